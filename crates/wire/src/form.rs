@@ -1,0 +1,202 @@
+//! How items stand in a transport's byte stream: an encoding with its framing. One form serves several transports, and a
+//! message is written once per form, whoever reads it.
+
+use crate::{Down, Encoding, Message, Transport, encode_down, encode_json, push_frame};
+
+/// An encoding with its framing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Binary items, length-prefixed: `tcp`.
+    Frames,
+    /// A JSON item a line: `polling`, `long-polling`, `http-streaming`.
+    Lines,
+    /// A JSON item an event: `sse`.
+    Events,
+    /// A JSON item a text frame: `websocket`.
+    TextFrames,
+    /// A binary item a binary frame: `websocket`.
+    BinaryFrames,
+}
+
+/// Bytes by what they are for. HTTP headers and chunk framing are not known at this level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Split {
+    /// What people said.
+    pub payload: u64,
+    /// Field names, numbers, quotes, escapes around it.
+    pub envelope: u64,
+    /// What says where an item begins and ends.
+    pub framing: u64,
+}
+
+impl Split {
+    /// All of it.
+    pub const fn total(self) -> u64 {
+        self.payload + self.envelope + self.framing
+    }
+}
+
+impl std::ops::AddAssign for Split {
+    fn add_assign(&mut self, other: Self) {
+        self.payload += other.payload;
+        self.envelope += other.envelope;
+        self.framing += other.framing;
+    }
+}
+
+impl Form {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    /// The form a transport uses for an encoding.
+    pub const fn of(transport: Transport, encoding: Encoding) -> Self {
+        match (transport, encoding) {
+            (Transport::Tcp, _) => Self::Frames,
+            (Transport::Polling | Transport::LongPolling | Transport::HttpStreaming, _) => Self::Lines,
+            (Transport::Sse, _) => Self::Events,
+            (Transport::Websocket, Encoding::Json) => Self::TextFrames,
+            (Transport::Websocket, Encoding::Binary) => Self::BinaryFrames,
+        }
+    }
+
+    /// Appends an item as the server sends it, and says what the bytes are for.
+    pub fn encode(self, item: &Down<'_>, out: &mut Vec<u8>) -> Split {
+        let start = out.len();
+        let framing = match self {
+            Self::Frames => {
+                push_frame(out, |out| encode_down(item, out));
+                crate::FRAME_PREFIX_BYTES
+            }
+            Self::Lines => {
+                encode_json(item, out);
+                out.push(b'\n');
+                1
+            }
+            Self::Events => encode_event(item, out),
+            Self::TextFrames => push_ws_frame(out, WS_TEXT, |out| encode_json(item, out)),
+            Self::BinaryFrames => push_ws_frame(out, WS_BINARY, |out| encode_down(item, out)),
+        };
+        let payload = match item {
+            Down::Message(Message { text, .. }) => text.len(),
+            Down::Joined(_) | Down::Gap(_) | Down::Ack(_) | Down::Problem(_) | Down::Heartbeat | Down::Bye => 0,
+        };
+        Split {
+            payload: payload as u64,
+            envelope: (out.len() - start - framing - payload) as u64,
+            framing: framing as u64,
+        }
+    }
+}
+
+const WS_TEXT: u8 = 0x81;
+const WS_BINARY: u8 = 0x82;
+const WS_LEN_16: u8 = 126;
+const WS_LEN_64: u8 = 127;
+const WS_HEADER_MAX: usize = 10;
+
+/// Appends an unmasked WebSocket frame (server to client) and returns the bytes of its header.
+fn push_ws_frame(out: &mut Vec<u8>, first_byte: u8, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    let start = out.len();
+    // Most messages need the four-byte header: room for it is kept, and the rare other length moves the body.
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let len = out.len() - start - 4;
+    let mut header = [0; WS_HEADER_MAX];
+    header[0] = first_byte;
+    let header_len = if len < WS_LEN_16 as usize {
+        header[1] = len as u8;
+        2
+    } else if let Ok(short) = u16::try_from(len) {
+        header[1] = WS_LEN_16;
+        header[2..4].copy_from_slice(&short.to_be_bytes());
+        4
+    } else {
+        header[1] = WS_LEN_64;
+        header[2..10].copy_from_slice(&(len as u64).to_be_bytes());
+        10
+    };
+    out.splice(start..start + 4, header[..header_len].iter().copied());
+    header_len
+}
+
+/// Appends an event. A message carries its seq as the event id, and so does the join, so that a browser comes back with the right cursor.
+fn encode_event(item: &Down<'_>, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let (name, id) = match item {
+        Down::Message(message) => (None, Some(message.seq)),
+        Down::Joined(joined) => (Some("joined"), Some(joined.after)),
+        Down::Gap(gap) => (Some("gap"), Some(gap.to)),
+        Down::Ack(_) => (Some("ack"), None),
+        Down::Problem(_) => (Some("problem"), None),
+        Down::Heartbeat | Down::Bye => {
+            out.extend_from_slice(b":\n\n");
+            return out.len() - start;
+        }
+    };
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
+    if let Some(id) = id {
+        out.extend_from_slice(b"id: ");
+        out.extend_from_slice(id.to_string().as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    let body = out.len();
+    encode_json(item, out);
+    let body_len = out.len() - body;
+    out.extend_from_slice(b"\n\n");
+    out.len() - start - body_len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Joined, decode_json};
+
+    fn message(text: &str) -> Down<'_> {
+        Down::Message(Message { seq: 5, author: 1, ordinal: 2, text: text.into() })
+    }
+
+    #[test]
+    fn every_transport_has_a_form_for_each_of_its_encodings() {
+        let forms: std::collections::HashSet<_> =
+            Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| Form::of(t, *e))).collect();
+        assert_eq!(forms.len(), Form::COUNT);
+    }
+
+    #[test]
+    fn an_event_as_a_browser_reads_it() {
+        let mut out = Vec::new();
+        let split = Form::Events.encode(&message("hi"), &mut out);
+        Form::Events.encode(&Down::Joined(Joined { after: 4 }), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "id: 5\ndata: {\"seq\":5,\"author\":1,\"ordinal\":2,\"text\":\"hi\"}\n\nevent: joined\nid: 4\ndata: {\"joined\":{\"after\":4}}\n\n"
+        );
+        assert_eq!(split, Split { payload: 2, envelope: 42, framing: 14 });
+    }
+
+    #[test]
+    fn websocket_headers_are_2_4_or_10_bytes() {
+        for (text_len, header) in [(1, 2), (200, 4), (70_000, 10)] {
+            let text = "x".repeat(text_len);
+            let mut out = vec![0xaa];
+            let split = Form::TextFrames.encode(&message(&text), &mut out);
+            assert_eq!((split.payload, split.framing), (text_len as u64, header));
+            assert_eq!(split.total(), out.len() as u64 - 1);
+            assert_eq!(decode_json(&out[1 + header as usize..]).unwrap(), message(&text));
+        }
+    }
+
+    #[test]
+    fn the_split_adds_up_in_every_form() {
+        for form in [Form::Frames, Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames] {
+            let mut out = Vec::new();
+            let split = form.encode(&message("say \"x\""), &mut out);
+            assert_eq!((split.total(), split.payload), (out.len() as u64, 7), "{form:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What goes up and what comes down, as values. Texts borrow from the bytes they were read from.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Problem, RoomName, Start};
+
+/// What a client sends into a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Post<'a> {
+    /// Who says it: the seat's number in a run, anything in a chat.
+    pub author: u32,
+    /// The author's own count of its posts.
+    pub ordinal: u64,
+    /// What is said.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+}
+
+/// A post with its place in the room's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message<'a> {
+    /// Contiguous per room, from 1.
+    pub seq: u64,
+    /// See [`Post::author`].
+    pub author: u32,
+    /// See [`Post::ordinal`].
+    pub ordinal: u64,
+    /// See [`Post::text`].
+    pub text: Cow<'a, str>,
+}
+
+/// Messages that left the log before the reader came to them: both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// First seq that is gone.
+    pub from: u64,
+    /// Last seq that is gone.
+    pub to: u64,
+}
+
+/// The server has a post, and this is its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ack {
+    /// Which of the sender's posts.
+    pub ordinal: u64,
+    /// Where it stands.
+    pub seq: u64,
+}
+
+/// The reader is in the room; everything behind `after` will reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joined {
+    /// The cursor the reader starts from.
+    pub after: u64,
+}
+
+/// Anything a server says to a client inside a transport's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Down<'a> {
+    /// First item on every stream.
+    Joined(Joined),
+    /// The next message.
+    Message(Message<'a>),
+    /// Messages lost to the reader.
+    Gap(Gap),
+    /// Answer to a post sent in-band.
+    Ack(Ack),
+    /// What the client did wrong.
+    Problem(Problem),
+    /// Nothing to say, still here (`tcp`; the others have a heart-beat of their own).
+    Heartbeat,
+    /// The server goes away (`tcp`; the others have an end of their own).
+    Bye,
+}
+
+/// Anything a client says on a `tcp` connection, or in a binary WebSocket message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Up<'a> {
+    /// First frame of a `tcp` connection.
+    Join(Join),
+    /// A post.
+    Post(Post<'a>),
+}
+
+/// The request for a place in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// Which room.
+    pub room: RoomName,
+    /// Where in its log to begin.
+    #[serde(rename = "after", default)]
+    pub start: Start,
+    /// The shared secret, where the server wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn any_post() -> impl Strategy<Value = Post<'static>> {
+        (any::<u32>(), any::<u64>(), ".*").prop_map(|(author, ordinal, text)| Post {
+            author,
+            ordinal,
+            text: text.into(),
+        })
+    }
+
+    pub(crate) fn any_message() -> impl Strategy<Value = Message<'static>> {
+        (any::<u64>(), any_post()).prop_map(|(seq, post)| Message {
+            seq,
+            author: post.author,
+            ordinal: post.ordinal,
+            text: post.text,
+        })
+    }
+
+    fn any_problem() -> impl Strategy<Value = Problem> {
+        (".*", ".*", ".*", ".*").prop_map(|(error, field, value, hint)| Problem { error, field, value, hint })
+    }
+
+    pub(crate) fn any_down() -> impl Strategy<Value = Down<'static>> {
+        prop_oneof![
+            any::<u64>().prop_map(|after| Down::Joined(Joined { after })),
+            any_message().prop_map(Down::Message),
+            any::<(u64, u64)>().prop_map(|(from, to)| Down::Gap(Gap { from, to })),
+            any::<(u64, u64)>().prop_map(|(ordinal, seq)| Down::Ack(Ack { ordinal, seq })),
+            any_problem().prop_map(Down::Problem),
+            Just(Down::Heartbeat),
+            Just(Down::Bye),
+        ]
+    }
+
+    pub(crate) fn any_up() -> impl Strategy<Value = Up<'static>> {
+        let join =
+            ("[a-zA-Z0-9._-]{1,64}", any::<Option<u64>>(), any::<Option<String>>()).prop_map(|(room, after, token)| {
+                Up::Join(Join { room: room.parse().unwrap(), start: after.into(), token })
+            });
+        prop_oneof![join, any_post().prop_map(Up::Post)]
+    }
+}

@@ -1,0 +1,140 @@
+//! The JSON encoding of what goes up and comes down.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ack, Down, Gap, Joined, Message, Post, Problem, WireError};
+
+/// Appends an item as one JSON object without a line end. Heart-beats and farewells have no JSON: transports that speak it have their own.
+pub fn encode_json(item: &Down<'_>, out: &mut Vec<u8>) {
+    match item {
+        Down::Message(message) => write(out, message),
+        Down::Joined(joined) => write(out, &Tagged { joined: Some(joined), ..Tagged::default() }),
+        Down::Gap(gap) => write(out, &Tagged { gap: Some(gap), ..Tagged::default() }),
+        Down::Ack(ack) => write(out, &Tagged { ack: Some(ack), ..Tagged::default() }),
+        Down::Problem(problem) => write(out, problem),
+        Down::Heartbeat | Down::Bye => {}
+    }
+}
+
+/// Reads one JSON object that came down.
+pub fn decode_json(bytes: &[u8]) -> Result<Down<'_>, WireError> {
+    let any: Any<'_> = serde_json::from_slice(bytes)?;
+    match any {
+        Any {
+            seq: Some(seq),
+            author: Some(author),
+            ordinal: Some(ordinal),
+            text: Some(text),
+            gap: None,
+            ack: None,
+            joined: None,
+            error: None,
+            ..
+        } => Ok(Down::Message(Message { seq, author, ordinal, text })),
+        Any { gap: Some(gap), .. } => Ok(Down::Gap(gap)),
+        Any { ack: Some(ack), .. } => Ok(Down::Ack(ack)),
+        Any { joined: Some(joined), .. } => Ok(Down::Joined(joined)),
+        Any { error: Some(error), field, value, hint, .. } => Ok(Down::Problem(Problem { error, field, value, hint })),
+        _ => Err(WireError::Json("neither a message, gap, ack, joined nor error".to_owned())),
+    }
+}
+
+/// Appends a post as one JSON object.
+pub fn encode_post_json(post: &Post<'_>, out: &mut Vec<u8>) {
+    write(out, post);
+}
+
+/// Reads a post. Bytes that are not UTF-8 are told apart, for transports that answer them differently.
+pub fn decode_post_json(bytes: &[u8]) -> Result<Post<'_>, WireError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| WireError::NotUtf8)?;
+    Ok(serde_json::from_str(text)?)
+}
+
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("our own items have string keys, and memory does not refuse a write");
+}
+
+#[derive(Serialize, Default)]
+struct Tagged<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<&'a Joined>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a Gap>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack: Option<&'a Ack>,
+}
+
+#[derive(Deserialize)]
+struct Any<'a> {
+    seq: Option<u64>,
+    author: Option<u32>,
+    ordinal: Option<u64>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    gap: Option<Gap>,
+    ack: Option<Ack>,
+    joined: Option<Joined>,
+    error: Option<String>,
+    #[serde(default)]
+    field: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    hint: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::tests::{any_down, any_post};
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_shape_people_see() {
+        let mut out = Vec::new();
+        let message = Message { seq: 12, author: 7, ordinal: 3, text: "hi \"you\"".into() };
+        encode_json(&Down::Message(message), &mut out);
+        out.push(b'\n');
+        encode_json(&Down::Gap(Gap { from: 1, to: 9 }), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"seq\":12,\"author\":7,\"ordinal\":3,\"text\":\"hi \\\"you\\\"\"}\n{\"gap\":{\"from\":1,\"to\":9}}"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_ours() {
+        for bad in ["", "1", "[]", "{}", "{\"seq\":1}", "{\"seq\":-1,\"author\":1,\"ordinal\":1,\"text\":\"\"}"] {
+            assert!(decode_json(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(decode_post_json(b"\xff"), Err(WireError::NotUtf8));
+        let stray = br#"{"author":1,"ordinal":1,"text":"x","seq":1}"#;
+        assert!(decode_post_json(stray).unwrap_err().to_string().contains("unknown field `seq`"));
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(item in any_down()) {
+            prop_assume!(!matches!(item, Down::Heartbeat | Down::Bye));
+            let mut out = Vec::new();
+            encode_json(&item, &mut out);
+            prop_assert!(!out.contains(&b'\n'), "a JSON item is one line");
+            prop_assert_eq!(decode_json(&out).unwrap(), item);
+        }
+
+        #[test]
+        fn posts_round_trip(post in any_post()) {
+            let mut out = Vec::new();
+            encode_post_json(&post, &mut out);
+            prop_assert_eq!(decode_post_json(&out).unwrap(), post);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_json(&bytes);
+            let _ = decode_post_json(&bytes);
+        }
+    }
+}

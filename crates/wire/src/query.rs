@@ -1,0 +1,131 @@
+//! What a reader may ask for in the query of a request, and where in a log it may begin.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Encoding, Problem};
+
+/// Where in a room's log a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Option<u64>", into = "Option<u64>")]
+pub enum Start {
+    /// With the next message to come.
+    #[default]
+    Now,
+    /// Behind this seq; 0 is the start of the log.
+    After(u64),
+}
+
+impl From<Option<u64>> for Start {
+    fn from(after: Option<u64>) -> Self {
+        after.map_or(Self::Now, Self::After)
+    }
+}
+
+impl From<Start> for Option<u64> {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Now => None,
+            Start::After(seq) => Some(seq),
+        }
+    }
+}
+
+/// The query of a reading request, checked. What a transport does not know it refuses, rather than ignore a typing error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadQuery<'a> {
+    /// `after=`
+    pub start: Start,
+    /// `hold_ms=`
+    pub hold_ms: Option<u64>,
+    /// `encoding=`
+    pub encoding: Option<Encoding>,
+    /// `token=`
+    pub token: Option<&'a str>,
+}
+
+impl<'a> ReadQuery<'a> {
+    /// Reads a query string; `allowed` names the parameters this endpoint knows.
+    pub fn parse(query: &'a str, allowed: &[&str]) -> Result<Self, Problem> {
+        let mut parsed = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !allowed.contains(&key) {
+                let hint = match allowed {
+                    [] => "leave the query out".to_owned(),
+                    known => format!("there is {}", known.join(", ")),
+                };
+                return Err(Problem::new(key, value, "no such parameter here", hint));
+            }
+            match key {
+                "after" => parsed.start = Start::After(parse_after("after", value)?),
+                "hold_ms" => {
+                    parsed.hold_ms =
+                        Some(parse_number("hold_ms", value, "a hold time is a whole number of milliseconds")?);
+                }
+                "encoding" => parsed.encoding = Some(parse_encoding(value)?),
+                _ => parsed.token = Some(value),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// Reads a cursor, wherever it came from (`after=`, `Last-Event-ID`).
+pub fn parse_after(field: &str, value: &str) -> Result<u64, Problem> {
+    parse_number(field, value, "a cursor is a whole number: the last seq seen, 0 for the start of the log")
+}
+
+fn parse_number(field: &str, value: &str, error: &str) -> Result<u64, Problem> {
+    let digits_only = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    match value.parse() {
+        Ok(number) if digits_only => Ok(number),
+        _ => Err(Problem::new(field, value, error, format!("write {field}=0 or more, at most {}", u64::MAX))),
+    }
+}
+
+fn parse_encoding(value: &str) -> Result<Encoding, Problem> {
+    [Encoding::Json, Encoding::Binary]
+        .into_iter()
+        .find(|e| e.name() == value)
+        .ok_or_else(|| Problem::new("encoding", value, "no such encoding", "use json or binary"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: &[&str] = &["after", "hold_ms", "encoding", "token"];
+
+    #[test]
+    fn reads_what_is_there() {
+        assert_eq!(
+            ReadQuery::parse("after=7&hold_ms=250&encoding=binary&token=t", ALL).unwrap(),
+            ReadQuery {
+                start: Start::After(7),
+                hold_ms: Some(250),
+                encoding: Some(Encoding::Binary),
+                token: Some("t")
+            }
+        );
+        assert_eq!(ReadQuery::parse("", ALL).unwrap().start, Start::Now);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know_and_says_what_it_knows() {
+        let error = |query| ReadQuery::parse(query, &["after"]).unwrap_err().to_string();
+        assert_eq!(error("afer=1"), "no such parameter here (afer: \"1\"); there is after");
+        for bad in ["after=", "after=-1", "after=+1", "after=1e3", "after=99999999999999999999", "after"] {
+            assert!(error(bad).contains("a cursor is a whole number"), "{bad}");
+        }
+        assert!(ReadQuery::parse("hold_ms=soon", ALL).unwrap_err().error.contains("milliseconds"));
+        assert!(ReadQuery::parse("encoding=xml", ALL).unwrap_err().hint.contains("json or binary"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_queries_never_panic(query in "\\PC*") {
+            let _ = ReadQuery::parse(&query, ALL);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The name of a room: checked once, where it comes in.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Problem;
+
+/// 1–64 characters of `a-z A-Z 0-9 . _ -`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// Longest name.
+    pub const CHARS_MAX: usize = 64;
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoomName {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        Err(Problem::new("room", text, "this is no room name", "use 1 to 64 characters of a-z A-Z 0-9 . _ -"))
+    }
+}
+
+impl TryFrom<String> for RoomName {
+    type Error = Problem;
+
+    fn try_from(text: String) -> Result<Self, Problem> {
+        text.parse()
+    }
+}
+
+impl From<RoomName> for String {
+    fn from(name: RoomName) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl std::borrow::Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["a", "Lobby_1.x-Y", &"r".repeat(64)] {
+            assert_eq!(good.parse::<RoomName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "ä", "a/b", &"r".repeat(65), "%20"] {
+            let problem = bad.parse::<RoomName>().unwrap_err();
+            assert_eq!((problem.field.as_str(), problem.hint.contains("1 to 64")), ("room", true));
+        }
+    }
+}

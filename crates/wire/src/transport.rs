@@ -1,0 +1,126 @@
+//! The registry of transports and encodings: every list of them in the project is derived from here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One way to carry a room's log to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// The floor: raw TCP with length-prefixed frames.
+    Tcp,
+    /// A request answered at once, whether there is something or not.
+    Polling,
+    /// A request held until there is something or the hold time is over.
+    LongPolling,
+    /// One chunked response, a JSON item a line.
+    HttpStreaming,
+    /// One `text/event-stream` response.
+    Sse,
+    /// A WebSocket on the HTTP port.
+    Websocket,
+}
+
+impl Transport {
+    /// All of them, in the order tables and charts show them.
+    pub const ALL: [Self; 6] =
+        [Self::Tcp, Self::Polling, Self::LongPolling, Self::HttpStreaming, Self::Sse, Self::Websocket];
+
+    /// The name used in URLs, scenarios, results and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Polling => "polling",
+            Self::LongPolling => "long-polling",
+            Self::HttpStreaming => "http-streaming",
+            Self::Sse => "sse",
+            Self::Websocket => "websocket",
+        }
+    }
+
+    /// Position in [`Transport::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether the transport lives on the HTTP port.
+    pub const fn is_http(self) -> bool {
+        !matches!(self, Self::Tcp)
+    }
+
+    /// Whether posts travel on the connection that carries the messages.
+    pub const fn posts_in_band(self) -> bool {
+        matches!(self, Self::Tcp | Self::Websocket)
+    }
+
+    /// The encodings it can carry, the default first.
+    pub const fn encodings(self) -> &'static [Encoding] {
+        match self {
+            Self::Tcp => &[Encoding::Binary],
+            Self::Polling | Self::LongPolling | Self::HttpStreaming | Self::Sse => &[Encoding::Json],
+            Self::Websocket => &[Encoding::Json, Encoding::Binary],
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Transport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|t| t.name()).collect();
+            format!("no transport is called {text:?}; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// How an item is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// UTF-8 JSON.
+    Json,
+    /// One kind byte, big-endian integers, then the text.
+    Binary,
+}
+
+impl Encoding {
+    /// The name used in URLs and scenarios.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_index_is_the_position() {
+        for (position, transport) in Transport::ALL.into_iter().enumerate() {
+            assert_eq!(transport.name().parse::<Transport>().unwrap(), transport);
+            assert_eq!(transport.index(), position);
+            assert_eq!(serde_json::to_value(transport).unwrap(), transport.name());
+            assert!(!transport.encodings().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        assert_eq!(
+            "carrier-pigeon".parse::<Transport>().unwrap_err(),
+            "no transport is called \"carrier-pigeon\"; there are tcp, polling, long-polling, http-streaming, sse, websocket"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! What a server says of itself at `/control/usage`: totals since it started. A window is the difference of two readings.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Version of the server.
+    pub version: String,
+    /// Process id, so that others can meter it too.
+    pub pid: u32,
+    /// Time since start.
+    pub uptime_us: u64,
+    /// False when the server was built without counters: everything under `transports` is then zero.
+    pub metered: bool,
+    /// What the process costs.
+    pub process: ProcessUsage,
+    /// What the rooms hold.
+    pub hub: HubUsage,
+    /// Counters by transport name; `other` is whatever never became one (control requests, strangers).
+    pub transports: BTreeMap<String, TransportUsage>,
+}
+
+/// The process as the kernel sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// CPU in user mode.
+    pub cpu_user_us: u64,
+    /// CPU in the kernel.
+    pub cpu_system_us: u64,
+    /// Resident memory now.
+    pub resident_bytes: u64,
+    /// Times it gave the CPU away.
+    pub switches_voluntary: u64,
+    /// Times the CPU was taken from it.
+    pub switches_involuntary: u64,
+}
+
+/// All rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HubUsage {
+    /// Rooms there are.
+    pub rooms: u64,
+    /// Readers there are: everything that holds a cursor.
+    pub readers: u64,
+    /// Messages kept.
+    pub log_messages: u64,
+    /// Bytes the kept messages take, in every form they were asked for.
+    pub log_bytes: u64,
+}
+
+/// One transport, or `other`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TransportUsage {
+    /// Connections since start.
+    pub connections_opened: u64,
+    /// Connections now.
+    pub connections_open: u64,
+    /// HTTP requests.
+    pub requests: u64,
+    /// Requests answered with nothing.
+    pub empty_answers: u64,
+    /// Posts taken.
+    pub posts: u64,
+    /// Messages delivered: a message to two readers counts twice.
+    pub messages: u64,
+    /// Writes, responses or chunks that carried messages; `messages / batches` is the batching.
+    pub batches: u64,
+    /// Frames sent: WebSocket and tcp frames, events, lines, and HTTP chunks.
+    pub frames: u64,
+    /// `read` calls on sockets that returned.
+    pub socket_reads: u64,
+    /// `write` calls on sockets that returned.
+    pub socket_writes: u64,
+    /// Gaps told to readers.
+    pub gaps: u64,
+    /// Bytes from clients.
+    pub up: BytesUsage,
+    /// Bytes to clients.
+    pub down: BytesUsage,
+    /// Requests and connections refused because of a limit.
+    pub refused: u64,
+    /// Bad input: garbage, bad frames, malformed requests.
+    pub malformed: u64,
+    /// Connections dropped because a client took too long over a request, or said nothing for too long.
+    pub timed_out: u64,
+    /// Connections dropped because a client did not read.
+    pub stalled: u64,
+}
+
+/// Bytes by what they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BytesUsage {
+    /// Everything that went through the socket.
+    pub total: u64,
+    /// What people said.
+    pub payload: u64,
+    /// What our items put around it.
+    pub envelope: u64,
+    /// Frame headers, line ends, event fields, chunk sizes.
+    pub framing: u64,
+    /// The rest: request and status lines, headers, handshakes.
+    pub headers: u64,
+}
