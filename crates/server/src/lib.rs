@@ -1,1 +1,19 @@
-//! x
+//! The patient: one chat server that exposes the same rooms over every transport, and counts what that costs.
+//!
+//! `hub` is the chat and knows no transport; `transports` carry it; `http` and `net` are what they stand on; `meter` counts.
+//! The crate prints nothing and does not know the load generator.
+
+mod access;
+mod app;
+mod config;
+mod http;
+mod hub;
+mod meter;
+mod net;
+mod process;
+mod running;
+mod transports;
+
+pub use config::{Access, Config, Limits};
+pub use process::process_usage;
+pub use running::{Running, StartError, start};

@@ -25,7 +25,7 @@ pub use problem::{Problem, WireError};
 pub use query::{ReadQuery, Start, parse_after};
 pub use room::RoomName;
 pub use transport::{Encoding, Transport};
-pub use usage::{BytesUsage, HubUsage, ProcessUsage, TransportUsage, Usage};
+pub use usage::{BytesUsage, HubUsage, Listening, ProcessUsage, TransportUsage, Usage};
 
 /// Name of the response header that tells a polling client its cursor when it joined without one.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";

@@ -1,8 +1,22 @@
 //! What a server says of itself at `/control/usage`: totals since it started. A window is the difference of two readings.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+
+/// What a server prints when it is ready, as one JSON line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// Where HTTP and WebSocket are served.
+    pub http: SocketAddr,
+    /// Where raw TCP is served.
+    pub tcp: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+}
 
 /// One reading.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +29,10 @@ pub struct Usage {
     pub uptime_us: u64,
     /// False when the server was built without counters: everything under `transports` is then zero.
     pub metered: bool,
+    /// Connections now, those that have not asked for anything included.
+    pub connections_open: u64,
+    /// Connections the kernel could not hand over, usually for want of open files.
+    pub accept_errors: u64,
     /// What the process costs.
     pub process: ProcessUsage,
     /// What the rooms hold.

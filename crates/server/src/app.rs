@@ -1,0 +1,95 @@
+//! What every handler needs, once per server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::{Transport, Usage};
+
+use crate::config::{Access, Limits};
+use crate::hub::{Hub, HubLimits};
+use crate::meter::{Count, Label, Meter};
+use crate::net::Patience;
+use crate::process::process_usage;
+
+/// Connections over the limit that are told so at the same time; more are closed without a word.
+const REFUSALS_AT_ONCE_MAX: usize = 64;
+
+pub(crate) struct App {
+    pub(crate) hub: Hub,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    pub(crate) patience: Arc<Patience>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    pub(crate) open: Arc<AtomicUsize>,
+    started: Instant,
+    accept_errors: AtomicU64,
+}
+
+/// What becomes of a connection that was just accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Serve,
+    /// Tell it that the server is full.
+    Refuse,
+}
+
+impl App {
+    pub(crate) fn new(limits: Limits, access: Access) -> Self {
+        let hub = Hub::new(HubLimits {
+            rooms_max: limits.rooms_max,
+            log_messages_max: limits.log_messages_max,
+            log_bytes_max: limits.log_bytes_max,
+        });
+        Self {
+            hub,
+            meter: Arc::new(Meter::new()),
+            patience: Arc::new(Patience::from(&limits)),
+            limits,
+            access,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            open: Arc::default(),
+            started: Instant::now(),
+            accept_errors: AtomicU64::new(0),
+        }
+    }
+
+    /// `None` is for those who are closed without a word.
+    pub(crate) fn admit(&self, label: Label) -> Option<Admission> {
+        let open = self.open.load(Relaxed);
+        if open < self.limits.connections_max {
+            return Some(Admission::Serve);
+        }
+        self.meter.add(label, Count::Refused, 1);
+        (open < self.limits.connections_max + REFUSALS_AT_ONCE_MAX).then_some(Admission::Refuse)
+    }
+
+    /// Counts a connection that the kernel could not hand over, usually for want of open files. True for the first of them.
+    pub(crate) fn count_accept_error(&self) -> bool {
+        self.accept_errors.fetch_add(1, Relaxed) == 0
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let named = Transport::ALL.into_iter().map(|t| (t.name(), Label::of(t)));
+        let transports = named
+            .chain([("other", Label::OTHER)])
+            .map(|(name, label)| (name.to_owned(), self.meter.usage(label)))
+            .collect();
+        Usage {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            metered: Meter::is_on(),
+            connections_open: self.open.load(Relaxed) as u64,
+            accept_errors: self.accept_errors.load(Relaxed),
+            process: process_usage(),
+            hub: self.hub.usage(),
+            transports,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Everything that can be set on a server, decided once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where HTTP and WebSocket are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where raw TCP is served; port 0 takes a free one.
+    pub tcp_listen: SocketAddr,
+    /// What it takes before it refuses.
+    pub limits: Limits,
+    /// Who may come in.
+    pub access: Access,
+}
+
+/// Every bound the server keeps, by name.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of text in one message.
+    pub message_bytes_max: usize,
+    /// Rooms at once.
+    pub rooms_max: usize,
+    /// Messages a room keeps.
+    pub log_messages_max: usize,
+    /// Bytes a room keeps.
+    pub log_bytes_max: usize,
+    /// Connections at once, on both ports together.
+    pub connections_max: usize,
+    /// Longest hold a long poll may ask for, and what it gets when it asks for none.
+    pub hold_max: Duration,
+    /// Age at which a streamed response is ended.
+    pub stream_age: Duration,
+    /// Bytes after which a streamed response is ended.
+    pub stream_bytes_max: u64,
+    /// Silence after which a stream or socket says that it is alive.
+    pub heartbeat: Duration,
+    /// How long a request head, a request body or a join may take.
+    pub header_timeout: Duration,
+    /// How long a connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may leave its socket unread.
+    pub stall_timeout: Duration,
+    /// How long a room without readers and posts is remembered.
+    pub room_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 16 << 10,
+            rooms_max: 10_000,
+            log_messages_max: 4096,
+            log_bytes_max: 1 << 20,
+            connections_max: 20_000,
+            hold_max: Duration::from_secs(25),
+            stream_age: Duration::from_secs(300),
+            stream_bytes_max: 64 << 20,
+            heartbeat: Duration::from_secs(15),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(30),
+            room_idle: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Shared secret that reads, posts and control requests must carry.
+    pub token: Option<String>,
+    /// Origins, besides the server's own, from which browsers may come.
+    pub origins: Vec<String>,
+}

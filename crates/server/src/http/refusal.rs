@@ -1,0 +1,88 @@
+//! An answer that says no: a status, and a problem as JSON.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use wire::{Problem, Start, WireError};
+
+use super::json;
+use crate::hub::{CursorAhead, NoRoom};
+
+/// Seconds a client is asked to wait when a limit is hit.
+const RETRY_AFTER_S: &str = "1";
+
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    problem: Problem,
+}
+
+impl Refusal {
+    pub(crate) const fn new(status: StatusCode, problem: Problem) -> Self {
+        Self { status, problem }
+    }
+
+    pub(crate) const fn bad(problem: Problem) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, problem)
+    }
+
+    /// A limit is reached.
+    pub(crate) fn full(what: &str, limit: usize, flag: &str) -> Self {
+        let problem = Problem::new(
+            what,
+            &limit.to_string(),
+            format!("the server has no place for more {what}"),
+            format!("try again later, or start it with a larger {flag}"),
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, problem)
+    }
+
+    /// The cursor is beyond the end of the log.
+    pub(crate) fn cursor_ahead(start: Start, ahead: CursorAhead) -> Self {
+        let found = Option::<u64>::from(start).unwrap_or_default().to_string();
+        let hint = format!("the newest message is {}; the server may have been restarted", ahead.head);
+        Self::bad(Problem::new("after", &found, "the cursor is beyond the end of the log", hint))
+    }
+
+    pub(crate) fn closing() -> Self {
+        let problem = Problem::new("", "", "the server is going away", "come back with the same cursor");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, problem)
+    }
+
+    /// A post that cannot be read.
+    pub(crate) fn bad_post(error: &WireError) -> Self {
+        Self::bad(Problem::new(
+            "body",
+            "",
+            error.to_string(),
+            "send {\"author\":1,\"ordinal\":1,\"text\":\"hello\"} in UTF-8",
+        ))
+    }
+
+    pub(crate) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
+    pub(crate) fn is_limit(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::BadName(problem) => Self::bad(problem),
+            NoRoom::Full { rooms_max } => Self::full("rooms", rooms_max, "--rooms-max"),
+            NoRoom::Closed => Self::closing(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status, &self.problem);
+        if self.is_limit() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
+    }
+}

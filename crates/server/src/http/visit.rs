@@ -1,0 +1,153 @@
+//! A request to a room, checked: who it is, which room, what it asks for. Reading and posting come through here on every HTTP transport.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, decode_post_json};
+
+use super::{Refusal, gauge_of, json};
+use crate::app::App;
+use crate::hub::{Reader, Room};
+use crate::meter::{Count, Label};
+use crate::net::Gauge;
+
+/// What JSON may add to a text: every byte of it escaped, and the fields around it.
+pub(crate) const fn post_bytes_max(message_bytes_max: usize) -> usize {
+    message_bytes_max * 6 + 128
+}
+
+/// A reader's request that was let in.
+pub(crate) struct Visit {
+    pub(crate) app: Arc<App>,
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) reader: Reader,
+    pub(crate) encoding: Encoding,
+    pub(crate) hold_ms: Option<u64>,
+    /// Whether the client knew where it stands; otherwise it has to be told.
+    pub(crate) had_cursor: bool,
+    pub(crate) request: Request,
+}
+
+impl Visit {
+    /// Checks a reading request. `parameters` are those the transport knows; `token` is known everywhere.
+    pub(crate) fn admit(
+        app: Arc<App>,
+        transport: Transport,
+        parameters: &[&str],
+        request: Request,
+    ) -> Result<Self, Refusal> {
+        let gauge = gauge_of(&request);
+        let query = ReadQuery::parse(request.uri().query().unwrap_or(""), parameters).map_err(Refusal::bad)?;
+        check_caller(&app, request.headers(), query.token)?;
+        let encoding = match query.encoding {
+            None => transport.encodings()[0],
+            Some(encoding) => encoding,
+        };
+        let start = last_event_id(transport, request.headers())?.unwrap_or(query.start);
+        let room = app.hub.room(room_of(&request))?;
+        let reader = room.reader(Form::of(transport, encoding), start);
+        let reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
+        let hold_ms = query.hold_ms;
+        Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != Start::Now, request })
+    }
+
+    /// Checks a control request.
+    pub(crate) fn admit_control(app: &App, request: &Request) -> Result<(), Refusal> {
+        let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad)?;
+        check_caller(app, request.headers(), query.token)
+    }
+}
+
+/// Answers `POST /rooms/{room}/{transport}` with the place the post got.
+pub(crate) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
+    let gauge = gauge_of(&request);
+    gauge.begin_request(Label::of(transport));
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let outcome = take_post(&app, &gauge, request).await;
+    finish(&app, &gauge, origin, outcome.map(|ack| json(StatusCode::OK, &ack)))
+}
+
+/// Turns an outcome into the answer, counts a refusal, and lets an allowed foreign browser read it.
+pub(crate) fn finish(
+    app: &App,
+    gauge: &Gauge,
+    origin: Option<HeaderValue>,
+    outcome: Result<Response, Refusal>,
+) -> Response {
+    let mut response = outcome.unwrap_or_else(|refusal| {
+        gauge.count(if refusal.is_limit() { Count::Refused } else { Count::Malformed });
+        refusal.into_response()
+    });
+    if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.access.lists(origin))) {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
+}
+
+async fn take_post(app: &App, gauge: &Gauge, request: Request) -> Result<Ack, Refusal> {
+    let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad)?;
+    check_caller(app, request.headers(), query.token)?;
+    let room = app.hub.room(room_of(&request))?;
+    let body = tokio::time::timeout(app.limits.header_timeout, read_body(app, request.into_body()));
+    let body = body.await.map_err(|_| {
+        let hint = "send it in one piece";
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, Problem::new("body", "", "the body did not come in time", hint))
+    })??;
+    let post = decode_post_json(&body).map_err(|error| Refusal::bad_post(&error))?;
+    check_text(app, post.text.len())?;
+    let payload = post.text.len() as u64;
+    gauge.meter().add_post(gauge.label(), Split { payload, envelope: body.len() as u64 - payload, framing: 0 });
+    publish(&room, &post)
+}
+
+fn publish(room: &Room, post: &wire::Post<'_>) -> Result<Ack, Refusal> {
+    let seq = room.publish(post).map_err(|_| Refusal::closing())?;
+    Ok(Ack { ordinal: post.ordinal, seq })
+}
+
+fn check_text(app: &App, found: usize) -> Result<(), Refusal> {
+    let max = app.limits.message_bytes_max;
+    if found <= max { Ok(()) } else { Err(too_large(max)) }
+}
+
+async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, Refusal> {
+    let max = app.limits.message_bytes_max;
+    match Limited::new(body, post_bytes_max(max)).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
+        Err(error) => {
+            Err(Refusal::bad(Problem::new("body", "", format!("the body broke off: {error}"), "send it whole")))
+        }
+    }
+}
+
+fn too_large(max: usize) -> Refusal {
+    let hint = "say it in several messages, or start the server with a larger --message-bytes-max";
+    let problem = Problem::new("text", "", format!("a message has at most {max} bytes of text"), hint);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem)
+}
+
+fn check_caller(app: &App, headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
+    let unauthorized = |problem| Refusal::new(StatusCode::UNAUTHORIZED, problem);
+    app.access.admits_token(headers, token).map_err(unauthorized)?;
+    let forbidden = |problem| Refusal::new(StatusCode::FORBIDDEN, problem);
+    app.access.admits_origin(headers).map_err(forbidden)
+}
+
+/// The second segment of a path the router has matched.
+fn room_of(request: &Request) -> &str {
+    request.uri().path().split('/').nth(2).unwrap_or("")
+}
+
+/// A browser that comes back says where it stood in a header; that is newer than the URL it was given.
+fn last_event_id(transport: Transport, headers: &HeaderMap) -> Result<Option<Start>, Refusal> {
+    let Some(value) = headers.get("last-event-id").filter(|_| transport == Transport::Sse) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or("?");
+    wire::parse_after("Last-Event-ID", text).map(|seq| Some(Start::After(seq))).map_err(Refusal::bad)
+}

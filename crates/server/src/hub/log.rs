@@ -1,0 +1,255 @@
+//! A room's log: bounded, contiguous from 1, each message written once per form. Pure: no lock, no clock, no task.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use wire::{Down, Form, Gap, Message, Post, Split};
+
+use super::HubLimits;
+
+/// Most bytes of messages handed to a reader at once; what is behind them comes with the next call. At least one message is always handed out.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Batches remembered per form, for readers at the same place.
+const BATCHES_KEPT: usize = 8;
+/// What a kept message takes besides its text and its written forms.
+const ENTRY_BYTES: usize = size_of::<Entry>();
+
+/// A stretch of the log, written in one form and shared by every reader that stood at the same place.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    /// As it goes into the transport's stream.
+    pub(crate) bytes: Bytes,
+    /// Cursor of a reader that has it.
+    pub(crate) to: u64,
+    /// Messages in it.
+    pub(crate) messages: u64,
+    /// Whether it begins with the news that messages were lost to the reader.
+    pub(crate) gap: bool,
+    /// What its bytes are for.
+    pub(crate) split: Split,
+    after: u64,
+}
+
+impl Batch {
+    /// Items in it, each framed by itself.
+    pub(crate) const fn frames(&self) -> u64 {
+        self.messages + self.gap as u64
+    }
+}
+
+struct Entry {
+    author: u32,
+    ordinal: u64,
+    text: Box<str>,
+    written: Vec<Written>,
+}
+
+struct Written {
+    form: Form,
+    bytes: Bytes,
+    split: Split,
+}
+
+pub(super) struct Log {
+    entries: VecDeque<Entry>,
+    head: u64,
+    bytes: usize,
+    limits: HubLimits,
+    batches: [VecDeque<Batch>; Form::COUNT],
+}
+
+impl Log {
+    pub(super) fn new(limits: HubLimits) -> Self {
+        Self { entries: VecDeque::new(), head: 0, bytes: 0, limits, batches: Default::default() }
+    }
+
+    /// Seq of the newest message, 0 when there was none yet.
+    pub(super) const fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a message and lets the oldest go that no longer fit; the newest always stays.
+    pub(super) fn push(&mut self, post: &Post<'_>) -> u64 {
+        self.batches.iter_mut().for_each(VecDeque::clear);
+        self.head += 1;
+        self.bytes += ENTRY_BYTES + post.text.len();
+        self.entries.push_back(Entry {
+            author: post.author,
+            ordinal: post.ordinal,
+            text: post.text.as_ref().into(),
+            written: Vec::new(),
+        });
+        let over = |log: &Self| log.entries.len() > log.limits.log_messages_max || log.bytes > log.limits.log_bytes_max;
+        while self.entries.len() > 1 && over(self) {
+            if let Some(oldest) = self.entries.pop_front() {
+                let written: usize = oldest.written.iter().map(|written| written.bytes.len()).sum();
+                self.bytes -= ENTRY_BYTES + oldest.text.len() + written;
+            }
+        }
+        self.head
+    }
+
+    /// What a reader whose cursor is `after` gets next; `None` when it has everything.
+    pub(super) fn batch(&mut self, form: Form, after: u64) -> Option<Batch> {
+        if after >= self.head {
+            return None;
+        }
+        let kept = &mut self.batches[form as usize];
+        if let Some(batch) = kept.iter().find(|batch| batch.after == after) {
+            return Some(batch.clone());
+        }
+        let batch = self.write_batch(form, after);
+        let kept = &mut self.batches[form as usize];
+        if kept.len() == BATCHES_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(batch.clone());
+        Some(batch)
+    }
+
+    fn write_batch(&mut self, form: Form, after: u64) -> Batch {
+        let oldest = self.head - self.entries.len() as u64 + 1;
+        let from = oldest.max(after + 1);
+        let gap = (from > after + 1).then(|| Gap { from: after + 1, to: from - 1 });
+        if gap.is_none() && from == self.head {
+            let (bytes, split) = self.written(form, from);
+            return Batch { bytes, to: from, messages: 1, gap: false, split, after };
+        }
+        let (mut bytes, mut split) = (Vec::new(), Split::default());
+        if let Some(gap) = gap {
+            split += form.encode(&Down::Gap(gap), &mut bytes);
+        }
+        let mut to = from - 1;
+        while to < self.head {
+            let (one, one_split) = self.written(form, to + 1);
+            if to >= from && bytes.len() + one.len() > BATCH_BYTES_MAX {
+                break;
+            }
+            bytes.extend_from_slice(&one);
+            split += one_split;
+            to += 1;
+        }
+        Batch { bytes: bytes.into(), to, messages: to + 1 - from, gap: gap.is_some(), split, after }
+    }
+
+    /// A message in a form, written when it is asked for the first time.
+    fn written(&mut self, form: Form, seq: u64) -> (Bytes, Split) {
+        let oldest = self.head - self.entries.len() as u64 + 1;
+        let entry = &mut self.entries[(seq - oldest) as usize];
+        if let Some(written) = entry.written.iter().find(|written| written.form == form) {
+            return (written.bytes.clone(), written.split);
+        }
+        let mut out = Vec::with_capacity(entry.text.len() + 96);
+        let message = Message { seq, author: entry.author, ordinal: entry.ordinal, text: entry.text.as_ref().into() };
+        let split = form.encode(&Down::Message(message), &mut out);
+        let bytes = Bytes::from(out);
+        self.bytes += bytes.len();
+        entry.written.push(Written { form, bytes: bytes.clone(), split });
+        (bytes, split)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use wire::decode_json;
+
+    fn log(messages: usize, bytes: usize) -> Log {
+        Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes })
+    }
+
+    fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {
+        log.push(&Post { author: 1, ordinal, text: text.into() })
+    }
+
+    fn seqs(batch: &Batch) -> Vec<u64> {
+        let lines = batch.bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines
+            .filter_map(|line| match decode_json(line).unwrap() {
+                Down::Message(message) => Some(message.seq),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn readers_at_the_same_place_share_the_same_bytes() {
+        let mut log = log(10, 1 << 20);
+        for ordinal in 1..=3 {
+            push(&mut log, ordinal, "x");
+        }
+        let (first, second) = (log.batch(Form::Lines, 1).unwrap(), log.batch(Form::Lines, 1).unwrap());
+        assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr());
+        assert_eq!((seqs(&first), first.to, first.messages), (vec![2, 3], 3, 2));
+        assert_eq!(first.split.total(), first.bytes.len() as u64);
+        assert!(log.batch(Form::Lines, 3).is_none());
+    }
+
+    #[test]
+    fn a_reader_that_fell_off_the_tail_is_told() {
+        let mut log = log(3, 1 << 20);
+        for ordinal in 1..=10 {
+            push(&mut log, ordinal, "x");
+        }
+        let batch = log.batch(Form::Lines, 2).unwrap();
+        assert!(batch.bytes.starts_with(b"{\"gap\":{\"from\":3,\"to\":7}}\n"), "{:?}", batch.bytes);
+        assert_eq!((seqs(&batch), batch.gap, batch.frames()), (vec![8, 9, 10], true, 4));
+    }
+
+    #[test]
+    fn the_newest_message_stays_however_small_the_log() {
+        let mut log = log(10, 1);
+        push(&mut log, 1, "x");
+        assert_eq!(push(&mut log, 2, "y"), 2);
+        assert_eq!((log.len(), log.batch(Form::Lines, 1).unwrap().messages), (1, 1));
+    }
+
+    #[test]
+    fn a_long_backlog_comes_in_bounded_pieces() {
+        let mut log = log(1000, 1 << 30);
+        let text = "x".repeat(100_000);
+        for ordinal in 1..=5 {
+            push(&mut log, ordinal, &text);
+        }
+        let first = log.batch(Form::Lines, 0).unwrap();
+        assert!(first.bytes.len() <= BATCH_BYTES_MAX);
+        assert_eq!(seqs(&first), [1, 2]);
+        assert_eq!(seqs(&log.batch(Form::Lines, 2).unwrap()), [3, 4]);
+    }
+
+    proptest! {
+        /// Whatever was posted and wherever a reader stands, it gets every kept message once, in order, and a gap for the rest.
+        #[test]
+        fn nothing_is_lost_or_repeated(
+            limit in 1_usize..20,
+            steps in proptest::collection::vec((0_u64..4, 0_usize..3), 1..60),
+        ) {
+            let mut log = log(limit, 1 << 20);
+            let mut cursors = [0_u64; 3];
+            for (posts, reader) in steps {
+                for _ in 0..posts {
+                    push(&mut log, 1, "text");
+                }
+                if let Some(batch) = log.batch(Form::Lines, cursors[reader]) {
+                    let seqs = seqs(&batch);
+                    let oldest = log.head() + 1 - log.len() as u64;
+                    let from = oldest.max(cursors[reader] + 1);
+                    prop_assert_eq!(batch.gap, from > cursors[reader] + 1);
+                    prop_assert_eq!(seqs, (from..=log.head()).collect::<Vec<_>>());
+                    cursors[reader] = batch.to;
+                }
+                prop_assert_eq!(cursors[reader], log.head());
+                prop_assert!(log.len() <= limit);
+            }
+        }
+    }
+}

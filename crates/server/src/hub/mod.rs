@@ -1,0 +1,138 @@
+//! The chat: rooms that are logs, and readers that are cursors over them. Knows no transport and no socket.
+
+mod log;
+mod reader;
+mod room;
+mod waiting;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use wire::{HubUsage, Problem, RoomName};
+
+pub(crate) use log::Batch;
+pub(crate) use reader::{Next, Reader};
+pub(crate) use room::{CursorAhead, Room};
+
+/// What a hub and its rooms may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HubLimits {
+    pub(crate) rooms_max: usize,
+    pub(crate) log_messages_max: usize,
+    pub(crate) log_bytes_max: usize,
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    BadName(Problem),
+    Full { rooms_max: usize },
+    Closed,
+}
+
+/// All rooms of one server.
+pub(crate) struct Hub {
+    rooms: RwLock<HashMap<RoomName, Arc<Room>>>,
+    limits: HubLimits,
+    closed: AtomicBool,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: HubLimits) -> Self {
+        Self { rooms: RwLock::default(), limits, closed: AtomicBool::new(false) }
+    }
+
+    /// Finds a room, or makes it.
+    pub(crate) fn room(&self, name: &str) -> Result<Arc<Room>, NoRoom> {
+        if let Some(room) = self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(Arc::clone(room));
+        }
+        let name: RoomName = name.parse().map_err(NoRoom::BadName)?;
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        // Looked at under the lock, so that no room is made behind the back of `close`.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(NoRoom::Closed);
+        }
+        if let Some(room) = rooms.get(&name) {
+            return Ok(Arc::clone(room));
+        }
+        if rooms.len() >= self.limits.rooms_max {
+            return Err(NoRoom::Full { rooms_max: self.limits.rooms_max });
+        }
+        let room = Arc::new(Room::new(self.limits));
+        rooms.insert(name, Arc::clone(&room));
+        Ok(room)
+    }
+
+    /// Forgets rooms that nobody holds: empty ones at once, others when nothing happened in them for `idle`.
+    pub(crate) fn sweep(&self, idle: Duration) {
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_forgettable(idle));
+    }
+
+    /// Ends every reader, now and from now on.
+    pub(crate) fn close(&self) {
+        let rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Relaxed);
+        for room in rooms.values() {
+            room.close();
+        }
+    }
+
+    pub(crate) fn usage(&self) -> HubUsage {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let empty = HubUsage { rooms: rooms.len() as u64, ..HubUsage::default() };
+        rooms.values().fold(empty, |sum, room| {
+            let one = room.usage();
+            HubUsage {
+                readers: sum.readers + one.readers,
+                log_messages: sum.log_messages + one.log_messages,
+                log_bytes: sum.log_bytes + one.log_bytes,
+                ..sum
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Form, Post, Start};
+
+    fn hub(rooms_max: usize) -> Hub {
+        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 })
+    }
+
+    #[test]
+    fn a_full_hub_keeps_serving_the_rooms_it_has() {
+        let hub = hub(1);
+        let first = hub.room("a").unwrap();
+        assert_eq!(hub.room("b").err(), Some(NoRoom::Full { rooms_max: 1 }));
+        assert!(matches!(hub.room("no room").err(), Some(NoRoom::BadName(_))));
+        assert!(Arc::ptr_eq(&first, &hub.room("a").unwrap()));
+    }
+
+    #[test]
+    fn unused_rooms_are_forgotten_used_ones_kept() {
+        let hub = hub(10);
+        let read = hub.room("read").unwrap().reader(Form::Lines, Start::Now).unwrap();
+        hub.room("empty").unwrap();
+        hub.room("posted").unwrap().publish(&Post { author: 1, ordinal: 1, text: "x".into() }).unwrap();
+        hub.sweep(Duration::from_secs(60));
+        assert_eq!((hub.usage().rooms, hub.usage().log_messages, hub.usage().readers), (2, 1, 1));
+        hub.sweep(Duration::ZERO);
+        assert_eq!(hub.usage().rooms, 1);
+        drop(read);
+        hub.sweep(Duration::ZERO);
+        assert_eq!(hub.usage(), HubUsage::default());
+    }
+
+    #[test]
+    fn a_closed_hub_makes_no_rooms() {
+        let hub = hub(10);
+        hub.close();
+        assert_eq!(hub.room("late").err(), Some(NoRoom::Closed));
+    }
+}

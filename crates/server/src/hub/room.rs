@@ -1,0 +1,127 @@
+//! One room: its log and its readers behind one lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use wire::{Form, HubUsage, Post, Start};
+
+use super::log::{Batch, Log};
+use super::reader::Reader;
+use super::waiting::{Place, Waiting};
+use super::{HubLimits, Next};
+
+/// The room takes no more posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RoomClosed;
+
+/// The cursor is beyond the end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CursorAhead {
+    pub(crate) head: u64,
+}
+
+pub(crate) struct Room {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    log: Log,
+    waiting: Waiting,
+    readers: u64,
+    closed: bool,
+    used: Instant,
+}
+
+impl Room {
+    pub(super) fn new(limits: HubLimits) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                log: Log::new(limits),
+                waiting: Waiting::default(),
+                readers: 0,
+                closed: false,
+                used: Instant::now(),
+            }),
+        }
+    }
+
+    /// Appends a post, wakes everybody who waits, and returns its seq.
+    pub(crate) fn publish(&self, post: &Post<'_>) -> Result<u64, RoomClosed> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(RoomClosed);
+        }
+        let seq = inner.log.push(post);
+        inner.used = Instant::now();
+        let woken = inner.waiting.take();
+        drop(inner);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        Ok(seq)
+    }
+
+    /// A cursor over the log.
+    pub(crate) fn reader(self: &Arc<Self>, form: Form, start: Start) -> Result<Reader, CursorAhead> {
+        let mut inner = self.lock();
+        let head = inner.log.head();
+        let cursor = match start {
+            Start::Now => head,
+            Start::After(seq) if seq > head => return Err(CursorAhead { head }),
+            Start::After(seq) => seq,
+        };
+        inner.readers += 1;
+        drop(inner);
+        Ok(Reader::new(Arc::clone(self), form, cursor))
+    }
+
+    pub(super) fn since(&self, form: Form, after: u64) -> Option<Batch> {
+        self.lock().log.batch(form, after)
+    }
+
+    pub(super) fn poll(&self, form: Form, after: u64, place: &mut Option<Place>, waker: &Waker) -> Poll<Next> {
+        let mut inner = self.lock();
+        if let Some(batch) = inner.log.batch(form, after) {
+            return Poll::Ready(Next::Batch(batch));
+        }
+        if inner.closed {
+            return Poll::Ready(Next::Closed);
+        }
+        inner.waiting.join(place, waker);
+        Poll::Pending
+    }
+
+    pub(super) fn leave(&self, place: Option<Place>) {
+        let mut inner = self.lock();
+        inner.waiting.leave(place);
+        inner.readers -= 1;
+        inner.used = Instant::now();
+    }
+
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let woken = inner.waiting.take();
+        drop(inner);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub(super) fn is_forgettable(&self, idle: Duration) -> bool {
+        let inner = self.lock();
+        inner.readers == 0 && (inner.log.head() == 0 || inner.used.elapsed() >= idle)
+    }
+
+    pub(super) fn usage(&self) -> HubUsage {
+        let inner = self.lock();
+        HubUsage {
+            rooms: 1,
+            readers: inner.readers,
+            log_messages: inner.log.len() as u64,
+            log_bytes: inner.log.bytes() as u64,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing under this lock leaves it half changed: a panic elsewhere must not take the room away from the others.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,308 @@
+//! One accepted connection: a TCP stream that counts what goes through it and ends clients that take too long.
+//!
+//! Three limits, none of which costs anything while traffic flows. A client that sends nothing, or half a request, for too long;
+//! and one that leaves what we send unread. Their timers are only looked at when the socket has nothing to give or take.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::config::Limits;
+use crate::meter::{Count, Label, Meter};
+
+/// Whether a connection is waited for, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    /// A request or join has begun and is not complete.
+    Head,
+    /// We are the ones who keep it: a stream, a held poll, a joined socket.
+    Held,
+}
+
+/// What is known of a connection, shared by its socket and by those who handle its requests.
+pub(crate) struct Gauge {
+    meter: Arc<Meter>,
+    open: Arc<AtomicUsize>,
+    label: AtomicU8,
+    home: AtomicU8,
+    phase: AtomicU8,
+    requests: AtomicU32,
+    up_unclaimed: AtomicU64,
+    reads_unclaimed: AtomicU64,
+}
+
+impl Gauge {
+    /// Counts a connection for as long as the gauge lives.
+    pub(crate) fn new(meter: Arc<Meter>, open: Arc<AtomicUsize>) -> Arc<Self> {
+        open.fetch_add(1, Relaxed);
+        meter.add(Label::OTHER, Count::ConnectionsOpened, 1);
+        Arc::new(Self {
+            meter,
+            open,
+            label: AtomicU8::new(Label::OTHER.to_u8()),
+            home: AtomicU8::new(Label::OTHER.to_u8()),
+            phase: AtomicU8::new(Phase::Head as u8),
+            requests: AtomicU32::new(0),
+            up_unclaimed: AtomicU64::new(0),
+            reads_unclaimed: AtomicU64::new(0),
+        })
+    }
+
+    /// A request is complete: what was read for it, and what follows, belongs to `label`.
+    pub(crate) fn begin_request(&self, label: Label) {
+        self.requests.store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
+        self.attribute(label);
+        self.count(Count::Requests);
+    }
+
+    /// Whose connection this is from now on; the first owner is the one it is counted for.
+    pub(crate) fn attribute(&self, label: Label) {
+        self.phase.store(Phase::Idle as u8, Relaxed);
+        self.label.store(label.to_u8(), Relaxed);
+        if label != Label::OTHER && self.home() == Label::OTHER {
+            self.home.store(label.to_u8(), Relaxed);
+            self.meter.take_back(Label::OTHER, Count::ConnectionsOpened);
+            self.meter.add(label, Count::ConnectionsOpened, 1);
+        }
+        self.claim();
+    }
+
+    /// The client owes us more before it is served (a join behind the connect).
+    pub(crate) fn expect_more(&self) {
+        self.phase.store(Phase::Head as u8, Relaxed);
+    }
+
+    /// The connection is ours to keep until the guard is dropped.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        self.phase.store(Phase::Held as u8, Relaxed);
+        Hold(Arc::clone(self))
+    }
+
+    pub(crate) fn label(&self) -> Label {
+        Label::from_u8(self.label.load(Relaxed))
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(crate) fn count(&self, count: Count) {
+        self.meter.add(self.label(), count, 1);
+    }
+
+    fn home(&self) -> Label {
+        Label::from_u8(self.home.load(Relaxed))
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Relaxed) == phase as u8
+    }
+
+    fn on_read(&self, bytes: usize) {
+        if bytes > 0 && self.is(Phase::Idle) {
+            self.phase.store(Phase::Head as u8, Relaxed);
+        }
+        if self.is(Phase::Held) {
+            self.meter.add_all(self.label(), [(Count::SocketReads, 1), (Count::UpTotal, bytes as u64)]);
+        } else {
+            self.up_unclaimed.store(self.up_unclaimed.load(Relaxed) + bytes as u64, Relaxed);
+            self.reads_unclaimed.store(self.reads_unclaimed.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    fn on_write(&self, bytes: usize) {
+        self.meter.add_all(self.label(), [(Count::SocketWrites, 1), (Count::DownTotal, bytes as u64)]);
+    }
+
+    fn claim(&self) {
+        let (bytes, reads) = (self.up_unclaimed.load(Relaxed), self.reads_unclaimed.load(Relaxed));
+        self.meter.add_all(self.label(), [(Count::SocketReads, reads), (Count::UpTotal, bytes)]);
+        self.up_unclaimed.store(0, Relaxed);
+        self.reads_unclaimed.store(0, Relaxed);
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.claim();
+        self.meter.add(self.home(), Count::ConnectionsClosed, 1);
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Keeps a connection from being taken for an idle one.
+pub(crate) struct Hold(Arc<Gauge>);
+
+impl Hold {
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.phase.store(Phase::Idle as u8, Relaxed);
+    }
+}
+
+/// How long a socket waits for its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    header: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+impl From<&Limits> for Patience {
+    fn from(limits: &Limits) -> Self {
+        Self { header: limits.header_timeout, idle: limits.idle_timeout, stall: limits.stall_timeout }
+    }
+}
+
+pub(crate) struct Socket {
+    tcp: TcpStream,
+    gauge: Arc<Gauge>,
+    patience: Arc<Patience>,
+    watch: Option<Watch>,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+/// The reading side's timer, and what was true when it was set.
+struct Watch {
+    tick: Pin<Box<Sleep>>,
+    /// Requests so far, and whether another had begun.
+    seen: (u32, bool),
+    waited: Duration,
+}
+
+impl Socket {
+    pub(crate) fn new(tcp: TcpStream, gauge: Arc<Gauge>, patience: Arc<Patience>) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        // The kernel's own guard against peers that vanished without a word.
+        socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(patience.stall))?;
+        Ok(Self { tcp, gauge, patience, watch: None, stall: None })
+    }
+
+    pub(crate) const fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
+    }
+
+    /// Reads what is there into `buffer` without waiting for more; waits for the first byte. Keeps no buffer while it waits.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.tcp.readable().await
+    }
+
+    /// See [`TcpStream::try_read`].
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.tcp.try_read(buffer)?;
+        self.gauge.on_read(n);
+        Ok(n)
+    }
+
+    /// The connection is ours to keep until the guard is dropped.
+    pub(crate) fn hold(&mut self) -> Hold {
+        self.watch = None;
+        self.gauge.hold()
+    }
+
+    /// Looks, while nothing comes, whether the client has had its time.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let gauge = &self.gauge;
+        if gauge.is(Phase::Held) {
+            self.watch = None;
+            return Poll::Pending;
+        }
+        let header = self.patience.header;
+        let now = (gauge.requests.load(Relaxed), gauge.is(Phase::Head));
+        let watch = self.watch.get_or_insert_with(|| Watch {
+            tick: Box::pin(sleep(header)),
+            seen: now,
+            waited: Duration::ZERO,
+        });
+        while watch.tick.as_mut().poll(cx).is_ready() {
+            watch.waited = if watch.seen == now { watch.waited + header } else { Duration::ZERO };
+            watch.seen = now;
+            let (_, in_head) = now;
+            if watch.waited >= if in_head { header } else { self.patience.idle } {
+                gauge.count(Count::TimedOut);
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            watch.tick.as_mut().reset(Instant::now() + header);
+        }
+        Poll::Pending
+    }
+
+    /// Notes the outcome of a write; while the client does not read, looks whether it has had its time.
+    fn after_write(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Ready(outcome) => {
+                self.stall = None;
+                if let Ok(n) = outcome {
+                    self.gauge.on_write(n);
+                }
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => {
+                let limit = self.patience.stall;
+                ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+                self.gauge.count(Count::Stalled);
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let socket = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
+            Poll::Ready(outcome) => {
+                socket.gauge.on_read(buffer.filled().len() - before);
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => socket.poll_watch(cx).map(Err),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let socket = self.get_mut();
+        let outcome = Pin::new(&mut socket.tcp).poll_write(cx, bytes);
+        socket.after_write(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let socket = self.get_mut();
+        let outcome = Pin::new(&mut socket.tcp).poll_write_vectored(cx, slices);
+        socket.after_write(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}

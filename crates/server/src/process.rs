@@ -1,0 +1,37 @@
+//! What this process costs, as the kernel counts it.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use wire::ProcessUsage;
+
+/// Reads it now. Resident memory is 0 where there is no `/proc`.
+pub fn process_usage() -> ProcessUsage {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return ProcessUsage::default();
+    };
+    let micros =
+        |time: nix::sys::time::TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
+    ProcessUsage {
+        cpu_user_us: micros(usage.user_time()),
+        cpu_system_us: micros(usage.system_time()),
+        resident_bytes: resident_bytes().unwrap_or(0),
+        switches_voluntary: usage.voluntary_context_switches().unsigned_abs(),
+        switches_involuntary: usage.involuntary_context_switches().unsigned_abs(),
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_running_process_has_used_something() {
+        let usage = super::process_usage();
+        assert!(usage.cpu_user_us + usage.cpu_system_us > 0);
+        assert!(usage.resident_bytes > 100_000, "{usage:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! How each transport carries a cursor to its client: one module each, none knows another.
+
+mod http_streaming;
+mod long_polling;
+mod polling;
+mod sse;
+pub(crate) mod tcp;
+mod websocket;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::Response;
+use wire::Transport;
+
+use crate::app::App;
+use crate::http::{Refusal, Visit, finish, gauge_of};
+use crate::meter::Label;
+
+/// How a transport answers a reading request: the parameters it knows, and what it does with a visit that was let in.
+#[derive(Clone, Copy)]
+pub(crate) struct HttpRead {
+    parameters: &'static [&'static str],
+    answer: fn(Visit) -> Answer,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
+
+/// The reading side of a transport that lives on the HTTP port.
+pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
+    match transport {
+        Transport::Tcp => None,
+        Transport::Polling => Some(polling::READ),
+        Transport::LongPolling => Some(long_polling::READ),
+        Transport::HttpStreaming => Some(http_streaming::READ),
+        Transport::Sse => Some(sse::READ),
+        Transport::Websocket => Some(websocket::READ),
+    }
+}
+
+/// Answers `GET /rooms/{room}/{transport}`.
+pub(crate) async fn answer_read(app: Arc<App>, transport: Transport, read: HttpRead, request: Request) -> Response {
+    let gauge = gauge_of(&request);
+    gauge.begin_request(Label::of(transport));
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let outcome = match Visit::admit(Arc::clone(&app), transport, read.parameters, request) {
+        Ok(visit) => (read.answer)(visit).await,
+        Err(refusal) => Err(refusal),
+    };
+    finish(&app, &gauge, origin, outcome)
+}
