@@ -83,7 +83,7 @@ fn plan(scenario: &Scenario, posts_before: u64) -> Result<Plan, ScenarioError> {
     };
     let schedule = Schedule::draw(&draw).map_err(|posts| {
         let why = format!(
-            "there are {} posts to plan; raise it, or lower posts.per_client_per_s or phases.window_s",
+            "at least {} posts are planned; raise it, or lower posts.per_client_per_s or phases.window_s",
             posts_before + posts
         );
         ScenarioError::conflict("limits.posts_max", limits.posts_max, why)
@@ -140,7 +140,7 @@ fn seats(scenario: &Scenario) -> Result<u32, ScenarioError> {
     }
     if rooms > seats {
         let why =
-            format!("{clients} clients have only {seats} seats, so some rooms would be empty; write at most {seats}");
+            format!("clients × rooms_per_client is only {seats}, so some rooms would be empty; write at most {seats}");
         return Err(ScenarioError::conflict("rooms", rooms, why));
     }
     Ok(seats)
@@ -153,7 +153,7 @@ fn authors(scenario: &Scenario, seats: u32) -> Result<u32, ScenarioError> {
         Authors::All => Ok(seats),
         Authors::PerRoom(count) if count <= members => Ok(count * scenario.rooms),
         Authors::PerRoom(count) => {
-            let why = format!("the smallest room has {members} members; write at most {members}, or \"all\"");
+            let why = format!("the smallest room holds only {members}; write at most {members}, or \"all\"");
             Err(ScenarioError::conflict("posts.authors", count, why))
         }
     }

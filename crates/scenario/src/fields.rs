@@ -158,7 +158,7 @@ pub(crate) const FIELDS: &[Field] = &[
 
     whole("limits.connections_max", 1, 2 * SEATS, Value("50000"), "Sockets the generator may hold at once; a scenario that needs more is refused"),
     whole("limits.posts_max", 1, 50_000_000, Value("5000000"), "Posts all points of the sweep may plan together; a scenario that needs more is refused"),
-    whole("limits.retries_max", 0, 1_000_000, Value("100"), "Times one seat may reconnect in a run"),
+    whole("limits.retries_max", 0, 1_000_000, Value("100"), "Times one seat may try again after a fault in a run"),
     whole("limits.invalid_reruns", 0, 1000, Value("2"), "Invalid runs the job may repeat"),
 
     other("cores.server", Kind::CoreList, Optional, "Cores the server is pinned to; without `[cores]` the run looks at the machine and chooses"),

@@ -1,6 +1,6 @@
 //! A scenario as a flat map from dotted path to value: where it is checked, filled with defaults, overridden and swept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -170,15 +170,20 @@ fn missing(field: &Field) -> ScenarioError {
     ScenarioError::Missing { place: Place::Program, key: field.path.into(), allowed: field.kind.allowed() }
 }
 
-/// The path that was probably meant: the same key in another table, or a slip of at most two letters.
+/// The path that was probably meant, of a key or a table: the same name in another table, or a slip of at most two letters.
 fn nearest(path: &str) -> Option<&'static str> {
-    let key = path.rsplit('.').next().unwrap_or(path).trim_matches('"');
-    let mut same = FIELDS.iter().filter(|field| field.key() == key);
-    if let (Some(field), None) = (same.next(), same.next()) {
-        return Some(field.path);
+    let key = last(path).trim_matches('"');
+    let paths: BTreeSet<_> = FIELDS.iter().flat_map(|field| [field.path, field.section()]).collect();
+    let mut same = paths.iter().filter(|path| last(path) == key);
+    if let (Some(path), None) = (same.next(), same.next()) {
+        return Some(path);
     }
-    let slips = FIELDS.iter().map(|field| (slips(path, field.path).min(slips(key, field.path)), field.path));
+    let slips = paths.into_iter().map(|near| (slips(path, near).min(slips(key, near)), near));
     slips.min().filter(|&(slips, near)| slips <= 2 && slips < near.len() / 2).map(|(_, near)| near)
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// Edit distance.

@@ -19,8 +19,13 @@ fn object(section: &str) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in FIELDS.iter().filter(|field| field.section() == section) {
-        // Required keys at the top and in [posts] may come from the sweep instead, which `decide` knows and a schema need not.
-        if matches!(field.given, Given::Optional) {
+        // A required key that can be swept may stand in [sweep] alone: `decide` knows, a schema need not.
+        let needed = match field.given {
+            Given::Required => !field.sweepable(),
+            Given::Optional => true,
+            Given::Value(_) | Given::EveryWord => false,
+        };
+        if needed {
             required.push(field.key());
         }
         properties.insert(field.key().into(), described(field));

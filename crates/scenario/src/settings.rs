@@ -158,7 +158,7 @@ pub struct Limits {
     pub connections_max: u64,
     /// Posts all plans of the job may have together.
     pub posts_max: u64,
-    /// Times one seat may reconnect in one run.
+    /// Times one seat may try again after a fault in one run.
     pub retries_max: u32,
     /// Invalid runs the job may repeat.
     pub invalid_reruns: u32,
