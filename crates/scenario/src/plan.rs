@@ -109,8 +109,18 @@ impl Plan {
 
     /// When a post is due, from T0, the start of the warm-up. Ordinals begin at 1; `None` when the plan has no such post.
     pub fn due(&self, author: u32, ordinal: u64) -> Option<Duration> {
-        let index = usize::try_from(ordinal.checked_sub(1)?).ok()?;
-        self.drawn.schedule.of(author).get(index).map(|&us| Duration::from_micros(us.into()))
+        let index = self.post_index(author, ordinal)?;
+        Some(Duration::from_micros(self.due_us(index).into()))
+    }
+
+    /// The place of a post among all posts of the plan, from 0; `None` when the plan has no such post.
+    pub fn post_index(&self, author: u32, ordinal: u64) -> Option<usize> {
+        self.drawn.schedule.index(author, ordinal)
+    }
+
+    /// When the post at a place is due, in microseconds from T0. The place is one [`Plan::post_index`] gave.
+    pub fn due_us(&self, index: usize) -> u32 {
+        self.drawn.schedule.due_us(index)
     }
 
     /// Whether a post that is due then counts.

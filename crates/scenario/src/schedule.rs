@@ -89,6 +89,19 @@ impl Schedule {
         }
     }
 
+    /// The place of an author's post in the whole list.
+    pub(crate) fn index(&self, author: u32, ordinal: u64) -> Option<usize> {
+        let author = author as usize;
+        let (from, to) = (*self.first.get(author)?, *self.first.get(author + 1)?);
+        let index = u64::from(from) + ordinal.checked_sub(1)?;
+        (index < u64::from(to)).then_some(index as usize)
+    }
+
+    /// When the post at a place is due.
+    pub(crate) fn due_us(&self, index: usize) -> u32 {
+        self.due_us[index]
+    }
+
     /// All of them.
     pub(crate) fn posts(&self) -> u64 {
         self.due_us.len() as u64
