@@ -125,6 +125,13 @@ impl Gauge {
         self.meter.add_all(self.label(), [(Count::SocketWrites, 1), (Count::DownTotal, bytes as u64)]);
     }
 
+    /// The kernel, too, gives up on a client that leaves what it was sent unread, and may be the first to do so.
+    fn on_error(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.count(Count::Stalled);
+        }
+    }
+
     fn claim(&self) {
         let (bytes, reads) = (self.up_unclaimed.load(Relaxed), self.reads_unclaimed.load(Relaxed));
         self.meter.add_all(self.label(), [(Count::SocketReads, reads), (Count::UpTotal, bytes)]);
@@ -205,7 +212,7 @@ impl Socket {
 
     /// See [`TcpStream::try_read`].
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.tcp.try_read(buffer)?;
+        let n = self.tcp.try_read(buffer).inspect_err(|error| self.gauge.on_error(error))?;
         self.gauge.on_read(n);
         Ok(n)
     }
@@ -248,8 +255,9 @@ impl Socket {
         match outcome {
             Poll::Ready(outcome) => {
                 self.stall = None;
-                if let Ok(n) = outcome {
-                    self.gauge.on_write(n);
+                match &outcome {
+                    Ok(n) => self.gauge.on_write(*n),
+                    Err(error) => self.gauge.on_error(error),
                 }
                 Poll::Ready(outcome)
             }
@@ -268,9 +276,13 @@ impl AsyncRead for Socket {
         let socket = self.get_mut();
         let before = buffer.filled().len();
         match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
-            Poll::Ready(outcome) => {
+            Poll::Ready(Ok(())) => {
                 socket.gauge.on_read(buffer.filled().len() - before);
-                Poll::Ready(outcome)
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                socket.gauge.on_error(&error);
+                Poll::Ready(Err(error))
             }
             Poll::Pending => socket.poll_watch(cx).map(Err),
         }

@@ -25,7 +25,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}")]
 pub struct StartError {
     address: SocketAddr,
     source: io::Error,

@@ -6,6 +6,7 @@ use wire::{Problem, Start, WireError};
 
 use super::json;
 use crate::hub::{CursorAhead, NoRoom};
+use crate::meter::Count;
 
 /// Seconds a client is asked to wait when a limit is hit.
 const RETRY_AFTER_S: &str = "1";
@@ -62,8 +63,13 @@ impl Refusal {
         self.problem
     }
 
-    pub(crate) fn is_limit(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
+    /// What it is counted as.
+    pub(crate) fn count(&self) -> Count {
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Count::Refused,
+            StatusCode::REQUEST_TIMEOUT => Count::TimedOut,
+            _ => Count::Malformed,
+        }
     }
 }
 
@@ -80,8 +86,21 @@ impl From<NoRoom> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = json(self.status, &self.problem);
-        if self.is_limit() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        let headers = response.headers_mut();
+        // What HTTP asks to be told along with a status.
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            _ => {}
         }
         response
     }

@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, decode_post_json};
 
 use super::{Refusal, gauge_of, json};
 use crate::app::App;
 use crate::hub::{Reader, Room};
-use crate::meter::{Count, Label};
+use crate::meter::Label;
 use crate::net::Gauge;
 
 /// What JSON may add to a text: every byte of it escaped, and the fields around it.
@@ -68,7 +69,14 @@ pub(crate) async fn answer_post(app: Arc<App>, transport: Transport, request: Re
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
     let outcome = take_post(&app, &gauge, request).await;
-    finish(&app, &gauge, origin, outcome.map(|ack| json(StatusCode::OK, &ack)))
+    finish(&app, &gauge, origin, outcome.map(|ack| answer_ack(&gauge, &ack)))
+}
+
+fn answer_ack(gauge: &Gauge, ack: &Ack) -> Response {
+    let response = json(StatusCode::OK, ack);
+    let envelope = response.body().size_hint().lower();
+    gauge.meter().add_batch(gauge.label(), 0, 0, Split { envelope, ..Split::default() });
+    response
 }
 
 /// Turns an outcome into the answer, counts a refusal, and lets an allowed foreign browser read it.
@@ -79,8 +87,12 @@ pub(crate) fn finish(
     outcome: Result<Response, Refusal>,
 ) -> Response {
     let mut response = outcome.unwrap_or_else(|refusal| {
-        gauge.count(if refusal.is_limit() { Count::Refused } else { Count::Malformed });
-        refusal.into_response()
+        gauge.count(refusal.count());
+        let mut response = refusal.into_response();
+        if app.closing.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     });
     if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.access.lists(origin))) {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -88,12 +100,16 @@ pub(crate) fn finish(
     response
 }
 
-async fn take_post(app: &App, gauge: &Gauge, request: Request) -> Result<Ack, Refusal> {
+async fn take_post(app: &App, gauge: &Arc<Gauge>, request: Request) -> Result<Ack, Refusal> {
     let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad)?;
     check_caller(app, request.headers(), query.token)?;
     let room = app.hub.room(room_of(&request))?;
-    let body = tokio::time::timeout(app.limits.header_timeout, read_body(app, request.into_body()));
-    let body = body.await.map_err(|_| {
+    let body = {
+        // What comes now belongs to this request and to its own time limit; it is not the beginning of the next one.
+        let _held = gauge.hold();
+        tokio::time::timeout(app.limits.header_timeout, read_body(app, request.into_body())).await
+    };
+    let body = body.map_err(|_| {
         let hint = "send it in one piece";
         Refusal::new(StatusCode::REQUEST_TIMEOUT, Problem::new("body", "", "the body did not come in time", hint))
     })??;

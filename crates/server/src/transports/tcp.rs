@@ -29,8 +29,8 @@ thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BY
 
 /// Why a connection ends.
 enum End {
-    /// The client did something wrong and is told.
-    Told(Problem),
+    /// The client did something wrong, or hit a limit, and is told.
+    Told(Problem, Count),
     /// The server goes away.
     Bye,
     /// It is over already.
@@ -47,13 +47,20 @@ impl From<io::Error> for End {
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
         let hint = "see the frame layout in crates/wire/src/binary.rs";
-        Self::Told(Problem::new("frame", "", error.to_string(), hint))
+        Self::malformed(Problem::new("frame", "", error.to_string(), hint))
     }
 }
 
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
-        Self::Told(refusal.into_problem())
+        let count = refusal.count();
+        Self::Told(refusal.into_problem(), count)
+    }
+}
+
+impl End {
+    const fn malformed(problem: Problem) -> Self {
+        Self::Told(problem, Count::Malformed)
     }
 }
 
@@ -66,8 +73,8 @@ pub(crate) async fn serve(app: Arc<App>, mut socket: Socket) {
     let last = match end {
         End::Gone => return,
         End::Bye => Down::Bye,
-        End::Told(problem) => {
-            socket.gauge().count(Count::Malformed);
+        End::Told(problem, count) => {
+            socket.gauge().count(count);
             Down::Problem(problem)
         }
     };
@@ -101,7 +108,7 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     socket.gauge().attribute(LABEL);
     socket.gauge().expect_more();
     let join = read_join(socket).await?;
-    app.access.check(join.token.as_deref()).map_err(End::Told)?;
+    app.access.check(join.token.as_deref()).map_err(End::malformed)?;
     let room = app.hub.room(join.room.as_str()).map_err(Refusal::from)?;
     let mut reader = room.reader(Form::Frames, join.start).map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
     drop((room, join));
@@ -143,7 +150,7 @@ async fn read_join(socket: &mut Socket) -> Result<Join, End> {
     socket.read_exact(&mut item).await?;
     match decode_up(&item)? {
         Up::Join(join) => Ok(join),
-        Up::Post(_) => Err(End::Told(Problem::new("frame", "", "a post before the join", "join a room first"))),
+        Up::Post(_) => Err(End::malformed(Problem::new("frame", "", "a post before the join", "join a room first"))),
     }
 }
 
@@ -190,7 +197,7 @@ fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: 
     let mut taken = 0;
     while let Some(frame) = split_frame(&bytes[taken..], max)? {
         let Up::Post(post) = decode_up(frame.item)? else {
-            return Err(End::Told(Problem::new(
+            return Err(End::malformed(Problem::new(
                 "frame",
                 "",
                 "a second join",

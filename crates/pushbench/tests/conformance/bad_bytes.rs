@@ -1,0 +1,235 @@
+//! Bodies and frames that are too big or not what they claim: each answered in its transport's own way, counted, and without
+//! consequence for anybody else.
+
+use wire::{Down, Post, Problem, Transport, Up, decode_down, encode_up, push_frame};
+
+use crate::clients::Wish;
+use crate::house::{House, Reading};
+use crate::raw::{Raw, masked};
+
+const TEXT_MAX: usize = 1000;
+
+async fn house() -> House {
+    House::with(|limits| limits.message_bytes_max = TEXT_MAX).await
+}
+
+fn post_json(text: &str) -> String {
+    format!(r#"{{"author":1,"ordinal":1,"text":"{text}"}}"#)
+}
+
+fn framed(item: &Up<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_frame(&mut out, |out| encode_up(item, out));
+    out
+}
+
+fn join() -> Vec<u8> {
+    let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::Start::Now, token: None };
+    framed(&Up::Join(join))
+}
+
+/// The problem in the last of these frames.
+fn told(bytes: &[u8]) -> Problem {
+    let mut rest = bytes;
+    let mut last = None;
+    while let Some(frame) = wire::split_frame(rest, 1 << 24).unwrap() {
+        last = Some(decode_down(frame.item).unwrap());
+        rest = &rest[frame.taken..];
+    }
+    match last {
+        Some(Down::Problem(problem)) => problem,
+        other => panic!("the last frame is a problem, not {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
+    let house = house().await;
+    let mut witness = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    for wish in Wish::all("lobby") {
+        let mut client = wish.join(&house).await;
+        // In bytes, not in characters; and escapes do not count.
+        for text in ["x".repeat(TEXT_MAX), "é".repeat(TEXT_MAX / 2), "\u{1}".repeat(TEXT_MAX)] {
+            client.post(&text).await;
+            assert_eq!(witness.next_message().await.text, text, "{wish:?}");
+        }
+        let refused = client.try_post(&"x".repeat(TEXT_MAX + 1)).await.unwrap_err();
+        match wish.transport {
+            Transport::Tcp => assert!(refused.problem.error.contains("1013 are allowed"), "{}", refused.problem),
+            Transport::Websocket => assert_eq!(refused.problem.value, "1009"),
+            Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
+                assert_eq!((refused.status, refused.problem.field.as_str()), (Some(413), "text"));
+            }
+        }
+        let usage = house.until("the refusal to be counted", |usage| usage.of(wish.transport).malformed >= 1).await;
+        assert!(usage.of(wish.transport).malformed <= wish.transport.encodings().len() as u64, "{wish:?}");
+    }
+    witness.post("still here").await;
+    assert_eq!(witness.next_message().await.text, "still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_far_over_the_limit_is_413_too() {
+    let house = house().await;
+    let body = post_json(&"x".repeat(300_000));
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+        for chunked in [false, true] {
+            let mut raw = Raw::connect(house.http).await;
+            let target = format!("/rooms/lobby/{transport}");
+            let answer = if chunked {
+                let head = format!("POST {target} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+                raw.send(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
+                let head = raw.head().await;
+                raw.whole(head).await
+            } else {
+                raw.ask("POST", &target, "", &body).await
+            };
+            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, problem.field.as_str()), (413, "text"), "{transport}, chunked: {chunked}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_post_is_400() {
+    let house = house().await;
+    let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"hello",
+        b"{}",
+        b"[1,1,\"x\"",
+        br#"{"author":-1,"ordinal":1,"text":"x"}"#,
+        br#"{"author":1,"ordinal":1,"text":"x","extra":1}"#,
+        br#"{"author":1,"ordinal":1,"text":"\ud800"}"#,
+        b"{\"author\":1,\"ordinal\":1,\"text\":\"\xff\"}",
+        deep.as_bytes(),
+    ];
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+        let mut raw = Raw::connect(house.http).await;
+        for body in bodies {
+            let target = format!("/rooms/lobby/{transport}");
+            let length = body.len();
+            raw.send(format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")).await;
+            raw.send(body).await;
+            let answer = raw.head().await;
+            let answer = raw.whole(answer).await;
+            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            let body = String::from_utf8_lossy(body);
+            assert_eq!((answer.status, problem.field.as_str()), (400, "body"), "{transport}: {body}");
+            assert_eq!(problem.error.contains("not UTF-8"), body.contains('\u{fffd}'), "{transport}: {body}");
+        }
+        assert_eq!(house.usage_of(transport).await.malformed, bodies.len() as u64, "{transport}");
+    }
+    assert_eq!(house.usage().await.hub.log_messages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_http_is_400_closed_and_counted() {
+    let house = house().await;
+    let long_head = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(20_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let heads: [(&[u8], u16); 6] = [
+        (b"hello\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
+        (long_head.as_bytes(), 431),
+        (many.as_bytes(), 431),
+    ];
+    for (n, (head, status)) in heads.into_iter().enumerate() {
+        let mut raw = Raw::connect(house.http).await;
+        raw.send(head).await;
+        let answer = raw.head().await;
+        assert_eq!(answer.status, status, "{:?}", String::from_utf8_lossy(&head[..head.len().min(40)]));
+        raw.rest().await;
+        let counted = |usage: &wire::Usage| usage.of_nobody().malformed == n as u64 + 1;
+        house.until("the garbage to be counted", counted).await;
+    }
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
+    let house = house().await;
+    let post = framed(&Up::Post(Post { author: 1, ordinal: 1, text: "x".into() }));
+    let mut not_utf8 = post.clone();
+    *not_utf8.last_mut().unwrap() = 0xff;
+    let then = |more: &[u8]| [&join(), more].concat();
+    let cases: [(Vec<u8>, &str); 11] = [
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "1195725856 bytes"),
+        (vec![0, 0, 0, 0], "in the middle of kind"),
+        (vec![0xff; 64], "4294967295 bytes"),
+        (vec![0, 0, 0, 1, 99], "no item has kind 99"),
+        (vec![0, 0, 0, 3, 16, b'{', b'}'], "missing field `room`"),
+        (b"\0\0\0\x12\x10{\"room\":\"a room\"}".to_vec(), "no room name"),
+        (post.clone(), "a post before the join"),
+        (then(&join()), "a second join"),
+        (then(&not_utf8), "not UTF-8"),
+        (then(&[0, 0, 0, 1, 1]), "no item has kind 1"),
+        (then(&[0, 1, 0, 0]), "65536 bytes"),
+    ];
+    for (n, (bytes, expected)) in cases.into_iter().enumerate() {
+        let mut raw = Raw::connect(house.tcp).await;
+        raw.send(&bytes).await;
+        let problem = told(&raw.rest().await);
+        assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
+        let counted = |usage: &wire::Usage| usage.of(Transport::Tcp).malformed == n as u64 + 1;
+        house.until("the garbage to be counted", counted).await;
+    }
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_in_front_of_a_bad_one_are_kept_and_acknowledged() {
+    let house = house().await;
+    let mut raw = Raw::connect(house.tcp).await;
+    let good = framed(&Up::Post(Post { author: 1, ordinal: 7, text: "good".into() }));
+    raw.send([join(), good, vec![0, 0, 0, 0]].concat()).await;
+    let bytes = raw.rest().await;
+    told(&bytes);
+    let ack = [&[3][..], &7_u64.to_be_bytes(), &1_u64.to_be_bytes()].concat();
+    assert!(bytes.windows(ack.len()).any(|window| window == ack), "{bytes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_websocket_messages_have_their_codes() {
+    let house = house().await;
+    let long = post_json(&"x".repeat(TEXT_MAX + 1));
+    let huge = "x".repeat(60_000);
+    let mut binary_bad = vec![17];
+    binary_bad.extend([0; 12]);
+    binary_bad.push(0xff);
+    let json: &[(u8, &[u8], u16)] = &[
+        (0x81, long.as_bytes(), 1009),
+        (0x81, huge.as_bytes(), 1009),
+        (0x81, b"\xff", 1007),
+        (0x81, b"{\"author\":1,\"ordinal\":1,\"text\":\"\xc3\x28\"}", 1007),
+        (0x81, b"hello", 1008),
+        (0x81, b"", 1008),
+        (0x82, b"\x11", 1008),
+    ];
+    let binary: &[(u8, &[u8], u16)] = &[
+        (0x82, binary_bad.as_slice(), 1007),
+        (0x82, b"", 1008),
+        (0x82, b"\x63", 1008),
+        (0x82, b"\x11\0", 1008),
+        (0x82, b"\x10{\"room\":\"lobby\"}", 1008),
+        (0x81, b"{}", 1008),
+    ];
+    let mut n = 0;
+    for (query, cases) in [("", json), ("?encoding=binary", binary)] {
+        for (first, payload, code) in cases {
+            let mut raw = Raw::connect(house.http).await;
+            assert_eq!(raw.upgrade(&format!("/rooms/lobby/websocket{query}")).await.status, 101);
+            raw.send(masked(*first, payload)).await;
+            let found = raw.close_code().await;
+            assert_eq!(found, Some(*code), "{:?}", String::from_utf8_lossy(&payload[..payload.len().min(60)]));
+            drop(raw);
+            n += 1;
+            let counted = |usage: &wire::Usage| usage.of(Transport::Websocket).malformed == n;
+            house.until("the bad message to be counted", counted).await;
+        }
+    }
+    house.until_empty().await;
+}

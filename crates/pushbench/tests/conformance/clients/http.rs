@@ -1,0 +1,62 @@
+//! What the clients on HTTP share: requests with reqwest, posting, and reading a refusal.
+
+use wire::Ack;
+
+use super::{Refused, Wish, json};
+use crate::house::House;
+
+/// Sends requests to one room.
+pub(crate) struct Poster {
+    web: reqwest::Client,
+    url: String,
+    wish: Wish,
+    ordinal: u64,
+}
+
+impl Poster {
+    pub(super) fn new(house: &House, wish: &Wish) -> Self {
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if wish.close_each {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        let url = house.url(&wish.room, wish.transport);
+        Self { web: builder.build().unwrap(), url, wish: wish.clone(), ordinal: 0 }
+    }
+
+    /// A reading request with this query.
+    pub(super) async fn get(&self, query: &str) -> reqwest::Result<reqwest::Response> {
+        let mut request = self.web.get(format!("{}?{query}", self.url));
+        if self.wish.close_each {
+            request = request.header("connection", "close");
+        }
+        if let (true, wire::Start::After(seq)) = (self.wish.says_in_header(), self.wish.start) {
+            request = request.header("last-event-id", seq.to_string());
+        }
+        request.send().await
+    }
+
+    pub(crate) async fn post(&mut self, text: &str) -> Result<Ack, Refused> {
+        self.ordinal += 1;
+        let mut request = self.web.post(&self.url).body(json::post(self.wish.author, self.ordinal, text));
+        if let Some(token) = &self.wish.token {
+            request = request.bearer_auth(token);
+        }
+        if self.wish.close_each {
+            request = request.header("connection", "close");
+        }
+        let answer = request.send().await.unwrap();
+        if answer.status() != 200 {
+            return Err(read_refusal(answer).await);
+        }
+        let ack: Ack = answer.json().await.unwrap();
+        assert_eq!(ack.ordinal, self.ordinal);
+        Ok(ack)
+    }
+}
+
+pub(crate) async fn read_refusal(answer: reqwest::Response) -> Refused {
+    let status = Some(answer.status().as_u16());
+    let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+    let problem = json::problem(&answer.bytes().await.unwrap());
+    Refused { status, retry_after, problem }
+}

@@ -1,0 +1,39 @@
+//! Reads and writes the JSON of the chat as a stranger would, from its documentation alone: not with our codec.
+
+use serde_json::{Value, json};
+use wire::{Ack, Down, Gap, Joined, Message, Problem};
+
+pub(super) fn item(bytes: &[u8]) -> Down<'static> {
+    let value: Value =
+        serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(bytes)));
+    let number = |value: &Value, field: &str| value[field].as_u64().unwrap_or_else(|| panic!("{field} in {value}"));
+    if let Some(gap) = value.get("gap") {
+        return Down::Gap(Gap { from: number(gap, "from"), to: number(gap, "to") });
+    }
+    if let Some(ack) = value.get("ack") {
+        return Down::Ack(Ack { ordinal: number(ack, "ordinal"), seq: number(ack, "seq") });
+    }
+    if let Some(joined) = value.get("joined") {
+        return Down::Joined(Joined { after: number(joined, "after") });
+    }
+    if value.get("error").is_some() {
+        return Down::Problem(problem(bytes));
+    }
+    Down::Message(Message {
+        seq: number(&value, "seq"),
+        author: u32::try_from(number(&value, "author")).unwrap(),
+        ordinal: number(&value, "ordinal"),
+        text: value["text"].as_str().unwrap().to_owned().into(),
+    })
+}
+
+pub(super) fn problem(bytes: &[u8]) -> Problem {
+    serde_json::from_slice(bytes).unwrap_or_else(|error| {
+        let found = String::from_utf8_lossy(bytes);
+        panic!("a refusal says {{error, field, value, hint}}, this one {found:?}: {error}")
+    })
+}
+
+pub(super) fn post(author: u32, ordinal: u64, text: &str) -> String {
+    json!({ "author": author, "ordinal": ordinal, "text": text }).to_string()
+}

@@ -1,0 +1,104 @@
+//! `http-streaming` and `sse`: one response that goes on, read with a parser written from the HTML standard's text.
+
+use std::collections::VecDeque;
+
+use wire::{Down, Transport};
+
+use super::http::{Poster, read_refusal};
+use super::{End, Heard, Refused, Wish, heard, json};
+use crate::house::House;
+
+pub(crate) struct Client {
+    pub(super) poster: Poster,
+    pub(super) cursor: u64,
+    transport: Transport,
+    answer: reqwest::Response,
+    unread: Vec<u8>,
+    heard: VecDeque<Heard>,
+    joined: bool,
+}
+
+impl Client {
+    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
+        let poster = Poster::new(house, wish);
+        let answer = poster.get(&wish.path_query()).await.unwrap();
+        if answer.status() != 200 {
+            return Err(read_refusal(answer).await);
+        }
+        let expected = if wish.transport == Transport::Sse { "text/event-stream" } else { "application/x-ndjson" };
+        assert_eq!(answer.headers()["content-type"], expected);
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let mut client = Self {
+            poster,
+            cursor: 0,
+            transport: wish.transport,
+            answer,
+            unread: Vec::new(),
+            heard: VecDeque::new(),
+            joined: false,
+        };
+        while !client.joined {
+            let chunk = client.answer.chunk().await.unwrap().expect("a stream begins with the join");
+            client.take(&chunk);
+        }
+        Ok(client)
+    }
+
+    pub(super) async fn hear(&mut self) -> Heard {
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return heard;
+            }
+            match self.answer.chunk().await {
+                Ok(Some(chunk)) => self.take(&chunk),
+                Ok(None) => return Heard::Ended(End::Complete),
+                Err(error) => return Heard::Ended(End::Broken(error.to_string())),
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        self.unread.extend_from_slice(chunk);
+        let end: &[u8] = if self.transport == Transport::Sse { b"\n\n" } else { b"\n" };
+        while let Some(at) = self.unread.windows(end.len()).position(|window| window == end) {
+            let block: Vec<u8> = self.unread.drain(..at + end.len()).take(at).collect();
+            match self.transport {
+                Transport::Sse => self.take_event(std::str::from_utf8(&block).unwrap()),
+                _ if block.is_empty() => self.heard.push_back(Heard::Beat),
+                _ => self.take_item(json::item(&block)),
+            }
+        }
+    }
+
+    fn take_event(&mut self, block: &str) {
+        let (mut name, mut id, mut data) = ("message", None, None);
+        for line in block.lines() {
+            match line.split_once(": ") {
+                Some(("event", value)) => name = value,
+                Some(("id", value)) => id = Some(value.parse::<u64>().unwrap()),
+                Some(("data", value)) => data = Some(value),
+                Some(("retry", value)) => assert!(value.parse::<u64>().unwrap() > 0),
+                _ if line == ":" => self.heard.push_back(Heard::Beat),
+                _ => panic!("no field of an event: {line:?}"),
+            }
+        }
+        let Some(data) = data else { return };
+        let item = json::item(data.as_bytes());
+        let (expected_name, expected_id) = match &item {
+            Down::Message(message) => ("message", message.seq),
+            Down::Joined(joined) => ("joined", joined.after),
+            Down::Gap(gap) => ("gap", gap.to),
+            other => panic!("{other:?} in an event stream"),
+        };
+        assert_eq!((name, id), (expected_name, Some(expected_id)), "a browser comes back with the last id");
+        self.take_item(item);
+    }
+
+    fn take_item(&mut self, item: Down<'_>) {
+        if let Down::Joined(joined) = &item {
+            (self.cursor, self.joined) = (joined.after, true);
+        }
+        assert!(self.joined, "the join is the first item, not {item:?}");
+        self.heard.extend(heard(item, &mut self.cursor));
+    }
+}

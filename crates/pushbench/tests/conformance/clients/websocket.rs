@@ -1,0 +1,102 @@
+//! `websocket`: tokio-tungstenite, in text (JSON) and in binary.
+
+use std::collections::VecDeque;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+use wire::{Ack, Down, Encoding, Post, Problem, Up, decode_down, encode_up};
+
+use super::{End, Heard, Refused, Wish, heard, json};
+use crate::house::House;
+
+pub(crate) struct Client {
+    pub(super) cursor: u64,
+    ws: WebSocketStream<TcpStream>,
+    encoding: Encoding,
+    author: u32,
+    ordinal: u64,
+    heard: VecDeque<Heard>,
+}
+
+impl Client {
+    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
+        let socket = TcpStream::connect(house.http).await.unwrap();
+        let url = format!("ws://{}/rooms/{}/websocket?{}", house.http, wish.room, wish.path_query());
+        let ws = match client_async(url, socket).await {
+            Ok((ws, _)) => ws,
+            Err(Error::Http(answer)) => {
+                let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+                let body = answer.body().clone().unwrap_or_default();
+                let problem = if body.is_empty() { Problem::new("", "", "", "") } else { json::problem(&body) };
+                return Err(Refused { status: Some(answer.status().as_u16()), retry_after, problem });
+            }
+            Err(error) => panic!("no WebSocket: {error}"),
+        };
+        let (encoding, author) = (wish.encoding, wish.author);
+        let mut client = Self { cursor: 0, ws, encoding, author, ordinal: 0, heard: VecDeque::new() };
+        let first = client.ws.next().await.unwrap().unwrap();
+        match read(encoding, &first) {
+            Some(Down::Joined(joined)) => client.cursor = joined.after,
+            other => panic!("the first message is the join, not {other:?}"),
+        }
+        Ok(client)
+    }
+
+    pub(super) async fn post(&mut self, text: &str) -> Result<Ack, Refused> {
+        self.ordinal += 1;
+        let message = match self.encoding {
+            Encoding::Json => Message::text(json::post(self.author, self.ordinal, text)),
+            Encoding::Binary => {
+                let mut out = Vec::new();
+                let post = Post { author: self.author, ordinal: self.ordinal, text: text.into() };
+                encode_up(&Up::Post(post), &mut out);
+                Message::binary(out)
+            }
+        };
+        self.ws.send(message).await.unwrap();
+        loop {
+            let message = self.ws.next().await.expect("an answer to a post").unwrap();
+            if let Message::Close(Some(frame)) = &message {
+                let problem = Problem::new("close", &u16::from(frame.code).to_string(), frame.reason.as_str(), "");
+                return Err(Refused { status: None, retry_after: None, problem });
+            }
+            match read(self.encoding, &message) {
+                Some(Down::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
+                item => self.heard.extend(item.and_then(|item| heard(item, &mut self.cursor))),
+            }
+        }
+    }
+
+    pub(super) async fn hear(&mut self) -> Heard {
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return heard;
+            }
+            let message = match self.ws.next().await {
+                None => return Heard::Ended(End::Broken("closed without a close frame".to_owned())),
+                Some(Err(error)) => return Heard::Ended(End::Broken(error.to_string())),
+                Some(Ok(message)) => message,
+            };
+            if let Message::Close(frame) = message {
+                // Sends our half of the closing handshake.
+                while self.ws.next().await.is_some() {}
+                let code = frame.map_or(1005, |frame| u16::from(frame.code));
+                return Heard::Ended(End::Close(code));
+            }
+            self.heard.extend(read(self.encoding, &message).and_then(|item| heard(item, &mut self.cursor)));
+        }
+    }
+}
+
+fn read(encoding: Encoding, message: &Message) -> Option<Down<'_>> {
+    match (encoding, message) {
+        (Encoding::Json, Message::Text(text)) => Some(json::item(text.as_bytes())),
+        (Encoding::Binary, Message::Binary(bytes)) => Some(decode_down(bytes).unwrap()),
+        // The answer goes out with the next read.
+        (_, Message::Ping(_)) => Some(Down::Heartbeat),
+        (_, Message::Pong(_)) => None,
+        (encoding, other) => panic!("{other:?} on a connection opened for {}", encoding.name()),
+    }
+}

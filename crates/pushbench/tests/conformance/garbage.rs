@@ -1,0 +1,150 @@
+//! Arbitrary bytes against a live server: none takes it down, none makes it panic, none leaves a connection behind.
+
+use std::net::SocketAddr;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use wire::Transport;
+
+use crate::clients::Wish;
+use crate::house::House;
+use crate::raw::{Raw, masked};
+
+const CASES: u32 = 96;
+
+/// Panics anywhere in this process: one inside the server ends a task and would otherwise go unseen.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, SeqCst);
+            usual(panic);
+        }));
+    });
+}
+
+/// Sends each case on a connection of its own behind `prelude`, then sees whether all is well.
+fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> SocketAddr, prelude: &[u8]) {
+    count_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let house = runtime.block_on(House::with(|limits| {
+        limits.header_timeout = Duration::from_secs(2);
+        // hyper does not see a client go while something it sent in advance is unread: then only these end the wait.
+        (limits.hold_max, limits.stream_age) = (Duration::from_millis(200), Duration::from_millis(200));
+    }));
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(cases, |bytes| {
+        runtime.block_on(async {
+            let mut raw = Raw::connect(address(&house)).await;
+            raw.send(prelude).await;
+            raw.try_send(&bytes).await.ok();
+            raw.finish().await;
+            raw.rest().await;
+        });
+        prop_assert_eq!(PANICS.load(SeqCst), 0, "something panicked");
+        Ok(())
+    });
+    outcome.unwrap();
+    runtime.block_on(async {
+        house.until_empty().await;
+        for wish in Wish::all("still-here")
+            .into_iter()
+            .filter(|wish| !matches!(wish.transport, Transport::HttpStreaming | Transport::Sse))
+        {
+            let mut client = wish.join(&house).await;
+            client.post("hello").await;
+            assert_eq!(client.next_message().await.text, "hello");
+        }
+    });
+    assert_eq!(PANICS.load(SeqCst), 0, "something panicked");
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..600)
+}
+
+/// Requests that are nearly right: what a random byte string never gets far enough to be.
+fn requests() -> impl Strategy<Value = Vec<u8>> {
+    let method = prop_oneof![4 => Just("GET".to_owned()), 4 => Just("POST".to_owned()), 1 => "[A-Z]{1,9}"];
+    let transport = proptest::sample::select(Transport::ALL.to_vec()).prop_map(|transport| transport.to_string());
+    let target = (
+        prop_oneof![3 => Just("lobby".to_owned()), 1 => "[!-~]{0,70}"],
+        prop_oneof![5 => transport, 1 => "[!-~]{0,20}"],
+        prop_oneof![
+            Just(String::new()),
+            "\\?(after|hold_ms|encoding|token|x)=[!-~]{0,25}",
+            "\\?after=[0-9]{0,22}&hold_ms=[0-9]{0,3}",
+            "\\?[!-~]{0,60}"
+        ],
+    )
+        .prop_map(|(room, transport, query)| format!("/rooms/{room}/{transport}{query}"));
+    let header = prop_oneof![
+        Just("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n".to_owned()),
+        "(origin|host|authorization|last-event-id|connection|expect|upgrade|te): [ -~]{0,40}\r\n",
+        "(content-length|transfer-encoding): (chunked|[0-9]{1,20}|[ -~]{0,10})\r\n",
+        "[!-~]{0,20}: ?[ -~]{0,20}\r\n",
+    ];
+    let body = prop_oneof![
+        bytes(),
+        "\\{\"author\":-?[0-9]{1,12},\"ordinal\":[0-9]{1,22},\"text\":\"[ -~]{0,30}\"\\}".prop_map(String::into_bytes)
+    ];
+    (method, target, proptest::collection::vec(header, 0..4), body).prop_map(|(method, target, headers, body)| {
+        let length = format!("content-length: {}\r\n", body.len());
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n{}{length}\r\n", headers.concat());
+        [head.into_bytes(), body].concat()
+    })
+}
+
+/// Frames that are nearly right.
+fn ws_frames() -> impl Strategy<Value = Vec<u8>> {
+    let post =
+        "\\{\"author\":[0-9]{1,3},\"ordinal\":[0-9]{1,3},\"text\":\"[ -~]{0,30}\"\\}".prop_map(String::into_bytes);
+    let payload = prop_oneof![bytes(), post];
+    let first =
+        prop_oneof![proptest::sample::select(vec![0x81, 0x01, 0x80, 0x00, 0x82, 0x88, 0x89, 0x8a]), any::<u8>()];
+    let frame = (first, payload).prop_map(|(first, payload)| masked(first, &payload));
+    prop_oneof![bytes(), proptest::collection::vec(frame, 1..6).prop_map(|frames| frames.concat())]
+}
+
+/// Frames of the floor that are nearly right.
+fn tcp_frames() -> impl Strategy<Value = Vec<u8>> {
+    let item = prop_oneof![
+        bytes(),
+        "\\x10\\{\"room\":\"[a-z ]{0,5}\",\"after\":[0-9]{1,3}\\}".prop_map(String::into_bytes),
+        bytes().prop_map(|bytes| [&[17][..], &bytes].concat()),
+    ];
+    let frame = item.prop_map(|item| [&(item.len() as u32).to_be_bytes()[..], &item].concat());
+    prop_oneof![bytes(), proptest::collection::vec(frame, 1..6).prop_map(|frames| frames.concat())]
+}
+
+#[test]
+fn bytes_on_the_http_port() {
+    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |house| house.http, b"");
+}
+
+#[test]
+fn bytes_on_the_tcp_port() {
+    bombard(&tcp_frames(), |house| house.tcp, b"");
+}
+
+#[test]
+fn bytes_behind_a_join() {
+    let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
+    bombard(&tcp_frames(), |house| house.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
+}
+
+#[test]
+fn bytes_behind_a_websocket_handshake() {
+    for encoding in ["json", "binary"] {
+        let head = format!(
+            "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        bombard(&ws_frames(), |house| house.http, head.as_bytes());
+    }
+}

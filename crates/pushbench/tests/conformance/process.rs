@@ -1,0 +1,186 @@
+//! The real binary: what it prints, when it ends, and what it refuses to do.
+
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use wire::{Listening, Transport};
+
+use crate::clients::{End, Wish};
+use crate::house::{House, within};
+use crate::raw::Raw;
+
+const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"];
+/// What `pushbench serve` promises.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+fn pushbench(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushbench"));
+    command.args(arguments).env_remove("PUSHBENCH_TOKEN").env_remove("RUST_LOG").env_remove("COLUMNS");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+fn serve(more: &[&str]) -> Command {
+    pushbench(&[&["serve"], &FREE_PORTS[..], more].concat())
+}
+
+async fn output(mut command: Command) -> Output {
+    within("the program to end", command.output()).await.unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+struct Program {
+    child: Child,
+    line: String,
+    listening: Listening,
+}
+
+impl Program {
+    async fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        within("the line that says where the server is", stdout.read_line(&mut line)).await.unwrap();
+        let listening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        child.stdout = Some(stdout.into_inner());
+        Self { child, line, listening }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.listening.pid).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for a proper end, in the time that was promised, without another word on standard output.
+    async fn ends(mut self) {
+        let start = Instant::now();
+        let status = within("the server to end", self.child.wait()).await.unwrap();
+        assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+        let (mut more, mut log) = (String::new(), String::new());
+        self.child.stdout.unwrap().read_to_string(&mut more).await.unwrap();
+        self.child.stderr.unwrap().read_to_string(&mut log).await.unwrap();
+        assert_eq!((status.code(), more.as_str()), (Some(0), ""), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn one_json_line_says_where_it_is() {
+    let program = Program::start(serve(&[])).await;
+    let Listening { http, tcp, pid, version } = &program.listening;
+    assert_eq!((Some(*pid), version.as_str()), (program.child.id(), env!("CARGO_PKG_VERSION")));
+    assert!(http.port() != 0 && tcp.port() != 0 && http != tcp);
+    let expected = format!("{{\"http\":\"{http}\",\"tcp\":\"{tcp}\",\"pid\":{pid},\"version\":\"{version}\"}}\n");
+    assert_eq!(program.line, expected);
+    let house = House::elsewhere(&program.listening);
+    assert_eq!(house.usage().await.pid, *pid);
+}
+
+#[tokio::test]
+async fn sigterm_and_ctrl_c_end_it_and_clients_are_told() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let program = Program::start(serve(&[])).await;
+        let house = House::elsewhere(&program.listening);
+        let mut websocket = Wish::new(Transport::Websocket, "lobby").join(&house).await;
+        let mut stream = Wish::new(Transport::Sse, "lobby").join(&house).await;
+        program.signal(signal);
+        assert_eq!((websocket.end().await, stream.end().await), (End::Close(1001), End::Complete));
+        program.ends().await;
+    }
+}
+
+#[tokio::test]
+async fn it_ends_in_time_when_a_client_does_not() {
+    let program = Program::start(serve(&[])).await;
+    let mut raw = Raw::connect(program.listening.tcp).await;
+    let join = b"\x10{\"room\":\"lobby\"}";
+    raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
+    House::elsewhere(&program.listening).until_readers(1).await;
+    program.signal(Signal::SIGTERM);
+    program.ends().await;
+}
+
+#[tokio::test]
+async fn it_ends_with_its_parent_when_asked_to() {
+    let mut command = serve(&["--exit-with-parent"]);
+    command.stdin(Stdio::piped());
+    let mut program = Program::start(command).await;
+    House::elsewhere(&program.listening).usage().await;
+    drop(program.child.stdin.take());
+    program.ends().await;
+}
+
+#[tokio::test]
+async fn it_does_not_show_itself_to_others_without_a_token() {
+    let everywhere = ["serve", "--listen", "0.0.0.0:0", "--tcp-listen", "127.0.0.1:0"];
+    let cases: [(&[&str], &str); 3] = [
+        (
+            &[],
+            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+        ),
+        (
+            &["--token", "a-secret-token"],
+            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+        ),
+        (
+            &["--allow-remote"],
+            "pushbench: 0.0.0.0:0 can be reached by others; set PUSHBENCH_TOKEN to a secret they must know\n",
+        ),
+    ];
+    for (more, expected) in cases {
+        let output = output(pushbench(&[&everywhere[..], more].concat())).await;
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), expected));
+        assert_eq!(output.stdout, b"");
+    }
+    let mut command = pushbench(&[&everywhere[..], &["--allow-remote"]].concat());
+    command.env("PUSHBENCH_TOKEN", "a-secret-token");
+    let program = Program::start(command).await;
+    let mut raw = Raw::connect(([127, 0, 0, 1], program.listening.http.port()).into()).await;
+    assert_eq!(raw.ask("GET", "/control/usage", "", "").await.status, 401);
+    let bearer = "authorization: Bearer a-secret-token\r\n";
+    assert_eq!(raw.ask("GET", "/control/usage", bearer, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    for arguments in
+        [["--listen", &taken, "--tcp-listen", "127.0.0.1:0"], ["--listen", "127.0.0.1:0", "--tcp-listen", &taken]]
+    {
+        let output = output(pushbench(&[&["serve"][..], &arguments].concat())).await;
+        let expected = format!("pushbench: cannot listen on {taken}: Address already in use (os error 98)\n");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(1), expected));
+    }
+}
+
+#[tokio::test]
+async fn bad_arguments_say_what_is_allowed() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["serve", "--token", "short"], "a token has at least 8 characters"),
+        (&["serve", "--heartbeat-ms", "0"], "0 is not in 1.."),
+        (&["serve", "--listen", "8080"], "invalid socket address syntax"),
+    ];
+    for (arguments, expected) in cases {
+        let output = output(pushbench(arguments)).await;
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// Written anew by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
+#[tokio::test]
+async fn help_is_as_it_was() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/serve-help.txt");
+    let help = String::from_utf8(output(pushbench(&["serve", "--help"])).await.stdout).unwrap();
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(golden, &help).unwrap();
+    }
+    assert_eq!(help, std::fs::read_to_string(golden).unwrap(), "if that is meant, run again with UPDATE_GOLDENS=1");
+}

@@ -1,0 +1,218 @@
+//! Requests that are refused, and how: the table of bad input, told apart by status and by a problem that names the thing.
+
+use server::Access;
+use wire::{Problem, Transport};
+
+use crate::clients::{Wish, read_refusal};
+use crate::house::{House, within};
+use crate::raw::Raw;
+
+const TOKEN: &str = "a-secret-token";
+
+fn on_http() -> impl Iterator<Item = Transport> {
+    Transport::ALL.into_iter().filter(|transport| transport.is_http())
+}
+
+/// Asks for something that is refused, as a WebSocket handshake where it is one, and returns status and problem.
+async fn refusal(house: &House, transport: Transport, target: &str, header: &str) -> (u16, Problem, Option<String>) {
+    let mut raw = Raw::connect(house.http).await;
+    let upgrade = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgrade = if transport == Transport::Websocket { upgrade } else { "" };
+    let answer = raw.ask("GET", target, &format!("{upgrade}{header}"), "").await;
+    let problem = serde_json::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{target} was answered {}: {error}", answer.status));
+    let authenticate = answer.header("www-authenticate").map(str::to_owned);
+    (answer.status, problem, authenticate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_questions_are_400_and_name_the_parameter() {
+    let house = House::open().await;
+    let long = "r".repeat(65);
+    for transport in on_http() {
+        let rooms = ["a%20b", "a+b", "%C3%A4", long.as_str(), "~"];
+        for room in rooms {
+            let (status, problem, _) = refusal(&house, transport, &format!("/rooms/{room}/{transport}"), "").await;
+            assert_eq!((status, problem.field.as_str()), (400, "room"), "{transport} {room}");
+            assert_eq!((problem.value.as_str(), problem.hint.contains("1 to 64")), (room, true));
+        }
+        for after in ["", "x", "-1", "1.5", "+1", "18446744073709551616", "%31"] {
+            let target = format!("/rooms/lobby/{transport}?after={after}");
+            let (status, problem, _) = refusal(&house, transport, &target, "").await;
+            assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "after", after), "{transport}");
+        }
+        for (query, field) in [("afer=1", "afer"), ("after", "after"), ("hold_ms=1&encoding=xml", "")] {
+            let target = format!("/rooms/lobby/{transport}?{query}");
+            let (status, problem, _) = refusal(&house, transport, &target, "").await;
+            assert_eq!(status, 400, "{target}");
+            assert!(field.is_empty() || problem.field == field, "{target}: {problem}");
+        }
+        let usage = house.usage_of(transport).await;
+        assert_eq!((usage.malformed, usage.refused), (15, 0), "{transport}");
+    }
+    for hold in ["-1", "soon", "25001", "99999999999999999999"] {
+        let target = format!("/rooms/lobby/long-polling?hold_ms={hold}");
+        let (status, problem, _) = refusal(&house, Transport::LongPolling, &target, "").await;
+        assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "hold_ms", hold));
+    }
+    let (status, problem, _) = refusal(&house, Transport::Sse, "/rooms/lobby/sse", "last-event-id: x\r\n").await;
+    assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "Last-Event-ID", "x"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_beyond_the_end_is_refused_and_never_waited_for() {
+    let house = House::open().await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    author.post("the only one").await;
+    for wish in Wish::all("lobby") {
+        for seq in [2, u64::MAX] {
+            for wish in [wish.clone().after(seq), wish.clone().returning(seq)] {
+                let refused = wish.try_join(&house).await.err().unwrap();
+                assert_eq!(refused.status, wish.transport.is_http().then_some(400), "{wish:?}");
+                assert_eq!((refused.problem.field.as_str(), refused.problem.value), ("after", seq.to_string()));
+                assert!(refused.problem.hint.contains("the newest message is 1"), "{}", refused.problem.hint);
+            }
+        }
+    }
+    drop(author);
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
+    let house = House::open().await;
+    let mut raw = Raw::connect(house.http).await;
+    for path in [
+        "/",
+        "/rooms",
+        "/rooms/lobby",
+        "/rooms/lobby/tcp",
+        "/rooms/lobby/polling/",
+        "/rooms//polling",
+        "/control",
+        "/x/../control/usage",
+    ] {
+        let answer = raw.ask("GET", path, "", "").await;
+        let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+        let expected = if path == "/rooms//polling" { answer.status } else { 404 };
+        assert_eq!(answer.status, expected, "{path}");
+        assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+        assert!(!problem.hint.is_empty());
+    }
+    let paths = on_http().map(|transport| (format!("/rooms/lobby/{transport}"), "GET,HEAD,POST"));
+    for (path, allowed) in paths.chain([("/control/usage".to_owned(), "GET,HEAD")]) {
+        for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+            let answer = raw.ask(method, &path, "", "").await;
+            assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
+            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("method", method));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_answered_like_get_without_a_body_and_holds_nothing() {
+    let house = House::open().await;
+    Wish::new(Transport::Polling, "lobby").join(&house).await.post("hello").await;
+    for transport in on_http() {
+        let mut raw = Raw::connect(house.http).await;
+        let target = format!("/rooms/lobby/{transport}?after=0");
+        let answer = raw.begin("HEAD", &target, "connection: close\r\n", "").await;
+        let expected = if transport == Transport::Websocket { 426 } else { 200 };
+        assert_eq!((answer.status, raw.rest().await), (expected, vec![]), "{transport}");
+        house.until_readers(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
+    let house = House::open().await;
+    let right = [
+        "upgrade: websocket",
+        "connection: keep-alive, Upgrade",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    let mut raw = Raw::connect(house.http).await;
+    for (wrong, instead, status) in [
+        (0, "x: y", 426),
+        (0, "upgrade: h2c", 426),
+        (1, "connection: keep-alive", 426),
+        (2, "sec-websocket-version: 8", 426),
+        (2, "x: y", 426),
+        (3, "sec-websocket-key: short", 400),
+        (3, "x: y", 400),
+    ] {
+        let mut lines = right;
+        lines[wrong] = instead;
+        let answer = raw.ask("GET", "/rooms/lobby/websocket", &(lines.join("\r\n") + "\r\n"), "").await;
+        assert_eq!(answer.status, status, "{instead}");
+        if status == 426 {
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.2.2.
+            assert_eq!(answer.header("upgrade"), Some("websocket"), "{instead}");
+            assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{instead}");
+        }
+    }
+    raw.send(format!("GET /rooms/lobby/websocket HTTP/1.1\r\nhost: x\r\n{}\r\n\r\n", right.join("\r\n"))).await;
+    assert_eq!(raw.head().await.status, 101);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_come_from_here_or_from_a_listed_origin() {
+    let listed = "https://chat.example";
+    let access = Access { origins: vec![listed.to_owned()], ..Access::default() };
+    let house = House::guarded(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await;
+    for transport in on_http() {
+        let target = format!("/rooms/lobby/{transport}");
+        for foreign in ["http://evil.example", "null", "http://x:81", "https://chat.example.evil", "http://", ""] {
+            let (status, problem, _) = refusal(&house, transport, &target, &format!("origin: {foreign}\r\n")).await;
+            assert_eq!(
+                (status, problem.field.as_str(), problem.value.as_str()),
+                (403, "Origin", foreign),
+                "{transport}"
+            );
+            let mut raw = Raw::connect(house.http).await;
+            let post = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
+            assert_eq!(raw.ask("POST", &target, &format!("origin: {foreign}\r\n"), post).await.status, 403);
+        }
+        for (origin, told) in [("http://x", None), (listed, Some(listed))] {
+            let header = format!("origin: {origin}\r\n");
+            let mut raw = Raw::connect(house.http).await;
+            let answer = match transport {
+                Transport::Websocket => raw.ask("GET", &target, &header, "").await,
+                _ => raw.begin("GET", &target, &header, "").await,
+            };
+            let expected: &[u16] = if transport == Transport::Websocket { &[426] } else { &[200, 204] };
+            assert!(expected.contains(&answer.status), "{transport} from {origin}: {answer:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), told, "{transport}");
+        }
+    }
+    assert_eq!(house.usage().await.hub.log_messages, 0, "a refused post is not posted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_token_is_401_everywhere() {
+    let access = Access { token: Some(TOKEN.to_owned()), ..Access::default() };
+    let house = House::guarded(access, |_| {}).await;
+    for wish in Wish::all("lobby") {
+        for wrong in [None, Some("another-token".to_owned()), Some(String::new())] {
+            let refused = Wish { token: wrong, ..wish.clone() }.try_join(&house).await.err().unwrap();
+            assert_eq!(refused.status, wish.transport.is_http().then_some(401), "{wish:?}");
+            assert_eq!((refused.problem.field.as_str(), refused.problem.value.as_str()), ("token", ""), "{wish:?}");
+        }
+        let mut inside = Wish { token: Some(TOKEN.to_owned()), ..wish.clone() }.join(&house).await;
+        inside.post("let in").await;
+        assert_eq!(inside.next_message().await.text, "let in", "{wish:?}");
+    }
+    for transport in on_http() {
+        let target = format!("/rooms/lobby/{transport}");
+        let (status, _, authenticate) = refusal(&house, transport, &target, "authorization: Basic eDp5\r\n").await;
+        assert_eq!((status, authenticate.as_deref()), (401, Some("Bearer")), "{transport}");
+    }
+    let web = reqwest::Client::builder().no_proxy().build().unwrap();
+    let control = format!("http://{}/control/usage", house.http);
+    let answer = within("an answer", web.get(&control).send()).await.unwrap();
+    assert_eq!(read_refusal(answer).await.status, Some(401));
+    let answer = within("an answer", web.get(format!("{control}?token={TOKEN}")).send()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+}

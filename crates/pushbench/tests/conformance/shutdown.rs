@@ -1,0 +1,108 @@
+//! The end of a server: everybody is told in its transport's own way, in time, and nothing is left behind by those who went before.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use wire::Transport;
+
+use crate::clients::{Client, End, Wish};
+use crate::house::{House, Reading, within};
+use crate::raw::Raw;
+
+/// What `pushbench serve` promises.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_is_told_in_its_transport_s_own_way() {
+    let house = House::open().await;
+    let wishes = Wish::all("lobby");
+    let clients: Vec<Client> = join_all(wishes.iter().map(|wish| wish.join(&house))).await;
+    let (http, tcp) = (house.http, house.tcp);
+    let mut idle = Raw::connect(http).await;
+    assert_eq!(idle.ask("GET", "/rooms/lobby/polling", "", "").await.status, 204);
+    // Each leaves when it was told.
+    let ends = join_all(clients.into_iter().map(|mut client| async move { client.end().await }));
+    let stopping = async {
+        // Polling has no reader between two questions.
+        house.until_readers(wishes.len() as u64 - 1).await;
+        let start = Instant::now();
+        house.shutdown().await;
+        assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+    };
+    let (ends, ()) = tokio::join!(ends, stopping);
+    for (end, wish) in ends.into_iter().zip(&wishes) {
+        match wish.transport {
+            Transport::Tcp => assert_eq!(end, End::Bye),
+            // Asks again until nobody answers, or is told by the last who does.
+            Transport::Polling => assert!(matches!(end, End::Broken(_) | End::Status(503)), "{end:?}"),
+            Transport::LongPolling => assert_eq!(end, End::Status(503)),
+            Transport::HttpStreaming | Transport::Sse => assert_eq!(end, End::Complete, "{wish:?}"),
+            Transport::Websocket => assert_eq!(end, End::Close(1001), "{wish:?}"),
+        }
+    }
+    assert_eq!(idle.rest().await, b"", "a connection between two requests is just closed");
+    for address in [http, tcp] {
+        let refused = tokio::net::TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_held_poll_says_when_to_come_back() {
+    let house = House::open().await;
+    let mut raw = Raw::connect(house.http).await;
+    raw.send("GET /rooms/lobby/long-polling HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    house.until_readers(1).await;
+    let (answer, ()) = tokio::join!(raw.head(), house.shutdown());
+    let answer = raw.whole(answer).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(raw.rest().await, b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_leave_are_not_waited_for() {
+    let house = House::open().await;
+    let mut tcp = Raw::connect(house.tcp).await;
+    let join = b"\x10{\"room\":\"lobby\"}";
+    tcp.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
+    let mut websocket = Raw::connect(house.http).await;
+    websocket.upgrade("/rooms/lobby/websocket").await;
+    let mut half = Raw::connect(house.http).await;
+    half.send("GET /rooms/lob").await;
+    house.until_readers(2).await;
+    let start = Instant::now();
+    house.shutdown().await;
+    assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+    drop((tcp, websocket, half));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
+    let house = House::with(|limits| limits.room_idle = Duration::ZERO).await;
+    for round in 0..3 {
+        let room = format!("room-{round}");
+        let mut clients = join_all(Wish::all(&room).iter().map(|wish| wish.join(&house))).await;
+        for client in &mut clients {
+            client.post("here").await;
+        }
+        let total = clients.len();
+        for client in &mut clients {
+            client.next_messages(total).await;
+        }
+    }
+    let usage = house.until_empty().await;
+    assert_eq!(usage.accept_errors, 0);
+    let usage = house.until("every room to be forgotten", |usage| usage.hub.rooms == 0).await;
+    assert_eq!((usage.hub.log_messages, usage.hub.log_bytes), (0, 0));
+    for transport in Transport::ALL {
+        let one = usage.of(transport);
+        assert_eq!(one.connections_open, 0, "{transport}");
+        assert!(one.connections_opened >= 3, "{transport}");
+        assert_eq!((one.malformed, one.refused, one.timed_out, one.stalled, one.gaps), (0, 0, 0, 0, 0), "{transport}");
+    }
+    // A room that was forgotten begins anew.
+    let mut client = Wish::new(Transport::Sse, "room-0").join(&house).await;
+    assert_eq!((client.cursor(), client.post("again").await.seq), (0, 1));
+    within("the end of the client", async { drop(client) }).await;
+}

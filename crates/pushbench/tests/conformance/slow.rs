@@ -1,0 +1,193 @@
+//! Clients that take too long: they are dropped at a named limit and counted, and nobody else notices.
+
+use std::time::Duration;
+
+use wire::{Transport, TransportUsage, Usage};
+
+use crate::clients::{Client, Wish};
+use crate::house::{House, Reading};
+use crate::raw::Raw;
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Puts a client into the room that asks for messages and never reads one.
+async fn never_reads(house: &House, transport: Transport) -> Raw {
+    let target = format!("/rooms/lobby/{transport}");
+    let address = if transport.is_http() { house.http } else { house.tcp };
+    let mut raw = Raw::connect_narrow(address).await;
+    match transport {
+        Transport::Tcp => {
+            let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
+            raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
+        }
+        // One answer fits into what the kernels keep; hundreds that were asked for in advance do not.
+        Transport::Polling | Transport::LongPolling => {
+            let ask = format!("GET {target}?after=0 HTTP/1.1\r\nhost: x\r\n\r\n");
+            raw.send(ask.repeat(400)).await;
+        }
+        Transport::HttpStreaming | Transport::Sse => {
+            raw.send(format!("GET {target}?after=0 HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        }
+        Transport::Websocket => {
+            raw.upgrade(&format!("{target}?after=0")).await;
+        }
+    }
+    raw
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
+    for transport in Transport::ALL {
+        let house = House::with(|limits| limits.stall_timeout = Duration::from_millis(300)).await;
+        let mut neighbour = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+        let text = "x".repeat(16 << 10);
+        for _ in 0..40 {
+            neighbour.post(&text).await;
+            neighbour.next_message().await;
+        }
+        let _stuck = never_reads(&house, transport).await;
+        // Keeps talking until more is on its way than kernels buffer.
+        let talk = async {
+            let mut seq = 40;
+            loop {
+                neighbour.post(&text).await;
+                seq += 1;
+                assert_eq!(neighbour.next_message().await.seq, seq, "{transport}: the neighbour lost something");
+            }
+        };
+        let what = format!("{transport} to stall");
+        let usage = tokio::select! {
+            never = talk => never,
+            usage = house.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
+        };
+        assert_eq!((usage.of(transport).timed_out, usage.of(transport).malformed), (0, 0), "{transport}");
+        drop(neighbour);
+        house.until_empty().await;
+    }
+}
+
+/// Lets clients begin something and not finish it: all must be dropped, and counted where they belong.
+async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted: fn(&Usage) -> TransportUsage) {
+    let address = if tcp { house.tcp } else { house.http };
+    let mut clients = Vec::new();
+    for beginning in beginnings {
+        let mut raw = Raw::connect(address).await;
+        raw.send(beginning).await;
+        clients.push(raw);
+    }
+    for raw in &mut clients {
+        raw.rest().await;
+    }
+    let n = beginnings.len() as u64;
+    let usage = house.until("every drop to be counted", |usage| counted(usage).timed_out >= n).await;
+    assert_eq!(counted(&usage).timed_out, n, "{usage:#?}");
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
+    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let heads: [&[u8]; 4] =
+        [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: x\r\n"];
+    all_are_dropped(&house, &heads, false, Usage::of_nobody).await;
+    let joins: [&[u8]; 3] = [b"", &[0, 0], &[0, 0, 0, 20, 16, b'{']];
+    all_are_dropped(&house, &joins, true, |usage| usage.of(Transport::Tcp)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
+    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let mut raw = Raw::connect(house.http).await;
+    raw.send("GET /rooms/lobby/polling HTTP/1.1\r\n").await;
+    let usage = tokio::select! {
+        () = async {
+            while raw.try_send(b"x: y\r\n").await.is_ok() {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+            std::future::pending().await
+        } => unreachable!("it waits"),
+        usage = house.until("the slow client to be dropped", |usage| usage.of_nobody().timed_out == 1) => usage,
+    };
+    assert_eq!(usage.of_nobody().malformed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_body_is_answered_408_and_counted() {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+        let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+        let mut raw = Raw::connect(house.http).await;
+        raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{{")).await;
+        let answer = raw.head().await;
+        assert_eq!(answer.status, 408, "{transport}");
+        raw.rest().await;
+        let usage = house.until_empty().await.of(transport);
+        assert_eq!((usage.timed_out, usage.malformed, usage.posts), (1, 0, 0), "{transport}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_dropped_and_a_held_one_is_not() {
+    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, 2 * SHORT)).await;
+    let held = [Transport::Tcp, Transport::LongPolling, Transport::HttpStreaming, Transport::Sse, Transport::Websocket];
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let mut clients: Vec<Client> = Vec::new();
+    for transport in held {
+        clients.push(Wish::new(transport, "lobby").join(&house).await);
+    }
+    let mut idle = Raw::connect(house.http).await;
+    assert_eq!(idle.ask("GET", "/rooms/lobby/polling", "", "").await.status, 204);
+    let waiting = async { futures_util::future::join_all(clients.iter_mut().map(Client::next_message)).await };
+    let dropping = async {
+        assert_eq!(idle.rest().await, b"");
+        house.until("the idle client to be counted", |usage| usage.of(Transport::Polling).timed_out == 1).await;
+        author.post("still here").await;
+    };
+    let (heard, ()) = tokio::join!(waiting, dropping);
+    assert!(heard.iter().all(|message| message.text == "still here"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_one() {
+    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let mut raw = Raw::connect(house.http).await;
+    let body = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
+    let head = format!("POST /rooms/lobby/polling HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    for seq in 1..=2 {
+        raw.send(&head).await;
+        // The head is there when its answer to another question is: one thread of the server would be enough.
+        house.until("the head to be read", |usage| usage.of(Transport::Polling).requests == seq).await;
+        raw.send(body).await;
+        let answer = raw.head().await;
+        assert_eq!(raw.whole(answer).await.status, 200);
+        // Twice the time a head may take passes: two others run out of it, one after the other.
+        for _ in 0..2 {
+            Raw::connect(house.http).await.rest().await;
+        }
+    }
+    assert_eq!(house.usage_of(Transport::Polling).await.timed_out, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_it_is_held_is_let_go_at_once() {
+    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (LONG, LONG)).await;
+    for transport in [Transport::LongPolling, Transport::HttpStreaming, Transport::Sse] {
+        for half_closed in [false, true] {
+            let mut raw = Raw::connect(house.http).await;
+            raw.send(format!("GET /rooms/lobby/{transport} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+            house.until_readers(1).await;
+            if half_closed {
+                raw.finish().await;
+                house.until_empty().await;
+            } else {
+                drop(raw);
+                house.until_empty().await;
+            }
+        }
+    }
+    for wish in Wish::all("lobby") {
+        drop(wish.join(&house).await);
+        let usage = house.until_empty().await.of(wish.transport);
+        assert_eq!((usage.connections_open, usage.malformed, usage.timed_out), (0, 0, 0), "{wish:?}");
+    }
+}

@@ -1,0 +1,86 @@
+// Starts a server, runs named checks one after the other, and counts them. A check fails by throwing.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+const PATIENCE_MS = 20_000;
+
+export const tally = { passed: 0, failed: 0, skipped: 0 };
+
+export async function check(name, run) {
+  try {
+    await within(name, run());
+    tally.passed += 1;
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    tally.failed += 1;
+    console.log(`FAILED  ${name}\n${error.stack}`);
+  }
+}
+
+export function skip(name, why) {
+  tally.skipped += 1;
+  console.log(`skipped ${name}: ${why}`);
+}
+
+export async function within(what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_MS / 1000} s for ${what}`)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// A server on free ports that ends with this program, whatever becomes of it.
+export async function startServer(binary, flags = []) {
+  const ports = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--exit-with-parent"];
+  const env = { ...process.env, RUST_LOG: "warn" };
+  delete env.PUSHBENCH_TOKEN;
+  const child = spawn(binary, ["serve", ...ports, ...flags], { stdio: ["pipe", "pipe", "inherit"], env });
+  const failed = once(child, "error").then(([error]) => Promise.reject(error));
+  const line = once(createInterface({ input: child.stdout }), "line");
+  const [announced] = await within("the server's addresses", Promise.race([line, failed]));
+  const { http } = JSON.parse(announced);
+  return {
+    http: `http://${http}`,
+    ws: `ws://${http}`,
+    // Ends it as an operator would, and waits until it has.
+    async stop() {
+      if (child.exitCode === null) {
+        child.kill("SIGTERM");
+        await within("the server to end", once(child, "exit"));
+      }
+      return child.exitCode;
+    },
+  };
+}
+
+let ordinal = 0;
+
+export async function post(server, room, text, transport = "polling") {
+  ordinal += 1;
+  const body = JSON.stringify({ author: 1, ordinal, text });
+  const answer = await fetch(`${server.http}/rooms/${room}/${transport}`, { method: "POST", body });
+  if (answer.status !== 200) throw new Error(`a post was answered ${answer.status}: ${await answer.text()}`);
+  return (await answer.json()).seq;
+}
+
+// A list that others push to and that can be waited for.
+export function inbox() {
+  const items = [];
+  let wake = () => {};
+  return {
+    items,
+    push(item) {
+      items.push(item);
+      wake();
+    },
+    async until(what, holds) {
+      const filled = async () => {
+        while (!holds(items)) await new Promise((resolve) => (wake = resolve));
+      };
+      await within(`${what}; so far ${JSON.stringify(items)}`, filled());
+      return items;
+    },
+  };
+}

@@ -1,0 +1,26 @@
+// Clients of other people (eventsource, ws, curl) against pushbench servers that this script starts and ends.
+// Usage: node interop.mjs path/to/pushbench. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
+import { checkCurl } from "./curl.mjs";
+import { startServer, tally } from "./harness.mjs";
+import { checkSse } from "./sse.mjs";
+import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
+
+const [binary] = process.argv.slice(2);
+if (!binary) {
+  console.error("interop: say which server: node interop.mjs target/debug/pushbench");
+  process.exit(2);
+}
+
+const server = await startServer(binary);
+const shortLived = await startServer(binary, ["--stream-age-ms", "150"]);
+const forgetful = await startServer(binary, ["--log-messages-max", "4"]);
+const lively = await startServer(binary, ["--heartbeat-ms", "50"]);
+
+await checkSse(server, shortLived, forgetful);
+await checkWebSocket(server, lively);
+await checkCurl(server, shortLived);
+await checkGoodbye(server);
+await Promise.all([shortLived, forgetful, lively].map((other) => other.stop()));
+
+console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+process.exit(tally.failed === 0 ? 0 : 1);
