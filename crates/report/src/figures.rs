@@ -45,12 +45,16 @@ impl Figures {
             delivered_per_s: delivered as f64 * 1e6 / record.generator.window_us.max(1) as f64,
             server_cpu_us_per_message: by_server(|window| window.cpu_us),
             generator_cpu_us_per_message: per_message(record.generator.cpu.total_us()),
-            down_bytes_per_message: exact
-                .then(|| per_message(record.window.total(Direction::Down)))
-                .unwrap_or_else(|| by_server(|window| window.down)),
-            up_bytes_per_message: exact
-                .then(|| per_message(record.window.total(Direction::Up)))
-                .unwrap_or_else(|| by_server(|window| window.up)),
+            down_bytes_per_message: if exact {
+                per_message(record.window.total(Direction::Down))
+            } else {
+                by_server(|window| window.down)
+            },
+            up_bytes_per_message: if exact {
+                per_message(record.window.total(Direction::Up))
+            } else {
+                by_server(|window| window.up)
+            },
             requests_per_message: per_message(record.window.requests),
             writes_per_message: by_server(|window| window.writes),
             messages_per_batch: window
