@@ -3,6 +3,8 @@
 //! One worker thread a core, each with its own runtime, clients and recorder; nothing is shared per message but a few
 //! relaxed stores. The crate does not know the server: it speaks to whatever listens at the target.
 
+#[doc(hidden)]
+pub mod bench;
 mod clock;
 mod collect;
 mod conduct;

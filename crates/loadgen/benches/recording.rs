@@ -1,0 +1,28 @@
+//! What a delivered message costs the recorder and the ledger: `cargo bench -p pushbench-loadgen --bench recording`.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::sync::Arc;
+
+const ROUNDS: usize = 9;
+
+fn main() {
+    let text = "name = \"b\"\nquestion = \"?\"\nclients = 1000\nrooms = 20\n[posts]\nper_client_per_s = 2.0\npayload_bytes = 120\n[phases]\nwarm_up_s = 0.0\nwindow_s = 20.0\n";
+    let job = scenario::parse("bench", text, &[]).expect("a good scenario");
+    let plan = Arc::new(job.plans[0].clone());
+    for (name, decoding) in [("clock, ledger, recorder (and a copy of the text)", false), ("the same from JSON", true)]
+    {
+        let mut each: Vec<f64> = (0..ROUNDS)
+            .map(|_| {
+                let (took, deliveries) = loadgen::bench::take_all(&plan, decoding);
+                took.as_nanos() as f64 / deliveries as f64
+            })
+            .collect();
+        each.sort_by(f64::total_cmp);
+        println!(
+            "{name}: {:.0} ns a message ({:.0}–{:.0}, {ROUNDS} rounds)",
+            each[ROUNDS / 2],
+            each[0],
+            each[ROUNDS - 1]
+        );
+    }
+}
