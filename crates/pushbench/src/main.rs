@@ -1,5 +1,11 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
+mod doctor;
+mod exit;
+mod machine;
+mod print;
+mod run;
+mod schema;
 mod serve;
 
 use std::process::ExitCode;
@@ -16,24 +22,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(Box<run::RunArgs>),
+    Load(Box<run::LoadArgs>),
     Serve(Box<serve::Args>),
+    Doctor(doctor::Args),
+    Schema(schema::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::Load(args) => run::load(*args),
         Command::Serve(args) => serve::run(*args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Schema(args) => schema::run(&args),
     };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the one place where an error reaches the person")]
-fn report(error: &anyhow::Error) {
-    eprintln!("pushbench: {error:#}");
+    outcome.unwrap_or_else(|error| {
+        print::error(&error);
+        ExitCode::FAILURE
+    })
 }

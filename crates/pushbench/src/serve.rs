@@ -12,6 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use wire::Listening;
 
+use crate::machine;
+
 /// Cut off whatever still runs on the runtime when the server has said goodbye.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
 
@@ -30,6 +32,10 @@ pub(crate) struct Args {
     /// Threads that serve [default: one per core the process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+
+    /// Cores to stay on, as in 0 or 0,1 [default: all the process may use]
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    cores: Vec<usize>,
 
     /// End when standard input closes, so that no server outlives the program that started it
     #[arg(long)]
@@ -154,6 +160,9 @@ impl From<LimitArgs> for Limits {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     log_to_stderr();
     check_exposure(&args)?;
+    if !args.cores.is_empty() {
+        machine::pin(&args.cores).with_context(|| format!("cannot stay on cores {:?}", args.cores))?;
+    }
     let threads = args.threads.map_or_else(default_threads, usize::from);
     raise_open_files(args.limits.connections_max);
     let exit_with_parent = args.exit_with_parent;
@@ -238,10 +247,9 @@ fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Takes as many open files as the system gives without asking, and says so when that is less than may be needed.
 fn raise_open_files(connections_max: usize) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() || hard < connections_max as u64 {
-        tracing::warn!(open_files = hard, connections_max, "fewer open files than connections allowed; see ulimit -n");
+    let open_files = machine::raise_open_files().unwrap_or(0);
+    if open_files < connections_max as u64 {
+        tracing::warn!(open_files, connections_max, "fewer open files than connections allowed; see ulimit -n");
     }
 }
 

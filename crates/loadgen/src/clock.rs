@@ -1,0 +1,45 @@
+//! The run's clock: microseconds since T0, the start of the warm-up; negative before it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// One clock a worker; all of a run agree on T0.
+pub(crate) struct Clock {
+    base: Instant,
+    t0_us: Cell<i64>,
+}
+
+impl Clock {
+    /// A clock that has not been told T0: everything is before it.
+    pub(crate) fn new(base: Instant) -> Self {
+        Self { base, t0_us: Cell::new(i64::MAX / 2) }
+    }
+
+    pub(crate) fn set_t0(&self, t0: Instant) {
+        self.t0_us.set(micros(t0.saturating_duration_since(self.base)));
+    }
+
+    pub(crate) fn has_t0(&self) -> bool {
+        self.t0_us.get() < i64::MAX / 2
+    }
+
+    /// Now, since T0.
+    pub(crate) fn now_us(&self) -> i64 {
+        self.run_us() - self.t0_us.get()
+    }
+
+    /// Now, since the run began: for what happens before T0 too.
+    pub(crate) fn run_us(&self) -> i64 {
+        micros(self.base.elapsed())
+    }
+
+    /// The instant of a time since T0.
+    pub(crate) fn instant(&self, since_t0: Duration) -> Instant {
+        self.base + Duration::from_micros(self.t0_us.get().unsigned_abs()) + since_t0
+    }
+}
+
+/// A duration in whole microseconds.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

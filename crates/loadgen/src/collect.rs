@@ -1,0 +1,211 @@
+//! Puts the workers' reports together: seconds into rows and interval logs, remains into the ledger.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
+use scenario::Plan;
+
+use crate::crowd::{Reading, Remains, Report, SecondPart};
+use crate::posts::Posts;
+use crate::recorder::Recorder;
+use crate::recording::Recording;
+use results::Series;
+use results::Tally;
+use results::{Cpu, Ended, Faults, Second};
+use results::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
+
+/// Percentile that is shown while a run goes on.
+const SHOWN: f64 = 0.99;
+
+pub(crate) struct Collector<'a, W: Write> {
+    workers: usize,
+    log: IntervalLogWriter<'a, 'a, W, V2DeflateSerializer>,
+    log_broken: Option<String>,
+    open: BTreeMap<i64, Vec<SecondPart>>,
+    whole: Recorder,
+    seconds: Vec<Second>,
+    last: (Tally, u64),
+    set_up: Tally,
+    edges: Vec<Reading>,
+    remains: Vec<Remains>,
+}
+
+impl<'a, W: Write> Collector<'a, W> {
+    pub(crate) fn new(
+        workers: usize,
+        log: &'a mut W,
+        serializer: &'a mut V2DeflateSerializer,
+    ) -> std::io::Result<Self> {
+        let log = IntervalLogWriterBuilder::new()
+            .with_start_time(std::time::SystemTime::now())
+            .with_max_value_divisor(1000.0)
+            .begin_log_with(log, serializer)?;
+        Ok(Self {
+            workers,
+            log,
+            log_broken: None,
+            open: BTreeMap::new(),
+            whole: Recorder::new(),
+            seconds: Vec::new(),
+            last: (Tally::default(), 0),
+            set_up: Tally::default(),
+            edges: Vec::new(),
+            remains: Vec::new(),
+        })
+    }
+
+    pub(crate) fn take(&mut self, report: Report) {
+        match report {
+            Report::Second(part) => {
+                let second = part.second;
+                self.open.entry(second).or_default().push(*part);
+                if self.open[&second].len() == self.workers {
+                    self.close_second(second);
+                }
+            }
+            Report::Edge(reading) => self.edges.push(*reading),
+            Report::Done(remains) => self.remains.push(*remains),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.remains.len() == self.workers
+    }
+
+    pub(crate) fn latest_p99(&self) -> Option<u64> {
+        self.seconds.last()?.delivery_us_p99
+    }
+
+    fn close_second(&mut self, second: i64) {
+        let parts = self.open.remove(&second).unwrap_or_default();
+        let (mut recorder, mut tally, mut joined, mut faults) = (Recorder::new(), Tally::default(), 0, 0);
+        for part in &parts {
+            recorder.merge(&part.recorder);
+            tally = tally.plus(&part.tally);
+            joined += part.joined;
+            faults += part.faults;
+        }
+        self.write_log(second, &recorder);
+        self.whole.merge(&recorder);
+        let since = tally.since(&self.last.0);
+        let new_faults = faults.saturating_sub(self.last.1);
+        self.last = (tally, faults);
+        let Ok(number) = u32::try_from(second) else {
+            self.set_up = tally;
+            return;
+        };
+        let delivery = recorder.of(Series::Delivery);
+        let quantile = |q| (!delivery.is_empty()).then(|| delivery.value_at_quantile(q));
+        self.seconds.push(Second {
+            second: number,
+            delivered: since.delivered,
+            posted: since.posted,
+            joined,
+            faults: new_faults,
+            delivery_us_p50: quantile(0.5),
+            delivery_us_p99: quantile(SHOWN),
+            delivery_us_max: (!delivery.is_empty()).then(|| delivery.max()),
+        });
+    }
+
+    /// A log that cannot be written ends nothing: it is said at the end.
+    fn write_log(&mut self, second: i64, recorder: &Recorder) {
+        let start = Duration::from_secs(u64::try_from(second + 1).unwrap_or(0));
+        for series in Series::ALL {
+            let histogram = recorder.of(series);
+            if histogram.is_empty() {
+                continue;
+            }
+            let written = self.log.write_histogram(histogram, start, Duration::from_secs(1), Tag::new(series.name()));
+            if let Err(error) = written {
+                self.log_broken.get_or_insert_with(|| format!("{error:?}"));
+            }
+        }
+    }
+
+    pub(crate) fn finish(mut self, plan: &Plan, posts: &Posts, ended: Ended) -> Recording {
+        let left: Vec<_> = self.open.keys().copied().collect();
+        left.into_iter().for_each(|second| self.close_second(second));
+        if let Some(error) = self.log_broken {
+            tracing::warn!(error, "the interval log is not complete");
+        }
+        let (window, window_us, cpu, worker_busy_max) = window_of(&self.edges, self.workers);
+        let mut faults = Faults::default();
+        self.remains.iter().for_each(|remains| faults.merge(&remains.faults));
+        let total = self.remains.iter().fold(Tally::default(), |sum, remains| sum.plus(&remains.tally));
+        Recording {
+            ended,
+            window_us,
+            saturated: self.whole.saturated,
+            negative: self.whole.negative,
+            histograms: self.whole.into_histograms(),
+            seconds: self.seconds,
+            set_up: self.set_up,
+            window,
+            total,
+            ledger: settle(plan, posts, &self.remains),
+            faults,
+            cpu,
+            worker_busy_max,
+            left_in_window: left_in_window(plan, posts),
+        }
+    }
+}
+
+/// What happened between the two edges; each worker reports both, the first edge first.
+fn window_of(edges: &[Reading], workers: usize) -> (Tally, u64, Cpu, f64) {
+    let (starts, ends) = edges.split_at(workers.min(edges.len()));
+    if ends.len() != workers {
+        return (Tally::default(), 0, Cpu::default(), 0.0);
+    }
+    let sum = |readings: &[Reading]| readings.iter().fold(Tally::default(), |sum, r| sum.plus(&r.tally));
+    let cpu = |of: fn(&Cpu) -> u64| {
+        let total = |readings: &[Reading]| readings.iter().map(|r| of(&r.cpu)).sum::<u64>();
+        total(ends).saturating_sub(total(starts))
+    };
+    let first = starts.iter().map(|r| r.at).min();
+    let last = ends.iter().map(|r| r.at).max();
+    let elapsed = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first));
+    let window_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    // Reports of different workers come in any order: the busiest is bounded by the largest end and the smallest start.
+    let busiest = ends.iter().map(|r| r.cpu.total_us()).max().unwrap_or(0);
+    let least = starts.iter().map(|r| r.cpu.total_us()).min().unwrap_or(0);
+    let busy = busiest.saturating_sub(least) as f64 / (window_us.max(1) as f64);
+    let cpu = Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) };
+    (sum(ends).since(&sum(starts)), window_us, cpu, busy)
+}
+
+/// Holds what every seat saw against what the server had.
+fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
+    let mut summary = LedgerSummary::default();
+    remains.iter().for_each(|remains| summary.merge(&remains.ledger));
+    let mut real = vec![0_u64; plan.rooms as usize];
+    for author in 0..plan.seats {
+        let Some(first) = plan.post_index(author, 1) else { continue };
+        let own = first..first + plan.posts_of(author) as usize;
+        real[plan.room_of(author) as usize] += own.filter(|index| posts.is_real(*index)).count() as u64;
+    }
+    for (room, real) in (0..plan.rooms).zip(&real) {
+        let members = u64::from(plan.members(room));
+        summary.planned += plan.posts_in_room(room) * members;
+        summary.faulted += (plan.posts_in_room(room) - real) * members;
+    }
+    for (seat, seen, missing) in remains.iter().flat_map(|remains| &remains.seats) {
+        let lost = real[plan.room_of(*seat) as usize].saturating_sub(u64::from(*seen));
+        summary.seen += u64::from(*seen);
+        summary.lost += lost;
+        if lost > 0 && summary.incidents.len() < INCIDENTS_KEPT_MAX {
+            summary.incidents.push(Incident { kind: IncidentKind::Lost, seat: *seat, seq: *missing });
+        }
+    }
+    summary
+}
+
+fn left_in_window(plan: &Plan, posts: &Posts) -> u64 {
+    let total = usize::try_from(plan.posts_total()).unwrap_or(usize::MAX);
+    let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
+    (0..total).filter(in_window).filter(|index| posts.left_us(*index).is_some()).count() as u64
+}

@@ -1,0 +1,263 @@
+//! One run from ramp-up to drain: tells the workers where it is, shows its progress, and ends it.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use scenario::Plan;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use wire::Transport;
+
+use crate::collect::Collector;
+use crate::crowd::{self, Report};
+use crate::live::{Cue, Live, Progress, Stage};
+use crate::posts::Posts;
+use crate::recording::Recording;
+use crate::target::Target;
+use crate::worker::Share;
+use results::Ended;
+
+/// Reports are a handful a second and worker.
+const REPORTS_MAX: usize = 1024;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Ramp-up and probe fail when nothing moves for this long.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// From the order to go to T0: all workers have heard it by then.
+const LEAD: Duration = Duration::from_millis(30);
+/// Workers have only to hand over what they hold.
+const COLLECT_MAX: Duration = Duration::from_secs(10);
+
+/// Instants at which a run's surroundings should be metered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Before the first connection.
+    Begin,
+    /// Everybody is connected and silent.
+    Settled,
+    /// First instant of the window.
+    WindowStart,
+    /// Last instant of the window.
+    WindowEnd,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Who does what when.
+    pub plan: Arc<Plan>,
+    /// Over which transport.
+    pub transport: Transport,
+    /// Against whom.
+    pub target: Target,
+    /// A worker for each, pinned to it; none is one worker, unpinned.
+    pub cores: Vec<usize>,
+    /// Ends the run early; what was measured is kept.
+    pub stop: CancellationToken,
+}
+
+/// Runs it. `log` takes the interval log, `on_progress` hears a few times a second, `on_edge` is awaited at each [`Edge`].
+pub async fn execute<W: Write>(
+    order: Order,
+    log: &mut W,
+    on_progress: impl FnMut(Progress),
+    mut on_edge: impl AsyncFnMut(Edge),
+) -> std::io::Result<Recording> {
+    let mut serializer = V2DeflateSerializer::new();
+    on_edge(Edge::Begin).await;
+    let mut run = Conductor::start(&order, log, &mut serializer, on_progress)?;
+    let ended = match run.phases(&order.plan, on_edge).await {
+        Ok(()) => Ended::Complete,
+        Err(ended) => ended,
+    };
+    Ok(run.finish(&order.plan, ended).await)
+}
+
+struct Conductor<'a, W: Write, P: FnMut(Progress)> {
+    collector: Collector<'a, W>,
+    cue: watch::Sender<Cue>,
+    reports: mpsc::Receiver<Report>,
+    threads: Vec<JoinHandle<std::io::Result<()>>>,
+    lives: Vec<Arc<Live>>,
+    posts: Arc<Posts>,
+    seats: u32,
+    transport: Transport,
+    stop: CancellationToken,
+    on_progress: P,
+    stage: Stage,
+}
+
+impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
+    fn start(
+        order: &Order,
+        log: &'a mut W,
+        serializer: &'a mut V2DeflateSerializer,
+        on_progress: P,
+    ) -> std::io::Result<Self> {
+        let cores: Vec<_> =
+            if order.cores.is_empty() { vec![None] } else { order.cores.iter().copied().map(Some).collect() };
+        let (cue, cue_heard) = watch::channel(Cue::RampUp);
+        let (report, reports) = mpsc::channel(REPORTS_MAX);
+        let posts = Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX)));
+        let lives: Vec<_> = cores.iter().map(|_| Arc::new(Live::default())).collect();
+        let base = Instant::now();
+        let mut threads = Vec::new();
+        for (at, core) in cores.iter().copied().enumerate() {
+            let share = Share {
+                plan: Arc::clone(&order.plan),
+                transport: order.transport,
+                target: order.target.clone(),
+                posts: Arc::clone(&posts),
+                live: Arc::clone(&lives[at]),
+                cue: cue_heard.clone(),
+                base,
+                at: (at as u32, cores.len() as u32),
+            };
+            let report = report.clone();
+            let thread = std::thread::Builder::new().name(format!("worker-{at}"));
+            threads.push(thread.spawn(move || crowd::work(share, core, report))?);
+        }
+        Ok(Self {
+            collector: Collector::new(cores.len(), log, serializer)?,
+            cue,
+            reports,
+            threads,
+            lives,
+            posts,
+            seats: order.plan.seats,
+            transport: order.transport,
+            stop: order.stop.clone(),
+            on_progress,
+            stage: Stage::RampUp,
+        })
+    }
+
+    async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Edge)) -> Result<(), Ended> {
+        self.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await?;
+        self.cue.send_replace(Cue::Probe);
+        let slowest = if self.transport == Transport::Polling { plan.tuning.polling.gap_max() } else { Duration::ZERO };
+        self.until_all(Stage::Probe, PATIENCE + slowest * 2, "saw the probe", |live| &live.probed).await?;
+        self.until(Stage::Settle, Instant::now() + plan.phases.settle).await?;
+        on_edge(Edge::Settled).await;
+        let t0 = Instant::now() + LEAD;
+        self.cue.send_replace(Cue::Go { t0 });
+        self.until(Stage::WarmUp, t0 + plan.phases.warm_up).await?;
+        on_edge(Edge::WindowStart).await;
+        self.until(Stage::Window, t0 + plan.phases.posting()).await?;
+        on_edge(Edge::WindowEnd).await;
+        self.drain(plan).await
+    }
+
+    /// Waits for an instant.
+    async fn until(&mut self, stage: Stage, end: Instant) -> Result<(), Ended> {
+        self.stage = stage;
+        while Instant::now() < end {
+            self.look((Instant::now() + LOOK_EVERY).min(end)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a figure has come to all seats; fails when it does not move for `patience`.
+    async fn until_all(
+        &mut self,
+        stage: Stage,
+        patience: Duration,
+        what: &str,
+        of: impl Fn(&Live) -> &std::sync::atomic::AtomicU32,
+    ) -> Result<(), Ended> {
+        self.stage = stage;
+        let (mut best, mut moved) = (0, Instant::now());
+        loop {
+            let now = Live::sum_u32(self.lives.iter().map(Arc::as_ref), &of);
+            if now == self.seats {
+                return Ok(());
+            }
+            if now > best {
+                (best, moved) = (now, Instant::now());
+            }
+            if moved.elapsed() > patience {
+                return Err(Ended::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
+            }
+            self.look(Instant::now() + LOOK_EVERY).await?;
+        }
+    }
+
+    /// Until everything planned has arrived, or nothing has come for a while.
+    async fn drain(&mut self, plan: &Plan) -> Result<(), Ended> {
+        self.stage = Stage::Drain;
+        let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.members(room))).sum();
+        let begun = Instant::now();
+        let (mut last, mut moved) = (0, begun);
+        loop {
+            let delivered = self.delivered();
+            if delivered > last {
+                (last, moved) = (delivered, Instant::now());
+            }
+            let quiet = moved.elapsed() > plan.phases.drain_quiet;
+            if delivered >= planned || quiet || begun.elapsed() > plan.phases.drain_max {
+                return Ok(());
+            }
+            self.look(Instant::now() + LOOK_EVERY).await?;
+        }
+    }
+
+    fn delivered(&self) -> u64 {
+        Live::sum_u64(self.lives.iter().map(Arc::as_ref), |live| &live.delivered)
+    }
+
+    /// Takes reports until an instant, then shows the progress.
+    async fn look(&mut self, end: Instant) -> Result<(), Ended> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Ended::Interrupted),
+                report = self.reports.recv() => match report {
+                    Some(report) => self.collector.take(report),
+                    None => return Err(Ended::Failed("all workers are gone".to_owned())),
+                },
+                () = sleep_until(end.into()) => break,
+            }
+        }
+        if let Some(thread) = self.threads.iter().position(JoinHandle::is_finished) {
+            return Err(Ended::Failed(self.obituary(thread)));
+        }
+        let lives = || self.lives.iter().map(Arc::as_ref);
+        (self.on_progress)(Progress {
+            stage: self.stage,
+            joined: Live::sum_u32(lives(), |live| &live.joined),
+            delivered: Live::sum_u64(lives(), |live| &live.delivered),
+            faults: Live::sum_u64(lives(), |live| &live.faults),
+            delivery_us_p99: self.collector.latest_p99(),
+        });
+        Ok(())
+    }
+
+    /// Why a worker ended before it was told to.
+    fn obituary(&mut self, thread: usize) -> String {
+        match self.threads.swap_remove(thread).join() {
+            Ok(Ok(())) => "a worker ended by itself".to_owned(),
+            Ok(Err(error)) => format!("a worker could not start: {error}"),
+            Err(_) => "a worker panicked".to_owned(),
+        }
+    }
+
+    async fn finish(mut self, plan: &Plan, ended: Ended) -> Recording {
+        self.cue.send_replace(Cue::Stop);
+        let collecting = async {
+            while !self.collector.is_done() {
+                match self.reports.recv().await {
+                    Some(report) => self.collector.take(report),
+                    None => break,
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(COLLECT_MAX, collecting).await.is_ok();
+        for thread in self.threads.drain(..).filter(|thread| in_time || thread.is_finished()) {
+            thread.join().ok();
+        }
+        self.collector.finish(plan, &self.posts, ended)
+    }
+}

@@ -1,0 +1,270 @@
+//! A worker's life: seats that connect when the plan says so and come back when they are cut, a timer for the posts, a ticker for
+//! seconds, and a watchman for those that hear nothing.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, sleep_until};
+use wire::Transport;
+
+use crate::fault::{End, Fault};
+use crate::live::Cue;
+use crate::pacer::FineTimer;
+use crate::recorder::Recorder;
+use crate::seat::Seat;
+use crate::transports;
+use crate::worker::{Share, Worker};
+use results::FaultKind;
+use results::LedgerSummary;
+use results::Tally;
+use results::{Cpu, Faults};
+
+const LIVE_EVERY: Duration = Duration::from_millis(50);
+/// Silence beyond what a transport's own beat explains.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What a worker tells the conductor.
+pub(crate) enum Report {
+    /// A second is over; −1 is everything before T0.
+    Second(Box<SecondPart>),
+    /// A reading at an edge of the window.
+    Edge(Box<Reading>),
+    Done(Box<Remains>),
+}
+
+pub(crate) struct SecondPart {
+    pub(crate) second: i64,
+    pub(crate) recorder: Recorder,
+    pub(crate) tally: Tally,
+    pub(crate) joined: u32,
+    pub(crate) faults: u64,
+}
+
+/// A worker's counts and CPU at one instant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) at: Instant,
+    pub(crate) tally: Tally,
+    pub(crate) cpu: Cpu,
+}
+
+/// What is left when a worker ends.
+pub(crate) struct Remains {
+    pub(crate) tally: Tally,
+    pub(crate) ledger: LedgerSummary,
+    pub(crate) faults: Faults,
+    /// Seat, planned messages it saw, and the first it may have missed.
+    pub(crate) seats: Vec<(u32, u32, u64)>,
+}
+
+/// A worker thread from begin to end.
+pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Report>) -> std::io::Result<()> {
+    if let Some(core) = core {
+        let mut set = nix::sched::CpuSet::new();
+        set.set(core)?;
+        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let timer = {
+        let _entered = runtime.enter();
+        FineTimer::new()?
+    };
+    let worker = Rc::new(Worker::new(share));
+    let local = LocalSet::new();
+    local.block_on(&runtime, run(worker, timer, reports));
+    Ok(())
+}
+
+async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
+    let mut cue = worker.cue.clone();
+    spawn_local(ramp(Rc::clone(&worker)));
+    spawn_local(publish(Rc::clone(&worker)));
+    spawn_local(watch_over(Rc::clone(&worker)));
+    wait_for(&mut cue, |cue| cue != Cue::RampUp).await;
+    let stopped = async {
+        let mut cue = worker.cue.clone();
+        wait_for(&mut cue, |cue| cue == Cue::Stop).await;
+    };
+    let playing = play(Rc::clone(&worker), timer, reports.clone());
+    let second = tokio::select! {
+        second = playing => second,
+        () = stopped => current_second(&worker),
+    };
+    worker.publish_live();
+    reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
+    reports.send(Report::Done(Box::new(remains(&worker)))).await.ok();
+}
+
+/// From the probe to the end. Comes back only when the conductor is gone.
+async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) -> i64 {
+    let mut cue = worker.cue.clone();
+    if *cue.borrow() == Cue::Probe {
+        worker.seats.iter().filter(|seat| worker.is_prober(seat)).for_each(|seat| worker.probe(seat));
+    }
+    wait_for(&mut cue, |cue| matches!(cue, Cue::Go { .. })).await;
+    if let Cue::Go { t0 } = *cue.borrow() {
+        worker.clock.set_t0(t0);
+    }
+    spawn_local(pace(Rc::clone(&worker), timer));
+    spawn_local(read_edges(Rc::clone(&worker), reports.clone()));
+    let mut second = -1;
+    loop {
+        let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
+        sleep_until(end.into()).await;
+        if reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.is_err() {
+            return second;
+        }
+        second += 1;
+    }
+}
+
+fn current_second(worker: &Worker) -> i64 {
+    if worker.clock.has_t0() { worker.clock.now_us().div_euclid(1_000_000).max(-1) } else { -1 }
+}
+
+/// Waits for a cue; an end of the conductor is a `Stop`.
+async fn wait_for(cue: &mut watch::Receiver<Cue>, wanted: impl Fn(Cue) -> bool) {
+    cue.wait_for(|now| wanted(*now) || *now == Cue::Stop).await.ok();
+}
+
+async fn ramp(worker: Rc<Worker>) {
+    let begin = tokio::time::Instant::now();
+    for seat in &worker.seats {
+        let at = begin + worker.plan.connect_at(seat.id);
+        if at > tokio::time::Instant::now() {
+            sleep_until(at).await;
+        }
+        spawn_local(live(Rc::clone(&worker), Rc::clone(seat)));
+    }
+}
+
+/// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
+async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
+    let mut failures = 0;
+    for retry in 0..=worker.plan.limits.retries_max {
+        worker.begin_connecting(&seat);
+        let Err(end) = transports::session(&worker, &seat).await;
+        let was_joined = seat.joined.get();
+        worker.part(&seat);
+        failures = if was_joined { 0 } else { failures + 1 };
+        match end {
+            End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
+            End::Fault(_) if seat.aborted.take() => failures += 1,
+            End::Fault(fault) => {
+                failures += 1;
+                worker.fault(fault);
+            }
+        }
+        sleep(backoff(seat.id, retry, failures)).await;
+    }
+    worker.fault(Fault::new(FaultKind::System, format!("seat {} came back too often and gave up", seat.id)));
+}
+
+/// None after a proper cut; then doubling, each seat with a share of its own so that a crowd does not come back as one.
+fn backoff(seat: u32, retry: u32, failures: u32) -> Duration {
+    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+    let full = BACKOFF_FIRST.saturating_mul(1 << doublings.min(10)).min(BACKOFF_MAX);
+    let mixed = (u64::from(seat) << 32 | u64::from(retry)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    full.mul_f64(0.5 + 0.5 * mixed as f64 / f64::from(u32::MAX))
+}
+
+async fn publish(worker: Rc<Worker>) {
+    loop {
+        worker.publish_live();
+        sleep(LIVE_EVERY).await;
+    }
+}
+
+/// Sends posts when they are due.
+async fn pace(worker: Rc<Worker>, timer: FineTimer) {
+    while let Some(wait) = worker.until_due() {
+        if let Err(error) = timer.sleep(wait).await {
+            return worker.fault(error.into());
+        }
+        worker.pace();
+    }
+}
+
+/// Breaks connections on which nothing was heard for longer than their transport explains.
+async fn watch_over(worker: Rc<Worker>) {
+    let tuning = &worker.plan.tuning;
+    let beat = match worker.transport {
+        Transport::Tcp => Duration::from_secs(30),
+        Transport::Polling => tuning.polling.gap_max(),
+        Transport::LongPolling => tuning.long_polling.hold,
+        Transport::HttpStreaming => tuning.http_streaming.heartbeat * 2,
+        Transport::Sse => tuning.sse.heartbeat * 2,
+        Transport::Websocket => tuning.websocket.heartbeat * 2,
+    };
+    let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let now = worker.second();
+        for seat in &worker.seats {
+            let link = seat.link.borrow();
+            if let Some(link) = link.as_ref().filter(|_| now.saturating_sub(seat.heard_s.get()) > limit) {
+                seat.aborted.set(true);
+                seat.heard_s.set(now);
+                worker.fault(Fault::new(FaultKind::TimedOut, format!("nothing was heard for {limit} s")));
+                link.abort();
+            }
+        }
+    }
+}
+
+async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>) {
+    let phases = worker.plan.phases;
+    for edge in [phases.warm_up, phases.posting()] {
+        sleep_until(worker.clock.instant(edge).into()).await;
+        let reading =
+            Reading { at: Instant::now(), tally: worker.hot.borrow().tally, cpu: thread_cpu().unwrap_or_default() };
+        reports.send(Report::Edge(Box::new(reading))).await.ok();
+    }
+}
+
+fn thread_cpu() -> Option<Cpu> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+    let micros = |time: TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
+    Some(Cpu { user_us: micros(usage.user_time()), system_us: micros(usage.system_time()) })
+}
+
+fn second_part(worker: &Worker, second: i64) -> SecondPart {
+    let mut hot = worker.hot.borrow_mut();
+    let joined = worker.seats.iter().filter(|seat| seat.joined.get()).count() as u32;
+    let faults = worker.faults.borrow().total();
+    SecondPart { second, recorder: hot.recorder.take(), tally: hot.tally, joined, faults }
+}
+
+fn remains(worker: &Worker) -> Remains {
+    let hot = worker.hot.borrow();
+    let seats = worker.seats.iter().map(|seat| {
+        let ledger = seat.ledger.borrow();
+        (seat.id, ledger.seen, ledger.first_hole().unwrap_or(ledger.last() + 1))
+    });
+    Remains {
+        tally: hot.tally,
+        ledger: hot.ledger.clone(),
+        faults: worker.faults.borrow().clone(),
+        seats: seats.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crowd_does_not_come_back_as_one() {
+        assert_eq!(backoff(1, 0, 0), Duration::ZERO);
+        let waits: std::collections::HashSet<_> = (0..100).map(|seat| backoff(seat, 3, 4)).collect();
+        assert!(waits.len() > 90);
+        assert!(waits.iter().all(|wait| (Duration::from_millis(400)..=Duration::from_millis(800)).contains(wait)));
+        assert!(backoff(7, 50, 50) <= BACKOFF_MAX);
+    }
+}

@@ -1,0 +1,79 @@
+//! What goes wrong between a client and a server: told apart, counted, never lumped.
+
+use std::io;
+
+use results::FaultKind;
+use wire::WireError;
+
+/// One fault, with what was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) detail: String,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    pub(crate) fn cut_short(during: &str) -> Self {
+        Self::new(FaultKind::CutShort, format!("the connection ended during {during}"))
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        use nix::errno::Errno;
+        let kind = match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ECONNREFUSED) => FaultKind::Refused,
+            Some(Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED) => FaultKind::Reset,
+            Some(Errno::ETIMEDOUT) => FaultKind::TimedOut,
+            Some(Errno::EMFILE | Errno::ENFILE) => FaultKind::OutOfFiles,
+            Some(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) => FaultKind::OutOfPorts,
+            _ if error.kind() == io::ErrorKind::TimedOut => FaultKind::TimedOut,
+            _ => FaultKind::System,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<WireError> for Fault {
+    fn from(error: WireError) -> Self {
+        Self::new(FaultKind::BadBytes, error.to_string())
+    }
+}
+
+/// Why a client's connection is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The server ended it properly; the client comes back with its cursor.
+    Cut,
+    /// Something broke.
+    Fault(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errno_decides() {
+        for (errno, kind) in [
+            (nix::errno::Errno::EMFILE, FaultKind::OutOfFiles),
+            (nix::errno::Errno::EADDRNOTAVAIL, FaultKind::OutOfPorts),
+            (nix::errno::Errno::ECONNREFUSED, FaultKind::Refused),
+            (nix::errno::Errno::EPIPE, FaultKind::Reset),
+            (nix::errno::Errno::EIO, FaultKind::System),
+        ] {
+            assert_eq!(Fault::from(io::Error::from_raw_os_error(errno as i32)).kind, kind);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Writing HTTP/1.1 requests: everything that does not change is written once per seat.
+
+use std::io::Write;
+
+use wire::{Post, RoomName, Start, Transport, encode_post_json};
+
+use crate::target::Target;
+
+/// The requests of one seat, ready but for a number.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    read_head: String,
+    read_tail: String,
+    post_head: String,
+}
+
+impl Requests {
+    /// `parameters` follow the cursor in every reading request, `headers` stand in all of them.
+    pub(crate) fn new(target: &Target, transport: Transport, room: &RoomName, parameters: &str, headers: &str) -> Self {
+        let host = target.http;
+        let authorization =
+            target.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let common = format!("host: {host}\r\n{authorization}{headers}");
+        Self {
+            read_head: format!("GET /rooms/{room}/{transport}?{parameters}"),
+            read_tail: format!(" HTTP/1.1\r\n{common}\r\n"),
+            post_head: format!(
+                "POST /rooms/{room}/{transport} HTTP/1.1\r\n{common}content-type: application/json\r\ncontent-length: "
+            ),
+        }
+    }
+
+    /// Appends a reading request.
+    pub(crate) fn read(&self, start: Start, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.read_head.as_bytes());
+        if let Start::After(after) = start {
+            write!(out, "&after={after}").expect("memory does not refuse a write");
+        }
+        out.extend_from_slice(self.read_tail.as_bytes());
+    }
+
+    /// Appends a post, and returns how many bytes of it are body.
+    pub(crate) fn post(&self, post: &Post<'_>, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        encode_post_json(post, out);
+        let body = out.split_off(start);
+        out.extend_from_slice(self.post_head.as_bytes());
+        write!(out, "{}\r\n\r\n", body.len()).expect("memory does not refuse a write");
+        out.extend_from_slice(&body);
+        body.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_that_are_sent() {
+        let target = Target {
+            http: "127.0.0.1:80".parse().unwrap(),
+            tcp: "127.0.0.1:81".parse().unwrap(),
+            token: Some("secret-1".into()),
+        };
+        let requests = Requests::new(&target, Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
+        let mut out = Vec::new();
+        requests.read(Start::After(7), &mut out);
+        assert_eq!(
+            String::from_utf8(std::mem::take(&mut out)).unwrap(),
+            "GET /rooms/r/long-polling?hold_ms=9&after=7 HTTP/1.1\r\nhost: 127.0.0.1:80\r\nauthorization: Bearer secret-1\r\n\r\n"
+        );
+        let body = requests.post(&Post { author: 1, ordinal: 2, text: "x".into() }, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("content-length: 35\r\n\r\n{\"author\":1,\"ordinal\":2,\"text\":\"x\"}"), "{text}");
+        assert_eq!(body, 35);
+    }
+}

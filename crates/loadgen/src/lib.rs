@@ -1,0 +1,27 @@
+//! The instrument: a crowd of simulated clients that follow a plan, and what they saw.
+//!
+//! One worker thread a core, each with its own runtime, clients and recorder; nothing is shared per message but a few
+//! relaxed stores. The crate does not know the server: it speaks to whatever listens at the target.
+
+mod clock;
+mod collect;
+mod conduct;
+mod crowd;
+mod fault;
+mod lean;
+mod ledger;
+mod link;
+mod live;
+mod pacer;
+mod posts;
+mod recorder;
+mod recording;
+mod seat;
+mod target;
+mod transports;
+mod worker;
+
+pub use conduct::{Edge, Order, execute};
+pub use live::{Progress, Stage};
+pub use recording::Recording;
+pub use target::Target;

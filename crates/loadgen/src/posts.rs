@@ -1,0 +1,95 @@
+//! What is known of every planned post, shared by all workers of a run: when it left, whether it was confirmed, whether anybody saw it.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+
+/// One post in this many is watched for the spread between its receivers.
+const SPREAD_EVERY: usize = 8;
+
+const CONFIRMED: u8 = 1;
+const SEEN: u8 = 2;
+
+pub(crate) struct Posts {
+    /// Microseconds since T0, and one more; 0 is a post that has not left.
+    left: Box<[AtomicU32]>,
+    state: Box<[AtomicU8]>,
+    spread: Box<[Spread]>,
+}
+
+#[derive(Default)]
+struct Spread {
+    first_us: AtomicU32,
+    receivers: AtomicU32,
+}
+
+impl Posts {
+    pub(crate) fn new(posts: usize) -> Self {
+        Self {
+            left: (0..posts).map(|_| AtomicU32::new(0)).collect(),
+            state: (0..posts).map(|_| AtomicU8::new(0)).collect(),
+            spread: (0..posts.div_ceil(SPREAD_EVERY)).map(|_| Spread::default()).collect(),
+        }
+    }
+
+    pub(crate) fn leave(&self, index: usize, now_us: i64) {
+        let stamp = u32::try_from(now_us.max(0)).unwrap_or(u32::MAX - 1) + 1;
+        self.left[index].store(stamp, Relaxed);
+    }
+
+    /// When a post left, or `None` when it has not.
+    pub(crate) fn left_us(&self, index: usize) -> Option<i64> {
+        self.left[index].load(Relaxed).checked_sub(1).map(i64::from)
+    }
+
+    pub(crate) fn confirm(&self, index: usize) {
+        self.state[index].fetch_or(CONFIRMED, Relaxed);
+    }
+
+    /// A worker saw it for the first time.
+    pub(crate) fn see(&self, index: usize) {
+        self.state[index].fetch_or(SEEN, Relaxed);
+    }
+
+    /// Whether the server has it: somebody was told so, or saw it.
+    pub(crate) fn is_real(&self, index: usize) -> bool {
+        self.state[index].load(Relaxed) != 0
+    }
+
+    /// Notes a receiver of a watched post; gives back the spread when it was the last of `receivers`.
+    pub(crate) fn spread_us(&self, index: usize, now_us: i64, receivers: u32) -> Option<i64> {
+        if !index.is_multiple_of(SPREAD_EVERY) || receivers < 2 {
+            return None;
+        }
+        let spread = &self.spread[index / SPREAD_EVERY];
+        let now = u32::try_from(now_us.max(0)).unwrap_or(u32::MAX);
+        let before = spread.receivers.fetch_add(1, Relaxed);
+        if before == 0 {
+            spread.first_us.store(now, Relaxed);
+        }
+        let first = spread.first_us.load(Relaxed);
+        (before + 1 == receivers).then(|| i64::from(now) - i64::from(first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_receiver_tells_the_spread() {
+        let posts = Posts::new(9);
+        assert_eq!(posts.spread_us(8, 100, 3), None);
+        assert_eq!(posts.spread_us(8, 150, 3), None);
+        assert_eq!(posts.spread_us(8, 340, 3), Some(240));
+        assert_eq!(posts.spread_us(1, 0, 1), None);
+    }
+
+    #[test]
+    fn leaving_at_t0_is_not_the_same_as_not_leaving() {
+        let posts = Posts::new(1);
+        assert_eq!((posts.left_us(0), posts.is_real(0)), (None, false));
+        posts.leave(0, 0);
+        assert_eq!(posts.left_us(0), Some(0));
+        posts.confirm(0);
+        assert!(posts.is_real(0));
+    }
+}

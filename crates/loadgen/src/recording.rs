@@ -1,0 +1,44 @@
+//! What a run leaves.
+
+use hdrhistogram::Histogram;
+use results::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally};
+
+/// Everything one run of one transport showed.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// How it ended.
+    pub ended: Ended,
+    /// Length of the window as it was, from first to last reading.
+    pub window_us: u64,
+    /// By [`Series`], merged over workers and seconds.
+    pub histograms: Vec<Histogram<u64>>,
+    /// Values too large to tell apart, and values below zero.
+    pub saturated: u64,
+    /// See `saturated`.
+    pub negative: u64,
+    /// The run by seconds.
+    pub seconds: Vec<Second>,
+    /// Counts before T0: connecting, joining, probing.
+    pub set_up: Tally,
+    /// Counts between the window's two readings.
+    pub window: Tally,
+    /// Counts of the whole run.
+    pub total: Tally,
+    /// Who saw what.
+    pub ledger: LedgerSummary,
+    /// What broke.
+    pub faults: Faults,
+    /// CPU of all workers over the window.
+    pub cpu: Cpu,
+    /// Largest share of its core that a worker used over the window.
+    pub worker_busy_max: f64,
+    /// Posts of the plan that were due in the window and left at all.
+    pub left_in_window: u64,
+}
+
+impl Recording {
+    /// The histogram of a series.
+    pub fn of(&self, series: Series) -> &Histogram<u64> {
+        &self.histograms[series as usize]
+    }
+}

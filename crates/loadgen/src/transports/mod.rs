@@ -1,0 +1,45 @@
+//! How each transport's client works: one module each, named like the server's.
+
+mod exchange;
+mod http_streaming;
+mod long_polling;
+mod polling;
+mod post_line;
+mod sse;
+mod stream;
+mod tcp;
+mod websocket;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use wire::{Post, Transport};
+
+use crate::fault::End;
+use crate::seat::Seat;
+use crate::worker::Worker;
+
+pub(crate) use post_line::PostLine;
+
+/// Connects a seat and keeps it in its room until the connection is over.
+pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    match worker.transport {
+        Transport::Tcp => tcp::session(worker, seat).await,
+        Transport::Polling => polling::session(worker, seat).await,
+        Transport::LongPolling => long_polling::session(worker, seat).await,
+        Transport::HttpStreaming => http_streaming::session(worker, seat).await,
+        Transport::Sse => sse::session(worker, seat).await,
+        Transport::Websocket => websocket::session(worker, seat).await,
+    }
+}
+
+/// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.
+pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+    match worker.transport {
+        Transport::Tcp => tcp::compose(worker, post, out),
+        Transport::Websocket => websocket::compose(worker, post, out),
+        Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
+            unreachable!("these transports post by request")
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Traditional polling: a question every interval, on a schedule that does not wait for answers; posts go between two questions.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use tokio::time::{Instant, sleep_until};
+use wire::{Ack, Start, decode_json};
+
+use super::exchange::{Exchange, expect_status};
+use crate::fault::{End, Fault};
+use crate::lean::Carry;
+use crate::lean::request::Requests;
+use crate::lean::response::Head;
+use crate::seat::{Due, Seat, Way};
+use crate::worker::Worker;
+use results::FaultKind;
+use results::{Class, Direction, Purpose};
+
+const LINE_BYTES_MAX: usize = 8 << 20;
+
+pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    let polling = worker.plan.tuning.polling;
+    let mut client = Asking::new(worker, seat, "", polling.keep_alive);
+    let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
+    client.read().await?;
+    *seat.way.borrow_mut() = Way::Between;
+    let mut poll = 0;
+    loop {
+        while Instant::now() < next {
+            while let Some(due) = client.next_post() {
+                client.post(due).await?;
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = seat.bell.notified() => {}
+            }
+        }
+        next += worker.plan.poll_gap(seat.id, poll);
+        poll += 1;
+        client.read().await?;
+    }
+}
+
+/// A client that asks for messages, request by request.
+pub(super) struct Asking<'a> {
+    worker: &'a Rc<Worker>,
+    seat: &'a Rc<Seat>,
+    requests: Requests,
+    keep_alive: bool,
+    exchange: Option<Exchange>,
+    request: Vec<u8>,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str, keep_alive: bool) -> Self {
+        let headers = if keep_alive { "" } else { "connection: close\r\n" };
+        let requests = worker.requests(seat, parameters, headers);
+        Self { worker, seat, requests, keep_alive, exchange: None, request: Vec::new() }
+    }
+
+    /// The same client, asking with other parameters.
+    pub(super) fn with_parameters(self, parameters: &str) -> Self {
+        let exchange = self.exchange;
+        Self { exchange, ..Self::new(self.worker, self.seat, parameters, self.keep_alive) }
+    }
+
+    /// Asks once and takes what comes.
+    pub(super) async fn read(&mut self) -> Result<(), End> {
+        let start = self.seat.start();
+        self.request.clear();
+        self.requests.read(start, &mut self.request);
+        let (worker, seat) = (self.worker, self.seat);
+        let (mut carry, before) = (Carry::default(), worker.delivered());
+        let head =
+            self.ask(Purpose::Delivery, |bytes| carry.feed(bytes, |bytes| take_lines(worker, seat, bytes))).await?;
+        expect_status(head.status, &[200, 204])?;
+        if carry.len() > 0 {
+            return Err(Fault::cut_short("a line").into());
+        }
+        let empty = head.status == 204;
+        {
+            let tally = &mut worker.hot.borrow_mut().tally;
+            tally.empty_answers += u64::from(empty);
+            let purpose = if empty { Purpose::Empty } else { Purpose::Delivery };
+            tally.add(Direction::Up, purpose, Class::Headers, self.request.len());
+            tally.add(Direction::Down, purpose, Class::Headers, head.bytes);
+        }
+        worker.count_batch(before);
+        if let (Start::Now, Some(cursor)) = (start, head.cursor) {
+            worker.join(seat, cursor);
+        } else if !seat.joined.get() {
+            worker.join(seat, seat.ledger.borrow().last());
+        }
+        worker.pace();
+        Ok(())
+    }
+
+    /// The seat's next post, if one is due.
+    fn next_post(&self) -> Option<Due> {
+        self.seat.outbox.borrow_mut().pop_front()
+    }
+
+    async fn post(&mut self, due: Due) -> Result<(), End> {
+        let (worker, seat) = (self.worker, self.seat);
+        self.request.clear();
+        worker.leave(seat, &due);
+        let post = worker.post(seat, due.ordinal);
+        let body_bytes = self.requests.post(&post, &mut self.request);
+        count_post(worker, post.text.len(), body_bytes, self.request.len());
+        drop(post);
+        let answer = RefCell::new(Vec::new());
+        let head = self
+            .ask(Purpose::Posting, |bytes| {
+                answer.borrow_mut().extend_from_slice(bytes);
+                Ok(())
+            })
+            .await?;
+        take_ack(worker, seat, &head, &answer.into_inner())?;
+        Ok(())
+    }
+
+    /// Makes the request on the connection there is, or on a new one.
+    async fn ask(&mut self, purpose: Purpose, on_body: impl FnMut(&[u8]) -> Result<(), End>) -> Result<Head, End> {
+        let mut exchange = match self.exchange.take() {
+            Some(exchange) => exchange,
+            None => {
+                let opened = Exchange::new(self.worker.open(self.seat).await?);
+                *self.seat.link.borrow_mut() = Some(Rc::clone(opened.reading().link()));
+                opened
+            }
+        };
+        let head = exchange.ask(self.worker, self.seat, &self.request, purpose, on_body).await?;
+        if self.keep_alive && !head.closes {
+            self.exchange = Some(exchange);
+        }
+        // While it asked, nothing could be posted.
+        self.seat.mark_blocked();
+        Ok(head)
+    }
+}
+
+/// Takes whole lines, each an item; an empty one is a heart-beat.
+pub(super) fn take_lines(worker: &Worker, seat: &Seat, bytes: &[u8]) -> Result<usize, End> {
+    let mut taken = 0;
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        let line = &bytes[taken..end];
+        taken = end + 1;
+        if line.is_empty() {
+            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, 1);
+        } else {
+            worker.take(seat, decode_json(line)?, line.len(), 1)?;
+        }
+    }
+    if bytes.len() - taken > LINE_BYTES_MAX {
+        return Err(Fault::new(FaultKind::BadBytes, "a line without end").into());
+    }
+    Ok(taken)
+}
+
+/// Counts the bytes of a post request.
+pub(super) fn count_post(worker: &Worker, payload: usize, body: usize, request: usize) {
+    let tally = &mut worker.hot.borrow_mut().tally;
+    tally.add(Direction::Up, Purpose::Posting, Class::Payload, payload);
+    tally.add(Direction::Up, Purpose::Posting, Class::Envelope, body - payload);
+    tally.add(Direction::Up, Purpose::Posting, Class::Headers, request - body);
+}
+
+/// Takes the answer to a post.
+pub(super) fn take_ack(worker: &Worker, seat: &Seat, head: &Head, body: &[u8]) -> Result<(), Fault> {
+    expect_status(head.status, &[200])?;
+    let ack: Ack = serde_json::from_slice(body).map_err(wire::WireError::from)?;
+    let mut hot = worker.hot.borrow_mut();
+    hot.tally.add(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
+    hot.tally.add(Direction::Down, Purpose::Posting, Class::Envelope, body.len());
+    worker.confirm(&mut hot, seat, ack.ordinal);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Server-sent events.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use wire::{EventDecoder, decode_json};
+
+use super::stream;
+use crate::fault::End;
+use crate::seat::Seat;
+use crate::worker::Worker;
+use results::{Class, Direction, Purpose};
+
+const EVENT_BYTES_MAX: usize = 8 << 20;
+
+pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    let mut events = EventDecoder::new(EVENT_BYTES_MAX);
+    stream::session(worker, seat, "accept: text/event-stream\r\n", |bytes| {
+        let mut data_bytes = 0;
+        let before = worker.delivered();
+        events.feed(bytes, |event| {
+            data_bytes += event.data.len();
+            worker.take(seat, decode_json(event.data)?, event.data.len(), 0)
+        })?;
+        // What is not data is field names, ids and line ends; a piece without any event is a sign of life.
+        let purpose = if worker.delivered() > before { Purpose::Delivery } else { Purpose::KeepAlive };
+        worker.count(Direction::Down, purpose, Class::Framing, bytes.len().saturating_sub(data_bytes));
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,418 @@
+//! One worker thread's state: its seats, its recorder, its counts. Everything here belongs to one thread; the hot path takes one
+//! borrow a read and shares nothing but the table of posts.
+
+use std::cell::{Cell, RefCell};
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use scenario::Plan;
+use tokio::sync::watch;
+use wire::{Down, Form, Message, Post, Transport};
+
+use crate::clock::Clock;
+use crate::fault::{End, Fault};
+use crate::lean::request::Requests;
+use crate::ledger::{RoomLedger, Sighting};
+use crate::link::{self, Reading};
+use crate::live::{Cue, Live};
+use crate::pacer::Pacer;
+use crate::posts::Posts;
+use crate::recorder::Recorder;
+use crate::seat::{Due, Seat, Way};
+use crate::target::Target;
+use crate::transports;
+use results::FaultKind;
+use results::Faults;
+use results::Series;
+use results::{Class, Direction, Purpose, Tally};
+use results::{Incident, IncidentKind, LedgerSummary};
+
+/// Author of the one message every room gets before T0; it is not in the plan.
+pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
+/// Its place in an outbox: plans count from 1.
+const PROBE_ORDINAL: u64 = 0;
+const PROBE_TEXT: &str = "probe";
+/// Read into by all clients of the thread, one after the other.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// Sockets one source address carries towards one destination before another is taken; the usual port range has 28,232.
+const PORTS_PER_SOURCE: u64 = 25_000;
+
+/// What the hot path changes.
+pub(crate) struct Hot {
+    pub(crate) tally: Tally,
+    pub(crate) recorder: Recorder,
+    pub(crate) ledger: LedgerSummary,
+    rooms: Vec<Option<RoomLedger>>,
+    /// Last ordinal seen of each author, by the room's first receiver.
+    authors: Vec<u32>,
+}
+
+pub(crate) struct Worker {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) transport: Transport,
+    pub(crate) form: Form,
+    pub(crate) target: Target,
+    pub(crate) clock: Clock,
+    pub(crate) posts: Arc<Posts>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) seats: Vec<Rc<Seat>>,
+    pub(crate) hot: RefCell<Hot>,
+    pub(crate) faults: RefCell<Faults>,
+    pub(crate) pacer: RefCell<Pacer>,
+    pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(crate) cue: watch::Receiver<Cue>,
+    compose: RefCell<Vec<u8>>,
+    next_due_us: Cell<i64>,
+    at: (u32, u32),
+    joined: Cell<u32>,
+    probed: Cell<u32>,
+}
+
+/// What a worker is made from.
+pub(crate) struct Share {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) transport: Transport,
+    pub(crate) target: Target,
+    pub(crate) posts: Arc<Posts>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) cue: watch::Receiver<Cue>,
+    pub(crate) base: std::time::Instant,
+    /// Which worker of how many.
+    pub(crate) at: (u32, u32),
+}
+
+impl Worker {
+    pub(crate) fn new(share: Share) -> Self {
+        let Share { plan, transport, target, posts, live, cue, base, at } = share;
+        let seats: Vec<_> = plan.share(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
+        let mut rooms: Vec<Option<RoomLedger>> = (0..plan.rooms).map(|_| None).collect();
+        for seat in &seats {
+            let room = &mut rooms[seat.room as usize];
+            room.get_or_insert_with(|| RoomLedger::new(plan.posts_in_room(seat.room)));
+        }
+        let pacer = Pacer::new(&plan, plan.share(at.0, at.1));
+        let next_due_us = pacer.due_us().map_or(i64::MAX, i64::from);
+        Self {
+            form: Form::of(transport, plan.encoding(transport)),
+            hot: RefCell::new(Hot {
+                tally: Tally::default(),
+                recorder: Recorder::new(),
+                ledger: LedgerSummary::default(),
+                rooms,
+                authors: vec![0; plan.seats as usize],
+            }),
+            faults: RefCell::default(),
+            pacer: RefCell::new(pacer),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+            compose: RefCell::default(),
+            next_due_us: Cell::new(next_due_us),
+            joined: Cell::new(0),
+            probed: Cell::new(0),
+            clock: Clock::new(base),
+            at,
+            plan,
+            transport,
+            target,
+            posts,
+            live,
+            seats,
+            cue,
+        }
+    }
+
+    /// A seat of this worker by its number.
+    pub(crate) fn seat(&self, id: u32) -> &Rc<Seat> {
+        &self.seats[(id / self.at.1) as usize]
+    }
+
+    /// Whether this seat posts its room's probe.
+    pub(crate) fn is_prober(&self, seat: &Seat) -> bool {
+        seat.id < self.plan.rooms
+    }
+
+    /// Whether a seat ever posts.
+    pub(crate) fn posts_at_all(&self, seat: &Seat) -> bool {
+        self.is_prober(seat) || self.plan.posts_of(seat.id) > 0
+    }
+
+    pub(crate) fn requests(&self, seat: &Seat, parameters: &str, headers: &str) -> Requests {
+        Requests::new(&self.target, self.transport, &self.plan.room_name(seat.room), parameters, headers)
+    }
+
+    /// Opens a connection for a seat.
+    pub(crate) async fn open(&self, seat: &Seat) -> Result<Reading, Fault> {
+        let to = if self.transport.is_http() { self.target.http } else { self.target.tcp };
+        let sources = self.plan.sockets(self.transport) / PORTS_PER_SOURCE + 1;
+        let source = (sources > 1 && to.ip().is_loopback() && to.is_ipv4())
+            .then(|| Ipv4Addr::new(127, 0, 0, 1 + (u64::from(seat.id) % sources) as u8));
+        let reading = link::open(to, source).await?;
+        self.hot.borrow_mut().tally.connections += 1;
+        seat.heard_s.set(self.second());
+        Ok(reading)
+    }
+
+    /// Waits for bytes on a seat's connection; they are at the head of the scratch buffer then.
+    pub(crate) async fn fill(&self, seat: &Seat, reading: &mut Reading) -> Result<usize, Fault> {
+        let read = reading.fill(&self.scratch).await?;
+        seat.heard_s.set(self.second());
+        self.hot.borrow_mut().tally.socket_reads += 1;
+        Ok(read)
+    }
+
+    /// Sends on a connection and counts the write.
+    pub(crate) fn send(&self, link: &link::Link, bytes: &[u8]) -> Result<(), Fault> {
+        self.hot.borrow_mut().tally.socket_writes += 1;
+        link.send(bytes)
+    }
+
+    /// Second of the run, for the watchman.
+    pub(crate) fn second(&self) -> u32 {
+        u32::try_from(self.clock.run_us() / 1_000_000).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn count(&self, direction: Direction, purpose: Purpose, class: Class, bytes: usize) {
+        self.hot.borrow_mut().tally.add(direction, purpose, class, bytes);
+    }
+
+    /// A seat begins to connect.
+    pub(crate) fn begin_connecting(&self, seat: &Seat) {
+        seat.connecting_us.set(self.clock.run_us());
+    }
+
+    /// A seat is in its room; everything behind `after` will reach it.
+    pub(crate) fn join(&self, seat: &Seat, after: u64) {
+        if !seat.joined_once.replace(true) {
+            seat.ledger.borrow_mut().begin(after);
+        }
+        if !seat.joined.replace(true) {
+            self.joined.set(self.joined.get() + 1);
+            let took = self.clock.run_us() - seat.connecting_us.get();
+            self.hot.borrow_mut().recorder.record(Series::Connect, took);
+        }
+    }
+
+    /// Once a seat has joined, its posts leave on its connection.
+    pub(crate) fn open_in_band(&self, seat: &Seat, link: &Rc<link::Link>) {
+        if seat.joined.get() && matches!(*seat.way.borrow(), Way::None) {
+            *seat.way.borrow_mut() = Way::InBand(Rc::clone(link));
+            *seat.link.borrow_mut() = Some(Rc::clone(link));
+            self.flush(seat);
+        }
+    }
+
+    /// Messages seen so far.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.hot.borrow().tally.delivered
+    }
+
+    /// Counts an answer, chunk or read that carried messages: more were seen than `before`.
+    pub(crate) fn count_batch(&self, before: u64) {
+        let tally = &mut self.hot.borrow_mut().tally;
+        tally.batches += u64::from(tally.delivered > before);
+    }
+
+    /// A seat lost its connection.
+    pub(crate) fn part(&self, seat: &Seat) {
+        *seat.way.borrow_mut() = Way::None;
+        *seat.link.borrow_mut() = None;
+        if seat.joined.replace(false) {
+            self.joined.set(self.joined.get() - 1);
+            seat.cut_us.set(Some(self.clock.run_us()));
+        }
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.faults.borrow_mut().note(fault.kind, fault.detail);
+    }
+
+    /// Stores what others may look at.
+    pub(crate) fn publish_live(&self) {
+        self.live.joined.store(self.joined.get(), Relaxed);
+        self.live.probed.store(self.probed.get(), Relaxed);
+        self.live.delivered.store(self.hot.borrow().tally.delivered, Relaxed);
+        self.live.faults.store(self.faults.borrow().total(), Relaxed);
+    }
+
+    /// Takes an item that came down; `item_bytes` is its encoding, `framing_bytes` what said where it ends.
+    pub(crate) fn take(&self, seat: &Seat, item: Down<'_>, item_bytes: usize, framing_bytes: usize) -> Result<(), End> {
+        let (purpose, payload) = match &item {
+            Down::Message(message) => (Purpose::Delivery, message.text.len()),
+            Down::Ack(_) => (Purpose::Posting, 0),
+            Down::Heartbeat => (Purpose::KeepAlive, 0),
+            Down::Joined(_) | Down::Gap(_) | Down::Problem(_) | Down::Bye => (Purpose::SetUp, 0),
+        };
+        let mut hot = self.hot.borrow_mut();
+        hot.tally.add(Direction::Down, purpose, Class::Payload, payload);
+        hot.tally.add(Direction::Down, purpose, Class::Envelope, item_bytes - payload);
+        hot.tally.add(Direction::Down, purpose, Class::Framing, framing_bytes);
+        match item {
+            Down::Message(message) => self.deliver(&mut hot, seat, &message),
+            Down::Ack(ack) => self.confirm(&mut hot, seat, ack.ordinal),
+            Down::Joined(joined) => {
+                drop(hot);
+                self.join(seat, joined.after);
+            }
+            Down::Gap(gap) => hot.ledger.gap_messages += gap.to.saturating_sub(gap.from).saturating_add(1),
+            Down::Problem(problem) => return Err(Fault::new(FaultKind::Problem, problem.to_string()).into()),
+            Down::Heartbeat => {}
+            Down::Bye => return Err(End::Cut),
+        }
+        Ok(())
+    }
+
+    /// The server has a post of this seat.
+    pub(crate) fn confirm(&self, hot: &mut Hot, seat: &Seat, ordinal: u64) {
+        hot.tally.accepted += 1;
+        let Some(index) = self.plan.post_index(seat.id, ordinal) else { return };
+        self.posts.confirm(index);
+        if self.is_in_window(index)
+            && let Some(left) = self.posts.left_us(index)
+        {
+            hot.recorder.record(Series::Accepted, self.clock.now_us() - left);
+        }
+    }
+
+    fn deliver(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>) {
+        let now = self.clock.now_us();
+        let sighting = seat.ledger.borrow_mut().see(message.seq);
+        let kind = match sighting {
+            Sighting::New => self.check(hot, seat, message, now),
+            Sighting::Late => self.check(hot, seat, message, now).or(Some(IncidentKind::Reordered)),
+            Sighting::Again => Some(IncidentKind::Duplicated),
+        };
+        if let Some(kind) = kind {
+            hot.ledger.note(Incident { kind, seat: seat.id, seq: message.seq });
+        }
+        if let Some(cut) = seat.cut_us.take() {
+            hot.recorder.record(Series::Outage, self.clock.run_us() - cut);
+        }
+    }
+
+    /// Holds a new message against the plan, and records it.
+    fn check(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>, now: i64) -> Option<IncidentKind> {
+        let room = hot.rooms[seat.room as usize].as_mut().expect("a seat's room is among its worker's");
+        if message.author == PROBE_AUTHOR {
+            if !seat.probed.replace(true) {
+                self.probed.set(self.probed.get() + 1);
+            }
+            return (!room.set_base(message.seq)).then_some(IncidentKind::Foreign);
+        }
+        let Some(index) = self.plan.post_index(message.author, message.ordinal) else {
+            return Some(IncidentKind::Foreign);
+        };
+        let agrees = room.agree(message.seq, index as u32);
+        hot.tally.delivered += 1;
+        seat.ledger.borrow_mut().seen += 1;
+        let mut kind = None;
+        match agrees {
+            Some(false) => {}
+            Some(true) => {
+                self.posts.see(index);
+                let last = &mut hot.authors[message.author as usize];
+                let ordinal = message.ordinal as u32;
+                kind = (ordinal <= *last).then_some(IncidentKind::Reordered);
+                *last = ordinal.max(*last);
+            }
+            None => kind = Some(IncidentKind::Corrupted),
+        }
+        if message.text != self.plan.text(message.author, message.ordinal) {
+            kind = Some(IncidentKind::Corrupted);
+        }
+        if self.is_in_window(index) {
+            hot.recorder.record(Series::Delivery, now - i64::from(self.plan.due_us(index)));
+            if let Some(left) = self.posts.left_us(index) {
+                hot.recorder.record(Series::DeliveryUncorrected, now - left);
+            }
+            if let Some(spread) = self.posts.spread_us(index, now, self.plan.members(seat.room)) {
+                hot.recorder.record(Series::Spread, spread);
+            }
+        }
+        kind
+    }
+
+    fn is_in_window(&self, index: usize) -> bool {
+        self.plan.in_window(std::time::Duration::from_micros(self.plan.due_us(index).into()))
+    }
+
+    /// Sends what is due. Called by the timer, and after every read: a busy worker is then as punctual as an idle one.
+    pub(crate) fn pace(&self) {
+        let now = self.clock.now_us();
+        if now < self.next_due_us.get() {
+            return;
+        }
+        loop {
+            let Some(post) = self.pacer.borrow_mut().pop(&self.plan, now) else { break };
+            let seat = self.seat(post.seat);
+            seat.outbox.borrow_mut().push_back(Due::now(post.ordinal));
+            self.flush(seat);
+        }
+        self.next_due_us.set(self.pacer.borrow().due_us().map_or(i64::MAX, i64::from));
+    }
+
+    /// Time until the next post is due; `None` when there is none.
+    pub(crate) fn until_due(&self) -> Option<std::time::Duration> {
+        let next = self.next_due_us.get();
+        (next != i64::MAX)
+            .then(|| std::time::Duration::from_micros(u64::try_from(next - self.clock.now_us()).unwrap_or(0)))
+    }
+
+    /// Posts the room's probe.
+    pub(crate) fn probe(&self, seat: &Seat) {
+        seat.outbox.borrow_mut().push_back(Due::now(PROBE_ORDINAL));
+        self.flush(seat);
+    }
+
+    /// Sends what the seat's outbox holds, as far as its way lets it.
+    pub(crate) fn flush(&self, seat: &Seat) {
+        let sent = match &*seat.way.borrow() {
+            Way::InBand(link) => self.flush_in_band(seat, link),
+            Way::Second(line) => line.flush(self, seat),
+            Way::None => {
+                seat.mark_blocked();
+                Ok(())
+            }
+            Way::Between => {
+                seat.bell.notify_one();
+                Ok(())
+            }
+        };
+        if let Err(fault) = sent {
+            // The reading side meets the same end, and comes back.
+            self.fault(fault);
+        }
+    }
+
+    fn flush_in_band(&self, seat: &Seat, link: &link::Link) -> Result<(), Fault> {
+        while let Some(due) = seat.outbox.borrow_mut().pop_front() {
+            let mut compose = self.compose.borrow_mut();
+            compose.clear();
+            transports::compose_in_band(self, &self.post(seat, due.ordinal), &mut compose);
+            self.leave(seat, &due);
+            self.send(link, &compose)?;
+        }
+        Ok(())
+    }
+
+    /// The words of a seat's post.
+    pub(crate) fn post<'a>(&'a self, seat: &Seat, ordinal: u64) -> Post<'a> {
+        if ordinal == PROBE_ORDINAL {
+            return Post { author: PROBE_AUTHOR, ordinal, text: PROBE_TEXT.into() };
+        }
+        Post { author: seat.id, ordinal, text: self.plan.text(seat.id, ordinal).into() }
+    }
+
+    /// A post leaves now: called just before its first byte is written, or its connection opened.
+    pub(crate) fn leave(&self, seat: &Seat, due: &Due) {
+        let Some(index) = self.plan.post_index(seat.id, due.ordinal) else { return };
+        let now = self.clock.now_us();
+        self.posts.leave(index, now);
+        let mut hot = self.hot.borrow_mut();
+        hot.tally.posted += 1;
+        hot.tally.blocked += u64::from(due.blocked);
+        if !due.blocked && self.is_in_window(index) {
+            hot.recorder.record(Series::Lateness, now - i64::from(self.plan.due_us(index)));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The control plane: readings of what the server says it costs.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use loadgen::Target;
+use wire::Usage;
+
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Reads usage over one kept connection.
+#[derive(Clone)]
+pub(crate) struct Control {
+    client: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Control {
+    pub(crate) fn new(target: &Target) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build().context("no control client")?;
+        Ok(Self { client, url: format!("http://{}/control/usage", target.http), token: target.token.clone() })
+    }
+
+    pub(crate) async fn usage(&self) -> anyhow::Result<Usage> {
+        let request = self.client.get(&self.url);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await.with_context(|| format!("no answer from {}", self.url))?;
+        let response = response.error_for_status().context("the server does not say what it costs")?;
+        response.json().await.context("the server's usage cannot be read")
+    }
+}

@@ -1,0 +1,13 @@
+//! `pushbench run`: every transport of a scenario, in interleaved rounds, against a server of its own.
+
+mod args;
+mod control;
+mod job;
+mod one;
+mod preflight;
+mod progress;
+mod server_process;
+
+pub(crate) use args::{LoadArgs, RunArgs};
+pub(crate) use job::{load, run};
+pub(crate) use preflight::{Finding, Level, findings};

@@ -1,0 +1,142 @@
+//! Whether this machine can run a job honestly: each finding with what it means and how to mend it.
+
+use std::time::Duration;
+
+use scenario::Job;
+
+use crate::machine;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Good,
+    /// Figures may suffer; runs say themselves whether they did.
+    Doubtful,
+    /// The job cannot be run honestly.
+    Fatal,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    pub(crate) level: Level,
+    pub(crate) what: &'static str,
+    pub(crate) found: String,
+    pub(crate) advice: &'static str,
+}
+
+/// Sockets a process needs besides those of the crowd.
+const SPARE_FILES: u64 = 64;
+/// Most loopback source addresses the crowd spreads over.
+const SOURCES_MAX: u64 = 64;
+/// Runnable tasks beyond this before we begin are somebody else's load.
+const LOAD_MAX: f64 = 0.5;
+const SPIN_ROUNDS: usize = 5;
+/// Spin probes of a steady machine differ by less.
+const SPIN_SPREAD_MAX: f64 = 0.10;
+const TIMER_ROUNDS: usize = 200;
+const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
+
+/// Looks at the machine; `job` is held against its limits when there is one.
+pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
+    let cores = machine::cores();
+    let mut found = vec![cores_finding(&cores), load_finding(), spin_finding(&cores), timer_finding()];
+    found.extend(steal_finding());
+    if let Some(job) = job {
+        found.push(files_finding(job.sockets_max()));
+        found.push(ports_finding(job.sockets_max()));
+        found.extend(pinning_finding(job, &cores));
+    }
+    found
+}
+
+fn finding(level: Level, what: &'static str, found: String, advice: &'static str) -> Finding {
+    Finding { level, what, found, advice }
+}
+
+fn cores_finding(cores: &[usize]) -> Finding {
+    let level = if cores.len() > 1 { Level::Good } else { Level::Doubtful };
+    let advice = "with one core, server and generator take turns: latencies then show the scheduler; use two or more";
+    finding(level, "cores", format!("{} ({cores:?})", cores.len()), advice)
+}
+
+fn load_finding() -> Finding {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    let level = if load <= LOAD_MAX { Level::Good } else { Level::Doubtful };
+    finding(
+        level,
+        "other load",
+        format!("{load:.2} over the last minute"),
+        "end other programs, or wait until they are done",
+    )
+}
+
+fn spin_finding(cores: &[usize]) -> Finding {
+    let rates: Vec<f64> = (0..SPIN_ROUNDS).map(|_| machine::spin(cores)).collect();
+    let (least, most) =
+        rates.iter().fold((f64::MAX, 0.0_f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
+    let level = if least >= most * (1.0 - SPIN_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
+    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {SPIN_ROUNDS} probes");
+    finding(
+        level,
+        "spin probe",
+        found,
+        "the machine gives its cores less than they can at times; such runs are found invalid and repeated",
+    )
+}
+
+fn timer_finding() -> Finding {
+    let mut late: Vec<_> = (0..TIMER_ROUNDS)
+        .map(|_| {
+            let begun = std::time::Instant::now();
+            std::thread::sleep(Duration::from_micros(500));
+            begun.elapsed().saturating_sub(Duration::from_micros(500))
+        })
+        .collect();
+    late.sort();
+    let p99 = late[TIMER_ROUNDS * 99 / 100];
+    let level = if p99 <= TIMER_LATE_MAX { Level::Good } else { Level::Doubtful };
+    let found =
+        format!("a sleep ends {} µs late (median), {} µs (p99)", late[TIMER_ROUNDS / 2].as_micros(), p99.as_micros());
+    finding(level, "timer", found, "posts will leave late; a virtual machine with a busy host does this")
+}
+
+/// CPU that the host took from this machine since it started, where it says so.
+fn steal_finding() -> Option<Finding> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let (stolen, all) = (*fields.get(7)?, fields.iter().take(8).sum::<u64>());
+    let share = stolen as f64 / all.max(1) as f64;
+    let level = if share < 0.01 { Level::Good } else { Level::Doubtful };
+    let advice = "other machines on the same host take CPU; use a machine of your own, or more repetitions";
+    Some(finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice))
+}
+
+fn files_finding(sockets: u64) -> Finding {
+    let (needed, limit) = (sockets + SPARE_FILES, machine::raise_open_files().unwrap_or(0));
+    let level = if needed <= limit { Level::Good } else { Level::Fatal };
+    let advice = "raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients";
+    finding(level, "open files", format!("{needed} needed, {limit} allowed"), advice)
+}
+
+fn ports_finding(sockets: u64) -> Finding {
+    let each = machine::ports_per_source();
+    let level = if sockets <= each * SOURCES_MAX { Level::Good } else { Level::Fatal };
+    let found = format!("{sockets} needed, {each} for each loopback source address");
+    finding(level, "ports", found, "widen net.ipv4.ip_local_port_range, or set fewer clients")
+}
+
+fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {
+    let missing = job.plans.iter().find_map(|plan| {
+        let (server, generator) = machine::share_cores(&plan.cores, cores);
+        server.into_iter().chain(generator).find(|core| !cores.contains(core))
+    })?;
+    Some(finding(
+        Level::Fatal,
+        "pinning",
+        format!("core {missing} is not ours to use"),
+        "name cores of this machine in [cores]",
+    ))
+}

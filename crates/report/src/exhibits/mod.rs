@@ -1,0 +1,3 @@
+//! One file per table or chart.
+
+pub mod summary;

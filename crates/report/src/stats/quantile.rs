@@ -1,0 +1,71 @@
+//! Quantiles with intervals by order statistics; none where the sample cannot carry one.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use results::{Latency, Quantile};
+
+/// Those that are computed, by name.
+pub const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999)];
+
+/// 97.5 % point of the normal distribution: a 95 % interval has two ends.
+const Z: f64 = 1.959_964;
+
+/// Chance that is left on either side of the interval.
+const TAIL: f64 = 0.025;
+
+/// Ranks (from 1) between which the `p` quantile of `n` independent values lies with 95 %. `None` when even the largest value may
+/// well be below the quantile: the chance of that is exactly `p` to the `n`. The ranks are those of the normal approximation,
+/// which for extreme quantiles reaches a little beyond the sample and is held at its end.
+pub fn order_interval(n: u64, p: f64) -> Option<(u64, u64)> {
+    if n as f64 * p.ln() > TAIL.ln() {
+        return None;
+    }
+    let mean = n as f64 * p;
+    let half = Z * (mean * (1.0 - p)).sqrt();
+    let low = (mean - half).floor().max(1.0) as u64;
+    let high = (mean + half).ceil() as u64 + 1;
+    Some((low, high.min(n)))
+}
+
+/// A series in figures. `independent` counts messages: deliveries of one message are not independent of each other.
+pub fn latency(histogram: &Histogram<u64>, independent: u64) -> Latency {
+    let independent = independent.min(histogram.len());
+    let quantiles = QUANTILES.iter().filter_map(|(name, p)| {
+        let (low, high) = order_interval(independent, *p)?;
+        let at = |rank: u64| histogram.value_at_quantile(rank as f64 / independent as f64);
+        let quantile = Quantile { us: histogram.value_at_quantile(*p), low_us: at(low), high_us: at(high) };
+        Some(((*name).to_owned(), quantile))
+    });
+    Latency {
+        samples: histogram.len(),
+        independent,
+        quantiles: quantiles.collect::<BTreeMap<_, _>>(),
+        max_us: histogram.max(),
+        mean_us: histogram.mean(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_a_percentile_needs() {
+        for (p, needed) in [(0.99, 368), (0.999, 3_688), (0.9999, 36_887)] {
+            assert!(order_interval(needed, p).is_some() && order_interval(needed - 1, p).is_none(), "{p}");
+        }
+    }
+
+    #[test]
+    fn many_deliveries_of_few_messages_carry_no_tail() {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
+        (0..100_000).for_each(|value| histogram.record(value % 1000 + 1).unwrap());
+        let of = |independent| latency(&histogram, independent).quantiles.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(of(100), ["p50", "p90"]);
+        assert_eq!(of(100_000), ["p50", "p90", "p99", "p99_9", "p99_99"]);
+        let median = latency(&histogram, 400).quantiles["p50"];
+        assert!(median.low_us < median.us && median.us < median.high_us, "{median:?}");
+    }
+}

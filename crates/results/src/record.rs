@@ -1,0 +1,142 @@
+//! One run on disk: every figure in one unit that its name says, nothing that cannot be traced to a reading.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wire::{Encoding, Transport, Usage};
+
+use crate::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally, Verdict};
+
+/// Version of what is written.
+pub const SCHEMA: u32 = 1;
+
+/// One run of one transport.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// Place in the order of runs, from 1.
+    pub run: u32,
+    /// Which repetition, from 1.
+    pub round: u32,
+    /// Which repeat of it, 0 unless an earlier one was invalid.
+    pub rerun: u32,
+    /// Where in the sweep, empty without one.
+    pub label: String,
+    /// What was run.
+    pub transport: Transport,
+    /// How messages were written.
+    pub encoding: Encoding,
+    /// What the figures may be used for.
+    pub verdict: Verdict,
+    /// How it ended.
+    pub ended: Ended,
+    /// What the plan wanted.
+    pub planned: Planned,
+    /// By series.
+    pub latency: BTreeMap<Series, Latency>,
+    /// Values too large to tell apart.
+    pub saturated: u64,
+    /// Deliveries seen before they were due.
+    pub negative: u64,
+    /// The run by seconds.
+    pub seconds: Vec<Second>,
+    /// The generator's counts before T0.
+    pub set_up: Tally,
+    /// The generator's counts over the window.
+    pub window: Tally,
+    /// The generator's counts of the whole run.
+    pub total: Tally,
+    /// Who saw what.
+    pub ledger: LedgerSummary,
+    /// What broke.
+    pub faults: Faults,
+    /// What the instrument itself took.
+    pub generator: Generator,
+    /// What the server said of itself; empty for one that says nothing.
+    pub server: Option<ServerReadings>,
+    /// How fast the machine was.
+    pub spin: SpinProbe,
+}
+
+/// What the plan wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Simulated clients.
+    pub seats: u32,
+    /// Rooms they are in.
+    pub rooms: u32,
+    /// Bytes of text in a post.
+    pub payload_bytes: u64,
+    /// Length of the window.
+    pub window_us: u64,
+    /// Posts due in it.
+    pub posts_in_window: u64,
+    /// Posts of the plan due in it that left at all.
+    pub left_in_window: u64,
+    /// Those posts times their receivers.
+    pub deliveries_in_window: u64,
+}
+
+/// A quantile with its 95 % interval by order statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantile {
+    /// The sample's own.
+    pub us: u64,
+    /// Lower end.
+    pub low_us: u64,
+    /// Upper end.
+    pub high_us: u64,
+}
+
+/// A series in figures; the whole of it is in the interval log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Values recorded.
+    pub samples: u64,
+    /// Independent ones among them: messages, not deliveries.
+    pub independent: u64,
+    /// By name (`p50` …); those the sample cannot carry are missing.
+    pub quantiles: BTreeMap<String, Quantile>,
+    /// Largest value.
+    pub max_us: u64,
+    /// Mean.
+    pub mean_us: f64,
+}
+
+/// What the instrument took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// CPU of its workers over the window.
+    pub cpu: Cpu,
+    /// Largest share of its core that a worker used.
+    pub worker_busy_max: f64,
+    /// Length of the window between its own readings.
+    pub window_us: u64,
+    /// Its resident memory when everybody was connected, less that before.
+    pub resident_bytes_crowd: u64,
+}
+
+/// The server's readings at the edges of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerReadings {
+    /// Before the first connection.
+    pub begin: Usage,
+    /// Everybody connected, nobody speaking.
+    pub settled: Usage,
+    /// First instant of the window.
+    pub window_start: Usage,
+    /// Last instant of the window.
+    pub window_end: Usage,
+}
+
+/// Turns of a loop per microsecond and core, all cores at once: shows a machine that gives less CPU than it says.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SpinProbe {
+    /// Just before the run.
+    pub before: f64,
+    /// Just after it.
+    pub after: f64,
+    /// Best of the job so far.
+    pub best: f64,
+}

@@ -1,0 +1,85 @@
+//! Result folders: append-only, each file written aside and renamed, so that a crash never leaves half of one.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::RunRecord;
+
+/// Why a folder cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {source}", path.display())]
+pub struct StoreError {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// One job's results.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes a new folder below `parent`, named after a time and a scenario; a number is added when it is taken.
+    pub fn create(parent: &Path, stamp: &str, scenario: &str) -> Result<Self, StoreError> {
+        fs::create_dir_all(parent).map_err(|source| StoreError { doing: "make", path: parent.to_owned(), source })?;
+        for attempt in 1.. {
+            let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+            let path = parent.join(format!("{stamp}-{scenario}{suffix}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {}
+                Err(source) => return Err(StoreError { doing: "make", path, source }),
+            }
+        }
+        unreachable!("the loop ends with its hundredth attempt")
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the interval log of a run, aside; [`Folder::save_run`] gives it its name.
+    pub fn begin_log(&self, run: u32) -> Result<BufWriter<File>, StoreError> {
+        let path = self.aside(&log_name(run));
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&path));
+        made.map(BufWriter::new).map_err(|source| StoreError { doing: "write", path, source })
+    }
+
+    /// Saves a run: its interval log, then its record.
+    pub fn save_run(&self, record: &RunRecord, log: BufWriter<File>) -> Result<(), StoreError> {
+        let name = log_name(record.run);
+        let (aside, path) = (self.aside(&name), self.path.join(&name));
+        let saved = log.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+        saved.and_then(|()| fs::rename(&aside, &path)).map_err(|source| StoreError { doing: "write", path, source })?;
+        self.save_json(&format!("runs/{:04}.json", record.run), record)
+    }
+
+    /// Saves a value as a JSON file of this name.
+    pub fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other);
+        let (aside, path) = (self.aside(name), self.path.join(name));
+        let write = |bytes: Vec<u8>| {
+            aside.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let mut file = File::create(&aside)?;
+            file.write_all(&bytes)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&aside, &path)
+        };
+        bytes.and_then(write).map_err(|source| StoreError { doing: "write", path: path.clone(), source })
+    }
+
+    fn aside(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.partial"))
+    }
+}
+
+fn log_name(run: u32) -> String {
+    format!("histograms/{run:04}.hlog")
+}

@@ -1,0 +1,169 @@
+//! Counts of a worker: calls, and bytes by direction, purpose and class. A window is the difference of two.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Direction {
+    /// To the server.
+    Up,
+    /// To the client.
+    Down,
+}
+
+/// What bytes are spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Purpose {
+    /// Messages that arrive.
+    Delivery,
+    /// Polls that find nothing.
+    Empty,
+    /// Pings, comments, empty lines.
+    KeepAlive,
+    /// Connecting, joining, beginning a stream.
+    SetUp,
+    /// Posts and their acknowledgements.
+    Posting,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Delivery, Self::Empty, Self::KeepAlive, Self::SetUp, Self::Posting];
+
+    /// The name used in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Empty => "empty",
+            Self::KeepAlive => "keep-alive",
+            Self::SetUp => "set-up",
+            Self::Posting => "posting",
+        }
+    }
+}
+
+/// What bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Class {
+    /// What people said.
+    Payload,
+    /// What items put around it.
+    Envelope,
+    /// Frame headers, line ends, event fields, chunk sizes.
+    Framing,
+    /// Request and status lines, headers, handshakes.
+    Headers,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Payload, Self::Envelope, Self::Framing, Self::Headers];
+
+    /// The name used in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Envelope => "envelope",
+            Self::Framing => "framing",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+type ByClass = [u64; Class::ALL.len()];
+
+/// The counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Messages that arrived, each receiver's own.
+    pub delivered: u64,
+    /// Posts that left.
+    pub posted: u64,
+    /// Posts the server has confirmed.
+    pub accepted: u64,
+    /// Posts that could not leave when they were due because the one before was not confirmed yet.
+    pub blocked: u64,
+    /// HTTP requests sent.
+    pub requests: u64,
+    /// Requests answered with nothing.
+    pub empty_answers: u64,
+    /// Answers, frames or chunks that carried messages.
+    pub batches: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Reads that gave something.
+    pub socket_reads: u64,
+    /// Writes.
+    pub socket_writes: u64,
+    /// Streams the server ended properly.
+    pub cuts: u64,
+    bytes: [[ByClass; Purpose::ALL.len()]; 2],
+}
+
+impl Tally {
+    /// Counts bytes.
+    pub fn add(&mut self, direction: Direction, purpose: Purpose, class: Class, bytes: usize) {
+        self.bytes[direction as usize][purpose as usize][class as usize] += bytes as u64;
+    }
+
+    /// Bytes of one kind.
+    pub fn bytes(&self, direction: Direction, purpose: Purpose, class: Class) -> u64 {
+        self.bytes[direction as usize][purpose as usize][class as usize]
+    }
+
+    /// All bytes one way.
+    pub fn total(&self, direction: Direction) -> u64 {
+        self.bytes[direction as usize].iter().flatten().sum()
+    }
+
+    /// Both together.
+    pub fn plus(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    /// What came since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.zip(earlier, u64::saturating_sub)
+    }
+
+    fn zip(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
+        let mut bytes = self.bytes;
+        for (mine, theirs) in bytes.iter_mut().flatten().flatten().zip(other.bytes.iter().flatten().flatten()) {
+            *mine = op(*mine, *theirs);
+        }
+        Self {
+            delivered: op(self.delivered, other.delivered),
+            posted: op(self.posted, other.posted),
+            accepted: op(self.accepted, other.accepted),
+            blocked: op(self.blocked, other.blocked),
+            requests: op(self.requests, other.requests),
+            empty_answers: op(self.empty_answers, other.empty_answers),
+            batches: op(self.batches, other.batches),
+            connections: op(self.connections, other.connections),
+            socket_reads: op(self.socket_reads, other.socket_reads),
+            socket_writes: op(self.socket_writes, other.socket_writes),
+            cuts: op(self.cuts, other.cuts),
+            bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_difference_and_workers_add_up() {
+        let mut early = Tally { delivered: 3, ..Tally::default() };
+        early.add(Direction::Down, Purpose::Delivery, Class::Payload, 30);
+        let mut late = early;
+        late.delivered += 2;
+        late.add(Direction::Down, Purpose::Delivery, Class::Payload, 20);
+        let window = late.since(&early);
+        assert_eq!((window.delivered, window.total(Direction::Down), window.total(Direction::Up)), (2, 20, 0));
+        assert_eq!(early.plus(&window), late);
+    }
+}

@@ -1,0 +1,52 @@
+//! A run in time: how it ended, and what each of its seconds showed.
+
+use serde::{Deserialize, Serialize};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how", content = "why")]
+pub enum Ended {
+    /// All phases went through.
+    Complete,
+    /// It was stopped; what there is was measured.
+    Interrupted,
+    /// It could not go on.
+    Failed(String),
+}
+
+/// One second of a run, from T0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Which one, from 0.
+    pub second: u32,
+    /// Messages that arrived in it.
+    pub delivered: u64,
+    /// Posts that left in it.
+    pub posted: u64,
+    /// Seats connected at its end.
+    pub joined: u32,
+    /// Faults in it.
+    pub faults: u64,
+    /// Of the deliveries seen in it whose post was due in the window.
+    pub delivery_us_p50: Option<u64>,
+    /// See `delivery_us_p50`.
+    pub delivery_us_p99: Option<u64>,
+    /// See `delivery_us_p50`.
+    pub delivery_us_max: Option<u64>,
+}
+
+/// CPU of the generator's threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cpu {
+    /// In user mode.
+    pub user_us: u64,
+    /// In the kernel.
+    pub system_us: u64,
+}
+
+impl Cpu {
+    /// Both.
+    pub const fn total_us(self) -> u64 {
+        self.user_us + self.system_us
+    }
+}

@@ -1,0 +1,203 @@
+//! Whether the figures of a run may be shown as a result. Decided from what was measured, never by hand.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wire::Transport;
+
+use crate::{Ended, FaultKind, RunRecord, Series};
+
+/// A worker busier than this may have been the bottleneck.
+const WORKER_BUSY_MAX: f64 = 0.85;
+/// Posts may leave this late without anybody noticing …
+const LATENESS_MAX_US: u64 = 1_000;
+/// … or this share of the transport's own median.
+const LATENESS_SHARE_MAX: f64 = 0.05;
+/// Offered rate may be off by this share.
+const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
+/// The machine may be this much slower than at its best.
+const SPIN_LOSS_MAX: f64 = 0.10;
+/// Growth of the median over the window, as a share of it, that is called a growing backlog …
+const BACKLOG_GROWTH_MAX: f64 = 0.05;
+/// … when it stands out from the scatter of the seconds by this factor.
+const BACKLOG_OVER_SCATTER_MIN: f64 = 3.0;
+/// Fewer seconds than this show no trend.
+const TREND_SECONDS_MIN: usize = 5;
+
+/// What a run's figures are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictKind {
+    /// A result.
+    Sound,
+    /// The server could not keep up: a regime of its own.
+    Overloaded,
+    /// Messages were lost, doubled, out of order or not what was posted.
+    Wrong,
+    /// The instrument failed.
+    Invalid,
+}
+
+impl VerdictKind {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Overloaded => "overloaded",
+            Self::Wrong => "wrong",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+impl fmt::Display for VerdictKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which.
+    pub kind: VerdictKind,
+    /// Why not sound; empty for a sound run.
+    pub reasons: Vec<String>,
+}
+
+/// Judges a run by everything but its own verdict.
+pub fn judge(record: &RunRecord) -> Verdict {
+    let (failed, wrong, overloaded) = (instrument(record), correctness(record), backlog(record));
+    // A wrong message is a fact even when the timing means nothing; a backlog explains a generator that falls behind.
+    let (kind, reasons) = if !wrong.is_empty() {
+        (VerdictKind::Wrong, wrong)
+    } else if !failed.is_empty() {
+        (VerdictKind::Invalid, failed)
+    } else if !overloaded.is_empty() {
+        (VerdictKind::Overloaded, overloaded)
+    } else {
+        (VerdictKind::Sound, Vec::new())
+    };
+    Verdict { kind, reasons }
+}
+
+fn correctness(record: &RunRecord) -> Vec<String> {
+    let ledger = &record.ledger;
+    let complete = record.ended == Ended::Complete;
+    let counts = [
+        (if complete { ledger.lost } else { 0 }, "lost"),
+        (ledger.duplicated, "duplicated"),
+        (ledger.reordered, "out of order"),
+        (ledger.corrupted, "corrupted"),
+        (ledger.foreign, "not planned by anybody"),
+    ];
+    let mut reasons: Vec<_> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} of {} deliveries {what}", ledger.planned))
+        .collect();
+    if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
+        reasons.push(format!("first: {:?} at seat {}, seq {}", first.kind, first.seat, first.seq).to_lowercase());
+    }
+    reasons
+}
+
+fn instrument(record: &RunRecord) -> Vec<String> {
+    let mut reasons = Vec::new();
+    match &record.ended {
+        Ended::Complete => {}
+        Ended::Interrupted => reasons.push("interrupted".to_owned()),
+        Ended::Failed(why) => reasons.push(why.clone()),
+    }
+    for kind in [FaultKind::OutOfFiles, FaultKind::OutOfPorts] {
+        if let Some(count) = record.faults.counts.get(&kind) {
+            reasons.push(format!("{kind} {count} times"));
+        }
+    }
+    if record.generator.worker_busy_max > WORKER_BUSY_MAX {
+        let busy = record.generator.worker_busy_max * 100.0;
+        reasons.push(format!(
+            "the generator used {busy:.0} % of its core, at most {:.0} % is fair",
+            WORKER_BUSY_MAX * 100.0
+        ));
+    }
+    reasons.extend(lateness(record));
+    let planned = &record.planned;
+    let off = 1.0 - planned.left_in_window as f64 / planned.posts_in_window.max(1) as f64;
+    if record.ended == Ended::Complete && planned.posts_in_window > 0 && off > OFFERED_SHARE_OFF_MAX {
+        reasons.push(format!("{} of {} posts of the window left", planned.left_in_window, planned.posts_in_window));
+    }
+    let spin = &record.spin;
+    let slowest = spin.before.min(spin.after);
+    if slowest < spin.best * (1.0 - SPIN_LOSS_MAX) {
+        reasons.push(format!("the machine gave {:.0} % of the CPU it can", 100.0 * slowest / spin.best));
+    }
+    reasons
+}
+
+fn lateness(record: &RunRecord) -> Option<String> {
+    let late = record.latency.get(&Series::Lateness)?.quantiles.get("p99")?.us;
+    let median = record.latency.get(&Series::Delivery).and_then(|delivery| delivery.quantiles.get("p50"));
+    let share = median.map_or(0.0, |median| median.us as f64 * LATENESS_SHARE_MAX);
+    let allowed = LATENESS_MAX_US.max(share as u64);
+    (late > allowed).then(|| format!("posts left up to {late} µs late (p99), at most {allowed} µs is fair"))
+}
+
+fn backlog(record: &RunRecord) -> Vec<String> {
+    let medians: Vec<f64> =
+        record.seconds.iter().filter_map(|second| second.delivery_us_p50).map(|us| us as f64).collect();
+    // The seconds of the drain hold only stragglers.
+    let window_seconds = (record.planned.window_us / 1_000_000) as usize;
+    let medians = &medians[..medians.len().min(window_seconds)];
+    if record.transport == Transport::Polling || medians.len() < TREND_SECONDS_MIN {
+        return drained(record).into_iter().collect();
+    }
+    let (slope, scatter) = trend(medians);
+    let growth = slope * (medians.len() - 1) as f64;
+    let middle = median(medians.to_vec());
+    let grows = growth > BACKLOG_GROWTH_MAX * middle && growth > BACKLOG_OVER_SCATTER_MIN * scatter && growth > 1_000.0;
+    let reason = grows.then(|| format!("the median grew by {growth:.0} µs over the window, from about {middle:.0} µs"));
+    reason.into_iter().chain(drained(record)).collect()
+}
+
+/// A server that was still behind by more than a second's worth when the window ended has a backlog, whatever the medians say.
+fn drained(record: &RunRecord) -> Option<String> {
+    let planned = &record.planned;
+    let per_second = planned.deliveries_in_window as f64 * 1e6 / planned.window_us.max(1) as f64;
+    let behind = planned.deliveries_in_window as f64 - record.window.delivered as f64;
+    let late = record.latency.get(&Series::Delivery)?.quantiles.get("p50")?.us as f64 / 1e6;
+    let explained = per_second * (2.0 * late).max(1.0);
+    (behind > explained.max(0.1 * planned.deliveries_in_window as f64))
+        .then(|| format!("{behind:.0} deliveries were still to come when the window ended"))
+}
+
+/// Theil–Sen slope per second, and the median distance of the seconds from that line.
+fn trend(values: &[f64]) -> (f64, f64) {
+    let pairs = (0..values.len()).flat_map(|i| (i + 1..values.len()).map(move |j| (i, j)));
+    let slope = median(pairs.map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect());
+    let residuals: Vec<f64> = values.iter().enumerate().map(|(at, value)| value - slope * at as f64).collect();
+    let level = median(residuals.clone());
+    (slope, median(residuals.iter().map(|residual| (residual - level).abs()).collect()))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slope_is_found_under_an_outlier() {
+        let mut values: Vec<f64> = (0..20).map(|at| 100.0 + 3.0 * f64::from(at)).collect();
+        values[7] = 9_999.0;
+        let (slope, scatter) = trend(&values);
+        assert!((slope - 3.0).abs() < 0.01 && scatter < 1.0, "{slope} {scatter}");
+    }
+}

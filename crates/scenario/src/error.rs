@@ -1,0 +1,146 @@
+//! What can be wrong with a scenario, said with place, key, value found and what is allowed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Where something was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Place {
+    /// Nowhere that has a name: a scenario made by a program.
+    #[default]
+    Program,
+    /// In a file; a key that is missing has no line.
+    File {
+        /// The file's name as it was given.
+        name: String,
+        /// Counted from 1.
+        line: Option<usize>,
+    },
+    /// On the command line, as written there.
+    Set(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program => f.write_str("scenario"),
+            Self::File { name, line: Some(line) } => write!(f, "{name}:{line}"),
+            Self::File { name, line: None } => f.write_str(name),
+            Self::Set(text) => write!(f, "--set {text}"),
+        }
+    }
+}
+
+/// Why there is no job.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file cannot be read.
+    #[error("cannot read the scenario {path}; give the path of a file such as scenarios/quick.toml")]
+    Unreadable {
+        /// The path as given.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is beyond [`crate::FILE_BYTES_MAX`].
+    #[error("{path} has {found} bytes; a scenario has at most {}", crate::FILE_BYTES_MAX)]
+    TooBig {
+        /// The path as given.
+        path: String,
+        /// Its size.
+        found: u64,
+    },
+    /// The file is not TOML.
+    #[error("{place}: this is not TOML: {message}")]
+    NotToml {
+        /// Where.
+        place: Place,
+        /// What the parser says.
+        message: String,
+    },
+    /// An override is not `key=value`.
+    #[error("--set {text}: {why}; write key=value, such as posts.per_client_per_s=2")]
+    BadOverride {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A key that does not exist.
+    #[error("{place}: there is no key {key}; {known}")]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What there is instead.
+        known: String,
+    },
+    /// A key that is needed.
+    #[error("{place}: {key} is missing; it takes {allowed}")]
+    Missing {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What it takes.
+        allowed: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{place}: {key} is {found}; it takes {allowed}")]
+    BadValue {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it takes.
+        allowed: String,
+    },
+    /// A value that is fine alone, but not beside the others, or beyond a limit.
+    #[error("{place}: {key} is {found}, but {why}")]
+    Conflict {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// Its value, and the point of the sweep where it fails.
+        found: String,
+        /// What it collides with, and what to do.
+        why: String,
+    },
+}
+
+impl ScenarioError {
+    pub(crate) fn bad_value(key: &str, found: impl ToString, allowed: impl Into<String>) -> Self {
+        Self::BadValue { place: Place::Program, key: key.into(), found: found.to_string(), allowed: allowed.into() }
+    }
+
+    pub(crate) fn conflict(key: &str, found: impl ToString, why: impl Into<String>) -> Self {
+        Self::Conflict { place: Place::Program, key: key.into(), found: found.to_string(), why: why.into() }
+    }
+
+    /// The error with the place its key was written at; `elsewhere` for a key that was not written.
+    pub(crate) fn located(mut self, places: &BTreeMap<String, Place>, elsewhere: &Place) -> Self {
+        match &mut self {
+            Self::Unreadable { .. } | Self::TooBig { .. } | Self::NotToml { .. } | Self::BadOverride { .. } => {}
+            Self::UnknownKey { place, key, .. }
+            | Self::Missing { place, key, .. }
+            | Self::BadValue { place, key, .. }
+            | Self::Conflict { place, key, .. } => {
+                let found = places.get(key.as_str()).or_else(|| places.get(&format!("sweep.{key}")));
+                *place = found.unwrap_or(elsewhere).clone();
+            }
+        }
+        self
+    }
+
+    /// The error with the point of the sweep at which it comes up.
+    pub(crate) fn at_point(mut self, label: &str) -> Self {
+        if let (Self::Conflict { found, .. }, false) = (&mut self, label.is_empty()) {
+            found.push_str(&format!(" (at {label})"));
+        }
+        self
+    }
+}

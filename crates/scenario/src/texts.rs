@@ -1,0 +1,39 @@
+//! What is said: every text is a slice of one random buffer, so that making and checking one costs no allocation.
+
+use std::fmt;
+
+use crate::seeded::{Purpose, Stream, hash, scale};
+
+/// Places a text may begin at.
+const OFFSETS: usize = 1 << 16;
+/// 64 characters that need no escape in JSON, a URL or a form.
+const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+/// The buffer.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Texts {
+    buffer: String,
+    bytes: usize,
+    seed: u64,
+}
+
+impl Texts {
+    /// Texts of so many bytes. A longer one of the same seed begins with the shorter one.
+    pub(crate) fn new(seed: u64, bytes: usize) -> Self {
+        let mut chance = Stream::new(seed, Purpose::Texts, 0);
+        let buffer = (0..OFFSETS + bytes).map(|_| char::from(ALPHABET[(chance.next() >> 58) as usize])).collect();
+        Self { buffer, bytes, seed }
+    }
+
+    /// What an author's post says.
+    pub(crate) fn of(&self, author: u32, ordinal: u64) -> &str {
+        let at = scale(hash(self.seed, Purpose::TextOffset, author.into(), ordinal), OFFSETS as u64) as usize;
+        &self.buffer[at..at + self.bytes]
+    }
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Texts").field("bytes", &self.bytes).field("seed", &self.seed).finish()
+    }
+}

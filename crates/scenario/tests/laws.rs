@@ -1,0 +1,264 @@
+//! What holds for every plan, over seeded random scenarios.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use scenario::{Job, Override, Plan, parse};
+use wire::Transport;
+
+const SMALL: &str = "
+name = 'laws'
+question = 'Does it hold?'
+clients = 30
+rooms = 5
+[posts]
+per_client_per_s = 5
+[phases]
+window_s = 2
+";
+
+fn job(text: &str, overrides: &[String]) -> Job {
+    let overrides: Vec<Override> = overrides.iter().map(|set| set.parse().unwrap()).collect();
+    parse("laws.toml", text, &overrides).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn plan(overrides: &[&str]) -> Plan {
+    let overrides: Vec<_> = overrides.iter().map(ToString::to_string).collect();
+    job(SMALL, &overrides).plans.remove(0)
+}
+
+/// Everybody who posts, with all they post.
+fn dues(plan: &Plan) -> Vec<(u32, Vec<Duration>)> {
+    (0..plan.seats).map(|seat| (seat, (1..).map_while(|ordinal| plan.due(seat, ordinal)).collect())).collect()
+}
+
+prop_compose! {
+    fn any_overrides()(
+        clients in 1..80_u32,
+        rooms_share in 0.0..1.0,
+        each_share in 0.0..1.0,
+        authors_share in 0.0..1.3,
+        per_s in 0.0..40.0,
+        arrivals in prop::sample::select(vec!["poisson", "uniform", "staggered", "burst"]),
+        burst in 1..20_u32,
+        payload in 1..600_u32,
+        (ramp, warm, window) in (0.0..3.0, 0.0..3.0, 0.1..4.0),
+        seed in 0..1_u64 << 53,
+    ) -> Vec<String> {
+        let rooms = 1 + (f64::from(clients - 1) * rooms_share) as u32;
+        let each = 1 + (f64::from(rooms - 1) * each_share) as u32;
+        let members = clients * each / rooms;
+        let authors = 1 + (f64::from(members) * authors_share) as u32;
+        let authors = if authors > members { "all".to_owned() } else { authors.to_string() };
+        vec![
+            format!("clients={clients}"),
+            format!("rooms={rooms}"),
+            format!("rooms_per_client={each}"),
+            format!("posts.authors={authors}"),
+            format!("posts.per_client_per_s={per_s}"),
+            format!("posts.arrivals={arrivals}"),
+            format!("posts.burst_size={burst}"),
+            format!("posts.payload_bytes={payload}"),
+            format!("phases.ramp_up_s={ramp}"),
+            format!("phases.warm_up_s={warm}"),
+            format!("phases.window_s={window}"),
+            format!("seed={seed}"),
+        ]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_same_seed_gives_the_same_job(overrides in any_overrides(), round in any::<u32>()) {
+        let (once, again) = (job(SMALL, &overrides), job(SMALL, &overrides));
+        prop_assert_eq!(&once, &again);
+        prop_assert_eq!(once.order(round), again.order(round));
+    }
+
+    #[test]
+    fn shares_are_disjoint_and_together_the_plan(overrides in any_overrides(), workers in 1..9_u32) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let shares: Vec<u32> = (0..workers).flat_map(|worker| plan.share(worker, workers)).collect();
+        prop_assert_eq!(shares.len() as u32, plan.seats);
+        prop_assert_eq!(shares.into_iter().collect::<BTreeSet<_>>(), (0..plan.seats).collect());
+    }
+
+    #[test]
+    fn seats_in_rooms_are_disjoint_even_and_the_plan(overrides in any_overrides()) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let mut seen = BTreeSet::new();
+        for room in 0..plan.rooms {
+            let seats: Vec<_> = plan.seats_in(room).collect();
+            prop_assert_eq!(seats.len() as u32, plan.members(room));
+            prop_assert!(plan.members(room).abs_diff(plan.seats / plan.rooms) <= 1);
+            for seat in seats {
+                prop_assert_eq!(plan.room_of(seat), room);
+                prop_assert!(seen.insert(seat));
+            }
+        }
+        prop_assert_eq!(seen.len() as u32, plan.seats);
+        for client in 0..plan.clients {
+            let seats = client * plan.rooms_per_client..(client + 1) * plan.rooms_per_client;
+            let rooms: BTreeSet<_> = seats.map(|seat| plan.room_of(seat)).collect();
+            prop_assert_eq!(rooms.len() as u32, plan.rooms_per_client, "a client is in a room once");
+        }
+    }
+
+    #[test]
+    fn dues_rise_end_with_the_plan_and_add_up(overrides in any_overrides()) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let end = plan.phases.warm_up + plan.phases.window;
+        let (mut total, mut in_window, mut deliveries) = (0, 0, 0);
+        let mut by_room = vec![0; plan.rooms as usize];
+        for (seat, dues) in dues(&plan) {
+            prop_assert_eq!(dues.len() as u64, plan.posts_of(seat));
+            prop_assert!(plan.due(seat, 0).is_none() && plan.due(seat, plan.posts_of(seat) + 1).is_none());
+            prop_assert!(plan.due(seat, u64::MAX).is_none());
+            prop_assert!(dues.is_sorted() && dues.last().is_none_or(|&last| last < end));
+            prop_assert!(seat < plan.authors || dues.is_empty());
+            let counts = dues.iter().filter(|&&due| plan.in_window(due)).count() as u64;
+            total += dues.len() as u64;
+            by_room[plan.room_of(seat) as usize] += dues.len() as u64;
+            in_window += counts;
+            deliveries += counts * u64::from(plan.members(plan.room_of(seat)));
+        }
+        prop_assert_eq!(total, plan.posts_total());
+        prop_assert_eq!(by_room, (0..plan.rooms).map(|room| plan.posts_in_room(room)).collect::<Vec<_>>());
+        prop_assert_eq!((in_window, deliveries), (plan.posts_in_window(), plan.deliveries_in_window()));
+        prop_assert!(plan.due(plan.seats, 1).is_none() && plan.due(u32::MAX, 1).is_none());
+    }
+
+    #[test]
+    fn rates_are_what_was_asked(overrides in any_overrides()) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let end_s = (plan.phases.warm_up + plan.phases.window).as_secs_f64();
+        let expected = f64::from(plan.authors) * plan.posts_per_author_per_s * end_s;
+        let found = plan.posts_total() as f64;
+        // Poisson: five standard errors. The others: each author is off by less than one gap's worth of posts.
+        let slack = match plan.arrivals {
+            scenario::Arrivals::Poisson => 5.0 * expected.sqrt() + 5.0,
+            scenario::Arrivals::Uniform | scenario::Arrivals::Staggered => f64::from(plan.authors) + 1.0,
+            scenario::Arrivals::Burst { size } => f64::from(plan.authors * size) + 1.0,
+        };
+        prop_assert!((found - expected).abs() <= slack, "{found} posts, expected {expected} ± {slack}");
+    }
+
+    #[test]
+    fn the_ramp_is_even_and_polls_start_inside_their_interval(overrides in any_overrides(), poll in any::<u64>()) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let times: Vec<_> = (0..plan.seats).map(|seat| plan.connect_at(seat)).collect();
+        prop_assert!(times.is_sorted() && times[0] == Duration::ZERO);
+        prop_assert!(times.iter().all(|&at| at < plan.phases.ramp_up || plan.phases.ramp_up.is_zero()));
+        for seat in 0..plan.seats {
+            prop_assert!(plan.poll_phase(seat) < plan.tuning.polling.interval);
+            prop_assert_eq!(plan.poll_gap(seat, poll), plan.tuning.polling.interval);
+        }
+    }
+
+    #[test]
+    fn texts_are_plain_and_as_long_as_asked(overrides in any_overrides(), author in any::<u32>(), ordinal in any::<u64>()) {
+        let plan = job(SMALL, &overrides).plans.remove(0);
+        let text = plan.text(author, ordinal);
+        prop_assert_eq!(text.len(), plan.payload_bytes);
+        prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
+        prop_assert_eq!(text, plan.text(author, ordinal));
+    }
+
+    #[test]
+    fn every_round_runs_everything_once(overrides in any_overrides(), round in any::<u32>()) {
+        let job = job(&format!("{SMALL}\n[sweep]\n'tuning.websocket.heartbeat_s' = [1, 2]"), &overrides);
+        let mut order = job.order(round);
+        prop_assert_ne!(&order, &job.order(round ^ 1));
+        order.sort_unstable();
+        let all: Vec<_> = (0..2).flat_map(|plan| Transport::ALL.map(|t| (plan, t))).collect();
+        prop_assert_eq!(order, all);
+    }
+}
+
+#[test]
+fn another_seed_is_another_plan() {
+    let (one, two) = (plan(&["seed=1"]), plan(&["seed=2"]));
+    assert_ne!(dues(&one), dues(&two));
+    assert_ne!(one.text(0, 1), two.text(0, 1));
+    assert_ne!(one.poll_phase(0), two.poll_phase(0));
+}
+
+#[test]
+fn a_recorded_plan_never_changes() {
+    let plan = plan(&["seed=7", "posts.payload_bytes=16"]);
+    let first: Vec<_> = (1..=3).map(|ordinal| plan.due(3, ordinal).unwrap().as_micros()).collect();
+    assert_eq!((plan.posts_total(), plan.deliveries_in_window()), (593, 1710));
+    assert_eq!(first, [181_003, 427_780, 708_834]);
+    assert_eq!(plan.text(3, 1), "KA6ujD5xSerdbgDh");
+    assert_eq!(plan.poll_phase(3).as_micros(), 728_208);
+}
+
+#[test]
+fn an_author_says_the_same_in_a_larger_crowd() {
+    let (small, large) = (plan(&["clients=30"]), plan(&["clients=60"]));
+    assert_eq!(dues(&small)[..], dues(&large)[..30]);
+}
+
+#[test]
+fn staggered_authors_are_evenly_spread_over_one_gap() {
+    let plan = plan(&["posts.arrivals=staggered", "posts.per_client_per_s=1"]);
+    let firsts: Vec<_> = (0..30).map(|seat| plan.due(seat, 1).unwrap().as_micros()).collect();
+    assert!(firsts.windows(2).all(|pair| (33_333..=33_334).contains(&(pair[1] - pair[0]))), "{firsts:?}");
+    assert_eq!(plan.due(29, 2).unwrap() - plan.due(29, 1).unwrap(), Duration::from_secs(1));
+}
+
+#[test]
+fn bursts_come_at_one_instant_and_keep_the_rate() {
+    let plan = plan(&["posts.arrivals=burst", "posts.burst_size=4", "posts.per_client_per_s=8"]);
+    let dues = &dues(&plan)[0].1;
+    assert_eq!(dues.len() % 4, 0);
+    assert!(dues.chunks(4).all(|burst| burst.iter().all(|due| due == &burst[0])));
+    assert_eq!((dues[4] - dues[0]).as_millis(), 500);
+}
+
+#[test]
+fn texts_of_different_posts_differ() {
+    let plan = plan(&["posts.payload_bytes=16"]);
+    let texts: BTreeSet<_> =
+        (0..30).flat_map(|author| (1..=10).map(move |k| (author, k))).map(|(a, k)| plan.text(a, k)).collect();
+    assert!(texts.len() >= 298, "65,536 offsets leave room for a rare double: {}", texts.len());
+}
+
+#[test]
+fn jitter_keeps_the_mean_and_its_range() {
+    let plan = plan(&["tuning.polling.jitter=0.5", "tuning.polling.interval_ms=100"]);
+    let gaps: Vec<_> = (0..2000).map(|poll| plan.poll_gap(1, poll).as_secs_f64()).collect();
+    let mean = gaps.iter().sum::<f64>() / 2000.0;
+    assert!(gaps.iter().all(|gap| (0.075..=0.125).contains(gap)));
+    assert!((mean - 0.1).abs() < 0.002, "{mean}");
+    assert_eq!(plan.tuning.polling.gap_max(), Duration::from_millis(125));
+}
+
+#[test]
+fn sockets_count_the_second_connection_of_those_who_wait_on_the_first() {
+    let plan = plan(&["posts.authors=2"]);
+    assert_eq!(plan.authors, 10);
+    let sockets = Transport::ALL.map(|t| plan.sockets(t));
+    assert_eq!(sockets, [30, 30, 40, 40, 40, 30]);
+}
+
+#[test]
+fn the_floor_is_always_there_and_encodings_fall_back() {
+    use wire::Encoding::{Binary, Json};
+    let plan = plan(&["transports=websocket,sse", "encoding=binary"]);
+    assert_eq!(plan.transports, [Transport::Tcp, Transport::Sse, Transport::Websocket]);
+    assert_eq!(Transport::ALL.map(|t| plan.encoding(t)), [Binary, Json, Json, Json, Json, Binary]);
+}
+
+#[test]
+fn the_estimate_adds_up_phases_rounds_and_poll_intervals() {
+    let job =
+        job(SMALL, &["transports=polling".into(), "repetitions=3".into(), "tuning.polling.interval_ms=500".into()]);
+    // 2 ramp-up, 1 settle, 2 warm-up, 2 window, 1 around them; polling waits two intervals more.
+    assert_eq!((job.duration_estimate(), job.runs()), (Duration::from_secs(3 * (8 + 9)), 6));
+}

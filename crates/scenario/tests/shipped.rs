@@ -1,0 +1,128 @@
+//! The scenario files of the repository: each decides, keeps what its prose promises, and is explained by the README.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use scenario::{Job, Plan, fields_table, load, parse};
+use wire::Transport;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else if path.extension().is_some_and(|end| end == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn job(name: &str) -> Job {
+    load(&folder().join(name).with_extension("toml"), &[]).unwrap().decide().unwrap()
+}
+
+fn deliveries_per_s(plan: &Plan) -> f64 {
+    plan.deliveries_in_window() as f64 / plan.phases.window.as_secs_f64()
+}
+
+/// What one core is busy with, roughly, with the costs of a delivery, a request and a post of a quiet machine.
+fn busy(plan: &Plan, transport: Transport) -> f64 {
+    let deliveries = deliveries_per_s(plan);
+    let posts = plan.posts_in_window() as f64 / plan.phases.window.as_secs_f64();
+    let post_us = if transport.posts_in_band() { 5.0 } else { 10.0 };
+    let reading_us = match transport {
+        Transport::Tcp | Transport::HttpStreaming | Transport::Sse | Transport::Websocket => deliveries * 3.5,
+        Transport::Polling => {
+            deliveries * 0.5 + f64::from(plan.seats) / plan.tuning.polling.interval.as_secs_f64() * 8.0
+        }
+        Transport::LongPolling => {
+            // measurement.md, section 6: messages per response, for a poller that is back after 150 us.
+            let in_a_gap = deliveries / f64::from(plan.seats) * 150e-6;
+            deliveries * 0.5 + deliveries / (in_a_gap + (-in_a_gap).exp()) * 10.0
+        }
+    };
+    (reading_us + posts * post_us) / 1e6
+}
+
+#[test]
+fn every_shipped_scenario_decides_and_asks_a_question_in_prose() {
+    let files = files(&folder());
+    assert!(files.len() >= 9, "{files:?}");
+    for file in files {
+        let job = load(&file, &[]).unwrap().decide().unwrap_or_else(|error| panic!("{error}"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(job.text, text);
+        assert_eq!(file.file_stem().unwrap().to_str(), Some(job.name.as_str()));
+        assert_eq!(text.lines().next(), Some(format!("# {}", job.question).as_str()), "the first line asks");
+        assert!(text.contains("Expected:"), "{} does not say what it expects", job.name);
+    }
+}
+
+#[test]
+fn every_shipped_scenario_leaves_room_on_a_core() {
+    for file in files(&folder()) {
+        let job = load(&file, &[]).unwrap().decide().unwrap();
+        for plan in &job.plans {
+            for &transport in &plan.transports {
+                let busy = busy(plan, transport);
+                assert!(busy < 0.4, "{} {} {transport}: {busy}", job.name, plan.label);
+            }
+        }
+    }
+}
+
+#[test]
+fn quick_is_done_in_a_minute_and_shows_a_p99() {
+    let quick = job("quick");
+    assert_eq!(quick.plans[0].transports, Transport::ALL);
+    assert!(quick.duration_estimate() < Duration::from_secs(52), "{:?}", quick.duration_estimate());
+    assert!(quick.plans[0].posts_in_window() >= 368);
+}
+
+#[test]
+fn windows_hold_the_messages_their_files_promise() {
+    assert!(job("chat").plans[0].posts_in_window() >= 3688, "p99.9");
+    assert!(job("broadcast").plans[0].posts_in_window() >= 368, "p99");
+    assert!(job("poll-interval").plans.iter().all(|plan| plan.posts_in_window() >= 3688), "p99.9");
+    assert!(job("scale").plans.iter().all(|plan| plan.posts_in_window() >= 368), "p99");
+    assert!(job("smoke").duration_estimate() < Duration::from_secs(24), "{:?}", job("smoke").duration_estimate());
+}
+
+#[test]
+fn scale_grows_the_crowd_and_nothing_else() {
+    let scale = job("scale");
+    let labels: Vec<_> = scale.plans.iter().map(|plan| plan.label.as_str()).collect();
+    assert_eq!(labels, ["clients=100", "clients=1000", "clients=10000"]);
+    assert!(scale.plans.iter().all(|plan| plan.posts_total() == scale.plans[0].posts_total()));
+    assert_eq!(scale.plans[2].deliveries_in_window(), 100 * scale.plans[0].deliveries_in_window());
+    assert_eq!(scale.sockets_max(), 10_010);
+}
+
+#[test]
+fn the_readme_explains_every_field() {
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let table = fields_table();
+    assert!(readme.contains(&table), "put this table into scenarios/README.md:\n{table}");
+}
+
+#[test]
+fn the_readme_lists_every_file_and_its_example_works() {
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    for file in files(&folder()) {
+        let job = load(&file, &[]).unwrap().decide().unwrap();
+        let row = format!("| [{0}]({0}.toml) | {1}", job.name, job.question);
+        assert!(readme.contains(&row), "put this row into scenarios/README.md:\n{row} |");
+    }
+    let (_, rest) = readme.rsplit_once("```toml\n").unwrap();
+    let example = parse("README.md", rest.split("```").next().unwrap(), &[]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(example.plans[0].members(0), 2);
+}
