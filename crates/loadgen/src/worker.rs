@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +12,7 @@ use scenario::Plan;
 use tokio::sync::watch;
 use wire::{Down, Form, Message, Post, Transport};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, micros};
 use crate::fault::{End, Fault};
 use crate::lean::request::Requests;
 use crate::ledger::{RoomLedger, Sighting};
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     pub(crate) cue: watch::Receiver<Cue>,
     compose: RefCell<Vec<u8>>,
     next_due_us: Cell<i64>,
+    window_us: Range<i64>,
     at: (u32, u32),
     joined: Cell<u32>,
     probed: Cell<u32>,
@@ -108,6 +110,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
             compose: RefCell::default(),
             next_due_us: Cell::new(next_due_us),
+            window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
             joined: Cell::new(0),
             probed: Cell::new(0),
             clock: Clock::new(base),
@@ -320,8 +323,9 @@ impl Worker {
         if message.text != self.plan.text(message.author, message.ordinal) {
             kind = Some(IncidentKind::Corrupted);
         }
-        if self.is_in_window(index) {
-            hot.recorder.record(Series::Delivery, now - i64::from(self.plan.due_us(index)));
+        let due = i64::from(self.plan.due_us(index));
+        if self.window_us.contains(&due) {
+            hot.recorder.record(Series::Delivery, now - due);
             if let Some(left) = self.posts.left_us(index) {
                 hot.recorder.record(Series::DeliveryUncorrected, now - left);
             }
@@ -333,7 +337,7 @@ impl Worker {
     }
 
     fn is_in_window(&self, index: usize) -> bool {
-        self.plan.in_window(std::time::Duration::from_micros(self.plan.due_us(index).into()))
+        self.window_us.contains(&i64::from(self.plan.due_us(index)))
     }
 
     /// Sends what is due. Called by the timer, and after every read: a busy worker is then as punctual as an idle one.

@@ -39,12 +39,22 @@ impl Figures {
             let window = window.as_ref().filter(|window| window.messages > 0)?;
             Some(of(window) as f64 / window.messages as f64)
         };
+        // A client that keeps its headers to itself leaves the counting to the server.
+        let exact = record.client == "lean";
         Self {
             delivered_per_s: delivered as f64 * 1e6 / record.generator.window_us.max(1) as f64,
             server_cpu_us_per_message: by_server(|window| window.cpu_us),
             generator_cpu_us_per_message: per_message(record.generator.cpu.total_us()),
-            down_bytes_per_message: per_message(record.window.total(Direction::Down)),
-            up_bytes_per_message: per_message(record.window.total(Direction::Up)),
+            down_bytes_per_message: if exact {
+                per_message(record.window.total(Direction::Down))
+            } else {
+                by_server(|window| window.down)
+            },
+            up_bytes_per_message: if exact {
+                per_message(record.window.total(Direction::Up))
+            } else {
+                by_server(|window| window.up)
+            },
             requests_per_message: per_message(record.window.requests),
             writes_per_message: by_server(|window| window.writes),
             messages_per_batch: window
@@ -73,6 +83,8 @@ struct Difference {
     messages: u64,
     batches: u64,
     writes: u64,
+    up: u64,
+    down: u64,
 }
 
 impl Difference {
@@ -87,6 +99,8 @@ impl Difference {
             cpu_us: cpu(end).saturating_sub(cpu(start)),
             messages,
             batches: after.batches.saturating_sub(before.batches),
+            up: after.up.total.saturating_sub(before.up.total),
+            down: after.down.total.saturating_sub(before.down.total),
             writes: after.socket_writes.saturating_sub(before.socket_writes),
         }
     }

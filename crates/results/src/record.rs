@@ -25,6 +25,8 @@ pub struct RunRecord {
     pub label: String,
     /// What was run.
     pub transport: Transport,
+    /// HTTP client of the generator; bytes other than bodies are only counted by `lean`.
+    pub client: String,
     /// How messages were written.
     pub encoding: Encoding,
     /// What the figures may be used for.

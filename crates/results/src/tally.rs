@@ -109,6 +109,12 @@ impl Tally {
         self.bytes[direction as usize][purpose as usize][class as usize] += bytes as u64;
     }
 
+    /// Counts bytes, or takes back what was counted before its kind was known.
+    pub fn correct(&mut self, direction: Direction, purpose: Purpose, class: Class, bytes: i64) {
+        let cell = &mut self.bytes[direction as usize][purpose as usize][class as usize];
+        *cell = cell.saturating_add_signed(bytes);
+    }
+
     /// Bytes of one kind.
     pub fn bytes(&self, direction: Direction, purpose: Purpose, class: Class) -> u64 {
         self.bytes[direction as usize][purpose as usize][class as usize]

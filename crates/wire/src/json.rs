@@ -20,6 +20,36 @@ pub fn encode_json(item: &Down<'_>, out: &mut Vec<u8>) {
 
 /// Reads one JSON object that came down.
 pub fn decode_json(bytes: &[u8]) -> Result<Down<'_>, WireError> {
+    match plain_message(bytes) {
+        Some(message) => Ok(Down::Message(message)),
+        None => decode_any(bytes),
+    }
+}
+
+/// Reads a message that is written exactly as we write it and needs no unescaping: nearly all that ever come, in a tenth of the time.
+fn plain_message(bytes: &[u8]) -> Option<Message<'_>> {
+    let (seq, rest) = number(bytes.strip_prefix(b"{\"seq\":")?)?;
+    let (author, rest) = number(rest.strip_prefix(b",\"author\":")?)?;
+    let (ordinal, rest) = number(rest.strip_prefix(b",\"ordinal\":")?)?;
+    let text = rest.strip_prefix(b",\"text\":\"")?.strip_suffix(b"\"}")?;
+    if text.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    Some(Message { seq, author: u32::try_from(author).ok()?, ordinal, text: Cow::Borrowed(text) })
+}
+
+/// A whole number as JSON allows it, of up to 18 digits, and what follows it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = bytes.iter().take(19).take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = bytes.split_at(digits);
+    if digits == 0 || digits > 18 || (digits > 1 && number[0] == b'0') {
+        return None;
+    }
+    Some((number.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')), rest))
+}
+
+fn decode_any(bytes: &[u8]) -> Result<Down<'_>, WireError> {
     let any: Any<'_> = serde_json::from_slice(bytes)?;
     match any {
         Any {
@@ -122,6 +152,24 @@ mod tests {
             encode_json(&item, &mut out);
             prop_assert!(!out.contains(&b'\n'), "a JSON item is one line");
             prop_assert_eq!(decode_json(&out).unwrap(), item);
+        }
+
+        /// The short way never says anything else than the long one, whatever byte is changed.
+        #[test]
+        fn the_short_way_agrees_with_the_long_one(
+            message in crate::item::tests::any_message(),
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut out = Vec::new();
+            encode_json(&Down::Message(message), &mut out);
+            for _ in 0..2 {
+                if let Some(plain) = plain_message(&out) {
+                    prop_assert_eq!(Ok(Down::Message(plain)), decode_any(&out));
+                }
+                let at = at.index(out.len());
+                out[at] = byte;
+            }
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! How each transport's client works: one module each, named like the server's.
 
+mod by_reqwest;
 mod exchange;
 mod http_streaming;
 mod long_polling;
@@ -13,6 +14,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
+use scenario::Client;
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -23,6 +25,9 @@ pub(crate) use post_line::PostLine;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    if worker.plan.client == Client::Reqwest && !worker.transport.posts_in_band() {
+        return by_reqwest::session(worker, seat).await;
+    }
     match worker.transport {
         Transport::Tcp => tcp::session(worker, seat).await,
         Transport::Polling => polling::session(worker, seat).await,

@@ -101,6 +101,7 @@ fn record(
         rerun: place.rerun,
         label: plan.label.clone(),
         transport,
+        client: plan.client.name().to_owned(),
         encoding: plan.encoding(transport),
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),

@@ -1,0 +1,187 @@
+//! The HTTP transports through `reqwest`, one client a seat: what a Rust service that uses it would see. It keeps its own connections
+//! and headers to itself, so bytes other than bodies are not counted here; the server's counters have them.
+
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use results::FaultKind;
+use tokio::time::{Instant, sleep_until};
+use wire::{Ack, CURSOR_HEADER, EventDecoder, Start, Transport, WireError, encode_post_json, parse_after};
+
+use super::exchange::expect_status;
+use super::polling::take_lines;
+use super::sse::{EVENT_BYTES_MAX, take_events};
+use crate::fault::{End, Fault};
+use crate::lean::Carry;
+use crate::seat::{Seat, Way};
+use crate::worker::Worker;
+
+/// Beyond what the server may hold a request.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+impl From<reqwest::Error> for Fault {
+    fn from(error: reqwest::Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            if let Some(io) = inner.downcast_ref::<io::Error>()
+                && let Some(code) = io.raw_os_error()
+            {
+                return io::Error::from_raw_os_error(code).into();
+            }
+            cause = inner.source();
+        }
+        let kind = if error.is_timeout() { FaultKind::TimedOut } else { FaultKind::CutShort };
+        Self::new(kind, error.to_string())
+    }
+}
+
+pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    let tuning = &worker.plan.tuning;
+    let keep_alive = match worker.transport {
+        Transport::Polling => tuning.polling.keep_alive,
+        Transport::LongPolling => tuning.long_polling.keep_alive,
+        Transport::HttpStreaming | Transport::Sse | Transport::Tcp | Transport::Websocket => true,
+    };
+    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.long_polling.hold + ANSWER_MAX);
+    let client = builder.pool_max_idle_per_host(if keep_alive { 2 } else { 0 }).build()?;
+    let caller = Rc::new(Caller { worker: Rc::clone(worker), seat: Rc::clone(seat), client });
+    let reading = async {
+        match worker.transport {
+            Transport::Polling => caller.poll().await,
+            Transport::LongPolling => caller.long_poll().await,
+            Transport::HttpStreaming | Transport::Sse => caller.stream().await,
+            Transport::Tcp | Transport::Websocket => unreachable!("these transports are not requests"),
+        }
+    };
+    tokio::select! {
+        end = reading => end,
+        end = caller.post_what_is_due() => end,
+    }
+}
+
+struct Caller {
+    worker: Rc<Worker>,
+    seat: Rc<Seat>,
+    client: Client,
+}
+
+impl Caller {
+    async fn poll(&self) -> Result<Infallible, End> {
+        let (worker, seat) = (&self.worker, &self.seat);
+        let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
+        let mut poll = 0;
+        loop {
+            self.ask("").await?;
+            sleep_until(next).await;
+            next += worker.plan.poll_gap(seat.id, poll);
+            poll += 1;
+        }
+    }
+
+    async fn long_poll(&self) -> Result<Infallible, End> {
+        self.ask("hold_ms=0").await?;
+        let held = format!("hold_ms={}", self.worker.plan.tuning.long_polling.hold.as_millis());
+        loop {
+            self.ask(&held).await?;
+        }
+    }
+
+    /// Asks once and takes what comes.
+    async fn ask(&self, parameters: &str) -> Result<(), End> {
+        let (worker, seat) = (&self.worker, &self.seat);
+        let start = seat.start();
+        let response = self.get(start, parameters).await?;
+        let status = response.status().as_u16();
+        expect_status(status, &[200, 204])?;
+        let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
+        let cursor = cursor.map(|value| parse_after(CURSOR_HEADER, value)).transpose();
+        let cursor = cursor.map_err(|problem| Fault::new(FaultKind::BadBytes, problem.to_string()))?;
+        let body = response.bytes().await.map_err(Fault::from)?;
+        let before = worker.delivered();
+        if take_lines(worker, seat, &body)? < body.len() {
+            return Err(Fault::cut_short("a line").into());
+        }
+        worker.hot.borrow_mut().tally.empty_answers += u64::from(status == 204);
+        worker.count_batch(before);
+        worker.join(seat, cursor.unwrap_or_else(|| seat.ledger.borrow().last()));
+        self.open_way();
+        worker.pace();
+        Ok(())
+    }
+
+    async fn stream(&self) -> Result<Infallible, End> {
+        let (worker, seat) = (&self.worker, &self.seat);
+        let mut response = self.get(seat.start(), "").await?;
+        expect_status(response.status().as_u16(), &[200])?;
+        let (mut lines, mut events) = (Carry::default(), EventDecoder::new(EVENT_BYTES_MAX));
+        while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
+            let before = worker.delivered();
+            seat.heard_s.set(worker.second());
+            if worker.transport == Transport::Sse {
+                take_events(worker, seat, &mut events, &chunk)?;
+            } else {
+                lines.feed(&chunk, |bytes| take_lines(worker, seat, bytes))?;
+            }
+            worker.count_batch(before);
+            if seat.joined.get() {
+                self.open_way();
+            }
+            worker.pace();
+        }
+        Err(End::Cut)
+    }
+
+    async fn get(&self, start: Start, parameters: &str) -> Result<Response, Fault> {
+        let mut url = self.url() + "?" + parameters;
+        if let Start::After(after) = start {
+            url += &format!("&after={after}");
+        }
+        self.worker.hot.borrow_mut().tally.requests += 1;
+        Ok(self.authorize(self.client.get(url)).send().await?)
+    }
+
+    fn open_way(&self) {
+        if matches!(*self.seat.way.borrow(), Way::None) {
+            *self.seat.way.borrow_mut() = Way::Between;
+            self.worker.flush(&self.seat);
+        }
+    }
+
+    async fn post_what_is_due(&self) -> Result<Infallible, End> {
+        let (worker, seat) = (&self.worker, &self.seat);
+        loop {
+            let due = seat.outbox.borrow_mut().pop_front();
+            let Some(due) = due else {
+                seat.bell.notified().await;
+                continue;
+            };
+            let post = worker.post(seat, due.ordinal);
+            let mut body = Vec::new();
+            encode_post_json(&post, &mut body);
+            worker.leave(seat, &due);
+            worker.hot.borrow_mut().tally.requests += 1;
+            let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
+            let response = self.authorize(request).send().await.map_err(Fault::from)?;
+            expect_status(response.status().as_u16(), &[200])?;
+            let answer = response.bytes().await.map_err(Fault::from)?;
+            let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
+            worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);
+            seat.mark_blocked();
+        }
+    }
+
+    fn url(&self) -> String {
+        let room = self.worker.plan.room_name(self.seat.room);
+        format!("http://{}/rooms/{room}/{}", self.worker.target.http, self.worker.transport)
+    }
+
+    fn authorize(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.worker.target.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
