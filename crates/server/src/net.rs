@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::R
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -177,6 +177,10 @@ impl From<&Limits> for Patience {
     }
 }
 
+/// Most that is read from a client after the last word to it.
+const LINGER_BYTES_MAX: usize = 8 << 20;
+const LINGER_BUFFER_BYTES: usize = 4 << 10;
+
 pub(crate) struct Socket {
     tcp: TcpStream,
     gauge: Arc<Gauge>,
@@ -215,6 +219,21 @@ impl Socket {
         let n = self.tcp.try_read(buffer).inspect_err(|error| self.gauge.on_error(error))?;
         self.gauge.on_read(n);
         Ok(n)
+    }
+
+    /// Ends our half, and reads what is still on its way: closing with unread bytes would take our last words away from the client.
+    pub(crate) async fn linger(&mut self) -> io::Result<()> {
+        self.shutdown().await?;
+        // Not on the stack, where every connection would keep room for it.
+        let mut sink = vec![0; LINGER_BUFFER_BYTES];
+        let mut left = LINGER_BYTES_MAX;
+        while left > 0 {
+            match self.read(&mut sink).await? {
+                0 => break,
+                n => left = left.saturating_sub(n),
+            }
+        }
+        Ok(())
     }
 
     /// The connection is ours to keep until the guard is dropped.

@@ -8,6 +8,8 @@ use crate::house::{House, Reading};
 use crate::raw::{Raw, masked};
 
 const TEXT_MAX: usize = 1000;
+/// More than kernels buffer.
+const FAR_TOO_MUCH: usize = 7 << 20;
 
 async fn house() -> House {
     House::with(|limits| limits.message_bytes_max = TEXT_MAX).await
@@ -69,9 +71,9 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_far_over_the_limit_is_413_too() {
+async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen_while_it_speaks() {
     let house = house().await;
-    let body = post_json(&"x".repeat(300_000));
+    let body = post_json(&"x".repeat(FAR_TOO_MUCH));
     for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
         for chunked in [false, true] {
             let mut raw = Raw::connect(house.http).await;
@@ -88,6 +90,22 @@ async fn a_body_far_over_the_limit_is_413_too() {
             assert_eq!((answer.status, problem.field.as_str()), (413, "text"), "{transport}, chunked: {chunked}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_far_over_the_limit_is_explained_to_who_sends_all_of_it_first() {
+    let house = house().await;
+    let much = vec![b'x'; FAR_TOO_MUCH];
+    let mut raw = Raw::connect(house.tcp).await;
+    raw.send([&join()[..], &(much.len() as u32).to_be_bytes(), &much].concat()).await;
+    raw.finish().await;
+    assert!(told(&raw.rest().await).error.contains("1013 are allowed"));
+
+    let mut raw = Raw::connect(house.http).await;
+    raw.upgrade("/rooms/lobby/websocket").await;
+    let head = [&[0x81, 0x80 | 127][..], &(much.len() as u64).to_be_bytes(), &[0; 4]].concat();
+    raw.send([head, much].concat()).await;
+    assert_eq!(raw.close_code().await, Some(1009));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,9 @@ use crate::hub::{Reader, Room};
 use crate::meter::Label;
 use crate::net::Gauge;
 
+/// Most of a refused body that is still read.
+const PASSED_OVER_BYTES_MAX: usize = 16 << 20;
+
 /// What JSON may add to a text: every byte of it escaped, and the fields around it.
 pub(crate) const fn post_bytes_max(message_bytes_max: usize) -> usize {
     message_bytes_max * 6 + 128
@@ -130,13 +133,27 @@ fn check_text(app: &App, found: usize) -> Result<(), Refusal> {
     if found <= max { Ok(()) } else { Err(too_large(max)) }
 }
 
-async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, Refusal> {
+async fn read_body(app: &App, mut body: Body) -> Result<bytes::Bytes, Refusal> {
     let max = app.limits.message_bytes_max;
-    match Limited::new(body, post_bytes_max(max)).collect().await {
+    match Limited::new(&mut body, post_bytes_max(max)).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
+        Err(error) if error.is::<LengthLimitError>() => {
+            pass_over(body).await;
+            Err(too_large(max))
+        }
         Err(error) => {
             Err(Refusal::bad(Problem::new("body", "", format!("the body broke off: {error}"), "send it whole")))
+        }
+    }
+}
+
+/// Throws away what is left of a body that is refused: many clients do not listen before they have said everything.
+async fn pass_over(mut body: Body) {
+    let mut left = PASSED_OVER_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+        if left == 0 {
+            break;
         }
     }
 }

@@ -88,20 +88,10 @@ pub(crate) async fn refuse(app: Arc<App>, mut socket: Socket) {
     farewell(&mut socket, &Down::Problem(refusal.into_problem())).await.ok();
 }
 
-/// Says the last thing, and reads what is still on its way: closing with unread bytes would take our words away from the client.
+/// Says the last thing.
 async fn farewell(socket: &mut Socket, item: &Down<'_>) -> io::Result<()> {
     write(socket, item).await?;
-    socket.shutdown().await?;
-    let mut left = JOIN_BYTES_MAX * 64;
-    let mut sink = [0; 256];
-    while left > 0 {
-        let n = socket.read(&mut sink).await?;
-        if n == 0 {
-            break;
-        }
-        left = left.saturating_sub(n);
-    }
-    Ok(())
+    socket.linger().await
 }
 
 async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible, End> {

@@ -165,6 +165,8 @@ impl Session {
             let closing = async {
                 self.ws.close(Some(frame)).await.ok();
                 while let Some(Ok(_)) = self.ws.next().await {}
+                // After a bad frame tungstenite reads no more.
+                self.ws.get_mut().linger().await.ok();
             };
             tokio::time::timeout(CLOSE_WAIT, closing).await.ok();
         }
