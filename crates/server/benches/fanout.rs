@@ -3,8 +3,8 @@
 //! `cargo bench -p pushbench-server --bench fanout -- [--rounds 5] [--subscribers 500,5000] [--in-flight 1,8]
 //! [--deliveries 100000] [--arms tcp,sse] [--against OTHER_BUILD_OF_THIS_BENCH]`
 //!
-//! The server is another process on another core; its CPU clock is read before and after. Rounds are interleaved, arms in random
-//! order within one, and ratios are taken inside a round: the machine's own mood changes by the minute.
+//! The server is another process on another core; its CPU clock is read before and after. The machine's own mood changes by the
+//! second: every arm is measured in short slices that alternate with slices of `tcp`, and compared with these alone.
 
 #![expect(clippy::print_stdout, reason = "a bench tells its result")]
 
@@ -18,8 +18,8 @@ use common::crowd::{Arm, Crowd};
 use common::patient::{Patient, is_this_process};
 use common::{Dice, Sample, argument, load, numbers};
 
-/// Not measured: caches, buffers and the branch predictor find their places.
-const WARM_UP: usize = 4;
+/// Slices of a measurement; the first message of each is not measured, for it finds cold caches.
+const SLICES: usize = 8;
 
 struct Plan {
     rounds: usize,
@@ -32,7 +32,15 @@ struct Plan {
 
 /// Which figure: subscribers, in flight, arm, build.
 type Key = (usize, usize, Arm, usize);
-type Figures = BTreeMap<Key, f64>;
+/// Of one round.
+type Figures = BTreeMap<Key, Figure>;
+
+#[derive(Clone, Copy)]
+struct Figure {
+    cost_us: f64,
+    /// That of `tcp` in the slices between.
+    tcp_us: f64,
+}
 
 fn main() -> io::Result<()> {
     if is_this_process()? {
@@ -65,38 +73,55 @@ async fn run(plan: &Plan) -> io::Result<Vec<Figures>> {
         dice.shuffle(&mut order);
         let mut figures = Figures::new();
         for (n, arm) in order {
-            let mut builds: Vec<_> = patients.iter().enumerate().collect();
-            dice.shuffle(&mut builds);
-            for (build, patient) in builds {
-                for (k, cost) in measure(plan, patient, arm, n).await? {
-                    figures.insert((n, k, arm, build), cost);
-                }
-            }
+            measure(plan, &patients, arm, n, &mut dice, &mut figures).await?;
         }
         rounds.push(figures);
     }
     Ok(rounds)
 }
 
-/// Server CPU per delivery in µs, for every number in flight.
-async fn measure(plan: &Plan, patient: &Patient, arm: Arm, n: usize) -> io::Result<Vec<(usize, f64)>> {
-    let mut crowd = Crowd::join(patient, arm, n).await?;
-    let mut costs = Vec::new();
-    for &k in &plan.in_flight {
-        for _ in 0..WARM_UP {
-            crowd.fan_out(n, k).await?;
+/// One arm on every build, each with a `tcp` crowd beside it.
+async fn measure(
+    plan: &Plan,
+    patients: &[Patient],
+    arm: Arm,
+    n: usize,
+    dice: &mut Dice,
+    figures: &mut Figures,
+) -> io::Result<()> {
+    let mut crowds = Vec::new();
+    for (build, patient) in patients.iter().enumerate() {
+        for (is_tcp, arm) in [(false, arm), (true, Arm::Tcp)] {
+            crowds.push((build, is_tcp, Crowd::join(patient, arm, n).await?));
         }
-        // Several in flight share a write: more of them make a measurement of about the same time.
-        let times = (plan.deliveries * if k > 1 { 4 } else { 1 } / (n * k)).max(1);
-        let before = patient.cpu()?;
-        for _ in 0..times {
-            crowd.fan_out(n, k).await?;
-        }
-        let spent = patient.cpu()? - before;
-        costs.push((k, spent.as_secs_f64() * 1e6 / (times * n * k) as f64));
     }
-    crowd.leave(patient).await?;
-    Ok(costs)
+    for &k in &plan.in_flight {
+        // Several in flight share a write: more of them make a measurement of about the same time.
+        let times = (plan.deliveries * if k > 1 { 4 } else { 1 } / (n * k * SLICES)).max(1);
+        let mut spent = vec![[0.0; 2]; patients.len()];
+        for _ in 0..SLICES {
+            dice.shuffle(&mut crowds);
+            for (build, is_tcp, crowd) in &mut crowds {
+                crowd.fan_out(k).await?;
+                let before = patients[*build].cpu()?;
+                for _ in 0..times {
+                    crowd.fan_out(k).await?;
+                }
+                let slice = patients[*build].cpu()? - before;
+                spent[*build][usize::from(*is_tcp)] += slice.as_secs_f64() * 1e6 / (SLICES * times * n * k) as f64;
+            }
+        }
+        for (build, [cost_us, tcp_us]) in spent.into_iter().enumerate() {
+            figures.insert((n, k, arm, build), Figure { cost_us, tcp_us });
+        }
+    }
+    for (.., crowd) in crowds {
+        crowd.leave().await;
+    }
+    for patient in patients {
+        patient.until_empty().await?;
+    }
+    Ok(())
 }
 
 fn report(plan: &Plan, rounds: &[Figures]) {
@@ -104,35 +129,36 @@ fn report(plan: &Plan, rounds: &[Figures]) {
     for &n in &plan.sizes {
         for &k in &plan.in_flight {
             println!("\n{n} subscribers, {k} in flight");
-            println!("{:<18}{:<7}{:>26}{:>26}{:>26}", "", "build", "µs", "× tcp", "× other build");
+            println!("{:<18}{:<7}{:>24}{:>24}{:>24}", "", "build", "µs", "× tcp", "× other build");
             for &arm in &plan.arms {
                 for (build, (name, _)) in plan.builds.iter().enumerate() {
-                    let cost = sample(rounds, |figures| figures.get(&(n, k, arm, build)).copied());
-                    let tcp = ratio(rounds, (n, k, arm, build), (n, k, Arm::Tcp, build));
-                    let other = ratio(rounds, (n, k, arm, build), (n, k, arm, 1 - build.min(1)));
-                    println!("{:<18}{name:<7}{:>26}{:>26}{:>26}", arm.name(), show(&cost), show(&tcp), show(&other));
+                    let of = |figure: fn(&Figure) -> f64| {
+                        sample(rounds, |figures| figures.get(&(n, k, arm, build)).map(figure))
+                    };
+                    let (cost, tcp) = (of(|figure| figure.cost_us), of(|figure| figure.cost_us / figure.tcp_us));
+                    let other = sample(rounds, |figures| against(figures, (n, k, arm, build)));
+                    println!("{:<18}{name:<7}{:>24}{:>24}{:>24}", arm.name(), show(&cost), show(&tcp), show(&other));
                 }
             }
         }
-    }
-    println!();
-    for &n in &plan.sizes {
-        let bare = ratio(rounds, (n, 1, Arm::Tcp, 0), (n, 1, Arm::Bare, 0));
-        let batched = ratio(rounds, (n, 8, Arm::Tcp, 0), (n, 1, Arm::Tcp, 0));
-        println!(
-            "{n} subscribers: tcp / bare write loop {}; tcp 8 in flight / 1 in flight {}",
-            show(&bare),
-            show(&batched)
-        );
+        let key = |k, arm| (n, k, arm, 0);
+        let bare =
+            sample(rounds, |figures| figures.get(&key(1, Arm::Bare)).map(|figure| figure.tcp_us / figure.cost_us));
+        let batched = sample(rounds, |figures| {
+            let cost =
+                |k| plan.arms.iter().filter_map(move |arm| figures.get(&key(k, *arm))).map(|f| f.tcp_us).sum::<f64>();
+            Some(cost(8) / cost(1))
+        });
+        println!("\ntcp / bare write loop: {}", show(&bare));
+        println!("tcp, 8 in flight / 1 in flight: {}", show(&batched));
     }
     if plan.builds.len() > 1 {
-        let all = rounds.iter().flat_map(|figures| {
-            let mine = figures.iter().filter(|((_, _, arm, build), _)| *build == 0 && *arm != Arm::Bare);
-            mine.filter_map(|(key, cost)| Some(cost / figures.get(&(key.0, key.1, key.2, 1))?))
-        });
-        let mut overall = Sample::default();
-        all.for_each(|ratio| overall.push(ratio));
-        println!("this build / other build, all pairs: {}", show(&overall));
+        let mut all = Sample::default();
+        for figures in rounds {
+            let mine = figures.keys().filter(|(_, _, arm, build)| *build == 0 && *arm != Arm::Bare);
+            mine.filter_map(|key| against(figures, *key)).for_each(|ratio| all.push(ratio));
+        }
+        println!("\nthis build / other build, everything but the bare loop: {}", show(&all));
     }
 }
 
@@ -142,9 +168,10 @@ fn sample(rounds: &[Figures], of: impl Fn(&Figures) -> Option<f64>) -> Sample {
     sample
 }
 
-/// Of two figures of the same round.
-fn ratio(rounds: &[Figures], above: Key, below: Key) -> Sample {
-    sample(rounds, |figures| Some(figures.get(&above)? / figures.get(&below)?))
+/// A figure over that of the other build, from slices that alternated.
+fn against(figures: &Figures, (n, k, arm, build): Key) -> Option<f64> {
+    let other = figures.get(&(n, k, arm, 1 - build))?;
+    Some(figures.get(&(n, k, arm, build))?.cost_us / other.cost_us)
 }
 
 fn show(sample: &Sample) -> String {

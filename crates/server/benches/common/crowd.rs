@@ -130,7 +130,7 @@ impl Tally {
     fn add(&self, marks: u64) {
         let seen = self.seen.load(Relaxed) + marks;
         self.seen.store(seen, Relaxed);
-        if seen == self.due.load(Relaxed) {
+        if marks > 0 && seen == self.due.load(Relaxed) {
             self.all_there.notify_one();
         }
     }
@@ -139,6 +139,7 @@ impl Tally {
 /// Everybody in one room. Dropping it resets all connections.
 pub(crate) struct Crowd {
     arm: Arm,
+    n: usize,
     clients: JoinSet<io::Result<()>>,
     tally: Arc<Tally>,
     posts: OwnedWriteHalf,
@@ -150,6 +151,7 @@ impl Crowd {
     /// Lets `n` clients into a room of their own, and waits until the server knows all of them.
     pub(crate) async fn join(patient: &Patient, arm: Arm, n: usize) -> io::Result<Self> {
         static ROOMS: AtomicU64 = AtomicU64::new(0);
+        let readers = patient.usage().await?.hub.readers + n as u64 + 1;
         let room = format!("room-{}", ROOMS.fetch_add(1, Relaxed));
         let (mut clients, tally) = (JoinSet::new(), Arc::new(Tally::default()));
         let door = Arc::new(Semaphore::new(CONNECTING_MAX));
@@ -170,18 +172,18 @@ impl Crowd {
         drop(door.acquire_many(CONNECTING_MAX as u32).await);
         let posts = publisher(patient, arm, &room, n).await?;
         if arm != Arm::Bare {
-            patient.until("everybody to be in the room", |usage| usage.hub.readers == n as u64 + 1).await?;
+            patient.until("everybody to be in the room", |usage| usage.hub.readers == readers).await?;
         }
         let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));
         let post = frame(&Up::Post(Post { author: 1, ordinal: 1, text: text.into() }));
-        Ok(Self { arm, clients, tally, posts, post, seq: 0 })
+        Ok(Self { arm, n, clients, tally, posts, post, seq: 0 })
     }
 
     /// Posts `k` messages in one write, and waits until everybody has all of them.
-    pub(crate) async fn fan_out(&mut self, n: usize, k: usize) -> io::Result<()> {
+    pub(crate) async fn fan_out(&mut self, k: usize) -> io::Result<()> {
         let due: u64 = (0..k as u64).map(|i| marks(self.arm, self.seq + 1 + i)).sum();
         self.seq += k as u64;
-        self.tally.due.fetch_add(due * n as u64, Relaxed);
+        self.tally.due.fetch_add(due * self.n as u64, Relaxed);
         self.posts.write_all(&self.post.repeat(k)).await?;
         if tokio::time::timeout(PATIENCE, self.tally.all_there.notified()).await.is_err() {
             let (seen, due) = (self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed));
@@ -190,12 +192,10 @@ impl Crowd {
         Ok(())
     }
 
-    /// Everybody leaves; waits until the server has noticed.
-    pub(crate) async fn leave(mut self, patient: &Patient) -> io::Result<()> {
+    /// Everybody leaves.
+    pub(crate) async fn leave(mut self) {
         assert_eq!(self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed), "everything arrived exactly once");
         self.clients.shutdown().await;
-        drop(self.posts);
-        patient.until("everybody to be gone", |usage| usage.connections_open == 1 && usage.hub.readers == 0).await
     }
 }
 

@@ -82,6 +82,11 @@ impl Patient {
         }
         Err(io::Error::other(format!("waited in vain for {what}: {:?}", self.usage().await?)))
     }
+
+    /// Waits until it has noticed that everybody is gone.
+    pub(crate) async fn until_empty(&self) -> io::Result<()> {
+        self.until("everybody to be gone", |usage| usage.connections_open == 1 && usage.hub.readers == 0).await
+    }
 }
 
 impl Drop for Patient {
