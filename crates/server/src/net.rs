@@ -3,7 +3,7 @@
 //! Three limits, none of which costs anything while traffic flows. A client that sends nothing, or half a request, for too long;
 //! and one that leaves what we send unread. Their timers are only looked at when the socket has nothing to give or take.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -105,6 +105,11 @@ impl Gauge {
         Label::from_u8(self.home.load(Relaxed))
     }
 
+    /// Whether the connection is ours to keep just now.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is(Phase::Held)
+    }
+
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(Relaxed) == phase as u8
     }
@@ -198,9 +203,14 @@ impl Socket {
         &self.gauge
     }
 
-    /// Reads what is there into `buffer` without waiting for more; waits for the first byte. Keeps no buffer while it waits.
+    /// Waits for something to read. Keeps no buffer while it waits.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Only the last task that asked is woken.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
     }
 
     /// See [`TcpStream::try_read`].

@@ -5,7 +5,9 @@ mod stream;
 mod visit;
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::Router;
 use axum::body::Body;
@@ -82,10 +84,16 @@ where
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let outcome = tokio::select! {
-        biased;
-        outcome = connection.as_mut() => outcome,
-        () = app.closing.cancelled() => {
+    let mut closing = std::pin::pin!(app.closing.cancelled());
+    let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
+        Poll::Pending if gauge.is_held() => Poll::Pending,
+        Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
+    });
+    let outcome = match ended.await {
+        Some(outcome) => outcome,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
