@@ -18,8 +18,9 @@ use common::crowd::{Arm, Crowd};
 use common::patient::{Patient, is_this_process};
 use common::{Dice, Sample, argument, load, numbers};
 
-/// Slices of a measurement; the first message of each is not measured, for it finds cold caches.
-const SLICES: usize = 8;
+/// Slices of a measurement; the first message of each is not measured, for it finds cold caches. The median slice counts: whoever
+/// else uses the machine disturbs some of them.
+const SLICES: usize = 16;
 
 struct Plan {
     rounds: usize,
@@ -35,11 +36,11 @@ type Key = (usize, usize, Arm, usize);
 /// Of one round.
 type Figures = BTreeMap<Key, Figure>;
 
-#[derive(Clone, Copy)]
+/// µs per delivery, slice by slice.
 struct Figure {
-    cost_us: f64,
+    cost: Vec<f64>,
     /// That of `tcp` in the slices between.
-    tcp_us: f64,
+    tcp: Vec<f64>,
 }
 
 fn main() -> io::Result<()> {
@@ -104,7 +105,7 @@ async fn measure(
     for &k in &plan.in_flight {
         // Several in flight share a write: more of them make a measurement of about the same time.
         let times = (plan.deliveries * if k > 1 { 4 } else { 1 } / (n * k * SLICES)).max(1);
-        let mut spent = vec![[0.0; 2]; patients.len()];
+        let mut spent: Vec<[Vec<f64>; 2]> = patients.iter().map(|_| Default::default()).collect();
         for _ in 0..SLICES {
             dice.shuffle(&mut crowds);
             for (build, is_tcp, crowd) in &mut crowds {
@@ -114,11 +115,11 @@ async fn measure(
                     crowd.fan_out(k).await?;
                 }
                 let slice = patients[*build].cpu()? - before;
-                spent[*build][usize::from(*is_tcp)] += slice.as_secs_f64() * 1e6 / (SLICES * times * n * k) as f64;
+                spent[*build][usize::from(*is_tcp)].push(slice.as_secs_f64() * 1e6 / (times * n * k) as f64);
             }
         }
-        for (build, [cost_us, tcp_us]) in spent.into_iter().enumerate() {
-            figures.insert((n, k, arm, build), Figure { cost_us, tcp_us });
+        for (build, [cost, tcp]) in spent.into_iter().enumerate() {
+            figures.insert((n, k, arm, build), Figure { cost, tcp });
         }
     }
     for (.., crowd) in crowds {
@@ -141,19 +142,17 @@ fn report(plan: &Plan, rounds: &[Figures]) {
                     let of = |figure: fn(&Figure) -> f64| {
                         sample(rounds, |figures| figures.get(&(n, k, arm, build)).map(figure))
                     };
-                    let (cost, tcp) = (of(|figure| figure.cost_us), of(|figure| figure.cost_us / figure.tcp_us));
+                    let (cost, tcp) = (of(|figure| median(&figure.cost)), of(|figure| over(&figure.cost, &figure.tcp)));
                     let other = sample(rounds, |figures| against(figures, (n, k, arm, build)));
                     println!("{:<18}{name:<7}{:>24}{:>24}{:>24}", arm.name(), show(&cost), show(&tcp), show(&other));
                 }
             }
         }
         let key = |k, arm| (n, k, arm, 0);
-        let bare =
-            sample(rounds, |figures| figures.get(&key(1, Arm::Bare)).map(|figure| figure.tcp_us / figure.cost_us));
-        let batched = sample(rounds, |figures| {
-            let cost =
-                |k| plan.arms.iter().filter_map(move |arm| figures.get(&key(k, *arm))).map(|f| f.tcp_us).sum::<f64>();
-            Some(cost(8) / cost(1))
+        let bare = sample(rounds, |round| round.get(&key(1, Arm::Bare)).map(|figure| over(&figure.tcp, &figure.cost)));
+        let batched = sample(rounds, |round| {
+            let tcp = |k| plan.arms.iter().filter_map(|arm| Some(median(&round.get(&key(k, *arm))?.tcp))).sum::<f64>();
+            Some(tcp(8) / tcp(1))
         });
         println!("\ntcp / bare write loop: {}", show(&bare));
         println!("tcp, 8 in flight / 1 in flight: {}", show(&batched));
@@ -174,10 +173,21 @@ fn sample(rounds: &[Figures], of: impl Fn(&Figures) -> Option<f64>) -> Sample {
     sample
 }
 
-/// A figure over that of the other build, from slices that alternated.
+/// A figure over that of the other build.
 fn against(figures: &Figures, (n, k, arm, build): Key) -> Option<f64> {
     let other = figures.get(&(n, k, arm, 1 - build))?;
-    Some(figures.get(&(n, k, arm, build))?.cost_us / other.cost_us)
+    Some(over(&figures.get(&(n, k, arm, build))?.cost, &other.cost))
+}
+
+/// What one costs in units of the other, slice by slice.
+fn over(above: &[f64], below: &[f64]) -> f64 {
+    median(&above.iter().zip(below).map(|(above, below)| above / below).collect::<Vec<_>>())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sample = Sample::default();
+    values.iter().for_each(|value| sample.push(*value));
+    sample.median()
 }
 
 fn show(sample: &Sample) -> String {

@@ -113,6 +113,7 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     let mut beat = std::pin::pin!(sleep(heartbeat));
     loop {
         tokio::select! {
+            biased;
             next = reader.wait() => match next {
                 Next::Batch(batch) => {
                     silent = false;

@@ -57,7 +57,10 @@ fn upgrade(mut visit: Visit) -> Result<Response, Refusal> {
         let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
             return tracing::error!("an upgraded connection is not the socket that was accepted");
         };
-        let session = Session::new(visit, parts.io.into_inner(), parts.read_buf.to_vec()).await;
+        // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
+        let (socket, read_already) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        drop(parts.read_buf);
+        let session = Session::new(visit, socket, read_already).await;
         session.run().await;
     });
     let mut response = Response::new(Body::empty());
@@ -177,6 +180,7 @@ impl Session {
         let mut beat = std::pin::pin!(sleep(heartbeat));
         loop {
             tokio::select! {
+                biased;
                 next = self.reader.wait() => match next {
                     Next::Batch(batch) => self.deliver(batch).await?,
                     Next::Closed => return Err(End::Close(CloseCode::Away, "the server is going away".to_owned())),
