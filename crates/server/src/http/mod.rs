@@ -5,13 +5,15 @@ mod stream;
 mod visit;
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,35 +41,43 @@ pub(crate) async fn serve(app: Arc<App>, socket: Socket) {
 }
 
 /// The whole HTTP surface. Two kinds of path do not need a router, whose work would be a large part of a long poll's.
-async fn answer_any(
+///
+/// A reader's request is looked at before the future is made, and gone by then: hyper reads on into the buffer it came in, and would
+/// otherwise take a new one. The rest is boxed, for every connection keeps room for the largest future.
+fn answer_any(
     app: Arc<App>,
     gauge: Arc<Gauge>,
     request: hyper::Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut path = request.uri().path().split('/').skip(1);
-    let segments = (path.next(), path.next(), path.next(), path.next());
-    let found = match segments {
-        (Some("rooms"), Some(room), Some(name), None) if !room.is_empty() => name
-            .parse()
-            .ok()
-            .and_then(|transport: Transport| transports::http_read(transport).map(|read| Found::Room(transport, read))),
-        (Some("control"), Some("usage"), None, None) => Some(Found::Usage),
-        _ => None,
-    };
-    Ok(match (found, request.method()) {
+) -> impl Future<Output = Result<Response, Infallible>> {
+    let at_once = |response| Either::Right(Box::pin(Either::Left(ready(response))));
+    let answer = match (find(request.uri().path()), request.method()) {
         (Some(Found::Room(transport, read)), &Method::GET | &Method::HEAD) => {
             // A reader has nothing to tell but its head.
             let request = request.map(|_| Body::empty());
-            transports::answer_read(app, gauge, transport, read, request).await
+            Either::Left(transports::answer_read(app, gauge, transport, read, request))
         }
         (Some(Found::Room(transport, _)), &Method::POST) => {
-            visit::answer_post(app, gauge, transport, request.map(Body::new)).await
+            let posted = visit::answer_post(app, gauge, transport, request.map(Body::new));
+            Either::Right(Box::pin(Either::Right(posted)))
         }
-        (Some(Found::Usage), &Method::GET | &Method::HEAD) => usage(&app, &gauge, &request),
-        (Some(Found::Room(..)), method) => no_such_method(&gauge, method, "GET,HEAD,POST"),
-        (Some(Found::Usage), method) => no_such_method(&gauge, method, "GET,HEAD"),
-        (None, _) => no_such_path(&gauge, request.uri().path()),
-    })
+        (Some(Found::Usage), &Method::GET | &Method::HEAD) => at_once(usage(&app, &gauge, &request)),
+        (Some(Found::Room(..)), method) => at_once(no_such_method(&gauge, method, "GET,HEAD,POST")),
+        (Some(Found::Usage), method) => at_once(no_such_method(&gauge, method, "GET,HEAD")),
+        (None, _) => at_once(no_such_path(&gauge, request.uri().path())),
+    };
+    answer.map(Ok)
+}
+
+fn find(path: &str) -> Option<Found> {
+    let mut path = path.split('/').skip(1);
+    match (path.next(), path.next(), path.next(), path.next()) {
+        (Some("rooms"), Some(room), Some(name), None) if !room.is_empty() => {
+            let transport = name.parse().ok()?;
+            Some(Found::Room(transport, transports::http_read(transport)?))
+        }
+        (Some("control"), Some("usage"), None, None) => Some(Found::Usage),
+        _ => None,
+    }
 }
 
 /// What lives at a path.

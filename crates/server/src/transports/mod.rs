@@ -42,19 +42,23 @@ pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
     }
 }
 
-/// Answers `GET /rooms/{room}/{transport}`.
-pub(crate) async fn answer_read(
+/// Answers `GET /rooms/{room}/{transport}`. What needs the request is done before the future is polled.
+pub(crate) fn answer_read(
     app: Arc<App>,
     gauge: Arc<Gauge>,
     transport: Transport,
     read: HttpRead,
     request: Request,
-) -> Response {
+) -> impl Future<Output = Response> {
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let outcome = match Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, read.parameters, request) {
-        Ok(visit) => (read.answer)(visit).await,
-        Err(refusal) => Err(refusal),
-    };
-    finish(&app, &gauge, origin, outcome)
+    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, read.parameters, request);
+    let answer = visit.map(read.answer);
+    async move {
+        let outcome = match answer {
+            Ok(answer) => answer.await,
+            Err(refusal) => Err(refusal),
+        };
+        finish(&app, &gauge, origin, outcome)
+    }
 }
