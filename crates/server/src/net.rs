@@ -3,7 +3,8 @@
 //! Three limits, none of which costs anything while traffic flows. A client that sends nothing, or half a request, for too long;
 //! and one that leaves what we send unread. Their timers are only looked at when the socket has nothing to give or take.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Limits;
 use crate::meter::{Count, Label, Meter};
+
+/// Pieces (a chunk's size, the chunk, a line end) that are small together are copied and written as one: the copy costs less than
+/// a vectored write.
+const GATHERED_BYTES_MAX: usize = 4 << 10;
+
+thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
 
 /// Whether a connection is waited for, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +110,11 @@ impl Gauge {
 
     fn home(&self) -> Label {
         Label::from_u8(self.home.load(Relaxed))
+    }
+
+    /// Whether the connection is ours to keep just now.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is(Phase::Held)
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -209,9 +221,14 @@ impl Socket {
         &self.gauge
     }
 
-    /// Reads what is there into `buffer` without waiting for more; waits for the first byte. Keeps no buffer while it waits.
+    /// Waits for something to read. Keeps no buffer while it waits.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Only the last task that asked is woken.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
     }
 
     /// See [`TcpStream::try_read`].
@@ -321,7 +338,15 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        let outcome = Pin::new(&mut socket.tcp).poll_write_vectored(cx, slices);
+        let outcome = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHERED_BYTES_MAX {
+            GATHERED.with_borrow_mut(|gathered| {
+                gathered.clear();
+                slices.iter().for_each(|slice| gathered.extend_from_slice(slice));
+                Pin::new(&mut socket.tcp).poll_write(cx, gathered)
+            })
+        } else {
+            Pin::new(&mut socket.tcp).poll_write_vectored(cx, slices)
+        };
         socket.after_write(cx, outcome)
     }
 

@@ -5,19 +5,19 @@ mod stream;
 mod visit;
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
 use std::sync::Arc;
+use std::task::Poll;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tower_service::Service;
 use wire::{Problem, Transport};
 
 pub(crate) use refusal::Refusal;
@@ -27,36 +27,63 @@ pub(crate) use visit::{Visit, finish, post_bytes_max};
 use crate::app::App;
 use crate::meter::Label;
 use crate::net::{Gauge, Socket};
-use crate::transports;
+use crate::transports::{self, HttpRead};
 
 /// hyper's smallest, and more than a request head of ours ever needs.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
-/// The whole HTTP surface.
-pub(crate) fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new();
-    for transport in Transport::ALL {
-        let Some(read) = transports::http_read(transport) else { continue };
-        let (reading, posting) = (Arc::clone(app), Arc::clone(app));
-        let methods = get(move |request: Request| transports::answer_read(reading, transport, read, request))
-            .merge(post(move |request: Request| visit::answer_post(posting, transport, request)));
-        router = router.route(&format!("/rooms/{{room}}/{transport}"), methods);
-    }
-    let usage_app = Arc::clone(app);
-    router
-        .route("/control/usage", get(move |request: Request| async move { usage(&usage_app, &request) }))
-        .fallback(|request: Request| async move { no_such_path(&request) })
-        .method_not_allowed_fallback(|request: Request| async move { no_such_method(&request) })
+/// Serves one connection until it ends.
+pub(crate) async fn serve(app: Arc<App>, socket: Socket) {
+    let gauge = Arc::clone(socket.gauge());
+    let shared = Arc::clone(&app);
+    let service = service_fn(move |request| answer_any(Arc::clone(&shared), Arc::clone(&gauge), request));
+    drive(&app, socket, service).await;
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve(app: Arc<App>, router: Router, socket: Socket) {
-    let gauge = Arc::clone(socket.gauge());
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&gauge));
-        router.clone().call(request)
-    });
-    drive(&app, socket, service).await;
+/// The whole HTTP surface. Two kinds of path do not need a router, whose work would be a large part of a long poll's.
+///
+/// A reader's request is looked at before the future is made, and gone by then: hyper reads on into the buffer it came in, and would
+/// otherwise take a new one. The rest is boxed, for every connection keeps room for the largest future.
+fn answer_any(
+    app: Arc<App>,
+    gauge: Arc<Gauge>,
+    request: hyper::Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    let at_once = |response| Either::Right(Box::pin(Either::Left(ready(response))));
+    let answer = match (find(request.uri().path()), request.method()) {
+        (Some(Found::Room(transport, read)), &Method::GET | &Method::HEAD) => {
+            // A reader has nothing to tell but its head.
+            let request = request.map(|_| Body::empty());
+            Either::Left(transports::answer_read(app, gauge, transport, read, request))
+        }
+        (Some(Found::Room(transport, _)), &Method::POST) => {
+            let posted = visit::answer_post(app, gauge, transport, request.map(Body::new));
+            Either::Right(Box::pin(Either::Right(posted)))
+        }
+        (Some(Found::Usage), &Method::GET | &Method::HEAD) => at_once(usage(&app, &gauge, &request)),
+        (Some(Found::Room(..)), method) => at_once(no_such_method(&gauge, method, "GET,HEAD,POST")),
+        (Some(Found::Usage), method) => at_once(no_such_method(&gauge, method, "GET,HEAD")),
+        (None, _) => at_once(no_such_path(&gauge, request.uri().path())),
+    };
+    answer.map(Ok)
+}
+
+fn find(path: &str) -> Option<Found> {
+    let mut path = path.split('/').skip(1);
+    match (path.next(), path.next(), path.next(), path.next()) {
+        (Some("rooms"), Some(room), Some(name), None) if !room.is_empty() => {
+            let transport = name.parse().ok()?;
+            Some(Found::Room(transport, transports::http_read(transport)?))
+        }
+        (Some("control"), Some("usage"), None, None) => Some(Found::Usage),
+        _ => None,
+    }
+}
+
+/// What lives at a path.
+enum Found {
+    Room(Transport, HttpRead),
+    Usage,
 }
 
 /// Tells a connection that the server is full, whatever it asks.
@@ -82,10 +109,16 @@ where
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let outcome = tokio::select! {
-        biased;
-        outcome = connection.as_mut() => outcome,
-        () = app.closing.cancelled() => {
+    let mut closing = std::pin::pin!(app.closing.cancelled());
+    let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
+        Poll::Pending if gauge.is_held() => Poll::Pending,
+        Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
+    });
+    let outcome = match ended.await {
+        Some(outcome) => outcome,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -98,36 +131,28 @@ where
     }
 }
 
-/// The gauge of the connection a request came on.
-pub(crate) fn gauge_of(request: &Request) -> Arc<Gauge> {
-    Arc::clone(request.extensions().get::<Arc<Gauge>>().expect("`serve` puts it into every request"))
-}
-
-fn usage(app: &App, request: &Request) -> Response {
-    gauge_of(request).begin_request(Label::OTHER);
-    match Visit::admit_control(app, request) {
+fn usage(app: &App, gauge: &Gauge, request: &hyper::Request<Incoming>) -> Response {
+    gauge.begin_request(Label::OTHER);
+    match Visit::admit_control(app, request.uri(), request.headers()) {
         Ok(()) => json(StatusCode::OK, &app.usage()),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn no_such_path(request: &Request) -> Response {
-    gauge_of(request).begin_request(Label::OTHER);
+fn no_such_path(gauge: &Gauge, path: &str) -> Response {
+    gauge.begin_request(Label::OTHER);
     let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.is_http()).map(Transport::name).collect();
     let hint = format!("there is /control/usage, and /rooms/NAME/ followed by one of {}", names.join(", "));
-    Refusal::new(StatusCode::NOT_FOUND, Problem::new("path", request.uri().path(), "nothing lives here", hint))
-        .into_response()
+    Refusal::new(StatusCode::NOT_FOUND, Problem::new("path", path, "nothing lives here", hint)).into_response()
 }
 
-fn no_such_method(request: &Request) -> Response {
-    gauge_of(request).begin_request(Label::OTHER);
-    let problem = Problem::new(
-        "method",
-        request.method().as_str(),
-        "not with this method",
-        "see the Allow header of this answer",
-    );
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
+fn no_such_method(gauge: &Gauge, method: &Method, allowed: &'static str) -> Response {
+    gauge.begin_request(Label::OTHER);
+    let hint = "see the Allow header of this answer";
+    let problem = Problem::new("method", method.as_str(), "not with this method", hint);
+    let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 /// A JSON answer that nobody may cache.

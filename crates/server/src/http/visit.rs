@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, decode_post_json};
 
-use super::{Refusal, gauge_of, json};
+use super::{Refusal, json};
 use crate::app::App;
 use crate::hub::{Reader, Room};
 use crate::meter::Label;
@@ -40,11 +40,11 @@ impl Visit {
     /// Checks a reading request. `parameters` are those the transport knows; `token` is known everywhere.
     pub(crate) fn admit(
         app: Arc<App>,
+        gauge: Arc<Gauge>,
         transport: Transport,
         parameters: &[&str],
         request: Request,
     ) -> Result<Self, Refusal> {
-        let gauge = gauge_of(&request);
         let query = ReadQuery::parse(request.uri().query().unwrap_or(""), parameters).map_err(Refusal::bad)?;
         check_caller(&app, request.headers(), query.token)?;
         let encoding = match query.encoding {
@@ -60,15 +60,14 @@ impl Visit {
     }
 
     /// Checks a control request.
-    pub(crate) fn admit_control(app: &App, request: &Request) -> Result<(), Refusal> {
-        let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad)?;
-        check_caller(app, request.headers(), query.token)
+    pub(crate) fn admit_control(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let query = ReadQuery::parse(uri.query().unwrap_or(""), &["token"]).map_err(Refusal::bad)?;
+        check_caller(app, headers, query.token)
     }
 }
 
 /// Answers `POST /rooms/{room}/{transport}` with the place the post got.
-pub(crate) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
-    let gauge = gauge_of(&request);
+pub(crate) async fn answer_post(app: Arc<App>, gauge: Arc<Gauge>, transport: Transport, request: Request) -> Response {
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
     let outcome = take_post(&app, &gauge, request).await;
@@ -171,7 +170,7 @@ fn check_caller(app: &App, headers: &HeaderMap, token: Option<&str>) -> Result<(
     app.access.admits_origin(headers).map_err(forbidden)
 }
 
-/// The second segment of a path the router has matched.
+/// The second segment of a path, which has it.
 fn room_of(request: &Request) -> &str {
     request.uri().path().split('/').nth(2).unwrap_or("")
 }

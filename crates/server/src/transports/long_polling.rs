@@ -10,7 +10,9 @@ use crate::hub::Next;
 
 pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], answer: read };
 
-fn read(visit: Visit) -> Answer {
+fn read(mut visit: Visit) -> Answer {
+    // Thousands may wait here: none needs its request any more.
+    drop(std::mem::take(&mut visit.request));
     Box::pin(hold(visit))
 }
 
@@ -26,8 +28,6 @@ async fn hold(mut visit: Visit) -> Result<axum::response::Response, Refusal> {
     if let Some(batch) = visit.reader.since() {
         return Ok(polling::respond(&visit, Some(batch)));
     }
-    // Thousands may wait here: none needs its request any more.
-    drop(std::mem::take(&mut visit.request));
     let _held = visit.gauge.hold();
     match tokio::time::timeout(hold, visit.reader.wait()).await {
         Ok(Next::Batch(batch)) => Ok(polling::respond(&visit, Some(batch))),

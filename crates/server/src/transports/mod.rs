@@ -17,8 +17,9 @@ use axum::response::Response;
 use wire::Transport;
 
 use crate::app::App;
-use crate::http::{Refusal, Visit, finish, gauge_of};
+use crate::http::{Refusal, Visit, finish};
 use crate::meter::Label;
+use crate::net::Gauge;
 
 /// How a transport answers a reading request: the parameters it knows, and what it does with a visit that was let in.
 #[derive(Clone, Copy)]
@@ -41,14 +42,23 @@ pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
     }
 }
 
-/// Answers `GET /rooms/{room}/{transport}`.
-pub(crate) async fn answer_read(app: Arc<App>, transport: Transport, read: HttpRead, request: Request) -> Response {
-    let gauge = gauge_of(&request);
+/// Answers `GET /rooms/{room}/{transport}`. What needs the request is done before the future is polled.
+pub(crate) fn answer_read(
+    app: Arc<App>,
+    gauge: Arc<Gauge>,
+    transport: Transport,
+    read: HttpRead,
+    request: Request,
+) -> impl Future<Output = Response> {
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let outcome = match Visit::admit(Arc::clone(&app), transport, read.parameters, request) {
-        Ok(visit) => (read.answer)(visit).await,
-        Err(refusal) => Err(refusal),
-    };
-    finish(&app, &gauge, origin, outcome)
+    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, read.parameters, request);
+    let answer = visit.map(read.answer);
+    async move {
+        let outcome = match answer {
+            Ok(answer) => answer.await,
+            Err(refusal) => Err(refusal),
+        };
+        finish(&app, &gauge, origin, outcome)
+    }
 }

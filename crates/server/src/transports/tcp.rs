@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use wire::{
     Ack, Down, FRAME_PREFIX_BYTES, Form, Join, Joined, Post, Problem, Split, Transport, Up, WireError, decode_up,
     split_frame,
@@ -106,9 +106,11 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     write(socket, &Down::Joined(Joined { after: reader.cursor() })).await?;
     let heartbeat = app.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
-    let mut next_beat = Instant::now() + heartbeat;
+    // One timer for all beats, and no waiting list for the socket: this loop turns once a delivery.
+    let mut beat = std::pin::pin!(sleep(heartbeat));
     loop {
         tokio::select! {
+            biased;
             next = reader.wait() => match next {
                 Next::Batch(batch) => {
                     silent = false;
@@ -120,8 +122,8 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
                 readable?;
                 take_posts(app, socket, &reader, &mut unread).await?;
             }
-            () = sleep_until(next_beat) => {
-                next_beat = Instant::now() + heartbeat;
+            () = beat.as_mut() => {
+                beat.as_mut().reset(Instant::now() + heartbeat);
                 if std::mem::replace(&mut silent, true) {
                     write(socket, &Down::Heartbeat).await?;
                 }

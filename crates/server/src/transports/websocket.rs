@@ -4,7 +4,9 @@
 //! into the socket, because every reader of a room gets the same bytes. That is sound for one reason: whatever tungstenite
 //! wants to send is flushed before the next message frame is written, so its write buffer is empty by then.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,7 +15,7 @@ use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -55,7 +57,10 @@ fn upgrade(mut visit: Visit) -> Result<Response, Refusal> {
         let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
             return tracing::error!("an upgraded connection is not the socket that was accepted");
         };
-        let session = Session::new(visit, parts.io.into_inner(), parts.read_buf.to_vec()).await;
+        // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
+        let (socket, read_already) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        drop(parts.read_buf);
+        let session = Session::new(visit, socket, read_already).await;
         session.run().await;
     });
     let mut response = Response::new(Body::empty());
@@ -99,9 +104,10 @@ struct Session {
     reader: Reader,
     encoding: Encoding,
     ws: WebSocketStream<Socket>,
+    /// Whether tungstenite has taken all that came.
+    drained: bool,
     /// Whether anything came since the last ping.
     alive: bool,
-    next_ping: Instant,
 }
 
 /// Why a session ends.
@@ -147,8 +153,7 @@ impl Session {
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let ws = WebSocketStream::from_partially_read(socket, read_already, Role::Server, Some(config)).await;
-        let next_ping = Instant::now() + app.limits.heartbeat;
-        Self { app, label: gauge.label(), gauge, reader, encoding, ws, alive: true, next_ping }
+        Self { app, label: gauge.label(), gauge, reader, encoding, ws, drained: false, alive: true }
     }
 
     async fn run(mut self) {
@@ -175,17 +180,23 @@ impl Session {
     async fn talk(&mut self) -> Result<std::convert::Infallible, End> {
         let after = self.reader.cursor();
         self.write(&Down::Joined(Joined { after })).await?;
+        let heartbeat = self.app.limits.heartbeat;
+        let mut beat = std::pin::pin!(sleep(heartbeat));
         loop {
             tokio::select! {
+                biased;
                 next = self.reader.wait() => match next {
                     Next::Batch(batch) => self.deliver(batch).await?,
                     Next::Closed => return Err(End::Close(CloseCode::Away, "the server is going away".to_owned())),
                 },
-                incoming = self.ws.next() => {
+                incoming = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.drained, cx)) => {
                     self.alive = true;
                     self.take(incoming.ok_or(End::Gone)??).await?;
                 }
-                () = sleep_until(self.next_ping) => self.ping().await?,
+                () = beat.as_mut() => {
+                    beat.as_mut().reset(Instant::now() + heartbeat);
+                    self.ping().await?;
+                }
             }
         }
     }
@@ -248,9 +259,22 @@ impl Session {
             self.gauge.count(Count::TimedOut);
             return Err(End::Gone);
         }
-        self.next_ping = Instant::now() + self.app.limits.heartbeat;
         Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
     }
+}
+
+/// The next message from the client. A session wakes for every delivery; tungstenite is asked only when something came.
+fn poll_incoming(
+    ws: &mut WebSocketStream<Socket>,
+    drained: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Message, Error>>> {
+    if *drained && ws.get_ref().poll_readable(cx).is_pending() {
+        return Poll::Pending;
+    }
+    let incoming = ws.poll_next_unpin(cx);
+    *drained = incoming.is_pending();
+    incoming
 }
 
 fn bad_message(error: WireError) -> End {

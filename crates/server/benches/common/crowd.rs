@@ -1,0 +1,293 @@
+//! N clients in one room and one who posts. Every client does the same whatever the transport: read what is there into one shared
+//! buffer, and count. Only long polling says something in between: its next request.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use wire::{Join, Post, Start, Up, encode_up, push_frame};
+
+use super::patient::Patient;
+
+/// In every text once, and nowhere else in what the server sends; except in the seq of binary items, see [`marks`].
+const MARK: u8 = b'@';
+const TEXT_BYTES: usize = 120;
+const CONNECTING_MAX: usize = 128;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]));
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Arm {
+    Bare,
+    Tcp,
+    WebsocketJson,
+    WebsocketBinary,
+    Sse,
+    HttpStreaming,
+    LongPolling,
+}
+
+impl Arm {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Tcp,
+        Self::WebsocketJson,
+        Self::WebsocketBinary,
+        Self::Sse,
+        Self::HttpStreaming,
+        Self::LongPolling,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare write loop",
+            Self::Tcp => "tcp",
+            Self::WebsocketJson => "websocket json",
+            Self::WebsocketBinary => "websocket binary",
+            Self::Sse => "sse",
+            Self::HttpStreaming => "http-streaming",
+            Self::LongPolling => "long-polling",
+        }
+    }
+
+    /// The arms named on the command line, or all.
+    pub(crate) fn chosen() -> Vec<Self> {
+        let wanted = super::argument("--arms");
+        let is_wanted =
+            |arm: &Self| wanted.as_ref().is_none_or(|names| names.split(',').any(|name| arm.name().starts_with(name)));
+        Self::ALL.into_iter().filter(is_wanted).collect()
+    }
+
+    fn address(self, patient: &Patient) -> SocketAddr {
+        match self {
+            Self::Bare => patient.at.bare,
+            Self::Tcp => patient.at.tcp,
+            _ => patient.at.http,
+        }
+    }
+
+    const fn is_binary(self) -> bool {
+        matches!(self, Self::Bare | Self::Tcp | Self::WebsocketBinary)
+    }
+
+    /// What a client says to be in the room behind `after`.
+    fn hello(self, room: &str, after: u64) -> Vec<u8> {
+        let get = |path: &str, more: &str| {
+            format!("GET /rooms/{room}/{path} HTTP/1.1\r\nhost: bench\r\n{more}\r\n").into_bytes()
+        };
+        let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        match self {
+            Self::Bare => Vec::new(),
+            Self::Tcp => join_frame(room),
+            Self::WebsocketJson => get("websocket", upgrade),
+            Self::WebsocketBinary => get("websocket?encoding=binary", upgrade),
+            Self::Sse => get("sse", ""),
+            Self::HttpStreaming => get("http-streaming", ""),
+            Self::LongPolling => get(&format!("long-polling?after={after}"), ""),
+        }
+    }
+}
+
+fn join_frame(room: &str) -> Vec<u8> {
+    let room = room.parse().expect("our rooms have good names");
+    frame(&Up::Join(Join { room, start: Start::Now, token: None }))
+}
+
+fn frame(item: &Up<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_frame(&mut out, |out| encode_up(item, out));
+    out
+}
+
+/// How often the mark is in a message: once in its text, and by chance in the bytes of its seq.
+fn marks(arm: Arm, seq: u64) -> u64 {
+    let by_chance = seq.to_be_bytes().into_iter().filter(|byte| *byte == MARK).count();
+    1 + if arm.is_binary() { by_chance as u64 } else { 0 }
+}
+
+/// Marks seen by all, and who waits for them.
+#[derive(Default)]
+struct Tally {
+    seen: AtomicU64,
+    due: AtomicU64,
+    all_there: Notify,
+}
+
+impl Tally {
+    fn add(&self, marks: u64) {
+        let seen = self.seen.load(Relaxed) + marks;
+        self.seen.store(seen, Relaxed);
+        if marks > 0 && seen == self.due.load(Relaxed) {
+            self.all_there.notify_one();
+        }
+    }
+}
+
+/// Everybody in one room. Dropping it resets all connections.
+pub(crate) struct Crowd {
+    arm: Arm,
+    n: usize,
+    clients: JoinSet<io::Result<()>>,
+    tally: Arc<Tally>,
+    posts: OwnedWriteHalf,
+    post: Vec<u8>,
+    seq: u64,
+}
+
+impl Crowd {
+    /// Lets `n` clients into a room of their own, and waits until the server knows all of them.
+    pub(crate) async fn join(patient: &Patient, arm: Arm, n: usize) -> io::Result<Self> {
+        static ROOMS: AtomicU64 = AtomicU64::new(0);
+        let readers = patient.usage().await?.hub.readers + n as u64 + 1;
+        let room = format!("room-{}", ROOMS.fetch_add(1, Relaxed));
+        let (mut clients, tally) = (JoinSet::new(), Arc::new(Tally::default()));
+        let door = Arc::new(Semaphore::new(CONNECTING_MAX));
+        for _ in 0..n {
+            let pass = Arc::clone(&door).acquire_owned().await.map_err(io::Error::other)?;
+            let (address, hello) = (arm.address(patient), arm.hello(&room, 0));
+            let (room, tally) = (room.clone(), Arc::clone(&tally));
+            clients.spawn(async move {
+                let mut stream = connect(address).await?;
+                stream.write_all(&hello).await?;
+                drop((hello, pass));
+                match arm {
+                    Arm::LongPolling => poll_again_and_again(stream, &room, &tally).await,
+                    _ => listen(stream, &tally).await,
+                }
+            });
+        }
+        drop(door.acquire_many(CONNECTING_MAX as u32).await);
+        let posts = publisher(patient, arm, &room, n).await?;
+        if arm != Arm::Bare {
+            patient.until("everybody to be in the room", |usage| usage.hub.readers == readers).await?;
+        }
+        let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));
+        let post = frame(&Up::Post(Post { author: 1, ordinal: 1, text: text.into() }));
+        Ok(Self { arm, n, clients, tally, posts, post, seq: 0 })
+    }
+
+    /// Posts `k` messages in one write, and waits until everybody has all of them.
+    pub(crate) async fn fan_out(&mut self, k: usize) -> io::Result<()> {
+        let due: u64 = (0..k as u64).map(|i| marks(self.arm, self.seq + 1 + i)).sum();
+        self.seq += k as u64;
+        self.tally.due.fetch_add(due * self.n as u64, Relaxed);
+        self.posts.write_all(&self.post.repeat(k)).await?;
+        if tokio::time::timeout(PATIENCE, self.tally.all_there.notified()).await.is_err() {
+            let (seen, due) = (self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed));
+            return Err(io::Error::other(format!("{}: {seen} marks of {due} arrived", self.arm.name())));
+        }
+        Ok(())
+    }
+
+    /// Everybody leaves.
+    pub(crate) async fn leave(mut self) {
+        assert_eq!(self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed), "everything arrived exactly once");
+        self.clients.shutdown().await;
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    let socket = socket2::SockRef::from(&stream);
+    socket.set_tcp_nodelay(true)?;
+    // Thousands come and go: none may leave its port waiting behind.
+    socket.set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
+}
+
+/// The connection that posts: a tcp one, in the same room. What it receives is read and not counted.
+async fn publisher(patient: &Patient, arm: Arm, room: &str, n: usize) -> io::Result<OwnedWriteHalf> {
+    let (address, hello) = match arm {
+        Arm::Bare => (patient.at.bare_posts, (n as u64).to_be_bytes().to_vec()),
+        _ => (patient.at.tcp, join_frame(room)),
+    };
+    let (mut unread, mut posts) = connect(address).await?.into_split();
+    posts.write_all(&hello).await?;
+    tokio::spawn(async move {
+        let mut sink = vec![0; 64 << 10];
+        while matches!(unread.read(&mut sink).await, Ok(n) if n > 0) {}
+    });
+    Ok(posts)
+}
+
+/// Reads once into the shared buffer.
+async fn read<T>(stream: &mut TcpStream, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
+    poll_fn(|cx| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Poll::Ready(Ok(take(buffer.filled())))
+        })
+    })
+    .await
+}
+
+fn count(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(MARK, bytes).count() as u64
+}
+
+async fn listen(mut stream: TcpStream, tally: &Tally) -> io::Result<()> {
+    loop {
+        tally.add(read(&mut stream, count).await?);
+    }
+}
+
+async fn poll_again_and_again(mut stream: TcpStream, room: &str, tally: &Tally) -> io::Result<()> {
+    let (mut answer, mut after) = (Answer::default(), 0);
+    loop {
+        let (marks, complete) = read(&mut stream, |bytes| (count(bytes), answer.feed(bytes))).await?;
+        after += marks;
+        if complete {
+            stream.write_all(&Arm::LongPolling.hello(room, after)).await?;
+        }
+        // Last, so that every next request is on its way before the next message is.
+        tally.add(marks);
+    }
+}
+
+/// Finds the end of an answer.
+#[derive(Default)]
+struct Answer {
+    head: Vec<u8>,
+    body_left: Option<usize>,
+}
+
+impl Answer {
+    /// Takes what came; true when the answer is complete.
+    fn feed(&mut self, bytes: &[u8]) -> bool {
+        let left = match self.body_left {
+            Some(left) => left - bytes.len(),
+            None => {
+                self.head.extend_from_slice(bytes);
+                let Some(end) = memchr::memmem::find(&self.head, b"\r\n\r\n") else { return false };
+                let left = content_length(&self.head[..end]) - (self.head.len() - end - 4);
+                self.head.clear();
+                left
+            }
+        };
+        self.body_left = (left > 0).then_some(left);
+        left == 0
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head);
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
