@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ enum Phase {
     Held,
 }
 
+/// What becomes of a socket that a handler takes back from HTTP.
+pub(crate) type Handover = Box<dyn FnOnce(Socket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// What is known of a connection, shared by its socket and by those who handle its requests.
 pub(crate) struct Gauge {
     meter: Arc<Meter>,
@@ -47,6 +50,7 @@ pub(crate) struct Gauge {
     requests: AtomicU32,
     up_unclaimed: AtomicU64,
     reads_unclaimed: AtomicU64,
+    handover: Mutex<Option<Handover>>,
 }
 
 impl Gauge {
@@ -63,6 +67,7 @@ impl Gauge {
             requests: AtomicU32::new(0),
             up_unclaimed: AtomicU64::new(0),
             reads_unclaimed: AtomicU64::new(0),
+            handover: Mutex::new(None),
         })
     }
 
@@ -94,6 +99,16 @@ impl Gauge {
     pub(crate) fn hold(self: &Arc<Self>) -> Hold {
         self.phase.store(Phase::Held as u8, Relaxed);
         Hold(Arc::clone(self))
+    }
+
+    /// A handler wants the socket: whoever drives the connection gives it up, with the request unanswered.
+    pub(crate) fn take_over(&self, handover: Handover) {
+        *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+    }
+
+    /// What the socket is wanted for, if it is.
+    pub(crate) fn taken_over(&self) -> Option<Handover> {
+        self.handover.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn label(&self) -> Label {
@@ -162,12 +177,6 @@ impl Drop for Gauge {
 
 /// Keeps a connection from being taken for an idle one.
 pub(crate) struct Hold(Arc<Gauge>);
-
-impl Hold {
-    pub(crate) fn gauge(&self) -> &Gauge {
-        &self.0
-    }
-}
 
 impl Drop for Hold {
     fn drop(&mut self) {

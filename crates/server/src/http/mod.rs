@@ -6,6 +6,7 @@ mod visit;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -21,12 +22,12 @@ use hyper_util::rt::TokioIo;
 use wire::{Problem, Transport};
 
 pub(crate) use refusal::Refusal;
-pub(crate) use stream::stream_response;
+pub(crate) use stream::{StreamKind, stream};
 pub(crate) use visit::{Visit, finish, post_bytes_max};
 
 use crate::app::App;
 use crate::meter::Label;
-use crate::net::{Gauge, Socket};
+use crate::net::{Gauge, Handover, Socket};
 use crate::transports::{self, HttpRead};
 
 /// hyper's smallest, and more than a request head of ours ever needs.
@@ -97,29 +98,46 @@ pub(crate) async fn refuse(app: Arc<App>, socket: Socket) {
     drive(&app, socket, service).await;
 }
 
+/// Why HTTP is over on a connection.
+enum Ended {
+    ByItself(hyper::Result<()>),
+    TakenOver(Handover),
+    /// The server is going away.
+    Closing,
+}
+
 async fn drive<S>(app: &App, socket: Socket, service: S)
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible>,
     S::Future: Send,
 {
     let gauge = Arc::clone(socket.gauge());
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
     let mut closing = std::pin::pin!(app.closing.cancelled());
-    let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
-        Poll::Pending if gauge.is_held() => Poll::Pending,
-        Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Ended::ByItself(outcome)),
+        Poll::Pending => match gauge.taken_over() {
+            Some(handover) => Poll::Ready(Ended::TakenOver(handover)),
+            // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
+            None if gauge.is_held() => Poll::Pending,
+            None => closing.as_mut().poll(cx).map(|()| Ended::Closing),
+        },
     });
     let outcome = match ended.await {
-        Some(outcome) => outcome,
-        None => {
-            connection.as_mut().graceful_shutdown();
+        Ended::ByItself(outcome) => outcome,
+        Ended::TakenOver(handover) => {
+            // The stream goes on as a task of its own: this one has room for all of HTTP in it.
+            if let Some(parts) = connection.into_parts() {
+                app.tasks.spawn(handover(parts.io.into_inner()));
+            }
+            return;
+        }
+        Ended::Closing => {
+            Pin::new(&mut connection).graceful_shutdown();
             connection.await
         }
     };

@@ -1,165 +1,173 @@
-//! A response that goes on: pre-written shared batches as chunks, heart-beats between them, an end at an age or a number of bytes.
+//! A response that goes on: shared chunks, heart-beats between them, an end at an age or a number of bytes.
+//!
+//! Once such a response has begun, nothing is left for an HTTP library to do but to pass bytes on, at the price of its buffers for every
+//! connection and its bookkeeping for every message. So the socket is taken back from it, as it is for a WebSocket: from
+//! then on a stream is a loop that writes what its room has written for all.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::io;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Version, header};
 use axum::response::Response;
-use bytes::Bytes;
-use http_body::Frame;
-use tokio::time::{Instant, Sleep, sleep_until};
-use wire::{Down, Joined, Split};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep_until};
+use wire::{Down, Joined, Problem, Split};
 
-use super::{Visit, answer};
-use crate::hub::{Batch, Next, Reader};
-use crate::meter::{Count, Label, Meter};
-use crate::net::{Gauge, Hold};
+use super::{Refusal, Visit, answer};
+use crate::hub::{Batch, Next, Reader, push_chunk};
+use crate::meter::{Count, Label};
+use crate::net::Socket;
 
-/// The two line ends and the last chunk, which HTTP puts around what is streamed.
-const CHUNK_LINE_ENDS: u64 = 4;
-const LAST_CHUNK_BYTES: u64 = 5;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Read into and thrown away: a client of a stream has nothing more to say.
+const SINK_BYTES: usize = 1 << 10;
 
-/// Begins a streamed response. `hello` is sent in front of the join, `heartbeat` when there was silence.
-pub(crate) fn stream_response(
-    visit: Visit,
-    content_type: &'static str,
-    hello: &'static [u8],
-    heartbeat: &'static [u8],
-) -> Response {
-    let body = Body::new(StreamBody::new(visit, hello, heartbeat));
-    let mut response = answer(StatusCode::OK, content_type, body);
-    // Proxies that collect a response before they pass it on (nginx does) are asked not to.
-    let no = axum::http::HeaderValue::from_static("no");
-    response.headers_mut().insert("x-accel-buffering", no);
-    response
+thread_local!(static SINK: RefCell<[u8; SINK_BYTES]> = const { RefCell::new([0; SINK_BYTES]) });
+
+/// What tells one streaming transport from another.
+pub(crate) struct StreamKind {
+    pub(crate) content_type: &'static str,
+    /// What is sent in front of the join.
+    pub(crate) hello: &'static [u8],
+    /// A chunk that says that the stream is alive.
+    pub(crate) heartbeat: &'static [u8],
 }
 
-pub(crate) struct StreamBody {
+/// Answers with a stream. Comes back only to refuse, or to a `HEAD`; otherwise it has taken the connection.
+pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Response, Refusal> {
+    if visit.request.method() == Method::HEAD {
+        return Ok(answer(StatusCode::OK, kind.content_type, Body::empty()));
+    }
+    if visit.request.version() != Version::HTTP_11 {
+        let found = format!("{:?}", visit.request.version());
+        let problem = Problem::new("version", &found, "a stream needs chunks", "ask with HTTP/1.1");
+        return Err(Refusal::bad(problem));
+    }
+    let gauge = std::sync::Arc::clone(&visit.gauge);
+    let stream = Stream::new(visit, kind);
+    gauge.take_over(Box::new(move |socket| Box::pin(stream.run(socket))));
+    std::future::pending().await
+}
+
+struct Stream {
     reader: Reader,
-    hold: Hold,
     label: Label,
-    hello: Option<(Bytes, Split)>,
-    heartbeat: &'static [u8],
-    heartbeat_every: Duration,
-    timer: Pin<Box<Sleep>>,
+    kind: &'static StreamKind,
+    /// Head and first chunk.
+    opening: Vec<u8>,
+    heartbeat: Duration,
     ends: Instant,
     bytes_left: u64,
-    silent: bool,
-    ended: bool,
 }
 
-impl StreamBody {
-    fn new(visit: Visit, hello: &'static [u8], heartbeat: &'static [u8]) -> Self {
-        let mut first = hello.to_vec();
+impl Stream {
+    fn new(visit: Visit, kind: &'static StreamKind) -> Self {
+        let mut opening = head(&visit, kind);
+        let mut first = kind.hello.to_vec();
         let joined = Down::Joined(Joined { after: visit.reader.cursor() });
-        let mut split = visit.reader.form().encode(&joined, &mut first);
-        split.framing += hello.len() as u64;
+        let split = visit.reader.form().encode(&joined, &mut first);
+        let head_bytes = opening.len();
+        push_chunk(&first, &mut opening);
+        let framing = (opening.len() - head_bytes) as u64 - split.envelope;
+        let label = visit.gauge.label();
+        visit.gauge.meter().add_batch(label, 0, 2, Split { framing, ..split });
         let limits = &visit.app.limits;
-        let ends = Instant::now() + limits.stream_age;
-        let heartbeat_every = limits.heartbeat;
         Self {
-            label: visit.gauge.label(),
-            hold: visit.gauge.hold(),
-            hello: Some((first.into(), split)),
-            heartbeat,
-            heartbeat_every,
-            timer: Box::pin(sleep_until(ends.min(Instant::now() + heartbeat_every))),
-            ends,
+            label,
+            kind,
+            opening,
+            heartbeat: limits.heartbeat,
+            ends: Instant::now() + limits.stream_age,
             bytes_left: limits.stream_bytes_max,
-            silent: false,
-            ended: false,
             reader: visit.reader,
         }
     }
 
-    fn gauge(&self) -> &Gauge {
-        self.hold.gauge()
-    }
-
-    fn meter(&self) -> &Meter {
-        self.gauge().meter()
-    }
-
-    /// Counts a chunk and gives it out.
-    fn chunk(&mut self, bytes: Bytes, messages: u64, frames: u64, mut split: Split) -> Option<Frame<Bytes>> {
-        split.framing += chunk_framing(bytes.len());
-        self.meter().add_batch(self.label, messages, frames + 1, split);
-        self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
-        self.silent = false;
-        Some(Frame::data(bytes))
-    }
-
-    fn batch(&mut self, batch: Batch) -> Option<Frame<Bytes>> {
-        if batch.gap {
-            self.gauge().count(Count::Gaps);
+    async fn run(mut self, mut socket: Socket) {
+        if let Err(error) = self.talk(&mut socket).await {
+            tracing::debug!(%error, "a stream ended");
         }
-        let frames = batch.frames();
-        self.chunk(batch.bytes, batch.messages, frames, batch.split)
     }
 
-    fn end(&mut self) {
-        self.ended = true;
-        let split = Split { framing: LAST_CHUNK_BYTES, ..Split::default() };
-        self.meter().add_batch(self.label, 0, 1, split);
-    }
-}
-
-impl http_body::Body for StreamBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let body = self.get_mut();
-        if body.ended {
-            return Poll::Ready(None);
-        }
-        if let Some((bytes, split)) = body.hello.take() {
-            return Poll::Ready(body.chunk(bytes, 0, 1, split).map(Ok));
-        }
-        if body.bytes_left > 0 {
-            match body.reader.poll_wait(cx) {
-                Poll::Ready(Next::Batch(batch)) => return Poll::Ready(body.batch(batch).map(Ok)),
-                Poll::Ready(Next::Closed) => {
-                    body.end();
-                    return Poll::Ready(None);
+    async fn talk(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let _held = socket.hold();
+        let opening = std::mem::take(&mut self.opening);
+        socket.write_all(&opening).await?;
+        drop(opening);
+        let mut timer = std::pin::pin!(sleep_until(self.ends.min(Instant::now() + self.heartbeat)));
+        let mut silent = false;
+        while self.bytes_left > 0 {
+            tokio::select! {
+                biased;
+                next = self.reader.wait() => match next {
+                    Next::Batch(batch) => {
+                        silent = false;
+                        self.deliver(socket, batch).await?;
+                    }
+                    Next::Closed => break,
+                },
+                readable = socket.readable() => {
+                    readable?;
+                    if has_left(socket)? {
+                        return Ok(());
+                    }
                 }
-                Poll::Pending => {}
+                () = timer.as_mut() => {
+                    let now = Instant::now();
+                    if now >= self.ends {
+                        break;
+                    }
+                    timer.as_mut().reset(self.ends.min(now + self.heartbeat));
+                    if std::mem::replace(&mut silent, true) {
+                        self.write(socket, self.kind.heartbeat).await?;
+                    }
+                }
             }
         }
-        while body.bytes_left == 0 || body.timer.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            if body.bytes_left == 0 || now >= body.ends {
-                body.end();
-                return Poll::Ready(None);
-            }
-            body.timer.as_mut().reset(body.ends.min(now + body.heartbeat_every));
-            if std::mem::replace(&mut body.silent, true) {
-                let bytes = Bytes::from_static(body.heartbeat);
-                let split = Split { framing: bytes.len() as u64, ..Split::default() };
-                return Poll::Ready(body.chunk(bytes, 0, 1, split).map(Ok));
-            }
-        }
-        Poll::Pending
+        self.write(socket, LAST_CHUNK).await?;
+        // All that came was read: closing now takes nothing away from the client.
+        socket.shutdown().await
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.ended
+    async fn deliver(&mut self, socket: &mut Socket, batch: Batch) -> io::Result<()> {
+        let gauge = socket.gauge();
+        if batch.gap {
+            gauge.count(Count::Gaps);
+        }
+        gauge.meter().add_batch(self.label, batch.messages, batch.frames() + 1, batch.split);
+        self.bytes_left = self.bytes_left.saturating_sub(batch.bytes.len() as u64);
+        socket.write_all(&batch.bytes).await
+    }
+
+    /// Writes a chunk that carries no item.
+    async fn write(&self, socket: &mut Socket, chunk: &[u8]) -> io::Result<()> {
+        let split = Split { framing: chunk.len() as u64, ..Split::default() };
+        socket.gauge().meter().add_batch(self.label, 0, 1, split);
+        socket.write_all(chunk).await
     }
 }
 
-fn chunk_framing(len: usize) -> u64 {
-    u64::from(len.max(1).ilog(16)) + 1 + CHUNK_LINE_ENDS
+fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
+    let origin = visit.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let allowed = origin.filter(|origin| visit.app.access.lists(origin));
+    let allowed = allowed.map(|origin| format!("access-control-allow-origin: {origin}\r\n")).unwrap_or_default();
+    // Proxies that collect a response before they pass it on (nginx does) are asked not to.
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n{allowed}\
+         connection: close\r\ntransfer-encoding: chunked\r\ndate: {}\r\n\r\n",
+        kind.content_type,
+        httpdate::fmt_http_date(SystemTime::now())
+    )
+    .into_bytes()
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_chunk_s_size_line_grows_with_it() {
-        for (len, framing) in [(1, 5), (15, 5), (16, 6), (255, 6), (256, 7), (4096, 8)] {
-            assert_eq!(super::chunk_framing(len), framing, "{len}");
-        }
-    }
+/// Takes what the client sends, which nobody wants; true when that was its end.
+fn has_left(socket: &Socket) -> io::Result<bool> {
+    SINK.with_borrow_mut(|sink| match socket.try_read(sink) {
+        Ok(n) => Ok(n == 0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    })
 }

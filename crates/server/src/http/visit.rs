@@ -12,9 +12,10 @@ use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, dec
 
 use super::{Refusal, json};
 use crate::app::App;
-use crate::hub::{Reader, Room};
+use crate::hub::{Layout, Reader, Room};
 use crate::meter::Label;
 use crate::net::Gauge;
+use crate::transports::HttpRead;
 
 /// Most of a refused body that is still read.
 const PASSED_OVER_BYTES_MAX: usize = 16 << 20;
@@ -37,15 +38,15 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Checks a reading request. `parameters` are those the transport knows; `token` is known everywhere.
+    /// Checks a reading request against what its transport knows.
     pub(crate) fn admit(
         app: Arc<App>,
         gauge: Arc<Gauge>,
         transport: Transport,
-        parameters: &[&str],
+        read: &HttpRead,
         request: Request,
     ) -> Result<Self, Refusal> {
-        let query = ReadQuery::parse(request.uri().query().unwrap_or(""), parameters).map_err(Refusal::bad)?;
+        let query = ReadQuery::parse(request.uri().query().unwrap_or(""), read.parameters).map_err(Refusal::bad)?;
         check_caller(&app, request.headers(), query.token)?;
         let encoding = match query.encoding {
             None => transport.encodings()[0],
@@ -53,7 +54,7 @@ impl Visit {
         };
         let start = last_event_id(transport, request.headers())?.unwrap_or(query.start);
         let room = app.hub.room(room_of(&request))?;
-        let reader = room.reader(Form::of(transport, encoding), start);
+        let reader = room.reader(Layout { form: Form::of(transport, encoding), chunked: read.chunked }, start);
         let reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         let hold_ms = query.hold_ms;
         Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != Start::Now, request })

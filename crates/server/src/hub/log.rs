@@ -1,6 +1,7 @@
 //! A room's log: bounded, contiguous from 1, each message written once per form. Pure: no lock, no clock, no task.
 
 use std::collections::VecDeque;
+use std::io::Write;
 
 use bytes::Bytes;
 use wire::{Down, Form, Gap, Message, Post, Split};
@@ -13,6 +14,29 @@ const BATCH_BYTES_MAX: usize = 256 << 10;
 const BATCHES_KEPT: usize = 8;
 /// What a kept message takes besides its text and its written forms.
 const ENTRY_BYTES: usize = size_of::<Entry>();
+
+/// How a reader wants its batches written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// How each item stands in them.
+    pub(crate) form: Form,
+    /// Whether each is wrapped as a chunk of an HTTP response.
+    pub(crate) chunked: bool,
+}
+
+impl From<Form> for Layout {
+    fn from(form: Form) -> Self {
+        Self { form, chunked: false }
+    }
+}
+
+impl Layout {
+    const COUNT: usize = Form::COUNT * 2;
+
+    const fn index(self) -> usize {
+        self.form as usize * 2 + self.chunked as usize
+    }
+}
 
 /// A stretch of the log, written in one form and shared by every reader that stood at the same place.
 #[derive(Debug, Clone)]
@@ -31,10 +55,25 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// The same as a chunk: its size, itself, a line end.
+    fn into_chunk(self) -> Self {
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 16);
+        push_chunk(&self.bytes, &mut bytes);
+        let framing = self.split.framing + (bytes.len() - self.bytes.len()) as u64;
+        Self { bytes: bytes.into(), split: Split { framing, ..self.split }, ..self }
+    }
+
     /// Items in it, each framed by itself.
     pub(crate) const fn frames(&self) -> u64 {
         self.messages + self.gap as u64
     }
+}
+
+/// Appends a chunk of an HTTP response.
+pub(crate) fn push_chunk(content: &[u8], out: &mut Vec<u8>) {
+    write!(out, "{:x}\r\n", content.len()).expect("memory does not refuse a write");
+    out.extend_from_slice(content);
+    out.extend_from_slice(b"\r\n");
 }
 
 struct Entry {
@@ -55,7 +94,7 @@ pub(super) struct Log {
     head: u64,
     bytes: usize,
     limits: HubLimits,
-    batches: [VecDeque<Batch>; Form::COUNT],
+    batches: [VecDeque<Batch>; Layout::COUNT],
 }
 
 impl Log {
@@ -98,16 +137,17 @@ impl Log {
     }
 
     /// What a reader whose cursor is `after` gets next; `None` when it has everything.
-    pub(super) fn batch(&mut self, form: Form, after: u64) -> Option<Batch> {
+    pub(super) fn batch(&mut self, layout: Layout, after: u64) -> Option<Batch> {
         if after >= self.head {
             return None;
         }
-        let kept = &mut self.batches[form as usize];
+        let kept = &mut self.batches[layout.index()];
         if let Some(batch) = kept.iter().find(|batch| batch.after == after) {
             return Some(batch.clone());
         }
-        let batch = self.write_batch(form, after);
-        let kept = &mut self.batches[form as usize];
+        let plain = self.write_batch(layout.form, after);
+        let batch = if layout.chunked { plain.into_chunk() } else { plain };
+        let kept = &mut self.batches[layout.index()];
         if kept.len() == BATCHES_KEPT {
             kept.pop_front();
         }
@@ -167,6 +207,10 @@ mod tests {
         Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes })
     }
 
+    fn chunked() -> Layout {
+        Layout { form: Form::Lines, chunked: true }
+    }
+
     fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {
         log.push(&Post { author: 1, ordinal, text: text.into() })
     }
@@ -187,11 +231,24 @@ mod tests {
         for ordinal in 1..=3 {
             push(&mut log, ordinal, "x");
         }
-        let (first, second) = (log.batch(Form::Lines, 1).unwrap(), log.batch(Form::Lines, 1).unwrap());
+        let (first, second) = (log.batch(Form::Lines.into(), 1).unwrap(), log.batch(Form::Lines.into(), 1).unwrap());
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr());
         assert_eq!((seqs(&first), first.to, first.messages), (vec![2, 3], 3, 2));
         assert_eq!(first.split.total(), first.bytes.len() as u64);
-        assert!(log.batch(Form::Lines, 3).is_none());
+        assert!(log.batch(Form::Lines.into(), 3).is_none());
+    }
+
+    #[test]
+    fn a_chunk_is_the_batch_with_its_size_around_it() {
+        let mut log = log(10, 1 << 20);
+        for ordinal in 1..=2 {
+            push(&mut log, ordinal, "x");
+        }
+        let (plain, chunk) = (log.batch(Form::Lines.into(), 0).unwrap(), log.batch(chunked(), 0).unwrap());
+        let text = format!("{:x}\r\n{}\r\n", plain.bytes.len(), std::str::from_utf8(&plain.bytes).unwrap());
+        assert_eq!(chunk.bytes, text);
+        assert_eq!((chunk.split.total(), chunk.to), (chunk.bytes.len() as u64, plain.to));
+        assert_eq!(chunk.bytes.as_ptr(), log.batch(chunked(), 0).unwrap().bytes.as_ptr());
     }
 
     #[test]
@@ -200,7 +257,7 @@ mod tests {
         for ordinal in 1..=10 {
             push(&mut log, ordinal, "x");
         }
-        let batch = log.batch(Form::Lines, 2).unwrap();
+        let batch = log.batch(Form::Lines.into(), 2).unwrap();
         assert!(batch.bytes.starts_with(b"{\"gap\":{\"from\":3,\"to\":7}}\n"), "{:?}", batch.bytes);
         assert_eq!((seqs(&batch), batch.gap, batch.frames()), (vec![8, 9, 10], true, 4));
     }
@@ -210,7 +267,7 @@ mod tests {
         let mut log = log(10, 1);
         push(&mut log, 1, "x");
         assert_eq!(push(&mut log, 2, "y"), 2);
-        assert_eq!((log.len(), log.batch(Form::Lines, 1).unwrap().messages), (1, 1));
+        assert_eq!((log.len(), log.batch(Form::Lines.into(), 1).unwrap().messages), (1, 1));
     }
 
     #[test]
@@ -220,10 +277,10 @@ mod tests {
         for ordinal in 1..=5 {
             push(&mut log, ordinal, &text);
         }
-        let first = log.batch(Form::Lines, 0).unwrap();
+        let first = log.batch(Form::Lines.into(), 0).unwrap();
         assert!(first.bytes.len() <= BATCH_BYTES_MAX);
         assert_eq!(seqs(&first), [1, 2]);
-        assert_eq!(seqs(&log.batch(Form::Lines, 2).unwrap()), [3, 4]);
+        assert_eq!(seqs(&log.batch(Form::Lines.into(), 2).unwrap()), [3, 4]);
     }
 
     proptest! {
@@ -239,7 +296,7 @@ mod tests {
                 for _ in 0..posts {
                     push(&mut log, 1, "text");
                 }
-                if let Some(batch) = log.batch(Form::Lines, cursors[reader]) {
+                if let Some(batch) = log.batch(Form::Lines.into(), cursors[reader]) {
                     let seqs = seqs(&batch);
                     let oldest = log.head() + 1 - log.len() as u64;
                     let from = oldest.max(cursors[reader] + 1);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use wire::{HubUsage, Problem, RoomName};
 
-pub(crate) use log::Batch;
+pub(crate) use log::{Batch, Layout, push_chunk};
 pub(crate) use reader::{Next, Reader};
 pub(crate) use room::{CursorAhead, Room};
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn unused_rooms_are_forgotten_used_ones_kept() {
         let hub = hub(10);
-        let read = hub.room("read").unwrap().reader(Form::Lines, Start::Now).unwrap();
+        let read = hub.room("read").unwrap().reader(Form::Lines.into(), Start::Now).unwrap();
         hub.room("empty").unwrap();
         hub.room("posted").unwrap().publish(&Post { author: 1, ordinal: 1, text: "x".into() }).unwrap();
         hub.sweep(Duration::from_secs(60));

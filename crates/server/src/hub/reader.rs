@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use wire::Form;
 
-use super::log::Batch;
+use super::log::{Batch, Layout};
 use super::room::Room;
 use super::waiting::Place;
 
@@ -19,14 +19,14 @@ pub(crate) enum Next {
 
 pub(crate) struct Reader {
     room: Arc<Room>,
-    form: Form,
+    layout: Layout,
     cursor: u64,
     place: Option<Place>,
 }
 
 impl Reader {
-    pub(super) fn new(room: Arc<Room>, form: Form, cursor: u64) -> Self {
-        Self { room, form, cursor, place: None }
+    pub(super) fn new(room: Arc<Room>, layout: Layout, cursor: u64) -> Self {
+        Self { room, layout, cursor, place: None }
     }
 
     /// Seq of the last message handed out, or where the reader began.
@@ -35,7 +35,7 @@ impl Reader {
     }
 
     pub(crate) const fn form(&self) -> Form {
-        self.form
+        self.layout.form
     }
 
     pub(crate) const fn room(&self) -> &Arc<Room> {
@@ -44,7 +44,7 @@ impl Reader {
 
     /// What is there now.
     pub(crate) fn since(&mut self) -> Option<Batch> {
-        let batch = self.room.since(self.form, self.cursor)?;
+        let batch = self.room.since(self.layout, self.cursor)?;
         self.cursor = batch.to;
         Some(batch)
     }
@@ -55,7 +55,7 @@ impl Reader {
     }
 
     pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let next = self.room.poll(self.form, self.cursor, &mut self.place, cx.waker());
+        let next = self.room.poll(self.layout, self.cursor, &mut self.place, cx.waker());
         if let Poll::Ready(Next::Batch(batch)) = &next {
             self.cursor = batch.to;
         }
@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_reader_gets_all_that_is_new_in_one_batch() {
         let room = hub().room("r").unwrap();
-        let mut reader = room.reader(Form::Lines, Start::Now).unwrap();
+        let mut reader = room.reader(Form::Lines.into(), Start::Now).unwrap();
         let waiting = tokio::spawn(async move { (reader.wait().await, reader) });
         tokio::task::yield_now().await;
         for ordinal in 1..=8 {
@@ -101,15 +101,15 @@ mod tests {
     async fn a_cursor_beyond_the_end_is_refused() {
         let room = hub().room("r").unwrap();
         room.publish(&post(1)).unwrap();
-        assert_eq!(room.reader(Form::Lines, Start::After(2)).err().map(|ahead| ahead.head), Some(1));
-        assert!(room.reader(Form::Lines, Start::After(1)).unwrap().since().is_none());
+        assert_eq!(room.reader(Form::Lines.into(), Start::After(2)).err().map(|ahead| ahead.head), Some(1));
+        assert!(room.reader(Form::Lines.into(), Start::After(1)).unwrap().since().is_none());
     }
 
     #[tokio::test]
     async fn closing_ends_readers_after_what_is_left() {
         let hub = hub();
         let room = hub.room("r").unwrap();
-        let mut reader = room.reader(Form::Lines, Start::Now).unwrap();
+        let mut reader = room.reader(Form::Lines.into(), Start::Now).unwrap();
         room.publish(&post(1)).unwrap();
         hub.close();
         assert!(room.publish(&post(2)).is_err());

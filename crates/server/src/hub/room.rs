@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wire::{Form, HubUsage, Post, Start};
+use wire::{HubUsage, Post, Start};
 
-use super::log::{Batch, Log};
+use super::log::{Batch, Layout, Log};
 use super::reader::Reader;
 use super::waiting::{Place, Waiting};
 use super::{HubLimits, Next};
@@ -61,7 +61,7 @@ impl Room {
     }
 
     /// A cursor over the log.
-    pub(crate) fn reader(self: &Arc<Self>, form: Form, start: Start) -> Result<Reader, CursorAhead> {
+    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: Start) -> Result<Reader, CursorAhead> {
         let mut inner = self.lock();
         let head = inner.log.head();
         let cursor = match start {
@@ -71,16 +71,16 @@ impl Room {
         };
         inner.readers += 1;
         drop(inner);
-        Ok(Reader::new(Arc::clone(self), form, cursor))
+        Ok(Reader::new(Arc::clone(self), layout, cursor))
     }
 
-    pub(super) fn since(&self, form: Form, after: u64) -> Option<Batch> {
-        self.lock().log.batch(form, after)
+    pub(super) fn since(&self, layout: Layout, after: u64) -> Option<Batch> {
+        self.lock().log.batch(layout, after)
     }
 
-    pub(super) fn poll(&self, form: Form, after: u64, place: &mut Option<Place>, waker: &Waker) -> Poll<Next> {
+    pub(super) fn poll(&self, layout: Layout, after: u64, place: &mut Option<Place>, waker: &Waker) -> Poll<Next> {
         let mut inner = self.lock();
-        if let Some(batch) = inner.log.batch(form, after) {
+        if let Some(batch) = inner.log.batch(layout, after) {
             return Poll::Ready(Next::Batch(batch));
         }
         if inner.closed {

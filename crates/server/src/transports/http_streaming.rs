@@ -1,10 +1,12 @@
 //! HTTP streaming: one chunked response, a JSON item a line; an empty line is a heart-beat.
 
 use super::{Answer, HttpRead};
-use crate::http::{Visit, stream_response};
+use crate::http::{StreamKind, Visit, stream};
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], answer: read };
+const KIND: StreamKind = StreamKind { content_type: "application/x-ndjson", hello: b"", heartbeat: b"1\r\n\n\r\n" };
+
+pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: true, answer: read };
 
 fn read(visit: Visit) -> Answer {
-    Box::pin(std::future::ready(Ok(stream_response(visit, "application/x-ndjson", b"", b"\n"))))
+    Box::pin(stream(visit, &KIND))
 }

@@ -8,7 +8,7 @@ use super::{Answer, HttpRead, polling};
 use crate::http::{Refusal, Visit};
 use crate::hub::Next;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], answer: read };
+pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], chunked: false, answer: read };
 
 fn read(mut visit: Visit) -> Answer {
     // Thousands may wait here: none needs its request any more.

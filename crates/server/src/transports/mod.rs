@@ -21,10 +21,12 @@ use crate::http::{Refusal, Visit, finish};
 use crate::meter::Label;
 use crate::net::Gauge;
 
-/// How a transport answers a reading request: the parameters it knows, and what it does with a visit that was let in.
+/// How a transport answers a reading request: the parameters it knows, how it wants its batches, and what it does with a visit that was let in.
 #[derive(Clone, Copy)]
 pub(crate) struct HttpRead {
-    parameters: &'static [&'static str],
+    pub(crate) parameters: &'static [&'static str],
+    /// Whether its batches are chunks of one response.
+    pub(crate) chunked: bool,
     answer: fn(Visit) -> Answer,
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn answer_read(
 ) -> impl Future<Output = Response> {
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, read.parameters, request);
+    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, &read, request);
     let answer = visit.map(read.answer);
     async move {
         let outcome = match answer {

@@ -10,7 +10,7 @@ use crate::http::{Refusal, Visit, answer};
 use crate::hub::Batch;
 use crate::meter::Count;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], answer: read };
+pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: false, answer: read };
 
 fn read(mut visit: Visit) -> Answer {
     let batch = visit.reader.since();

@@ -1,13 +1,17 @@
 //! Server-sent events, as browsers read them: ids for coming back, comments for heart-beats.
 
 use super::{Answer, HttpRead};
-use crate::http::{Visit, stream_response};
+use crate::http::{StreamKind, Visit, stream};
 
-/// How soon a browser comes back after the stream was cut.
-const HELLO: &[u8] = b"retry: 1000\n";
+const KIND: StreamKind = StreamKind {
+    content_type: "text/event-stream",
+    // How soon a browser comes back after the stream was cut.
+    hello: b"retry: 1000\n",
+    heartbeat: b"3\r\n:\n\n\r\n",
+};
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], answer: read };
+pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: true, answer: read };
 
 fn read(visit: Visit) -> Answer {
-    Box::pin(std::future::ready(Ok(stream_response(visit, "text/event-stream", HELLO, b":\n\n"))))
+    Box::pin(stream(visit, &KIND))
 }

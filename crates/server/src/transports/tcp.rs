@@ -100,7 +100,8 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     let join = read_join(socket).await?;
     app.access.check(join.token.as_deref()).map_err(End::malformed)?;
     let room = app.hub.room(join.room.as_str()).map_err(Refusal::from)?;
-    let mut reader = room.reader(Form::Frames, join.start).map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
+    let mut reader =
+        room.reader(Form::Frames.into(), join.start).map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
     drop((room, join));
     let _held = socket.hold();
     write(socket, &Down::Joined(Joined { after: reader.cursor() })).await?;

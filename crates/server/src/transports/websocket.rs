@@ -31,7 +31,8 @@ use crate::hub::{Batch, Next, Reader};
 use crate::meter::{Count, Label};
 use crate::net::{Gauge, Socket};
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "encoding", "token"], answer: read };
+pub(super) const READ: HttpRead =
+    HttpRead { parameters: &["after", "encoding", "token"], chunked: false, answer: read };
 
 /// Room for a few posts; longer ones make it grow while they are read.
 const READ_BUFFER_BYTES: usize = 1 << 10;
