@@ -25,18 +25,21 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
     client.read().await?;
     *seat.way.borrow_mut() = Way::Between;
+    let mut timer = std::pin::pin!(sleep_until(next));
     let mut poll = 0;
     loop {
-        while Instant::now() < next {
+        loop {
             while let Some(due) = client.next_post() {
                 client.post(due).await?;
             }
             tokio::select! {
-                () = sleep_until(next) => {}
-                () = seat.bell.notified() => {}
+                biased;
+                () = timer.as_mut() => break,
+                () = seat.bell.notified(), if worker.posts_at_all(seat) => {}
             }
         }
         next += worker.plan.poll_gap(seat.id, poll);
+        timer.as_mut().reset(next);
         poll += 1;
         client.read().await?;
     }
