@@ -79,6 +79,54 @@ pub(crate) fn ports_per_source() -> u64 {
     }
 }
 
+/// CPU that others took from us, since the machine started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    stolen_ticks: u64,
+    all_ticks: u64,
+    /// Time a quota stopped this control group.
+    pub(crate) throttled_us: u64,
+}
+
+impl Taken {
+    /// Zeros where the system does not say.
+    pub(crate) fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let first = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = first.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+        let group = std::fs::read_to_string("/sys/fs/cgroup/cpu.stat").unwrap_or_default();
+        let throttled = group.lines().find_map(|line| line.strip_prefix("throttled_usec "));
+        Self {
+            stolen_ticks: ticks.get(7).copied().unwrap_or(0),
+            all_ticks: ticks.iter().sum(),
+            throttled_us: throttled.and_then(|us| us.trim().parse().ok()).unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            stolen_ticks: self.stolen_ticks.saturating_sub(earlier.stolen_ticks),
+            all_ticks: self.all_ticks.saturating_sub(earlier.all_ticks),
+            throttled_us: self.throttled_us.saturating_sub(earlier.throttled_us),
+        }
+    }
+
+    /// Of all CPU time.
+    pub(crate) fn stolen_share(&self) -> f64 {
+        self.stolen_ticks as f64 / self.all_ticks.max(1) as f64
+    }
+}
+
+/// CPUs a quota allows, where there is one.
+pub(crate) fn quota_cpus() -> Option<f64> {
+    let text = std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok()?;
+    let mut parts = text.split_whitespace().map(str::parse::<f64>);
+    match (parts.next()?, parts.next()?) {
+        (Ok(quota), Ok(period)) if period > 0.0 => Some(quota / period),
+        _ => None,
+    }
+}
+
 /// Resident memory of this process.
 pub(crate) fn resident_bytes() -> u64 {
     server::process_usage().resident_bytes

@@ -11,7 +11,7 @@ mod verdict;
 
 pub use faults::{FaultKind, Faults};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
-pub use record::{Generator, Latency, Planned, Quantile, RunRecord, SCHEMA, ServerReadings, SpinProbe};
+pub use record::{Generator, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
 pub use series::Series;
 pub use store::{Folder, StoreError};
 pub use tally::{Class, Direction, Purpose, Tally};

@@ -57,8 +57,8 @@ pub struct RunRecord {
     pub generator: Generator,
     /// What the server said of itself; empty for one that says nothing.
     pub server: Option<ServerReadings>,
-    /// How fast the machine was.
-    pub spin: SpinProbe,
+    /// How fast the machine was, and what it took away.
+    pub machine: Machine,
 }
 
 /// What the plan wanted.
@@ -132,13 +132,17 @@ pub struct ServerReadings {
     pub window_end: Usage,
 }
 
-/// Turns of a loop per microsecond and core, all cores at once: shows a machine that gives less CPU than it says.
+/// The machine around a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SpinProbe {
-    /// Just before the run.
-    pub before: f64,
-    /// Just after it.
-    pub after: f64,
+pub struct Machine {
+    /// Turns of a loop per microsecond and core, all cores at once, just before the run: shows a machine that gives less CPU than it says.
+    pub spin_before: f64,
+    /// The same just after it.
+    pub spin_after: f64,
     /// Best of the job so far.
-    pub best: f64,
+    pub spin_best: f64,
+    /// Share of all CPU time during the run that the host took, where it says so.
+    pub stolen_share: f64,
+    /// Time during the run for which a quota stopped our processes, where there is one.
+    pub throttled_us: u64,
 }

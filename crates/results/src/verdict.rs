@@ -17,6 +17,8 @@ const LATENESS_SHARE_MAX: f64 = 0.05;
 const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 /// The machine may be this much slower than at its best.
 const SPIN_LOSS_MAX: f64 = 0.10;
+/// The host may take this share of the CPU.
+const STOLEN_SHARE_MAX: f64 = 0.01;
 /// Growth of the median over the window, as a share of it, that is called a growing backlog …
 const BACKLOG_GROWTH_MAX: f64 = 0.05;
 /// … when it stands out from the scatter of the seconds by this factor.
@@ -127,10 +129,16 @@ fn instrument(record: &RunRecord) -> Vec<String> {
     if record.ended == Ended::Complete && planned.posts_in_window > 0 && off > OFFERED_SHARE_OFF_MAX {
         reasons.push(format!("{} of {} posts of the window left", planned.left_in_window, planned.posts_in_window));
     }
-    let spin = &record.spin;
-    let slowest = spin.before.min(spin.after);
-    if slowest < spin.best * (1.0 - SPIN_LOSS_MAX) {
-        reasons.push(format!("the machine gave {:.0} % of the CPU it can", 100.0 * slowest / spin.best));
+    let machine = &record.machine;
+    let slowest = machine.spin_before.min(machine.spin_after);
+    if slowest < machine.spin_best * (1.0 - SPIN_LOSS_MAX) {
+        reasons.push(format!("the machine gave {:.0} % of the CPU it can", 100.0 * slowest / machine.spin_best));
+    }
+    if machine.stolen_share > STOLEN_SHARE_MAX {
+        reasons.push(format!("the host took {:.1} % of the CPU", machine.stolen_share * 100.0));
+    }
+    if machine.throttled_us > 0 {
+        reasons.push(format!("a quota stopped us for {} ms", machine.throttled_us / 1_000));
     }
     reasons
 }

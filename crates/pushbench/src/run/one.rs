@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadgen::{Edge, Order, Progress, Recording, Target};
 use report::stats;
-use results::{Generator, Planned, RunRecord, SCHEMA, Series, ServerReadings, SpinProbe, Verdict, VerdictKind, judge};
+use results::{Generator, Machine, Planned, RunRecord, SCHEMA, Series, ServerReadings, Verdict, VerdictKind, judge};
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
 use wire::{Transport, Usage};
@@ -50,7 +50,8 @@ pub(crate) async fn measure(
     on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let control = Control::new(&target)?;
-    let before = machine::spin(&bench.all_cores);
+    let spin_before = machine::spin(&bench.all_cores);
+    let taken_before = machine::Taken::now();
     let order = Order {
         plan: Arc::clone(plan),
         transport,
@@ -69,10 +70,17 @@ pub(crate) async fn measure(
         }
     };
     let recording = loadgen::execute(order, log, on_progress, read_edge).await?;
-    let after = machine::spin(&bench.all_cores);
-    bench.spin_best = bench.spin_best.max(before).max(after);
-    let spin = SpinProbe { before, after, best: bench.spin_best };
-    Ok(record(plan, transport, place, &recording, readings.into_inner(), spin))
+    let taken = machine::Taken::now().since(&taken_before);
+    let spin_after = machine::spin(&bench.all_cores);
+    bench.spin_best = bench.spin_best.max(spin_before).max(spin_after);
+    let machine = Machine {
+        spin_before,
+        spin_after,
+        spin_best: bench.spin_best,
+        stolen_share: taken.stolen_share(),
+        throttled_us: taken.throttled_us,
+    };
+    Ok(record(plan, transport, place, &recording, readings.into_inner(), machine))
 }
 
 fn record(
@@ -81,7 +89,7 @@ fn record(
     place: Place,
     recording: &Recording,
     readings: Readings,
-    spin: SpinProbe,
+    machine: Machine,
 ) -> RunRecord {
     if let Some(why) = &readings.failed {
         tracing::warn!(why, "a reading of the server failed");
@@ -130,7 +138,7 @@ fn record(
             resident_bytes_crowd: resident(Edge::Settled).saturating_sub(resident(Edge::Begin)),
         },
         server: server_readings(readings.usage),
-        spin,
+        machine,
     };
     record.verdict = judge(&record);
     record

@@ -6,6 +6,10 @@ use scenario::Job;
 
 use crate::machine;
 
+const CLOCK_READS: u32 = 10_000;
+/// A reading of a good clock takes a third of this.
+const CLOCK_READ_MAX: Duration = Duration::from_nanos(150);
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -40,8 +44,15 @@ const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
 /// Looks at the machine; `job` is held against its limits when there is one.
 pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     let cores = machine::cores();
-    let mut found = vec![cores_finding(&cores), load_finding(), spin_finding(&cores), timer_finding()];
-    found.extend(steal_finding());
+    let mut found = vec![
+        cores_finding(&cores),
+        load_finding(),
+        spin_finding(&cores),
+        timer_finding(),
+        clock_finding(),
+        steal_finding(),
+    ];
+    found.extend(quota_finding(&cores));
     if let Some(job) = job {
         found.push(files_finding(job.sockets_max()));
         found.push(ports_finding(job.sockets_max()));
@@ -103,15 +114,31 @@ fn timer_finding() -> Finding {
 }
 
 /// CPU that the host took from this machine since it started, where it says so.
-fn steal_finding() -> Option<Finding> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let fields: Vec<u64> =
-        stat.lines().next()?.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
-    let (stolen, all) = (*fields.get(7)?, fields.iter().take(8).sum::<u64>());
-    let share = stolen as f64 / all.max(1) as f64;
+fn steal_finding() -> Finding {
+    let share = machine::Taken::now().stolen_share();
     let level = if share < 0.01 { Level::Good } else { Level::Doubtful };
     let advice = "other machines on the same host take CPU; use a machine of your own, or more repetitions";
-    Some(finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice))
+    finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice)
+}
+
+fn quota_finding(cores: &[usize]) -> Option<Finding> {
+    let cpus = machine::quota_cpus()?;
+    let level = if cpus >= cores.len() as f64 { Level::Good } else { Level::Doubtful };
+    let advice = "the container stops us when its quota is used up; raise it, or name fewer cores in [cores]";
+    Some(finding(level, "quota", format!("{cpus:.1} CPUs for {} cores", cores.len()), advice))
+}
+
+fn clock_finding() -> Finding {
+    let begun = std::time::Instant::now();
+    for _ in 0..CLOCK_READS {
+        std::hint::black_box(std::time::Instant::now());
+    }
+    let each = begun.elapsed() / CLOCK_READS;
+    let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let source = source.map_or_else(|_| "unknown".to_owned(), |source| source.trim().to_owned());
+    let level = if each <= CLOCK_READ_MAX { Level::Good } else { Level::Doubtful };
+    let advice = "the clock is read for every message; a clock this slow is a cost of its own (clocksource tsc or kvm-clock is fast)";
+    finding(level, "clock", format!("{source}, {} ns a reading", each.as_nanos()), advice)
 }
 
 fn files_finding(sockets: u64) -> Finding {
