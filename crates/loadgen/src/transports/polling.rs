@@ -27,13 +27,18 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     *seat.way.borrow_mut() = Way::Between;
     let mut poll = 0;
     loop {
-        while Instant::now() < next {
-            while let Some(due) = client.next_post() {
+        // One post at least, however late the next question is: otherwise a server slower than the interval would never be posted to.
+        loop {
+            if let Some(due) = client.next_post() {
                 client.post(due).await?;
+            } else if Instant::now() < next {
+                tokio::select! {
+                    () = sleep_until(next) => {}
+                    () = seat.bell.notified() => {}
+                }
             }
-            tokio::select! {
-                () = sleep_until(next) => {}
-                () = seat.bell.notified() => {}
+            if Instant::now() >= next {
+                break;
             }
         }
         next += worker.plan.poll_gap(seat.id, poll);
