@@ -38,6 +38,7 @@ pub(crate) enum Report {
     Done(Box<Remains>),
 }
 
+/// What one worker's second added; a worker may be a second behind the others when the run ends.
 pub(crate) struct SecondPart {
     pub(crate) second: i64,
     pub(crate) recorder: Recorder,
@@ -237,8 +238,15 @@ fn thread_cpu() -> Option<Cpu> {
 fn second_part(worker: &Worker, second: i64) -> SecondPart {
     let mut hot = worker.hot.borrow_mut();
     let joined = worker.seats.iter().filter(|seat| seat.joined.get()).count() as u32;
-    let faults = worker.faults.borrow().total();
-    SecondPart { second, recorder: hot.recorder.take(), tally: hot.tally, joined, faults }
+    let now = (hot.tally, worker.faults.borrow().total());
+    let before = std::mem::replace(&mut hot.reported, now);
+    SecondPart {
+        second,
+        recorder: hot.recorder.take(),
+        tally: now.0.since(&before.0),
+        joined,
+        faults: now.1 - before.1,
+    }
 }
 
 fn remains(worker: &Worker) -> Remains {

@@ -45,8 +45,10 @@ pub(crate) struct Hot {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
     rooms: Vec<Option<RoomLedger>>,
-    /// Last ordinal seen of each author, by the room's first receiver.
-    authors: Vec<u32>,
+    /// Newest post known of each author: its seq and its ordinal, which must rise together.
+    authors: Vec<(u64, u64)>,
+    /// What the seconds before told: counts and faults.
+    pub(crate) reported: (Tally, u64),
 }
 
 pub(crate) struct Worker {
@@ -101,7 +103,8 @@ impl Worker {
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
                 rooms,
-                authors: vec![0; plan.seats as usize],
+                authors: vec![(0, 0); plan.seats as usize],
+                reported: (Tally::default(), 0),
             }),
             faults: RefCell::default(),
             pacer: RefCell::new(pacer),
