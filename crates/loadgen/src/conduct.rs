@@ -178,7 +178,8 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             if now > best {
                 (best, moved) = (now, Instant::now());
             }
-            if moved.elapsed() > patience {
+            let gone = Live::sum_u32(self.lives.iter().map(Arc::as_ref), |live| &live.gone);
+            if moved.elapsed() > patience || now + gone >= self.seats {
                 return Err(Ended::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
             }
             self.look(Instant::now() + LOOK_EVERY).await?;

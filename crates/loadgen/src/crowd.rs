@@ -78,8 +78,30 @@ pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Repo
     };
     let worker = Rc::new(Worker::new(share));
     let local = LocalSet::new();
-    local.block_on(&runtime, run(worker, timer, reports));
-    Ok(())
+    local.block_on(&runtime, async {
+        tokio::select! {
+            () = run(Rc::clone(&worker), timer, reports) => Ok(()),
+            () = worker.alarm.notified() => Err(std::io::Error::other("one of its tasks panicked")),
+        }
+    })
+}
+
+/// Starts a task of a worker. The runtime would let a panic end only that task, and a client that is gone without a word would look
+/// like a server that loses messages: the whole worker ends instead, and the run with it.
+pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) {
+    struct Alarm(Rc<Worker>);
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.alarm.notify_one();
+            }
+        }
+    }
+    let alarm = Alarm(Rc::clone(worker));
+    spawn_local(async move {
+        let _alarm = alarm;
+        task.await;
+    });
 }
 
 async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
@@ -147,24 +169,25 @@ async fn ramp(worker: Rc<Worker>) {
 
 /// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
 async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
-    let mut failures = 0;
-    for retry in 0..=worker.plan.limits.retries_max {
+    let (mut tries, mut faults, mut failures) = (0, 0, 0);
+    while faults <= worker.plan.limits.retries_max {
         worker.begin_connecting(&seat);
         let Err(end) = transports::session(&worker, &seat).await;
         let was_joined = seat.joined.get();
         worker.part(&seat);
-        failures = if was_joined { 0 } else { failures + 1 };
+        let broke = end != End::Cut;
         match end {
             End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
-            End::Fault(_) if seat.aborted.take() => failures += 1,
-            End::Fault(fault) => {
-                failures += 1;
-                worker.fault(fault);
-            }
+            End::Fault(_) if seat.aborted.take() => {}
+            End::Fault(fault) => worker.fault(fault),
         }
-        sleep(backoff(seat.id, retry, failures)).await;
+        tries += 1;
+        faults += u32::from(broke);
+        // Only a client that was in its room and was sent away properly comes back at once.
+        failures = if was_joined { u32::from(broke) } else { failures + 1 };
+        sleep(backoff(seat.id, tries, failures)).await;
     }
-    worker.fault(Fault::new(FaultKind::System, format!("seat {} came back too often and gave up", seat.id)));
+    worker.give_up(&seat);
 }
 
 /// None after a proper cut; then doubling, each seat with a share of its own so that a crowd does not come back as one.

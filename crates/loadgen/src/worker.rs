@@ -70,6 +70,9 @@ pub(crate) struct Worker {
     at: (u32, u32),
     joined: Cell<u32>,
     probed: Cell<u32>,
+    gone: Cell<u32>,
+    /// Rung when one of its tasks panics.
+    pub(crate) alarm: Notify,
 }
 
 /// What a worker is made from.
@@ -113,6 +116,8 @@ impl Worker {
             next_due_us: Cell::new(next_due_us),
             joined: Cell::new(0),
             probed: Cell::new(0),
+            gone: Cell::new(0),
+            alarm: Notify::new(),
             clock: Clock::new(base),
             at,
             plan,
@@ -226,6 +231,12 @@ impl Worker {
         }
     }
 
+    /// A seat will not come back.
+    pub(crate) fn give_up(&self, seat: &Seat) {
+        self.gone.set(self.gone.get() + 1);
+        self.fault(Fault::new(FaultKind::System, format!("seat {} came back too often and gave up", seat.id)));
+    }
+
     pub(crate) fn fault(&self, fault: Fault) {
         self.faults.borrow_mut().note(fault.kind, fault.detail);
     }
@@ -234,6 +245,7 @@ impl Worker {
     pub(crate) fn publish_live(&self) {
         self.live.joined.store(self.joined.get(), Relaxed);
         self.live.probed.store(self.probed.get(), Relaxed);
+        self.live.gone.store(self.gone.get(), Relaxed);
         self.live.delivered.store(self.hot.borrow().tally.delivered, Relaxed);
         self.live.faults.store(self.faults.borrow().total(), Relaxed);
     }
