@@ -240,7 +240,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     fn obituary(&mut self, thread: usize) -> String {
         match self.threads.swap_remove(thread).join() {
             Ok(Ok(())) => "a worker ended by itself".to_owned(),
-            Ok(Err(error)) => format!("a worker could not start: {error}"),
+            Ok(Err(error)) => format!("a worker failed: {error}"),
             Err(_) => "a worker panicked".to_owned(),
         }
     }

@@ -106,9 +106,9 @@ pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'stati
 
 async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
     let mut cue = worker.cue.clone();
-    spawn_local(ramp(Rc::clone(&worker)));
-    spawn_local(publish(Rc::clone(&worker)));
-    spawn_local(watch_over(Rc::clone(&worker)));
+    spawn(&worker, ramp(Rc::clone(&worker)));
+    spawn(&worker, publish(Rc::clone(&worker)));
+    spawn(&worker, watch_over(Rc::clone(&worker)));
     wait_for(&mut cue, |cue| cue != Cue::RampUp).await;
     let stopped = async {
         let mut cue = worker.cue.clone();
@@ -134,8 +134,8 @@ async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report
     if let Cue::Go { t0 } = *cue.borrow() {
         worker.clock.set_t0(t0);
     }
-    spawn_local(pace(Rc::clone(&worker), timer));
-    spawn_local(read_edges(Rc::clone(&worker), reports.clone()));
+    spawn(&worker, pace(Rc::clone(&worker), timer));
+    spawn(&worker, read_edges(Rc::clone(&worker), reports.clone()));
     let mut second = -1;
     loop {
         let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
@@ -163,7 +163,7 @@ async fn ramp(worker: Rc<Worker>) {
         if at > tokio::time::Instant::now() {
             sleep_until(at).await;
         }
-        spawn_local(live(Rc::clone(&worker), Rc::clone(seat)));
+        spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use scenario::Plan;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wire::{Down, Form, Message, Post, Transport};
 
 use crate::clock::Clock;
