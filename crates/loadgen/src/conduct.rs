@@ -160,7 +160,8 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         Ok(())
     }
 
-    /// Waits until a figure has come to all seats; fails when it does not move for `patience`.
+    /// Waits until a figure has come to all seats; fails when it does not move for `patience`, or when
+    /// those that are missing gave up.
     async fn until_all(
         &mut self,
         stage: Stage,

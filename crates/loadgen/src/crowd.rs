@@ -287,15 +287,4 @@ fn remains(worker: &Worker) -> Remains {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_crowd_does_not_come_back_as_one() {
-        assert_eq!(backoff(1, 0, 0), Duration::ZERO);
-        let waits: std::collections::HashSet<_> = (0..100).map(|seat| backoff(seat, 3, 4)).collect();
-        assert!(waits.len() > 90);
-        assert!(waits.iter().all(|wait| (Duration::from_millis(400)..=Duration::from_millis(800)).contains(wait)));
-        assert!(backoff(7, 50, 50) <= BACKOFF_MAX);
-    }
-}
+mod tests;

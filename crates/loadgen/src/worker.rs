@@ -279,8 +279,9 @@ impl Worker {
 
     /// The server has a post of this seat.
     pub(crate) fn confirm(&self, hot: &mut Hot, seat: &Seat, ordinal: u64) {
-        hot.tally.accepted += 1;
+        // The probe is no post of the plan: it neither leaves nor is confirmed in the counts.
         let Some(index) = self.plan.post_index(seat.id, ordinal) else { return };
+        hot.tally.accepted += 1;
         self.posts.confirm(index);
         if self.is_in_window(index)
             && let Some(left) = self.posts.left_us(index)
@@ -298,6 +299,9 @@ impl Worker {
             Sighting::Again => Some(IncidentKind::Duplicated),
         };
         if let Some(kind) = kind {
+            if kind == IncidentKind::Foreign && message.author != PROBE_AUTHOR {
+                seat.ledger.borrow_mut().reopen(message.seq);
+            }
             hot.ledger.note(Incident { kind, seat: seat.id, seq: message.seq });
         }
         if let Some(cut) = seat.cut_us.take() {
@@ -317,23 +321,24 @@ impl Worker {
         let Some(index) = self.plan.post_index(message.author, message.ordinal) else {
             return Some(IncidentKind::Foreign);
         };
-        let agrees = room.agree(message.seq, index as u32);
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
+        if message.text != self.plan.text(message.author, message.ordinal) {
+            // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
+            return Some(IncidentKind::Corrupted);
+        }
         let mut kind = None;
-        match agrees {
+        match room.agree(message.seq, index as u32) {
             Some(false) => {}
             Some(true) => {
                 self.posts.see(index);
                 let last = &mut hot.authors[message.author as usize];
-                let ordinal = message.ordinal as u32;
-                kind = (ordinal <= *last).then_some(IncidentKind::Reordered);
-                *last = ordinal.max(*last);
+                // By their places in the log: the first to see two of them may have got them in the wrong order.
+                let rises = (message.seq > last.0) == (message.ordinal > last.1);
+                kind = (!rises).then_some(IncidentKind::Reordered);
+                *last = (message.seq, message.ordinal).max(*last);
             }
             None => kind = Some(IncidentKind::Corrupted),
-        }
-        if message.text != self.plan.text(message.author, message.ordinal) {
-            kind = Some(IncidentKind::Corrupted);
         }
         if self.is_in_window(index) {
             hot.recorder.record(Series::Delivery, now - i64::from(self.plan.due_us(index)));
@@ -431,3 +436,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
