@@ -155,6 +155,13 @@ async fn a_bad_scenario_is_told_with_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn results_that_cannot_be_kept_are_not_measured() {
+    let ended = said("run", &["--out", "/proc/nowhere"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+    assert!(ended.err.contains("pushbench: cannot make /proc/nowhere: No such file or directory"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn load_is_not_sent_to_strangers() {
     let ended = said("load", &["--target", "http://192.0.2.1:80"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));

@@ -148,6 +148,10 @@ impl Server {
         until_posts(&self.web, self.listening.http, transport, posts).await;
     }
 
+    pub(crate) async fn usage(&self) -> Usage {
+        try_usage(&self.web, self.listening.http).await.expect("a reading")
+    }
+
     /// Waits until one of these transports has taken so many posts, and says which.
     pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) -> Transport {
         until(&format!("{posts} posts over one of {transports:?}"), async || {
