@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use results::{RunRecord, Series, Verdict, VerdictKind};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -33,10 +34,9 @@ impl Bench {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}-{}", std::process::id(), FOLDERS.fetch_add(1, Relaxed));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         Self {
             folder,
-            scenario: root.join("scenarios/smoke.toml"),
+            scenario: smoke(),
             set: set.iter().map(|set| (*set).to_owned()).collect(),
             _turn: TURN.lock().await,
         }
@@ -108,9 +108,16 @@ impl Drop for Bench {
     }
 }
 
+/// The scenario every test begins with.
+pub(crate) fn smoke() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    root.join("scenarios/smoke.toml")
+}
+
 /// A `pushbench` that runs.
 pub(crate) struct Job {
-    pub(crate) child: Child,
+    child: Child,
+    heard: Vec<u8>,
 }
 
 impl Job {
@@ -118,16 +125,29 @@ impl Job {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_remove("PUSHBENCH_TOKEN").env_remove("RUST_LOG").env_remove("COLUMNS");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")) }
+        Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), heard: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("a job that was not waited for")
     }
 
-    pub(crate) async fn end(self) -> Ended {
+    /// Waits until it has said something on standard error.
+    pub(crate) async fn until_says(&mut self, words: &str) {
+        let err = self.child.stderr.as_mut().unwrap();
+        let hearing = async {
+            while !String::from_utf8_lossy(&self.heard).contains(words) {
+                assert_ne!(err.read_buf(&mut self.heard).await.unwrap(), 0, "it ended without saying {words:?}");
+            }
+        };
+        tokio::time::timeout(JOB_MAX, hearing).await.unwrap_or_else(|_| panic!("it does not say {words:?}"));
+    }
+
+    pub(crate) async fn end(mut self) -> Ended {
         let output = tokio::time::timeout(JOB_MAX, self.child.wait_with_output()).await;
-        Ended::of(output.expect("the job ends in time").unwrap())
+        let mut output = output.expect("the job ends in time").unwrap();
+        self.heard.append(&mut output.stderr);
+        Ended::of(Output { stderr: self.heard, ..output })
     }
 }
 

@@ -81,12 +81,12 @@ async fn ctrl_c_keeps_what_was_measured() {
 #[tokio::test]
 async fn a_second_ctrl_c_waits_for_nothing() {
     let bench = Bench::new(&SET).await;
-    let (job, server) = in_the_window(&bench).await;
+    let (mut job, server) = in_the_window(&bench).await;
     // A server that stands still does not end when it is asked to: the first Ctrl-C has to wait for it.
     signal(server.pid, Signal::SIGSTOP);
     let begun = Instant::now();
     signal(job.pid(), Signal::SIGINT);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    job.until_says("stopping; what was measured is written").await;
     signal(job.pid(), Signal::SIGINT);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");

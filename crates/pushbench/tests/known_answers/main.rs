@@ -13,4 +13,5 @@ mod polling;
 mod processes;
 mod proxy;
 mod reconnect;
+mod workers;
 mod wrong;
