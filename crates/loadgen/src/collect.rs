@@ -27,7 +27,6 @@ pub(crate) struct Collector<'a, W: Write> {
     open: BTreeMap<i64, Vec<SecondPart>>,
     whole: Recorder,
     seconds: Vec<Second>,
-    last: (Tally, u64),
     set_up: Tally,
     edges: Vec<Reading>,
     remains: Vec<Remains>,
@@ -50,7 +49,6 @@ impl<'a, W: Write> Collector<'a, W> {
             open: BTreeMap::new(),
             whole: Recorder::new(),
             seconds: Vec::new(),
-            last: (Tally::default(), 0),
             set_up: Tally::default(),
             edges: Vec::new(),
             remains: Vec::new(),
@@ -63,7 +61,9 @@ impl<'a, W: Write> Collector<'a, W> {
                 let second = part.second;
                 self.open.entry(second).or_default().push(*part);
                 if self.open[&second].len() == self.workers {
-                    self.close_second(second);
+                    // Whoever left an earlier one open has gone past it and will not come back to it.
+                    let done: Vec<_> = self.open.range(..=second).map(|(second, _)| *second).collect();
+                    done.into_iter().for_each(|second| self.close_second(second));
                 }
             }
             Report::Edge(reading) => self.edges.push(*reading),
@@ -90,9 +90,6 @@ impl<'a, W: Write> Collector<'a, W> {
         }
         self.write_log(second, &recorder);
         self.whole.merge(&recorder);
-        let since = tally.since(&self.last.0);
-        let new_faults = faults.saturating_sub(self.last.1);
-        self.last = (tally, faults);
         let Ok(number) = u32::try_from(second) else {
             self.set_up = tally;
             return;
@@ -101,10 +98,10 @@ impl<'a, W: Write> Collector<'a, W> {
         let quantile = |q| (!delivery.is_empty()).then(|| delivery.value_at_quantile(q));
         self.seconds.push(Second {
             second: number,
-            delivered: since.delivered,
-            posted: since.posted,
+            delivered: tally.delivered,
+            posted: tally.posted,
             joined,
-            faults: new_faults,
+            faults,
             delivery_us_p50: quantile(0.5),
             delivery_us_p99: quantile(SHOWN),
             delivery_us_max: (!delivery.is_empty()).then(|| delivery.max()),
@@ -188,15 +185,16 @@ fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
         let own = first..first + plan.posts_of(author) as usize;
         real[plan.room_of(author) as usize] += own.filter(|index| posts.is_real(*index)).count() as u64;
     }
-    for (room, real) in (0..plan.rooms).zip(&real) {
-        let members = u64::from(plan.members(room));
-        summary.planned += plan.posts_in_room(room) * members;
-        summary.faulted += (plan.posts_in_room(room) - real) * members;
-    }
     for (seat, seen, missing) in remains.iter().flat_map(|remains| &remains.seats) {
-        let lost = real[plan.room_of(*seat) as usize].saturating_sub(u64::from(*seen));
-        summary.seen += u64::from(*seen);
+        let room = plan.room_of(*seat);
+        let planned = plan.posts_in_room(room);
+        // A server that gives one post two seqs is told on by the order; it must not make up for a lost one here.
+        let seen = u64::from(*seen).min(planned);
+        let lost = real[room as usize].saturating_sub(seen);
+        summary.planned += planned;
+        summary.seen += seen;
         summary.lost += lost;
+        summary.faulted += planned - seen - lost;
         if lost > 0 && summary.incidents.len() < INCIDENTS_KEPT_MAX {
             summary.incidents.push(Incident { kind: IncidentKind::Lost, seat: *seat, seq: *missing });
         }
@@ -208,4 +206,89 @@ fn left_in_window(plan: &Plan, posts: &Posts) -> u64 {
     let total = usize::try_from(plan.posts_total()).unwrap_or(usize::MAX);
     let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
     (0..total).filter(in_window).filter(|index| posts.left_us(*index).is_some()).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plan() -> Plan {
+        let text = "name = \"t\"\nquestion = \"?\"\nclients = 7\nrooms = 3\n[posts]\nper_client_per_s = 3.0\n[phases]\nwarm_up_s = 0.5\nwindow_s = 2.0\n";
+        scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0)
+    }
+
+    fn remains(seats: Vec<(u32, u32, u64)>) -> Remains {
+        Remains { tally: Tally::default(), ledger: LedgerSummary::default(), faults: Faults::default(), seats }
+    }
+
+    fn part(second: i64, delivered: u64, latency_us: i64) -> Report {
+        let mut recorder = Recorder::new();
+        (0..delivered).for_each(|_| recorder.record(Series::Delivery, latency_us));
+        let mut tally = Tally::default();
+        (tally.delivered, tally.posted) = (delivered, 1);
+        Report::Second(Box::new(SecondPart { second, recorder, tally, joined: 1, faults: 2 }))
+    }
+
+    #[test]
+    fn a_worker_that_is_a_second_behind_at_the_end_changes_no_sum() {
+        let (mut log, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+        let mut collector = Collector::new(2, &mut log, &mut serializer).unwrap();
+        for (second, delivered) in [(-1, 0), (0, 5), (1, 7)] {
+            collector.take(part(second, delivered, 100));
+            collector.take(part(second, delivered + 1, 300));
+        }
+        // One closes second 2 and begins 3; the other is stopped before it closes 2.
+        collector.take(part(2, 10, 100));
+        collector.take(part(3, 1, 100));
+        collector.take(part(3, 20, 100));
+        let plan = plan();
+        let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
+        let recording = collector.finish(&plan, &posts, Ended::Complete);
+        let rows: Vec<_> =
+            recording.seconds.iter().map(|row| (row.second, row.delivered, row.posted, row.faults)).collect();
+        assert_eq!(rows, [(0, 11, 2, 4), (1, 15, 2, 4), (2, 10, 1, 2), (3, 21, 2, 4)]);
+        assert_eq!(recording.of(Series::Delivery).len(), 1 + 11 + 15 + 10 + 21);
+        assert_eq!(recording.set_up.delivered, 1);
+    }
+
+    #[test]
+    fn what_is_lost_is_named_by_its_seat_and_its_first_seq() {
+        let plan = plan();
+        let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
+        (0..usize::try_from(plan.posts_total()).unwrap()).for_each(|index| posts.confirm(index));
+        let all = |seat| u32::try_from(plan.posts_in_room(plan.room_of(seat))).unwrap();
+        let seats = (0..plan.seats).map(|seat| (seat, all(seat) - if seat == 4 { 2 } else { 0 }, 9)).collect();
+        let summary = settle(&plan, &posts, &[remains(seats)]);
+        assert_eq!((summary.lost, summary.faulted, summary.seen), (2, 0, summary.planned - 2));
+        assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, seat: 4, seq: 9 }]);
+    }
+
+    proptest! {
+        /// Whatever was confirmed, seen by anybody, and counted by each seat: every planned delivery is exactly one of three.
+        #[test]
+        fn planned_is_seen_lost_and_faulted(
+            states in proptest::collection::vec(0_u8..4, 200),
+            seen in proptest::collection::vec(0_u32..40, 7),
+            workers in 1_u32..4,
+        ) {
+            let plan = plan();
+            let total = usize::try_from(plan.posts_total()).unwrap();
+            let posts = Posts::new(total);
+            for (index, state) in (0..total).zip(states.iter().cycle()) {
+                if state & 1 == 1 {
+                    posts.confirm(index);
+                }
+                if state & 2 == 2 {
+                    posts.see(index);
+                }
+            }
+            let share = |worker| plan.share(worker, workers).map(|seat| (seat, seen[seat as usize], 1)).collect();
+            let all: Vec<_> = (0..workers).map(|worker| remains(share(worker))).collect();
+            let summary = settle(&plan, &posts, &all);
+            let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.members(room))).sum();
+            prop_assert_eq!(summary.planned, planned);
+            prop_assert_eq!(summary.planned, summary.seen + summary.lost + summary.faulted);
+        }
+    }
 }

@@ -160,7 +160,8 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         Ok(())
     }
 
-    /// Waits until a figure has come to all seats; fails when it does not move for `patience`.
+    /// Waits until a figure has come to all seats; fails when it does not move for `patience`, or when
+    /// those that are missing gave up.
     async fn until_all(
         &mut self,
         stage: Stage,
@@ -178,7 +179,8 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             if now > best {
                 (best, moved) = (now, Instant::now());
             }
-            if moved.elapsed() > patience {
+            let gone = Live::sum_u32(self.lives.iter().map(Arc::as_ref), |live| &live.gone);
+            if moved.elapsed() > patience || now + gone >= self.seats {
                 return Err(Ended::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
             }
             self.look(Instant::now() + LOOK_EVERY).await?;
@@ -239,7 +241,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     fn obituary(&mut self, thread: usize) -> String {
         match self.threads.swap_remove(thread).join() {
             Ok(Ok(())) => "a worker ended by itself".to_owned(),
-            Ok(Err(error)) => format!("a worker could not start: {error}"),
+            Ok(Err(error)) => format!("a worker failed: {error}"),
             Err(_) => "a worker panicked".to_owned(),
         }
     }

@@ -38,6 +38,7 @@ pub(crate) enum Report {
     Done(Box<Remains>),
 }
 
+/// What one worker's second added; a worker may be a second behind the others when the run ends.
 pub(crate) struct SecondPart {
     pub(crate) second: i64,
     pub(crate) recorder: Recorder,
@@ -77,15 +78,37 @@ pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Repo
     };
     let worker = Rc::new(Worker::new(share));
     let local = LocalSet::new();
-    local.block_on(&runtime, run(worker, timer, reports));
-    Ok(())
+    local.block_on(&runtime, async {
+        tokio::select! {
+            () = run(Rc::clone(&worker), timer, reports) => Ok(()),
+            () = worker.alarm.notified() => Err(std::io::Error::other("one of its tasks panicked")),
+        }
+    })
+}
+
+/// Starts a task of a worker. The runtime would let a panic end only that task, and a client that is gone without a word would look
+/// like a server that loses messages: the whole worker ends instead, and the run with it.
+pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) {
+    struct Alarm(Rc<Worker>);
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.alarm.notify_one();
+            }
+        }
+    }
+    let alarm = Alarm(Rc::clone(worker));
+    spawn_local(async move {
+        let _alarm = alarm;
+        task.await;
+    });
 }
 
 async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
     let mut cue = worker.cue.clone();
-    spawn_local(ramp(Rc::clone(&worker)));
-    spawn_local(publish(Rc::clone(&worker)));
-    spawn_local(watch_over(Rc::clone(&worker)));
+    spawn(&worker, ramp(Rc::clone(&worker)));
+    spawn(&worker, publish(Rc::clone(&worker)));
+    spawn(&worker, watch_over(Rc::clone(&worker)));
     wait_for(&mut cue, |cue| cue != Cue::RampUp).await;
     let stopped = async {
         let mut cue = worker.cue.clone();
@@ -111,8 +134,8 @@ async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report
     if let Cue::Go { t0 } = *cue.borrow() {
         worker.clock.set_t0(t0);
     }
-    spawn_local(pace(Rc::clone(&worker), timer));
-    spawn_local(read_edges(Rc::clone(&worker), reports.clone()));
+    spawn(&worker, pace(Rc::clone(&worker), timer));
+    spawn(&worker, read_edges(Rc::clone(&worker), reports.clone()));
     let mut second = -1;
     loop {
         let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
@@ -140,30 +163,31 @@ async fn ramp(worker: Rc<Worker>) {
         if at > tokio::time::Instant::now() {
             sleep_until(at).await;
         }
-        spawn_local(live(Rc::clone(&worker), Rc::clone(seat)));
+        spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
     }
 }
 
 /// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
 async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
-    let mut failures = 0;
-    for retry in 0..=worker.plan.limits.retries_max {
+    let (mut tries, mut faults, mut failures) = (0, 0, 0);
+    while faults <= worker.plan.limits.retries_max {
         worker.begin_connecting(&seat);
         let Err(end) = transports::session(&worker, &seat).await;
         let was_joined = seat.joined.get();
         worker.part(&seat);
-        failures = if was_joined { 0 } else { failures + 1 };
+        let broke = end != End::Cut;
         match end {
             End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
-            End::Fault(_) if seat.aborted.take() => failures += 1,
-            End::Fault(fault) => {
-                failures += 1;
-                worker.fault(fault);
-            }
+            End::Fault(_) if seat.aborted.take() => {}
+            End::Fault(fault) => worker.fault(fault),
         }
-        sleep(backoff(seat.id, retry, failures)).await;
+        tries += 1;
+        faults += u32::from(broke);
+        // Only a client that was in its room and was sent away properly comes back at once.
+        failures = if was_joined { u32::from(broke) } else { failures + 1 };
+        sleep(backoff(seat.id, tries, failures)).await;
     }
-    worker.fault(Fault::new(FaultKind::System, format!("seat {} came back too often and gave up", seat.id)));
+    worker.give_up(&seat);
 }
 
 /// None after a proper cut; then doubling, each seat with a share of its own so that a crowd does not come back as one.
@@ -237,8 +261,15 @@ fn thread_cpu() -> Option<Cpu> {
 fn second_part(worker: &Worker, second: i64) -> SecondPart {
     let mut hot = worker.hot.borrow_mut();
     let joined = worker.seats.iter().filter(|seat| seat.joined.get()).count() as u32;
-    let faults = worker.faults.borrow().total();
-    SecondPart { second, recorder: hot.recorder.take(), tally: hot.tally, joined, faults }
+    let now = (hot.tally, worker.faults.borrow().total());
+    let before = std::mem::replace(&mut hot.reported, now);
+    SecondPart {
+        second,
+        recorder: hot.recorder.take(),
+        tally: now.0.since(&before.0),
+        joined,
+        faults: now.1 - before.1,
+    }
 }
 
 fn remains(worker: &Worker) -> Remains {
@@ -256,15 +287,4 @@ fn remains(worker: &Worker) -> Remains {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_crowd_does_not_come_back_as_one() {
-        assert_eq!(backoff(1, 0, 0), Duration::ZERO);
-        let waits: std::collections::HashSet<_> = (0..100).map(|seat| backoff(seat, 3, 4)).collect();
-        assert!(waits.len() > 90);
-        assert!(waits.iter().all(|wait| (Duration::from_millis(400)..=Duration::from_millis(800)).contains(wait)));
-        assert!(backoff(7, 50, 50) <= BACKOFF_MAX);
-    }
-}
+mod tests;

@@ -37,6 +37,12 @@ impl SeatLedger {
         self.holes.first().map(|hole| hole.0)
     }
 
+    /// What came under this seq was not the message that belongs there: its place is open again.
+    pub(crate) fn reopen(&mut self, seq: u64) {
+        let at = self.holes.partition_point(|hole| hole.0 < seq);
+        self.holes.insert(at, (seq, seq));
+    }
+
     pub(crate) fn see(&mut self, seq: u64) -> Sighting {
         if seq == self.last + 1 {
             self.last = seq;
@@ -109,6 +115,17 @@ mod tests {
         assert_eq!(ledger.see(13), Sighting::Again);
         assert_eq!((ledger.first_hole(), ledger.last()), (Some(12), 14));
         assert_eq!(ledger.see(9), Sighting::Again);
+    }
+
+    #[test]
+    fn a_strange_message_leaves_the_place_of_the_right_one_open() {
+        let mut ledger = SeatLedger::default();
+        (1..=3).for_each(|seq| assert_eq!(ledger.see(seq), Sighting::New));
+        ledger.reopen(3);
+        ledger.reopen(2);
+        assert_eq!((ledger.first_hole(), ledger.see(4)), (Some(2), Sighting::New));
+        assert_eq!((ledger.see(2), ledger.first_hole(), ledger.see(3)), (Sighting::Late, Some(3), Sighting::Late));
+        assert_eq!((ledger.first_hole(), ledger.last()), (None, 4));
     }
 
     #[test]

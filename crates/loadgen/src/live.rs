@@ -63,6 +63,7 @@ pub(crate) enum Cue {
 pub(crate) struct Live {
     pub(crate) joined: AtomicU32,
     pub(crate) probed: AtomicU32,
+    pub(crate) gone: AtomicU32,
     pub(crate) delivered: AtomicU64,
     pub(crate) faults: AtomicU64,
 }

@@ -1,6 +1,9 @@
 //! What is known of every planned post, shared by all workers of a run: when it left, whether it was confirmed, whether anybody saw it.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU8, AtomicU32,
+    Ordering::{AcqRel, Relaxed},
+};
 
 /// One post in this many is watched for the spread between its receivers.
 const SPREAD_EVERY: usize = 8;
@@ -15,10 +18,16 @@ pub(crate) struct Posts {
     spread: Box<[Spread]>,
 }
 
-#[derive(Default)]
 struct Spread {
     first_us: AtomicU32,
+    last_us: AtomicU32,
     receivers: AtomicU32,
+}
+
+impl Spread {
+    const fn new() -> Self {
+        Self { first_us: AtomicU32::new(u32::MAX), last_us: AtomicU32::new(0), receivers: AtomicU32::new(0) }
+    }
 }
 
 impl Posts {
@@ -26,7 +35,7 @@ impl Posts {
         Self {
             left: (0..posts).map(|_| AtomicU32::new(0)).collect(),
             state: (0..posts).map(|_| AtomicU8::new(0)).collect(),
-            spread: (0..posts.div_ceil(SPREAD_EVERY)).map(|_| Spread::default()).collect(),
+            spread: (0..posts.div_ceil(SPREAD_EVERY)).map(|_| Spread::new()).collect(),
         }
     }
 
@@ -61,12 +70,12 @@ impl Posts {
         }
         let spread = &self.spread[index / SPREAD_EVERY];
         let now = u32::try_from(now_us.max(0)).unwrap_or(u32::MAX);
-        let before = spread.receivers.fetch_add(1, Relaxed);
-        if before == 0 {
-            spread.first_us.store(now, Relaxed);
-        }
-        let first = spread.first_us.load(Relaxed);
-        (before + 1 == receivers).then(|| i64::from(now) - i64::from(first))
+        // Workers come in another order than their clocks say: whoever counts last must know everybody's time, not only its own.
+        spread.first_us.fetch_min(now, Relaxed);
+        spread.last_us.fetch_max(now, Relaxed);
+        let before = spread.receivers.fetch_add(1, AcqRel);
+        let between = || spread.last_us.load(Relaxed).saturating_sub(spread.first_us.load(Relaxed));
+        (before + 1 == receivers).then(|| i64::from(between()))
     }
 }
 
@@ -81,6 +90,12 @@ mod tests {
         assert_eq!(posts.spread_us(8, 150, 3), None);
         assert_eq!(posts.spread_us(8, 340, 3), Some(240));
         assert_eq!(posts.spread_us(1, 0, 1), None);
+    }
+
+    #[test]
+    fn a_spread_is_never_negative() {
+        let posts = Posts::new(1);
+        assert_eq!((posts.spread_us(0, 340, 2), posts.spread_us(0, 100, 2)), (None, Some(240)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use scenario::Plan;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wire::{Down, Form, Message, Post, Transport};
 
 use crate::clock::{Clock, micros};
@@ -46,8 +46,10 @@ pub(crate) struct Hot {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
     rooms: Vec<Option<RoomLedger>>,
-    /// Last ordinal seen of each author, by the room's first receiver.
-    authors: Vec<u32>,
+    /// Newest post known of each author: its seq and its ordinal, which must rise together.
+    authors: Vec<(u64, u64)>,
+    /// What the seconds before told: counts and faults.
+    pub(crate) reported: (Tally, u64),
 }
 
 pub(crate) struct Worker {
@@ -70,6 +72,9 @@ pub(crate) struct Worker {
     at: (u32, u32),
     joined: Cell<u32>,
     probed: Cell<u32>,
+    gone: Cell<u32>,
+    /// Rung when one of its tasks panics.
+    pub(crate) alarm: Notify,
 }
 
 /// What a worker is made from.
@@ -103,7 +108,8 @@ impl Worker {
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
                 rooms,
-                authors: vec![0; plan.seats as usize],
+                authors: vec![(0, 0); plan.seats as usize],
+                reported: (Tally::default(), 0),
             }),
             faults: RefCell::default(),
             pacer: RefCell::new(pacer),
@@ -113,6 +119,8 @@ impl Worker {
             window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
             joined: Cell::new(0),
             probed: Cell::new(0),
+            gone: Cell::new(0),
+            alarm: Notify::new(),
             clock: Clock::new(base),
             at,
             plan,
@@ -226,6 +234,12 @@ impl Worker {
         }
     }
 
+    /// A seat will not come back.
+    pub(crate) fn give_up(&self, seat: &Seat) {
+        self.gone.set(self.gone.get() + 1);
+        self.fault(Fault::new(FaultKind::System, format!("seat {} came back too often and gave up", seat.id)));
+    }
+
     pub(crate) fn fault(&self, fault: Fault) {
         self.faults.borrow_mut().note(fault.kind, fault.detail);
     }
@@ -234,6 +248,7 @@ impl Worker {
     pub(crate) fn publish_live(&self) {
         self.live.joined.store(self.joined.get(), Relaxed);
         self.live.probed.store(self.probed.get(), Relaxed);
+        self.live.gone.store(self.gone.get(), Relaxed);
         self.live.delivered.store(self.hot.borrow().tally.delivered, Relaxed);
         self.live.faults.store(self.faults.borrow().total(), Relaxed);
     }
@@ -267,8 +282,9 @@ impl Worker {
 
     /// The server has a post of this seat.
     pub(crate) fn confirm(&self, hot: &mut Hot, seat: &Seat, ordinal: u64) {
-        hot.tally.accepted += 1;
+        // The probe is no post of the plan: it neither leaves nor is confirmed in the counts.
         let Some(index) = self.plan.post_index(seat.id, ordinal) else { return };
+        hot.tally.accepted += 1;
         self.posts.confirm(index);
         if self.is_in_window(index)
             && let Some(left) = self.posts.left_us(index)
@@ -286,6 +302,9 @@ impl Worker {
             Sighting::Again => Some(IncidentKind::Duplicated),
         };
         if let Some(kind) = kind {
+            if kind == IncidentKind::Foreign && message.author != PROBE_AUTHOR {
+                seat.ledger.borrow_mut().reopen(message.seq);
+            }
             hot.ledger.note(Incident { kind, seat: seat.id, seq: message.seq });
         }
         if let Some(cut) = seat.cut_us.take() {
@@ -305,23 +324,24 @@ impl Worker {
         let Some(index) = self.plan.post_index(message.author, message.ordinal) else {
             return Some(IncidentKind::Foreign);
         };
-        let agrees = room.agree(message.seq, index as u32);
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
+        if message.text != self.plan.text(message.author, message.ordinal) {
+            // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
+            return Some(IncidentKind::Corrupted);
+        }
         let mut kind = None;
-        match agrees {
+        match room.agree(message.seq, index as u32) {
             Some(false) => {}
             Some(true) => {
                 self.posts.see(index);
                 let last = &mut hot.authors[message.author as usize];
-                let ordinal = message.ordinal as u32;
-                kind = (ordinal <= *last).then_some(IncidentKind::Reordered);
-                *last = ordinal.max(*last);
+                // By their places in the log: the first to see two of them may have got them in the wrong order.
+                let rises = (message.seq > last.0) == (message.ordinal > last.1);
+                kind = (!rises).then_some(IncidentKind::Reordered);
+                *last = (message.seq, message.ordinal).max(*last);
             }
             None => kind = Some(IncidentKind::Corrupted),
-        }
-        if message.text != self.plan.text(message.author, message.ordinal) {
-            kind = Some(IncidentKind::Corrupted);
         }
         let due = i64::from(self.plan.due_us(index));
         if self.window_us.contains(&due) {
@@ -420,3 +440,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -111,9 +111,16 @@ fn instrument(record: &RunRecord) -> Vec<String> {
         Ended::Interrupted => reasons.push("interrupted".to_owned()),
         Ended::Failed(why) => reasons.push(why.clone()),
     }
-    for kind in [FaultKind::OutOfFiles, FaultKind::OutOfPorts] {
-        if let Some(count) = record.faults.counts.get(&kind) {
-            reasons.push(format!("{kind} {count} times"));
+    let (faulted, wanted) = (record.ledger.faulted, record.ledger.planned);
+    let refused = record.ended == Ended::Complete && faulted as f64 > OFFERED_SHARE_OFF_MAX * wanted as f64;
+    if refused {
+        reasons.push(format!("the posts of {faulted} of {wanted} deliveries never reached the server"));
+    }
+    let explains = refused || matches!(record.ended, Ended::Failed(_));
+    for (kind, count) in &record.faults.counts {
+        if explains || matches!(kind, FaultKind::OutOfFiles | FaultKind::OutOfPorts) {
+            let first = record.faults.texts.get(kind).and_then(|texts| texts.first());
+            reasons.push(format!("{kind} {count} times{}", first.map_or(String::new(), |text| format!(" ({text})"))));
         }
     }
     if record.generator.worker_busy_max > WORKER_BUSY_MAX {
@@ -125,8 +132,8 @@ fn instrument(record: &RunRecord) -> Vec<String> {
     }
     reasons.extend(lateness(record));
     let planned = &record.planned;
-    let off = 1.0 - planned.left_in_window as f64 / planned.posts_in_window.max(1) as f64;
-    if record.ended == Ended::Complete && planned.posts_in_window > 0 && off > OFFERED_SHARE_OFF_MAX {
+    let missing = planned.posts_in_window.saturating_sub(planned.left_in_window);
+    if record.ended == Ended::Complete && missing as f64 > OFFERED_SHARE_OFF_MAX * planned.posts_in_window as f64 {
         reasons.push(format!("{} of {} posts of the window left", planned.left_in_window, planned.posts_in_window));
     }
     let machine = &record.machine;
@@ -198,14 +205,4 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slope_is_found_under_an_outlier() {
-        let mut values: Vec<f64> = (0..20).map(|at| 100.0 + 3.0 * f64::from(at)).collect();
-        values[7] = 9_999.0;
-        let (slope, scatter) = trend(&values);
-        assert!((slope - 3.0).abs() < 0.01 && scatter < 1.0, "{slope} {scatter}");
-    }
-}
+mod tests;

@@ -28,9 +28,14 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let mut timer = std::pin::pin!(sleep_until(next));
     let mut poll = 0;
     loop {
+        // One post at least, however late the next question is: otherwise a server slower than the interval would never be posted to.
         loop {
-            while let Some(due) = client.next_post() {
+            if let Some(due) = client.next_post() {
                 client.post(due).await?;
+                if Instant::now() >= next {
+                    break;
+                }
+                continue;
             }
             tokio::select! {
                 biased;

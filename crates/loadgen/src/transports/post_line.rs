@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::polling::{count_post, take_ack};
+use crate::crowd::spawn;
 use crate::fault::{End, Fault};
 use crate::lean::request::Requests;
 use crate::lean::response::{Head, Part, ResponseReader};
@@ -32,7 +33,7 @@ impl PostLine {
                 link: RefCell::default(),
                 busy: Cell::new(false),
             });
-            tokio::task::spawn_local(run(Rc::clone(worker), Rc::clone(seat), Rc::clone(&line)));
+            spawn(worker, run(Rc::clone(worker), Rc::clone(seat), Rc::clone(&line)));
             line
         });
         *seat.way.borrow_mut() = Way::Second(Rc::clone(line));

@@ -1,0 +1,62 @@
+//! Connecting, coming back and giving up, with time standing still between the events; and what a panic ends.
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::worker::tests::worker;
+
+#[test]
+fn the_crowd_does_not_come_back_as_one() {
+    assert_eq!(backoff(1, 0, 0), Duration::ZERO);
+    let waits: std::collections::HashSet<_> = (0..100).map(|seat| backoff(seat, 3, 4)).collect();
+    assert!(waits.len() > 90);
+    assert!(waits.iter().all(|wait| (Duration::from_millis(400)..=Duration::from_millis(800)).contains(wait)));
+    assert!(backoff(7, 50, 50) <= BACKOFF_MAX);
+}
+
+/// Nobody listens at the target of these workers: every try is refused at once.
+#[tokio::test(start_paused = true)]
+async fn a_seat_tries_as_often_as_it_may_and_waits_longer_each_time() {
+    let worker = worker(4, 2, "[limits]\nretries_max = 3\n");
+    let begun = Instant::now();
+    live(Rc::clone(&worker), Rc::clone(&worker.seats[0])).await;
+    let faults = worker.faults.borrow();
+    assert_eq!(faults.counts[&FaultKind::Refused], 4, "{faults:?}");
+    assert_eq!(faults.texts[&FaultKind::System], ["seat 0 came back too often and gave up"]);
+    let waited: Duration = (1..=4).map(|tries| backoff(0, tries, tries)).sum();
+    // The runtime's timer has a millisecond.
+    let over = begun.elapsed().checked_sub(waited).expect("it waits at least that long");
+    assert!(over <= Duration::from_millis(4), "{:?} instead of {waited:?}", begun.elapsed());
+    worker.publish_live();
+    assert_eq!(worker.live.gone.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seats_connect_evenly_over_the_ramp() {
+    let worker = worker(5, 1, "[limits]\nretries_max = 0\n[phases]\nramp_up_s = 10.0\n");
+    LocalSet::new()
+        .run_until(async {
+            let begun = Instant::now();
+            spawn(&worker, ramp(Rc::clone(&worker)));
+            for (at_s, tries) in [(1, 1), (3, 2), (5, 3), (7, 4), (9, 5), (20, 5)] {
+                sleep_until(begun + Duration::from_secs(at_s)).await;
+                let found = worker.faults.borrow().counts.get(&FaultKind::Refused).copied().unwrap_or(0);
+                assert_eq!(found, tries, "after {at_s} s");
+            }
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_one_client_ends_its_worker() {
+    let worker = worker(1, 1, "");
+    LocalSet::new()
+        .run_until(async {
+            spawn(&worker, async {});
+            let quiet = tokio::time::timeout(Duration::from_secs(1), worker.alarm.notified()).await;
+            assert!(quiet.is_err(), "a task that ends is no alarm");
+            spawn(&worker, async { panic!("this panic belongs to the test") });
+            worker.alarm.notified().await;
+        })
+        .await;
+}

@@ -1,0 +1,128 @@
+//! A worker without a network: what it makes of messages, and whom it accuses.
+
+use std::net::TcpListener;
+use std::time::Instant;
+
+use results::IncidentKind::{Corrupted, Duplicated, Foreign, Reordered};
+
+use super::*;
+
+/// All of a plan's seats in one worker, at a target where nobody listens.
+pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
+    let text = format!(
+        "name = \"t\"\nquestion = \"?\"\nclients = {clients}\nrooms = {rooms}\ntransports = [\"tcp\"]\n[posts]\n\
+         per_client_per_s = 5.0\n{more}"
+    );
+    let plan = Arc::new(scenario::parse("t.toml", &text, &[]).unwrap().plans.remove(0));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
+    let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
+    let target = Target { http: nobody, tcp: nobody, token: None };
+    let (live, base) = (Arc::new(Live::default()), Instant::now());
+    Rc::new(Worker::new(Share { plan, transport: Transport::Tcp, target, posts, live, cue, base, at: (0, 1) }))
+}
+
+/// Three seats in one room that have all seen the probe as its first message.
+fn room() -> Rc<Worker> {
+    let worker = worker(3, 1, "");
+    worker.clock.set_t0(Instant::now());
+    for seat in &worker.seats {
+        worker.join(seat, 0);
+        see(&worker, seat.id, 1, PROBE_AUTHOR, 0);
+    }
+    worker
+}
+
+fn see(worker: &Worker, seat: u32, seq: u64, author: u32, ordinal: u64) {
+    let text = if author == PROBE_AUTHOR { PROBE_TEXT } else { worker.plan.text(author, ordinal) };
+    see_text(worker, seat, seq, author, ordinal, text);
+}
+
+fn see_text(worker: &Worker, seat: u32, seq: u64, author: u32, ordinal: u64, text: &str) {
+    let message = Message { seq, author, ordinal, text: text.into() };
+    worker.take(worker.seat(seat), Down::Message(message), text.len() + 21, 4).unwrap();
+}
+
+fn incidents(worker: &Worker) -> Vec<(IncidentKind, u32, u64)> {
+    worker.hot.borrow().ledger.incidents.iter().map(|found| (found.kind, found.seat, found.seq)).collect()
+}
+
+#[test]
+fn a_log_that_everybody_sees_alike_is_right() {
+    let worker = room();
+    for seat in 0..3 {
+        see(&worker, seat, 2, 0, 1);
+        see(&worker, seat, 3, 1, 1);
+        see(&worker, seat, 4, 0, 2);
+    }
+    assert_eq!(incidents(&worker), []);
+    assert_eq!((worker.delivered(), worker.seats[2].ledger.borrow().seen), (9, 3));
+}
+
+#[test]
+fn a_garbled_first_sighting_accuses_nobody_else() {
+    let worker = room();
+    see_text(&worker, 0, 2, 0, 1, "something else");
+    // It said it was another post, too.
+    see_text(&worker, 0, 3, 2, 7, worker.plan.text(1, 1));
+    for seat in [1, 2] {
+        see(&worker, seat, 2, 0, 1);
+        see(&worker, seat, 3, 1, 1);
+    }
+    assert_eq!(incidents(&worker), [(Corrupted, 0, 2), (Corrupted, 0, 3)]);
+}
+
+#[test]
+fn a_swap_at_the_first_receiver_accuses_nobody_else() {
+    let worker = room();
+    // Both of one author, and seat 0 is the first of all to see either.
+    see(&worker, 0, 3, 0, 2);
+    for seat in [1, 2] {
+        see(&worker, seat, 2, 0, 1);
+        see(&worker, seat, 3, 0, 2);
+    }
+    see(&worker, 0, 2, 0, 1);
+    assert_eq!(incidents(&worker), [(Reordered, 0, 2)]);
+}
+
+#[test]
+fn a_log_with_an_author_out_of_order_is_wrong_once() {
+    let worker = room();
+    for seat in 0..3 {
+        see(&worker, seat, 2, 0, 2);
+        see(&worker, seat, 3, 0, 1);
+    }
+    assert_eq!(incidents(&worker), [(Reordered, 0, 3)]);
+}
+
+#[test]
+fn two_receivers_that_are_told_different_things_under_one_seq_are_found() {
+    let worker = room();
+    see(&worker, 0, 2, 0, 1);
+    see(&worker, 1, 2, 1, 1);
+    assert_eq!(incidents(&worker), [(Corrupted, 1, 2)]);
+}
+
+#[test]
+fn what_nobody_planned_leaves_a_hole() {
+    let worker = room();
+    see_text(&worker, 1, 2, 9, 1, "hello");
+    see(&worker, 1, 3, 0, 1);
+    see(&worker, 1, 3, 0, 1);
+    assert_eq!(incidents(&worker), [(Foreign, 1, 2), (Duplicated, 1, 3)]);
+    assert_eq!(worker.seats[1].ledger.borrow().first_hole(), Some(2));
+}
+
+#[test]
+fn the_probe_is_in_no_count_of_posts() {
+    let worker = room();
+    let seat = worker.seat(0);
+    worker.take(seat, Down::Ack(wire::Ack { ordinal: PROBE_ORDINAL, seq: 1 }), 17, 4).unwrap();
+    worker.leave(seat, &Due::now(PROBE_ORDINAL));
+    let tally = worker.hot.borrow().tally;
+    assert_eq!((tally.posted, tally.accepted, tally.delivered), (0, 0, 0));
+    worker.leave(seat, &Due::now(1));
+    worker.take(seat, Down::Ack(wire::Ack { ordinal: 1, seq: 2 }), 17, 4).unwrap();
+    let tally = worker.hot.borrow().tally;
+    assert_eq!((tally.posted, tally.accepted), (1, 1));
+}

@@ -1,0 +1,108 @@
+//! Runs that end before their time: the server dies, somebody presses Ctrl-C once or twice, the program itself is killed.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use results::{Ended, FaultKind, VerdictKind};
+use wire::Transport;
+
+use crate::bench::{Bench, Job};
+use crate::processes::{Found, Server, exists, signal, until_gone};
+
+const SET: [&str; 4] = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
+/// Posts that are only reached inside the window.
+const POSTS: u64 = 100;
+
+async fn in_the_window(bench: &Bench) -> (Job, Found) {
+    let job = bench.start("run", &[]);
+    let server = Found::below(job.pid()).await;
+    server.until_posts(Transport::Tcp, POSTS).await;
+    (job, server)
+}
+
+#[tokio::test]
+async fn a_server_that_dies_fails_its_run() {
+    let bench = Bench::new(&SET).await;
+    let (job, server) = in_the_window(&bench).await;
+    signal(server.pid, Signal::SIGKILL);
+    let ended = job.end().await;
+    assert_eq!(ended.code, Some(6), "{ended:#?}");
+    assert!(!exists(server.pid), "it is waited for");
+    let record = bench.record();
+    let why = "the server ended during the run (signal: 9 (SIGKILL))";
+    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Failed(why.to_owned())));
+    assert_eq!(record.verdict.reasons[0], why);
+    assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
+    assert!(record.total.delivered > 0, "what was measured before is kept");
+    assert!(ended.out.contains(why), "{}", ended.out);
+}
+
+/// Somebody else's server: nobody tells the generator that it died, but posts that nobody took are no result.
+#[tokio::test]
+async fn a_target_that_dies_is_never_sound() {
+    let set = ["transports=websocket", "posts.per_client_per_s=10", "phases.window_s=2", "limits.retries_max=3"];
+    let bench = Bench::new(&set).await;
+    let server = Server::start(&[]).await;
+    let job = bench.start("load", &server.target().each_ref().map(String::as_str));
+    // The other transport's run may be first; its server dies too, and the second finds nobody.
+    server.until_any_posts(&[Transport::Tcp, Transport::Websocket], POSTS).await;
+    server.kill().await;
+    let ended = job.end().await;
+    assert!(matches!(ended.code, Some(0 | 6)), "{ended:#?}");
+    let records = bench.records();
+    assert_eq!(records.len(), 2);
+    for record in records {
+        let kind = record.verdict.kind;
+        assert!(matches!(kind, VerdictKind::Invalid | VerdictKind::Wrong), "{:?}", record.verdict);
+        assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
+        let ledger = &record.ledger;
+        assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted);
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_keeps_what_was_measured() {
+    let bench = Bench::new(&SET).await;
+    let (job, server) = in_the_window(&bench).await;
+    signal(job.pid(), Signal::SIGINT);
+    let ended = job.end().await;
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(!exists(server.pid), "the server went first");
+    let record = bench.record();
+    assert_eq!(record.ended, Ended::Interrupted);
+    assert_eq!((record.verdict.kind, &record.verdict.reasons[0]), (VerdictKind::Invalid, &"interrupted".to_owned()));
+    assert!(record.total.delivered > 0 && record.total.delivered < record.ledger.planned);
+    let rows: u64 = record.seconds.iter().map(|second| second.delivered).sum();
+    assert_eq!(rows, record.total.delivered);
+    assert!(!bench.histograms(record.run)["connect"].is_empty());
+    assert!(ended.out.contains("interrupted"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_waits_for_nothing() {
+    let bench = Bench::new(&SET).await;
+    let (mut job, server) = in_the_window(&bench).await;
+    // A server that stands still does not end when it is asked to: the first Ctrl-C has to wait for it.
+    signal(server.pid, Signal::SIGSTOP);
+    let begun = Instant::now();
+    signal(job.pid(), Signal::SIGINT);
+    job.until_says("stopping; what was measured is written").await;
+    signal(job.pid(), Signal::SIGINT);
+    let ended = job.end().await;
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(ended.err.contains("stopped at once; the run in progress is lost"), "{}", ended.err);
+    assert!(bench.records().is_empty());
+    signal(server.pid, Signal::SIGCONT);
+    until_gone(server.pid).await;
+}
+
+#[tokio::test]
+async fn no_server_outlives_whoever_started_it() {
+    let bench = Bench::new(&SET).await;
+    let (job, server) = in_the_window(&bench).await;
+    signal(job.pid(), Signal::SIGKILL);
+    assert_eq!(job.end().await.code, None);
+    until_gone(server.pid).await;
+    assert!(bench.records().is_empty(), "a run that was not ended leaves no record");
+}

@@ -1,0 +1,192 @@
+//! Servers in processes of their own, readings of what they count, and signals to them.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use wire::{Listening, Transport, Usage};
+
+/// How long anything but a whole job may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Waits until something is there, and says what it was when it does not come.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {} s for {what}", PATIENCE.as_secs());
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+/// Whether there is such a process, a zombie included.
+pub(crate) fn exists(pid: u32) -> bool {
+    std::fs::exists(format!("/proc/{pid}")).unwrap()
+}
+
+pub(crate) async fn until_gone(pid: u32) {
+    until("a process to be gone", async || (!exists(pid)).then_some(())).await;
+}
+
+/// The processes another one has started and that are still there.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let processes =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let parent_of = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in brackets, may hold anything.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    processes.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// Where a process listens.
+fn listens(pid: u32) -> Vec<SocketAddr> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()?.to_str().map(str::to_owned));
+    let sockets: Vec<_> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let ours = rows.filter(|row| row[3] == "0A" && sockets.iter().any(|socket| socket == row[9]));
+    ours.map(|row| {
+        let port = u16::from_str_radix(row[1].rsplit_once(':').unwrap().1, 16).unwrap();
+        SocketAddr::from(([127, 0, 0, 1], port))
+    })
+    .collect()
+}
+
+/// A reading, or `None` while nobody answers.
+async fn try_usage(web: &reqwest::Client, http: SocketAddr) -> Option<Usage> {
+    let answer = web.get(format!("http://{http}/control/usage")).send().await.ok()?;
+    answer.json().await.ok()
+}
+
+fn web() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
+}
+
+/// A server a job has started for itself: found by its process, read at its port.
+pub(crate) struct Found {
+    pub(crate) pid: u32,
+    http: SocketAddr,
+    web: reqwest::Client,
+}
+
+impl Found {
+    /// Waits for the server of a job.
+    pub(crate) async fn below(job: u32) -> Self {
+        let web = web();
+        until("the job's server to listen", async || {
+            let pid = *children(job).first()?;
+            for http in listens(pid) {
+                let quick = tokio::time::timeout(Duration::from_millis(500), try_usage(&web, http)).await;
+                if quick.is_ok_and(|usage| usage.is_some()) {
+                    return Some(Self { pid, http, web: web.clone() });
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until it has taken so many posts.
+    pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
+        until_posts(&self.web, self.http, transport, posts).await;
+    }
+}
+
+async fn until_posts(web: &reqwest::Client, http: SocketAddr, transport: Transport, posts: u64) {
+    until(&format!("{posts} posts over {transport}"), async || {
+        let usage = try_usage(web, http).await?;
+        (usage.transports[transport.name()].posts >= posts).then_some(())
+    })
+    .await;
+}
+
+/// A server the test has started.
+pub(crate) struct Server {
+    pub(crate) listening: Listening,
+    child: Child,
+    web: reqwest::Client,
+}
+
+impl Server {
+    pub(crate) async fn start(more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pushbench"));
+        command.args(["serve", "--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]);
+        command.args(["--threads", "1"]).args(more).env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        tokio::time::timeout(PATIENCE, stdout.read_line(&mut line))
+            .await
+            .expect("the server says where it is")
+            .unwrap();
+        Self { listening: serde_json::from_str(&line).unwrap(), child, web: web() }
+    }
+
+    /// What `load` needs to find it.
+    pub(crate) fn target(&self) -> [String; 4] {
+        target(self.listening.http, self.listening.tcp)
+    }
+
+    /// Waits until it has taken so many posts.
+    pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
+        until_posts(&self.web, self.listening.http, transport, posts).await;
+    }
+
+    pub(crate) async fn usage(&self) -> Usage {
+        try_usage(&self.web, self.listening.http).await.expect("a reading")
+    }
+
+    /// Waits until one of these transports has taken so many posts, and says which.
+    pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) -> Transport {
+        until(&format!("{posts} posts over one of {transports:?}"), async || {
+            let usage = try_usage(&self.web, self.listening.http).await?;
+            transports.iter().copied().find(|transport| usage.transports[transport.name()].posts >= posts)
+        })
+        .await
+    }
+
+    pub(crate) fn signal(&self, what: Signal) {
+        signal(self.listening.pid, what);
+    }
+
+    /// Stops it dead for a while; comes back when it runs again with the time it certainly stood still.
+    pub(crate) async fn freeze(&self, time: Duration) -> Duration {
+        self.signal(Signal::SIGSTOP);
+        until("the server to stand still", async || self.is_stopped().then_some(())).await;
+        let begun = Instant::now();
+        tokio::time::sleep(time).await;
+        let stood = begun.elapsed();
+        self.signal(Signal::SIGCONT);
+        stood
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.listening.pid)).unwrap();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+pub(crate) fn target(http: SocketAddr, tcp: SocketAddr) -> [String; 4] {
+    ["--target".to_owned(), format!("http://{http}"), "--target-tcp".to_owned(), tcp.to_string()]
+}

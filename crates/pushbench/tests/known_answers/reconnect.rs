@@ -1,0 +1,60 @@
+//! Streams that the server ends by age, again and again: clients come back with their cursor, and nothing is lost.
+
+use results::Series;
+use wire::Transport;
+
+use crate::bench::{Bench, assert_sound};
+use crate::processes::Server;
+
+#[tokio::test]
+async fn streams_that_are_cut_lose_nothing() {
+    let set = [
+        "transports=sse,http-streaming",
+        "tuning.sse.age_s=0.2",
+        "tuning.http-streaming.age_s=0.2",
+        // A cut is no fault: it uses up none of these.
+        "limits.retries_max=2",
+        "posts.per_client_per_s=10",
+    ];
+    let bench = Bench::new(&set).await;
+    bench.start("run", &[]).end().await.ran();
+    let records = bench.records();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert_sound(&record);
+        assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
+        let connects = record.latency[&Series::Connect].samples;
+        if record.transport == Transport::Tcp {
+            assert_eq!((record.total.cuts, connects), (0, 20));
+            assert!(!record.latency.contains_key(&Series::Outage));
+        } else {
+            // At least 2.3 s of posts, and a cut every 0.2 s and what it takes to come back.
+            assert!(record.total.cuts >= 20 * 4, "{}: {} cuts", record.transport, record.total.cuts);
+            assert!(connects >= record.total.cuts, "{}: {connects} connects", record.transport);
+            let outages = record.latency[&Series::Outage].samples;
+            assert!(outages > 0 && outages <= record.total.cuts, "{}: {outages} outages", record.transport);
+        }
+    }
+}
+
+/// A server that closes the line for posts while nobody posts: it is opened again, and that is no fault.
+#[tokio::test]
+async fn a_post_line_that_was_closed_is_opened_again() {
+    let set = [
+        "transports=sse,long-polling",
+        "clients=4",
+        "posts.per_client_per_s=1",
+        "posts.arrivals=staggered",
+        "phases.window_s=3",
+    ];
+    let bench = Bench::new(&set).await;
+    let server = Server::start(&["--idle-timeout-ms", "300", "--header-timeout-ms", "100"]).await;
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
+    for record in bench.records() {
+        assert_sound(&record);
+        assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
+        if record.transport != Transport::Tcp {
+            assert!(record.total.connections >= 4 * 3, "{}: {:?}", record.transport, record.total);
+        }
+    }
+}

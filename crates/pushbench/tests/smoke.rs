@@ -1,0 +1,191 @@
+//! End to end with the real program: every phase on every transport, and that what is written agrees with itself. Never how fast
+//! anything was: a machine that is busy with something else makes runs invalid, which is right and fails nothing here.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[expect(dead_code, reason = "shared with the known answers, which need more of it")]
+#[path = "known_answers/bench.rs"]
+mod bench;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use results::{Direction, Ended, RunRecord, SCHEMA, Series};
+use wire::{Encoding, Transport};
+
+use bench::{Bench, Job, assert_sound};
+
+/// Everything in a record that can be checked against something else in it.
+fn check(bench: &Bench, record: &RunRecord) {
+    let transport = record.transport;
+    assert_sound(record);
+    assert_eq!((record.schema, &record.ended), (SCHEMA, &Ended::Complete), "{transport}");
+    let ledger = &record.ledger;
+    assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted, "{transport}");
+    assert!(ledger.incidents.is_empty() && record.faults.total() == 0, "{transport} {ledger:?} {:?}", record.faults);
+    assert_eq!((record.total.delivered, record.total.accepted), (ledger.seen, record.total.posted), "{transport}");
+    assert_eq!((record.saturated, record.negative), (0, 0), "{transport}");
+    let sum = |of: fn(&results::Second) -> u64| record.seconds.iter().map(of).sum::<u64>();
+    assert_eq!(sum(|second| second.delivered), record.total.delivered - record.set_up.delivered, "{transport}");
+    assert_eq!(sum(|second| second.posted), record.total.posted - record.set_up.posted, "{transport}");
+    assert_eq!(sum(|second| second.faults), 0, "{transport}");
+    let seconds: Vec<_> = record.seconds.iter().map(|second| second.second).collect();
+    assert_eq!(seconds, (0..u32::try_from(seconds.len()).unwrap()).collect::<Vec<_>>(), "{transport}");
+    assert!(record.window.total(Direction::Down) < record.total.total(Direction::Down), "{transport}");
+
+    let histograms = bench.histograms(record.run);
+    let logged: BTreeMap<_, _> = histograms.iter().map(|(name, sum)| (name.as_str(), (sum.len(), sum.max()))).collect();
+    let recorded = record.latency.iter().map(|(series, one)| (series.name(), (one.samples, one.max_us)));
+    assert_eq!(logged, recorded.collect(), "{transport}");
+    let samples = |series| record.latency.get(&series).map_or(0, |one| one.samples);
+    let planned = &record.planned;
+    assert_eq!(samples(Series::Delivery), planned.deliveries_in_window, "{transport}");
+    assert_eq!(samples(Series::DeliveryUncorrected), planned.deliveries_in_window, "{transport}");
+    assert_eq!(samples(Series::Accepted), planned.posts_in_window, "{transport}");
+    // What the transport held back is counted as that instead; warm-up may hold back some too.
+    let late = samples(Series::Lateness);
+    assert!(late <= planned.posts_in_window && late + record.total.blocked >= planned.posts_in_window, "{transport}");
+    assert_eq!((samples(Series::Connect), samples(Series::Outage)), (20, 0), "{transport}");
+    assert_eq!(planned.left_in_window, planned.posts_in_window, "{transport}");
+
+    let server = record.server.as_ref().expect("our server says what it costs");
+    let (begin, end) = (server.begin.transports[transport.name()], server.window_end.transports[transport.name()]);
+    assert_eq!((begin.posts, begin.messages), (0, 0), "{transport}");
+    assert!(end.posts > 0 && end.messages > 0, "{transport}");
+}
+
+#[tokio::test]
+async fn every_transport_goes_through_every_phase() {
+    let bench = Bench::new(&["phases.window_s=1"]).await;
+    let ended = bench.start("run", &[]).end().await;
+    ended.ran();
+    let records = bench.records();
+    let mut transports: Vec<_> = records.iter().map(|record| record.transport).collect();
+    transports.sort();
+    assert_eq!(transports, Transport::ALL);
+    assert_eq!(records.iter().map(|record| record.run).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    for record in &records {
+        check(&bench, record);
+        let header = |class| record.window.bytes(Direction::Down, results::Purpose::Delivery, class);
+        let by_request = matches!(record.transport, Transport::Polling | Transport::LongPolling);
+        assert_eq!(header(results::Class::Headers) > 0, by_request, "{}", record.transport);
+        assert_eq!(record.encoding, record.transport.encodings()[0]);
+        assert!(ended.out.contains(record.transport.name()), "{}", ended.out);
+    }
+    let folder = bench.results();
+    assert!(ended.out.ends_with(&format!("\nresults: {}\n", folder.display())), "{}", ended.out);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["scenario"]["name"], &manifest["seed"]), (&"smoke".into(), &1.into()));
+    assert_eq!(manifest["scenario"]["set"][0], "phases.window_s=1");
+    let aside = |folder: &Path| {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".partial")).count()
+    };
+    assert_eq!([aside(&folder), aside(&folder.join("runs")), aside(&folder.join("histograms"))], [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn the_other_encoding_and_a_connection_for_every_poll() {
+    let set = [
+        "transports=websocket,polling,long-polling",
+        "encoding=binary",
+        "tuning.polling.keep_alive=false",
+        "tuning.long-polling.keep_alive=false",
+        "phases.window_s=1",
+    ];
+    let bench = Bench::new(&set).await;
+    bench.start("run", &[]).end().await.ran();
+    let records = bench.records();
+    assert_eq!(records.len(), 4);
+    for record in &records {
+        check(&bench, record);
+        let total = &record.total;
+        match record.transport {
+            Transport::Polling | Transport::LongPolling => {
+                assert_eq!(record.encoding, Encoding::Json);
+                assert!(total.connections > 100, "{} {total:?}", record.transport);
+            }
+            _ => assert_eq!((record.encoding, total.connections), (Encoding::Binary, 20), "{}", record.transport),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_run() {
+    let golden = "\
+smoke: Does everything work, end to end?
+  20 seats in 4 rooms, 20 authors, 57.5 posts/s, 288 deliveries/s, 64 bytes each, window 2 s
+    over tcp, polling, long-polling, http-streaming, sse, websocket
+6 runs, about 21 s; at most 40 sockets for the generator at once; seed 1
+";
+    let ended = said("run", &["--dry-run"]).await;
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), golden, ""));
+}
+
+/// `pushbench COMMAND scenarios/smoke.toml …` with nothing set.
+async fn said(command: &str, more: &[&str]) -> bench::Ended {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/smoke.toml");
+    words(&[&[command, scenario][..], more].concat()).await
+}
+
+async fn words(words: &[&str]) -> bench::Ended {
+    let program = env!("CARGO_BIN_EXE_pushbench");
+    let all: Vec<_> = std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect();
+    Job::start(&all).end().await
+}
+
+#[tokio::test]
+async fn a_bad_scenario_is_told_with_what_is_allowed() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bad-{}.toml", std::process::id()));
+    std::fs::write(&file, "name = \"x\"\nquestion = \"?\"\nclients = 0\nrooms = 1\n").unwrap();
+    let name = file.display().to_string();
+    let bad = format!("pushbench: {name}:3: clients is 0; it takes a whole number from 1 to 1000000\n");
+    for command in ["run", "doctor"] {
+        let ended = words(&[command, &name]).await;
+        assert_eq!((ended.code, ended.out.as_str(), &ended.err), (Some(2), "", &bad), "{command}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let ended = said("run", &["--set", "clients=0"]).await;
+    let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
+    let ended = words(&["run", "/nowhere.toml"]).await;
+    let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a file such as scenarios/quick.toml: \
+                    No such file or directory (os error 2)\n";
+    assert_eq!((ended.code, ended.err.as_str()), (Some(2), expected));
+}
+
+#[tokio::test]
+async fn results_that_cannot_be_kept_are_not_measured() {
+    let ended = said("run", &["--out", "/proc/nowhere"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+    assert!(ended.err.contains("pushbench: cannot make /proc/nowhere: No such file or directory"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn load_is_not_sent_to_strangers() {
+    let ended = said("load", &["--target", "http://192.0.2.1:80"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
+    assert!(ended.err.contains("load is only sent to loopback addresses"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_everything_that_matters() {
+    let ended = said("doctor", &[]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
+    for what in ["cores", "other load", "spin probe", "timer", "open files", "ports"] {
+        let line = ended.err.lines().find(|line| line.get(9..).is_some_and(|rest| rest.starts_with(what)));
+        assert!(
+            line.is_some_and(|line| line.starts_with("ok ") || line.starts_with("doubtful ")),
+            "{what}\n{}",
+            ended.err
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_schema_of_scenarios_is_json() {
+    let ended = words(&["schema", "scenario"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert!(schema["properties"]["clients"].is_object(), "{}", ended.out);
+}
