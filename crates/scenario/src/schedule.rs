@@ -93,7 +93,7 @@ impl Schedule {
     pub(crate) fn index(&self, author: u32, ordinal: u64) -> Option<usize> {
         let author = author as usize;
         let (from, to) = (*self.first.get(author)?, *self.first.get(author + 1)?);
-        let index = u64::from(from) + ordinal.checked_sub(1)?;
+        let index = u64::from(from).checked_add(ordinal.checked_sub(1)?)?;
         (index < u64::from(to)).then_some(index as usize)
     }
 
