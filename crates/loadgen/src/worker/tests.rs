@@ -114,6 +114,16 @@ fn what_nobody_planned_leaves_a_hole() {
 }
 
 #[test]
+fn no_ordinal_is_taken_for_somebody_else_s_post() {
+    let worker = room();
+    // Added up without care, author 2's post before its first one would be author 1's last.
+    for (seq, ordinal) in [(2, 0), (3, u64::MAX), (4, worker.plan.posts_of(2) + 1)] {
+        see_text(&worker, 0, seq, 2, ordinal, "hello");
+    }
+    assert_eq!(incidents(&worker), [(Foreign, 0, 2), (Foreign, 0, 3), (Foreign, 0, 4)]);
+}
+
+#[test]
 fn the_probe_is_in_no_count_of_posts() {
     let worker = room();
     let seat = worker.seat(0);
