@@ -36,8 +36,8 @@ const SOURCES_MAX: u64 = 64;
 /// Runnable tasks beyond this before we begin are somebody else's load.
 const LOAD_MAX: f64 = 0.5;
 const SPIN_ROUNDS: usize = 5;
-/// Spin probes of a steady machine differ by less.
-const SPIN_SPREAD_MAX: f64 = 0.10;
+/// Spin probes of a machine that can measure differ by less; runs are held to the same.
+const SPIN_SPREAD_MAX: f64 = 0.25;
 const TIMER_ROUNDS: usize = 200;
 const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
 
