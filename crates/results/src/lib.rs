@@ -16,4 +16,4 @@ pub use series::Series;
 pub use store::{Folder, StoreError};
 pub use tally::{Class, Direction, Purpose, Tally};
 pub use timeline::{Cpu, Ended, Second};
-pub use verdict::{Verdict, VerdictKind, judge};
+pub use verdict::{SPIN_LOSS_MAX, Verdict, VerdictKind, judge};

@@ -17,7 +17,7 @@ const LATENESS_SHARE_MAX: f64 = 0.05;
 const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 /// The machine may be this much slower than at its best. A virtual machine that nobody else on it uses wanders by 15 % or so, with
 /// its neighbours; one whose cores have to share a core loses half.
-const SPIN_LOSS_MAX: f64 = 0.25;
+pub const SPIN_LOSS_MAX: f64 = 0.25;
 /// The host may take this share of the CPU.
 const STOLEN_SHARE_MAX: f64 = 0.01;
 /// Growth of the median over the window, as a share of it, that is called a growing backlog …

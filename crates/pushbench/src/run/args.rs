@@ -59,7 +59,7 @@ Examples:
   pushbench run scenarios/chat.toml --set repetitions=3 --set 'transports=[\"sse\",\"websocket\"]'
   pushbench run scenarios/scale.toml --dry-run
 
-Exit codes: 0 ok, 1 failed while running, 2 bad usage or scenario, 5 the machine cannot run it honestly,
+Exit codes: 0 ok, 1 failed while running or messages went wrong, 2 bad usage or scenario, 5 the machine cannot run it honestly,
 6 every run was invalid, 130 interrupted (what was measured is written)";
 
 const LOAD_EXAMPLES: &str = "\

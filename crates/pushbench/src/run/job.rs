@@ -121,6 +121,10 @@ impl Running {
         if self.bench.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }
+        if self.records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
+            print::note("a server lost, doubled, reordered or altered messages; see the runs called wrong");
+            return Ok(ExitCode::FAILURE);
+        }
         let any_valid = self.records.iter().any(|record| record.verdict.kind != VerdictKind::Invalid);
         Ok(if any_valid { ExitCode::SUCCESS } else { ALL_INVALID.into() })
     }
