@@ -229,7 +229,7 @@ async fn watch_over(worker: Rc<Worker>) {
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {
         sleep(Duration::from_secs(1)).await;
-        let now = worker.second();
+        let now = worker.tick();
         for seat in &worker.seats {
             let link = seat.link.borrow();
             if let Some(link) = link.as_ref().filter(|_| now.saturating_sub(seat.heard_s.get()) > limit) {

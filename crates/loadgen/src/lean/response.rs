@@ -1,5 +1,7 @@
 //! Reading HTTP/1.1 responses: heads by `httparse`, bodies sized, chunked or until the end of the connection.
 
+use std::mem::MaybeUninit;
+
 use wire::CURSOR_HEADER;
 
 use crate::fault::Fault;
@@ -192,9 +194,12 @@ fn bad(what: &str) -> Fault {
 }
 
 fn parse_head(bytes: &[u8]) -> Result<Option<(Head, State)>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(bytes).map_err(|error| bad(&format!("not a response head: {error}")))?;
+    // Not cleared first: that would take as long as the parsing.
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
+        .map_err(|error| bad(&format!("not a response head: {error}")))?;
     let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
     let status = response.code.unwrap_or(0);
     let mut head = Head { status, bytes, cursor: None, closes: false };
