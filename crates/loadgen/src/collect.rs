@@ -75,6 +75,11 @@ impl<'a, W: Write> Collector<'a, W> {
         self.remains.len() == self.workers
     }
 
+    /// Whether every worker has read both ends of the window.
+    pub(crate) fn has_window(&self) -> bool {
+        self.edges.len() == 2 * self.workers
+    }
+
     pub(crate) fn latest_p99(&self) -> Option<u64> {
         self.seconds.last()?.delivery_us_p99
     }

@@ -187,9 +187,13 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         }
     }
 
-    /// Until everything planned has arrived, or nothing has come for a while.
+    /// Until everything planned has arrived, or nothing has come for a while; and until the workers have read the window's end.
     async fn drain(&mut self, plan: &Plan) -> Result<(), Ended> {
         self.stage = Stage::Drain;
+        let read_by = Instant::now() + COLLECT_MAX;
+        while !self.collector.has_window() && Instant::now() < read_by {
+            self.look(Instant::now() + LOOK_EVERY).await?;
+        }
         let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.members(room))).sum();
         let begun = Instant::now();
         let (mut last, mut moved) = (0, begun);

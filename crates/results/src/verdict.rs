@@ -117,6 +117,9 @@ fn instrument(record: &RunRecord) -> Vec<String> {
     if refused {
         reasons.push(format!("the posts of {faulted} of {wanted} deliveries never reached the server"));
     }
+    if record.ended == Ended::Complete && record.generator.window_us == 0 {
+        reasons.push("the window was not read".to_owned());
+    }
     let explains = refused || matches!(record.ended, Ended::Failed(_));
     for (kind, count) in &record.faults.counts {
         if explains || matches!(kind, FaultKind::OutOfFiles | FaultKind::OutOfPorts) {

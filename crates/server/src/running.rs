@@ -45,10 +45,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
     let app = Arc::new(App::new(config.limits, config.access));
-    app.tasks.spawn(accept(Arc::clone(&app), http_listener, Label::OTHER, |app, socket, admission| match admission {
-        Admission::Serve => drop(app.tasks.clone().spawn(http::serve(app, socket))),
+    let router = http::router(&app);
+    let serve_http = move |app: Arc<App>, socket, admission| match admission {
+        Admission::Serve => drop(app.tasks.clone().spawn(http::serve(app, router.clone(), socket))),
         Admission::Refuse => drop(app.tasks.clone().spawn(http::refuse(app, socket))),
-    }));
+    };
+    app.tasks.spawn(accept(Arc::clone(&app), http_listener, Label::OTHER, serve_http));
     let label = Label::of(Transport::Tcp);
     app.tasks.spawn(accept(Arc::clone(&app), tcp_listener, label, |app, socket, admission| match admission {
         Admission::Serve => drop(app.tasks.clone().spawn(tcp::serve(app, socket))),

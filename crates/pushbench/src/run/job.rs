@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Ended, Folder, RunRecord, VerdictKind};
+use results::{Folder, RunRecord, VerdictKind};
 use scenario::{Job, Plan};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
-use super::one::{Bench, Place, measure};
+use super::one::{Bench, Patient, Place, measure};
 use super::preflight::{Level, findings};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
@@ -23,22 +23,17 @@ use crate::{machine, print};
 /// Probes at the start of a job, so that the first run knows what the machine can do.
 const SPIN_ROUNDS: usize = 5;
 
-/// Who is measured.
-enum Patient {
-    Ours,
-    Theirs(Target),
-}
-
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    command(&args.job, Patient::Ours)
+    command(&args.job, None)
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token };
-    command(&args.job, Patient::Theirs(target))
+    command(&args.job, Some(target))
 }
 
-fn command(args: &JobArgs, patient: Patient) -> anyhow::Result<ExitCode> {
+/// `foreign` is a server that somebody else started.
+fn command(args: &JobArgs, foreign: Option<Target>) -> anyhow::Result<ExitCode> {
     let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
         Ok(job) => job,
         Err(error) => {
@@ -57,12 +52,12 @@ fn command(args: &JobArgs, patient: Patient) -> anyhow::Result<ExitCode> {
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(Running::start(args, job, patient)?.all())
+    runtime.block_on(Running::start(args, job, foreign)?.all())
 }
 
 struct Running {
     job: Job,
-    patient: Patient,
+    foreign: Option<Target>,
     folder: Folder,
     bench: Bench,
     shown: Shown,
@@ -72,7 +67,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(args: &JobArgs, job: Job, patient: Patient) -> anyhow::Result<Self> {
+    fn start(args: &JobArgs, job: Job, foreign: Option<Target>) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
@@ -87,7 +82,7 @@ impl Running {
             reruns_left: first.limits.invalid_reruns,
             bench: Bench { generator_cores, all_cores, stop, spin_best },
             job,
-            patient,
+            foreign,
             folder,
             server_cores,
             records: Vec::new(),
@@ -132,27 +127,14 @@ impl Running {
     async fn one(&mut self, plan: &Arc<Plan>, transport: Transport, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
         self.shown.begin(place.run, &format!("{transport}{label}"));
-        let (mut server, target) = match &self.patient {
-            Patient::Ours => {
-                let server = ServerProcess::start(plan, transport, &self.server_cores).await?;
-                let target = server.target.clone();
-                (Some(server), target)
-            }
-            Patient::Theirs(target) => (None, target.clone()),
+        let patient = match &self.foreign {
+            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?),
+            Some(target) => Patient::Theirs(target.clone()),
         };
         let mut log = self.folder.begin_log(place.run)?;
         let shown = &mut self.shown;
-        let measured =
-            measure(&mut self.bench, plan, transport, target, place, &mut log, |progress| shown.show(progress)).await;
-        let ended = server.as_mut().and_then(ServerProcess::has_ended);
-        if let Some(server) = server {
-            server.stop().await;
-        }
-        let mut record = measured?;
-        if let Some(status) = ended {
-            record.ended = Ended::Failed(format!("the server ended during the run ({status})"));
-            record.verdict = results::judge(&record);
-        }
+        let show = |progress| shown.show(progress);
+        let record = measure(&mut self.bench, plan, transport, patient, place, &mut log, show).await?;
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use loadgen::{Edge, Order, Progress, Recording, Target};
 use report::stats;
-use results::{Generator, Machine, Planned, RunRecord, SCHEMA, Series, ServerReadings, Verdict, VerdictKind, judge};
+use results::{
+    Ended, Generator, Machine, Planned, RunRecord, SCHEMA, Series, ServerReadings, Verdict, VerdictKind, judge,
+};
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
 use wire::{Transport, Usage};
 
 use super::control::Control;
+use super::server_process::ServerProcess;
 use crate::machine;
 
 /// Which run this is.
@@ -58,16 +61,50 @@ struct Readings {
     failed: Option<String>,
 }
 
-/// Runs `transport` against `target` and writes the interval log to `log`.
+/// Who is measured: a server of ours, which ends with the run, or somebody else's.
+pub(crate) enum Patient {
+    Ours(ServerProcess),
+    Theirs(Target),
+}
+
+impl Patient {
+    fn target(&self) -> Target {
+        match self {
+            Self::Ours(server) => server.target.clone(),
+            Self::Theirs(target) => target.clone(),
+        }
+    }
+
+    /// Lets go of it; says so when it had ended by itself.
+    async fn end(self) -> Option<String> {
+        match self {
+            Self::Ours(mut server) => {
+                let ended = server.has_ended();
+                server.stop().await;
+                ended
+            }
+            Self::Theirs(_) => {
+                tokio::time::sleep(FAREWELL).await;
+                None
+            }
+        }
+    }
+}
+
+/// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Runs `transport` against `patient` and writes the interval log to `log`.
 pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
     transport: Transport,
-    target: Target,
+    patient: Patient,
     place: Place,
     log: &mut impl Write,
     on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
+    let target = patient.target();
     let control = Control::new(&target)?;
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
@@ -88,7 +125,12 @@ pub(crate) async fn measure(
             Err(error) => drop(readings.failed.get_or_insert_with(|| format!("{error:#}"))),
         }
     };
-    let recording = loadgen::execute(order, log, on_progress, read_edge).await?;
+    let recorded = loadgen::execute(order, log, on_progress, read_edge).await;
+    let server_ended = patient.end().await;
+    let mut recording = recorded?;
+    if let Some(status) = server_ended {
+        recording.ended = Ended::Failed(format!("the server ended during the run ({status})"));
+    }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
     bench.spin_best = bench.spin_best.max(spin_before).max(spin_after);

@@ -24,7 +24,8 @@ async fn one_wrong_message_is_found_and_named() {
     let tcp = Proxy::start(Framing::Tcp, server.listening.tcp).await;
     let websocket = Proxy::start(Framing::Websocket, server.listening.http).await;
     let words = target(websocket.at, tcp.at);
-    bench.start("load", &words.each_ref().map(String::as_str)).end().await.ran();
+    let ended = bench.start("load", &words.each_ref().map(String::as_str)).end().await;
+    assert_eq!(ended.code, Some(1), "a wrong run is a failure: {ended:#?}");
     let records = bench.records();
     for (transport, proxy) in [(Transport::Tcp, tcp), (Transport::Websocket, websocket)] {
         let runs: Vec<_> = records.iter().filter(|record| record.transport == transport).collect();

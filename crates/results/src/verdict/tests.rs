@@ -239,6 +239,11 @@ fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
 }
 
 #[test]
+fn a_window_that_was_not_read_is_no_result() {
+    expect(VerdictKind::Invalid, &["the window was not read"], |record| record.generator.window_us = 0);
+}
+
+#[test]
 fn cpu_that_was_taken_is_told() {
     expect(VerdictKind::Invalid, &["the host took 2.0 % of the CPU"], |record| record.machine.stolen_share = 0.02);
     expect(VerdictKind::Invalid, &["a quota stopped us for 30 ms"], |record| record.machine.throttled_us = 30_000);

@@ -5,20 +5,24 @@ mod stream;
 mod visit;
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tower_service::Service;
 use wire::{Problem, Transport};
 
 pub(crate) use refusal::Refusal;
@@ -33,58 +37,69 @@ use crate::transports::{self, HttpRead};
 /// hyper's smallest, and more than a request head of ours ever needs.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
+/// Everything but a room's read: posts, control, and what is not there.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+        let app = Arc::clone(app);
+        let take = move |request: Request| visit::answer_post(app, transport, request);
+        // GET never comes here; it is named for the `Allow` of an answer that refuses another method.
+        let methods = get(no_such_method).post(take);
+        router = router.route(&format!("/rooms/{{room}}/{transport}"), methods);
+    }
+    let app = Arc::clone(app);
+    router
+        .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+}
+
 /// Serves one connection until it ends.
-pub(crate) async fn serve(app: Arc<App>, socket: Socket) {
+pub(crate) async fn serve(app: Arc<App>, router: Router, socket: Socket) {
     let gauge = Arc::clone(socket.gauge());
     let shared = Arc::clone(&app);
-    let service = service_fn(move |request| answer_any(Arc::clone(&shared), Arc::clone(&gauge), request));
+    let service =
+        service_fn(move |request| answer_any(Arc::clone(&shared), router.clone(), Arc::clone(&gauge), request));
     drive(&app, socket, service).await;
 }
 
-/// The whole HTTP surface. Two kinds of path do not need a router, whose work would be a large part of a long poll's.
+/// Reads are found before the router looks: a poll is little but its head, and the router's work would be a large part of it.
 ///
 /// A reader's request is looked at before the future is made, and gone by then: hyper reads on into the buffer it came in, and would
 /// otherwise take a new one. The rest is boxed, for every connection keeps room for the largest future.
 fn answer_any(
     app: Arc<App>,
+    mut router: Router,
     gauge: Arc<Gauge>,
-    request: hyper::Request<Incoming>,
+    mut request: hyper::Request<Incoming>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
-    let at_once = |response| Either::Right(Box::pin(Either::Left(ready(response))));
-    let answer = match (find(request.uri().path()), request.method()) {
-        (Some(Found::Room(transport, read)), &Method::GET | &Method::HEAD) => {
-            // A reader has nothing to tell but its head.
-            let request = request.map(|_| Body::empty());
-            Either::Left(transports::answer_read(app, gauge, transport, read, request))
-        }
-        (Some(Found::Room(transport, _)), &Method::POST) => {
-            let posted = visit::answer_post(app, gauge, transport, request.map(Body::new));
-            Either::Right(Box::pin(Either::Right(posted)))
-        }
-        (Some(Found::Usage), &Method::GET | &Method::HEAD) => at_once(usage(&app, &gauge, &request)),
-        (Some(Found::Room(..)), method) => at_once(no_such_method(&gauge, method, "GET,HEAD,POST")),
-        (Some(Found::Usage), method) => at_once(no_such_method(&gauge, method, "GET,HEAD")),
-        (None, _) => at_once(no_such_path(&gauge, request.uri().path())),
-    };
-    answer.map(Ok)
+    if let Some((transport, read)) = find_read(&request) {
+        // A reader has nothing to tell but its head.
+        let request = request.map(|_| Body::empty());
+        return Either::Left(transports::answer_read(app, gauge, transport, read, request).map(Ok));
+    }
+    request.extensions_mut().insert(gauge);
+    Either::Right(Box::pin(async move { router.call(request).await }))
 }
 
-fn find(path: &str) -> Option<Found> {
-    let mut path = path.split('/').skip(1);
+/// The transport a request wants to read by, if it is a read.
+fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, HttpRead)> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let mut path = request.uri().path().split('/').skip(1);
     match (path.next(), path.next(), path.next(), path.next()) {
-        (Some("rooms"), Some(room), Some(name), None) if !room.is_empty() => {
+        (Some("rooms"), Some(_), Some(name), None) => {
             let transport = name.parse().ok()?;
-            Some(Found::Room(transport, transports::http_read(transport)?))
+            Some((transport, transports::http_read(transport)?))
         }
-        (Some("control"), Some("usage"), None, None) => Some(Found::Usage),
         _ => None,
     }
 }
 
-/// What lives at a path.
-enum Found {
-    Room(Transport, HttpRead),
-    Usage,
+/// The gauge of the connection a request came on.
+fn gauge_of(request: &Request) -> Arc<Gauge> {
+    Arc::clone(request.extensions().get::<Arc<Gauge>>().expect("`answer_any` puts it into every routed request"))
 }
 
 /// Tells a connection that the server is full, whatever it asks.
@@ -149,28 +164,27 @@ where
     }
 }
 
-fn usage(app: &App, gauge: &Gauge, request: &hyper::Request<Incoming>) -> Response {
-    gauge.begin_request(Label::OTHER);
+fn usage(app: &App, request: &Request) -> Response {
+    gauge_of(request).begin_request(Label::OTHER);
     match Visit::admit_control(app, request.uri(), request.headers()) {
         Ok(()) => json(StatusCode::OK, &app.usage()),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn no_such_path(gauge: &Gauge, path: &str) -> Response {
-    gauge.begin_request(Label::OTHER);
+async fn no_such_path(request: Request) -> Response {
+    gauge_of(&request).begin_request(Label::OTHER);
     let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.is_http()).map(Transport::name).collect();
     let hint = format!("there is /control/usage, and /rooms/NAME/ followed by one of {}", names.join(", "));
-    Refusal::new(StatusCode::NOT_FOUND, Problem::new("path", path, "nothing lives here", hint)).into_response()
+    let problem = Problem::new("path", request.uri().path(), "nothing lives here", hint);
+    Refusal::new(StatusCode::NOT_FOUND, problem).into_response()
 }
 
-fn no_such_method(gauge: &Gauge, method: &Method, allowed: &'static str) -> Response {
-    gauge.begin_request(Label::OTHER);
+async fn no_such_method(request: Request) -> Response {
+    gauge_of(&request).begin_request(Label::OTHER);
     let hint = "see the Allow header of this answer";
-    let problem = Problem::new("method", method.as_str(), "not with this method", hint);
-    let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
+    let problem = Problem::new("method", request.method().as_str(), "not with this method", hint);
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
 }
 
 /// A JSON answer that nobody may cache.

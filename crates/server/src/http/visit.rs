@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, decode_post_json};
 
-use super::{Refusal, json};
+use super::{Refusal, gauge_of, json};
 use crate::app::App;
 use crate::hub::{Layout, Reader, Room};
 use crate::meter::Label;
@@ -68,7 +68,8 @@ impl Visit {
 }
 
 /// Answers `POST /rooms/{room}/{transport}` with the place the post got.
-pub(crate) async fn answer_post(app: Arc<App>, gauge: Arc<Gauge>, transport: Transport, request: Request) -> Response {
+pub(super) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
+    let gauge = gauge_of(&request);
     gauge.begin_request(Label::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
     let outcome = take_post(&app, &gauge, request).await;
