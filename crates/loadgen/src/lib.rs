@@ -15,6 +15,7 @@ mod ledger;
 mod link;
 mod live;
 mod pacer;
+mod posting;
 mod posts;
 mod recorder;
 mod recording;

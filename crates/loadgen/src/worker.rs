@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use scenario::Plan;
 use tokio::sync::{Notify, watch};
-use wire::{Down, Form, Message, Post, Transport};
+use wire::{Down, Form, Message, Transport};
 
 use crate::clock::{Clock, micros};
 use crate::fault::{End, Fault};
@@ -21,9 +21,8 @@ use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
-use crate::seat::{Due, Seat, Way};
+use crate::seat::{Seat, Way};
 use crate::target::Target;
-use crate::transports;
 use results::FaultKind;
 use results::Faults;
 use results::Series;
@@ -32,9 +31,6 @@ use results::{Incident, IncidentKind, LedgerSummary};
 
 /// Author of the one message every room gets before T0; it is not in the plan.
 pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
-/// Its place in an outbox: plans count from 1.
-const PROBE_ORDINAL: u64 = 0;
-const PROBE_TEXT: &str = "probe";
 /// Read into by all clients of the thread, one after the other.
 const SCRATCH_BYTES: usize = 64 << 10;
 /// Sockets one source address carries towards one destination before another is taken; the usual port range has 28,232.
@@ -66,8 +62,8 @@ pub(crate) struct Worker {
     pub(crate) pacer: RefCell<Pacer>,
     pub(crate) scratch: RefCell<Vec<u8>>,
     pub(crate) cue: watch::Receiver<Cue>,
-    compose: RefCell<Vec<u8>>,
-    next_due_us: Cell<i64>,
+    pub(crate) compose: RefCell<Vec<u8>>,
+    pub(crate) next_due_us: Cell<i64>,
     window_us: Range<i64>,
     at: (u32, u32),
     second: Cell<u32>,
@@ -364,91 +360,8 @@ impl Worker {
         kind
     }
 
-    fn is_in_window(&self, index: usize) -> bool {
+    pub(crate) fn is_in_window(&self, index: usize) -> bool {
         self.window_us.contains(&i64::from(self.plan.due_us(index)))
-    }
-
-    /// Sends what is due. Called by the timer, and after every read: a busy worker is then as punctual as an idle one.
-    pub(crate) fn pace(&self) {
-        if self.next_due_us.get() == i64::MAX {
-            return;
-        }
-        let now = self.clock.now_us();
-        if now < self.next_due_us.get() {
-            return;
-        }
-        loop {
-            let Some(post) = self.pacer.borrow_mut().pop(&self.plan, now) else { break };
-            let seat = self.seat(post.seat);
-            seat.outbox.borrow_mut().push_back(Due::now(post.ordinal));
-            self.flush(seat);
-        }
-        self.next_due_us.set(self.pacer.borrow().due_us().map_or(i64::MAX, i64::from));
-    }
-
-    /// Time until the next post is due; `None` when there is none.
-    pub(crate) fn until_due(&self) -> Option<std::time::Duration> {
-        let next = self.next_due_us.get();
-        (next != i64::MAX)
-            .then(|| std::time::Duration::from_micros(u64::try_from(next - self.clock.now_us()).unwrap_or(0)))
-    }
-
-    /// Posts the room's probe.
-    pub(crate) fn probe(&self, seat: &Seat) {
-        seat.outbox.borrow_mut().push_back(Due::now(PROBE_ORDINAL));
-        self.flush(seat);
-    }
-
-    /// Sends what the seat's outbox holds, as far as its way lets it.
-    pub(crate) fn flush(&self, seat: &Seat) {
-        let sent = match &*seat.way.borrow() {
-            Way::InBand(link) => self.flush_in_band(seat, link),
-            Way::Second(line) => line.flush(self, seat),
-            Way::None => {
-                seat.mark_blocked();
-                Ok(())
-            }
-            Way::Between => {
-                seat.bell.notify_one();
-                Ok(())
-            }
-        };
-        if let Err(fault) = sent {
-            // The reading side meets the same end, and comes back.
-            self.fault(fault);
-        }
-    }
-
-    fn flush_in_band(&self, seat: &Seat, link: &link::Link) -> Result<(), Fault> {
-        while let Some(due) = seat.outbox.borrow_mut().pop_front() {
-            let mut compose = self.compose.borrow_mut();
-            compose.clear();
-            transports::compose_in_band(self, &self.post(seat, due.ordinal), &mut compose);
-            self.leave(seat, &due);
-            self.send(link, &compose)?;
-        }
-        Ok(())
-    }
-
-    /// The words of a seat's post.
-    pub(crate) fn post<'a>(&'a self, seat: &Seat, ordinal: u64) -> Post<'a> {
-        if ordinal == PROBE_ORDINAL {
-            return Post { author: PROBE_AUTHOR, ordinal, text: PROBE_TEXT.into() };
-        }
-        Post { author: seat.id, ordinal, text: self.plan.text(seat.id, ordinal).into() }
-    }
-
-    /// A post leaves now: called just before its first byte is written, or its connection opened.
-    pub(crate) fn leave(&self, seat: &Seat, due: &Due) {
-        let Some(index) = self.plan.post_index(seat.id, due.ordinal) else { return };
-        let now = self.clock.now_us();
-        self.posts.leave(index, now);
-        let mut hot = self.hot.borrow_mut();
-        hot.tally.posted += 1;
-        hot.tally.blocked += u64::from(due.blocked);
-        if !due.blocked && self.is_in_window(index) {
-            hot.recorder.record(Series::Lateness, now - i64::from(self.plan.due_us(index)));
-        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 use results::IncidentKind::{Corrupted, Duplicated, Foreign, Reordered};
 
 use super::*;
+use crate::posting::{PROBE_ORDINAL, PROBE_TEXT};
+use crate::seat::Due;
 
 /// All of a plan's seats in one worker, at a target where nobody listens.
 pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
