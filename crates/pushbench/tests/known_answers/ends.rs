@@ -48,7 +48,7 @@ async fn a_target_that_dies_is_never_sound() {
     server.until_any_posts(&[Transport::Tcp, Transport::Websocket], POSTS).await;
     server.kill().await;
     let ended = job.end().await;
-    assert!(matches!(ended.code, Some(0 | 6)), "{ended:#?}");
+    assert!(matches!(ended.code, Some(1 | 6)), "{ended:#?}");
     let records = bench.records();
     assert_eq!(records.len(), 2);
     for record in records {
