@@ -45,6 +45,10 @@ pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Re
         let problem = Problem::new("version", &found, "a stream needs chunks", "ask with HTTP/1.1");
         return Err(Refusal::bad(problem));
     }
+    // Whoever drives the connection does not give it up any more.
+    if visit.app.closing.is_cancelled() {
+        return Err(Refusal::closing());
+    }
     let gauge = std::sync::Arc::clone(&visit.gauge);
     let stream = Stream::new(visit, kind);
     gauge.take_over(Box::new(move |socket| Box::pin(stream.run(socket))));
