@@ -110,6 +110,7 @@ impl<'a, W: Write> Collector<'a, W> {
             delivery_us_p50: quantile(0.5),
             delivery_us_p99: quantile(SHOWN),
             delivery_us_max: (!delivery.is_empty()).then(|| delivery.max()),
+            server: None,
         });
     }
 

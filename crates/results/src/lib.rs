@@ -1,7 +1,12 @@
 //! The evidence: what a run leaves, and the only code that reads or writes result folders.
 
+mod distribution;
+mod evidence;
 mod faults;
+#[doc(hidden)]
+pub mod invented;
 mod ledger;
+mod manifest;
 mod record;
 mod series;
 mod store;
@@ -9,11 +14,14 @@ mod tally;
 mod timeline;
 mod verdict;
 
+pub use distribution::Distribution;
+pub use evidence::{Evidence, Interval, Run};
 pub use faults::{FaultKind, Faults};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
-pub use record::{Generator, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
+pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
+pub use record::{Generator, Kernel, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
 pub use series::Series;
 pub use store::{Folder, StoreError};
 pub use tally::{Class, Direction, Purpose, Tally};
-pub use timeline::{Cpu, Ended, Second};
+pub use timeline::{Cpu, Ended, Second, ServerSecond};
 pub use verdict::{SPIN_LOSS_MAX, Verdict, VerdictKind, judge};

@@ -57,6 +57,8 @@ pub struct RunRecord {
     pub generator: Generator,
     /// What the server said of itself; empty for one that says nothing.
     pub server: Option<ServerReadings>,
+    /// What the kernel said of the crowd's sockets; empty where it was not asked.
+    pub kernel: Option<Kernel>,
     /// How fast the machine was, and what it took away.
     pub machine: Machine,
 }
@@ -130,6 +132,23 @@ pub struct ServerReadings {
     pub window_start: Usage,
     /// Last instant of the window.
     pub window_end: Usage,
+}
+
+/// The crowd's sockets as the kernel sees them, over the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Kernel {
+    /// TCP segments to the server, acknowledgements without data included.
+    pub segments_up: u64,
+    /// TCP segments to the client, acknowledgements without data included.
+    pub segments_down: u64,
+    /// Bytes of data in them, to the server.
+    pub bytes_up: u64,
+    /// Bytes of data in them, to the client.
+    pub bytes_down: u64,
+    /// Bytes of TCP and IP headers of one segment.
+    pub header_bytes_per_segment: u64,
+    /// Memory the kernel held for all TCP sockets of the machine when everybody was connected, less that before; both ends on one machine.
+    pub socket_memory_bytes: u64,
 }
 
 /// The machine around a run.

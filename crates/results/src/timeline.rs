@@ -33,9 +33,20 @@ pub struct Second {
     pub delivery_us_p99: Option<u64>,
     /// See `delivery_us_p50`.
     pub delivery_us_max: Option<u64>,
+    /// What the kernel said of the server's process at its end; empty where its process is not known.
+    pub server: Option<ServerSecond>,
 }
 
-/// CPU of the generator's threads.
+/// The server's process, read from outside about once a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerSecond {
+    /// CPU since it started.
+    pub cpu: Cpu,
+    /// Resident memory.
+    pub resident_bytes: u64,
+}
+
+/// CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cpu {
     /// In user mode.

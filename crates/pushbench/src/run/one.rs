@@ -199,6 +199,7 @@ fn record(
             resident_bytes_crowd: resident(Edge::Settled).saturating_sub(resident(Edge::Begin)),
         },
         server: server_readings(readings.usage),
+        kernel: None,
         machine,
     };
     record.verdict = judge(&record);

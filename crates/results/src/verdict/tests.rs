@@ -47,6 +47,7 @@ fn sound() -> RunRecord {
             resident_bytes_crowd: 0,
         },
         server: None,
+        kernel: None,
         machine: Machine { spin_before: 50.0, spin_after: 50.0, spin_best: 50.0, stolen_share: 0.0, throttled_us: 0 },
     }
 }
@@ -73,6 +74,7 @@ fn medians(p50_us: &[u64]) -> Vec<Second> {
         delivery_us_p50: Some(*p50_us),
         delivery_us_p99: None,
         delivery_us_max: None,
+        server: None,
     };
     (0..).zip(p50_us).map(row).collect()
 }

@@ -1,0 +1,261 @@
+//! A job that never ran, for tests of what reads and shows jobs: every transport, a sweep over the clients, three repetitions.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use wire::{Encoding, ProcessUsage, Transport, TransportUsage, Usage};
+
+use crate::{
+    Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Generator, Host, Interval, Kernel, Latency,
+    LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run, RunRecord, SCHEMA,
+    Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
+};
+
+const SECONDS: u32 = 10;
+const ROUNDS: u32 = 3;
+
+/// The job, with a point for each of these numbers of clients; a single one is no sweep.
+pub fn evidence(clients: &[u32]) -> Evidence {
+    let label = |count: u32| if clients.len() > 1 { format!("clients={count}") } else { String::new() };
+    let mut runs = Vec::new();
+    for round in 1..=ROUNDS {
+        for count in clients {
+            for transport in Transport::ALL {
+                let number = u32::try_from(runs.len() + 1).unwrap_or(u32::MAX);
+                runs.push(run(number, round, label(*count), *count, transport));
+            }
+        }
+    }
+    let order = runs.iter().map(|run| Place {
+        round: run.record.round,
+        label: run.record.label.clone(),
+        transport: run.record.transport.name().to_owned(),
+    });
+    let points = clients.iter().map(|count| Point {
+        label: label(*count),
+        swept: if clients.len() > 1 { vec!["clients".to_owned()] } else { Vec::new() },
+        settings: settings(*count),
+    });
+    Evidence {
+        name: "20260101T000000Z-invented".to_owned(),
+        manifest: Manifest {
+            schema: SCHEMA,
+            started: "20260101T000000Z".to_owned(),
+            state: State::Complete,
+            scenario: Asked {
+                name: "invented".to_owned(),
+                question: "What if <everything> were \"invented\" & nothing ran?".to_owned(),
+                file: "scenarios/invented.toml".to_owned(),
+                text: "name = \"invented\"\n".to_owned(),
+                set: Vec::new(),
+            },
+            points: points.collect(),
+            repetitions: ROUNDS,
+            seed: 1,
+            order: order.collect(),
+            command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
+            program: Program {
+                version: "0.1.0".to_owned(),
+                commit: Some("0123456789ab".to_owned()),
+                profile: "release".to_owned(),
+                rustc: "1.90.0".to_owned(),
+                dependencies: BTreeMap::from([("tokio".to_owned(), "1.48.0".to_owned())]),
+            },
+            host: Host {
+                cpu_model: "Invented CPU".to_owned(),
+                cores: vec![0, 1],
+                server_cores: vec![0],
+                generator_cores: vec![1],
+                cpu_quota: None,
+                memory_bytes: 8 << 30,
+                kernel: "6.0.0".to_owned(),
+                open_files_max: 1 << 20,
+                ports_per_source: 28_232,
+            },
+        },
+        runs,
+    }
+}
+
+fn settings(clients: u32) -> BTreeMap<String, serde_json::Value> {
+    BTreeMap::from([
+        ("clients".to_owned(), json!(clients)),
+        ("rooms".to_owned(), json!(clients / 10)),
+        ("posts.per_client_per_s".to_owned(), json!(1.0)),
+        ("posts.arrivals".to_owned(), json!("poisson")),
+        ("posts.payload_bytes".to_owned(), json!(120)),
+        ("tuning.polling.interval_ms".to_owned(), json!(500)),
+        ("tuning.polling.jitter".to_owned(), json!(0.0)),
+        ("tuning.long-polling.hold_ms".to_owned(), json!(25_000)),
+        ("prices.vcpu_hour".to_owned(), json!(0.04)),
+        ("prices.gb_hour".to_owned(), json!(0.005)),
+        ("prices.gb_out".to_owned(), json!(0.09)),
+        ("prices.currency".to_owned(), json!("EUR")),
+    ])
+}
+
+/// Spread over repetitions, without chance.
+fn wobble(number: u32) -> f64 {
+    1.0 + f64::from(number * 7 % 11) / 100.0
+}
+
+fn run(number: u32, round: u32, label: String, clients: u32, transport: Transport) -> Run {
+    let polling = transport == Transport::Polling;
+    let scale = wobble(number) * (1.0 + f64::from(clients) / 10_000.0);
+    let middle_us = if polling { 250_000.0 } else { 150.0 + 40.0 * transport as usize as f64 } * scale;
+    let posts = u64::from(clients) * u64::from(SECONDS);
+    let delivered = posts * 10;
+    let per_second = delivered / u64::from(SECONDS);
+    let second = |shift: f64| {
+        let at = |place: u64| (middle_us * shift * (0.2 + place as f64 / 50.0 + (place as f64 / 90.0).powi(40))) as u64;
+        Distribution::new((0..100).map(|place| (at(place).max(1), per_second / 100)).collect())
+    };
+    let of = |series: Series, shift: f64| {
+        let intervals = (0..i64::from(SECONDS)).map(|second_of| Interval {
+            second: second_of,
+            distribution: second(shift * wobble(u32::try_from(second_of).unwrap_or(0))),
+        });
+        (series, intervals.collect::<Vec<_>>())
+    };
+    let intervals = BTreeMap::from([
+        of(Series::Delivery, 1.0),
+        of(Series::DeliveryUncorrected, 0.9),
+        of(Series::Lateness, 60.0 / middle_us),
+    ]);
+    let cost_us = (3.0 + transport as usize as f64) * scale;
+    let cpu_us = (cost_us * delivered as f64) as u64;
+    let mut tally = Tally::default();
+    (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
+    let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
+    tally.requests = if asks { delivered } else { 0 };
+    tally.empty_answers = if polling { delivered / 3 } else { 0 };
+    tally.add(Direction::Down, Purpose::Delivery, Class::Payload, delivered as usize * 120);
+    tally.add(Direction::Down, Purpose::Delivery, Class::Envelope, delivered as usize * 40);
+    tally.add(Direction::Down, Purpose::Delivery, Class::Framing, delivered as usize * 4);
+    tally.add(Direction::Down, Purpose::Empty, Class::Headers, tally.empty_answers as usize * 90);
+    tally.add(Direction::Up, Purpose::Delivery, Class::Headers, tally.requests as usize * 110);
+    tally.add(Direction::Up, Purpose::Posting, Class::Payload, posts as usize * 120);
+    let mut run = Run {
+        record: RunRecord {
+            schema: SCHEMA,
+            run: number,
+            round,
+            rerun: 0,
+            label,
+            transport,
+            client: "lean".to_owned(),
+            encoding: Encoding::Json,
+            verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },
+            ended: Ended::Complete,
+            planned: Planned {
+                seats: clients,
+                rooms: clients / 10,
+                payload_bytes: 120,
+                window_us: u64::from(SECONDS) * 1_000_000,
+                posts_in_window: posts,
+                left_in_window: posts,
+                deliveries_in_window: delivered,
+            },
+            latency: BTreeMap::new(),
+            saturated: 0,
+            negative: 0,
+            seconds: Vec::new(),
+            set_up: Tally::default(),
+            window: tally,
+            total: tally,
+            ledger: LedgerSummary { planned: delivered, seen: delivered, ..LedgerSummary::default() },
+            faults: Faults::default(),
+            generator: Generator {
+                cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
+                worker_busy_max: 0.3,
+                window_us: u64::from(SECONDS) * 1_000_000,
+                resident_bytes_crowd: u64::from(clients) * 3_100,
+            },
+            server: Some(ServerReadings {
+                begin: usage(transport, 0, 0, 0),
+                settled: usage(transport, 0, 0, u64::from(clients)),
+                window_start: usage(transport, 0, 0, u64::from(clients)),
+                window_end: usage(transport, cpu_us, delivered, u64::from(clients)),
+            }),
+            kernel: Some(Kernel {
+                segments_up: delivered,
+                segments_down: delivered,
+                bytes_up: tally.total(Direction::Up),
+                bytes_down: tally.total(Direction::Down),
+                header_bytes_per_segment: 52,
+                socket_memory_bytes: u64::from(clients) * 4_096,
+            }),
+            machine: Machine {
+                spin_before: 880.0,
+                spin_after: 870.0,
+                spin_best: 900.0,
+                stolen_share: 0.0,
+                throttled_us: 0,
+            },
+        },
+        intervals,
+    };
+    let cpu = |second: u32| Cpu {
+        user_us: cpu_us / 3 * u64::from(second) / u64::from(SECONDS),
+        system_us: cpu_us * 2 / 3 * u64::from(second) / u64::from(SECONDS),
+    };
+    let rows = run.intervals[&Series::Delivery].iter().map(|interval| {
+        let number = u32::try_from(interval.second).unwrap_or(0);
+        Second {
+            second: number,
+            delivered: interval.distribution.len(),
+            posted: posts / u64::from(SECONDS),
+            joined: clients,
+            faults: 0,
+            delivery_us_p50: interval.distribution.quantile(0.5),
+            delivery_us_p99: interval.distribution.quantile(0.99),
+            delivery_us_max: interval.distribution.max(),
+            server: Some(ServerSecond { cpu: cpu(number + 1), resident_bytes: 20 << 20 }),
+        }
+    });
+    run.record.seconds = rows.collect();
+    run.record.latency = run.intervals.keys().map(|series| (*series, latency(&run.whole(*series), posts))).collect();
+    run
+}
+
+fn latency(distribution: &Distribution, independent: u64) -> Latency {
+    let shares = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)];
+    let quantile = |share: f64| {
+        let us = distribution.quantile(share).unwrap_or(0);
+        Quantile { us, low_us: us * 95 / 100, high_us: us * 106 / 100 }
+    };
+    Latency {
+        samples: distribution.len(),
+        independent,
+        quantiles: shares.into_iter().map(|(name, share)| (name.to_owned(), quantile(share))).collect(),
+        max_us: distribution.max().unwrap_or(0),
+        mean_us: distribution.mean().unwrap_or(0.0),
+    }
+}
+
+fn usage(transport: Transport, cpu_us: u64, messages: u64, connections: u64) -> Usage {
+    let used = TransportUsage {
+        connections_opened: connections,
+        connections_open: connections,
+        messages,
+        batches: messages,
+        socket_writes: messages,
+        ..TransportUsage::default()
+    };
+    Usage {
+        version: "0.1.0".to_owned(),
+        pid: 1,
+        uptime_us: 1,
+        metered: true,
+        connections_open: connections,
+        accept_errors: 0,
+        process: ProcessUsage {
+            cpu_user_us: cpu_us / 3,
+            cpu_system_us: cpu_us - cpu_us / 3,
+            resident_bytes: (4 << 20) + connections * 4_000,
+            ..ProcessUsage::default()
+        },
+        hub: wire::HubUsage::default(),
+        transports: BTreeMap::from([(transport.name().to_owned(), used)]),
+    }
+}
