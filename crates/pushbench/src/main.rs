@@ -7,6 +7,7 @@ mod print;
 mod run;
 mod schema;
 mod serve;
+mod show;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Show(show::Args),
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
     Schema(schema::Args),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),
