@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
-use super::one::{Bench, Patient, Place, measure};
+use super::meter::Meter;
+use super::one::{Bench, Foreign, Patient, Place, measure};
 use super::preflight::{Level, findings};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
@@ -29,11 +30,17 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token };
-    command(&args.job, Some(target))
+    match args.pid.map(Meter::attach).transpose() {
+        Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
+        Err(error) => {
+            print::error(&error.context("--pid"));
+            Ok(PREFLIGHT.into())
+        }
+    }
 }
 
 /// `foreign` is a server that somebody else started.
-fn command(args: &JobArgs, foreign: Option<Target>) -> anyhow::Result<ExitCode> {
+fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode> {
     let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
         Ok(job) => job,
         Err(error) => {
@@ -57,7 +64,7 @@ fn command(args: &JobArgs, foreign: Option<Target>) -> anyhow::Result<ExitCode> 
 
 struct Running {
     job: Job,
-    foreign: Option<Target>,
+    foreign: Option<Foreign>,
     folder: Folder,
     bench: Bench,
     shown: Shown,
@@ -67,7 +74,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(args: &JobArgs, job: Job, foreign: Option<Target>) -> anyhow::Result<Self> {
+    fn start(args: &JobArgs, job: Job, foreign: Option<Foreign>) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
@@ -129,7 +136,7 @@ impl Running {
         self.shown.begin(place.run, &format!("{transport}{label}"));
         let patient = match &self.foreign {
             None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?),
-            Some(target) => Patient::Theirs(target.clone()),
+            Some(foreign) => Patient::Theirs(foreign.clone()),
         };
         let mut log = self.folder.begin_log(place.run)?;
         let shown = &mut self.shown;
