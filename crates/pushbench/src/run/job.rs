@@ -135,7 +135,7 @@ impl Running {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
         self.shown.begin(place.run, &format!("{transport}{label}"));
         let patient = match &self.foreign {
-            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?),
+            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?.into()),
             Some(foreign) => Patient::Theirs(foreign.clone()),
         };
         let mut log = self.folder.begin_log(place.run)?;

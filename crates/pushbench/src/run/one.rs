@@ -62,7 +62,7 @@ pub(crate) struct Foreign {
 
 /// Who is measured: a server of ours, which ends with the run, or somebody else's.
 pub(crate) enum Patient {
-    Ours(ServerProcess),
+    Ours(Box<ServerProcess>),
     Theirs(Foreign),
 }
 
