@@ -14,7 +14,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::Client;
+use scenario::{Client, Plan};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -25,7 +25,7 @@ pub(crate) use post_line::PostLine;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if worker.plan.client == Client::Reqwest && !worker.transport.posts_in_band() {
+    if is_by_reqwest(&worker.plan, worker.transport) {
         return by_reqwest::session(worker, seat).await;
     }
     match worker.transport {
@@ -36,6 +36,11 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
         Transport::Sse => sse::session(worker, seat).await,
         Transport::Websocket => websocket::session(worker, seat).await,
     }
+}
+
+/// Whether the clients are `reqwest`'s, which keeps its connections to itself.
+pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
+    plan.client == Client::Reqwest && !transport.posts_in_band()
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.

@@ -12,7 +12,8 @@ use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
 use super::manifest::manifest;
-use super::one::{Bench, Patient, Place, measure};
+use super::meter::Meter;
+use super::one::{Bench, Foreign, Patient, Place, measure};
 use super::preflight::{Level, findings};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
@@ -28,11 +29,17 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token };
-    command(&args.job, Some(target))
+    match args.pid.map(Meter::attach).transpose() {
+        Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
+        Err(error) => {
+            print::error(&error.context("--pid"));
+            Ok(PREFLIGHT.into())
+        }
+    }
 }
 
 /// `foreign` is a server that somebody else started.
-fn command(args: &JobArgs, foreign: Option<Target>) -> anyhow::Result<ExitCode> {
+fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode> {
     let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
         Ok(job) => job,
         Err(error) => {
@@ -56,7 +63,7 @@ fn command(args: &JobArgs, foreign: Option<Target>) -> anyhow::Result<ExitCode> 
 
 struct Running {
     job: Job,
-    foreign: Option<Target>,
+    foreign: Option<Foreign>,
     folder: Folder,
     manifest: Manifest,
     bench: Bench,
@@ -67,7 +74,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(args: &JobArgs, job: Job, foreign: Option<Target>) -> anyhow::Result<Self> {
+    fn start(args: &JobArgs, job: Job, foreign: Option<Foreign>) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
@@ -143,8 +150,8 @@ impl Running {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
         self.shown.begin(place.run, &format!("{transport}{label}"));
         let patient = match &self.foreign {
-            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?),
-            Some(target) => Patient::Theirs(target.clone()),
+            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?.into()),
+            Some(foreign) => Patient::Theirs(foreign.clone()),
         };
         let mut log = self.folder.begin_log(place.run)?;
         let shown = &mut self.shown;

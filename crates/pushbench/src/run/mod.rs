@@ -4,9 +4,11 @@ mod args;
 mod control;
 mod job;
 mod manifest;
+mod meter;
 mod one;
 mod preflight;
 mod progress;
+mod readings;
 mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};
