@@ -10,6 +10,8 @@ pub struct Figures {
     pub delivered_per_s: f64,
     /// Server CPU for each of them.
     pub server_cpu_us_per_message: Option<f64>,
+    /// The part of it in user mode.
+    pub server_user_us_per_message: Option<f64>,
     /// Generator CPU for each of them.
     pub generator_cpu_us_per_message: Option<f64>,
     /// Bytes to the clients, everything included, for each of them.
@@ -44,6 +46,7 @@ impl Figures {
         Self {
             delivered_per_s: delivered as f64 * 1e6 / record.generator.window_us.max(1) as f64,
             server_cpu_us_per_message: by_server(|window| window.cpu_us),
+            server_user_us_per_message: by_server(|window| window.user_us),
             generator_cpu_us_per_message: per_message(record.generator.cpu.total_us()),
             down_bytes_per_message: if exact {
                 per_message(record.window.total(Direction::Down))
@@ -80,6 +83,7 @@ pub(crate) fn quantile(record: &RunRecord, series: Series, name: &str) -> Option
 
 struct Difference {
     cpu_us: u64,
+    user_us: u64,
     messages: u64,
     batches: u64,
     writes: u64,
@@ -97,6 +101,7 @@ impl Difference {
             if end.metered { after.messages - before.messages.min(after.messages) } else { record.window.delivered };
         Self {
             cpu_us: cpu(end).saturating_sub(cpu(start)),
+            user_us: end.process.cpu_user_us.saturating_sub(start.process.cpu_user_us),
             messages,
             batches: after.batches.saturating_sub(before.batches),
             up: after.up.total.saturating_sub(before.up.total),
