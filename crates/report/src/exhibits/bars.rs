@@ -95,11 +95,13 @@ impl Bars<'_> {
             let area = Area { left: from, top: first, right: from + width - 14.0, bottom };
             self.column(scene, column, area);
         }
-        scene.height = bottom + 34.0;
+        let note = "bars: medians over runs · brackets: 95 % intervals · dots: each run";
+        scene.text((12.0, bottom + 46.0), note, SMALL, Anchor::Start, SOFT);
+        scene.height = bottom + 58.0;
     }
 
     fn key(&self, scene: &mut Scene, top: f64) -> f64 {
-        let (mut left, mut line) = (12.0, top);
+        let (mut left, mut line) = (12.0, top + 6.0);
         for (class, name) in self.classes.iter().enumerate().filter(|(class, _)| self.has(*class)) {
             let width = 26.0 + text_width(name, SMALL) + 12.0;
             if left + width > WIDTH {
@@ -110,7 +112,7 @@ impl Bars<'_> {
             scene.text((left + 21.0, line), name, SMALL, Anchor::Start, SOFT);
             left += width;
         }
-        line + 12.0
+        line + 14.0
     }
 
     fn has(&self, class: usize) -> bool {
@@ -162,7 +164,7 @@ fn draw(scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, look: Look, ho
         from += size;
     }
     let mut end = panel.across(bar.whole.value);
-    if let Some((low, high)) = bar.whole.interval {
+    if let Some((low, high)) = bar.whole.interval.filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0) {
         let (left, right) = (panel.across(low), panel.across(high));
         scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
         scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::INK, 1.6));

@@ -13,10 +13,8 @@ const CLASSES: [&str; 8] =
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
-    let ways = [
-        ("bytes to the client per delivered message", Direction::Down),
-        ("bytes to the server per delivered message", Direction::Up),
-    ];
+    let ways =
+        [("bytes per message, to clients", Direction::Down), ("bytes per message, to the server", Direction::Up)];
     let columns = ways.map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way)));
     let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES };
     if bars.is_empty() {
@@ -31,7 +29,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         caption: format!(
             "All bytes over the window, for each delivered message. Payload, envelope, framing and headers are those of messages that \
              arrive; posting is what senders pay for sending, answers included; TCP/IP headers come from the kernel's count of segments \
-             where it was asked. Medians over runs, parts scaled to add up; brackets 95 % intervals from the runs. {}",
+             where it was asked. Medians over runs, parts scaled to add up; brackets 95 % intervals from the runs. {}.",
             behind(point)
         ),
         scene,

@@ -9,7 +9,7 @@ use crate::figures::Figures;
 type Of = fn(&Figures) -> Option<f64>;
 const FIGURES: [(&str, Of); 3] = [
     ("requests per message", |figures| figures.requests_per_message),
-    ("server writes per message", |figures| figures.writes_per_message),
+    ("writes per message", |figures| figures.writes_per_message),
     ("messages per response", |figures| figures.messages_per_batch),
 ];
 
@@ -21,7 +21,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     if bars.is_empty() {
         return None;
     }
-    let title = "Requests and writes per delivered message, and how many share one";
+    let title = "Requests, writes and batches";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     bars.draw(&mut scene, top);
     Some(Sheet {
@@ -29,7 +29,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "HTTP requests of all clients, posts included, and writes on the server's sockets, for each delivered message; and messages \
-             that share a response, chunk or write. Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}",
+             that share a response, chunk or write. Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
             behind(point)
         ),
         scene,

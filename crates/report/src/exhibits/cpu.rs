@@ -13,7 +13,7 @@ const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
-    let head = "µs of server CPU per delivered message · dots: each run · bracket: 95 % · dashed line: the floor, tcp";
+    let head = "µs per delivered message · dashed: the floor, tcp";
     let mut only = column(&mut csv, point, head, &CLASSES, &|record| {
         let figures = Figures::of(record);
         let both = figures.server_user_us_per_message.zip(figures.server_cpu_us_per_message);
@@ -34,7 +34,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets 95 % \
-             intervals from the runs, dots the runs. The dashed line is raw TCP on the same machine. {}",
+             intervals from the runs, dots the runs. The dashed line is raw TCP on the same machine. {}.",
             behind(point)
         ),
         scene,

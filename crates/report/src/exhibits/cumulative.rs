@@ -54,7 +54,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Cumulative distribution of delivery latency, due to seen, up to {} %. Thick: median over runs at each share; thin: each \
-             run. {}",
+             run. {}.",
             SHARE_MAX * 100.0,
             behind(point)
         ),

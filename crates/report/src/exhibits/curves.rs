@@ -1,9 +1,12 @@
 //! Curves with their markers, intervals and names at their ends.
 
-use super::draw::{Anchor, Look, Panel, SIZE, SOFT, Scene, Stroke, spread};
+use super::draw::{Anchor, Look, Panel, SIZE, SOFT, Scale, Scene, Stroke, spread, text_width};
 
 /// Markers a curve with more points than this has only here and there.
 const MARKED_MAX: usize = 26;
+
+/// Ties from a curve's end to its name are no longer than this within the panel.
+const TIE_MAX: f64 = 70.0;
 
 /// One point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +48,7 @@ impl Curve {
         for run in &self.runs {
             scene.line(placed(run), Stroke::new(colour, 0.9).pale(0.4));
         }
-        scene.line(placed(&self.twin), Stroke::new(colour, 1.4).dashed(true));
+        scene.line(placed(&self.twin), Stroke::new(colour, 1.2).dashed(true).pale(0.8));
         let points: Vec<_> = self.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
         for (piece, hollow) in pieces(&self.spots) {
             scene.line(points[piece].to_vec(), Stroke::new(colour, 2.2).dashed(hollow));
@@ -87,9 +90,11 @@ pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     let heights = spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), height, range);
     let left = panel.area.right;
     for (((curve, end), place), height) in named.iter().zip(&ends).zip(heights) {
-        let knee = (left + 5.0, place.1);
-        let tie = vec![*place, knee, (left + 18.0, height), (left + 22.0, height)];
-        scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
+        // A tie across half the picture would be taken for data.
+        if left - place.0 < TIE_MAX {
+            let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
+            scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
+        }
         scene.dot((left + 30.0, height), curve.look.shape, curve.look.colour, 5.0, end.hollow);
         scene.label((left + 42.0, height), &curve.name, Anchor::Start);
     }
@@ -97,6 +102,25 @@ pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
 
 /// Room the names need on the right.
 pub(super) fn names_width(curves: &[Curve]) -> f64 {
-    let widths = curves.iter().map(|curve| super::draw::text_width(&curve.name, SIZE));
-    46.0 + widths.fold(0.0, f64::max)
+    let widths = curves.iter().map(|curve| text_width(&curve.name, SIZE));
+    54.0 + widths.fold(0.0, f64::max)
+}
+
+/// The names of curves one below the other, right of the panel: for curves that end anywhere.
+pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
+    let left = panel.area.right + 22.0;
+    for (at, curve) in curves.iter().enumerate() {
+        let height = panel.area.top + 10.0 + at as f64 * SIZE * 1.4;
+        let hollow = curve.spots.iter().all(|spot| spot.hollow);
+        scene.dot((left, height), curve.look.shape, curve.look.colour, 5.0, hollow);
+        scene.label((left + 14.0, height), &curve.name, Anchor::Start);
+    }
+}
+
+/// An axis for sizes: logarithmic where they span a decade, else from zero.
+pub(super) fn fitting(values: Vec<f64>) -> Scale {
+    match Scale::fitting(&values) {
+        Scale::Log { .. } => Scale::log(values),
+        _ => Scale::from_zero(values),
+    }
 }

@@ -5,7 +5,7 @@ use wire::Transport;
 
 use super::Sheet;
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, name_ends, names_width};
+use super::curves::{Curve, Spot, fitting, legend, names_width};
 use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, WIDTH, look, text_width};
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::{Estimate, over_runs};
@@ -53,13 +53,13 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
         let panel = Panel {
             area: Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + HEIGHT },
             x: x.clone(),
-            y: Scale::log(all.iter().flat_map(|bought| bought.curve.heights())),
+            y: fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect()),
         };
         panel.axes(&mut scene, "median staleness, ms from due to seen", name);
         all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place));
         let curves: Vec<_> = all.iter().map(|bought| bought.curve.clone()).collect();
         values(&mut scene, &panel, all);
-        name_ends(&mut scene, &panel, &curves);
+        legend(&mut scene, &panel, &curves);
         top = panel.area.bottom + 60.0;
     }
     let note = format!("small figures: {}", sweep.key);
@@ -111,43 +111,64 @@ fn bought(
     (!curve.spots.is_empty()).then_some(Bought { curve, values })
 }
 
-/// The swept values beside their spots, wherever there is room for them.
+/// The swept values beside their spots, wherever there is room for them; the ends of a curve come first.
 fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
-    let spots = all.iter().flat_map(|bought| bought.curve.spots.iter().map(|spot| panel.at(spot.x, spot.y)));
-    let size = SMALL * 0.92;
-    let mut taken: Vec<Area> =
-        spots.map(|(x, y)| Area { left: x - 6.0, top: y - 6.0, right: x + 6.0, bottom: y + 6.0 }).collect();
+    let size = SMALL * 0.94;
+    let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(panel, &bought.curve)).collect();
+    let inside = |area: &Area| {
+        let room = panel.area;
+        area.left > room.left && area.right < room.right && area.top > room.top - 8.0 && area.bottom < room.bottom
+    };
     for bought in all {
-        let moves = bought.curve.spots.windows(2).any(|pair| (pair[0].x / pair[1].x).ln().abs() > 0.1);
-        let named = bought.curve.spots.iter().zip(&bought.values).filter(|_| moves);
-        for (spot, value) in named {
-            let ((x, y), width) = (panel.at(spot.x, spot.y), text_width(value, size));
+        let spots = &bought.curve.spots;
+        let span = spots.iter().map(|spot| panel.across(spot.x));
+        let (least, most) = span.fold((f64::MAX, f64::MIN), |(least, most), x| (least.min(x), most.max(x)));
+        let mut order: Vec<usize> = (0..spots.len()).collect();
+        order.sort_by_key(|at| (*at != 0 && at + 1 != spots.len(), *at));
+        // A transport that does not move is not what was swept.
+        for at in order.into_iter().filter(|_| most - least > 12.0) {
+            let ((x, y), width) = (panel.at(spots[at].x, spots[at].y), text_width(&bought.values[at], size));
+            let (middle, beside) = (x - width / 2.0, (x + 10.0, x - 10.0 - width));
             let places = [
-                (x - width / 2.0, y - 10.0),
-                (x - width / 2.0, y + 20.0),
-                (x + 9.0, y + 5.0),
-                (x - 9.0 - width, y + 5.0),
+                (middle, y - 11.0),
+                (middle, y + 21.0),
+                (beside.0, y + 5.0),
+                (beside.1, y + 5.0),
+                (beside.0 - 4.0, y - 9.0),
+                (beside.1 + 4.0, y - 9.0),
+                (beside.0 - 4.0, y + 18.0),
+                (beside.1 + 4.0, y + 18.0),
             ];
             let area = |(left, base): (f64, f64)| Area {
-                left: left - 2.0,
+                left: left - 1.0,
                 top: base - 12.0,
-                right: left + width + 2.0,
-                bottom: base + 3.0,
+                right: left + width + 1.0,
+                bottom: base + 2.0,
             };
-            let within = |area: &Area| {
-                area.left > panel.area.left
-                    && area.right < panel.area.right
-                    && area.top > panel.area.top
-                    && area.bottom < panel.area.bottom
-            };
-            let free = |place: &&(f64, f64)| {
+            let free = places.iter().find(|place| {
                 let area = area(**place);
-                within(&area) && taken.iter().all(|other| !area.overlaps(other))
-            };
-            if let Some(place) = places.iter().find(free) {
+                inside(&area) && taken.iter().all(|other| !area.overlaps(other))
+            });
+            if let Some(place) = free {
                 taken.push(area(*place));
-                scene.text(*place, value, size, Anchor::Start, SOFT);
+                scene.text(*place, &bought.values[at], size, Anchor::Start, SOFT);
             }
         }
     }
+}
+
+/// Where the markers and lines of a curve are, as little squares.
+fn occupied(panel: &Panel, curve: &Curve) -> Vec<Area> {
+    let square =
+        |(x, y): (f64, f64), half: f64| Area { left: x - half, top: y - half, right: x + half, bottom: y + half };
+    let points: Vec<_> = curve.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
+    let along = points.windows(2).flat_map(|pair| {
+        let ((x, y), (to_x, to_y)) = (pair[0], pair[1]);
+        let steps = ((to_x - x).hypot(to_y - y) / 6.0).ceil().max(1.0);
+        (0..=steps as u32).map(move |step| {
+            let share = f64::from(step) / steps;
+            (x + (to_x - x) * share, y + (to_y - y) * share)
+        })
+    });
+    points.iter().map(|point| square(*point, 6.0)).chain(along.map(|point| square(point, 1.5))).collect()
 }

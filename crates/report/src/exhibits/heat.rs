@@ -11,15 +11,15 @@ use super::over_time::head;
 /// Columns of a panel; longer runs have several seconds in each.
 const COLUMNS_MAX: usize = 60;
 /// Bands of latency in a panel.
-const BANDS: usize = 28;
+const BANDS: usize = 36;
 /// Shares of a column's deliveries from which a cell has the next strength.
 const LEVELS: [(f64, &str, f64); 6] = [
-    (0.0, "< 0.3 %", 0.10),
-    (0.003, "0.3 %", 0.22),
-    (0.01, "1 %", 0.38),
-    (0.03, "3 %", 0.56),
-    (0.10, "10 %", 0.78),
-    (0.30, "30 %", 1.0),
+    (0.0, "less", 0.10),
+    (0.003, "0.3", 0.22),
+    (0.01, "1", 0.38),
+    (0.03, "3", 0.56),
+    (0.10, "10", 0.78),
+    (0.30, "30 % or more", 1.0),
 ];
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
@@ -49,14 +49,20 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.record.run.to_string()];
         cells(&mut scene, &panel, run, every, |cells| csv.row(place.iter().cloned().chain(cells)));
     }
-    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), "seconds from T0", SMALL, Anchor::Middle, SOFT);
+    scene.text(
+        (f64::midpoint(58.0, WIDTH), bottom + 42.0),
+        "across: seconds from T0 · up: ms from due to seen",
+        SMALL,
+        Anchor::Middle,
+        SOFT,
+    );
     scene.height = bottom + 54.0;
     Some(Sheet {
         name: job.stem("03b-latency-heat-map", point.label),
         title: title.to_owned(),
         caption: format!(
             "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \
-             darker, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}",
+             darker, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
             behind(point)
         ),
         scene,
@@ -65,18 +71,14 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
 }
 
 fn key(scene: &mut Scene, top: f64) {
-    let mut left = 12.0;
-    scene.text((left, top), "ms from due to seen; share of the second's deliveries:", SMALL, Anchor::Start, SOFT);
-    left += text_width("ms from due to seen; share of the second's deliveries:", SMALL) + 10.0;
-    for (at, (_, name, strength)) in LEVELS.iter().enumerate() {
-        let name = if at < 2 { (*name).to_owned() } else { format!("{name}") };
-        scene.marks.push(Mark::Fill(
-            Area { left, top: top - 11.0, right: left + 14.0, bottom: top + 1.0 },
-            HEAT,
-            *strength,
-        ));
-        scene.text((left + 18.0, top), &name, SMALL, Anchor::Start, SOFT);
-        left += 26.0 + text_width(&name, SMALL);
+    const NAME: &str = "share of the deliveries of its time:";
+    scene.text((12.0, top), NAME, SMALL, Anchor::Start, SOFT);
+    let mut left = 24.0 + text_width(NAME, SMALL);
+    for (_, name, strength) in LEVELS {
+        let area = Area { left, top: top - 11.0, right: left + 14.0, bottom: top + 1.0 };
+        scene.marks.push(Mark::Fill(area, HEAT, strength));
+        scene.text((left + 19.0, top), name, SMALL, Anchor::Start, SOFT);
+        left += 34.0 + text_width(name, SMALL);
     }
 }
 

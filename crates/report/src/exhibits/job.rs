@@ -118,6 +118,7 @@ impl<'a> Job<'a> {
                 planned.payload_bytes
             ));
         }
+        parts.push(behind(point));
         parts.join(" · ") + &left_out(&point.rows)
     }
 }
@@ -138,7 +139,9 @@ pub(super) fn behind(point: &Point<'_>) -> String {
     };
     let posts = point.rows.iter().flat_map(|row| row.records()).map(|record| record.planned.left_in_window).collect();
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
-    format!("n = {} messages a run; {} run(s) a transport.", span(posts), span(runs))
+    let (posts, runs) = (span(posts), span(runs));
+    let word = if runs == "1" { "run" } else { "runs" };
+    format!("n = {posts} messages a run, {runs} {word} a transport")
 }
 
 impl Row<'_> {

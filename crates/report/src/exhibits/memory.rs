@@ -8,10 +8,10 @@ use crate::figures::Figures;
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
-    let process = column(&mut csv, point, "server process, KiB per connection", &[], &|record| {
+    let process = column(&mut csv, point, "server process, KiB each", &[], &|record| {
         Figures::of(record).server_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
     });
-    let kernel = column(&mut csv, point, "kernel sockets, both ends, KiB per client", &[], &|record| {
+    let kernel = column(&mut csv, point, "kernel, both ends, KiB each", &[], &|record| {
         let kernel = record.kernel.filter(|_| record.planned.seats > 0);
         let bytes = kernel.map(|kernel| kernel.socket_memory_bytes as f64 / f64::from(record.planned.seats));
         bytes.map(|bytes| bytes / 1024.0).into_iter().collect()
@@ -31,7 +31,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         caption: format!(
             "Growth of the server's resident memory from before the first connection until everybody was connected, for each of them; and \
              what the kernel held for TCP sockets, both ends, for each client. A connection that polls may be closed between polls. \
-             Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}",
+             Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
             behind(point)
         ),
         scene,

@@ -50,7 +50,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
             "At {} {c} a vCPU-hour, {} {c} a GB-hour of memory and {} {c} a GB sent out (TCP/IP headers included where they were counted). \
              Per million delivered messages: CPU and traffic. A month (730 h) of 10,000 connected clients at this scenario's rate: CPU, \
              traffic and memory of the server's process, scaled in proportion and without idle capacity. Medians over runs, brackets 95 % \
-             intervals from the runs. {}",
+             intervals from the runs. {}.",
             prices.vcpu_hour,
             prices.gb_hour,
             prices.gb_out,

@@ -24,7 +24,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
     let title = "Delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run · ms from due to seen";
+    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run";
     scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| readings(row)).flat_map(|(_, second)| {
         LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
@@ -41,14 +41,20 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         lines(&mut scene, &panel, row);
         write(&mut csv, point, row);
     }
-    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), "seconds from T0", SMALL, Anchor::Middle, SOFT);
+    scene.text(
+        (f64::midpoint(58.0, WIDTH), bottom + 42.0),
+        "across: seconds from T0 · up: ms from due to seen",
+        SMALL,
+        Anchor::Middle,
+        SOFT,
+    );
     scene.height = bottom + 54.0;
     Some(Sheet {
         name: job.stem("03a-latency-over-time", point.label),
         title: title.to_owned(),
         caption: format!(
             "Median, 99th percentile and largest delivery latency of the messages seen in each second; thick and dashed lines are medians \
-             over runs, pale ones the runs. All panels have the same axes. {}",
+             over runs, pale ones the runs. All panels have the same axes. {}.",
             behind(point)
         ),
         scene,

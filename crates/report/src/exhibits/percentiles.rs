@@ -44,7 +44,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         caption: format!(
             "Time from when a post was due until each receiver had it; every nine takes the same room. Solid: median over runs of each \
              percentile; dashed: the same from when the post left, blind to what its sender waited for; thin: each run. A line ends \
-             where the sample no longer carries the percentile. {}",
+             where the sample no longer carries the percentile. {}.",
             behind(point)
         ),
         scene,

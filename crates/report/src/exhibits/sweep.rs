@@ -5,8 +5,8 @@ use wire::Transport;
 
 use super::Sheet;
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, name_ends, names_width};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, WIDTH, look};
+use super::curves::{Curve, Spot, fitting, name_ends, names_width};
+use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, WIDTH, look};
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::Estimate;
 
@@ -36,11 +36,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let margin = panels.iter().map(|(_, curves)| names_width(curves)).fold(0.0, f64::max);
     for (name, curves) in &panels {
         let height = HEIGHT.max(curves.len() as f64 * SIZE * 1.25);
-        let values: Vec<f64> = curves.iter().flat_map(Curve::heights).collect();
-        let y = match Scale::fitting(&values) {
-            Scale::Log { .. } => Scale::log(values),
-            _ => Scale::from_zero(values),
-        };
+        let y = fitting(curves.iter().flat_map(Curve::heights).collect());
         let panel = Panel {
             area: Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + height },
             x: sweep.scale(),

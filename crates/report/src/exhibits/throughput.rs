@@ -5,7 +5,7 @@ use wire::Transport;
 
 use super::Sheet;
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, name_ends, names_width};
+use super::curves::{Curve, Spot, fitting, name_ends, names_width};
 use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, look, text_width};
 use super::job::{Job, Point, Row, Sweep, behind, window_s};
 use super::over_time::{head, over_runs as by_second, seconds_scale};
@@ -46,7 +46,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
             }
         }
     }
-    let below = "seconds from T0; up: messages a second";
+    let below = "across: seconds from T0 · up: messages a second";
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
     Some(Sheet {
@@ -54,7 +54,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
-             the runs. {}",
+             the runs. {}.",
             behind(point)
         ),
         scene,
@@ -125,11 +125,7 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     offered.sort_by(|a, b| a.0.total_cmp(&b.0));
     let title = format!("Delivered messages over {}", sweep.key);
     let (mut scene, top) = Scene::titled(&title, &sweep.about(job));
-    let heights: Vec<f64> = curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect();
-    let y = match Scale::fitting(&heights) {
-        Scale::Log { .. } => Scale::log(heights.iter().copied()),
-        _ => Scale::from_zero(heights.iter().copied()),
-    };
+    let y = fitting(curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect());
     let margin = names_width(&curves).max(60.0 + text_width("offered", SIZE));
     let panel = Panel {
         area: Area { left: 72.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 380.0 },

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontStyle, IntoFont, RGBAColor, ShapeStyle, TextStyle};
-use plotters_backend::{BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
+use plotters_backend::{BackendCoord, DrawingBackend, DrawingErrorKind};
 use plotters_bitmap::BitMapBackend;
 
 use super::scene::{Anchor, Area, EM, FAMILY, Mark, Scene, Shape, Stroke, fonts};
@@ -36,7 +36,7 @@ pub(in crate::exhibits) fn svg(scene: &Scene, title: &str) -> String {
 /// As PNG, on white.
 pub(in crate::exhibits) fn png(scene: &Scene) -> Vec<u8> {
     let (width, height) = size(scene);
-    let mut fine = vec![0; width as usize * height as usize * 3];
+    let mut fine = vec![u8::MAX; width as usize * height as usize * 3];
     {
         let mut backend = BitMapBackend::with_buffer(&mut fine, (width, height));
         // A buffer takes every pixel that lies within it, and the backend leaves out the others.
@@ -82,8 +82,10 @@ fn draw<B: DrawingBackend>(scene: &Scene, backend: &mut B, clear: bool) -> Done<
             false => RGBAColor(mixed(colour.0), mixed(colour.1), mixed(colour.2), 1.0),
         }
     };
-    let ground = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: scene.height };
-    rect(backend, ground, &colour(PAPER, 1.0).filled())?;
+    if clear {
+        let ground = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: scene.height.ceil() };
+        rect(backend, ground, &colour(PAPER, 1.0).filled())?;
+    }
     for mark in &scene.marks {
         match mark {
             Mark::Line(points, stroke) => {

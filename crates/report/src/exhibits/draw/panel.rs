@@ -33,17 +33,11 @@ impl Panel {
 
     /// Grid, ticks, and what the axes are in: across below, up above the axis.
     pub(in crate::exhibits) fn axes(&self, scene: &mut Scene, across: &str, up: &str) {
-        self.across_ticks(scene, !across.is_empty());
         self.up_ticks(scene, true);
+        self.across_ticks(scene, true);
         let middle = f64::midpoint(self.area.left, self.area.right);
         scene.text((middle, self.area.bottom + 40.0), across, SMALL, Anchor::Middle, SOFT);
-        let left = self.area.left - 6.0 - self.up_ticks_width();
-        scene.text((left.max(4.0), self.area.top - 12.0), up, SMALL, Anchor::Start, SOFT);
-    }
-
-    /// Room the labels of the ticks on the left take.
-    pub(in crate::exhibits) fn up_ticks_width(&self) -> f64 {
-        self.ticks_up().iter().map(|(_, name)| width(name, SMALL)).fold(0.0, f64::max)
+        scene.text((12.0, self.area.top - 15.0), up, SMALL, Anchor::Start, SOFT);
     }
 
     fn ticks_up(&self) -> Vec<(f64, String)> {
@@ -65,7 +59,7 @@ impl Panel {
     /// Grid lines up, with labels below where they have room, or without any.
     pub(in crate::exhibits) fn across_ticks(&self, scene: &mut Scene, named: bool) {
         let (left, right) = (self.area.left, self.area.right);
-        let ticks = self.x.ticks(((right - left) / 58.0) as usize);
+        let ticks = self.x.ticks(((right - left) / 50.0) as usize);
         let mut taken = f64::NEG_INFINITY;
         for (value, name) in ticks {
             let place = self.across(value);
@@ -88,7 +82,7 @@ pub(in crate::exhibits) fn grid(
     (left, right): (f64, f64),
     columns: usize,
 ) -> (Vec<Area>, f64) {
-    const GAP: f64 = 18.0;
+    const GAP: f64 = 28.0;
     let head = SIZE * 1.6;
     let columns = columns.min(count.max(1));
     let each = (right - left - GAP * (columns - 1) as f64) / columns as f64;

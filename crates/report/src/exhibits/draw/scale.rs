@@ -103,7 +103,9 @@ fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
         let decades = (first..=last).filter(|decade| decade.rem_euclid(every) == 0);
         decades.flat_map(|decade| digits.iter().map(move |digit| digit * 10_f64.powi(decade))).filter(within).collect()
     };
-    let choices = [of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3)];
+    let many = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0];
+    let choices =
+        [of(&many, 1), of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3)];
     let fits = |ticks: &&Vec<f64>| ticks.len() <= most.max(2);
     let ticks = choices.iter().find(fits).or(choices.last()).cloned().unwrap_or_default();
     ticks.into_iter().map(|value| (value, tick(value))).collect()
@@ -114,7 +116,7 @@ pub(in crate::exhibits) fn tick(value: f64) -> String {
     let (value, unit) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, " G"),
         size if size >= 1e6 => (value / 1e6, " M"),
-        size if size >= 1e4 => (value / 1e3, " k"),
+        size if size >= 1e5 => (value / 1e3, " k"),
         _ => (value, ""),
     };
     let digits = if value == 0.0 { 0 } else { (2 - value.abs().log10().floor() as i32).clamp(0, 9) as usize };
@@ -134,8 +136,9 @@ mod tests {
         assert_eq!(names(Scale::Linear { low: 0.0, high: 1.06 }, 5), ["0", "0.5", "1"]);
         assert_eq!(names(Scale::Log { low: 0.1, high: 1000.0 }, 6), ["0.1", "1", "10", "100", "1000"]);
         assert_eq!(names(Scale::Log { low: 0.1, high: 1.0 }, 6), ["0.1", "0.2", "0.5", "1"]);
+        assert_eq!(names(Scale::Log { low: 2.0, high: 5.0 }, 6), ["2", "3", "4", "5"]);
         assert_eq!(names(Scale::Nines(3.0), 9), ["0 %", "50 %", "90 %", "99 %", "99.9 %"]);
-        assert_eq!([0.000_2, 20_000.0, 1.5e6].map(tick), ["0.0002", "20 k", "1.5 M"]);
+        assert_eq!([0.000_2, 20_000.0, 1.5e6].map(tick), ["0.0002", "20000", "1.5 M"]);
     }
 
     proptest! {

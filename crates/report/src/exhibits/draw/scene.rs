@@ -8,8 +8,8 @@ use super::style::{Colour, INK, SIZE, SMALL, SOFT, TITLE, WIDTH};
 
 /// The name the bundled font goes by.
 pub(super) const FAMILY: &str = "report-sans";
-/// Height of a line of type, from the top of a capital to below a tail.
-const LINE: f64 = 1.15;
+/// How much wider bold letters are, at most.
+const BOLD: f64 = 1.15;
 /// Height of capitals and digits.
 const CAPITAL: f64 = 0.73;
 
@@ -106,8 +106,12 @@ impl Scene {
     /// With its title, and under it what it is about. Returns where the rest may begin.
     pub(in crate::exhibits) fn titled(title: &str, about: &str) -> (Self, f64) {
         let mut scene = Self { height: 0.0, marks: Vec::new() };
-        scene.push_text((12.0, 28.0), title, TITLE, Anchor::Start, INK, true);
-        let mut line = 50.0;
+        let mut line = 28.0;
+        for text in wrapped(title, TITLE * BOLD, WIDTH - 24.0) {
+            scene.push_text((12.0, line), &text, TITLE, Anchor::Start, INK, true);
+            line += TITLE * 1.2;
+        }
+        line -= TITLE * 1.2 - 23.0;
         for text in wrapped(about, SMALL, WIDTH - 24.0) {
             scene.text((12.0, line), &text, SMALL, Anchor::Start, SOFT);
             line += SMALL * 1.25;
@@ -143,11 +147,6 @@ impl Scene {
         self.text((at.0, at.1 + SMALL * CAPITAL / 2.0), text, SMALL, anchor, SOFT);
     }
 
-    /// What stands at the head of a panel.
-    pub(in crate::exhibits) fn head(&mut self, at: (f64, f64), text: &str) {
-        self.push_text(at, text, SIZE, Anchor::Start, INK, true);
-    }
-
     fn push_text(&mut self, at: (f64, f64), text: &str, size: f64, anchor: Anchor, colour: Colour, bold: bool) {
         if !text.is_empty() {
             self.marks.push(Mark::Text { at, text: text.to_owned(), size, anchor, colour, bold });
@@ -166,7 +165,7 @@ pub(in crate::exhibits) fn room(mark: &Mark) -> Option<Area> {
             Anchor::Middle => width / 2.0,
             Anchor::End => width,
         };
-    Some(Area { left, top: at.1 - size * CAPITAL, right: left + width, bottom: at.1 + size * (LINE - CAPITAL) * 0.5 })
+    Some(Area { left, top: at.1 - size * CAPITAL, right: left + width, bottom: at.1 + size * 0.2 })
 }
 
 /// Width of a text.
