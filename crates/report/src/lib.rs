@@ -1,8 +1,6 @@
 //! The conclusion: records in, text and pictures out. Pure; reads no file and prints nothing.
 
 pub mod exhibits;
-mod figures;
 pub mod stats;
 
 pub use exhibits::summary;
-pub use figures::Figures;

@@ -1,12 +1,12 @@
 //! Exhibit 5: what a delivered message costs the server in CPU.
 
+use results::Figures;
 use wire::Transport;
 
 use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
-use crate::figures::Figures;
 use crate::stats::median;
 
 const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];

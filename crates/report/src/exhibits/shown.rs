@@ -1,9 +1,8 @@
 //! Which runs have figures, decided here for every table and every picture.
 
-use results::{Run, RunRecord, Series, VerdictKind};
+use results::{Figures, Run, RunRecord, Series, VerdictKind, quantile};
 use wire::Transport;
 
-use crate::figures::{Figures, quantile};
 use crate::stats::{Estimate, over_runs};
 
 /// Anything that is a run.

@@ -1,6 +1,6 @@
 //! Exhibit 4: what was delivered against what was offered, in time and over a sweep.
 
-use results::RunRecord;
+use results::{Figures, RunRecord};
 use wire::Transport;
 
 use super::Sheet;
@@ -9,7 +9,6 @@ use super::curves::{Curve, Spot, fitting, name_ends, names_width};
 use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, look, text_width};
 use super::job::{Job, Point, Row, Sweep, behind, window_s};
 use super::over_time::{head, over_runs as by_second, seconds_scale};
-use crate::figures::Figures;
 use crate::stats::{median, over_runs};
 
 pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
