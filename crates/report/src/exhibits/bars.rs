@@ -5,10 +5,9 @@ use results::RunRecord;
 use super::csv::{Csv, cell};
 use super::draw::{
     Anchor, Area, CLASSES, Look, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
-    text_width,
+    text_width, tick,
 };
 use super::job::{Point, Row};
-use super::numbers::number;
 use crate::stats::{Estimate, median, over_runs};
 
 /// Height of a row.
@@ -122,7 +121,7 @@ impl Bars<'_> {
 
     fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
         let bars = || column.bars.iter().flatten();
-        let figures = bars().map(|bar| text_width(&number(bar.whole.value), SIZE));
+        let figures = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
         let room = figures.fold(0.0, f64::max) + 10.0;
         let head = shortened(&column.head, SMALL, area.right - area.left);
         scene.text((area.left, area.top - 12.0), &head, SMALL, Anchor::Start, SOFT);
@@ -178,7 +177,7 @@ fn draw(scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, look: Look, ho
             scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
         }
     }
-    scene.label((end + 7.0, middle), &number(bar.whole.value), Anchor::Start);
+    scene.label((end + 7.0, middle), &tick(bar.whole.value), Anchor::Start);
 }
 
 /// What every run of a transport has of one figure: its parts, in the order of the classes, or one value; empty where it was not
