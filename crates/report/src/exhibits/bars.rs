@@ -220,7 +220,7 @@ pub(super) fn drawable<'a>(point: &'a Point<'a>) -> Vec<&'a Row<'a>> {
     point.rows.iter().filter(|row| !row.runs.is_empty()).collect()
 }
 
-/// The table [`column`] fills.
+/// The table [`column()`] fills.
 pub(super) fn table() -> Csv {
     Csv::new(&["point", "transport", "verdict", "run", "figure", "part", "value"])
 }
