@@ -1,6 +1,6 @@
-//! The conclusion: records in, text out. Pure; reads no file and prints nothing.
+//! The conclusion: records in, text and pictures out. Pure; reads no file and prints nothing.
 
-mod exhibits;
+pub mod exhibits;
 pub mod stats;
 
 pub use exhibits::summary;

@@ -3,5 +3,5 @@
 mod over_runs;
 mod quantile;
 
-pub use over_runs::{Estimate, over_runs};
+pub use over_runs::{Estimate, median, over_runs};
 pub use quantile::{QUANTILES, latency, order_interval};
