@@ -69,6 +69,7 @@ fn medians(p50_us: &[u64]) -> Vec<Second> {
         second,
         delivered: 1_000,
         posted: 100,
+        requests: 0,
         joined: 100,
         faults: 0,
         delivery_us_p50: Some(*p50_us),
