@@ -301,11 +301,3 @@ fn wrong_comes_before_invalid_and_invalid_before_overloaded() {
         record.ledger.corrupted = 1;
     });
 }
-
-#[test]
-fn a_slope_is_found_under_an_outlier() {
-    let mut values: Vec<f64> = (0..20).map(|at| 100.0 + 3.0 * f64::from(at)).collect();
-    values[7] = 9_999.0;
-    let (slope, scatter) = trend(&values);
-    assert!((slope - 3.0).abs() < 0.01 && scatter < 1.0, "{slope} {scatter}");
-}
