@@ -1,8 +1,24 @@
 //! The conclusion: records in, text out. Pure; reads no file and prints nothing.
 
+mod answer;
+mod build;
+mod claims;
 mod exhibits;
+mod facts;
 mod figures;
+mod grids;
+mod markdown;
+mod measure;
+mod numbers;
+mod page;
+mod shown;
 pub mod stats;
+mod theory;
 
+pub use build::{Exhibit, Report, build};
+pub use claims::{ClaimFacts, ConditionFacts, Finding, PublishedFacts};
 pub use exhibits::summary;
+pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA, Value};
 pub use figures::Figures;
+pub use measure::measure;
+pub use theory::{Agreement, Cell};

@@ -55,8 +55,9 @@ mod tests {
     fn every_resample(values: &[f64]) -> Vec<f64> {
         let n = values.len();
         let resample = |code: usize| (0..n).map(move |place| values[code / n.pow(u32::try_from(place).unwrap()) % n]);
-        let mut medians: Vec<_> =
-            (0..n.pow(u32::try_from(n).unwrap())).map(|code| median(&resample(code).collect::<Vec<_>>()).unwrap()).collect();
+        let mut medians: Vec<_> = (0..n.pow(u32::try_from(n).unwrap()))
+            .map(|code| median(&resample(code).collect::<Vec<_>>()).unwrap())
+            .collect();
         medians.sort_by(f64::total_cmp);
         medians
     }

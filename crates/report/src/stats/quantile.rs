@@ -72,8 +72,14 @@ mod tests {
     /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their coverage in per cent.
     #[test]
     fn the_ranks_hold_those_of_published_tables() {
-        let tables =
-            [(10, 2, 9, 97.9), (15, 4, 12, 96.5), (20, 6, 15, 95.9), (30, 10, 21, 95.7), (50, 18, 33, 96.7), (100, 40, 61, 96.5)];
+        let tables = [
+            (10, 2, 9, 97.9),
+            (15, 4, 12, 96.5),
+            (20, 6, 15, 95.9),
+            (30, 10, 21, 95.7),
+            (50, 18, 33, 96.7),
+            (100, 40, 61, 96.5),
+        ];
         for (n, low, high, percent) in tables {
             assert!((100.0 * coverage(n, low, high) - percent).abs() < 0.06, "{n}: {}", coverage(n, low, high));
             let (ours_low, ours_high) = order_interval(n, 0.5).unwrap();

@@ -1,0 +1,51 @@
+//! A report: its files, the same bytes for the same folders.
+
+use results::Evidence;
+
+use crate::facts::Facts;
+use crate::{markdown, page};
+
+/// A picture with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhibit {
+    /// Stem of its files.
+    pub name: String,
+    /// What is seen.
+    pub title: String,
+    /// What is drawn.
+    pub caption: String,
+    /// As SVG.
+    pub svg: String,
+    /// As PNG.
+    pub png: Vec<u8>,
+    /// The data drawn.
+    pub csv: String,
+}
+
+fn plots(_jobs: &[Evidence]) -> Vec<Exhibit> {
+    Vec::new()
+}
+
+/// All files of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Path below the report's folder → bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
+pub fn build(jobs: &[Evidence]) -> Report {
+    let (facts, plots) = (Facts::of(jobs), plots(jobs));
+    let summary = serde_json::to_vec_pretty(&facts).expect("facts hold nothing that JSON does not know");
+    let mut files = vec![
+        ("report.html".to_owned(), page::html(jobs, &facts, &plots).into_bytes()),
+        ("report.md".to_owned(), markdown::markdown(jobs, &facts, &plots).into_bytes()),
+        ("summary.json".to_owned(), [summary.as_slice(), b"\n"].concat()),
+    ];
+    for plot in plots {
+        files.push((format!("plots/{}.svg", plot.name), plot.svg.into_bytes()));
+        files.push((format!("plots/{}.png", plot.name), plot.png));
+        files.push((format!("plots/{}.csv", plot.name), plot.csv.into_bytes()));
+    }
+    Report { files }
+}
