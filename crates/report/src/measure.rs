@@ -1,9 +1,7 @@
 //! What each figure that a scenario can name is in one run. What was not measured is `None`.
 
-use results::{Class, Direction, Purpose, Quantile, Run, RunRecord, Series, Tally};
+use results::{Class, Direction, Figures, Purpose, Quantile, Run, RunRecord, Series, Tally};
 use scenario::Figure;
-
-use crate::Figures;
 
 /// The figure of a run.
 pub fn measure(figure: Figure, run: &Run) -> Option<f64> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
@@ -28,7 +29,7 @@ const BACKLOG_OVER_SCATTER_MIN: f64 = 3.0;
 const TREND_SECONDS_MIN: usize = 5;
 
 /// What a run's figures are good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
     /// A result.
@@ -60,7 +61,7 @@ impl fmt::Display for VerdictKind {
 }
 
 /// A verdict with its reasons.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which.
     pub kind: VerdictKind,

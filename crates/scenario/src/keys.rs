@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use toml::{Table, Value};
 
 use crate::error::{Place, ScenarioError};
 use crate::fields::{self, FIELDS, Field, Given};
+use crate::kind::Kind;
 use crate::tables;
 use crate::words::Scenario;
 
@@ -68,6 +70,13 @@ impl Keys {
             }
         }
         Ok(Self(checked))
+    }
+
+    /// Every key that sets something, for other programs.
+    pub(crate) fn settings(&self) -> BTreeMap<String, serde_json::Value> {
+        let sets = |path: &str| fields::field(path).is_some_and(|field| !matches!(field.kind, Kind::Tables(_)));
+        let keys = self.0.iter().filter(|(path, _)| sets(path));
+        keys.map(|(path, value)| (path.clone(), json!(value))).collect()
     }
 
     /// The scenario these keys are.

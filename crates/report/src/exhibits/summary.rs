@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use results::{RunRecord, Series, VerdictKind};
+use results::{Figures, RunRecord, Series, VerdictKind, quantile};
 use wire::Transport;
 
-use crate::figures::{Figures, quantile};
 use crate::stats::{Estimate, over_runs};
 
 const DASH: &str = "–";

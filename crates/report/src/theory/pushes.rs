@@ -60,7 +60,7 @@ fn events(record: &RunRecord, inputs: &Inputs) -> Option<(f64, f64)> {
 /// `framing` a message, and a chunk around each batch; what is in a batch is the server's to say.
 fn chunked(record: &RunRecord, framing: Option<(f64, f64)>) -> Option<Predicted> {
     let (least, most) = framing?;
-    let together = crate::Figures::of(record).messages_per_batch?;
+    let together = results::Figures::of(record).messages_per_batch?;
     let item = item_bytes(record)?;
     let (short, long) = (item - ITEM_SPREAD_BYTES + least, (item + ITEM_SPREAD_BYTES + most) * together.ceil());
     let low = least + chunk_bytes(short.max(1.0) as u64) as f64 / together;
