@@ -2,29 +2,9 @@
 
 use results::Evidence;
 
+use crate::exhibits::plots;
 use crate::facts::Facts;
 use crate::{markdown, page};
-
-/// A picture with its data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exhibit {
-    /// Stem of its files.
-    pub name: String,
-    /// What is seen.
-    pub title: String,
-    /// What is drawn.
-    pub caption: String,
-    /// As SVG.
-    pub svg: String,
-    /// As PNG.
-    pub png: Vec<u8>,
-    /// The data drawn.
-    pub csv: String,
-}
-
-fn plots(_jobs: &[Evidence]) -> Vec<Exhibit> {
-    Vec::new()
-}
 
 /// All files of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use results::Evidence;
 
-use crate::build::Exhibit;
+use crate::exhibits::Exhibit;
 use crate::facts::{Facts, JobFacts};
 use crate::grids::{self, Grid, Tone};
 
