@@ -4,6 +4,7 @@ mod doctor;
 mod exit;
 mod machine;
 mod print;
+mod report;
 mod run;
 mod schema;
 mod serve;
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Report(report::Args),
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
     Schema(schema::Args),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),
