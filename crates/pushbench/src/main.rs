@@ -8,6 +8,7 @@ mod report;
 mod run;
 mod schema;
 mod serve;
+mod show;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
     Report(report::Args),
+    Show(show::Args),
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
     Schema(schema::Args),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
         Command::Report(args) => report::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),

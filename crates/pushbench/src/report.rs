@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use report::{Report, build};
-use results::{Folder, load};
+use results::{Evidence, Folder, LoadError, load};
 
 use crate::exit::USAGE;
 use crate::print;
@@ -29,7 +29,9 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   pushbench report results/runs/20260101T000000Z-quick
-  pushbench report results/runs/*-quick --out results/quick-over-time";
+  pushbench report results/runs/*-quick --out results/quick-over-time
+
+Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad usage or no results folder";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let out = match (&args.out, args.folders.as_slice()) {
@@ -40,23 +42,32 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(USAGE.into());
         }
     };
-    make(&args.folders, &out)?;
+    let mut jobs = Vec::new();
+    for folder in &args.folders {
+        match load(folder) {
+            Ok(job) => jobs.push(job),
+            Err(error) => {
+                let usage = matches!(error, LoadError::NoResults { .. });
+                print::error(&error.into());
+                return Ok(if usage { USAGE.into() } else { ExitCode::FAILURE });
+            }
+        }
+    }
+    make(&jobs, &out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what the job in this folder came to, and makes its report.
 pub(crate) fn of_job(folder: &Path) -> anyhow::Result<()> {
-    make(&[folder.to_owned()], &folder.join(FOLDER))
+    let job = load(folder)?;
+    make(&[job], &folder.join(FOLDER))?;
+    print::out(&format!("results: {}\n", folder.display()));
+    Ok(())
 }
 
-fn make(folders: &[PathBuf], out: &Path) -> anyhow::Result<()> {
-    let jobs: Vec<_> = folders.iter().map(|folder| load(folder)).collect::<Result<_, _>>()?;
-    let Report { text, files } = build(&jobs);
+fn make(jobs: &[Evidence], out: &Path) -> anyhow::Result<()> {
+    let Report { text, files } = build(jobs);
     let path = Folder::at(out).save_report(&files)?;
-    print::out(&format!("\n{text}"));
-    for folder in folders {
-        print::out(&format!("\nresults: {}", folder.display()));
-    }
-    print::out(&format!("\nreport:  {}\n", path.display()));
+    print::out(&format!("\n{text}\nreport:  {}\n", path.display()));
     Ok(())
 }
