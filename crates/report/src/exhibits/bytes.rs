@@ -44,17 +44,13 @@ pub(super) fn parts(record: &RunRecord, way: Direction) -> Vec<f64> {
         return Vec::new();
     }
     let Some(mut parts) = counted(record, way) else { return Vec::new() };
-    let segments = record.kernel.map_or(0, |kernel| {
-        let segments = if way == Direction::Up { kernel.segments_up } else { kernel.segments_down };
-        segments * kernel.header_bytes_per_segment
-    });
-    parts.push(segments);
+    parts.push(record.kernel.map_or(0, |kernel| kernel.header_bytes(way)));
     parts.into_iter().map(|bytes| bytes as f64 / delivered).collect()
 }
 
 fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {
     // Only a client that reads its own headers knows all bytes; for others the server has counted, and knows no purposes.
-    if record.client != "lean" {
+    if !record.counts_all_bytes() {
         let server = record.server.as_ref()?;
         let of = |usage: &wire::Usage| {
             let own = usage.transports.get(record.transport.name()).copied().unwrap_or_default();

@@ -1,10 +1,11 @@
 //! Exhibit 7: how often somebody has to act for a message: requests, writes, and how many messages share one.
 
+use results::Figures;
+
 use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
-use results::Figures;
 
 type Of = fn(&Figures) -> Option<f64>;
 const FIGURES: [(&str, Of); 3] = [

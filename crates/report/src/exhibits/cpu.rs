@@ -1,5 +1,6 @@
 //! Exhibit 5: what a delivered message costs the server in CPU.
 
+use results::Figures;
 use wire::Transport;
 
 use super::Sheet;
@@ -7,7 +8,6 @@ use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
 use crate::stats::median;
-use results::Figures;
 
 const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
 

@@ -2,32 +2,27 @@
 
 /// A table being written.
 pub(super) struct Csv {
-    out: String,
+    out: csv::Writer<Vec<u8>>,
 }
 
 impl Csv {
     /// With these columns.
     pub(super) fn new(columns: &[&str]) -> Self {
-        let mut csv = Self { out: String::new() };
+        let mut csv = Self { out: csv::Writer::from_writer(Vec::new()) };
         csv.row(columns.iter().map(|column| (*column).to_owned()));
         csv
     }
 
     /// One more row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<_> = cells.into_iter().map(quoted).collect();
-        self.out.push_str(&cells.join(","));
-        self.out.push('\n');
+        self.out.write_record(cells).expect("a Vec takes everything, and every row of an exhibit has its columns");
     }
 
     /// The text.
     pub(super) fn finish(self) -> String {
-        self.out
+        let bytes = self.out.into_inner().expect("a Vec takes everything");
+        String::from_utf8(bytes).expect("it was made of strings")
     }
-}
-
-fn quoted(cell: String) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
 /// A number, to six figures; empty where there is none.

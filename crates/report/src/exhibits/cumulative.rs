@@ -14,6 +14,8 @@ use crate::stats::median;
 const STEPS: u32 = 100;
 /// The last of them: what is beyond belongs to the percentiles of exhibit 1.
 const SHARE_MAX: f64 = 0.999;
+/// What the list of names is ordered by and says.
+const BY: &str = "by median, in ms";
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "delivery_ms", "share_percent"]);
@@ -27,7 +29,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     let names = curves.iter().map(|(middle, curve)| format!("{}  {}", curve.name, number(*middle)));
     let names: Vec<_> = names.collect();
-    let margin = 50.0 + names.iter().map(|name| text_width(name, SIZE)).fold(text_width("p50, ms", SIZE), f64::max);
+    let margin = 50.0 + names.iter().map(|name| text_width(name, SIZE)).fold(text_width(BY, SMALL), f64::max);
     let places = curves.iter().flat_map(|(_, curve)| {
         curve.spots.iter().map(|spot| spot.x).chain(curve.runs.iter().flatten().map(|(x, _)| *x))
     });
@@ -42,7 +44,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         curve.draw(&mut scene, &panel, place);
     }
     let left = panel.area.right + 18.0;
-    scene.text((left - 6.0, panel.area.top + 4.0), "by median, in ms", SMALL, Anchor::Start, SOFT);
+    scene.text((left - 6.0, panel.area.top + 4.0), BY, SMALL, Anchor::Start, SOFT);
     for (at, ((_, curve), name)) in curves.iter().zip(&names).enumerate() {
         let height = panel.area.top + 26.0 + at as f64 * SIZE * 1.45;
         let hollow = curve.spots.iter().any(|spot| spot.hollow);

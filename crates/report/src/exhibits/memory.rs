@@ -1,10 +1,11 @@
 //! Exhibit 8: what an open connection takes in memory.
 
+use results::Figures;
+
 use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
-use results::Figures;
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
@@ -12,9 +13,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         Figures::of(record).server_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
     });
     let kernel = column(&mut csv, point, "kernel, both ends, KiB each", &[], &|record| {
-        let kernel = record.kernel.filter(|_| record.planned.seats > 0);
-        let bytes = kernel.map(|kernel| kernel.socket_memory_bytes as f64 / f64::from(record.planned.seats));
-        bytes.map(|bytes| bytes / 1024.0).into_iter().collect()
+        Figures::of(record).kernel_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
     });
     let has_any = |column: &super::bars::Column| column.bars.iter().any(Option::is_some);
     let columns: Vec<_> = [process, kernel].into_iter().filter(has_any).collect();
@@ -30,7 +29,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Growth of the server's resident memory from before the first connection until everybody was connected, for each of them; and \
-             what the kernel held for TCP sockets, both ends, for each client. A connection that polls may be closed between polls. \
+             what the kernel held for TCP sockets, both ends, for each of them. A connection that polls may be closed between polls. \
              Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
             behind(point)
         ),

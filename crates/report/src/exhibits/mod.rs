@@ -50,10 +50,10 @@ pub struct Exhibit {
 /// Every picture for which there is data.
 pub fn plots(jobs: &[Evidence]) -> Vec<Exhibit> {
     let alone = jobs.len() == 1;
-    jobs.iter().flat_map(|evidence| of_job(&Job::new(evidence, alone))).collect()
+    jobs.iter().flat_map(|evidence| sheets(&Job::new(evidence, alone))).map(Sheet::finish).collect()
 }
 
-fn of_job(job: &Job<'_>) -> Vec<Exhibit> {
+fn sheets(job: &Job<'_>) -> Vec<Sheet> {
     let by_point = [
         percentiles::exhibit,
         cumulative::exhibit,
@@ -70,7 +70,7 @@ fn of_job(job: &Job<'_>) -> Vec<Exhibit> {
     let (points, sweeps) = (job.picked(), job.sweeps());
     let points = by_point.iter().flat_map(|exhibit| points.iter().filter_map(|point| exhibit(job, point)));
     let sweeps = by_sweep.iter().flat_map(|exhibit| sweeps.iter().filter_map(|sweep| exhibit(job, sweep)));
-    let mut all: Vec<Exhibit> = points.chain(sweeps).chain(validity::exhibit(job)).map(Sheet::finish).collect();
+    let mut all: Vec<Sheet> = points.chain(sweeps).chain(validity::exhibit(job)).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }

@@ -1,12 +1,11 @@
 //! Exhibit 12: what it would cost at the scenario's prices.
 
-use results::{Direction, RunRecord};
+use results::{Direction, Figures, RunRecord};
 
 use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind, window_s, written};
-use results::Figures;
 
 const CLASSES: [&str; 3] = ["CPU of the server", "traffic to clients", "memory"];
 const HOUR_US: f64 = 3.6e9;

@@ -1,10 +1,9 @@
 //! Which runs have figures, decided here for every table and every picture.
 
-use results::{Run, RunRecord, Series, VerdictKind};
+use results::{Figures, Run, RunRecord, Series, VerdictKind, quantile};
 use wire::Transport;
 
 use crate::stats::{Estimate, over_runs};
-use results::{Figures, quantile};
 
 /// Anything that is a run.
 pub(crate) trait Recorded {

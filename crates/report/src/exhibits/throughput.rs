@@ -1,6 +1,6 @@
 //! Exhibit 4: what was delivered against what was offered, in time and over a sweep.
 
-use results::RunRecord;
+use results::{Figures, RunRecord};
 use wire::Transport;
 
 use super::Sheet;
@@ -10,7 +10,6 @@ use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, 
 use super::job::{Job, Point, Row, Sweep, behind, window_s};
 use super::over_time::{head, over_runs as by_second, seconds_scale};
 use crate::stats::{median, over_runs};
-use results::Figures;
 
 pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let has_seconds = |row: &&Row<'_>| row.records().any(|record| !record.seconds.is_empty());

@@ -2,6 +2,7 @@
 
 use results::{
     LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, Run, RunRecord, SPIN_LOSS_MAX, Series, VerdictKind, WORKER_BUSY_MAX,
+    quantile,
 };
 use wire::Transport;
 
@@ -11,7 +12,6 @@ use super::draw::{
     Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, look, text_width,
 };
 use super::job::Job;
-use results::quantile;
 
 /// Height of a strip.
 const HEIGHT: f64 = 92.0;
