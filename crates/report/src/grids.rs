@@ -130,13 +130,21 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
             toned(cell.transport.name(), Tone::Name),
             words(&cell.what),
             words(&cell.formula),
-            figure(with_interval(&cell.predicted)),
+            figure(predicted(cell)),
             figure(queue),
             figure(with_interval(&cell.measured)),
             toned(cell.agreement.name(), tone),
         ]);
     }
     grid
+}
+
+/// A bound is a bound, not a value with an interval.
+fn predicted(cell: &Cell) -> String {
+    match cell.predicted.low.zip(cell.predicted.high) {
+        Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
+        _ => with_interval(&cell.predicted),
+    }
 }
 
 /// Claims, a row for each condition.
