@@ -106,6 +106,7 @@ impl<'a, W: Write> Collector<'a, W> {
             second: number,
             delivered: tally.delivered,
             posted: tally.posted,
+            requests: tally.requests,
             joined,
             faults,
             delivery_us_p50: quantile(0.5),

@@ -4,6 +4,7 @@ mod doctor;
 mod exit;
 mod machine;
 mod print;
+mod report;
 mod run;
 mod schema;
 mod serve;
@@ -25,6 +26,7 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Report(report::Args),
     Show(show::Args),
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Report(args) => report::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),

@@ -241,6 +241,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             second: number,
             delivered: interval.distribution.len(),
             posted: posts / u64::from(SECONDS),
+            requests: tally.requests / u64::from(SECONDS),
             joined: clients,
             faults: 0,
             delivery_us_p50: interval.distribution.quantile(0.5),

@@ -24,6 +24,8 @@ pub struct Second {
     pub delivered: u64,
     /// Posts that left in it.
     pub posted: u64,
+    /// HTTP requests sent in it.
+    pub requests: u64,
     /// Seats connected at its end.
     pub joined: u32,
     /// Faults in it.

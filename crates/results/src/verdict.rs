@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::{Ended, FaultKind, RunRecord, Series};
+use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
 
 /// A worker busier than this may have been the bottleneck.
 pub const WORKER_BUSY_MAX: f64 = 0.85;
@@ -172,9 +172,8 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     if record.transport == Transport::Polling || medians.len() < TREND_SECONDS_MIN {
         return drained(record).into_iter().collect();
     }
-    let (slope, scatter) = trend(medians);
-    let growth = slope * (medians.len() - 1) as f64;
-    let middle = median(medians.to_vec());
+    let (Some(line), Some(middle)) = (Line::over(medians), median(medians)) else { return Vec::new() };
+    let (growth, scatter) = (line.slope * (medians.len() - 1) as f64, line.scatter);
     let grows = growth > BACKLOG_GROWTH_MAX * middle && growth > BACKLOG_OVER_SCATTER_MIN * scatter && growth > 1_000.0;
     let reason = grows.then(|| format!("the median grew by {growth:.0} µs over the window, from about {middle:.0} µs"));
     reason.into_iter().chain(drained(record)).collect()
@@ -189,24 +188,6 @@ fn drained(record: &RunRecord) -> Option<String> {
     let explained = per_second * (2.0 * late).max(1.0);
     (behind > explained.max(0.1 * planned.deliveries_in_window as f64))
         .then(|| format!("{behind:.0} deliveries were still to come when the window ended"))
-}
-
-/// Theil–Sen slope per second, and the median distance of the seconds from that line.
-fn trend(values: &[f64]) -> (f64, f64) {
-    let pairs = (0..values.len()).flat_map(|i| (i + 1..values.len()).map(move |j| (i, j)));
-    let slope = median(pairs.map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect());
-    let residuals: Vec<f64> = values.iter().enumerate().map(|(at, value)| value - slope * at as f64).collect();
-    let level = median(residuals.clone());
-    (slope, median(residuals.iter().map(|residual| (residual - level).abs()).collect()))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 #[cfg(test)]

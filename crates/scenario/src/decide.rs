@@ -12,6 +12,7 @@ use crate::keys::Keys;
 use crate::plan::{Drawn, Plan};
 use crate::schedule::{Draw, Schedule};
 use crate::settings::{Arrivals, Cores, Limits, Phases, Prices, Tuning};
+use crate::tables::check_claims;
 use crate::texts::Texts;
 use crate::words::{Authors, Scenario};
 use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
@@ -19,6 +20,7 @@ use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
 /// Decides a scenario, wherever it came from: a plan for each point of its sweep.
 pub fn decide(scenario: &Scenario) -> Result<Job, ScenarioError> {
     let keys = Keys::from_scenario(scenario)?.checked()?;
+    check_claims(scenario)?;
     let mut plans: Vec<Plan> = Vec::new();
     for point in points(scenario)? {
         let mut keys = keys.clone();

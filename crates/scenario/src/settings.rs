@@ -87,6 +87,7 @@ impl Tuning {
             polling: Polling {
                 interval: Duration::from_millis(words.polling.interval_ms),
                 jitter: words.polling.jitter,
+                request_bytes: words.polling.request_bytes,
                 keep_alive: words.polling.keep_alive,
             },
             long_polling: LongPolling {
@@ -95,7 +96,10 @@ impl Tuning {
             },
             http_streaming: Streaming::from_words(&words.http_streaming),
             sse: Streaming::from_words(&words.sse),
-            websocket: Websocket { heartbeat: seconds(words.websocket.heartbeat_s) },
+            websocket: Websocket {
+                age: seconds(words.websocket.age_s),
+                heartbeat: seconds(words.websocket.heartbeat_s),
+            },
         }
     }
 }
@@ -107,6 +111,8 @@ pub struct Polling {
     pub interval: Duration,
     /// Width of the range the time is drawn from, as a share of the interval and centred on it.
     pub jitter: f64,
+    /// Size the head of a poll is padded to; 0 pads nothing.
+    pub request_bytes: u64,
     /// One connection for all polls, or one for each.
     pub keep_alive: bool,
 }
@@ -144,9 +150,11 @@ impl Streaming {
     }
 }
 
-/// How a WebSocket shows that it is alive.
+/// When a WebSocket ends, and how it shows that it is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Websocket {
+    /// Age at which the server closes it.
+    pub age: Duration,
     /// Silence after which the server pings.
     pub heartbeat: Duration,
 }

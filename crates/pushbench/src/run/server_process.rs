@@ -106,7 +106,10 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
             set("--stream-bytes-max", streaming.bytes_max.into());
             set("--heartbeat-ms", streaming.heartbeat.as_millis());
         }
-        Transport::Websocket => set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis()),
+        Transport::Websocket => {
+            set("--websocket-age-ms", tuning.websocket.age.as_millis());
+            set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
+        }
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();

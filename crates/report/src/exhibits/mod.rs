@@ -16,7 +16,7 @@ mod money;
 mod numbers;
 mod over_time;
 mod percentiles;
-mod shown;
+pub(crate) mod shown;
 pub mod summary;
 mod sweep;
 #[cfg(test)]

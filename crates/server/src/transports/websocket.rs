@@ -15,14 +15,14 @@ use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
-use wire::{Ack, Down, Encoding, Joined, Post, Problem, Split, Up, WireError, decode_post_json, decode_up};
+use wire::{Ack, Down, Encoding, Joined, Problem, Split, Up, WireError, decode_post_json, decode_up};
 
 use super::{Answer, HttpRead};
 use crate::app::App;
@@ -169,8 +169,14 @@ impl Session {
             }
             let frame = CloseFrame { code, reason: reason.into() };
             let closing = async {
+                let away = code == CloseCode::Away;
                 self.ws.close(Some(frame)).await.ok();
-                while let Some(Ok(_)) = self.ws.next().await {}
+                while let Some(Ok(message)) = self.ws.next().await {
+                    // A client that posted before it heard us has posted; who comes back sees it without an acknowledgement.
+                    if away && (message.is_text() || message.is_binary()) && self.publish(&message).is_err() {
+                        break;
+                    }
+                }
                 // After a bad frame tungstenite reads no more.
                 self.ws.get_mut().linger().await.ok();
             };
@@ -182,7 +188,8 @@ impl Session {
         let after = self.reader.cursor();
         self.write(&Down::Joined(Joined { after })).await?;
         let heartbeat = self.app.limits.heartbeat;
-        let mut beat = std::pin::pin!(sleep(heartbeat));
+        let ends = Instant::now() + self.app.limits.websocket_age;
+        let mut beat = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
         loop {
             tokio::select! {
                 biased;
@@ -195,7 +202,11 @@ impl Session {
                     self.take(incoming.ok_or(End::Gone)??).await?;
                 }
                 () = beat.as_mut() => {
-                    beat.as_mut().reset(Instant::now() + heartbeat);
+                    let now = Instant::now();
+                    if now >= ends {
+                        return Err(End::Close(CloseCode::Away, "the connection is old enough".to_owned()));
+                    }
+                    beat.as_mut().reset(ends.min(now + heartbeat));
                     self.ping().await?;
                 }
             }
@@ -212,19 +223,9 @@ impl Session {
 
     async fn take(&mut self, message: Message) -> Result<(), End> {
         match message {
-            Message::Text(text) if self.encoding == Encoding::Json => {
-                let post = decode_post_json(text.as_bytes()).map_err(bad_message)?;
-                self.publish(post, text.len()).await
-            }
-            Message::Binary(bytes) if self.encoding == Encoding::Binary => {
-                match decode_up(&bytes).map_err(bad_message)? {
-                    Up::Post(post) => self.publish(post, bytes.len()).await,
-                    Up::Join(_) => Err(End::Close(CloseCode::Policy, "the room was joined by the URL".to_owned())),
-                }
-            }
             Message::Text(_) | Message::Binary(_) => {
-                let expected = format!("this connection was opened for {} messages", self.encoding.name());
-                Err(End::Close(CloseCode::Policy, expected))
+                let ack = self.publish(&message)?;
+                self.write(&Down::Ack(ack)).await
             }
             // tungstenite has made its answer; it must be gone before the next message frame.
             Message::Ping(_) | Message::Close(_) => Ok(self.ws.flush().await?),
@@ -232,19 +233,31 @@ impl Session {
         }
     }
 
-    async fn publish(&mut self, post: Post<'_>, message_bytes: usize) -> Result<(), End> {
+    /// Publishes the post a message holds.
+    fn publish(&mut self, message: &Message) -> Result<Ack, End> {
+        let post = match (message, self.encoding) {
+            (Message::Text(text), Encoding::Json) => decode_post_json(text.as_bytes()).map_err(bad_message)?,
+            (Message::Binary(bytes), Encoding::Binary) => match decode_up(bytes).map_err(bad_message)? {
+                Up::Post(post) => post,
+                Up::Join(_) => return Err(End::Close(CloseCode::Policy, "the room was joined by the URL".to_owned())),
+            },
+            _ => {
+                let expected = format!("this connection was opened for {} messages", self.encoding.name());
+                return Err(End::Close(CloseCode::Policy, expected));
+            }
+        };
         let payload = post.text.len();
         let max = self.app.limits.message_bytes_max;
         if payload > max {
             return Err(End::Close(CloseCode::Size, format!("a message has at most {max} bytes of text")));
         }
         let framing =
-            if message_bytes <= SHORT_MESSAGE_BYTES_MAX { CLIENT_HEADER_BYTES } else { CLIENT_HEADER_BYTES_LONG };
-        let envelope = (message_bytes - payload) as u64;
+            if message.len() <= SHORT_MESSAGE_BYTES_MAX { CLIENT_HEADER_BYTES } else { CLIENT_HEADER_BYTES_LONG };
+        let envelope = (message.len() - payload) as u64;
         self.gauge.meter().add_post(self.label, Split { payload: payload as u64, envelope, framing });
         let away = |_| End::Close(CloseCode::Away, "the server is going away".to_owned());
         let seq = self.reader.room().publish(&post).map_err(away)?;
-        self.write(&Down::Ack(Ack { ordinal: post.ordinal, seq })).await
+        Ok(Ack { ordinal: post.ordinal, seq })
     }
 
     /// Writes an item that is this client's alone.
