@@ -6,6 +6,7 @@ mod machine;
 mod print;
 mod run;
 mod schema;
+mod selfcheck;
 mod serve;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
     Schema(schema::Args),
+    Selfcheck(selfcheck::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),
+        Command::Selfcheck(args) => selfcheck::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         print::error(&error);

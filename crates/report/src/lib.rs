@@ -2,6 +2,7 @@
 
 mod exhibits;
 mod figures;
+pub mod gate;
 pub mod stats;
 
 pub use exhibits::summary;

@@ -1,7 +1,17 @@
 //! Statistics, each with its uncertainty. Pure functions.
 
+mod chance;
+mod clopper_pearson;
+mod hodges_lehmann;
+mod holm;
 mod over_runs;
 mod quantile;
+mod randomisation;
 
+pub use chance::Chance;
+pub use clopper_pearson::clopper_pearson;
+pub use hodges_lehmann::PairwiseMeans;
+pub use holm::holm;
 pub use over_runs::{Estimate, over_runs};
 pub use quantile::{QUANTILES, latency, order_interval};
+pub use randomisation::{Tails, within_blocks};
