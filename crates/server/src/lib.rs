@@ -4,6 +4,8 @@
 //! The crate prints nothing and does not know the load generator.
 
 mod access;
+#[cfg(feature = "count-allocations")]
+mod allocations;
 mod app;
 mod config;
 mod http;
