@@ -3,9 +3,11 @@
 mod distribution;
 mod evidence;
 mod faults;
+mod interval_log;
 #[doc(hidden)]
 pub mod invented;
 mod ledger;
+mod load;
 mod manifest;
 mod record;
 mod series;
@@ -18,6 +20,7 @@ pub use distribution::Distribution;
 pub use evidence::{Evidence, Interval, Run};
 pub use faults::{FaultKind, Faults};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
+pub use load::{LoadError, load};
 pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
 pub use record::{Generator, Kernel, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
 pub use series::Series;

@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::RunRecord;
+use crate::{Manifest, RunRecord};
+
+/// What a job is known by.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// Folder of the records.
+pub(crate) const RUNS: &str = "runs";
 
 /// Why a folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +62,15 @@ impl Folder {
         let (aside, path) = (self.aside(&name), self.path.join(&name));
         let saved = log.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
         saved.and_then(|()| fs::rename(&aside, &path)).map_err(|source| StoreError { doing: "write", path, source })?;
-        self.save_json(&format!("runs/{:04}.json", record.run), record)
+        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
     }
 
-    /// Saves a value as a JSON file of this name.
-    pub fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    /// Saves what the job is known by: once when it begins, once when it has ended.
+    pub fn save_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.save_json(MANIFEST, manifest)
+    }
+
+    fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other);
         let (aside, path) = (self.aside(name), self.path.join(name));
         let write = |bytes: Vec<u8>| {
@@ -80,6 +89,12 @@ impl Folder {
     }
 }
 
-fn log_name(run: u32) -> String {
+/// The file of a run's record, in [`RUNS`].
+pub(crate) fn run_name(run: u32) -> String {
+    format!("{run:04}.json")
+}
+
+/// The file of a run's interval log.
+pub(crate) fn log_name(run: u32) -> String {
     format!("histograms/{run:04}.hlog")
 }

@@ -27,9 +27,9 @@ pub fn decide(scenario: &Scenario) -> Result<Job, ScenarioError> {
         let label = point.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(", ");
         let posts_before = plans.iter().map(Plan::posts_total).sum();
         // Checked again, for the numbers of a sweep in the type of their field.
-        let here = keys.checked()?.scenario();
-        let plan = plan(&here, posts_before).map_err(|error| error.at_point(&label))?;
-        plans.push(Plan { label, point, ..plan });
+        let here = keys.checked()?;
+        let plan = plan(&here.scenario(), posts_before).map_err(|error| error.at_point(&label))?;
+        plans.push(Plan { label, point, settings: Arc::new(here.settings()), ..plan });
     }
     Ok(Job {
         name: scenario.name.clone(),
@@ -92,6 +92,7 @@ fn plan(scenario: &Scenario, posts_before: u64) -> Result<Plan, ScenarioError> {
     let plan = Plan {
         label: String::new(),
         point: Vec::new(),
+        settings: Arc::default(),
         transports: transports(scenario),
         encoding_asked: scenario.encoding,
         client: scenario.client,

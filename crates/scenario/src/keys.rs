@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use toml::{Table, Value};
 
 use crate::error::{Place, ScenarioError};
@@ -67,6 +68,12 @@ impl Keys {
             }
         }
         Ok(Self(checked))
+    }
+
+    /// Every key that is no sweep, for other programs.
+    pub(crate) fn settings(&self) -> BTreeMap<String, serde_json::Value> {
+        let keys = self.0.iter().filter(|(path, _)| !path.starts_with("sweep."));
+        keys.map(|(path, value)| (path.clone(), json!(value))).collect()
     }
 
     /// The scenario these keys are.

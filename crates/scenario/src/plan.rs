@@ -1,8 +1,10 @@
 //! One point of a job with everything decided: who sits where, who says what, and when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use wire::{Encoding, RoomName, Transport};
 
 use crate::schedule::Schedule;
@@ -21,6 +23,8 @@ pub struct Plan {
     pub label: String,
     /// The same as keys and values.
     pub point: Vec<(String, String)>,
+    /// Every key of the scenario by its dotted path, with the value it has here; optional keys that were not written are missing.
+    pub settings: Arc<BTreeMap<String, Value>>,
     /// What to run, in the order of [`Transport::ALL`], the floor among them.
     pub transports: Vec<Transport>,
     /// The encoding asked for; [`Plan::encoding`] says what a transport uses.

@@ -3,6 +3,7 @@
 mod args;
 mod control;
 mod job;
+mod manifest;
 mod one;
 mod preflight;
 mod progress;
