@@ -27,6 +27,6 @@ mod worker;
 
 pub use conduct::{Edge, Order, execute};
 pub use live::{Progress, Stage};
-pub use lockstep::{LockStepError, Steps, lock_step};
+pub use lockstep::{LockStepError, Steps, Until, lock_step};
 pub use recording::Recording;
 pub use target::Target;

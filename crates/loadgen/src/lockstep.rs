@@ -54,9 +54,18 @@ pub enum LockStepError {
     Wrong(Transport, String),
 }
 
+/// How far to walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the window's first post, which does not leave: what is spent so far is not the window's.
+    Window,
+    /// To the end.
+    End,
+}
+
 /// Walks through the plan's posts on the current thread. `on_edge` is awaited as in a run: before the first connection, when
 /// everybody is connected, before the first post of the window and after its last.
-pub async fn lock_step(order: &Order, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
     if order.plan.client != Client::Lean {
         return Err(LockStepError::Client);
     }
@@ -72,10 +81,10 @@ pub async fn lock_step(order: &Order, on_edge: impl AsyncFnMut(Edge)) -> Result<
         at: (0, 1),
         lock_step: true,
     }));
-    LocalSet::new().run_until(walk(worker, on_edge)).await
+    LocalSet::new().run_until(walk(worker, until, on_edge)).await
 }
 
-async fn walk(worker: Rc<Worker>, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+async fn walk(worker: Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
     on_edge(Edge::Begin).await;
     worker.clock.set_t0(Instant::now());
     for seat in &worker.seats {
@@ -99,6 +108,9 @@ async fn walk(worker: Rc<Worker>, mut on_edge: impl AsyncFnMut(Edge)) -> Result<
         if in_window && begun.is_none() {
             on_edge(Edge::WindowStart).await;
             begun = Some(tally(&worker));
+            if end == Until::Window {
+                break;
+            }
         }
         step(&worker, worker.seat(post.seat), post.ordinal).await?;
     }

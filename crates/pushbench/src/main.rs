@@ -1,5 +1,6 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
+mod counters;
 mod doctor;
 mod exit;
 mod machine;
@@ -26,6 +27,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
     Serve(Box<serve::Args>),
+    Counters(counters::Args),
     Doctor(doctor::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
         Command::Serve(args) => serve::run(*args),
+        Command::Counters(args) => counters::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),
         Command::Selfcheck(args) => selfcheck::run(&args),

@@ -1,5 +1,6 @@
 //! The conclusion: records in, text out. Pure; reads no file and prints nothing.
 
+pub mod counters;
 mod exhibits;
 mod figures;
 pub mod gate;

@@ -265,6 +265,8 @@ impl Socket {
     /// The connection is ours to keep until the guard is dropped.
     pub(crate) fn hold(&mut self) -> Hold {
         self.watch = None;
+        // What came with the join or the request is part of what it took.
+        self.gauge.claim();
         self.gauge.hold()
     }
 

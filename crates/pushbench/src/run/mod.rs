@@ -10,5 +10,7 @@ mod progress;
 mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};
+pub(crate) use control::Control;
 pub(crate) use job::{load, run};
 pub(crate) use preflight::{Finding, Level, findings};
+pub(crate) use server_process::{Launch, ServerProcess};

@@ -1,6 +1,5 @@
 //! A server of our own, as its own process: started for one run, ended with it, and with us.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,29 +23,53 @@ pub(crate) struct ServerProcess {
     pub(crate) target: Target,
 }
 
+/// How a server is started: the words of its command line, to which what the plan needs is added.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) words: Vec<String>,
+}
+
+impl Launch {
+    /// The server this program contains.
+    pub(crate) fn own() -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("cannot find this program's own file, which contains the server")?;
+        Ok(Self { words: vec![own.display().to_string(), "serve".to_owned()] })
+    }
+}
+
 impl ServerProcess {
     /// Starts the server this program contains, set as the plan says, and waits until it listens.
     pub(crate) async fn start(plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Self> {
-        let program = program()?;
-        let mut command = Command::new(&program);
-        command.args(arguments(plan, transport, cores));
+        Self::launch(&Launch::own()?, plan, transport, cores).await
+    }
+
+    /// The same for a server of ours that is started otherwise.
+    pub(crate) async fn launch(
+        launch: &Launch,
+        plan: &Plan,
+        transport: Transport,
+        cores: &[usize],
+    ) -> anyhow::Result<Self> {
+        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
+        let mut command = Command::new(program);
+        command.args(words).args(arguments(plan, transport, cores));
         command.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole group; the server's end is ours to order.
         command.process_group(0).kill_on_drop(true);
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.with_context(|| format!("cannot start {}", program.display()))?;
+        let mut child = spawned.with_context(|| format!("cannot start {program}"))?;
         let stdout = child.stdout.take().context("the server has no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
-            Err(_) => bail!("the server did not say where it listens within {} s", START_MAX.as_secs()),
+            Err(_) => bail!("{program} did not say where it listens within {} s", START_MAX.as_secs()),
         };
         let Some(line) = line else {
             let status = child.wait().await.context("cannot wait for the server")?;
-            bail!("the server ended at once ({status}); its message is above");
+            bail!("{program} ended at once ({status}); its message is above");
         };
         let listening: Listening = serde_json::from_str(&line)
-            .with_context(|| format!("the server's first line is not its addresses: {line}"))?;
+            .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
         Ok(Self { child, target: Target { http: listening.http, tcp: listening.tcp, token: None } })
     }
 
@@ -65,16 +88,10 @@ impl ServerProcess {
     }
 }
 
-fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot find this program's own file, which contains the server")
-}
-
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
     let tuning = &plan.tuning;
     let mut arguments: Vec<String> =
-        ["serve", "--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]
-            .map(str::to_owned)
-            .into();
+        ["--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"].map(str::to_owned).into();
     let mut set = |flag: &str, value: u128| arguments.extend([flag.to_owned(), value.to_string()]);
     set("--connections-max", u128::from(plan.sockets(transport) + SPARE_CONNECTIONS));
     set("--rooms-max", u128::from(plan.rooms) + 1);
