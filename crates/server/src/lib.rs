@@ -8,6 +8,7 @@ mod access;
 mod allocations;
 mod app;
 mod config;
+mod handicap;
 mod http;
 mod hub;
 mod meter;
@@ -17,5 +18,6 @@ mod running;
 mod transports;
 
 pub use config::{Access, Config, Limits};
+pub use handicap::Handicap;
 pub use process::process_usage;
 pub use running::{Running, StartError, start};
