@@ -3,6 +3,7 @@
 mod counters;
 mod doctor;
 mod exit;
+mod gate;
 mod machine;
 mod print;
 mod run;
@@ -29,6 +30,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Counters(counters::Args),
     Doctor(doctor::Args),
+    Gate(Box<gate::Args>),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Counters(args) => counters::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Gate(args) => gate::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Selfcheck(args) => selfcheck::run(&args),
     };

@@ -1,16 +1,21 @@
 //! A server of our own, as its own process: started for one run, ended with it, and with us.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use loadgen::Target;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use scenario::Plan;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::{Listening, Transport};
 
+use crate::machine;
+
 const START_MAX: Duration = Duration::from_secs(10);
+const LISTEN_PAUSE: Duration = Duration::from_millis(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
 /// Enough for what a slow poller has not fetched yet, at any rate the plan may ask for.
 const LOG_MESSAGES: u64 = 16_384;
@@ -21,6 +26,8 @@ const SPARE_CONNECTIONS: u64 = 100;
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) target: Target,
+    /// Not of this program: it ends by a signal.
+    foreign: bool,
 }
 
 /// How a server is started: the words of its command line, to which what the plan needs is added.
@@ -70,7 +77,38 @@ impl ServerProcess {
         };
         let listening: Listening = serde_json::from_str(&line)
             .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
-        Ok(Self { child, target: Target { http: listening.http, tcp: listening.tcp, token: None } })
+        Ok(Self { child, target: Target { http: listening.http, tcp: listening.tcp, token: None }, foreign: false })
+    }
+
+    /// Starts somebody else's server, which was told its ports on its command line, and waits until it takes connections.
+    pub(crate) async fn launch_foreign(
+        launch: &Launch,
+        target: Target,
+        transport: Transport,
+        cores: &[usize],
+    ) -> anyhow::Result<Self> {
+        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
+        let mut command = Command::new(program);
+        command.args(words).env_remove("PUSHBENCH_TOKEN").process_group(0).kill_on_drop(true);
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let child = spawned.with_context(|| format!("cannot start {program}"))?;
+        if let Some(pid) = child.id().filter(|_| !cores.is_empty()) {
+            // Its threads come later, and stay where it is.
+            machine::pin_process(pid, cores).ok();
+        }
+        let address = if transport.is_http() { target.http } else { target.tcp };
+        let mut server = Self { child, target, foreign: true };
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            if let Some(status) = server.has_ended() {
+                bail!("{program} ended at once ({status}); its message is above");
+            }
+            if begun.elapsed() > START_MAX {
+                bail!("{program} does not listen on {address} after {} s", START_MAX.as_secs());
+            }
+            tokio::time::sleep(LISTEN_PAUSE).await;
+        }
+        Ok(server)
     }
 
     /// Whether it has ended by itself.
@@ -78,8 +116,11 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
-    /// Ends it by closing its standard input, and makes sure.
+    /// Ends it, ours by closing its standard input, and makes sure.
     pub(crate) async fn stop(mut self) {
+        if let Some(pid) = self.child.id().filter(|_| self.foreign) {
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).ok();
+        }
         drop(self.child.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
             tracing::warn!("the server did not end in time and is killed");

@@ -2,17 +2,24 @@
 //!
 //! Knows neither servers nor scenarios: a cell is a name and numbers.
 
+mod comparison;
+pub mod formats;
 mod judge;
+mod metrics;
 pub mod promise;
 mod rule;
 mod simulation;
 
+pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
+pub use metrics::{METRICS, value};
 pub use rule::{Look, Rule};
 pub use simulation::{Counts, EFFECT, Noise, SIGMA, trials};
 
+use serde::{Serialize, Serializer};
+
 /// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Metric {
     /// As in machine files, its unit last.
     pub name: &'static str,
@@ -27,7 +34,7 @@ pub struct Metric {
 }
 
 /// One metric of one transport in all blocks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
     /// What was measured over.
     pub transport: String,
@@ -38,7 +45,7 @@ pub struct Cell {
 }
 
 /// One value from each arm; all three are above zero.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Block {
     /// The base.
     pub base: f64,
@@ -83,6 +90,18 @@ impl Verdict {
         }
     }
 
+    /// In a sentence.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Regression => "worse, beyond doubt and by more than what matters",
+            Self::Improved => "better, beyond doubt and by more than what matters",
+            Self::Same => "if there is a difference, it is smaller than what matters",
+            Self::Inconclusive(Doubt::Noise) => "the noise is larger than what was looked for",
+            Self::Inconclusive(Doubt::Machine) => "the base differs from itself: this machine cannot judge it now",
+            Self::Inconclusive(Doubt::Missing) => "too few valid blocks",
+        }
+    }
+
     /// Whether more blocks could say nothing else.
     pub const fn is_decided(self) -> bool {
         !matches!(self, Self::Inconclusive(_))
@@ -90,7 +109,7 @@ impl Verdict {
 }
 
 /// A cell and what is said of it. Ratios are head to base, as measured: 1.1 of a latency is worse, of a throughput better.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// What was measured over.
     pub transport: String,
@@ -118,4 +137,10 @@ pub struct Row {
     pub blocks_to_decide: Option<u64>,
     /// The base against itself, block by block.
     pub again: Vec<f64>,
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }

@@ -1,0 +1,28 @@
+//! The files a gate leaves for others to read.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use report::gate::{Comparison, formats};
+
+/// Writes them all.
+pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let whole = serde_json::to_string_pretty(comparison).context("a comparison is JSON")? + "\n";
+    let files = [
+        ("comparison.json", whole),
+        ("table.txt", formats::table(comparison)),
+        ("summary.md", formats::markdown(comparison)),
+        ("junit.xml", formats::junit(comparison)),
+        ("bencher.json", formats::bencher(comparison)),
+        ("smaller-is-better.json", formats::smaller_is_better(comparison)),
+        ("bigger-is-better.json", formats::bigger_is_better(comparison)),
+        ("openmetrics.txt", formats::openmetrics(comparison)),
+    ];
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
