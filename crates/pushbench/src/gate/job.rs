@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use report::gate::{Block, Cell, Comparison, METRICS, Metric, Rule, judge, value};
 use report::stats::Chance;
-use results::{Ended, RunRecord, VerdictKind};
+use results::{Ended, Machine, RunRecord, Verdict, VerdictKind};
 use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -15,9 +15,8 @@ use super::arms::Arm;
 use crate::machine;
 use crate::run::{Bench, Place, Shown, listen_for_ctrl_c, measure};
 
-const SPIN_ROUNDS: usize = 5;
-/// Times an arm is measured anew when the machine spoiled it; then its block is given up.
-const RERUNS_MAX: u32 = 2;
+/// Times an arm is measured anew when the instrument failed; then its block is given up.
+const RERUNS_MAX: u32 = 1;
 /// How much longer than its budget a job may take before it is cut short.
 const BUDGET_SLACK: f64 = 1.2;
 /// No run of a gate takes longer over these than this: it has many.
@@ -150,7 +149,6 @@ impl Gate {
     fn new(job: GateJob) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let (server_cores, generator_cores) = machine::share_cores(&job.plan.cores, &all_cores);
-        let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
         machine::pin(&generator_cores).ok();
         let stop = CancellationToken::new();
         listen_for_ctrl_c(stop.clone())?;
@@ -158,7 +156,7 @@ impl Gate {
         let estimate = (job.plan.phases.window + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
         Ok(Self {
             plan: Arc::new(job.plan.clone()),
-            bench: Bench { generator_cores, all_cores, stop, spin_best },
+            bench: Bench { generator_cores, all_cores, stop, spin_best: 0.0 },
             shown: Shown::new(runs as u64, estimate),
             server_cores,
             chance: Chance::new(job.seed, 0),
@@ -197,8 +195,9 @@ impl Gate {
             if self.bench.stop.is_cancelled() {
                 return Ok(None);
             }
-            let (name, reasons) = (ARMS[arm], record.verdict.reasons.join("; "));
-            match (&record.ended, record.verdict.kind) {
+            let verdict = but_for_the_machine(&record);
+            let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
+            match (&record.ended, verdict.kind) {
                 (Ended::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
                 (_, VerdictKind::Invalid) => {}
@@ -219,9 +218,12 @@ impl Gate {
         let shown = &mut self.shown;
         let show = |progress| shown.show(progress);
         let log = &mut std::io::sink();
+        // No waiting for a better moment: what the machine does is the same chance for every arm.
+        self.bench.spin_best = 0.0;
         let record = measure(&mut self.bench, &self.plan, transport, patient, place, log, show).await?;
-        let reasons = record.verdict.reasons.join("; ");
-        self.shown.end(&format!("{}{}{reasons}", record.verdict.kind, if reasons.is_empty() { "" } else { ": " }));
+        let verdict = but_for_the_machine(&record);
+        let reasons = verdict.reasons.join("; ");
+        self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
         Ok(record)
     }
 
@@ -259,6 +261,13 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+/// A machine that gives less CPU than it can spoils a figure, but not a comparison in blocks of random order: that is noise like any other.
+fn but_for_the_machine(record: &RunRecord) -> Verdict {
+    let spin = record.machine.spin_best;
+    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
+    results::judge(&RunRecord { machine, ..record.clone() })
 }
 
 fn faults(record: &RunRecord) -> String {

@@ -8,12 +8,16 @@ const ALARMS_MAX: f64 = 0.01;
 /// Blocks for which finding is promised.
 const BLOCKS_PROMISED: usize = 16;
 
+/// Whether so many false alarms cannot be chance, if the error rate is as promised.
+pub fn too_many(alarms: u64, jobs: u64) -> bool {
+    clopper_pearson(alarms, jobs).0 > ALARMS_MAX
+}
+
 /// Whether trials of jobs of so many blocks contradict what is promised: alarms by more than the trials' own error, findings at all.
 pub fn broken(noise: Noise, blocks: usize, counts: Counts) -> bool {
-    let (alarms_at_least, _) = clopper_pearson(counts.alarms, counts.trials);
     let promised = noise.detection_min().filter(|_| blocks >= BLOCKS_PROMISED);
     let (_, found_at_most) = clopper_pearson(counts.found, counts.trials);
-    alarms_at_least > ALARMS_MAX || promised.is_some_and(|least| found_at_most < least)
+    too_many(counts.alarms, counts.trials) || promised.is_some_and(|least| found_at_most < least)
 }
 
 /// A row a noise, with 95 % intervals (Clopper and Pearson).
