@@ -53,6 +53,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "check")]
     bless: bool,
 
+    /// Another build of the server, or ours with other settings, as a command line
+    #[arg(long, value_name = "CMD", value_parser = Launch::parse)]
+    server: Option<Launch>,
+
     /// Count the server's instructions too, under valgrind; a minute
     #[arg(long)]
     instructions: bool,
@@ -83,7 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print::note("instructions are skipped: there is no valgrind here");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let found = runtime.block_on(count(&job.name, plan, valgrind))?;
+    let launch = args.server.clone().map_or_else(Launch::own, Ok)?;
+    let found = runtime.block_on(count(&launch, &job.name, plan, valgrind))?;
     print::out(&table(&found));
     match (&args.check, locked) {
         (None, _) => Ok(ExitCode::SUCCESS),
@@ -148,7 +153,7 @@ fn compare(locked: &Lock, found: &Lock) -> ExitCode {
     REGRESSION.into()
 }
 
-async fn count(scenario: &str, plan: &Plan, valgrind: bool) -> anyhow::Result<Lock> {
+async fn count(launch: &Launch, scenario: &str, plan: &Plan, valgrind: bool) -> anyhow::Result<Lock> {
     let plan = Arc::new(plan.clone());
     let asked = [
         ("seats", u64::from(plan.seats)),
@@ -161,9 +166,9 @@ async fn count(scenario: &str, plan: &Plan, valgrind: bool) -> anyhow::Result<Lo
     ];
     let mut transports = BTreeMap::new();
     for transport in plan.transports.iter().copied() {
-        let mut counted = one(&plan, transport).await?;
+        let mut counted = one(launch, &plan, transport).await?;
         if valgrind {
-            let instructions = instructions(&plan, transport).await? / counted.deliveries as f64;
+            let instructions = instructions(launch, &plan, transport).await? / counted.deliveries as f64;
             note_near(&mut counted, "instructions", instructions);
         }
         transports.insert(transport.name().to_owned(), counted);
@@ -186,8 +191,8 @@ async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Re
     bail!("no port of five digits in {PORT_TRIES} tries; widen net.ipv4.ip_local_port_range")
 }
 
-async fn one(plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<Counted> {
-    let server = start(&Launch::own()?, plan, transport).await?;
+async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<Counted> {
+    let server = start(launch, plan, transport).await?;
     let (steps, usage) = walk(plan, transport, &server, Until::End).await?;
     server.stop().await;
     let [begin, settled, _, start, end, after] = usage.as_slice() else {
@@ -296,14 +301,15 @@ fn has_valgrind() -> bool {
 }
 
 /// Instructions of the window: a whole life of the server with it, less one without it.
-async fn instructions(plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
-    let (with, without) = (life(plan, transport, Until::End).await?, life(plan, transport, Until::Window).await?);
+async fn instructions(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
+    let (with, without) =
+        (life(launch, plan, transport, Until::End).await?, life(launch, plan, transport, Until::Window).await?);
     Ok(with as f64 - without as f64)
 }
 
-async fn life(plan: &Arc<Plan>, transport: Transport, until: Until) -> anyhow::Result<u64> {
+async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Until) -> anyhow::Result<u64> {
     let file = std::env::temp_dir().join(format!("pushbench-{}.callgrind", std::process::id()));
-    let mut launch = Launch::own()?;
+    let mut launch = launch.clone();
     let valgrind = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
     let out = format!("--callgrind-out-file={}", file.display());
     launch.words.splice(0..0, valgrind.into_iter().chain([out]));

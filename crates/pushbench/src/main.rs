@@ -1,5 +1,6 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
+mod compare;
 mod counters;
 mod doctor;
 mod exit;
@@ -28,6 +29,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
     Serve(Box<serve::Args>),
+    Compare(compare::Args),
     Counters(counters::Args),
     Doctor(doctor::Args),
     Gate(Box<gate::Args>),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
         Command::Serve(args) => serve::run(*args),
+        Command::Compare(args) => compare::run(&args),
         Command::Counters(args) => counters::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Gate(args) => gate::run(&args),

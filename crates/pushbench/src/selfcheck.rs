@@ -27,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=200))]
     simulated_blocks: u16,
 
+    /// Where the chance of the simulation comes from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    simulated_seed: u64,
+
     /// Instead: gates of this program against itself, each of which may raise an alarm
     #[arg(long, value_name = "K", requires = "scenario", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     aa: Option<u64>,
@@ -44,8 +48,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn simulated(args: &Args) -> ExitCode {
     let blocks = usize::from(args.simulated_blocks);
-    let seed = args.gate.as_ref().map_or(1, |gate| gate.seed);
-    let rows: Vec<_> = Noise::ALL.map(|noise| (noise, shared_out(noise, blocks, seed, args.trials))).into();
+    let rows: Vec<_> =
+        Noise::ALL.map(|noise| (noise, shared_out(noise, blocks, args.simulated_seed, args.trials))).into();
     print::out(&promise::table(blocks, &rows));
     let broken = rows.iter().any(|(noise, counts)| promise::broken(*noise, blocks, *counts));
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -46,7 +46,12 @@ impl Arm {
                 ServerProcess::launch_foreign(&Launch { words }, Target { http, tcp, token: None }, transport, cores)
                     .await
             }
-            Kind::Running(target) => return Ok(Patient::Theirs(target.clone())),
+            Kind::Running(target) => {
+                let address = if transport.is_http() { target.http } else { target.tcp };
+                let answers = tokio::net::TcpStream::connect(address).await;
+                answers.with_context(|| format!("{:?}: nobody listens on {address}", self.text))?;
+                return Ok(Patient::Theirs(target.clone()));
+            }
         };
         started.map(Patient::Ours).with_context(|| format!("cannot measure {:?}", self.text))
     }
@@ -68,17 +73,8 @@ impl std::str::FromStr for Arm {
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
             return named(Kind::Running(Target { http, tcp, token: std::env::var("PUSHBENCH_TOKEN").ok() }));
         }
-        let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has a quote without its other"))?;
-        if words.is_empty() {
-            return Err("a command line or an address is needed".to_owned());
-        }
-        if text.contains("{port}") {
-            return named(Kind::Theirs(words));
-        }
-        if words.len() == 1 {
-            words.push("serve".to_owned());
-        }
-        named(Kind::Ours(Launch { words }))
+        let launch = Launch::parse(text)?;
+        named(if text.contains("{port}") { Kind::Theirs(launch.words) } else { Kind::Ours(launch) })
     }
 }
 

@@ -21,6 +21,7 @@ use arms::Arm;
 use fit::{fit, parse_duration};
 pub(crate) use job::Ending;
 use job::{GateJob, measure_all};
+pub(crate) use reports::write as write_reports;
 
 /// Compare two servers, in blocks of random order: is the head dearer than the base?
 #[derive(Parser)]
@@ -72,6 +73,9 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }
+
+/// What every run of a gate takes besides what the scenario knows of: probing the machine, before and after.
+const RUN_EXTRA: Duration = Duration::from_millis(400);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -150,7 +154,8 @@ fn prepare(base: Arm, head: Arm, args: &PlanArgs) -> Result<GateJob, u8> {
     let metrics = if args.metrics.is_empty() { METRICS.to_vec() } else { args.metrics.clone() };
     let gated = metrics.iter().filter(|metric| metric.delta.is_some()).count();
     let window = plan.phases.window;
-    let overhead = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
+    let besides = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
+    let overhead = besides + RUN_EXTRA;
     let cells = transports.len() * gated;
     let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(usize::from));
     let fitted = fitted.map_err(|needed| {

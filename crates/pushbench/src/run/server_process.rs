@@ -42,6 +42,17 @@ impl Launch {
         let own = std::env::current_exe().context("cannot find this program's own file, which contains the server")?;
         Ok(Self { words: vec![own.display().to_string(), "serve".to_owned()] })
     }
+
+    /// A command line of ours; a program without words is told to serve.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has a quote without its other"))?;
+        match words.len() {
+            0 => return Err("a command line is needed".to_owned()),
+            1 => words.push("serve".to_owned()),
+            _ => {}
+        }
+        Ok(Self { words })
+    }
 }
 
 impl ServerProcess {

@@ -56,6 +56,7 @@ impl Comparison {
         let count =
             |name| self.rows.iter().filter_map(|row| row.verdict).filter(|verdict| verdict.name() == name).count();
         let counted = ["regression", "inconclusive", "improved", "same"].map(|name| format!("{} {name}", count(name)));
-        format!("{}: {}, {} blocks", self.scenario, counted.join(", "), self.blocks)
+        let of = if self.paired { "blocks" } else { "repetitions" };
+        format!("{}: {}, {} {of}", self.scenario, counted.join(", "), self.blocks)
     }
 }

@@ -9,12 +9,14 @@ mod metrics;
 pub mod promise;
 mod rule;
 mod simulation;
+mod unpaired;
 
 pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
 pub use metrics::{METRICS, value};
 pub use rule::{Look, Rule};
 pub use simulation::{Counts, EFFECT, Noise, SIGMA, trials};
+pub use unpaired::unpaired;
 
 use serde::{Serialize, Serializer};
 
@@ -98,7 +100,7 @@ impl Verdict {
             Self::Same => "if there is a difference, it is smaller than what matters",
             Self::Inconclusive(Doubt::Noise) => "the noise is larger than what was looked for",
             Self::Inconclusive(Doubt::Machine) => "the base differs from itself: this machine cannot judge it now",
-            Self::Inconclusive(Doubt::Missing) => "too few valid blocks",
+            Self::Inconclusive(Doubt::Missing) => "too few valid blocks or repetitions",
         }
     }
 

@@ -7,6 +7,7 @@ mod holm;
 mod over_runs;
 mod quantile;
 mod randomisation;
+mod rank_sum;
 
 pub use chance::Chance;
 pub use clopper_pearson::clopper_pearson;
@@ -15,3 +16,4 @@ pub use holm::holm;
 pub use over_runs::{Estimate, over_runs};
 pub use quantile::{QUANTILES, latency, order_interval};
 pub use randomisation::{Tails, within_blocks};
+pub use rank_sum::Shift;
