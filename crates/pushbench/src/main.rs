@@ -5,6 +5,7 @@ mod counters;
 mod doctor;
 mod exit;
 mod gate;
+mod history;
 mod machine;
 mod print;
 mod run;
@@ -33,6 +34,7 @@ enum Command {
     Counters(counters::Args),
     Doctor(doctor::Args),
     Gate(Box<gate::Args>),
+    History(history::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Counters(args) => counters::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Gate(args) => gate::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Selfcheck(args) => selfcheck::run(&args),
     };

@@ -4,6 +4,7 @@ pub mod counters;
 mod exhibits;
 mod figures;
 pub mod gate;
+pub mod history;
 pub mod stats;
 
 pub use exhibits::summary;

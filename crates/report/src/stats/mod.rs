@@ -1,6 +1,7 @@
 //! Statistics, each with its uncertainty. Pure functions.
 
 mod chance;
+mod change_points;
 mod clopper_pearson;
 mod hodges_lehmann;
 mod holm;
@@ -10,6 +11,7 @@ mod randomisation;
 mod rank_sum;
 
 pub use chance::Chance;
+pub use change_points::change_points;
 pub use clopper_pearson::clopper_pearson;
 pub use hodges_lehmann::PairwiseMeans;
 pub use holm::holm;
