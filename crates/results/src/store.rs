@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{Manifest, RunRecord};
+use crate::tables::TABLES;
+use crate::{Interval, Manifest, RunRecord, interval_log, percentiles};
 
 /// What a job is known by.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -56,13 +57,34 @@ impl Folder {
         made.map(BufWriter::new).map_err(|source| StoreError { doing: "write", path, source })
     }
 
-    /// Saves a run: its interval log, then its record.
+    /// Saves a run: its interval log, what percentiles it comes to, then its record.
     pub fn save_run(&self, record: &RunRecord, log: BufWriter<File>) -> Result<(), StoreError> {
         let name = log_name(record.run);
         let (aside, path) = (self.aside(&name), self.path.join(&name));
-        let saved = log.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-        saved.and_then(|()| fs::rename(&aside, &path)).map_err(|source| StoreError { doing: "write", path, source })?;
+        let broken = |source| StoreError { doing: "write", path: path.clone(), source };
+        let file = log.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken)?;
+        file.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
+        let text = fs::read_to_string(&path).map_err(broken)?;
+        let intervals =
+            interval_log::read(&text).map_err(|(line, why)| broken(io::Error::other(format!("line {line}: {why}"))))?;
+        for (series, intervals) in &intervals {
+            let name = format!("histograms/{:04}-{}.txt", record.run, series.name());
+            self.save(&name, percentiles::text(&Interval::whole(intervals)).as_bytes())?;
+        }
         self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
+    }
+
+    /// Saves the tables of these runs in place of those of fewer.
+    pub fn save_tables(&self, records: &[RunRecord]) -> Result<(), StoreError> {
+        for table in &TABLES {
+            let broken = |error| StoreError {
+                doing: "write",
+                path: self.path.join(table.file),
+                source: io::Error::other(error),
+            };
+            self.save(table.file, &table.csv(records).map_err(broken)?)?;
+        }
+        Ok(())
     }
 
     /// Saves what the job is known by: once when it begins, once when it has ended.
@@ -71,17 +93,28 @@ impl Folder {
     }
 
     fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other);
+        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError {
+            doing: "write",
+            path: self.path.join(name),
+            source: io::Error::other(error),
+        })?;
+        self.save(name, &[&bytes[..], b"\n"].concat())
+    }
+
+    /// Writes a file aside, and gives it its name when all of it is on the disk.
+    fn save(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let (aside, path) = (self.aside(name), self.path.join(name));
-        let write = |bytes: Vec<u8>| {
-            aside.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let write = || {
+            let folder = aside.parent().unwrap_or(&self.path);
+            fs::create_dir_all(folder)?;
             let mut file = File::create(&aside)?;
-            file.write_all(&bytes)?;
-            file.write_all(b"\n")?;
+            file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&aside, &path)
+            fs::rename(&aside, &path)?;
+            // The name is in the folder, and is kept when that is.
+            File::open(folder)?.sync_all()
         };
-        bytes.and_then(write).map_err(|source| StoreError { doing: "write", path: path.clone(), source })
+        write().map_err(|source| StoreError { doing: "write", path: path.clone(), source })
     }
 
     fn aside(&self, name: &str) -> PathBuf {

@@ -2,19 +2,20 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 use crate::{Ended, FaultKind, RunRecord, Series};
 
 /// A worker busier than this may have been the bottleneck.
-const WORKER_BUSY_MAX: f64 = 0.85;
+pub const WORKER_BUSY_MAX: f64 = 0.85;
 /// Posts may leave this late without anybody noticing …
-const LATENESS_MAX_US: u64 = 1_000;
+pub const LATENESS_MAX_US: u64 = 1_000;
 /// … or this share of the transport's own median.
 const LATENESS_SHARE_MAX: f64 = 0.05;
 /// Offered rate may be off by this share.
-const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
+pub const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 /// The machine may be this much slower than at its best. A virtual machine that nobody else on it uses wanders by 15 % or so, with
 /// its neighbours; one whose cores have to share a core loses half.
 pub const SPIN_LOSS_MAX: f64 = 0.25;
@@ -28,7 +29,7 @@ const BACKLOG_OVER_SCATTER_MIN: f64 = 3.0;
 const TREND_SECONDS_MIN: usize = 5;
 
 /// What a run's figures are good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
     /// A result.
@@ -60,7 +61,7 @@ impl fmt::Display for VerdictKind {
 }
 
 /// A verdict with its reasons.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which.
     pub kind: VerdictKind,

@@ -20,9 +20,13 @@ pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()
         ("bigger-is-better.json", formats::bigger_is_better(comparison)),
         ("openmetrics.txt", formats::openmetrics(comparison)),
     ];
-    for (name, text) in files {
+    let picture = report::exhibits::forest(comparison);
+    let pictures = picture.into_iter().flat_map(|forest| {
+        [("forest.svg", forest.svg.into_bytes()), ("forest.png", forest.png), ("forest.csv", forest.csv.into_bytes())]
+    });
+    for (name, bytes) in files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(pictures) {
         let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -156,6 +156,7 @@ impl Running {
             if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
         self.shown.end(&format!("{}{reasons}", verdict.kind));
         self.records.push(record);
+        self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
     }
 }

@@ -1,7 +1,7 @@
 //! The verdict of every cell of a job, at one look.
 
 use super::{Block, Cell, Doubt, Look, Row, Verdict};
-use crate::stats::{PairwiseMeans, holm, within_blocks};
+use crate::stats::{self, PairwiseMeans, holm, within_blocks};
 
 /// Level at which the base must not differ from itself.
 const AGAIN_ALPHA: f64 = 0.01;
@@ -137,12 +137,8 @@ fn normal_point(tail: f64) -> f64 {
     t - above / below
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        n => f64::midpoint(values[(n - 1) / 2], values[n / 2]),
-    }
+fn median(values: Vec<f64>) -> f64 {
+    stats::median(&values).unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! What is compared between two servers, what change of it matters, and how it is read from a run.
 
-use results::{RunRecord, Series};
+use results::{Figures, RunRecord, Series, quantile};
 
 use super::Metric;
-use crate::Figures;
-use crate::figures::quantile;
 
 /// All of them, in the order of tables. Those without a share that matters are shown and never gated.
 pub const METRICS: [Metric; 7] = [

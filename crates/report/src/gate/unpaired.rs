@@ -6,7 +6,7 @@
 use results::{Evidence, RunRecord, VerdictKind};
 
 use super::{Doubt, METRICS, Metric, Row, Verdict, value};
-use crate::stats::{Shift, holm};
+use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
 const SAME_LEVEL: f64 = 0.90;
@@ -98,7 +98,7 @@ fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) 
 }
 
 fn middle(values: &[f64]) -> f64 {
-    crate::stats::over_runs(values).map_or(0.0, |estimate| estimate.value)
+    stats::median(values).unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use change_points::change_points;
 pub use clopper_pearson::clopper_pearson;
 pub use hodges_lehmann::PairwiseMeans;
 pub use holm::holm;
-pub use over_runs::{Estimate, over_runs};
+pub use over_runs::{Estimate, median, over_runs};
 pub use quantile::{QUANTILES, latency, order_interval};
 pub use randomisation::{Tails, within_blocks};
 pub use rank_sum::Shift;

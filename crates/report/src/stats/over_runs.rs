@@ -38,7 +38,8 @@ fn bootstrap(values: &[f64]) -> Option<(f64, f64)> {
     at(0.025).zip(at(0.975))
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+/// The middle value, or the mean of the two in the middle; `None` without any.
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -57,6 +57,15 @@ fn every_format_is_as_it_was() {
 }
 
 #[test]
+fn a_forest_has_a_tree_a_row() {
+    let comparison = comparison();
+    let picture = crate::exhibits::forest(&comparison).unwrap();
+    assert!(comparison.rows.iter().all(|row| picture.svg.contains(row.metric.title)), "{}", picture.svg);
+    assert_eq!(picture.csv.lines().count(), comparison.rows.len() + 1);
+    assert!(crate::exhibits::forest(&Comparison { rows: Vec::new(), ..comparison }).is_none());
+}
+
+#[test]
 fn what_nobody_gated_is_open() {
     let none = Comparison { rows: Vec::new(), ..comparison() };
     assert_eq!(none.outcome(), Outcome::Open);
