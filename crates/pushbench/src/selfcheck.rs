@@ -1,5 +1,6 @@
 //! `pushbench selfcheck`: how often does the gate cry wolf, and how often does it see one?
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,6 +10,9 @@ use report::stats::clopper_pearson;
 use crate::exit::INTERRUPTED;
 use crate::gate::{self, Ending, PlanArgs};
 use crate::{machine, print};
+
+/// Blocks of a simulated job.
+const BLOCKS: usize = 16;
 
 /// Try the gate: its rule on simulated noise, or all of it against itself on this machine
 #[derive(Parser)]
@@ -23,44 +27,39 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     trials: u64,
 
-    /// Blocks of a simulated job
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=200))]
-    simulated_blocks: u16,
-
-    /// Where the chance of the simulation comes from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    simulated_seed: u64,
-
     /// Instead: gates of this program against itself, each of which may raise an alarm
     #[arg(long, value_name = "K", requires = "scenario", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     aa: Option<u64>,
 
+    /// What they measure
+    #[arg(requires = "aa")]
+    scenario: Option<PathBuf>,
+
     #[command(flatten)]
-    gate: Option<PlanArgs>,
+    gate: PlanArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match (args.aa, &args.gate) {
-        (Some(gates), Some(plan)) => against_itself(gates, plan),
+    match (args.aa, &args.scenario) {
+        (Some(gates), Some(scenario)) => against_itself(gates, scenario, &args.gate),
         _ => Ok(simulated(args)),
     }
 }
 
 fn simulated(args: &Args) -> ExitCode {
-    let blocks = usize::from(args.simulated_blocks);
-    let rows: Vec<_> =
-        Noise::ALL.map(|noise| (noise, shared_out(noise, blocks, args.simulated_seed, args.trials))).into();
+    let blocks = args.gate.blocks.map_or(BLOCKS, usize::from);
+    let rows: Vec<_> = Noise::ALL.map(|noise| (noise, shared_out(noise, blocks, args.gate.seed, args.trials))).into();
     print::out(&promise::table(blocks, &rows));
     let broken = rows.iter().any(|(noise, counts)| promise::broken(*noise, blocks, *counts));
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Every gate has an order of its own; whatever is called changed is a false alarm.
-fn against_itself(gates: u64, plan: &PlanArgs) -> anyhow::Result<ExitCode> {
+fn against_itself(gates: u64, scenario: &Path, plan: &PlanArgs) -> anyhow::Result<ExitCode> {
     let (mut done, mut alarms) = (0, 0);
     for gate in 0..gates {
         let seeded = PlanArgs { seed: plan.seed + gate, ..plan.clone() };
-        let (comparison, ending) = match gate::against_itself(&seeded)? {
+        let (comparison, ending) = match gate::against_itself(scenario, &seeded)? {
             Ok(measured) => measured,
             Err(code) => return Ok(code.into()),
         };

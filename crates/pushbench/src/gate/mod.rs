@@ -5,7 +5,7 @@ mod fit;
 mod job;
 mod reports;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CMD|URL")]
     head: Arm,
 
+    /// The scenario; its window is shortened to fit the budget
+    scenario: PathBuf,
+
     #[command(flatten)]
     plan: PlanArgs,
 
@@ -50,9 +53,6 @@ pub(crate) struct Args {
 /// What is measured, and for how long.
 #[derive(clap::Args, Clone)]
 pub(crate) struct PlanArgs {
-    /// The scenario; its window is shortened to fit the budget
-    pub(crate) scenario: PathBuf,
-
     /// Set any key of the scenario; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Override>,
@@ -97,7 +97,7 @@ fn parse_metric(text: &str) -> Result<Metric, String> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let job = match prepare(args.base.clone(), args.head.clone(), &args.plan) {
+    let job = match prepare(args.base.clone(), args.head.clone(), &args.scenario, &args.plan) {
         Ok(job) => job,
         Err(code) => return Ok(code.into()),
     };
@@ -123,8 +123,8 @@ fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
 }
 
 /// One whole gate of a program against itself; for `selfcheck`.
-pub(crate) fn against_itself(args: &PlanArgs) -> anyhow::Result<Result<(Comparison, Ending), u8>> {
-    match prepare(Arm::own()?, Arm::own()?, args) {
+pub(crate) fn against_itself(scenario: &Path, args: &PlanArgs) -> anyhow::Result<Result<(Comparison, Ending), u8>> {
+    match prepare(Arm::own()?, Arm::own()?, scenario, args) {
         Ok(job) => measure(job).map(Ok),
         Err(code) => Ok(Err(code)),
     }
@@ -136,13 +136,13 @@ fn measure(job: GateJob) -> anyhow::Result<(Comparison, Ending)> {
 }
 
 /// Everything decided, or the exit code; what is wrong has been said.
-fn prepare(base: Arm, head: Arm, args: &PlanArgs) -> Result<GateJob, u8> {
+fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<GateJob, u8> {
     let usage = |error: anyhow::Error| {
         print::error(&error);
         USAGE
     };
     let load = |set: &[Override]| -> anyhow::Result<Job> {
-        let job = scenario::load(&args.scenario, set).and_then(|source| source.decide())?;
+        let job = scenario::load(file, set).and_then(|source| source.decide())?;
         anyhow::ensure!(job.plans.len() == 1, "{} sweeps; a gate takes one point: put one value with --set", job.name);
         Ok(job)
     };
@@ -159,10 +159,11 @@ fn prepare(base: Arm, head: Arm, args: &PlanArgs) -> Result<GateJob, u8> {
     let cells = transports.len() * gated;
     let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(usize::from));
     let fitted = fitted.map_err(|needed| {
+        let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();
         usage(anyhow::anyhow!(
-            "{} s are too short for {} transports; it needs about {} s, or fewer with --set transports=…",
+            "{} s are too short for {}; it needs {} s, or fewer with --set transports=…",
             args.budget.as_secs(),
-            transports.len(),
+            names.join(", "),
             needed.as_secs() + 1
         ))
     })?;
