@@ -28,6 +28,7 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
         cue: heard,
         base: Instant::now(),
         at: (0, 1),
+        lock_step: false,
     });
     worker.clock.set_t0(Instant::now());
     let items = items(plan);

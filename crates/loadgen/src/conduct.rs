@@ -119,6 +119,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
                 cue: cue_heard.clone(),
                 base,
                 at: (at as u32, cores.len() as u32),
+                lock_step: false,
             };
             let report = report.clone();
             let thread = std::thread::Builder::new().name(format!("worker-{at}"));

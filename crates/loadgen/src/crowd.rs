@@ -172,7 +172,7 @@ async fn ramp(worker: Rc<Worker>) {
 }
 
 /// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
-async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
+pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
     let (mut tries, mut faults, mut failures) = (0, 0, 0);
     while faults <= worker.plan.limits.retries_max {
         worker.begin_connecting(&seat);

@@ -14,6 +14,7 @@ mod lean;
 mod ledger;
 mod link;
 mod live;
+mod lockstep;
 mod pacer;
 mod posting;
 mod posts;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use conduct::{Edge, Order, execute};
 pub use live::{Progress, Stage};
+pub use lockstep::{LockStepError, Steps, Until, lock_step};
 pub use recording::Recording;
 pub use sockets::SocketCounts;
 pub use target::Target;

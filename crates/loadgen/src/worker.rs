@@ -68,6 +68,7 @@ pub(crate) struct Worker {
     pub(crate) cue: watch::Receiver<Cue>,
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,
+    pub(crate) lock_step: bool,
     window_us: Range<i64>,
     at: (u32, u32),
     second: Cell<u32>,
@@ -89,11 +90,13 @@ pub(crate) struct Share {
     pub(crate) base: tokio::time::Instant,
     /// Which worker of how many.
     pub(crate) at: (u32, u32),
+    /// Nothing goes by the clock: see [`crate::lockstep`].
+    pub(crate) lock_step: bool,
 }
 
 impl Worker {
     pub(crate) fn new(share: Share) -> Self {
-        let Share { plan, transport, target, posts, live, cue, base, at } = share;
+        let Share { plan, transport, target, posts, live, cue, base, at, lock_step } = share;
         let seats: Vec<_> = plan.share(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
         let mut rooms: Vec<Option<RoomLedger>> = (0..plan.rooms).map(|_| None).collect();
         for seat in &seats {
@@ -101,7 +104,7 @@ impl Worker {
             room.get_or_insert_with(|| RoomLedger::new(plan.posts_in_room(seat.room)));
         }
         let pacer = Pacer::new(&plan, plan.share(at.0, at.1));
-        let next_due_us = pacer.due_us().map_or(i64::MAX, i64::from);
+        let next_due_us = if lock_step { i64::MAX } else { pacer.due_us().map_or(i64::MAX, i64::from) };
         Self {
             form: Form::of(transport, plan.encoding(transport)),
             hot: RefCell::new(Hot {
@@ -127,6 +130,7 @@ impl Worker {
             alarm: Notify::new(),
             clock: Clock::new(base),
             at,
+            lock_step,
             plan,
             transport,
             target,

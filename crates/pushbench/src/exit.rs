@@ -2,6 +2,10 @@
 
 /// Bad usage, or a bad scenario. The same code clap uses.
 pub(crate) const USAGE: u8 = 2;
+/// Something got worse, or is not as it was locked.
+pub(crate) const REGRESSION: u8 = 3;
+/// Something could not be decided, and had to be.
+pub(crate) const INCONCLUSIVE: u8 = 4;
 /// The machine cannot run the scenario honestly.
 pub(crate) const PREFLIGHT: u8 = 5;
 /// Every run was invalid.

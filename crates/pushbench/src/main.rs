@@ -1,12 +1,17 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
+mod compare;
+mod counters;
 mod doctor;
 mod exit;
+mod gate;
+mod history;
 mod machine;
 mod print;
 mod report;
 mod run;
 mod schema;
+mod selfcheck;
 mod serve;
 mod show;
 
@@ -29,8 +34,13 @@ enum Command {
     Report(report::Args),
     Show(show::Args),
     Serve(Box<serve::Args>),
+    Compare(compare::Args),
+    Counters(counters::Args),
     Doctor(doctor::Args),
+    Gate(Box<gate::Args>),
+    History(history::Args),
     Schema(schema::Args),
+    Selfcheck(selfcheck::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,8 +50,13 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Counters(args) => counters::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Gate(args) => gate::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Selfcheck(args) => selfcheck::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         print::error(&error);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use server::{Access, Config, Limits};
+use server::{Access, Config, Handicap, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use wire::Listening;
@@ -55,6 +55,15 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    /// Make every delivered message dearer, as in cpu=5us,bytes=64,allocs=2,delay=1ms: what a comparison is tried on. Binary
+    /// frames of tcp take bytes in fives
+    #[arg(long, value_name = "COSTS", requires = "allow_handicap", help_heading = "Trying a comparison")]
+    handicap: Option<Handicap>,
+
+    /// Yes, worse on purpose
+    #[arg(long, help_heading = "Trying a comparison")]
+    allow_handicap: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -176,6 +185,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         tcp_listen: args.tcp_listen,
         access: Access { token: args.token, origins: args.allow_origin },
         limits: args.limits.into(),
+        handicap: args.handicap,
     };
     let runtime = runtime(threads).context("cannot start the runtime")?;
     let outcome = runtime.block_on(serve(config, exit_with_parent));

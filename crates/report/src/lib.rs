@@ -3,9 +3,12 @@
 mod answer;
 mod build;
 mod claims;
+pub mod counters;
 pub mod exhibits;
 mod facts;
+pub mod gate;
 mod grids;
+pub mod history;
 mod markdown;
 mod measure;
 mod numbers;

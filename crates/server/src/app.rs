@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use wire::{Transport, Usage};
 
 use crate::config::{Access, Limits};
+use crate::handicap::Handicap;
 use crate::hub::{Hub, HubLimits};
 use crate::meter::{Count, Label, Meter};
 use crate::net::Patience;
@@ -39,15 +40,16 @@ pub(crate) enum Admission {
 }
 
 impl App {
-    pub(crate) fn new(limits: Limits, access: Access) -> Self {
+    pub(crate) fn new(limits: Limits, access: Access, handicap: Option<Handicap>) -> Self {
         let hub = Hub::new(HubLimits {
             rooms_max: limits.rooms_max,
             log_messages_max: limits.log_messages_max,
             log_bytes_max: limits.log_bytes_max,
+            padding_bytes: handicap.map_or(0, |handicap| handicap.bytes),
         });
         Self {
             hub,
-            meter: Arc::new(Meter::new()),
+            meter: Arc::new(Meter::new(handicap)),
             patience: Arc::new(Patience::from(&limits)),
             limits,
             access,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::handicap::Handicap;
+
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -14,6 +16,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may come in.
     pub access: Access,
+    /// Makes it worse on purpose.
+    pub handicap: Option<Handicap>,
 }
 
 /// Every bound the server keeps, by name.

@@ -4,8 +4,11 @@
 //! The crate prints nothing and does not know the load generator.
 
 mod access;
+#[cfg(feature = "count-allocations")]
+mod allocations;
 mod app;
 mod config;
+mod handicap;
 mod http;
 mod hub;
 mod meter;
@@ -15,5 +18,6 @@ mod running;
 mod transports;
 
 pub use config::{Access, Config, Limits};
+pub use handicap::Handicap;
 pub use process::process_usage;
 pub use running::{Running, StartError, start};

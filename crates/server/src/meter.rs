@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::handicap::Handicap;
 use wire::{BytesUsage, Split, Transport, TransportUsage};
 
 /// What is counted, per [`Label`].
@@ -64,12 +65,14 @@ struct Shard([[AtomicU64; COUNTS]; LABELS]);
 
 pub(crate) struct Meter {
     shards: Box<[Shard]>,
+    /// What every delivered message is to cost on top.
+    pub(crate) handicap: Option<Handicap>,
 }
 
 impl Meter {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(handicap: Option<Handicap>) -> Self {
         let shard = |_| Shard(std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))));
-        Self { shards: (0..SHARDS).map(shard).collect() }
+        Self { shards: (0..SHARDS).map(shard).collect(), handicap }
     }
 
     pub(crate) const fn is_on() -> bool {
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn threads_add_up_and_headers_are_the_rest() {
-        let meter = Meter::new();
+        let meter = Meter::new(None);
         let label = Label::of(Transport::Sse);
         std::thread::scope(|scope| {
             for _ in 0..40 {
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_is_gone() {
-        let meter = Meter::new();
+        let meter = Meter::new(None);
         meter.add(Label::OTHER, Count::ConnectionsOpened, 1);
         meter.take_back(Label::OTHER, Count::ConnectionsOpened);
         assert_eq!(meter.usage(Label::OTHER).connections_opened, 0);

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Limits;
+use crate::hub::Batch;
 use crate::meter::{Count, Label, Meter};
 
 /// Pieces (a chunk's size, the chunk, a line end) that are small together are copied and written as one: the copy costs less than
@@ -48,6 +49,8 @@ pub(crate) struct Gauge {
     home: AtomicU8,
     phase: AtomicU8,
     requests: AtomicU32,
+    /// How long the next write is to be kept back, in a server with a handicap.
+    pause_us: AtomicU32,
     up_unclaimed: AtomicU64,
     reads_unclaimed: AtomicU64,
     handover: Mutex<Option<Handover>>,
@@ -65,6 +68,7 @@ impl Gauge {
             home: AtomicU8::new(Label::OTHER.to_u8()),
             phase: AtomicU8::new(Phase::Head as u8),
             requests: AtomicU32::new(0),
+            pause_us: AtomicU32::new(0),
             up_unclaimed: AtomicU64::new(0),
             reads_unclaimed: AtomicU64::new(0),
             handover: Mutex::new(None),
@@ -121,6 +125,19 @@ impl Gauge {
 
     pub(crate) fn count(&self, count: Count) {
         self.meter.add(self.label(), count, 1);
+    }
+
+    /// Counts a batch that is about to be written, with what stands around its items.
+    pub(crate) fn deliver(&self, label: Label, batch: &Batch, more_frames: u64) {
+        if batch.gap {
+            self.meter.add(label, Count::Gaps, 1);
+        }
+        self.meter.add_batch(label, batch.messages, batch.frames() + more_frames, batch.split);
+        if let Some(handicap) = &self.meter.handicap {
+            handicap.spend(batch.messages);
+            let pause = handicap.delay.as_micros() * u128::from(batch.messages);
+            self.pause_us.store(u32::try_from(pause).unwrap_or(u32::MAX), Relaxed);
+        }
     }
 
     fn home(&self) -> Label {
@@ -265,6 +282,8 @@ impl Socket {
     /// The connection is ours to keep until the guard is dropped.
     pub(crate) fn hold(&mut self) -> Hold {
         self.watch = None;
+        // What came with the join or the request is part of what it took.
+        self.gauge.claim();
         self.gauge.hold()
     }
 
@@ -293,6 +312,18 @@ impl Socket {
             watch.tick.as_mut().reset(Instant::now() + header);
         }
         Poll::Pending
+    }
+
+    /// Keeps a write back for as long as the handicap wants.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.gauge.pause_us.load(Relaxed) == 0 {
+            return Poll::Ready(());
+        }
+        let pause = Duration::from_micros(self.gauge.pause_us.load(Relaxed).into());
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(pause))).as_mut().poll(cx));
+        self.stall = None;
+        self.gauge.pause_us.store(0, Relaxed);
+        Poll::Ready(())
     }
 
     /// Notes the outcome of a write; while the client does not read, looks whether it has had its time.
@@ -337,6 +368,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
+        ready!(socket.poll_pause(cx));
         let outcome = Pin::new(&mut socket.tcp).poll_write(cx, bytes);
         socket.after_write(cx, outcome)
     }
@@ -347,6 +379,7 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
+        ready!(socket.poll_pause(cx));
         let outcome = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHERED_BYTES_MAX {
             GATHERED.with_borrow_mut(|gathered| {
                 gathered.clear();

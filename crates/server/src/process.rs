@@ -16,7 +16,19 @@ pub fn process_usage() -> ProcessUsage {
         resident_bytes: resident_bytes().unwrap_or(0),
         switches_voluntary: usage.voluntary_context_switches().unsigned_abs(),
         switches_involuntary: usage.involuntary_context_switches().unsigned_abs(),
+        allocations: allocations(),
     }
+}
+
+#[cfg(feature = "count-allocations")]
+#[expect(clippy::unnecessary_wraps, reason = "other builds have none")]
+fn allocations() -> Option<u64> {
+    Some(crate::allocations::so_far())
+}
+
+#[cfg(not(feature = "count-allocations"))]
+const fn allocations() -> Option<u64> {
+    None
 }
 
 fn resident_bytes() -> Option<u64> {

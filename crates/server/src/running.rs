@@ -44,7 +44,7 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
-    let app = Arc::new(App::new(config.limits, config.access));
+    let app = Arc::new(App::new(config.limits, config.access, config.handicap));
     let router = http::router(&app);
     let serve_http = move |app: Arc<App>, socket, admission| match admission {
         Admission::Serve => drop(app.tasks.clone().spawn(http::serve(app, router.clone(), socket))),

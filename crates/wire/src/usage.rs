@@ -55,6 +55,9 @@ pub struct ProcessUsage {
     pub switches_voluntary: u64,
     /// Times the CPU was taken from it.
     pub switches_involuntary: u64,
+    /// Times memory was asked for; only a server built to count them says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocations: Option<u64>,
 }
 
 /// All rooms.

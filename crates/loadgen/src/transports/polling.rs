@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, Start, Transport, decode_json};
@@ -18,11 +19,15 @@ use results::FaultKind;
 use results::{Class, Direction, Purpose};
 
 const LINE_BYTES_MAX: usize = 8 << 20;
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(1 << 20);
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     let polling = worker.plan.tuning.polling;
     let mut client = Asking::new(worker, seat, "", polling.keep_alive);
-    let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
+    // In lock-step it asks when it is told to: rung without anything to post.
+    let first = if worker.lock_step { NEVER } else { worker.plan.poll_phase(seat.id) };
+    let mut next = Instant::now() + first;
     client.read().await?;
     *seat.way.borrow_mut() = Way::Between;
     let mut timer = std::pin::pin!(sleep_until(next));
@@ -40,10 +45,16 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
             tokio::select! {
                 biased;
                 () = timer.as_mut() => break,
-                () = seat.bell.notified(), if worker.posts_at_all(seat) => {}
+                () = seat.bell.notified(), if worker.posts_at_all(seat) || worker.lock_step => {
+                    if worker.lock_step && seat.outbox.borrow().is_empty() {
+                        break;
+                    }
+                }
             }
         }
-        next += worker.plan.poll_gap(seat.id, poll);
+        if !worker.lock_step {
+            next += worker.plan.poll_gap(seat.id, poll);
+        }
         timer.as_mut().reset(next);
         poll += 1;
         client.read().await?;

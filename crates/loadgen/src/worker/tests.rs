@@ -21,7 +21,17 @@ pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
     let target = Target { http: nobody, tcp: nobody, token: None };
     let (live, base) = (Arc::new(Live::default()), Instant::now());
-    Rc::new(Worker::new(Share { plan, transport: Transport::Tcp, target, posts, live, cue, base, at: (0, 1) }))
+    Rc::new(Worker::new(Share {
+        plan,
+        transport: Transport::Tcp,
+        target,
+        posts,
+        live,
+        cue,
+        base,
+        at: (0, 1),
+        lock_step: false,
+    }))
 }
 
 /// Three seats in one room that have all seen the probe as its first message.

@@ -169,7 +169,7 @@ impl Running {
 }
 
 /// The first Ctrl-C ends the run and keeps what was measured; the second ends the program.
-fn listen_for_ctrl_c(stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) fn listen_for_ctrl_c(stop: CancellationToken) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;

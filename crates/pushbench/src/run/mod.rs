@@ -12,5 +12,9 @@ mod readings;
 mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};
-pub(crate) use job::{load, run};
+pub(crate) use control::Control;
+pub(crate) use job::{listen_for_ctrl_c, load, run};
+pub(crate) use one::{Bench, Foreign, Patient, Place, measure};
 pub(crate) use preflight::{Finding, Level, findings};
+pub(crate) use progress::Shown;
+pub(crate) use server_process::{Launch, ServerProcess};

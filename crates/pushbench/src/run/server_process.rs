@@ -1,19 +1,22 @@
 //! A server of our own, as its own process: started for one run, ended with it, and with us.
 
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use loadgen::Target;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use scenario::Plan;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use wire::{Listening, Transport};
 
 use super::meter::Meter;
+use crate::machine;
 
 const START_MAX: Duration = Duration::from_secs(10);
+const LISTEN_PAUSE: Duration = Duration::from_millis(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
 /// Enough for what a slow poller has not fetched yet, at any rate the plan may ask for.
 const LOG_MESSAGES: u64 = 16_384;
@@ -28,37 +31,107 @@ pub(crate) struct ServerProcess {
     pub(crate) target: Target,
     /// None where the system does not let us read other processes.
     pub(crate) meter: Option<Meter>,
+    /// Not of this program: it ends by a signal.
+    foreign: bool,
+}
+
+/// How a server is started: the words of its command line, to which what the plan needs is added.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) words: Vec<String>,
+}
+
+impl Launch {
+    /// The server this program contains.
+    pub(crate) fn own() -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("cannot find this program's own file, which contains the server")?;
+        Ok(Self { words: vec![own.display().to_string(), "serve".to_owned()] })
+    }
+
+    /// A command line of ours; a program without words is told to serve.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has a quote without its other"))?;
+        match words.len() {
+            0 => return Err("a command line is needed".to_owned()),
+            1 => words.push("serve".to_owned()),
+            _ => {}
+        }
+        Ok(Self { words })
+    }
 }
 
 impl ServerProcess {
     /// Starts the server this program contains, set as the plan says, and waits until it listens.
     pub(crate) async fn start(plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Self> {
-        let program = program()?;
-        let mut command = Command::new(&program);
-        command.args(arguments(plan, transport, cores));
+        Self::launch(&Launch::own()?, plan, transport, cores).await
+    }
+
+    /// The same for a server of ours that is started otherwise.
+    pub(crate) async fn launch(
+        launch: &Launch,
+        plan: &Plan,
+        transport: Transport,
+        cores: &[usize],
+    ) -> anyhow::Result<Self> {
+        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
+        let mut command = Command::new(program);
+        command.args(words).args(arguments(plan, transport, cores));
         command.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole group; the server's end is ours to order.
         command.process_group(0).kill_on_drop(true);
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.with_context(|| format!("cannot start {}", program.display()))?;
+        let mut child = spawned.with_context(|| format!("cannot start {program}"))?;
         let stdout = child.stdout.take().context("the server has no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
-            Err(_) => bail!("the server did not say where it listens within {} s", START_MAX.as_secs()),
+            Err(_) => bail!("{program} did not say where it listens within {} s", START_MAX.as_secs()),
         };
         let Some(line) = line else {
             let status = child.wait().await.context("cannot wait for the server")?;
-            bail!("the server ended at once ({status}); its message is above");
+            bail!("{program} ended at once ({status}); its message is above");
         };
         let listening: Listening = serde_json::from_str(&line)
-            .with_context(|| format!("the server's first line is not its addresses: {line}"))?;
+            .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
         Ok(Self {
             stdin: child.stdin.take(),
             child,
             target: Target { http: listening.http, tcp: listening.tcp, token: None },
             meter: Meter::attach(listening.pid).ok(),
+            foreign: false,
         })
+    }
+
+    /// Starts somebody else's server, which was told its ports on its command line, and waits until it takes connections.
+    pub(crate) async fn launch_foreign(
+        launch: &Launch,
+        target: Target,
+        transport: Transport,
+        cores: &[usize],
+    ) -> anyhow::Result<Self> {
+        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
+        let mut command = Command::new(program);
+        command.args(words).env_remove("PUSHBENCH_TOKEN").process_group(0).kill_on_drop(true);
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut child = spawned.with_context(|| format!("cannot start {program}"))?;
+        if let Some(pid) = child.id().filter(|_| !cores.is_empty()) {
+            // Its threads come later, and stay where it is.
+            machine::pin_process(pid, cores).ok();
+        }
+        let address = if transport.is_http() { target.http } else { target.tcp };
+        let meter = child.id().and_then(|pid| Meter::attach(pid).ok());
+        let mut server = Self { stdin: child.stdin.take(), child, target, meter, foreign: true };
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            if let Some(status) = server.has_ended() {
+                bail!("{program} ended at once ({status}); its message is above");
+            }
+            if begun.elapsed() > START_MAX {
+                bail!("{program} does not listen on {address} after {} s", START_MAX.as_secs());
+            }
+            tokio::time::sleep(LISTEN_PAUSE).await;
+        }
+        Ok(server)
     }
 
     /// Whether it has ended by itself.
@@ -71,8 +144,11 @@ impl ServerProcess {
         self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    /// Ends it by closing its standard input, and makes sure.
+    /// Ends it, ours by closing its standard input, and makes sure.
     pub(crate) async fn stop(mut self) {
+        if let Some(pid) = self.child.id().filter(|_| self.foreign) {
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).ok();
+        }
         drop(self.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
             tracing::warn!("the server did not end in time and is killed");
@@ -81,16 +157,10 @@ impl ServerProcess {
     }
 }
 
-fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot find this program's own file, which contains the server")
-}
-
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
     let tuning = &plan.tuning;
     let mut arguments: Vec<String> =
-        ["serve", "--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]
-            .map(str::to_owned)
-            .into();
+        ["--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"].map(str::to_owned).into();
     let mut set = |flag: &str, value: u128| arguments.extend([flag.to_owned(), value.to_string()]);
     set("--connections-max", u128::from(plan.sockets(transport) + SPARE_CONNECTIONS));
     set("--rooms-max", u128::from(plan.rooms) + 1);

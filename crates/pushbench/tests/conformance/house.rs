@@ -43,7 +43,8 @@ impl House {
         let mut limits = Limits::default();
         set(&mut limits);
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let running = server::start(Config { listen: any, tcp_listen: any, limits, access }).await.unwrap();
+        let running =
+            server::start(Config { listen: any, tcp_listen: any, limits, access, handicap: None }).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 

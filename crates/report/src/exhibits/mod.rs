@@ -8,6 +8,7 @@ mod csv;
 mod cumulative;
 mod curves;
 mod draw;
+mod forest;
 mod freshness;
 mod heat;
 mod job;
@@ -23,6 +24,8 @@ mod sweep;
 mod tests;
 mod throughput;
 mod validity;
+
+pub use forest::forest;
 
 use results::Evidence;
 

@@ -1,13 +1,26 @@
 //! Statistics, each with its uncertainty. Pure functions.
 
+mod chance;
+mod change_points;
+mod clopper_pearson;
 mod compare;
+mod hodges_lehmann;
+mod holm;
 mod over_runs;
 mod quantile;
+mod randomisation;
+mod rank_sum;
 mod stationary;
 
+pub use chance::Chance;
+pub use change_points::change_points;
+pub use clopper_pearson::clopper_pearson;
 pub use compare::{InRound, excess, ratio};
-pub use results::median;
-
+pub use hodges_lehmann::PairwiseMeans;
+pub use holm::holm;
 pub use over_runs::{Estimate, over_runs};
 pub use quantile::{QUANTILES, latency, order_interval};
+pub use randomisation::{Tails, within_blocks};
+pub use rank_sum::Shift;
+pub use results::median;
 pub use stationary::{Slices, slices};

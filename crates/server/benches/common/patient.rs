@@ -109,7 +109,7 @@ pub(crate) fn is_this_process() -> io::Result<bool> {
 async fn serve() -> io::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let limits = Limits { heartbeat: HEARTBEAT, ..Limits::default() };
-    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default() };
+    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), handicap: None };
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
     let addresses = [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?];

@@ -17,7 +17,7 @@ use wire::{Down, Joined, Problem, Split};
 
 use super::{Refusal, Visit, answer};
 use crate::hub::{Batch, Next, Reader, push_chunk};
-use crate::meter::{Count, Label};
+use crate::meter::Label;
 use crate::net::Socket;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -136,11 +136,8 @@ impl Stream {
     }
 
     async fn deliver(&mut self, socket: &mut Socket, batch: Batch) -> io::Result<()> {
-        let gauge = socket.gauge();
-        if batch.gap {
-            gauge.count(Count::Gaps);
-        }
-        gauge.meter().add_batch(self.label, batch.messages, batch.frames() + 1, batch.split);
+        // One more: the chunk around them.
+        socket.gauge().deliver(self.label, &batch, 1);
         self.bytes_left = self.bytes_left.saturating_sub(batch.bytes.len() as u64);
         socket.write_all(&batch.bytes).await
     }

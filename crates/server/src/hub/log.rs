@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wire::{Down, Form, Gap, Message, Post, Split};
 
 use super::HubLimits;
+use crate::handicap::Handicap;
 
 /// Most bytes of messages handed to a reader at once; what is behind them comes with the next call. At least one message is always handed out.
 const BATCH_BYTES_MAX: usize = 256 << 10;
@@ -189,7 +190,12 @@ impl Log {
         }
         let mut out = Vec::with_capacity(entry.text.len() + 96);
         let message = Message { seq, author: entry.author, ordinal: entry.ordinal, text: entry.text.as_ref().into() };
-        let split = form.encode(&Down::Message(message), &mut out);
+        let mut split = form.encode(&Down::Message(message), &mut out);
+        if self.limits.padding_bytes > 0 {
+            let unpadded = out.len();
+            Handicap::pad(form, self.limits.padding_bytes, &mut out);
+            split.framing += (out.len() - unpadded) as u64;
+        }
         let bytes = Bytes::from(out);
         self.bytes += bytes.len();
         entry.written.push(Written { form, bytes: bytes.clone(), split });
@@ -204,7 +210,7 @@ mod tests {
     use wire::decode_json;
 
     fn log(messages: usize, bytes: usize) -> Log {
-        Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes })
+        Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes, padding_bytes: 0 })
     }
 
     fn chunked() -> Layout {

@@ -22,6 +22,8 @@ pub(crate) struct HubLimits {
     pub(crate) rooms_max: usize,
     pub(crate) log_messages_max: usize,
     pub(crate) log_bytes_max: usize,
+    /// Bytes behind every message, in a server with a handicap.
+    pub(crate) padding_bytes: u64,
 }
 
 /// Why there is no room.
@@ -102,7 +104,7 @@ mod tests {
     use wire::{Form, Post, Start};
 
     fn hub(rooms_max: usize) -> Hub {
-        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 })
+        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20, padding_bytes: 0 })
     }
 
     #[test]

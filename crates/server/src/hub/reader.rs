@@ -76,7 +76,7 @@ mod tests {
     use wire::{Post, Start};
 
     fn hub() -> Hub {
-        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20 })
+        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20, padding_bytes: 0 })
     }
 
     fn post(ordinal: u64) -> Post<'static> {

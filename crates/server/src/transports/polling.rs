@@ -23,10 +23,7 @@ pub(super) fn respond(visit: &Visit, batch: Option<Batch>) -> Response {
     let gauge = &visit.gauge;
     let mut response = match batch {
         Some(batch) => {
-            if batch.gap {
-                gauge.count(Count::Gaps);
-            }
-            gauge.meter().add_batch(gauge.label(), batch.messages, batch.frames(), batch.split);
+            gauge.deliver(gauge.label(), &batch, 0);
             answer(StatusCode::OK, "application/x-ndjson", Body::from(batch.bytes))
         }
         None => {

@@ -148,11 +148,7 @@ async fn read_join(socket: &mut Socket) -> Result<Join, End> {
 }
 
 async fn deliver(socket: &mut Socket, batch: Batch) -> io::Result<()> {
-    let gauge = socket.gauge();
-    if batch.gap {
-        gauge.count(Count::Gaps);
-    }
-    gauge.meter().add_batch(LABEL, batch.messages, batch.frames(), batch.split);
+    socket.gauge().deliver(LABEL, &batch, 0);
     socket.write_all(&batch.bytes).await
 }
 

@@ -214,10 +214,7 @@ impl Session {
     }
 
     async fn deliver(&mut self, batch: Batch) -> Result<(), End> {
-        if batch.gap {
-            self.gauge.count(Count::Gaps);
-        }
-        self.gauge.meter().add_batch(self.label, batch.messages, batch.frames(), batch.split);
+        self.gauge.deliver(self.label, &batch, 0);
         Ok(self.ws.get_mut().write_all(&batch.bytes).await?)
     }
 

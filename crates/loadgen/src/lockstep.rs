@@ -1,0 +1,182 @@
+//! One message at a time: a post leaves when everybody has seen the one before. Nothing here is timed, so what is counted is the same
+//! on every machine and under any load.
+//!
+//! The clients are those of a run. They ask, post and read as ever; only what a run leaves to timers is said here: when to connect, when
+//! to post, and for a poller when to ask. The plan's posts leave in the order in which they are due.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use results::Tally;
+use scenario::Client;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+use wire::Transport;
+
+use crate::conduct::{Edge, Order};
+use crate::crowd;
+use crate::live::{Cue, Live};
+use crate::posts::Posts;
+use crate::seat::{Due, Seat};
+use crate::worker::{Share, Worker};
+
+/// A step that takes longer than this never ends.
+const STEP_MAX: Duration = Duration::from_secs(20);
+
+/// What the clients counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// Connecting and joining, everybody.
+    pub connecting: Tally,
+    /// The window's posts, from the first one leaving to the last receiver.
+    pub window: Tally,
+}
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum LockStepError {
+    /// Not with these clients.
+    #[error("client = \"reqwest\" polls by its own clock; lock-step needs client = \"lean\"")]
+    Client,
+    /// Something did not come.
+    #[error("over {transport}, {what} did not happen within {} s{faults}", STEP_MAX.as_secs())]
+    Stuck {
+        /// Which transport.
+        transport: Transport,
+        /// What did not happen.
+        what: String,
+        /// What broke meanwhile.
+        faults: String,
+    },
+    /// It came, but not once, in order, as posted.
+    #[error("over {0}, messages were lost, doubled, reordered or altered: {1}")]
+    Wrong(Transport, String),
+}
+
+/// How far to walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the window's first post, which does not leave: what is spent so far is not the window's.
+    Window,
+    /// To the end.
+    End,
+}
+
+/// Walks through the plan's posts on the current thread. `on_edge` is awaited as in a run: before the first connection, when
+/// everybody is connected, before the first post of the window and after its last.
+pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+    if order.plan.client != Client::Lean {
+        return Err(LockStepError::Client);
+    }
+    let (_cue, heard) = watch::channel(Cue::RampUp);
+    let worker = Rc::new(Worker::new(Share {
+        plan: Arc::clone(&order.plan),
+        transport: order.transport,
+        target: order.target.clone(),
+        posts: Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
+        live: Arc::new(Live::default()),
+        cue: heard,
+        base: Instant::now(),
+        at: (0, 1),
+        lock_step: true,
+    }));
+    LocalSet::new().run_until(walk(worker, until, on_edge)).await
+}
+
+async fn walk(worker: Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+    on_edge(Edge::Begin).await;
+    worker.clock.set_t0(Instant::now());
+    for seat in &worker.seats {
+        crowd::spawn(&worker, crowd::live(Rc::clone(&worker), Rc::clone(seat)));
+        let questions = if worker.transport == Transport::LongPolling { u64::from(seat.id) * 2 + 2 } else { 0 };
+        let joined = || seat.joined.get() && tally(&worker).requests >= questions;
+        until(&worker, joined, || format!("the joining of seat {}", seat.id)).await?;
+    }
+    on_edge(Edge::Settled).await;
+    let connecting = tally(&worker);
+    for prober in worker.seats.iter().filter(|seat| worker.is_prober(seat)) {
+        worker.probe(prober);
+        let members = || worker.seats.iter().filter(|seat| seat.room == prober.room);
+        ask(&worker, members(), || members().all(|seat| seat.probed.get()), || "the probe".to_owned()).await?;
+    }
+    let mut begun = None;
+    loop {
+        let next = worker.pacer.borrow_mut().pop(&worker.plan, i64::MAX);
+        let Some(post) = next else { break };
+        let in_window = worker.plan.post_index(post.seat, post.ordinal).is_some_and(|at| worker.is_in_window(at));
+        if in_window && begun.is_none() {
+            on_edge(Edge::WindowStart).await;
+            begun = Some(tally(&worker));
+            if end == Until::Window {
+                break;
+            }
+        }
+        step(&worker, worker.seat(post.seat), post.ordinal).await?;
+    }
+    on_edge(Edge::WindowEnd).await;
+    let end = tally(&worker);
+    let ledger = worker.hot.borrow().ledger.clone();
+    if let Some(incident) = ledger.incidents.first() {
+        return Err(LockStepError::Wrong(worker.transport, format!("{incident:?}")));
+    }
+    Ok(Steps { connecting, window: end.since(&begun.unwrap_or(end)) })
+}
+
+/// One post, until it is confirmed and everybody in its room has seen it.
+async fn step(worker: &Rc<Worker>, author: &Rc<Seat>, ordinal: u64) -> Result<(), LockStepError> {
+    let before = tally(worker);
+    author.outbox.borrow_mut().push_back(Due::now(ordinal));
+    worker.flush(author);
+    let members = || worker.seats.iter().filter(|seat| seat.room == author.room);
+    let named = || format!("post {ordinal} of seat {}", author.id);
+    until(worker, || tally(worker).accepted > before.accepted, || format!("the confirmation of {}", named())).await?;
+    let receivers = members().count() as u64;
+    // A long poller must have asked again: the next message would otherwise find it on its way, at times.
+    let requests = match worker.transport {
+        Transport::LongPolling => before.requests + 1 + receivers,
+        Transport::Tcp | Transport::Polling | Transport::HttpStreaming | Transport::Sse | Transport::Websocket => 0,
+    };
+    let seen = || {
+        let now = tally(worker);
+        now.delivered >= before.delivered + receivers && now.requests >= requests
+    };
+    ask(worker, members(), seen, || format!("the delivery of {} to all of its room", named())).await
+}
+
+/// Waits until everybody has it; pollers are told to ask for it, one after the other.
+async fn ask<'a>(
+    worker: &Rc<Worker>,
+    members: impl Iterator<Item = &'a Rc<Seat>>,
+    seen: impl Fn() -> bool,
+    what: impl Fn() -> String,
+) -> Result<(), LockStepError> {
+    if worker.transport == Transport::Polling {
+        for seat in members {
+            // The author's post may be the thing its poller is at: until it is answered, the bell only rings for posts.
+            until(worker, || seat.outbox.borrow().is_empty(), &what).await?;
+            let before = seat.ledger.borrow().last();
+            seat.bell.notify_one();
+            until(worker, || seat.ledger.borrow().last() > before, &what).await?;
+        }
+    }
+    until(worker, seen, what).await
+}
+
+async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
+    let begun = Instant::now();
+    while !done() {
+        if begun.elapsed() > STEP_MAX || worker.faults.borrow().total() > 0 {
+            let faults: Vec<_> = worker.faults.borrow().texts.values().flatten().cloned().collect();
+            let faults = if faults.is_empty() { String::new() } else { format!(": {}", faults.join("; ")) };
+            return Err(LockStepError::Stuck { transport: worker.transport, what: what(), faults });
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+fn tally(worker: &Worker) -> Tally {
+    worker.hot.borrow().tally
+}

@@ -1,0 +1,317 @@
+//! `pushbench counters`: what a message costs in things that can be counted, one message in flight, held against a lock file.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use loadgen::{Edge, Order, Steps, Until, lock_step};
+use report::counters::{Counted, LOCK_SCHEMA, Lock, table};
+use results::{Class, Direction, Purpose, Tally};
+use scenario::{Override, Plan};
+use wire::{Transport, Usage};
+
+use crate::exit::{REGRESSION, USAGE};
+use crate::run::{Control, Launch, ServerProcess};
+use crate::{machine, print};
+
+/// More than this is no longer a matter of seconds.
+const DELIVERIES_MAX: u64 = 200_000;
+/// Ports below this make the `host` header shorter, and with it every request.
+const PORT_MIN: u16 = 10_000;
+const PORT_TRIES: usize = 20;
+const COMPILER: &str = concat!(env!("PUSHBENCH_PROFILE"), " ", env!("PUSHBENCH_RUSTC"));
+
+/// Count what a message costs on every transport, exactly: one message in flight, nothing timed
+#[derive(Parser)]
+#[command(after_help = "\
+Examples:
+  pushbench counters scenarios/counters.toml
+  pushbench counters scenarios/counters.toml --check scenarios/counters.lock.json
+  pushbench counters scenarios/counters.toml --check scenarios/counters.lock.json --bless
+
+Allocations are counted by a server built for it (cargo run --features count-allocations), instructions under valgrind.
+
+Exit codes: 0 as locked, 1 failed, 2 bad usage, scenario or lock file, 3 not as locked")]
+pub(crate) struct Args {
+    /// The scenario: clients, rooms and posts are followed, times are not
+    scenario: PathBuf,
+
+    /// Set any key of the scenario; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Override>,
+
+    /// The lock file to compare with: counts must be equal, allocations and instructions within 1 %
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+
+    /// Write the lock file instead
+    #[arg(long, requires = "check")]
+    bless: bool,
+
+    /// Another build of the server, or ours with other settings, as a command line
+    #[arg(long, value_name = "CMD", value_parser = Launch::parse)]
+    server: Option<Launch>,
+
+    /// Count the server's instructions too, under valgrind; a minute
+    #[arg(long)]
+    instructions: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
+        Ok(job) => job,
+        Err(error) => return usage(&error.into()),
+    };
+    let [plan] = job.plans.as_slice() else {
+        return usage(&anyhow::anyhow!("{} sweeps; counters takes one point: put one value with --set", job.name));
+    };
+    let deliveries = plan.deliveries_in_window();
+    if deliveries == 0 || deliveries > DELIVERIES_MAX {
+        let say = "give it posts, but few: lower clients or posts.per_client_per_s";
+        return usage(&anyhow::anyhow!(
+            "{} has {deliveries} deliveries, 1 to {DELIVERIES_MAX} are counted; {say}",
+            job.name
+        ));
+    }
+    let locked = match args.check.as_deref().map(read_lock).transpose() {
+        Ok(locked) => locked.flatten(),
+        Err(error) => return usage(&error),
+    };
+    let valgrind = args.instructions && has_valgrind();
+    if args.instructions && !valgrind {
+        print::note("instructions are skipped: there is no valgrind here");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let launch = args.server.clone().map_or_else(Launch::own, Ok)?;
+    let found = runtime.block_on(count(&launch, &job.name, plan, valgrind))?;
+    print::out(&table(&found));
+    match (&args.check, locked) {
+        (None, _) => Ok(ExitCode::SUCCESS),
+        (Some(path), locked) if args.bless => bless(path, locked, found),
+        (Some(path), None) => usage(&anyhow::anyhow!("{} is not there; make it with --bless", path.display())),
+        (Some(path), Some(locked)) if !locked.same_question(&found) => usage(&anyhow::anyhow!(
+            "{} was made from another scenario or other settings; --bless makes it anew",
+            path.display()
+        )),
+        (Some(_), Some(locked)) => Ok(compare(&locked, &found)),
+    }
+}
+
+fn usage(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
+    print::error(error);
+    Ok(USAGE.into())
+}
+
+fn read_lock(path: &Path) -> anyhow::Result<Option<Lock>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lock: Lock = serde_json::from_str(&text).with_context(|| format!("{} is no lock file", path.display()))?;
+    if lock.schema != LOCK_SCHEMA {
+        bail!(
+            "{} has schema {}, but this pushbench knows only {LOCK_SCHEMA}; --bless makes it anew",
+            path.display(),
+            lock.schema
+        );
+    }
+    Ok(Some(lock))
+}
+
+fn bless(path: &Path, locked: Option<Lock>, found: Lock) -> anyhow::Result<ExitCode> {
+    let lock = match locked {
+        Some(locked) => locked.blessed(found),
+        None => found,
+    };
+    let text = serde_json::to_string_pretty(&lock).context("a lock is JSON")? + "\n";
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    print::out(&format!("\nlocked in {}\n", path.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each transport is a check: a line a difference, and a last line that test scripts add up.
+fn compare(locked: &Lock, found: &Lock) -> ExitCode {
+    let differences = locked.differences(found);
+    differences.iter().for_each(|difference| print::out(&format!("{difference}\n")));
+    let skipped = locked.unknown(found);
+    skipped
+        .iter()
+        .for_each(|what| print::out(&format!("{what}: not compared, the lock was made with another compiler\n")));
+    let mut wrong: Vec<_> = differences.iter().map(|difference| &difference.transport).collect();
+    wrong.dedup();
+    let all = locked.transports.len().max(found.transports.len());
+    print::out(&format!("\n{} passed, {} failed, {} skipped\n", all - wrong.len(), wrong.len(), skipped.len()));
+    if differences.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    print::out("what was meant to change: accept it with --bless\n");
+    REGRESSION.into()
+}
+
+async fn count(launch: &Launch, scenario: &str, plan: &Plan, valgrind: bool) -> anyhow::Result<Lock> {
+    let plan = Arc::new(plan.clone());
+    let asked = [
+        ("seats", u64::from(plan.seats)),
+        ("rooms", u64::from(plan.rooms)),
+        ("authors", u64::from(plan.authors)),
+        ("payload_bytes", plan.payload_bytes as u64),
+        ("posts", plan.posts_in_window()),
+        ("deliveries", plan.deliveries_in_window()),
+        ("seed", plan.seed),
+    ];
+    let mut transports = BTreeMap::new();
+    for transport in plan.transports.iter().copied() {
+        let mut counted = one(launch, &plan, transport).await?;
+        if valgrind {
+            let instructions = instructions(launch, &plan, transport).await? / counted.deliveries as f64;
+            note_near(&mut counted, "instructions", instructions);
+        }
+        transports.insert(transport.name().to_owned(), counted);
+    }
+    let plan = asked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(Lock { schema: LOCK_SCHEMA, scenario: scenario.to_owned(), plan, transports })
+}
+
+/// Starts servers until one has a port of five digits, as nearly all have.
+async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
+    // One core is one thread: what comes in is then served in the order in which it came.
+    let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
+    for _ in 0..PORT_TRIES {
+        let server = ServerProcess::launch(launch, plan, transport, &core).await?;
+        if server.target.http.port() >= PORT_MIN {
+            return Ok(server);
+        }
+        server.stop().await;
+    }
+    bail!("no port of five digits in {PORT_TRIES} tries; widen net.ipv4.ip_local_port_range")
+}
+
+async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<Counted> {
+    let server = start(launch, plan, transport).await?;
+    let (steps, usage) = walk(plan, transport, &server, Until::End).await?;
+    server.stop().await;
+    let [begin, settled, _, start, end, after] = usage.as_slice() else {
+        bail!("{} readings of the server, six were expected", usage.len());
+    };
+    let mut exact = BTreeMap::new();
+    server_counts("connecting.server", begin, settled, transport, &mut exact)?;
+    server_counts("window.server", start, end, transport, &mut exact)?;
+    client_counts("connecting.client", &steps.connecting, &mut exact);
+    client_counts("window.client", &steps.window, &mut exact);
+    exact.retain(|_, count| *count > 0);
+    let mut counted =
+        Counted { deliveries: steps.window.delivered, clients: plan.seats.into(), exact, near: BTreeMap::new() };
+    let allocations = |usage: &Usage| usage.process.allocations;
+    if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
+        // The reading itself allocates; two of them with nothing between say how much.
+        let window = (end - start).saturating_sub(after - end);
+        let each = window as f64 / counted.deliveries as f64;
+        note_near(&mut counted, "allocations", each);
+    }
+    Ok(counted)
+}
+
+fn note_near(counted: &mut Counted, what: &str, value: f64) {
+    // More digits than that are noise, and would change the file each time.
+    let rounded = (value * 100.0).round() / 100.0;
+    counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
+}
+
+/// Readings of the server at every edge; two at the last.
+async fn walk(
+    plan: &Arc<Plan>,
+    transport: Transport,
+    server: &ServerProcess,
+    until: Until,
+) -> anyhow::Result<(Steps, Vec<Usage>)> {
+    let control = Control::new(&server.target)?;
+    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
+    let readings = RefCell::new(Vec::new());
+    let read = async |edge| {
+        // The first reading at an edge may find the connection for it not open yet; allocations are taken from the second.
+        let times = if matches!(edge, Edge::WindowStart | Edge::WindowEnd) { 2 } else { 1 };
+        for _ in 0..times {
+            let usage = control.usage().await;
+            readings.borrow_mut().push(usage);
+        }
+    };
+    let steps = lock_step(&order, until, read).await?;
+    let usage = readings.into_inner().into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    Ok((steps, usage))
+}
+
+fn server_counts(
+    prefix: &str,
+    from: &Usage,
+    to: &Usage,
+    transport: Transport,
+    out: &mut BTreeMap<String, u64>,
+) -> anyhow::Result<()> {
+    let of = |usage: &Usage| serde_json::to_value(usage.transports.get(transport.name()).copied().unwrap_or_default());
+    difference(prefix, &of(from)?, &of(to)?, out);
+    Ok(())
+}
+
+/// The numbers of two readings of one shape, by their dotted names. What is only so now is no count.
+fn difference(name: &str, from: &serde_json::Value, to: &serde_json::Value, out: &mut BTreeMap<String, u64>) {
+    if let Some(fields) = to.as_object() {
+        for (field, value) in fields.iter().filter(|(field, _)| *field != "connections_open") {
+            difference(&format!("{name}.{field}"), &from[field], value, out);
+        }
+    } else if let (Some(from), Some(to)) = (from.as_u64(), to.as_u64()) {
+        out.insert(name.to_owned(), to.saturating_sub(from));
+    }
+}
+
+/// Reads are left out: how many bytes a read finds is the kernel's affair.
+fn client_counts(prefix: &str, tally: &Tally, out: &mut BTreeMap<String, u64>) {
+    let counts = [
+        ("delivered", tally.delivered),
+        ("accepted", tally.accepted),
+        ("requests", tally.requests),
+        ("empty_answers", tally.empty_answers),
+        ("batches", tally.batches),
+        ("connections", tally.connections),
+        ("socket_writes", tally.socket_writes),
+    ];
+    out.extend(counts.map(|(name, count)| (format!("{prefix}.{name}"), count)));
+    for (direction, way) in [(Direction::Up, "up"), (Direction::Down, "down")] {
+        for (purpose, class) in Purpose::ALL.into_iter().flat_map(|p| Class::ALL.map(|class| (p, class))) {
+            let name = format!("{prefix}.{way}.{}.{}", purpose.name(), class.name());
+            out.insert(name, tally.bytes(direction, purpose, class));
+        }
+    }
+}
+
+fn has_valgrind() -> bool {
+    let mut command = std::process::Command::new("valgrind");
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Instructions of the window: a whole life of the server with it, less one without it.
+async fn instructions(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
+    let (with, without) =
+        (life(launch, plan, transport, Until::End).await?, life(launch, plan, transport, Until::Window).await?);
+    Ok(with as f64 - without as f64)
+}
+
+async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Until) -> anyhow::Result<u64> {
+    let file = std::env::temp_dir().join(format!("pushbench-{}.callgrind", std::process::id()));
+    let mut launch = launch.clone();
+    let valgrind = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
+    let out = format!("--callgrind-out-file={}", file.display());
+    launch.words.splice(0..0, valgrind.into_iter().chain([out]));
+    let server = start(&launch, plan, transport).await?;
+    let walked = walk(plan, transport, &server, until).await;
+    server.stop().await;
+    walked?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind left no {}", file.display()))?;
+    std::fs::remove_file(&file).ok();
+    let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));
+    total.and_then(|total| total.trim().parse().ok()).context("callgrind's file has no totals")
+}

@@ -1,0 +1,104 @@
+//! Who is compared: a command line that starts a server, or the address of one that runs.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::Context;
+use loadgen::Target;
+use scenario::Plan;
+use wire::Transport;
+
+use crate::run::{Foreign, Launch, Patient, ServerProcess};
+
+/// As written on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Arm {
+    pub(crate) text: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// A build of this program; ports and limits follow from the plan, and it says where it listens.
+    Ours(Launch),
+    /// Any other server: `{port}` and `{tcp_port}` in its words become free ports.
+    Theirs(Vec<String>),
+    /// It runs already, and goes on.
+    Running(Target),
+}
+
+impl Arm {
+    /// This program's own server.
+    pub(crate) fn own() -> anyhow::Result<Self> {
+        let launch = Launch::own()?;
+        Ok(Self { text: launch.words.join(" "), kind: Kind::Ours(launch) })
+    }
+
+    /// Starts it, or points to it.
+    pub(crate) async fn patient(&self, plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Patient> {
+        let started = match &self.kind {
+            Kind::Ours(launch) => ServerProcess::launch(launch, plan, transport, cores).await,
+            Kind::Theirs(words) => {
+                let (http, tcp) = (free_port()?, free_port()?);
+                let filled = |word: &String| {
+                    word.replace("{port}", &http.port().to_string()).replace("{tcp_port}", &tcp.port().to_string())
+                };
+                let words = words.iter().map(filled).collect();
+                ServerProcess::launch_foreign(&Launch { words }, Target { http, tcp, token: None }, transport, cores)
+                    .await
+            }
+            Kind::Running(target) => {
+                let address = if transport.is_http() { target.http } else { target.tcp };
+                let answers = tokio::net::TcpStream::connect(address).await;
+                answers.with_context(|| format!("{:?}: nobody listens on {address}", self.text))?;
+                return Ok(Patient::Theirs(Foreign { target: target.clone(), meter: None }));
+            }
+        };
+        started.map(|server| Patient::Ours(Box::new(server))).with_context(|| format!("cannot measure {:?}", self.text))
+    }
+}
+
+impl std::str::FromStr for Arm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = |kind| Ok(Self { text: text.to_owned(), kind });
+        if let Some(authority) = text.strip_prefix("http://") {
+            let address = authority.trim_end_matches('/').replace("localhost", "127.0.0.1");
+            let http: SocketAddr =
+                address.parse().map_err(|_| format!("{text:?} is no address such as http://127.0.0.1:8080"))?;
+            if !http.ip().is_loopback() {
+                return Err(format!("{http} is not on this machine; load is only sent to loopback addresses"));
+            }
+            // Where our own server has it, beside the HTTP port.
+            let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
+            return named(Kind::Running(Target { http, tcp, token: std::env::var("PUSHBENCH_TOKEN").ok() }));
+        }
+        let launch = Launch::parse(text)?;
+        named(if text.contains("{port}") { Kind::Theirs(launch.words) } else { Kind::Ours(launch) })
+    }
+}
+
+fn free_port() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
+    listener.local_addr().context("a listener has no address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_may_be() {
+        let kind = |text: &str| text.parse::<Arm>().map(|arm| arm.kind);
+        assert!(matches!(kind("./pushbench"), Ok(Kind::Ours(launch)) if launch.words == ["./pushbench", "serve"]));
+        let quoted = kind("'my pushbench' serve --allow-handicap");
+        assert!(
+            matches!(quoted, Ok(Kind::Ours(launch)) if launch.words[0] == "my pushbench" && launch.words.len() == 3)
+        );
+        assert!(matches!(kind("node chat.js {port}"), Ok(Kind::Theirs(_))));
+        assert!(matches!(kind("http://localhost:8080/"), Ok(Kind::Running(_))));
+        for bad in ["", "'open", "http://example.org:80", "http://192.0.2.1:80", "http://127.0.0.1"] {
+            assert!(kind(bad).is_err(), "{bad}");
+        }
+    }
+}

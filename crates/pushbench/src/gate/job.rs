@@ -1,0 +1,279 @@
+//! The blocks: for every transport base, head and base again, each in a fresh process, in an order that is drawn anew.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use report::gate::{Block, Cell, Comparison, METRICS, Metric, Rule, judge, value};
+use report::stats::Chance;
+use results::{Ended, Machine, RunRecord, Series, Verdict, VerdictKind};
+use scenario::{Override, Plan};
+use tokio_util::sync::CancellationToken;
+use wire::Transport;
+
+use super::arms::Arm;
+use crate::machine;
+use crate::run::{Bench, Place, Shown, listen_for_ctrl_c, measure};
+
+/// Times an arm is measured anew when the instrument failed; then its block is given up.
+const RERUNS_MAX: u32 = 1;
+/// How much longer than its budget a job may take before it is cut short.
+const BUDGET_SLACK: f64 = 1.2;
+/// No run of a gate takes longer over these than this: it has many.
+const SHORT_S: [(&str, f64); 4] =
+    [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_quiet_s", 1.0)];
+const ARMS: [&str; 3] = ["base", "head", "base again"];
+
+/// Everything decided.
+pub(crate) struct GateJob {
+    pub(crate) scenario: String,
+    pub(crate) plan: Plan,
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) base: Arm,
+    pub(crate) head: Arm,
+    pub(crate) blocks: usize,
+    pub(crate) budget: Duration,
+    pub(crate) overhead: Duration,
+    pub(crate) metrics: Vec<Metric>,
+    /// The metrics were asked for by name: one that is not there is an error.
+    pub(crate) insist: bool,
+    pub(crate) seed: u64,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Complete,
+    Interrupted,
+    AllInvalid,
+}
+
+/// The scenario's phases, made short where nobody asked for them on the command line.
+pub(crate) fn short_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
+    let phases = &plan.phases;
+    let asked = |key: &str| set.iter().any(|set| set.path() == key);
+    let lengths = [phases.ramp_up, phases.settle, phases.warm_up, phases.drain_quiet];
+    let short = SHORT_S.into_iter().zip(lengths).filter(|((key, short), length)| {
+        // A poller hears nothing for as long as its interval.
+        let needed =
+            if *key == "phases.drain_quiet_s" { plan.tuning.polling.gap_max().as_secs_f64() * 1.5 } else { 0.0 };
+        !asked(key) && length.as_secs_f64() > short.max(needed)
+    });
+    short.map(|((key, short), _)| seconds(key, Duration::from_secs_f64(short))).collect()
+}
+
+/// A key of the scenario that is a time.
+pub(crate) fn seconds(key: &str, value: Duration) -> Override {
+    format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
+}
+
+/// The floor runs in a gate only where it was named, or where everything was.
+pub(crate) fn transports_asked(plan: &Plan) -> Vec<Transport> {
+    let named = plan.settings.get("transports").and_then(|named| named.as_array().cloned());
+    let asked = |transport: &Transport| {
+        named.as_ref().is_none_or(|named| named.iter().any(|name| name.as_str() == Some(transport.name())))
+    };
+    plan.transports.iter().copied().filter(asked).collect()
+}
+
+/// Measures until all is decided, or all blocks are made, or the time is up.
+pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, Ending)> {
+    let mut gate = Gate::new(job)?;
+    let rule = Rule::of(gate.job.blocks);
+    let begun = Instant::now();
+    let mut done = 0;
+    let mut look = rule.cut_short(0);
+    while done < gate.job.blocks {
+        if begun.elapsed() > gate.job.budget.mul_f64(BUDGET_SLACK) {
+            gate.notes.push(format!("the time was up after {done} of {} blocks", gate.job.blocks));
+            break;
+        }
+        gate.block(done).await?;
+        if gate.bench.stop.is_cancelled() {
+            break;
+        }
+        done += 1;
+        let Some(due) = rule.look_after(done) else { continue };
+        look = due;
+        let rows = judge(&gate.cells(), &look);
+        let open = rows.iter().filter_map(|row| row.verdict).any(|verdict| !verdict.is_decided());
+        if !rows.is_empty() && !open && done < gate.job.blocks {
+            gate.notes.push(format!("decided after {done} of {} blocks", gate.job.blocks));
+            break;
+        }
+    }
+    if look.blocks != done {
+        look = rule.cut_short(done);
+    }
+    let ending = match (gate.bench.stop.is_cancelled(), gate.values.iter().all(Vec::is_empty)) {
+        (true, _) => Ending::Interrupted,
+        (false, true) => Ending::AllInvalid,
+        (false, false) => Ending::Complete,
+    };
+    if ending == Ending::Complete {
+        gate.check_metrics()?;
+    }
+    let cells = gate.cells();
+    let Gate { job, notes, .. } = gate;
+    let comparison = Comparison {
+        scenario: job.scenario,
+        base: job.base.text,
+        head: job.head.text,
+        seed: job.seed,
+        blocks_planned: job.blocks,
+        blocks: done,
+        paired: true,
+        notes,
+        rows: judge(&cells, &look),
+        cells,
+    };
+    Ok((comparison, ending))
+}
+
+type Values = [Option<f64>; METRICS.len()];
+
+struct Gate {
+    job: GateJob,
+    plan: Arc<Plan>,
+    bench: Bench,
+    shown: Shown,
+    server_cores: Vec<usize>,
+    chance: Chance,
+    runs: u32,
+    /// By transport: base, head and base again of every block that is whole.
+    values: Vec<Vec<[Values; 3]>>,
+    notes: Vec<String>,
+}
+
+impl Gate {
+    fn new(job: GateJob) -> anyhow::Result<Self> {
+        let all_cores = machine::cores();
+        let (server_cores, generator_cores) = machine::share_cores(&job.plan.cores, &all_cores);
+        machine::pin(&generator_cores).ok();
+        let stop = CancellationToken::new();
+        listen_for_ctrl_c(stop.clone())?;
+        let runs = job.blocks * job.transports.len() * ARMS.len();
+        let estimate = (job.plan.phases.window + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
+        Ok(Self {
+            plan: Arc::new(job.plan.clone()),
+            bench: Bench { generator_cores, all_cores, stop, spin_best: 0.0 },
+            shown: Shown::new(runs as u64, estimate),
+            server_cores,
+            chance: Chance::new(job.seed, 0),
+            runs: 0,
+            values: vec![Vec::new(); job.transports.len()],
+            notes: Vec::new(),
+            job,
+        })
+    }
+
+    /// One block of every transport. A transport whose arm stays invalid has none this time.
+    async fn block(&mut self, block: usize) -> anyhow::Result<()> {
+        for (at, transport) in self.job.transports.clone().into_iter().enumerate() {
+            let mut order = [0, 1, 2];
+            self.chance.shuffle(&mut order);
+            let mut values = [None; 3];
+            for arm in order {
+                values[arm] = self.arm(block, arm, transport).await?;
+                if values[arm].is_none() {
+                    break;
+                }
+            }
+            match values {
+                [Some(base), Some(head), Some(again)] => self.values[at].push([base, head, again]),
+                _ if self.bench.stop.is_cancelled() => return Ok(()),
+                _ => self.notes.push(format!("block {} of {transport} was given up: its runs were invalid", block + 1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// One arm's figures; `None` when every try was invalid, or it was stopped.
+    async fn arm(&mut self, block: usize, arm: usize, transport: Transport) -> anyhow::Result<Option<Values>> {
+        for rerun in 0..=RERUNS_MAX {
+            let record = self.one(block, arm, transport, rerun).await?;
+            if self.bench.stop.is_cancelled() {
+                return Ok(None);
+            }
+            let verdict = but_for_the_machine(&record);
+            let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
+            match (&record.ended, verdict.kind) {
+                (Ended::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
+                (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
+                (_, VerdictKind::Invalid) => {}
+                (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
+                    return Ok(Some(METRICS.map(|metric| value(&record, &metric))));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn one(&mut self, block: usize, arm: usize, transport: Transport, rerun: u32) -> anyhow::Result<RunRecord> {
+        self.runs += 1;
+        let place = Place { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, rerun };
+        self.shown.begin(self.runs, &format!("block {} {transport} {}", block + 1, ARMS[arm]));
+        let side = if arm == 1 { &self.job.head } else { &self.job.base };
+        let patient = side.patient(&self.plan, transport, &self.server_cores).await?;
+        let shown = &mut self.shown;
+        let show = |progress| shown.show(progress);
+        let log = &mut std::io::sink();
+        // No waiting for a better moment: what the machine does is the same chance for every arm.
+        self.bench.spin_best = 0.0;
+        let record = measure(&mut self.bench, &self.plan, transport, patient, place, log, show).await?;
+        let verdict = but_for_the_machine(&record);
+        let reasons = verdict.reasons.join("; ");
+        self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
+        Ok(record)
+    }
+
+    /// A cell for every metric that was asked for, with the blocks in which all three arms have it.
+    fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for (transport, blocks) in self.job.transports.iter().zip(&self.values) {
+            for (at, metric) in METRICS.into_iter().enumerate().filter(|(_, metric)| self.job.metrics.contains(metric))
+            {
+                let whole = blocks.iter().filter_map(|[base, head, again]| {
+                    Some(Block { base: base[at]?, head: head[at]?, again: again[at]? })
+                });
+                let cell = Cell { transport: transport.name().to_owned(), metric, blocks: whole.collect() };
+                cells.extend((!cell.blocks.is_empty()).then_some(cell));
+            }
+        }
+        cells
+    }
+
+    /// Says which metrics were not there.
+    fn check_metrics(&mut self) -> anyhow::Result<()> {
+        let cells = self.cells();
+        for transport in &self.job.transports {
+            for metric in self.job.metrics.iter().filter(|metric| metric.delta.is_some()) {
+                if cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
+                    continue;
+                }
+                let why =
+                    "the runs do not carry it: a longer --budget, more posts, or a server that says what it costs";
+                if self.job.insist {
+                    bail!("{} of {transport} was not measured; {why}", metric.name);
+                }
+                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.title));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
+/// order: that is noise like any other, and every arm has the same chance of it.
+fn but_for_the_machine(record: &RunRecord) -> Verdict {
+    let spin = record.machine.spin_best;
+    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
+    let mut kept = RunRecord { machine, ..record.clone() };
+    kept.latency.remove(&Series::Lateness);
+    results::judge(&kept)
+}
+
+fn faults(record: &RunRecord) -> String {
+    let texts: Vec<_> = record.faults.texts.values().flatten().take(2).cloned().collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join("; ")) }
+}

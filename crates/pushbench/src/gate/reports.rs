@@ -1,0 +1,32 @@
+//! The files a gate leaves for others to read.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use report::gate::{Comparison, formats};
+
+/// Writes them all.
+pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let whole = serde_json::to_string_pretty(comparison).context("a comparison is JSON")? + "\n";
+    let files = [
+        ("comparison.json", whole),
+        ("table.txt", formats::table(comparison)),
+        ("summary.md", formats::markdown(comparison)),
+        ("junit.xml", formats::junit(comparison)),
+        ("bencher.json", formats::bencher(comparison)),
+        ("smaller-is-better.json", formats::smaller_is_better(comparison)),
+        ("bigger-is-better.json", formats::bigger_is_better(comparison)),
+        ("openmetrics.txt", formats::openmetrics(comparison)),
+    ];
+    let picture = report::exhibits::forest(comparison);
+    let pictures = picture.into_iter().flat_map(|forest| {
+        [("forest.svg", forest.svg.into_bytes()), ("forest.png", forest.png), ("forest.csv", forest.csv.into_bytes())]
+    });
+    for (name, bytes) in files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(pictures) {
+        let path = folder.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Lines that a workflow shows as annotations.
+
+use super::{explained, interval, percent};
+use crate::gate::{Comparison, Verdict};
+
+/// An error a regression, a warning for everything that could not be decided.
+pub fn annotations(comparison: &Comparison) -> String {
+    let mut out = String::new();
+    for row in &comparison.rows {
+        let level = match row.verdict {
+            Some(Verdict::Regression) => "error",
+            Some(Verdict::Inconclusive(_)) => "warning",
+            Some(Verdict::Improved | Verdict::Same) | None => continue,
+        };
+        let title = format!("{} {}", row.transport, row.metric.title);
+        let message = format!("{title} {} {}: {}", percent(row.ratio), interval(row), explained(row));
+        out += &format!("::{level} title={}::{}\n", property(&title), data(&message));
+    }
+    out
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

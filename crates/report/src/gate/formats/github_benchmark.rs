@@ -1,0 +1,29 @@
+//! The two files of github-action-benchmark: one for what should be small, one for what should be large.
+
+use serde_json::{Value, json};
+
+use super::{interval, percent, rounded, verdict};
+use crate::gate::Comparison;
+
+/// `customSmallerIsBetter`.
+pub fn smaller_is_better(comparison: &Comparison) -> String {
+    file(comparison, false)
+}
+
+/// `customBiggerIsBetter`.
+pub fn bigger_is_better(comparison: &Comparison) -> String {
+    file(comparison, true)
+}
+
+fn file(comparison: &Comparison, more_is_better: bool) -> String {
+    let rows = comparison.rows.iter().filter(|row| row.metric.more_is_better == more_is_better);
+    let entries = rows.map(|row| {
+        json!({
+            "name": format!("{}/{}/{}", comparison.scenario, row.transport, row.metric.title),
+            "unit": row.metric.unit,
+            "value": rounded(row.head),
+            "extra": format!("{}: {} {}", verdict(row), percent(row.ratio), interval(row)).trim_end(),
+        })
+    });
+    format!("{:#}\n", Value::Array(entries.collect()))
+}

@@ -1,0 +1,38 @@
+//! A test report: a suite a transport, a case a gated metric.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{explained, interval, percent};
+use crate::gate::{Comparison, Row, Verdict};
+
+/// A regression is a failure, what could not be decided is skipped.
+pub fn junit(comparison: &Comparison) -> String {
+    let mut report = Report::new("pushbench gate");
+    for rows in comparison.rows.chunk_by(|a, b| a.transport == b.transport) {
+        let mut suite = TestSuite::new(format!("{}.{}", comparison.scenario, rows[0].transport));
+        rows.iter().filter_map(case).for_each(|case| {
+            suite.add_test_case(case);
+        });
+        report.add_test_suite(suite);
+    }
+    // It only fails on what XML cannot hold, and our words are plain.
+    report.to_string().unwrap_or_default()
+}
+
+fn case(row: &Row) -> Option<TestCase> {
+    let message = format!("{} {}: {}", percent(row.ratio), interval(row), explained(row));
+    let status = match row.verdict? {
+        Verdict::Regression => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(message);
+            status
+        }
+        Verdict::Inconclusive(_) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(message);
+            status
+        }
+        Verdict::Improved | Verdict::Same => TestCaseStatus::success(),
+    };
+    Some(TestCase::new(row.metric.name, status))
+}

@@ -1,0 +1,39 @@
+//! The summary of a step of a workflow.
+
+use super::{explained, interval, number, percent, verdict};
+use crate::gate::{Comparison, Verdict};
+
+/// A table, a headline, and the notes.
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut out = format!("### pushbench gate: {}\n\n", escaped(&comparison.headline()));
+    out += &format!("base `{}`, head `{}`\n\n", comparison.base.replace('`', "'"), comparison.head.replace('`', "'"));
+    out += "| | transport | metric | base | head | change | 95 % interval | verdict |\n|---|---|---|--:|--:|--:|---|---|\n";
+    for row in &comparison.rows {
+        let mark = match row.verdict {
+            Some(Verdict::Regression) => "❌",
+            Some(Verdict::Improved) => "🚀",
+            Some(Verdict::Same) => "✅",
+            Some(Verdict::Inconclusive(_)) => "❔",
+            None => "",
+        };
+        out += &format!(
+            "| {mark} | {} | {} ({}) | {} | {} | {} | {} | {}: {} |\n",
+            escaped(&row.transport),
+            row.metric.title,
+            row.metric.unit,
+            number(row.base),
+            number(row.head),
+            percent(row.ratio),
+            interval(row),
+            verdict(row),
+            explained(row)
+        );
+    }
+    comparison.notes.iter().for_each(|note| out += &format!("\n> {}\n", escaped(note)));
+    out
+}
+
+/// Names come from scenarios and command lines: they must not break the table.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+}

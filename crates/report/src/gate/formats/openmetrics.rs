@@ -1,0 +1,49 @@
+//! OpenMetrics text, for whatever keeps time series.
+
+use super::rounded;
+use crate::gate::{Comparison, METRICS, Row, Verdict};
+
+/// A gauge a metric for each arm, the ratio, and the verdict as a number: 1 worse, 0 not, absent where nothing is known.
+pub fn openmetrics(comparison: &Comparison) -> String {
+    let mut out = String::new();
+    let scenario = escaped(&comparison.scenario);
+    for metric in METRICS {
+        let rows: Vec<&Row> = comparison.rows.iter().filter(|row| row.metric.name == metric.name).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let name = format!("pushbench_gate_{}", metric.name);
+        out +=
+            &format!("# TYPE {name} gauge\n# HELP {name} {} in {}, median over blocks.\n", metric.title, metric.unit);
+        for row in &rows {
+            for (arm, value) in [("base", row.base), ("head", row.head)] {
+                let labels = format!("scenario=\"{scenario}\",transport=\"{}\",arm=\"{arm}\"", escaped(&row.transport));
+                out += &format!("{name}{{{labels}}} {}\n", rounded(value));
+            }
+        }
+    }
+    let by_row = |out: &mut String, name: &str, help: &str, value: fn(&Row) -> Option<f64>| {
+        *out += &format!("# TYPE {name} gauge\n# HELP {name} {help}\n");
+        for row in &comparison.rows {
+            if let Some(value) = value(row) {
+                let transport = escaped(&row.transport);
+                let labels =
+                    format!("scenario=\"{scenario}\",transport=\"{transport}\",metric=\"{}\"", row.metric.name);
+                *out += &format!("{name}{{{labels}}} {}\n", rounded(value));
+            }
+        }
+    };
+    by_row(&mut out, "pushbench_gate_ratio", "Head to base.", |row| Some(row.ratio));
+    by_row(&mut out, "pushbench_gate_regression", "1 when the head is worse beyond doubt.", |row| {
+        match row.verdict? {
+            Verdict::Regression => Some(1.0),
+            Verdict::Improved | Verdict::Same => Some(0.0),
+            Verdict::Inconclusive(_) => None,
+        }
+    });
+    out + "# EOF\n"
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,222 @@
+//! The verdict of every cell of a job, at one look.
+
+use super::{Block, Cell, Doubt, Look, Row, Verdict};
+use crate::stats::{self, PairwiseMeans, holm, within_blocks};
+
+/// Level at which the base must not differ from itself.
+const AGAIN_ALPHA: f64 = 0.01;
+const SHOWN_LEVEL: f64 = 0.95;
+/// Normal point of the shown interval's ends.
+const SHOWN_Z: f64 = 1.96;
+/// Normal point of being found four times in five.
+const POWER_Z: f64 = 0.842;
+/// Normal point of the last look's 90 % interval.
+const SAME_Z: f64 = 1.645;
+/// More blocks than this nobody will run.
+const BLOCKS_SENSIBLE_MAX: f64 = 1_000.0;
+
+/// Judges all cells of a job together, from their first blocks, as many as the look takes.
+pub fn judge(cells: &[Cell], look: &Look) -> Vec<Row> {
+    let read: Vec<Read> = cells.iter().map(|cell| Read::of(cell, look)).collect();
+    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.delta.is_some()).collect();
+    let adjusted = holm(&gated.iter().map(|at| read[*at].p).collect::<Vec<_>>());
+    let mut p: Vec<f64> = read.iter().map(|read| read.p).collect();
+    gated.iter().zip(adjusted).for_each(|(at, adjusted)| p[*at] = adjusted);
+    let each_alpha = look.alpha / gated.len().max(1) as f64;
+    cells.iter().zip(read).zip(p).map(|((cell, read), p)| row(cell, &read, p, look, each_alpha)).collect()
+}
+
+/// What one cell's blocks say, in logarithms, worse is positive.
+struct Read<'a> {
+    blocks: &'a [Block],
+    differences: Vec<f64>,
+    means: Option<PairwiseMeans>,
+    p: f64,
+    p_again: f64,
+}
+
+impl<'a> Read<'a> {
+    fn of(cell: &'a Cell, look: &Look) -> Self {
+        let blocks = &cell.blocks[..cell.blocks.len().min(look.blocks)];
+        let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+        let log = |value: f64| sign * value.ln();
+        let arms: Vec<[f64; 3]> = blocks.iter().map(|b| [log(b.head), log(b.base), log(b.again)]).collect();
+        let same: Vec<[f64; 2]> = arms.iter().map(|[_, base, again]| [*again, *base]).collect();
+        let differences: Vec<f64> =
+            arms.iter().map(|[head, base, again]| head - f64::midpoint(*base, *again)).collect();
+        Self {
+            blocks,
+            means: PairwiseMeans::of(&differences),
+            differences,
+            p: within_blocks(&arms).map_or(1.0, crate::stats::Tails::p),
+            p_again: within_blocks(&same).map_or(1.0, crate::stats::Tails::p),
+        }
+    }
+
+    fn estimate(&self) -> f64 {
+        self.means.as_ref().map_or(0.0, PairwiseMeans::median)
+    }
+
+    fn interval(&self, level: f64) -> Option<(f64, f64)> {
+        self.means.as_ref()?.interval(level)
+    }
+
+    fn verdict(&self, p: f64, delta: f64, look: &Look) -> Verdict {
+        let Some((low, high)) = self.interval(look.same_level) else {
+            return Verdict::Inconclusive(Doubt::Missing);
+        };
+        if self.p_again <= AGAIN_ALPHA {
+            return Verdict::Inconclusive(Doubt::Machine);
+        }
+        let (estimate, matters) = (self.estimate(), delta.ln_1p());
+        if p <= look.alpha && estimate.abs() >= matters {
+            return if estimate > 0.0 { Verdict::Regression } else { Verdict::Improved };
+        }
+        if -matters < low && high < matters {
+            return Verdict::Same;
+        }
+        Verdict::Inconclusive(Doubt::Noise)
+    }
+
+    /// Standard error of the estimate, as wide as its interval says.
+    fn error(&self) -> Option<f64> {
+        let (low, high) = self.interval(SHOWN_LEVEL)?;
+        Some((high - low) / (2.0 * SHOWN_Z))
+    }
+}
+
+fn row(cell: &Cell, read: &Read<'_>, p: f64, look: &Look, each_alpha: f64) -> Row {
+    let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+    let ratio = |log: f64| (sign * log).exp();
+    let interval = read.interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
+    let verdict = cell.metric.delta.map(|delta| read.verdict(p, delta, look));
+    let planning = cell.metric.delta.zip(read.error());
+    Row {
+        transport: cell.transport.clone(),
+        metric: cell.metric,
+        verdict,
+        blocks: read.differences.len(),
+        base: median(read.blocks.iter().flat_map(|block| [block.base, block.again]).collect()),
+        head: median(read.blocks.iter().map(|block| block.head).collect()),
+        ratio: ratio(read.estimate()),
+        interval: interval.map(|(a, b)| (a.min(b), a.max(b))),
+        p,
+        p_again: read.p_again,
+        smallest_effect: planning.map(|(delta, error)| ratio(smallest_effect(delta.ln_1p(), error, each_alpha))),
+        blocks_to_decide: planning.and_then(|(delta, error)| {
+            let open = verdict.is_some_and(|verdict| matches!(verdict, Verdict::Inconclusive(_)));
+            open.then(|| blocks_to_decide(read, delta.ln_1p(), error, each_alpha)).flatten()
+        }),
+        again: read.blocks.iter().map(|block| block.again / block.base).collect(),
+    }
+}
+
+/// It must be significant, and its estimate must not fall below what matters: both four times in five.
+fn smallest_effect(matters: f64, error: f64, alpha: f64) -> f64 {
+    ((normal_point(alpha / 2.0) + POWER_Z) * error).max(matters + POWER_Z * error)
+}
+
+/// If the estimate is right: blocks until the interval lies within what matters, or until the change is beyond doubt.
+fn blocks_to_decide(read: &Read<'_>, matters: f64, error: f64, alpha: f64) -> Option<u64> {
+    let spread = error * (read.differences.len() as f64).sqrt();
+    let estimate = read.estimate().abs();
+    let (room, z) = if estimate < matters {
+        (matters - estimate, SAME_Z + POWER_Z)
+    } else {
+        (estimate, normal_point(alpha / 2.0) + POWER_Z)
+    };
+    let blocks = (z * spread / room).powi(2).ceil().max(read.differences.len() as f64 + 1.0);
+    (blocks <= BLOCKS_SENSIBLE_MAX).then_some(blocks as u64)
+}
+
+/// The point that a normal value exceeds with this chance (Hastings' approximation, right to 0.0005: it only plans).
+fn normal_point(tail: f64) -> f64 {
+    let t = (-2.0 * tail.ln()).sqrt();
+    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
+    let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
+    t - above / below
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    stats::median(&values).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Metric, Rule};
+    use crate::stats::Chance;
+
+    const LATENCY: Metric =
+        Metric { name: "p50_us", title: "p50", unit: "µs", more_is_better: false, delta: Some(0.05) };
+    const RATE: Metric = Metric { name: "rate", title: "rate", unit: "msg/s", more_is_better: true, delta: Some(0.05) };
+
+    fn cell(metric: Metric, sigma: f64, head: f64, again: f64) -> Cell {
+        let mut chance = Chance::new(11, 0);
+        let mut value = |factor: f64| 100.0 * factor * (sigma * chance.normal()).exp();
+        let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
+        Cell { transport: "tcp".to_owned(), metric, blocks }
+    }
+
+    fn one(cell: Cell) -> Row {
+        judge(&[cell], Rule::of(16).looks().last().unwrap()).remove(0)
+    }
+
+    #[test]
+    fn worse_is_more_of_a_latency_and_less_of_a_rate() {
+        let verdict = |metric, head| one(cell(metric, 0.02, head, 1.0)).verdict;
+        assert_eq!(verdict(LATENCY, 1.2), Some(Verdict::Regression));
+        assert_eq!(verdict(LATENCY, 0.8), Some(Verdict::Improved));
+        assert_eq!(verdict(RATE, 1.2), Some(Verdict::Improved));
+        assert_eq!(verdict(RATE, 0.8), Some(Verdict::Regression));
+        assert_eq!(verdict(LATENCY, 1.0), Some(Verdict::Same));
+        assert_eq!(verdict(LATENCY, 1.01), Some(Verdict::Same));
+        assert_eq!(verdict(Metric { delta: None, ..LATENCY }, 1.2), None);
+    }
+
+    #[test]
+    fn ratios_are_head_to_base_as_measured() {
+        for metric in [LATENCY, RATE] {
+            let row = one(cell(metric, 0.02, 1.2, 1.0));
+            let (low, high) = row.interval.unwrap();
+            assert!(low < row.ratio && row.ratio < high && (row.ratio - 1.2).abs() < 0.04, "{row:?}");
+            assert!((row.head / row.base - row.ratio).abs() < 0.03, "{row:?}");
+            let worse = row.smallest_effect.unwrap();
+            assert_eq!(worse > 1.0, !metric.more_is_better, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_base_that_differs_from_itself_is_no_judge() {
+        let row = one(cell(LATENCY, 0.02, 1.3, 1.2));
+        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Machine)));
+        assert!(row.p_again < 0.01 && row.again.len() == 16);
+    }
+
+    #[test]
+    fn noise_is_admitted_with_what_could_have_been_seen_and_what_would_help() {
+        let row = one(cell(LATENCY, 0.25, 1.0, 1.0));
+        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
+        assert!(row.smallest_effect.unwrap() > 1.2, "{row:?}");
+        assert!(row.blocks_to_decide.is_none_or(|blocks| blocks > 50), "{row:?}");
+        let few = Cell { blocks: cell(LATENCY, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(LATENCY, 0.01, 1.0, 1.0) };
+        assert_eq!(one(few).verdict, Some(Verdict::Inconclusive(Doubt::Missing)));
+    }
+
+    #[test]
+    fn values_that_never_vary_are_the_same_and_exact_changes_are_seen() {
+        let of = |head| {
+            let blocks = vec![Block { base: 64.0, head, again: 64.0 }; 16];
+            one(Cell { transport: "tcp".to_owned(), metric: LATENCY, blocks })
+        };
+        assert_eq!((of(64.0).verdict, of(64.0).ratio, of(64.0).p), (Some(Verdict::Same), 1.0, 1.0));
+        assert_eq!(of(80.0).verdict, Some(Verdict::Regression));
+    }
+
+    #[test]
+    fn normal_points_are_those_of_the_tables() {
+        for (tail, known) in [(0.025, 1.960), (0.005, 2.576), (0.0005, 3.291), (0.000_05, 3.891)] {
+            assert!((normal_point(tail) - known).abs() < 1e-3, "{tail}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Two finished folders: repetitions of the base against repetitions of the head, which took no turns.
+//!
+//! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
+//! whoever shows them says so.
+
+use results::{Evidence, RunRecord, VerdictKind};
+
+use super::{Doubt, METRICS, Metric, Row, Verdict, value};
+use crate::stats::{self, Shift, holm};
+
+const ALPHA: f64 = 0.01;
+const SAME_LEVEL: f64 = 0.90;
+const SHOWN_LEVEL: f64 = 0.95;
+
+/// Compares two folders of one scenario, a row a point, transport and metric that both have.
+pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
+    let mut places: Vec<(String, &'static str)> = Vec::new();
+    for run in &base.runs {
+        let place = (run.record.label.clone(), run.record.transport.name());
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places.sort_by_key(|(label, transport)| {
+        let order = wire::Transport::ALL.iter().position(|known| known.name() == *transport);
+        (label.clone(), order)
+    });
+    let mut samples = Vec::new();
+    for place in &places {
+        for metric in METRICS {
+            let (base, head) = (values(base, place, &metric), values(head, place, &metric));
+            if !base.is_empty() && !head.is_empty() {
+                let named = if place.0.is_empty() { place.1.to_owned() } else { format!("{} {}", place.1, place.0) };
+                samples.push((named, metric, base, head));
+            }
+        }
+    }
+    rows(&samples)
+}
+
+type Sample = (String, Metric, Vec<f64>, Vec<f64>);
+
+fn values(evidence: &Evidence, (label, transport): &(String, &'static str), metric: &Metric) -> Vec<f64> {
+    let of_place = |record: &&RunRecord| record.label == *label && record.transport.name() == *transport;
+    let usable = |record: &&RunRecord| matches!(record.verdict.kind, VerdictKind::Sound | VerdictKind::Overloaded);
+    let records = evidence.runs.iter().map(|run| &run.record).filter(of_place).filter(usable);
+    records.filter_map(|record| value(record, metric)).collect()
+}
+
+fn rows(samples: &[Sample]) -> Vec<Row> {
+    let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(metric, base, head)).collect();
+    let p = |at: usize| shifts[at].as_ref().map_or(1.0, |shift| shift.p);
+    let gated: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].1.delta.is_some()).collect();
+    let mut adjusted: Vec<f64> = (0..samples.len()).map(p).collect();
+    let all = holm(&gated.iter().map(|at| p(*at)).collect::<Vec<_>>());
+    gated.iter().zip(all).for_each(|(at, p)| adjusted[*at] = p);
+    samples.iter().zip(&shifts).zip(adjusted).map(|((sample, shift), p)| row(sample, shift.as_ref(), p)).collect()
+}
+
+/// In logarithms, worse is positive.
+fn shift(metric: &Metric, base: &[f64], head: &[f64]) -> Option<Shift> {
+    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+    let logs = |values: &[f64]| values.iter().map(|value| sign * value.ln()).collect::<Vec<_>>();
+    Shift::of(&logs(base), &logs(head))
+}
+
+fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) -> Row {
+    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+    let ratio = |log: f64| (sign * log).exp();
+    let interval = |level| shift.and_then(|shift| shift.interval(level));
+    let shown = interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
+    let estimate = shift.map_or(0.0, Shift::median);
+    let verdict = metric.delta.map(|delta| {
+        let matters = delta.ln_1p();
+        match interval(SAME_LEVEL) {
+            None => Verdict::Inconclusive(Doubt::Missing),
+            Some(_) if p <= ALPHA && estimate >= matters => Verdict::Regression,
+            Some(_) if p <= ALPHA && estimate <= -matters => Verdict::Improved,
+            Some((low, high)) if -matters < low && high < matters => Verdict::Same,
+            Some(_) => Verdict::Inconclusive(Doubt::Noise),
+        }
+    });
+    Row {
+        transport: transport.clone(),
+        metric: *metric,
+        verdict,
+        blocks: base.len().min(head.len()),
+        base: middle(base),
+        head: middle(head),
+        ratio: ratio(estimate),
+        interval: shown.map(|(a, b)| (a.min(b), a.max(b))),
+        p,
+        p_again: 1.0,
+        smallest_effect: None,
+        blocks_to_decide: None,
+        again: Vec::new(),
+    }
+}
+
+fn middle(values: &[f64]) -> f64 {
+    stats::median(values).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Chance;
+
+    fn verdict(runs: usize, sigma: f64, factor: f64) -> Option<Verdict> {
+        let mut chance = Chance::new(2, 0);
+        let mut sample =
+            |factor: f64| (0..runs).map(|_| 4.0 * factor * (sigma * chance.normal()).exp()).collect::<Vec<_>>();
+        rows(&[("sse".to_owned(), METRICS[1], sample(1.0), sample(factor))])[0].verdict
+    }
+
+    #[test]
+    fn few_repetitions_say_nothing_and_many_do() {
+        assert_eq!(verdict(2, 0.001, 2.0), Some(Verdict::Inconclusive(Doubt::Missing)));
+        assert_eq!(verdict(4, 0.001, 2.0), Some(Verdict::Inconclusive(Doubt::Noise)), "four of four happen by chance");
+        assert_eq!(verdict(10, 0.01, 1.2), Some(Verdict::Regression));
+        assert_eq!(verdict(10, 0.01, 0.8), Some(Verdict::Improved));
+        assert_eq!(verdict(10, 0.01, 1.0), Some(Verdict::Same));
+        assert_eq!(verdict(10, 0.3, 1.0), Some(Verdict::Inconclusive(Doubt::Noise)));
+    }
+}

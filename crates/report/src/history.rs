@@ -1,0 +1,193 @@
+//! A row a commit in a CSV that Apache Otava reads: `time`, `commit`, and a column a metric. Change points are shown and never gate.
+
+use std::collections::BTreeMap;
+
+use results::{Evidence, VerdictKind};
+
+use crate::gate::{METRICS, value};
+use crate::stats::{change_points, over_runs};
+
+const TIME: &str = "time";
+const COMMIT: &str = "commit";
+
+/// The table; a cell that is empty was not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    metrics: Vec<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    time: String,
+    commit: String,
+    cells: Vec<String>,
+}
+
+/// Why there is no table, or no row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// It does not begin as ours do.
+    #[error("line 1 does not begin with time,commit: this is no history of ours")]
+    Head,
+    /// A row that does not fit.
+    #[error("line {0} has {1} fields, the first line has {2}")]
+    Fields(usize, usize, usize),
+    /// A cell that is no number.
+    #[error("line {0}: {1:?} is no number")]
+    Number(usize, String),
+    /// There is one already.
+    #[error("commit {0} is in it already; take its row out to measure it anew")]
+    Known(String),
+    /// Nothing to add.
+    #[error("the folder has no valid run")]
+    Nothing,
+}
+
+impl History {
+    /// Reads it; an empty text is an empty table.
+    pub fn parse(text: &str) -> Result<Self, HistoryError> {
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let Some((_, head)) = lines.next() else { return Ok(Self::default()) };
+        let names: Vec<&str> = head.split(',').collect();
+        let [TIME, COMMIT, metrics @ ..] = names.as_slice() else { return Err(HistoryError::Head) };
+        let mut rows = Vec::new();
+        for (at, line) in lines {
+            let fields: Vec<&str> = line.split(',').collect();
+            if fields.len() != names.len() {
+                return Err(HistoryError::Fields(at + 1, fields.len(), names.len()));
+            }
+            let bad = fields[2..].iter().find(|cell| !cell.is_empty() && cell.parse::<f64>().is_err());
+            if let Some(bad) = bad {
+                return Err(HistoryError::Number(at + 1, (*bad).to_owned()));
+            }
+            let cells = fields[2..].iter().map(|cell| (*cell).to_owned()).collect();
+            rows.push(Row { time: fields[0].to_owned(), commit: fields[1].to_owned(), cells });
+        }
+        Ok(Self { metrics: metrics.iter().map(|name| (*name).to_owned()).collect(), rows })
+    }
+
+    /// Adds the medians of a folder's valid runs as a commit's row.
+    pub fn add(&mut self, commit: &str, evidence: &Evidence) -> Result<(), HistoryError> {
+        if self.rows.iter().any(|row| row.commit == commit) {
+            return Err(HistoryError::Known(commit.to_owned()));
+        }
+        let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let usable = |kind| matches!(kind, VerdictKind::Sound | VerdictKind::Overloaded);
+        for run in evidence.runs.iter().filter(|run| usable(run.record.verdict.kind)) {
+            for metric in METRICS {
+                if let Some(value) = value(&run.record, &metric) {
+                    let scenario = &evidence.manifest.scenario.name;
+                    let place = format!("{scenario}.{}.{}", run.record.transport, run.record.label);
+                    let name = format!("{}.{}", place.trim_end_matches('.'), metric.name);
+                    values.entry(plain(&name)).or_default().push(value);
+                }
+            }
+        }
+        if values.is_empty() {
+            return Err(HistoryError::Nothing);
+        }
+        for name in values.keys().filter(|name| !self.metrics.contains(name)).cloned().collect::<Vec<_>>() {
+            self.metrics.push(name);
+            self.rows.iter_mut().for_each(|row| row.cells.push(String::new()));
+        }
+        let median =
+            |name| values.get(name).and_then(|values| over_runs(values)).map(|median| format!("{:.6}", median.value));
+        let cells = self.metrics.iter().map(|name| median(name).unwrap_or_default()).collect();
+        self.rows.push(Row { time: iso(&evidence.manifest.started), commit: plain(commit), cells });
+        Ok(())
+    }
+
+    /// As it is written.
+    pub fn to_csv(&self) -> String {
+        let mut out =
+            [TIME, COMMIT].into_iter().chain(self.metrics.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
+        out.push('\n');
+        for row in &self.rows {
+            out += &format!("{},{},{}\n", row.time, row.commit, row.cells.join(","));
+        }
+        out
+    }
+
+    /// A line a metric: how many values, the last, and where it changed.
+    pub fn shown(&self) -> String {
+        let mut out = format!("{:<60} {:>6} {:>12}  changed at\n", "metric", "values", "last");
+        for (at, name) in self.metrics.iter().enumerate() {
+            let known: Vec<(&Row, f64)> =
+                self.rows.iter().filter_map(|row| Some((row, row.cells[at].parse().ok()?))).collect();
+            let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
+            let points = change_points(&values);
+            let change = |place: usize, point: &usize| {
+                let before = &values[place.checked_sub(1).map_or(0, |earlier| points[earlier])..*point];
+                let after = &values[*point..points.get(place + 1).copied().unwrap_or(values.len())];
+                let level = |side: &[f64]| over_runs(side).map_or(1.0, |median| median.value);
+                format!("{} ({:+.1} %)", known[*point].0.commit, (level(after) / level(before) - 1.0) * 100.0)
+            };
+            let changes: Vec<_> = points.iter().enumerate().map(|(place, point)| change(place, point)).collect();
+            let last = values.last().map_or("–".to_owned(), |last| format!("{last:.3}"));
+            let line = format!("{name:<60} {:>6} {last:>12}  {}", values.len(), changes.join(", "));
+            out += line.trim_end();
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// What can stand in a CSV without quotes.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "._=-+".contains(c) { c } else { '_' }).collect()
+}
+
+/// `20260101T120000Z` as `2026-01-01T12:00:00Z`; anything else as it is.
+fn iso(stamp: &str) -> String {
+    match (stamp.len(), stamp.is_ascii()) {
+        (16, true) => {
+            let part = |range: std::ops::Range<usize>| &stamp[range];
+            format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15))
+        }
+        _ => plain(stamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_read_as_it_is_written_or_refused() {
+        let text = "time,commit,a,b\n2026-01-01T00:00:00Z,c1,1.5,\n2026-01-02T00:00:00Z,c2,,2\n";
+        let history = History::parse(text).unwrap();
+        assert_eq!(history.to_csv(), text);
+        assert_eq!(History::parse("").unwrap(), History::default());
+        assert_eq!(History::parse("a,b\n"), Err(HistoryError::Head));
+        assert_eq!(History::parse("time,commit,a\nx,y\n"), Err(HistoryError::Fields(2, 2, 3)));
+        assert_eq!(History::parse("time,commit,a\nx,y,z\n"), Err(HistoryError::Number(2, "z".to_owned())));
+    }
+
+    #[test]
+    fn a_commit_is_a_row_once_and_new_metrics_are_new_columns() {
+        let evidence = results::invented::evidence(&[10]);
+        let mut history = History::parse("time,commit,old\n2026-01-01T00:00:00Z,c1,1\n").unwrap();
+        history.add("c2", &evidence).unwrap();
+        assert_eq!(history.add("c2", &evidence), Err(HistoryError::Known("c2".to_owned())));
+        let csv = history.to_csv();
+        assert_eq!(History::parse(&csv).unwrap(), history);
+        assert!(csv.lines().next().unwrap().starts_with("time,commit,old,"), "{csv}");
+        assert!(csv.lines().nth(1).unwrap().ends_with(','), "{csv}");
+    }
+
+    #[test]
+    fn a_change_is_shown_with_its_commit_and_size() {
+        let row = |at: usize| {
+            format!("t,c{at},{}\n", if at < 12 { 10.0 + at as f64 * 0.01 } else { 12.0 + at as f64 * 0.01 })
+        };
+        let text = "time,commit,sse.p50\n".to_owned() + &(0..24).map(row).collect::<String>();
+        let shown = History::parse(&text).unwrap().shown();
+        assert!(shown.contains("c12 (+20"), "{shown}");
+    }
+
+    #[test]
+    fn stamps_become_times() {
+        assert_eq!((iso("20260102T030405Z"), iso("a,b")), ("2026-01-02T03:04:05Z".to_owned(), "a_b".to_owned()));
+    }
+}

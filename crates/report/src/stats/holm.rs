@@ -1,0 +1,48 @@
+//! Many tests, one error rate: Holm's adjustment. Right whatever the tests have to do with each other.
+
+/// Adjusted p-values, in the order of `p`: each may be held against the error rate of all together.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    let mut adjusted = vec![0.0; p.len()];
+    let mut largest = 0.0_f64;
+    for (passed, at) in order.into_iter().enumerate() {
+        largest = largest.max(p[at] * (p.len() - passed) as f64);
+        adjusted[at] = largest.min(1.0);
+    }
+    adjusted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_usual_example() {
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        assert!(
+            adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]).all(|(found, known)| (found - known).abs() < 1e-12),
+            "{adjusted:?}"
+        );
+    }
+
+    proptest! {
+        /// The procedure as it is written down: step from the smallest until one is too large.
+        #[test]
+        fn adjusting_is_stepping_down(p in proptest::collection::vec(0.0_f64..0.2, 1..12), alpha in 0.001_f64..0.3) {
+            let mut left: Vec<(usize, f64)> = p.iter().copied().enumerate().collect();
+            let mut rejected = vec![false; p.len()];
+            while let Some((place, (at, smallest))) =
+                left.iter().copied().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1))
+            {
+                if smallest * left.len() as f64 > alpha {
+                    break;
+                }
+                rejected[at] = true;
+                left.remove(place);
+            }
+            prop_assert_eq!(holm(&p).iter().map(|p| *p <= alpha).collect::<Vec<_>>(), rejected);
+        }
+    }
+}
