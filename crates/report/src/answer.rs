@@ -116,7 +116,11 @@ mod tests {
         let sentences = |job: &results::Evidence| Facts::of(std::slice::from_ref(job)).jobs.remove(0).answer;
         let said = sentences(&job);
         assert_eq!(said.len(), 3, "{said:#?}");
-        assert!(said[0].contains(" alone delivers soonest; polling (p50 ") && said[0].contains(" is latest, "), "{}", said[0]);
+        assert!(
+            said[0].contains(" alone delivers soonest; polling (p50 ") && said[0].contains(" is latest, "),
+            "{}",
+            said[0]
+        );
         assert!(said[1].contains(" costs the server least; ") && said[1].contains(" costs most, "), "{}", said[1]);
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
         let slow = one.latency.clone();

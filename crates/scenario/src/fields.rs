@@ -6,6 +6,7 @@ use wire::{Encoding, TEXT_BYTES_CEILING, Transport};
 use crate::SEATS_MAX;
 use crate::kind::Kind;
 use crate::tables::{CLAIM, PUBLISHED};
+use crate::targets::TARGET;
 use crate::words::{ArrivalsWord, Client};
 
 /// One key of the file.
@@ -49,7 +50,7 @@ impl Field {
     pub(crate) fn sweepable(&self) -> bool {
         !matches!(
             self.path,
-            "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns" | "claim" | "published"
+            "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns" | "target" | "claim" | "published"
         )
     }
 
@@ -175,6 +176,7 @@ pub(crate) const FIELDS: &[Field] = &[
     real("prices.gb_out", 0.0, 1e6, Optional, "Price of a GB sent out"),
     other("prices.currency", Kind::Text { chars_max: 8 }, Optional, "What the prices are in, such as `EUR`"),
 
+    other("target", Kind::Tables(TARGET), Optional, "Other people's servers, measured beside ours in the same rounds"),
     other("claim", Kind::Tables(CLAIM), Optional, "Sentences the report confirms, refutes or leaves open"),
     other("published", Kind::Tables(PUBLISHED), Optional, "Figures of others that the report prints beside ours"),
 ];

@@ -180,6 +180,9 @@ pub(crate) fn schema(fields: &[Field]) -> serde_json::Value {
     for field in fields {
         let mut schema = field.kind.schema();
         schema["description"] = json!(field.doc);
+        if let Some(value) = field.default() {
+            schema["default"] = json!(value);
+        }
         properties.insert(field.path.into(), schema);
     }
     let required = fields.iter().filter(|field| matches!(field.given, Given::Required));
@@ -196,7 +199,11 @@ pub(crate) fn list_schema(fields: &[Field]) -> serde_json::Value {
 pub(crate) fn rows(path: &str, fields: &[Field], out: &mut String) {
     for field in fields {
         let path = format!("{path}.{}", field.path);
-        let given = if matches!(field.given, Given::Required) { "*required*" } else { "none" };
+        let given = match field.given {
+            Given::Required => "*required*".to_owned(),
+            Given::Value(value) => format!("`{value}`"),
+            Given::Optional | Given::EveryWord => "none".to_owned(),
+        };
         let takes = if field.path == "figure" { "a figure, see below".to_owned() } else { field.kind.allowed() };
         writeln!(out, "| `{path}` | {} | {given} | {takes} | {} |", field.kind.sort(), field.doc)
             .expect("writing to a string cannot fail");

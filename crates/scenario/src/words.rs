@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Encoding, Transport};
 
 use crate::claims::{Claim, Published};
+use crate::targets::TargetWords;
 
 /// A whole scenario file. What each field means stands in `scenarios/README.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Scenario {
     pub cores: Option<CoresWords>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PricesWords>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target: Vec<TargetWords>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claim: Vec<Claim>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
