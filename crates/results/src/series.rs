@@ -19,11 +19,13 @@ pub enum Series {
     Spread,
     /// Cut to the first message seen again.
     Outage,
+    /// A session's beginning on polling to its first word on a WebSocket.
+    Upgrade,
 }
 
 impl Series {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Delivery,
         Self::DeliveryUncorrected,
         Self::Lateness,
@@ -31,6 +33,7 @@ impl Series {
         Self::Connect,
         Self::Spread,
         Self::Outage,
+        Self::Upgrade,
     ];
 
     /// The name used in results and as the tag in interval logs.
@@ -43,6 +46,7 @@ impl Series {
             Self::Connect => "connect",
             Self::Spread => "spread",
             Self::Outage => "outage",
+            Self::Upgrade => "upgrade",
         }
     }
 }

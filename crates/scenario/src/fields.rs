@@ -155,6 +155,8 @@ pub(crate) const FIELDS: &[Field] = &[
     whole("tuning.sse.bytes_max", 1024, 1 << 40, Value("67108864"), "Bytes after which the server ends a response"),
     real("tuning.sse.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server sends a comment"),
     real("tuning.websocket.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server pings"),
+    real("tuning.socketio.heartbeat_s", 0.1, 3600.0, Value("25.0"), "How often the server pings, on polling and on a WebSocket"),
+    real("tuning.stomp.heartbeat_s", 0.1, 3600.0, Value("15.0"), "How often the server sends a heart-beat"),
 
     whole("limits.connections_max", 1, 2 * SEATS, Value("50000"), "Sockets the generator may hold at once; a scenario that needs more is refused"),
     whole("limits.posts_max", 1, 50_000_000, Value("5000000"), "Posts all points of the sweep may plan together; a scenario that needs more is refused"),
@@ -194,7 +196,10 @@ mod tests {
                 field.path
             );
         }
-        assert_eq!(children("tuning"), ["polling", "long-polling", "http-streaming", "sse", "websocket"]);
+        assert_eq!(
+            children("tuning"),
+            ["polling", "long-polling", "http-streaming", "sse", "websocket", "socketio", "stomp"]
+        );
         assert!(is_section("tuning") && is_section("tuning.sse") && !is_section("client") && !is_section("tun"));
     }
 }

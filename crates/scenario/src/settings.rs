@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::words::{ArrivalsWord, LimitsWords, PhasesWords, PostsWords, PricesWords, StreamingWords, TuningWords};
+use crate::words::{
+    ArrivalsWord, BeatWords, LimitsWords, PhasesWords, PostsWords, PricesWords, StreamingWords, TuningWords,
+};
 
 /// How long each phase of a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,11 @@ pub struct Tuning {
     /// `sse`
     pub sse: Streaming,
     /// `websocket`
-    pub websocket: Websocket,
+    pub websocket: Beat,
+    /// `socketio-polling`, `socketio-websocket`, `socketio`
+    pub socketio: Beat,
+    /// `stomp`
+    pub stomp: Beat,
 }
 
 impl Tuning {
@@ -95,7 +101,9 @@ impl Tuning {
             },
             http_streaming: Streaming::from_words(&words.http_streaming),
             sse: Streaming::from_words(&words.sse),
-            websocket: Websocket { heartbeat: seconds(words.websocket.heartbeat_s) },
+            websocket: Beat::from_words(&words.websocket),
+            socketio: Beat::from_words(&words.socketio),
+            stomp: Beat::from_words(&words.stomp),
         }
     }
 }
@@ -144,11 +152,17 @@ impl Streaming {
     }
 }
 
-/// How a WebSocket shows that it is alive.
+/// How a connection of both ways shows that it is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Websocket {
-    /// Silence after which the server pings.
+pub struct Beat {
+    /// Time between two signs of life.
     pub heartbeat: Duration,
+}
+
+impl Beat {
+    fn from_words(words: &BeatWords) -> Self {
+        Self { heartbeat: seconds(words.heartbeat_s) }
+    }
 }
 
 /// What a run may use before it is refused or stopped.

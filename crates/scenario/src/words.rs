@@ -69,7 +69,9 @@ pub struct TuningWords {
     pub long_polling: LongPollingWords,
     pub http_streaming: StreamingWords,
     pub sse: StreamingWords,
-    pub websocket: WebsocketWords,
+    pub websocket: BeatWords,
+    pub socketio: BeatWords,
+    pub stomp: BeatWords,
 }
 
 /// `[tuning.polling]`
@@ -101,11 +103,11 @@ pub struct StreamingWords {
     pub heartbeat_s: f64,
 }
 
-/// `[tuning.websocket]`
+/// `[tuning.websocket]`, `[tuning.socketio]`, `[tuning.stomp]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the list of fields documents every key once")]
-pub struct WebsocketWords {
+pub struct BeatWords {
     pub heartbeat_s: f64,
 }
 

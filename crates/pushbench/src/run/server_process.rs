@@ -91,6 +91,10 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
             set("--heartbeat-ms", streaming.heartbeat.as_millis());
         }
         Transport::Websocket => set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis()),
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
+        }
+        Transport::Stomp => set("--heartbeat-ms", tuning.stomp.heartbeat.as_millis()),
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();
