@@ -1,5 +1,6 @@
 //! HTTP: the connections, the routes, and what the transports on it have in common.
 
+mod channel;
 mod refusal;
 mod stream;
 mod visit;
@@ -25,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use wire::{Problem, Transport};
 
+pub(crate) use channel::{Caller, Channel, End, upgrade};
 pub(crate) use refusal::Refusal;
 pub(crate) use stream::{StreamKind, stream};
 pub(crate) use visit::{Visit, check_text, finish, post_bytes_max};

@@ -5,6 +5,7 @@ mod long_polling;
 mod polling;
 pub(crate) mod socketio;
 mod sse;
+mod stomp;
 pub(crate) mod tcp;
 mod websocket;
 
@@ -42,7 +43,7 @@ pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
         Transport::HttpStreaming => Some(http_streaming::READ),
         Transport::Sse => Some(sse::READ),
         Transport::Websocket => Some(websocket::READ),
-        Transport::Stomp => Some(websocket::READ),
+        Transport::Stomp => Some(stomp::READ),
     }
 }
 
