@@ -225,6 +225,10 @@ async fn watch_over(worker: Rc<Worker>) {
         Transport::HttpStreaming => tuning.http_streaming.heartbeat * 2,
         Transport::Sse => tuning.sse.heartbeat * 2,
         Transport::Websocket => tuning.websocket.heartbeat * 2,
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            tuning.socketio.heartbeat * 2
+        }
+        Transport::Stomp => tuning.stomp.heartbeat * 2,
     };
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {

@@ -9,7 +9,7 @@ use wire::Start;
 
 use crate::ledger::SeatLedger;
 use crate::link::Link;
-use crate::transports::PostLine;
+use crate::transports::{PostLine, Uplink};
 
 /// A post that is due and has not left.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub(crate) enum Way {
     InBand(Rc<Link>),
     /// On a second connection.
     Second(Rc<PostLine>),
+    /// On a second connection, as many as there are at once: Socket.IO's polling.
+    Packets(Rc<Uplink>),
     /// On the connection that asks for messages, between two questions; its task is rung.
     Between,
 }

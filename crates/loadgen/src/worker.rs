@@ -217,6 +217,19 @@ impl Worker {
         }
     }
 
+    /// A session that began on polling has its WebSocket.
+    pub(crate) fn upgraded(&self, opened_us: i64) {
+        let mut hot = self.hot.borrow_mut();
+        hot.tally.upgrades += 1;
+        hot.recorder.record(Series::Upgrade, self.clock.run_us() - opened_us);
+    }
+
+    /// A session was refused its WebSocket and goes on without: no fault, and in the record.
+    pub(crate) fn stays_on_polling(&self, why: &str) {
+        self.hot.borrow_mut().tally.upgrades_refused += 1;
+        tracing::debug!(why, "a session stays on polling");
+    }
+
     /// Messages seen so far.
     pub(crate) fn delivered(&self) -> u64 {
         self.hot.borrow().tally.delivered

@@ -162,6 +162,8 @@ pub(crate) const FIELDS: &[Field] = &[
     real("tuning.sse.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server sends a comment"),
     real("tuning.websocket.age_s", 0.1, 86_400.0, Value("86400.0"), "Age at which the server closes a connection; the client resumes with its cursor"),
     real("tuning.websocket.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server pings"),
+    real("tuning.socketio.heartbeat_s", 0.1, 3600.0, Value("25.0"), "How often the server pings, on polling and on a WebSocket"),
+    real("tuning.stomp.heartbeat_s", 0.1, 3600.0, Value("15.0"), "How often the server sends a heart-beat"),
 
     whole("limits.connections_max", 1, 2 * SEATS, Value("50000"), "Sockets the generator may hold at once; a scenario that needs more is refused"),
     whole("limits.posts_max", 1, 50_000_000, Value("5000000"), "Posts all points of the sweep may plan together; a scenario that needs more is refused"),
@@ -205,7 +207,10 @@ mod tests {
                 field.path
             );
         }
-        assert_eq!(children("tuning"), ["polling", "long-polling", "http-streaming", "sse", "websocket"]);
+        assert_eq!(
+            children("tuning"),
+            ["polling", "long-polling", "http-streaming", "sse", "websocket", "socketio", "stomp"]
+        );
         assert!(is_section("tuning") && is_section("tuning.sse") && !is_section("client") && !is_section("tun"));
     }
 }

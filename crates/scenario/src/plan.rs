@@ -192,8 +192,15 @@ impl Plan {
     /// Most sockets the generator holds at once: one a seat, and a second for an author whose first one waits for messages.
     pub fn sockets(&self, transport: Transport) -> u64 {
         let posting = match transport {
-            Transport::Tcp | Transport::Websocket | Transport::Polling => 0,
+            Transport::Tcp
+            | Transport::Websocket
+            | Transport::Polling
+            | Transport::SocketioWebsocket
+            | Transport::Stomp => 0,
             Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => self.authors,
+            // Everybody answers pings, and every session that upgrades has three for a moment.
+            Transport::SocketioPolling => self.seats,
+            Transport::Socketio => 2 * self.seats,
         };
         u64::from(self.seats) + u64::from(posting)
     }
@@ -208,7 +215,11 @@ impl Plan {
             | Transport::LongPolling
             | Transport::HttpStreaming
             | Transport::Sse
-            | Transport::Websocket => Duration::ZERO,
+            | Transport::Websocket
+            | Transport::SocketioPolling
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => Duration::ZERO,
         };
         phases.ramp_up + phases.settle + phases.posting() + waiting + RUN_OVERHEAD
     }

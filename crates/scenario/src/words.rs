@@ -79,6 +79,8 @@ pub struct TuningWords {
     pub http_streaming: StreamingWords,
     pub sse: StreamingWords,
     pub websocket: WebsocketWords,
+    pub socketio: BeatWords,
+    pub stomp: BeatWords,
 }
 
 /// `[tuning.polling]`
@@ -117,6 +119,14 @@ pub struct StreamingWords {
 #[expect(missing_docs, reason = "the list of fields documents every key once")]
 pub struct WebsocketWords {
     pub age_s: f64,
+    pub heartbeat_s: f64,
+}
+
+/// `[tuning.socketio]`, `[tuning.stomp]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the list of fields documents every key once")]
+pub struct BeatWords {
     pub heartbeat_s: f64,
 }
 

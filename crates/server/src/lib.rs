@@ -6,6 +6,7 @@
 mod access;
 mod app;
 mod config;
+mod flow;
 mod http;
 mod hub;
 mod meter;

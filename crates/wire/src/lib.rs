@@ -12,6 +12,7 @@ mod json;
 mod problem;
 mod query;
 mod room;
+pub mod stomp;
 mod transport;
 mod usage;
 

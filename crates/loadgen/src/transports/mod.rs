@@ -6,9 +6,12 @@ mod http_streaming;
 mod long_polling;
 mod polling;
 mod post_line;
+mod socketio;
 mod sse;
+mod stomp;
 mod stream;
 mod tcp;
+mod upgraded;
 mod websocket;
 
 use std::convert::Infallible;
@@ -22,10 +25,11 @@ use crate::seat::Seat;
 use crate::worker::Worker;
 
 pub(crate) use post_line::PostLine;
+pub(crate) use socketio::Uplink;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if worker.plan.client == Client::Reqwest && !worker.transport.posts_in_band() {
+    if worker.plan.client == Client::Reqwest && worker.transport.has_room_url() && !worker.transport.posts_in_band() {
         return by_reqwest::session(worker, seat).await;
     }
     match worker.transport {
@@ -35,6 +39,10 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
         Transport::HttpStreaming => http_streaming::session(worker, seat).await,
         Transport::Sse => sse::session(worker, seat).await,
         Transport::Websocket => websocket::session(worker, seat).await,
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            socketio::session(worker, seat).await
+        }
+        Transport::Stomp => stomp::session(worker, seat).await,
     }
 }
 
@@ -43,8 +51,12 @@ pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8
     match worker.transport {
         Transport::Tcp => tcp::compose(worker, post, out),
         Transport::Websocket => websocket::compose(worker, post, out),
-        Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
-            unreachable!("these transports post by request")
-        }
+        Transport::SocketioWebsocket | Transport::Socketio => socketio::compose(worker, post, out),
+        Transport::Stomp => stomp::compose(worker, post, out),
+        Transport::Polling
+        | Transport::LongPolling
+        | Transport::HttpStreaming
+        | Transport::Sse
+        | Transport::SocketioPolling => unreachable!("these transports post by request"),
     }
 }

@@ -158,7 +158,9 @@ fn record(
     let posts = plan.posts_in_window();
     let independent = |series| match series {
         Series::Delivery | Series::DeliveryUncorrected => posts,
-        Series::Lateness | Series::Accepted | Series::Connect | Series::Spread | Series::Outage => u64::MAX,
+        Series::Lateness | Series::Accepted | Series::Connect | Series::Spread | Series::Outage | Series::Upgrade => {
+            u64::MAX
+        }
     };
     let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();

@@ -94,6 +94,10 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
             set("--websocket-age-ms", tuning.websocket.age.as_millis());
             set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
         }
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
+        }
+        Transport::Stomp => set("--heartbeat-ms", tuning.stomp.heartbeat.as_millis()),
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();

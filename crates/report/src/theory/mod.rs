@@ -111,7 +111,12 @@ pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
         }
         let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
         match transport {
-            Transport::Tcp => {}
+            // Nobody has worked these out.
+            Transport::Tcp
+            | Transport::SocketioPolling
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => {}
             Transport::Polling => polls::polling(&mut table),
             Transport::LongPolling => polls::long_polling(&mut table),
             Transport::HttpStreaming | Transport::Sse | Transport::Websocket => pushes::pushes(&mut table),
