@@ -19,6 +19,7 @@ mod posting;
 mod posts;
 mod recorder;
 mod recording;
+mod repeated;
 mod seat;
 mod target;
 mod transports;

@@ -60,6 +60,8 @@ pub(crate) struct Seat {
     pub(crate) probed: Cell<bool>,
     /// When the current attempt to connect began.
     pub(crate) connecting_us: Cell<i64>,
+    /// A connection was lost.
+    pub(crate) was_cut: Cell<bool>,
     /// When the connection was lost, until a message comes again.
     pub(crate) cut_us: Cell<Option<i64>>,
     /// The watchman broke the connection: its end is no second fault.
@@ -83,6 +85,7 @@ impl Seat {
             joined: Cell::new(false),
             probed: Cell::new(false),
             connecting_us: Cell::new(0),
+            was_cut: Cell::new(false),
             cut_us: Cell::new(None),
             aborted: Cell::new(false),
             heard_s: Cell::new(0),

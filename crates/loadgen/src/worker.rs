@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use scenario::Plan;
+use scenario::{Dialect, Plan};
 use tokio::sync::{Notify, watch};
 use wire::{Down, Form, Message, Transport};
 
@@ -21,6 +21,7 @@ use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
+use crate::repeated::Numbers;
 use crate::seat::{Seat, Way};
 use crate::target::Target;
 use results::FaultKind;
@@ -42,6 +43,8 @@ pub(crate) struct Hot {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
     rooms: Vec<Option<RoomLedger>>,
+    /// What stands in for the seqs of a server that gives none.
+    pub(crate) numbers: Option<Numbers>,
     /// Newest post known of each author: its seq and its ordinal, which must rise together.
     authors: Vec<(u64, u64)>,
     /// What the seconds before told: counts and faults.
@@ -104,6 +107,7 @@ impl Worker {
                 tally: Tally::default(),
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
+                numbers: (target.dialect != Dialect::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
                 authors: vec![(0, 0); plan.seats as usize],
                 reported: (Tally::default(), 0),
@@ -247,6 +251,7 @@ impl Worker {
         *seat.link.borrow_mut() = None;
         if seat.joined.replace(false) {
             self.joined.set(self.joined.get() - 1);
+            seat.was_cut.set(true);
             seat.cut_us.set(Some(self.clock.run_us()));
         }
     }
@@ -313,9 +318,11 @@ impl Worker {
     fn deliver(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>) {
         let now = self.clock.now_us();
         let sighting = seat.ledger.borrow_mut().see(message.seq);
+        // Our own numbers say nothing about an order.
+        let late = hot.numbers.is_none().then_some(IncidentKind::Reordered);
         let kind = match sighting {
             Sighting::New => self.check(hot, seat, message, now),
-            Sighting::Late => self.check(hot, seat, message, now).or(Some(IncidentKind::Reordered)),
+            Sighting::Late => self.check(hot, seat, message, now).or(late),
             Sighting::Again => Some(IncidentKind::Duplicated),
         };
         if let Some(kind) = kind {
@@ -355,7 +362,7 @@ impl Worker {
                 let last = &mut hot.authors[message.author as usize];
                 // By their places in the log: the first to see two of them may have got them in the wrong order.
                 let rises = (message.seq > last.0) == (message.ordinal > last.1);
-                kind = (!rises).then_some(IncidentKind::Reordered);
+                kind = (!rises && hot.numbers.is_none()).then_some(IncidentKind::Reordered);
                 *last = (message.seq, message.ordinal).max(*last);
             }
             None => kind = Some(IncidentKind::Corrupted),

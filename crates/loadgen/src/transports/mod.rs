@@ -6,6 +6,7 @@ mod http_streaming;
 mod long_polling;
 mod polling;
 mod post_line;
+mod repeated;
 mod socketio;
 mod sse;
 mod stomp;
@@ -17,7 +18,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::Client;
+use scenario::{Client, Dialect};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -29,6 +30,9 @@ pub(crate) use socketio::Uplink;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    if let Dialect::Repeated { path } = &worker.target.dialect {
+        return repeated::session(worker, seat, path).await;
+    }
     if worker.plan.client == Client::Reqwest && worker.transport.has_room_url() && !worker.transport.posts_in_band() {
         return by_reqwest::session(worker, seat).await;
     }
