@@ -1,7 +1,9 @@
 //! The run's clock: microseconds since T0, the start of the warm-up; negative before it.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// One clock a worker; all of a run agree on T0.
 pub(crate) struct Clock {

@@ -23,6 +23,7 @@ use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::repeated::Numbers;
 use crate::seat::{Seat, Way};
+use crate::sockets::Sockets;
 use crate::target::Target;
 use results::FaultKind;
 use results::Faults;
@@ -64,6 +65,7 @@ pub(crate) struct Worker {
     pub(crate) faults: RefCell<Faults>,
     pub(crate) pacer: RefCell<Pacer>,
     pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(crate) sockets: Rc<Sockets>,
     pub(crate) cue: watch::Receiver<Cue>,
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,
@@ -85,7 +87,7 @@ pub(crate) struct Share {
     pub(crate) posts: Arc<Posts>,
     pub(crate) live: Arc<Live>,
     pub(crate) cue: watch::Receiver<Cue>,
-    pub(crate) base: std::time::Instant,
+    pub(crate) base: tokio::time::Instant,
     /// Which worker of how many.
     pub(crate) at: (u32, u32),
 }
@@ -115,6 +117,7 @@ impl Worker {
             faults: RefCell::default(),
             pacer: RefCell::new(pacer),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+            sockets: Rc::default(),
             compose: RefCell::default(),
             next_due_us: Cell::new(next_due_us),
             window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
@@ -160,7 +163,7 @@ impl Worker {
         let sources = self.plan.sockets(self.transport) / PORTS_PER_SOURCE + 1;
         let source = (sources > 1 && to.ip().is_loopback() && to.is_ipv4())
             .then(|| Ipv4Addr::new(127, 0, 0, 1 + (u64::from(seat.id) % sources) as u8));
-        let reading = link::open(to, source).await?;
+        let reading = link::open(to, source, &self.sockets).await?;
         self.hot.borrow_mut().tally.connections += 1;
         seat.heard_s.set(self.second());
         Ok(reading)

@@ -158,6 +158,16 @@ pub(crate) fn resident_bytes() -> u64 {
     server::process_usage().resident_bytes
 }
 
+/// Memory that the kernel holds for what TCP sockets have not sent or read yet, of the whole machine; 0 where it does not say.
+pub(crate) fn socket_memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let tcp = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let pages =
+        tcp.and_then(|tcp| tcp.split_whitespace().skip_while(|word| *word != "mem").nth(1)?.parse::<u64>().ok());
+    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4_096);
+    pages.unwrap_or(0) * page_bytes.unsigned_abs()
+}
+
 /// Who serves and who loads: the first half of the cores and the second. A single core is shared.
 pub(crate) fn share_cores(plan: &scenario::Cores, available: &[usize]) -> (Vec<usize>, Vec<usize>) {
     match plan {

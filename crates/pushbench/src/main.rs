@@ -1,7 +1,9 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
 mod doctor;
+mod exec;
 mod exit;
+mod family;
 mod machine;
 mod print;
 mod run;
@@ -25,6 +27,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
     Serve(Box<serve::Args>),
+    Exec(exec::Args),
     Doctor(doctor::Args),
     Schema(schema::Args),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
         Command::Serve(args) => serve::run(*args),
+        Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),
     };

@@ -93,9 +93,12 @@ impl RunRecord {
         self.client == "lean"
     }
 
-    /// Connections the server had when everybody was there, less those before.
+    /// Connections the server had when everybody was there, less those before; of a server that does not say, one a client.
     pub(crate) fn connections_opened(&self) -> Option<u64> {
         let readings = self.server.as_ref()?;
+        if !readings.settled.metered {
+            return Some(self.planned.seats.into());
+        }
         readings.settled.connections_open.checked_sub(readings.begin.connections_open)
     }
 

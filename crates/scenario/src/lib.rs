@@ -34,7 +34,7 @@ pub use plan::Plan;
 pub use schema::{fields_table, figures_table, schema};
 pub use settings::{Arrivals, Beat, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning, Websocket};
 pub use source::{Source, load, parse};
-pub use targets::{CommandWords, Dialect, DialectWord, Lane, OURS, Peer, TargetWords};
+pub use targets::{CommandWords, Dialect, DialectWord, Lane, Peer, TargetWords};
 pub use words::{
     ArrivalsWord, Authors, BeatWords, Client, CoresWords, LimitsWords, LongPollingWords, PhasesWords, PollingWords,
     PostsWords, PricesWords, Scenario, StreamingWords, TuningWords, WebsocketWords,

@@ -6,16 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wire::{Encoding, Transport};
+use wire::{Encoding, OURS, Transport};
 
 use crate::error::ScenarioError;
 use crate::fields::{Field, Given};
 use crate::kind::Kind;
 use crate::settings::seconds;
 use crate::words::Scenario;
-
-/// The name of our own server as a target.
-pub const OURS: &str = "pushbench";
 
 /// `[[target]]`: a server that is measured beside ours, in the same rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

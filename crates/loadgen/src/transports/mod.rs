@@ -18,7 +18,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::{Client, Dialect};
+use scenario::{Client, Dialect, Plan};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -33,7 +33,7 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     if let Dialect::Repeated { path } = &worker.target.dialect {
         return repeated::session(worker, seat, path).await;
     }
-    if worker.plan.client == Client::Reqwest && worker.transport.has_room_url() && !worker.transport.posts_in_band() {
+    if is_by_reqwest(&worker.plan, worker.transport) {
         return by_reqwest::session(worker, seat).await;
     }
     match worker.transport {
@@ -48,6 +48,11 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
         }
         Transport::Stomp => stomp::session(worker, seat).await,
     }
+}
+
+/// Whether the clients are `reqwest`'s, which keeps its connections to itself.
+pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
+    plan.client == Client::Reqwest && transport.has_room_url() && !transport.posts_in_band()
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.

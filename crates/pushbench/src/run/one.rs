@@ -1,20 +1,18 @@
 //! One run: a server, a crowd, the readings around the window, and the record of it all.
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Edge, Order, Progress, Recording, Target};
+use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
-use results::{
-    Ended, Generator, Machine, Planned, RunRecord, SCHEMA, Series, ServerReadings, Verdict, VerdictKind, judge,
-};
-use scenario::Plan;
+use results::{Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge};
+use scenario::{Lane, Plan};
 use tokio_util::sync::CancellationToken;
-use wire::{Transport, Usage};
 
 use super::control::Control;
+use super::meter::Meter;
+use super::readings::Readings;
 use super::server_process::ServerProcess;
 use crate::machine;
 
@@ -54,36 +52,63 @@ impl Bench {
 const FIT_PROBES_MAX: usize = 20;
 const FIT_PAUSE: Duration = Duration::from_millis(350);
 
-#[derive(Default)]
-struct Readings {
-    usage: Vec<(Edge, Usage)>,
-    resident: Vec<(Edge, u64)>,
-    failed: Option<String>,
+/// A server that somebody else started, and its process where that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreign {
+    pub(crate) target: Target,
+    pub(crate) meter: Option<Meter>,
 }
 
-/// Who is measured: a server of ours, which ends with the run, or somebody else's.
+/// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
 pub(crate) enum Patient {
-    Ours(ServerProcess),
-    Theirs(Target),
+    Started(ServerProcess),
+    Found(Foreign),
 }
 
 impl Patient {
     fn target(&self) -> Target {
         match self {
-            Self::Ours(server) => server.target.clone(),
-            Self::Theirs(target) => target.clone(),
+            Self::Started(server) => server.target.clone(),
+            Self::Found(foreign) => foreign.target.clone(),
+        }
+    }
+
+    /// Whom to ask what it costs, where that is known to somebody.
+    fn control(&self) -> anyhow::Result<Option<Control>> {
+        match self {
+            Self::Started(server) if !server.speaks_of_itself => Ok(None),
+            Self::Started(_) | Self::Found(_) => Control::new(&self.target()).map(Some),
+        }
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        match self {
+            Self::Started(server) => server.meter.clone(),
+            Self::Found(foreign) => foreign.meter.clone(),
+        }
+    }
+
+    /// Comes back when it ends by itself, and says so; never where its process is not known.
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::Started(server) => died(&server.ended().await),
+            Self::Found(Foreign { meter: Some(meter), .. }) => {
+                meter.ended().await;
+                died("somebody else's process: how is not known")
+            }
+            Self::Found(Foreign { meter: None, .. }) => std::future::pending().await,
         }
     }
 
     /// Lets go of it; says so when it had ended by itself.
     async fn end(self) -> Option<String> {
         match self {
-            Self::Ours(mut server) => {
+            Self::Started(mut server) => {
                 let ended = server.has_ended();
                 server.stop().await;
                 ended
             }
-            Self::Theirs(_) => {
+            Self::Found(_) => {
                 tokio::time::sleep(FAREWELL).await;
                 None
             }
@@ -91,45 +116,48 @@ impl Patient {
     }
 }
 
+fn died(how: &str) -> String {
+    format!("the server ended during the run ({how})")
+}
+
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Runs `transport` against `patient` and writes the interval log to `log`.
+/// Runs a lane against `patient` and writes the interval log to `log`.
 pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
-    transport: Transport,
-    patient: Patient,
+    lane: &Lane,
+    mut patient: Patient,
     place: Place,
     log: &mut impl Write,
-    on_progress: impl FnMut(Progress),
+    mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let target = patient.target();
-    let control = Control::new(&target)?;
+    let readings = Readings::new(patient.control()?, patient.meter());
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
-    let order = Order {
-        plan: Arc::clone(plan),
-        transport,
-        target,
-        cores: bench.generator_cores.clone(),
-        stop: bench.stop.clone(),
-    };
-    let readings = RefCell::new(Readings::default());
-    let read_edge = async |edge| {
-        let usage = control.usage().await;
-        let mut readings = readings.borrow_mut();
-        readings.resident.push((edge, machine::resident_bytes()));
-        match usage {
-            Ok(usage) => readings.usage.push((edge, usage)),
-            Err(error) => drop(readings.failed.get_or_insert_with(|| format!("{error:#}"))),
+    let order =
+        Order { plan: Arc::clone(plan), transport: lane.transport, target, cores: bench.generator_cores.clone() };
+    let stop = async {
+        tokio::select! {
+            biased;
+            () = bench.stop.cancelled() => Ended::Interrupted,
+            why = patient.ended() => Ended::Failed(why),
         }
     };
-    let recorded = loadgen::execute(order, log, on_progress, read_edge).await;
+    let show = |progress| {
+        readings.look(progress);
+        on_progress(progress);
+    };
+    let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
+    if let (Some(why), Patient::Started(_)) = (readings.failed(), &patient) {
+        tracing::warn!(why, "a reading of the server failed");
+    }
     let server_ended = patient.end().await;
     let mut recording = recorded?;
     if let Some(status) = server_ended {
-        recording.ended = Ended::Failed(format!("the server ended during the run ({status})"));
+        recording.ended = Ended::Failed(died(&status));
     }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
@@ -141,20 +169,19 @@ pub(crate) async fn measure(
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
-    Ok(record(plan, transport, place, &recording, readings.into_inner(), machine))
+    Ok(record(plan, lane, place, &recording, &readings, machine))
 }
 
 fn record(
     plan: &Plan,
-    transport: Transport,
+    lane: &Lane,
     place: Place,
     recording: &Recording,
-    readings: Readings,
+    readings: &Readings,
     machine: Machine,
 ) -> RunRecord {
-    if let Some(why) = &readings.failed {
-        tracing::warn!(why, "a reading of the server failed");
-    }
+    let mut seconds = recording.seconds.clone();
+    seconds.iter_mut().for_each(|row| row.server = readings.second(row.second));
     let posts = plan.posts_in_window();
     let independent = |series| match series {
         Series::Delivery | Series::DeliveryUncorrected => posts,
@@ -164,16 +191,16 @@ fn record(
     };
     let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
-    let resident = |edge| readings.resident.iter().find(|(at, _)| *at == edge).map_or(0, |(_, bytes)| *bytes);
     let mut record = RunRecord {
         schema: SCHEMA,
         run: place.run,
         round: place.round,
         rerun: place.rerun,
         label: plan.label.clone(),
-        transport,
+        transport: lane.transport,
+        target: lane.target().to_owned(),
         client: plan.client.name().to_owned(),
-        encoding: plan.encoding(transport),
+        encoding: plan.encoding(lane.transport),
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
         planned: Planned {
@@ -188,7 +215,7 @@ fn record(
         latency,
         saturated: recording.saturated,
         negative: recording.negative,
-        seconds: recording.seconds.clone(),
+        seconds,
         set_up: recording.set_up,
         window: recording.window,
         total: recording.total,
@@ -198,27 +225,21 @@ fn record(
             cpu: recording.cpu,
             worker_busy_max: recording.worker_busy_max,
             window_us: recording.window_us,
-            resident_bytes_crowd: resident(Edge::Settled).saturating_sub(resident(Edge::Begin)),
+            resident_bytes_crowd: readings.resident_bytes_crowd(),
         },
-        server: server_readings(readings.usage),
-        kernel: None,
+        server: readings.server(),
+        kernel: recording.kernel_window.map(|sockets| Kernel {
+            segments_up: sockets.segments_up,
+            segments_down: sockets.segments_down,
+            bytes_up: sockets.bytes_up,
+            bytes_down: sockets.bytes_down,
+            header_bytes_per_segment: sockets.header_bytes_per_segment,
+            socket_memory_bytes: readings.socket_memory_bytes(),
+        }),
         machine,
     };
     record.verdict = judge(&record);
     record
-}
-
-fn server_readings(mut usage: Vec<(Edge, Usage)>) -> Option<ServerReadings> {
-    let mut take = |edge| {
-        let at = usage.iter().position(|(found, _)| *found == edge)?;
-        Some(usage.swap_remove(at).1)
-    };
-    Some(ServerReadings {
-        begin: take(Edge::Begin)?,
-        settled: take(Edge::Settled)?,
-        window_start: take(Edge::WindowStart)?,
-        window_end: take(Edge::WindowEnd)?,
-    })
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -1,4 +1,4 @@
-//! A server of our own, as its own process: started for one run, ended with it, and with us.
+//! A server as a process of its own: started for one run, ended with it, and with us. How ours is started.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::Target;
-use scenario::Plan;
+use scenario::{Dialect, Plan};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use wire::{Listening, Transport};
+
+use super::meter::Meter;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
@@ -20,8 +22,14 @@ const LOG_BYTES: u64 = 16 << 20;
 const SPARE_CONNECTIONS: u64 = 100;
 
 pub(crate) struct ServerProcess {
-    child: Child,
+    pub(super) child: Child,
+    /// It ends when this is closed.
+    pub(super) stdin: Option<ChildStdin>,
     pub(crate) target: Target,
+    /// None where the system does not let us read other processes.
+    pub(crate) meter: Option<Meter>,
+    /// Whether it says what it costs.
+    pub(crate) speaks_of_itself: bool,
 }
 
 impl ServerProcess {
@@ -47,7 +55,13 @@ impl ServerProcess {
         };
         let listening: Listening = serde_json::from_str(&line)
             .with_context(|| format!("the server's first line is not its addresses: {line}"))?;
-        Ok(Self { child, target: Target { http: listening.http, tcp: listening.tcp, token: None } })
+        Ok(Self {
+            stdin: child.stdin.take(),
+            child,
+            target: Target { http: listening.http, tcp: listening.tcp, token: None, dialect: Dialect::Pushbench },
+            meter: Meter::attach(listening.pid).ok(),
+            speaks_of_itself: true,
+        })
     }
 
     /// Whether it has ended by itself.
@@ -55,9 +69,14 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
+    /// Comes back when it has ended by itself, and says how.
+    pub(crate) async fn ended(&mut self) -> String {
+        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
     /// Ends it by closing its standard input, and makes sure.
     pub(crate) async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
             tracing::warn!("the server did not end in time and is killed");
             self.child.kill().await.ok();
@@ -65,7 +84,7 @@ impl ServerProcess {
     }
 }
 
-fn program() -> anyhow::Result<PathBuf> {
+pub(super) fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot find this program's own file, which contains the server")
 }
 
