@@ -1,7 +1,9 @@
-// Clients of other people (eventsource, ws, curl) against pushbench servers that this script starts and ends.
+// Programs of other people: eventsource, ws and curl against pushbench servers that this script starts and ends, ajv and
+// hdr-histogram-js on the results of a job.
 // Usage: node interop.mjs path/to/pushbench. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
+import { checkResults } from "./results.mjs";
 import { checkSse } from "./sse.mjs";
 import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
 
@@ -21,6 +23,7 @@ await checkWebSocket(server, lively);
 await checkCurl(server, shortLived);
 await checkGoodbye(server);
 await Promise.all([shortLived, forgetful, lively].map((other) => other.stop()));
+await checkResults(binary);
 
 console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
 process.exit(tally.failed === 0 ? 0 : 1);

@@ -6,9 +6,11 @@ mod exit;
 mod family;
 mod machine;
 mod print;
+mod report;
 mod run;
 mod schema;
 mod serve;
+mod show;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Report(report::Args),
+    Show(show::Args),
     Serve(Box<serve::Args>),
     Exec(exec::Args),
     Doctor(doctor::Args),
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Report(args) => report::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),

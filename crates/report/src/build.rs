@@ -2,33 +2,29 @@
 
 use results::Evidence;
 
+use crate::exhibits::plots;
 use crate::facts::Facts;
 use crate::{markdown, page};
 
-/// A picture with its data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exhibit {
-    /// Stem of its files.
-    pub name: String,
-    /// What is seen.
-    pub title: String,
-    /// What is drawn.
-    pub caption: String,
-    /// As SVG.
-    pub svg: String,
-    /// As PNG.
-    pub png: Vec<u8>,
-    /// The data drawn.
-    pub csv: String,
-}
-
-fn plots(_jobs: &[Evidence]) -> Vec<Exhibit> {
-    Vec::new()
+/// The answers in their sentences, and what became of each claim.
+fn text(facts: &Facts) -> String {
+    let mut out = String::new();
+    for job in &facts.jobs {
+        let answer = job.answer.iter().cloned();
+        let claims = job.claims.iter().map(|claim| format!("{}: {}", claim.finding.name(), claim.say));
+        for line in answer.chain(claims) {
+            out.extend(line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// All files of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// Answers and claims, for the end of a terminal.
+    pub text: String,
     /// Path below the report's folder → bytes.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -47,5 +43,5 @@ pub fn build(jobs: &[Evidence]) -> Report {
         files.push((format!("plots/{}.png", plot.name), plot.png));
         files.push((format!("plots/{}.csv", plot.name), plot.csv.into_bytes()));
     }
-    Report { files }
+    Report { text: text(&facts), files }
 }

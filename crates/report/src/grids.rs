@@ -27,6 +27,8 @@ pub(crate) struct Field {
 /// How a field is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
+    /// Who a row is about.
+    Name,
     Words,
     Number,
     Good,
@@ -105,7 +107,7 @@ fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
     }));
     for row in &point.rows {
         let fields = columns.iter().map(|column| figure(field(row, *column)));
-        grid.rows.push(std::iter::once(words(row.transport.name())).chain(fields).collect());
+        grid.rows.push(std::iter::once(toned(row.transport.name(), Tone::Name)).chain(fields).collect());
     }
     grid
 }
@@ -125,16 +127,24 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
         };
         let queue = if cell.queue > 0.0 { format!("+ {}", number(cell.queue)) } else { DASH.to_owned() };
         grid.rows.push(vec![
-            words(cell.transport.name()),
+            toned(cell.transport.name(), Tone::Name),
             words(&cell.what),
             words(&cell.formula),
-            figure(with_interval(&cell.predicted)),
+            figure(predicted(cell)),
             figure(queue),
             figure(with_interval(&cell.measured)),
             toned(cell.agreement.name(), tone),
         ]);
     }
     grid
+}
+
+/// A bound is a bound, not a value with an interval.
+fn predicted(cell: &Cell) -> String {
+    match cell.predicted.low.zip(cell.predicted.high) {
+        Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
+        _ => with_interval(&cell.predicted),
+    }
 }
 
 /// Claims, a row for each condition.
@@ -222,7 +232,7 @@ fn validity_row(run: &RunFacts) -> Vec<Field> {
         figure(run.run.to_string()),
         figure(run.round.to_string()),
         words(&run.label),
-        words(run.transport.name()),
+        toned(run.transport.name(), Tone::Name),
         toned(run.verdict.name(), tone),
         figure(run.lateness_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
         share(Some(run.generator_busy_share)),

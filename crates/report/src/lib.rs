@@ -1,9 +1,9 @@
-//! The conclusion: records in, text out. Pure; reads no file and prints nothing.
+//! The conclusion: records in, text and pictures out. Pure; reads no file and prints nothing.
 
 mod answer;
 mod build;
 mod claims;
-mod exhibits;
+pub mod exhibits;
 mod facts;
 mod grids;
 mod markdown;
@@ -14,7 +14,7 @@ mod shown;
 pub mod stats;
 mod theory;
 
-pub use build::{Exhibit, Report, build};
+pub use build::{Report, build};
 pub use claims::{ClaimFacts, ConditionFacts, Finding, PublishedFacts};
 pub use exhibits::summary;
 pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA, Value};

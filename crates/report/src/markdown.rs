@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use results::Evidence;
 
-use crate::build::Exhibit;
+use crate::exhibits::Exhibit;
 use crate::facts::{Facts, JobFacts};
 use crate::grids::{self, Grid, Tone};
 

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use results::Evidence;
 
-use crate::build::Exhibit;
+use crate::exhibits::Exhibit;
 use crate::facts::{Facts, JobFacts};
 use crate::grids::{self, Grid, Tone};
 
@@ -86,10 +86,10 @@ fn pictures(plots: &[Exhibit]) -> Markup {
                 h2 { "Plots" }
                 @for (plot, fits) in fits {
                     figure id=(plot.name) {
-                        h3 { (plot.title) }
                         @if fits {
                             div.plot { (PreEscaped(svg_element(&plot.svg))) }
                         } @else {
+                            h3 { (plot.title) }
                             p { "This picture is too large for the page: " a href={ "plots/" (plot.name) ".svg" } { "open it" } "." }
                         }
                         figcaption {
@@ -164,6 +164,7 @@ fn table(grid: &Grid) -> Markup {
 
 const fn class(tone: Tone) -> &'static str {
     match tone {
+        Tone::Name => "name",
         Tone::Words => "words",
         Tone::Number => "number",
         Tone::Good => "good",

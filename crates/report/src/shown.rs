@@ -1,9 +1,10 @@
-//! Which runs have figures: the sound ones of a transport at a point, or else the overloaded ones under that name, and no others.
+//! The runs of a transport at a point that have figures, and what they come to together.
 
 use results::{Evidence, Run, VerdictKind, median};
 use scenario::Figure;
 use wire::Transport;
 
+use crate::exhibits::shown::shown;
 use crate::measure::{measure, quantile};
 use crate::stats::{Estimate, InRound, over_runs};
 
@@ -35,12 +36,8 @@ pub(crate) fn all<'a>(job: &'a Evidence, label: &str, transport: Transport) -> V
 
 impl<'a> Shown<'a> {
     pub(crate) fn of(job: &'a Evidence, label: &str, transport: Transport) -> Self {
-        let all = all(job, label, transport);
-        let of = |kind| -> Vec<_> { all.iter().filter(|run| run.record.verdict.kind == kind).copied().collect() };
-        let kinds = [VerdictKind::Sound, VerdictKind::Overloaded].into_iter();
-        let found = kinds.map(|kind| (kind, of(kind))).find(|(_, runs)| !runs.is_empty());
-        let (kind, runs) = found.map_or((None, Vec::new()), |(kind, runs)| (Some(kind), runs));
-        Self { transport, kind, runs }
+        let runs = shown(transport, &all(job, label, transport)).map(|shown| shown.runs).unwrap_or_default();
+        Self { transport, kind: runs.first().map(|run| run.record.verdict.kind), runs }
     }
 
     /// A figure of each run, with its round.

@@ -89,7 +89,7 @@ pub fn quantile(record: &RunRecord, series: Series, name: &str) -> Option<Quanti
 
 impl RunRecord {
     /// A client that keeps its headers to itself leaves the counting of bytes to the server.
-    pub(crate) fn counts_all_bytes(&self) -> bool {
+    pub fn counts_all_bytes(&self) -> bool {
         self.client == "lean"
     }
 

@@ -45,6 +45,17 @@ impl Folder {
         unreachable!("the loop ends with its hundredth attempt")
     }
 
+    /// The folder a report goes to: the one of a job that was [loaded](crate::load), or any other.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Saves a report, each file with its path below the folder; says where the first of them is.
+    pub fn save_report(&self, files: &[(String, Vec<u8>)]) -> Result<PathBuf, StoreError> {
+        files.iter().try_for_each(|(name, bytes)| self.save(name, bytes))?;
+        Ok(files.first().map_or_else(|| self.path.clone(), |(name, _)| self.path.join(name)))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -9,13 +9,13 @@ use wire::Transport;
 use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
 
 /// A worker busier than this may have been the bottleneck.
-const WORKER_BUSY_MAX: f64 = 0.85;
+pub const WORKER_BUSY_MAX: f64 = 0.85;
 /// Posts may leave this late without anybody noticing …
-const LATENESS_MAX_US: u64 = 1_000;
+pub const LATENESS_MAX_US: u64 = 1_000;
 /// … or this share of the transport's own median.
 const LATENESS_SHARE_MAX: f64 = 0.05;
 /// Offered rate may be off by this share.
-const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
+pub const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 /// The machine may be this much slower than at its best. A virtual machine that nobody else on it uses wanders by 15 % or so, with
 /// its neighbours; one whose cores have to share a core loses half.
 pub const SPIN_LOSS_MAX: f64 = 0.25;

@@ -114,7 +114,7 @@ impl Running {
         outcome?;
         kept?;
         print::out(&report::summary::render(&self.records));
-        print::out(&format!("\nresults: {}\n", self.folder.path().display()));
+        crate::report::of_job(self.folder.path())?;
         if self.bench.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }

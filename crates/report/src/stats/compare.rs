@@ -65,7 +65,7 @@ mod tests {
                 prop_assert_eq!(ratio(&own, &other), over_runs(&table));
                 let (over, sign) = (excess(&own, 1.5, &other).unwrap(), ratio(&own, &other).unwrap());
                 if let (Some((low, _)), Some((ratio_low, _))) = (over.interval, sign.interval) {
-                    prop_assert!(table.len() % 2 == 0 || (low >= 0.0) == (ratio_low >= 1.5));
+                    prop_assert!(table.len().is_multiple_of(2) || (low >= 0.0) == (ratio_low >= 1.5));
                 }
             }
         }

@@ -2,15 +2,12 @@
 
 use std::io::Write;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Distribution, Folder, Interval, State, invented};
+use crate::{Distribution, Interval, State, invented};
 
 /// A folder for one test, gone with it.
 struct Scratch(PathBuf);
@@ -30,35 +27,6 @@ impl Drop for Scratch {
     }
 }
 
-/// As the load generator does it.
-fn write_log(log: &mut impl Write, run: &Run) {
-    let mut serializer = V2DeflateSerializer::new();
-    let mut builder = IntervalLogWriterBuilder::new();
-    builder.with_start_time(std::time::SystemTime::UNIX_EPOCH).with_max_value_divisor(1000.0);
-    let mut log = builder.begin_log_with(log, &mut serializer).unwrap();
-    for (series, intervals) in &run.intervals {
-        for interval in intervals {
-            let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
-            for (value, count) in interval.distribution.counts() {
-                histogram.record_n(*value, *count).unwrap();
-            }
-            let start = Duration::from_secs(u64::try_from(interval.second + 1).unwrap());
-            log.write_histogram(&histogram, start, Duration::from_secs(1), Tag::new(series.name())).unwrap();
-        }
-    }
-}
-
-fn save(parent: &Path, evidence: &Evidence) -> Folder {
-    let folder = Folder::create(parent, &evidence.manifest.started, &evidence.manifest.scenario.name).unwrap();
-    folder.save_manifest(&evidence.manifest).unwrap();
-    for run in &evidence.runs {
-        let mut log = folder.begin_log(run.record.run).unwrap();
-        write_log(&mut log, run);
-        folder.save_run(&run.record, log).unwrap();
-    }
-    folder
-}
-
 /// The same with the values that histogram buckets have.
 fn in_buckets(mut evidence: Evidence) -> Evidence {
     let empty = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
@@ -74,7 +42,7 @@ fn in_buckets(mut evidence: Evidence) -> Evidence {
 fn what_was_saved_is_loaded() {
     let scratch = Scratch::new("saved");
     let evidence = in_buckets(invented::evidence(&[100, 1000]));
-    let folder = save(&scratch.0, &evidence);
+    let folder = invented::save(&scratch.0, &evidence);
     assert_eq!(load(folder.path()).unwrap(), evidence);
 }
 
@@ -83,7 +51,7 @@ static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let scratch = Scratch::new("one-run");
     let mut evidence = invented::evidence(&[20]);
     evidence.runs.truncate(1);
-    let folder = save(&scratch.0, &evidence);
+    let folder = invented::save(&scratch.0, &evidence);
     [MANIFEST, "runs/0001.json", "histograms/0001.hlog"].map(|name| fs::read(folder.path().join(name)).unwrap())
 });
 
@@ -123,7 +91,7 @@ proptest! {
         let latency = run.record.latency.remove(&Series::Delivery).unwrap();
         run.record.latency = [(Series::Connect, crate::Latency { samples, ..latency })].into();
         run.record.latency.retain(|_, latency| latency.samples > 0);
-        let folder = save(&scratch.0, &evidence);
+        let folder = invented::save(&scratch.0, &evidence);
         prop_assert_eq!(load(folder.path()).unwrap(), evidence);
     }
 
@@ -157,7 +125,7 @@ fn a_killed_job_is_read_as_far_as_it_came() {
     let mut evidence = in_buckets(invented::evidence(&[20]));
     evidence.manifest.state = State::Running;
     evidence.runs.truncate(2);
-    let folder = save(&scratch.0, &evidence);
+    let folder = invented::save(&scratch.0, &evidence);
     let mut log = folder.begin_log(3).unwrap();
     log.write_all(b"#[Start").unwrap();
     drop(log);
@@ -167,7 +135,7 @@ fn a_killed_job_is_read_as_far_as_it_came() {
     assert_eq!(load(folder.path()).unwrap(), evidence);
     let before = Scratch::new("killed-before-the-first-run");
     evidence.runs.clear();
-    assert_eq!(load(save(&before.0, &evidence).path()).unwrap(), evidence);
+    assert_eq!(load(invented::save(&before.0, &evidence).path()).unwrap(), evidence);
 }
 
 #[test]
@@ -198,7 +166,7 @@ fn changed(file: &str, change: impl Fn(String) -> String) -> String {
     let scratch = Scratch::new(&format!("changed-{:?}", std::thread::current().id()));
     let mut evidence = invented::evidence(&[20]);
     evidence.runs.truncate(2);
-    let folder = save(&scratch.0, &evidence);
+    let folder = invented::save(&scratch.0, &evidence);
     let path = folder.path().join(file);
     fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
     let said = load(folder.path()).unwrap_err().to_string();
@@ -250,7 +218,7 @@ fn a_run_that_was_taken_away_is_missed() {
     let scratch = Scratch::new("taken");
     let mut evidence = invented::evidence(&[20]);
     evidence.runs.truncate(3);
-    let folder = save(&scratch.0, &evidence);
+    let folder = invented::save(&scratch.0, &evidence);
     fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();
     let said = load(folder.path()).unwrap_err().to_string();
     assert!(said.starts_with("cannot read ") && said.contains("histograms/0003.hlog: No such file"), "{said}");

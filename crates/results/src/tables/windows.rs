@@ -42,6 +42,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     column("second", "Which second from the start of the warm-up, from 0", |r| r.second.second.into()),
     column("delivered", "Messages that arrived in it", |r| r.second.delivered.into()),
     column("posted", "Posts that left in it", |r| r.second.posted.into()),
+    column("requests", "HTTP requests sent in it", |r| r.second.requests.into()),
     column("delivery_us_p50", "Due to seen, median of what arrived in it and was due in the window; as the next two without a test of the sample's size", |r| maybe(r.second.delivery_us_p50)),
     column("delivery_us_p99", "The same, 99 %", |r| maybe(r.second.delivery_us_p99)),
     column("delivery_us_max", "The same, the largest", |r| maybe(r.second.delivery_us_max)),
