@@ -4,11 +4,10 @@ use results::RunRecord;
 
 use super::csv::{Csv, cell};
 use super::draw::{
-    Anchor, Area, CLASSES, Look, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
-    text_width,
+    Anchor, Area, CLASSES, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
+    text_width, tick,
 };
 use super::job::{Point, Row};
-use super::numbers::number;
 use crate::stats::{Estimate, median, over_runs};
 
 /// Height of a row.
@@ -69,6 +68,8 @@ pub(super) struct Bars<'a> {
     pub(super) columns: Vec<Column>,
     /// Names of the parts, in order; empty where bars are of one piece.
     pub(super) classes: &'a [&'a str],
+    /// Whether the parts are two shades of their transport's colour, rather than colours of their own.
+    pub(super) shaded: bool,
 }
 
 impl Bars<'_> {
@@ -108,11 +109,19 @@ impl Bars<'_> {
                 (left, line) = (12.0, line + SMALL * 1.4);
             }
             let area = Area { left, top: line - 12.0, right: left + 15.0, bottom: line + 1.0 };
-            scene.fill(area, CLASSES[class % CLASSES.len()]);
+            let (colour, strength) = self.shade(class, SOFT);
+            scene.marks.push(Mark::Fill(area, colour, strength));
             scene.text((left + 21.0, line), name, SMALL, Anchor::Start, SOFT);
             left += width;
         }
         line + 14.0
+    }
+
+    fn shade(&self, class: usize, own: Colour) -> (Colour, f64) {
+        match self.shaded {
+            true => (own, if class == 0 { 1.0 } else { 0.45 }),
+            false => (CLASSES[class % CLASSES.len()], 1.0),
+        }
     }
 
     fn has(&self, class: usize) -> bool {
@@ -120,9 +129,48 @@ impl Bars<'_> {
         bars.flat_map(|bar| &bar.parts).any(|(of, size)| *of == class && *size > 0.0)
     }
 
+    fn bar(&self, scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, row: &Row<'_>) {
+        let (look, hollow) = (row.look(), row.overloaded);
+        let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
+        let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
+        if bar.parts.is_empty() {
+            let whole = area(0.0, bar.whole.value);
+            if hollow {
+                scene.marks.push(Mark::Frame(whole, Stroke::new(look.colour, 1.6).dashed(true)));
+            } else {
+                scene.fill(whole, look.colour);
+            }
+        }
+        let mut from = 0.0;
+        for (class, size) in bar.parts.iter().filter(|(_, size)| *size > 0.0) {
+            let (colour, strength) = self.shade(*class, look.colour);
+            let strength = if hollow { strength * 0.5 } else { strength };
+            scene.marks.push(Mark::Fill(area(from, from + size), colour, strength));
+            from += size;
+        }
+        let mut end = panel.across(bar.whole.value);
+        if let Some((low, high)) =
+            bar.whole.interval.filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+        {
+            let (left, right) = (panel.across(low), panel.across(high));
+            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
+            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::INK, 1.6));
+            for place in [left, right] {
+                scene.line(vec![(place, middle - 5.0), (place, middle + 5.0)], Stroke::new(super::draw::INK, 1.6));
+            }
+            end = end.max(right);
+        }
+        if bar.each.len() > 1 {
+            for value in &bar.each {
+                scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
+            }
+        }
+        scene.label((end + 7.0, middle), &tick(bar.whole.value), Anchor::Start);
+    }
+
     fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
         let bars = || column.bars.iter().flatten();
-        let figures = bars().map(|bar| text_width(&number(bar.whole.value), SIZE));
+        let figures = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
         let room = figures.fold(0.0, f64::max) + 10.0;
         let head = shortened(&column.head, SMALL, area.right - area.left);
         scene.text((area.left, area.top - 12.0), &head, SMALL, Anchor::Start, SOFT);
@@ -139,46 +187,11 @@ impl Bars<'_> {
         for (at, (bar, row)) in column.bars.iter().zip(&self.rows).enumerate() {
             let middle = area.top + ROW * (at as f64 + 0.5) - 3.0;
             match bar {
-                Some(bar) => draw(scene, &panel, bar, middle, row.look(), row.overloaded),
+                Some(bar) => self.bar(scene, &panel, bar, middle, row),
                 None => scene.small((area.left + 6.0, middle), "–", Anchor::Start),
             }
         }
     }
-}
-
-fn draw(scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, look: Look, hollow: bool) {
-    let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
-    let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
-    if bar.parts.is_empty() {
-        let whole = area(0.0, bar.whole.value);
-        if hollow {
-            scene.marks.push(Mark::Frame(whole, Stroke::new(look.colour, 1.6).dashed(true)));
-        } else {
-            scene.fill(whole, look.colour);
-        }
-    }
-    let mut from = 0.0;
-    for (class, size) in bar.parts.iter().filter(|(_, size)| *size > 0.0) {
-        let strength = if hollow { 0.45 } else { 1.0 };
-        scene.marks.push(Mark::Fill(area(from, from + size), CLASSES[class % CLASSES.len()], strength));
-        from += size;
-    }
-    let mut end = panel.across(bar.whole.value);
-    if let Some((low, high)) = bar.whole.interval.filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0) {
-        let (left, right) = (panel.across(low), panel.across(high));
-        scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
-        scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::INK, 1.6));
-        for place in [left, right] {
-            scene.line(vec![(place, middle - 5.0), (place, middle + 5.0)], Stroke::new(super::draw::INK, 1.6));
-        }
-        end = end.max(right);
-    }
-    if bar.each.len() > 1 {
-        for value in &bar.each {
-            scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
-        }
-    }
-    scene.label((end + 7.0, middle), &number(bar.whole.value), Anchor::Start);
 }
 
 /// What every run of a transport has of one figure: its parts, in the order of the classes, or one value; empty where it was not
@@ -207,7 +220,7 @@ pub(super) fn drawable<'a>(point: &'a Point<'a>) -> Vec<&'a Row<'a>> {
     point.rows.iter().filter(|row| !row.runs.is_empty()).collect()
 }
 
-/// The table [`column`] fills.
+/// The table [`column()`] fills.
 pub(super) fn table() -> Csv {
     Csv::new(&["point", "transport", "verdict", "run", "figure", "part", "value"])
 }

@@ -16,7 +16,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let ways =
         [("bytes per message, to clients", Direction::Down), ("bytes per message, to the server", Direction::Up)];
     let columns = ways.map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way)));
-    let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES };
+    let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES, shaded: false };
     if bars.is_empty() {
         return None;
     }

@@ -18,7 +18,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
     let columns = FIGURES
         .map(|(head, of)| column(&mut csv, point, head, &[], &|record| of(&Figures::of(record)).into_iter().collect()));
-    let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &[] };
+    let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &[], shaded: false };
     if bars.is_empty() {
         return None;
     }

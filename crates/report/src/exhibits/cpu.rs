@@ -22,7 +22,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let floor = point.rows.iter().find(|row| row.transport == Transport::Tcp);
     let floor = floor.map(|row| row.each(|record| Figures::of(record).server_cpu_us_per_message));
     only.floor = floor.and_then(|values| median(&values));
-    let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES };
+    let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };
     if bars.is_empty() {
         return None;
     }

@@ -10,8 +10,10 @@ use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, WIDTH, look, t
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::{Estimate, over_runs};
 
-/// The costs: their names, and how a row has them.
-const COSTS: [(&str, fn(&Row<'_>) -> Option<Estimate>); 2] = [
+/// How a row has a cost.
+type Of = fn(&Row<'_>) -> Option<Estimate>;
+/// The costs, with their names.
+const COSTS: [(&str, Of); 2] = [
     ("µs of server CPU per message", |row| row.figure(|figures| figures.server_cpu_us_per_message)),
     ("bytes both ways per message", |row| {
         let both = [Direction::Down, Direction::Up];
@@ -78,13 +80,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn bought(
-    sweep: &Sweep<'_>,
-    transport: Transport,
-    name: &str,
-    of: fn(&Row<'_>) -> Option<Estimate>,
-    csv: &mut Csv,
-) -> Option<Bought> {
+fn bought(sweep: &Sweep<'_>, transport: Transport, name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
     let (mut spots, mut values) = (Vec::new(), Vec::new());
     for (at, row) in sweep.rows(transport) {
         let Some((stale, cost)) = row.quantile_ms(Series::Delivery, "p50").zip(of(row)) else { continue };

@@ -17,7 +17,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     });
     let has_any = |column: &super::bars::Column| column.bars.iter().any(Option::is_some);
     let columns: Vec<_> = [process, kernel].into_iter().filter(has_any).collect();
-    let bars = Bars { rows: drawable(point), columns, classes: &[] };
+    let bars = Bars { rows: drawable(point), columns, classes: &[], shaded: false };
     if bars.is_empty() {
         return None;
     }

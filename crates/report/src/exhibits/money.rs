@@ -35,7 +35,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         column(&mut csv, point, &million, &CLASSES, &|record| per_million(record, &prices).unwrap_or_default()),
         column(&mut csv, point, &month, &CLASSES, &|record| per_month(record, &prices).unwrap_or_default()),
     ];
-    let bars = Bars { rows: drawable(point), columns, classes: &CLASSES };
+    let bars = Bars { rows: drawable(point), columns, classes: &CLASSES, shaded: false };
     if bars.is_empty() {
         return None;
     }

@@ -10,8 +10,10 @@ use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, WIDTH, look};
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::Estimate;
 
+/// How a row has a figure.
+type Of = fn(&Row<'_>) -> Option<Estimate>;
 /// What goes up in each panel.
-const FIGURES: [(&str, &str, fn(&Row<'_>) -> Option<Estimate>); 3] = [
+const FIGURES: [(&str, &str, Of); 3] = [
     ("delivery_p50_ms", "median delivery latency, ms", |row| row.quantile_ms(Series::Delivery, "p50")),
     ("delivery_p99_ms", "99th percentile of delivery latency, ms", |row| row.quantile_ms(Series::Delivery, "p99")),
     ("server_cpu_us_per_message", "µs of server CPU per delivered message", |row| {
@@ -63,13 +65,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn curve(
-    sweep: &Sweep<'_>,
-    transport: Transport,
-    figure: &str,
-    of: fn(&Row<'_>) -> Option<Estimate>,
-    csv: &mut Csv,
-) -> Option<Curve> {
+fn curve(sweep: &Sweep<'_>, transport: Transport, figure: &str, of: Of, csv: &mut Csv) -> Option<Curve> {
     let mut spots = Vec::new();
     for (at, row) in sweep.rows(transport) {
         let Some(estimate) = of(row) else { continue };

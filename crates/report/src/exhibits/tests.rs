@@ -6,9 +6,9 @@ use results::{Evidence, Run, Series, VerdictKind, invented};
 use serde_json::json;
 use wire::Transport;
 
-use super::draw::{Area, Mark, WIDTH, room};
+use super::draw::{Area, Mark, WIDTH, room, svg};
 use super::job::Job;
-use super::{Exhibit, plots, sheets};
+use super::{plots, sheets};
 
 /// A job to which something has happened.
 fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> Evidence {
@@ -124,27 +124,32 @@ fn no_words_cover_each_other_or_are_cut_off() {
 #[test]
 fn extreme_evidence_makes_plain_pictures() {
     for (name, evidence) in jobs() {
-        for exhibit in plots(std::slice::from_ref(&evidence)) {
-            let Exhibit { name: stem, svg, png, csv, .. } = exhibit;
+        for sheet in sheets(&Job::new(&evidence, true)) {
+            let (stem, svg, csv) = (&sheet.name, svg(&sheet.scene, &sheet.title), sheet.csv.finish());
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{name} {stem}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name} {stem}");
-            assert!(png.starts_with(b"\x89PNG"), "{name} {stem}");
-            let widths: BTreeSet<_> = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .from_reader(csv.as_bytes())
-                .records()
-                .map(|row| row.unwrap().len())
-                .collect();
+            let rows = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes()).into_records();
+            let widths: BTreeSet<_> = rows.map(|row| row.unwrap().len()).collect();
             assert_eq!(widths.len(), 1, "{name} {stem}");
         }
     }
+}
+
+/// When this fails and the picture is meant to have changed, look at what it prints, and keep that.
+#[test]
+fn one_picture_is_known_to_the_last_byte() {
+    let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
+    let sheets = sheets(&Job::new(&evidence, true));
+    let sheet = sheets.iter().find(|sheet| sheet.name.starts_with("08")).unwrap();
+    let svg = svg(&sheet.scene, &sheet.title);
+    assert!(svg == include_str!("golden.svg"), "{svg}");
 }
 
 #[test]
 fn only_exhibits_with_data_are_made() {
     let stems = |name: &str| {
         let (_, evidence) = jobs().into_iter().find(|(of, _)| *of == name).unwrap();
-        plots(&[evidence]).into_iter().map(|exhibit| exhibit.name).collect::<Vec<_>>()
+        sheets(&Job::new(&evidence, true)).into_iter().map(|sheet| sheet.name).collect::<Vec<_>>()
     };
     let all = [
         "01-latency-by-percentile",
@@ -172,26 +177,30 @@ fn only_exhibits_with_data_are_made() {
 fn files_of_several_jobs_have_names_of_their_own() {
     let mut other = invented::evidence(&[100]);
     other.name = "20260102T000000Z-other".to_owned();
-    let exhibits = plots(&[invented::evidence(&[100]), other]);
-    let names: BTreeSet<_> = exhibits.iter().map(|exhibit| &exhibit.name).collect();
-    assert_eq!(names.len(), exhibits.len());
+    let both = [invented::evidence(&[100]), other];
+    let sheets: Vec<_> = both.iter().flat_map(|evidence| sheets(&Job::new(evidence, false))).collect();
+    let names: BTreeSet<_> = sheets.iter().map(|sheet| &sheet.name).collect();
+    assert_eq!(names.len(), sheets.len());
 }
 
 #[test]
 fn what_is_not_sound_is_not_drawn() {
     let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "verdicts").unwrap();
-    for exhibit in plots(&[evidence]).iter().filter(|exhibit| !exhibit.name.starts_with("11")) {
-        let rows: Vec<&str> = exhibit.csv.lines().skip(1).collect();
-        assert!(rows.iter().all(|row| !row.contains(",polling,") && !row.contains(",tcp,")), "{}", exhibit.name);
+    for sheet in sheets(&Job::new(&evidence, true)).into_iter().filter(|sheet| !sheet.name.starts_with("11")) {
+        let (name, csv) = (sheet.name, sheet.csv.finish());
+        let rows: Vec<&str> = csv.lines().skip(1).collect();
+        assert!(rows.iter().all(|row| !row.contains(",polling,") && !row.contains(",tcp,")), "{name}");
         let sse: Vec<_> = rows.iter().filter(|row| row.contains(",sse,")).collect();
-        assert!(!sse.is_empty() && sse.iter().all(|row| row.contains(",overloaded,")), "{}", exhibit.name);
+        assert!(!sse.is_empty() && sse.iter().all(|row| row.contains(",overloaded,")), "{name}");
     }
 }
 
 #[test]
 fn the_same_evidence_makes_the_same_bytes() {
-    let evidence = [invented::evidence(&[100, 1000])];
-    assert!(plots(&evidence) == plots(&evidence));
+    let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "invalid").unwrap();
+    let (once, again) = (plots(std::slice::from_ref(&evidence)), plots(&[evidence]));
+    assert!(!once.is_empty() && once == again);
+    assert!(once.iter().all(|exhibit| exhibit.png.starts_with(b"\x89PNG")));
 }
 
 #[test]
@@ -200,9 +209,9 @@ fn percentiles_end_where_the_sample_does() {
     for run in &mut evidence.runs {
         run.record.latency.get_mut(&Series::Delivery).unwrap().independent = 400;
     }
-    let exhibits = plots(&[evidence]);
-    let drawn = exhibits.iter().find(|exhibit| exhibit.name.starts_with("01")).unwrap();
-    assert!(drawn.csv.contains(",99,") && !drawn.csv.contains(",99.9,"), "{}", drawn.csv);
+    let sheets = sheets(&Job::new(&evidence, true));
+    let csv = sheets.into_iter().find(|sheet| sheet.name.starts_with("01")).unwrap().csv.finish();
+    assert!(csv.contains(",99,") && !csv.contains(",99.9,"), "{csv}");
 }
 
 #[test]
@@ -214,33 +223,18 @@ fn long_sweeps_are_drawn_too() {
     assert!(sheets.iter().any(|sheet| sheet.name.starts_with("10")));
 }
 
+/// For eyes: `cargo test --release -p pushbench-report --lib pictures -- --ignored`.
 #[test]
-#[ignore]
-fn dump() {
-    let dir = std::path::Path::new("/tmp/plots");
-    _ = std::fs::remove_dir_all(dir);
-    std::fs::create_dir_all(dir).unwrap();
-    let mut jobs = jobs();
-    jobs.push(("many", many_points()));
-    for real in std::env::var("REAL").unwrap_or_default().split_whitespace() {
-        let mut real = results::load(std::path::Path::new(real)).unwrap();
-        jobs.push(("judged", real.clone()));
-        real.runs.iter_mut().for_each(|run| run.record.verdict.kind = VerdictKind::Sound);
-        jobs.push(("real", real));
-    }
-    for (name, evidence) in jobs {
-        let start = std::time::Instant::now();
-        let exhibits = plots(&[evidence]);
-        println!(
-            "{name}: {} in {:?}, {} KB",
-            exhibits.len(),
-            start.elapsed(),
-            exhibits.iter().map(|e| e.svg.len()).sum::<usize>() / 1024
-        );
-        for exhibit in exhibits {
-            std::fs::write(dir.join(format!("{name}-{}.png", exhibit.name)), &exhibit.png).unwrap();
-            std::fs::write(dir.join(format!("{name}-{}.svg", exhibit.name)), &exhibit.svg).unwrap();
-            std::fs::write(dir.join(format!("{name}-{}.csv", exhibit.name)), &exhibit.csv).unwrap();
+#[ignore = "writes every picture into a folder for temporary files, to be looked at"]
+fn pictures() {
+    let folder = std::env::temp_dir().join("pushbench-pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, evidence) in jobs().into_iter().chain([("many", many_points())]) {
+        for exhibit in plots(&[evidence]) {
+            let file = |ending: &str| folder.join(format!("{name}-{}.{ending}", exhibit.name));
+            std::fs::write(file("png"), &exhibit.png).unwrap();
+            std::fs::write(file("svg"), &exhibit.svg).unwrap();
+            std::fs::write(file("csv"), &exhibit.csv).unwrap();
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
-             the runs. {}.",
+             the runs. The last second may be only a part of one. {}.",
             behind(point)
         ),
         scene,

@@ -111,7 +111,7 @@ fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
     ticks.into_iter().map(|value| (value, tick(value))).collect()
 }
 
-/// A round number, short.
+/// A number to three figures, short.
 pub(in crate::exhibits) fn tick(value: f64) -> String {
     let (value, unit) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, " G"),
