@@ -43,5 +43,6 @@ impl Clock {
 
 /// A duration in whole microseconds.
 pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    // In 64 bits: this is done for every message.
+    i64::try_from(duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())).unwrap_or(i64::MAX)
 }

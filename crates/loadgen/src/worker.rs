@@ -48,6 +48,8 @@ pub(crate) struct Hot {
     pub(crate) numbers: Option<Numbers>,
     /// Newest post known of each author: its seq and its ordinal, which must rise together.
     authors: Vec<(u64, u64)>,
+    /// The post that was checked last, and where its text is: the others of its room mostly see it next.
+    said: (usize, usize),
     /// What the seconds before told: counts and faults.
     pub(crate) reported: (Tally, u64),
 }
@@ -112,6 +114,7 @@ impl Worker {
                 numbers: (target.dialect != Dialect::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
                 authors: vec![(0, 0); plan.seats as usize],
+                said: (usize::MAX, 0),
                 reported: (Tally::default(), 0),
             }),
             faults: RefCell::default(),
@@ -353,7 +356,10 @@ impl Worker {
         };
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
-        if message.text != self.plan.text(message.author, message.ordinal) {
+        if hot.said.0 != index {
+            hot.said = (index, self.plan.text_place(message.author, message.ordinal));
+        }
+        if message.text != self.plan.text_at(hot.said.1) {
             // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
             return Some(IncidentKind::Corrupted);
         }

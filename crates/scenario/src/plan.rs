@@ -167,7 +167,17 @@ impl Plan {
 
     /// What a post says: `payload_bytes` characters of `a-z A-Z 0-9 - _`.
     pub fn text(&self, author: u32, ordinal: u64) -> &str {
-        self.drawn.texts.of(author, ordinal)
+        self.text_at(self.text_place(author, ordinal))
+    }
+
+    /// Where a post's text is found, for those who look it up again and again.
+    pub fn text_place(&self, author: u32, ordinal: u64) -> usize {
+        self.drawn.texts.place(author, ordinal)
+    }
+
+    /// The text at a place. The place is one [`Plan::text_place`] gave.
+    pub fn text_at(&self, place: usize) -> &str {
+        self.drawn.texts.at(place)
     }
 
     /// The seats of one of `workers` workers, rising; together the shares are the plan. Where `workers` divides `rooms`, no room is

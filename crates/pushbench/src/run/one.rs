@@ -61,7 +61,7 @@ pub(crate) struct Foreign {
 
 /// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
 pub(crate) enum Patient {
-    Started(ServerProcess),
+    Started(Box<ServerProcess>),
     Found(Foreign),
 }
 

@@ -143,7 +143,7 @@ mod tests {
             second,
             delivery_us_p99: None,
         };
-        [None, Some(0), Some(0), Some(1), Some(2)].map(|second| by_pid.look(at(second)));
+        [None, Some(0), Some(0), Some(1), Some(2)].into_iter().for_each(|second| by_pid.look(at(second)));
         drop(child.stdin.take());
         child.wait().unwrap();
         by_pid.look(at(Some(3)));
