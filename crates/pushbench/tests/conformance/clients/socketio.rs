@@ -119,6 +119,10 @@ impl Client {
     }
 
     async fn upgrade(&mut self, house: &House) -> Result<(), Refused> {
+        // Its connections end with it: a session needs one at a time.
+        if let Line::Polling { web, .. } = &mut self.line {
+            *web = reqwest::Client::new();
+        }
         let mut ws = open(house, &format!("&sid={}", self.sid)).await?;
         ws.send(Message::text("2probe")).await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
