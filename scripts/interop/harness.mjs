@@ -40,8 +40,9 @@ export async function startServer(binary, flags = []) {
   const failed = once(child, "error").then(([error]) => Promise.reject(error));
   const line = once(createInterface({ input: child.stdout }), "line");
   const [announced] = await within("the server's addresses", Promise.race([line, failed]));
-  const { http } = JSON.parse(announced);
+  const { http, tcp } = JSON.parse(announced);
   return {
+    tcp,
     http: `http://${http}`,
     ws: `ws://${http}`,
     // Ends it as an operator would, and waits until it has.

@@ -1,8 +1,10 @@
-// Clients of other people (eventsource, ws, curl) against pushbench servers that this script starts and ends.
+// Clients of other people (eventsource, ws, socket.io-client, stompjs, curl) against pushbench servers that this script starts and ends.
 // Usage: node interop.mjs path/to/pushbench. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
+import { checkOurClient, checkSocketIo } from "./socketio.mjs";
 import { checkSse } from "./sse.mjs";
+import { checkStomp } from "./stomp.mjs";
 import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
 
 const [binary] = process.argv.slice(2);
@@ -18,6 +20,9 @@ const lively = await startServer(binary, ["--heartbeat-ms", "50"]);
 
 await checkSse(server, shortLived, forgetful);
 await checkWebSocket(server, lively);
+await checkSocketIo(server, lively, forgetful);
+await checkStomp(server, lively);
+await checkOurClient(binary, server);
 await checkCurl(server, shortLived);
 await checkGoodbye(server);
 await Promise.all([shortLived, forgetful, lively].map((other) => other.stop()));
