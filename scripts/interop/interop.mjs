@@ -1,13 +1,13 @@
 // Clients of other people (eventsource, ws, socket.io-client, stompjs, curl) against pushbench servers that this script starts and ends.
-// Usage: node interop.mjs path/to/pushbench. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
+// Usage: node interop.mjs path/to/pushbench [a python with requirements.txt]. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
-import { checkOurClient, checkSocketIo } from "./socketio.mjs";
+import { checkOurClient, checkPython, checkSocketIo } from "./socketio.mjs";
 import { checkSse } from "./sse.mjs";
 import { checkStomp } from "./stomp.mjs";
 import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
 
-const [binary] = process.argv.slice(2);
+const [binary, python] = process.argv.slice(2);
 if (!binary) {
   console.error("interop: say which server: node interop.mjs target/debug/pushbench");
   process.exit(2);
@@ -21,6 +21,7 @@ const lively = await startServer(binary, ["--heartbeat-ms", "50"]);
 await checkSse(server, shortLived, forgetful);
 await checkWebSocket(server, lively);
 await checkSocketIo(server, lively, forgetful);
+await checkPython(server, python);
 await checkStomp(server, lively);
 await checkOurClient(binary, server);
 await checkCurl(server, shortLived);
