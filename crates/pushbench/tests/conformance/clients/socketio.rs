@@ -119,6 +119,10 @@ impl Client {
     }
 
     async fn upgrade(&mut self, house: &House) -> Result<(), Refused> {
+        // Its connections end with it: a session needs one at a time.
+        if let Line::Polling { web, .. } = &mut self.line {
+            *web = reqwest::Client::new();
+        }
         let mut ws = open(house, &format!("&sid={}", self.sid)).await?;
         ws.send(Message::text("2probe")).await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
@@ -256,7 +260,7 @@ impl Client {
             assert_eq!(self.encoding, Encoding::Binary);
             return heard(decode_down(&bytes).unwrap(), &mut self.cursor);
         }
-        let (name, data): (String, serde_json::Value) = serde_json::from_str(text.strip_prefix("42").unwrap()).unwrap();
+        let (name, data): (String, serde_json::Value) = event(text);
         match name.as_str() {
             "message" => heard(json::item(data.to_string().as_bytes()), &mut self.cursor),
             "gap" => {
@@ -293,6 +297,11 @@ async fn open(house: &House, session: &str) -> Result<Box<WebSocketStream<TcpStr
         }
         Err(error) => panic!("no WebSocket: {error}"),
     }
+}
+
+fn event(text: &str) -> (String, serde_json::Value) {
+    let event = text.strip_prefix("42").and_then(|event| serde_json::from_str(event).ok());
+    event.unwrap_or_else(|| panic!("an event was due, not {text:?}"))
 }
 
 fn refused(answer: &serde_json::Value) -> Refused {

@@ -127,14 +127,32 @@ impl Door {
         }
         // It is whole already: this waits for nothing.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = if polls { repaired(body) } else { body };
         if polls && head.status == StatusCode::OK && ask.sid.is_some() {
             count_answer(gauge, &body);
             if let Some(flow) = flow.or_else(|| self.flows.of(ask.sid?)) {
                 flow.drain(body.len());
             }
         }
+        // Its length may have changed.
+        let mut head = head;
+        head.headers.remove(header::CONTENT_LENGTH);
         Ok(Response::from_parts(head, Body::from(body)))
     }
+}
+
+/// Puts back what engineioxide 0.17 leaves out: an event that a question waited for stands in the answer without a separator between
+/// its packet and its attachment, and no client can tell the two apart.
+fn repaired(body: Bytes) -> Bytes {
+    if !body.starts_with(b"45") || body.contains(&SEPARATOR) {
+        return body;
+    }
+    // Base64 has no brackets: the last one ends the packet.
+    let Some(end) = body.iter().rposition(|byte| *byte == b']') else { return body };
+    if body.get(end + 1) != Some(&b'b') {
+        return body;
+    }
+    [&body[..=end], &[SEPARATOR], &body[end + 1..]].concat().into()
 }
 
 /// Counts a poll's answer. What its messages are made of was counted when they were given to the session.
@@ -155,6 +173,15 @@ fn count_answer(gauge: &Gauge, body: &Bytes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attachment_is_a_packet_of_its_own() {
+        let of = |body: &'static str| repaired(Bytes::from(body));
+        assert_eq!(of("451-[\"a\",{\"num\":0}]baGk="), "451-[\"a\",{\"num\":0}]\u{1e}baGk=");
+        for right in ["451-[\"a\",{\"num\":0}]\u{1e}baGk=", "42[\"a\",\"]b\"]", "2", ""] {
+            assert_eq!(of(right), right);
+        }
+    }
 
     #[test]
     fn whose_request_it_is() {

@@ -1,5 +1,6 @@
 //! One client in one namespace: what it may say, and the reader that feeds it.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -81,6 +82,7 @@ pub(super) struct Session {
     readers: TaskTracker,
     label: Label,
     member: Mutex<Option<Member>>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -102,7 +104,8 @@ impl Session {
             gauge.drain_into(&flow);
         }
         let (app, readers) = (Arc::clone(app), readers.clone());
-        let session = Arc::new(Self { app, flow, readers, label: entry.label, member: Mutex::default() });
+        let session =
+            Arc::new(Self { app, flow, readers, label: entry.label, member: Mutex::default(), ended: Arc::default() });
         // The bodies run while the event is taken, one after the other; only what they return is a task.
         let here = Arc::clone(&session);
         socket.on("join", move |ack: AckSender, raw: Raw| {
@@ -140,10 +143,14 @@ impl Session {
                     label: self.label,
                     encoding: member.1,
                     socket: raw.socket.clone(),
+                    ended: Arc::clone(&self.ended),
                 };
                 let task = self.readers.spawn(async move { feed.run(&mut reader).await });
                 let (room, encoding) = member;
                 *self.member() = Some(Member { room, encoding, reader: task.abort_handle() });
+                if self.ended.load(SeqCst) {
+                    self.leave();
+                }
             }
             Err(refusal) => self.refuse(ack, raw, refusal),
         }
@@ -266,6 +273,7 @@ impl Session {
             DisconnectReason::HeartbeatTimeout => self.app.meter.add(label, Count::TimedOut, 1),
             _ => {}
         }
+        self.ended.store(true, SeqCst);
         self.leave();
     }
 
@@ -281,6 +289,7 @@ struct Feed {
     label: Label,
     encoding: Encoding,
     socket: SocketRef,
+    ended: Arc<AtomicBool>,
 }
 
 /// What was given to the session since it last had to wait.
@@ -293,6 +302,10 @@ struct Given {
 
 impl Feed {
     async fn run(&self, reader: &mut Reader) {
+        // The client is told that it is connected an instant before the library takes it for connected, and may be as quick as that.
+        while !self.socket.connected() && !self.ended.load(SeqCst) {
+            tokio::task::yield_now().await;
+        }
         loop {
             match reader.wait().await {
                 Next::Batch(batch) => {
