@@ -24,6 +24,11 @@ impl Subject {
         Self { target: None, transport }
     }
 
+    /// A transport of a server by its name.
+    pub fn new(transport: Transport, target: &str) -> Self {
+        Self { target: (target != OURS).then(|| target.to_owned()), transport }
+    }
+
     /// Everybody in these runs: ours in the order of [`Transport::ALL`], then the others by name.
     pub fn all<'a>(records: impl Iterator<Item = &'a RunRecord>) -> Vec<Self> {
         let all: std::collections::BTreeSet<_> = records.map(RunRecord::subject).collect();
@@ -43,7 +48,7 @@ impl fmt::Display for Subject {
 impl RunRecord {
     /// Who was measured.
     pub fn subject(&self) -> Subject {
-        Subject { target: (self.target != OURS).then(|| self.target.clone()), transport: self.transport }
+        Subject::new(self.transport, &self.target)
     }
 }
 

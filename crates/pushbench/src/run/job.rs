@@ -156,7 +156,9 @@ impl Running {
         let patient = match (&self.foreign, &lane.peer) {
             (Some(foreign), _) => Patient::Found(foreign.clone()),
             (None, Some(peer)) => Patient::Started(peer::start(peer, &self.job.file, &self.server_cores).await?.into()),
-            (None, None) => Patient::Started(ServerProcess::start(plan, lane.transport, &self.server_cores).await?.into()),
+            (None, None) => {
+                Patient::Started(ServerProcess::start(plan, lane.transport, &self.server_cores).await?.into())
+            }
         };
         let mut log = self.folder.begin_log(place.run)?;
         let shown = &mut self.shown;

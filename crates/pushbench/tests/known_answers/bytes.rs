@@ -67,7 +67,12 @@ async fn the_kernel_counts_the_same_to_the_byte() {
     let set = LOCK_STEP.map(|set| set.parse().unwrap());
     let plan = Arc::new(scenario::load(&smoke(), &set).unwrap().decide().unwrap().plans.remove(0));
     for transport in Transport::ALL {
-        let target = Target { http: server.listening.http, tcp: server.listening.tcp, token: None };
+        let target = Target {
+            http: server.listening.http,
+            tcp: server.listening.tcp,
+            token: None,
+            dialect: scenario::Dialect::Pushbench,
+        };
         let order = Order { plan: Arc::clone(&plan), transport, target, cores: Vec::new() };
         let (mut log, never) = (Vec::new(), std::future::pending());
         let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();

@@ -113,7 +113,7 @@ pub(super) fn over_runs(row: &Row<'_>, of: impl Fn(&Second) -> Option<f64>) -> V
 fn write(csv: &mut Csv, point: &Point<'_>, row: &Row<'_>) {
     for (run, second) in readings(row) {
         let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
-        let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.to_string()];
+        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
         csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
     }
 }
