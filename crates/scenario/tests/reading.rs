@@ -56,7 +56,7 @@ fn unknown_keys_say_what_is_known_there() {
     assert_eq!(
         with("[expectations]"),
         "f.toml:7: there is no key expectations; there are name, question, transports, encoding, client, clients, rooms, \
-         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, claim, published, sweep"
+         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, target, claim, published, sweep"
     );
     assert_eq!(
         with("[phases]\n'ramp.up' = 3"),
