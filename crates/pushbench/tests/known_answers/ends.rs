@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use results::{Ended, FaultKind, VerdictKind};
+use results::{Ended, FaultKind, State, VerdictKind};
 use wire::Transport;
 
 use crate::bench::{Bench, Job};
@@ -104,6 +104,8 @@ async fn ctrl_c_keeps_what_was_measured() {
     assert_eq!(rows, record.total.delivered);
     assert!(!bench.histograms(record.run)["connect"].is_empty());
     assert!(ended.out.contains("interrupted"), "{}", ended.out);
+    let kept = results::load(&bench.results()).unwrap();
+    assert_eq!((kept.manifest.state, kept.runs.len(), &kept.runs[0].record), (State::Interrupted, 1, &record));
 }
 
 #[tokio::test]
@@ -132,5 +134,10 @@ async fn no_server_outlives_whoever_started_it() {
     signal(job.pid(), Signal::SIGKILL);
     assert_eq!(job.end().await.code, None);
     until_gone(server.pid).await;
-    assert!(bench.records().is_empty(), "a run that was not ended leaves no record");
+    let kept = results::load(&bench.results()).unwrap();
+    assert_eq!(
+        (kept.manifest.state, kept.runs.len()),
+        (State::Running, 0),
+        "a run that was not ended leaves no record"
+    );
 }
