@@ -86,10 +86,8 @@ impl<'a> StompFrame<'a> {
             None => rest.find('\0').ok_or(StompError::NoNul)?,
         };
         let after = rest.get(end..).ok_or(StompError::NoNul)?;
-        let after = after.strip_prefix('\0').ok_or_else(|| match after.is_empty() {
-            true => StompError::NoNul,
-            false => StompError::WrongLength,
-        })?;
+        let missing = if after.is_empty() { StompError::NoNul } else { StompError::WrongLength };
+        let after = after.strip_prefix('\0').ok_or(missing)?;
         if after.bytes().any(|byte| !matches!(byte, b'\r' | b'\n')) {
             return Err(StompError::Trailing);
         }

@@ -116,6 +116,8 @@ pub(super) fn push_binary(bytes: Vec<u8>, out: &mut Vec<u8>) -> usize {
 pub(super) fn send_text(worker: &Worker, link: &Link, purpose: Purpose, text: &[u8]) -> Result<(), Fault> {
     let mut frame = Vec::with_capacity(text.len() + 8);
     push_text(text.to_vec(), &mut frame);
-    worker.count(Direction::Up, purpose, Class::Framing, frame.len());
+    // What begins a session is a handshake, whatever it is written in.
+    let class = if purpose == Purpose::SetUp { Class::Headers } else { Class::Framing };
+    worker.count(Direction::Up, purpose, class, frame.len());
     worker.send(link, &frame)
 }
