@@ -1,5 +1,6 @@
 //! A WebSocket server that sends every text to everybody: this test program, started once more for one test that serves.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
@@ -33,7 +34,7 @@ async fn serve() {
     let _deaf = (does == "all-for-ever")
         .then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
-    println!("listening");
+    std::io::stdout().write_all(b"listening\n").unwrap();
     let room = Arc::new(Mutex::new(Room::default()));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
