@@ -1,3 +1,5 @@
+//! What a worker makes of texts without a seq, and whom it accuses.
+
 use std::rc::Rc;
 
 use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Reordered};
@@ -10,7 +12,7 @@ use scenario::Dialect;
 /// Three seats of a server that repeats, which have seen the probe.
 fn room() -> Rc<Worker> {
     let worker = worker_at(3, 1, "", Dialect::Repeated { path: "/".to_owned() });
-    worker.clock.set_t0(std::time::Instant::now());
+    worker.clock.set_t0(tokio::time::Instant::now());
     for seat in &worker.seats {
         worker.join(seat, 0);
         hear(&worker, seat.id, PROBE_AUTHOR, PROBE_ORDINAL);
