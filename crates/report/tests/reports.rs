@@ -22,7 +22,7 @@ fn changed(change: impl Fn(&mut Evidence)) -> Report {
     let html = file(&made, "report.html");
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>"));
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
-    for word in ["NaN", "inf]", "http://", "https://", "src=", "@import", "<script"] {
+    for word in ["NaN", "inf]", "http://", "https://", "src=\"", "<img", "@import", "<script"] {
         let ours = html.replace("http://www.w3.org/2000/svg", "");
         assert!(!ours.contains(word), "{word} in the page");
     }
@@ -47,7 +47,6 @@ fn the_page_opens_with_the_answer_and_has_every_part() {
     let made = changed(|_| {});
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
     for part in [
-        "deliver soonest",
         "When messages arrive",
         "What that costs",
         "Theory beside measurement",
