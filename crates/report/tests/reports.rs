@@ -46,14 +46,9 @@ fn the_same_evidence_gives_the_same_bytes() {
 fn the_page_opens_with_the_answer_and_has_every_part() {
     let made = changed(|_| {});
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
-    for part in [
-        "When messages arrive",
-        "What that costs",
-        "Theory beside measurement",
-        "Validity",
-        "Method",
-        "What was run",
-    ] {
+    for part in
+        ["When messages arrive", "What that costs", "Theory beside measurement", "Validity", "Method", "What was run"]
+    {
         assert!(html.contains(part), "{part}");
     }
     assert!(html.find("delivers soonest").unwrap() < html.find("<table").unwrap());

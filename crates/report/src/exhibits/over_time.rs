@@ -67,7 +67,8 @@ pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
     let look = row.look();
     let height = panel.area.top - 11.0;
     scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.overloaded);
-    scene.label((panel.area.left + 18.0, height), &row.name(), Anchor::Start);
+    let left = panel.area.left + 18.0;
+    scene.label_within((left, height), &row.name(), panel.area.right - left);
 }
 
 /// The axis of seconds that holds those of all these runs.
