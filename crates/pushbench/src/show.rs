@@ -113,7 +113,7 @@ mod tests {
         let expected = "a b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
         assert_eq!(first(&evidence), expected);
         evidence.runs.clear();
-        assert!(text(evidence).ends_with("partial: 0 of 18 runs\nno run of it came to its end\n"));
+        assert!(text(evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
     }
 
     #[test]
