@@ -7,9 +7,9 @@ const PATIENCE_MS = 20_000;
 
 export const tally = { passed: 0, failed: 0, skipped: 0 };
 
-export async function check(name, run) {
+export async function check(name, run, patience_ms = PATIENCE_MS) {
   try {
-    await within(name, run());
+    await within(name, run(), patience_ms);
     tally.passed += 1;
     console.log(`ok      ${name}`);
   } catch (error) {
@@ -23,10 +23,10 @@ export function skip(name, why) {
   console.log(`skipped ${name}: ${why}`);
 }
 
-export async function within(what, promise) {
+export async function within(what, promise, patience_ms = PATIENCE_MS) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_MS / 1000} s for ${what}`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`waited ${patience_ms / 1000} s for ${what}`)), patience_ms);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
@@ -40,8 +40,9 @@ export async function startServer(binary, flags = []) {
   const failed = once(child, "error").then(([error]) => Promise.reject(error));
   const line = once(createInterface({ input: child.stdout }), "line");
   const [announced] = await within("the server's addresses", Promise.race([line, failed]));
-  const { http } = JSON.parse(announced);
+  const { http, tcp } = JSON.parse(announced);
   return {
+    tcp,
     http: `http://${http}`,
     ws: `ws://${http}`,
     // Ends it as an operator would, and waits until it has.

@@ -1,13 +1,15 @@
-// Programs of other people: eventsource, ws and curl against pushbench servers that this script starts and ends, ajv and
-// hdr-histogram-js on the results of a job.
-// Usage: node interop.mjs path/to/pushbench. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
+// Programs of other people: eventsource, ws, socket.io-client, stompjs and curl against pushbench servers that this script starts and ends,
+// ajv and hdr-histogram-js on the results of a job.
+// Usage: node interop.mjs path/to/pushbench [a python with requirements.txt]. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
 import { checkResults } from "./results.mjs";
+import { checkOurClient, checkPython, checkSocketIo } from "./socketio.mjs";
 import { checkSse } from "./sse.mjs";
+import { checkStomp } from "./stomp.mjs";
 import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
 
-const [binary] = process.argv.slice(2);
+const [binary, python] = process.argv.slice(2);
 if (!binary) {
   console.error("interop: say which server: node interop.mjs target/debug/pushbench");
   process.exit(2);
@@ -20,6 +22,10 @@ const lively = await startServer(binary, ["--heartbeat-ms", "50"]);
 
 await checkSse(server, shortLived, forgetful);
 await checkWebSocket(server, lively);
+await checkSocketIo(server, lively, forgetful);
+await checkPython(server, python);
+await checkStomp(server, lively);
+await checkOurClient(binary, server);
 await checkCurl(server, shortLived);
 await checkGoodbye(server);
 await Promise.all([shortLived, forgetful, lively].map((other) => other.stop()));

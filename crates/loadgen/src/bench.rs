@@ -22,7 +22,7 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let worker = Worker::new(Share {
         plan: Arc::clone(plan),
         transport: Transport::Websocket,
-        target: Target { http: nowhere, tcp: nowhere, token: None },
+        target: Target { http: nowhere, tcp: nowhere, token: None, dialect: scenario::Dialect::Pushbench },
         posts: Arc::new(Posts::new(plan.posts_total() as usize)),
         live: Arc::new(Live::default()),
         cue: heard,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use scenario::Dialect;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -229,7 +230,13 @@ async fn watch_over(worker: Rc<Worker>) {
         Transport::HttpStreaming => tuning.http_streaming.heartbeat * 2,
         Transport::Sse => tuning.sse.heartbeat * 2,
         Transport::Websocket => tuning.websocket.heartbeat * 2,
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            tuning.socketio.heartbeat * 2
+        }
+        Transport::Stomp => tuning.stomp.heartbeat * 2,
     };
+    // Who only repeats what it is told does not beat.
+    let beat = if worker.target.dialect == Dialect::Pushbench { beat } else { Duration::MAX / 2 };
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {
         sleep(Duration::from_secs(1)).await;
@@ -286,6 +293,9 @@ fn second_part(worker: &Worker, second: i64) -> SecondPart {
 }
 
 fn remains(worker: &Worker, sockets: SocketCounts) -> Remains {
+    if worker.target.dialect != Dialect::Pushbench {
+        worker.confirm_what_left();
+    }
     let hot = worker.hot.borrow();
     let seats = worker.seats.iter().map(|seat| {
         let ledger = seat.ledger.borrow();

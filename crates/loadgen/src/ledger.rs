@@ -32,6 +32,11 @@ impl SeatLedger {
         self.holes.clear();
     }
 
+    /// Whether this message was seen.
+    pub(crate) fn has(&self, seq: u64) -> bool {
+        seq <= self.last && !self.holes.iter().any(|&(from, to)| (from..=to).contains(&seq))
+    }
+
     /// First message that was jumped over and has not come since.
     pub(crate) fn first_hole(&self) -> Option<u64> {
         self.holes.first().map(|hole| hole.0)

@@ -20,6 +20,7 @@ mod posting;
 mod posts;
 mod recorder;
 mod recording;
+mod repeated;
 mod seat;
 mod sockets;
 mod target;

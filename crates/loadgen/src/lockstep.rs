@@ -136,7 +136,15 @@ async fn step(worker: &Rc<Worker>, author: &Rc<Seat>, ordinal: u64) -> Result<()
     // A long poller must have asked again: the next message would otherwise find it on its way, at times.
     let requests = match worker.transport {
         Transport::LongPolling => before.requests + 1 + receivers,
-        Transport::Tcp | Transport::Polling | Transport::HttpStreaming | Transport::Sse | Transport::Websocket => 0,
+        Transport::Tcp
+        | Transport::Polling
+        | Transport::HttpStreaming
+        | Transport::Sse
+        | Transport::Websocket
+        | Transport::SocketioPolling
+        | Transport::SocketioWebsocket
+        | Transport::Socketio
+        | Transport::Stomp => 0,
     };
     let seen = || {
         let now = tally(worker);

@@ -51,6 +51,7 @@ impl Worker {
         let sent = match &*seat.way.borrow() {
             Way::InBand(link) => self.flush_in_band(seat, link),
             Way::Second(line) => line.flush(self, seat),
+            Way::Packets(line) => line.flush(self, seat),
             Way::None => {
                 seat.mark_blocked();
                 Ok(())

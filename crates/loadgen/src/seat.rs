@@ -9,7 +9,7 @@ use wire::Start;
 
 use crate::ledger::SeatLedger;
 use crate::link::Link;
-use crate::transports::PostLine;
+use crate::transports::{PostLine, Uplink};
 
 /// A post that is due and has not left.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub(crate) enum Way {
     InBand(Rc<Link>),
     /// On a second connection.
     Second(Rc<PostLine>),
+    /// On a second connection, as many as there are at once: Socket.IO's polling.
+    Packets(Rc<Uplink>),
     /// On the connection that asks for messages, between two questions; its task is rung.
     Between,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Seat {
     pub(crate) probed: Cell<bool>,
     /// When the current attempt to connect began.
     pub(crate) connecting_us: Cell<i64>,
+    /// A connection was lost.
+    pub(crate) was_cut: Cell<bool>,
     /// When the connection was lost, until a message comes again.
     pub(crate) cut_us: Cell<Option<i64>>,
     /// The watchman broke the connection: its end is no second fault.
@@ -81,6 +85,7 @@ impl Seat {
             joined: Cell::new(false),
             probed: Cell::new(false),
             connecting_us: Cell::new(0),
+            was_cut: Cell::new(false),
             cut_us: Cell::new(None),
             aborted: Cell::new(false),
             heard_s: Cell::new(0),

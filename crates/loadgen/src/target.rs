@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-/// Addresses of a server, and the secret it wants.
+use scenario::Dialect;
+
+/// Addresses of a server, the secret it wants, and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// HTTP and WebSocket.
@@ -11,4 +13,6 @@ pub struct Target {
     pub tcp: SocketAddr,
     /// Sent with every join, read and post, where there is one.
     pub token: Option<String>,
+    /// What it speaks.
+    pub dialect: Dialect,
 }

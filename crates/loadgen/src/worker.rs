@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use scenario::Plan;
+use scenario::{Dialect, Plan};
 use tokio::sync::{Notify, watch};
 use wire::{Down, Form, Message, Transport};
 
@@ -21,6 +21,7 @@ use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
+use crate::repeated::Numbers;
 use crate::seat::{Seat, Way};
 use crate::sockets::Sockets;
 use crate::target::Target;
@@ -43,6 +44,8 @@ pub(crate) struct Hot {
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
     rooms: Vec<Option<RoomLedger>>,
+    /// What stands in for the seqs of a server that gives none.
+    pub(crate) numbers: Option<Numbers>,
     /// Newest post known of each author: its seq and its ordinal, which must rise together.
     authors: Vec<(u64, u64)>,
     /// The post that was checked last, and where its text is: the others of its room mostly see it next.
@@ -111,6 +114,7 @@ impl Worker {
                 tally: Tally::default(),
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
+                numbers: (target.dialect != Dialect::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
                 authors: vec![(0, 0); plan.seats as usize],
                 said: (usize::MAX, 0),
@@ -227,6 +231,19 @@ impl Worker {
         }
     }
 
+    /// A session that began on polling has its WebSocket.
+    pub(crate) fn upgraded(&self, opened_us: i64) {
+        let mut hot = self.hot.borrow_mut();
+        hot.tally.upgrades += 1;
+        hot.recorder.record(Series::Upgrade, self.clock.run_us() - opened_us);
+    }
+
+    /// A session was refused its WebSocket and goes on without: no fault, and in the record.
+    pub(crate) fn stays_on_polling(&self, why: &str) {
+        self.hot.borrow_mut().tally.upgrades_refused += 1;
+        tracing::debug!(why, "a session stays on polling");
+    }
+
     /// Messages seen so far.
     pub(crate) fn delivered(&self) -> u64 {
         self.hot.borrow().tally.delivered
@@ -244,6 +261,7 @@ impl Worker {
         *seat.link.borrow_mut() = None;
         if seat.joined.replace(false) {
             self.joined.set(self.joined.get() - 1);
+            seat.was_cut.set(true);
             seat.cut_us.set(Some(self.clock.run_us()));
         }
     }
@@ -310,9 +328,11 @@ impl Worker {
     fn deliver(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>) {
         let now = self.clock.now_us();
         let sighting = seat.ledger.borrow_mut().see(message.seq);
+        // Our own numbers say nothing about an order.
+        let late = hot.numbers.is_none().then_some(IncidentKind::Reordered);
         let kind = match sighting {
             Sighting::New => self.check(hot, seat, message, now),
-            Sighting::Late => self.check(hot, seat, message, now).or(Some(IncidentKind::Reordered)),
+            Sighting::Late => self.check(hot, seat, message, now).or(late),
             Sighting::Again => Some(IncidentKind::Duplicated),
         };
         if let Some(kind) = kind {
@@ -355,7 +375,7 @@ impl Worker {
                 let last = &mut hot.authors[message.author as usize];
                 // By their places in the log: the first to see two of them may have got them in the wrong order.
                 let rises = (message.seq > last.0) == (message.ordinal > last.1);
-                kind = (!rises).then_some(IncidentKind::Reordered);
+                kind = (!rises && hot.numbers.is_none()).then_some(IncidentKind::Reordered);
                 *last = (message.seq, message.ordinal).max(*last);
             }
             None => kind = Some(IncidentKind::Corrupted),

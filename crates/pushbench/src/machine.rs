@@ -20,20 +20,11 @@ pub(crate) fn cores() -> Vec<usize> {
 
 /// Keeps this thread, and those it starts from now on, on these cores.
 pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
-    pin_id(Pid::from_raw(0), cores)
-}
-
-/// Keeps another process, and the threads it starts from now on, on these cores.
-pub(crate) fn pin_process(pid: u32, cores: &[usize]) -> nix::Result<()> {
-    pin_id(Pid::from_raw(pid.cast_signed()), cores)
-}
-
-fn pin_id(id: Pid, cores: &[usize]) -> nix::Result<()> {
     let mut set = CpuSet::new();
     for core in cores {
         set.set(*core)?;
     }
-    sched_setaffinity(id, &set)
+    sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 /// Turns of a loop per microsecond of wall time, the slowest of all cores, all spinning at once. Some machines give two busy cores the

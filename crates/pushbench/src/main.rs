@@ -3,7 +3,9 @@
 mod compare;
 mod counters;
 mod doctor;
+mod exec;
 mod exit;
+mod family;
 mod gate;
 mod history;
 mod machine;
@@ -36,6 +38,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Compare(compare::Args),
     Counters(counters::Args),
+    Exec(exec::Args),
     Doctor(doctor::Args),
     Gate(Box<gate::Args>),
     History(history::Args),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Compare(args) => compare::run(&args),
         Command::Counters(args) => counters::run(&args),
+        Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Gate(args) => gate::run(&args),
         Command::History(args) => history::run(&args),

@@ -1,9 +1,8 @@
 //! The answer in three sentences: when messages arrive, what that costs, how far it can be trusted. Only what intervals support is
 //! said of an order; what cannot be told apart is called so.
 
-use results::VerdictKind;
+use results::{Subject, VerdictKind};
 use scenario::Figure;
-use wire::Transport;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, Value};
@@ -30,13 +29,13 @@ pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
 }
 
 fn order(point: &PointFacts, figure: Figure, first: &str, last: &str, what: &str, unit: &str) -> Option<String> {
-    let of = |row: &RowFacts| Some((row.transport, row.shown?, *row.figure(figure)?));
-    let rows = point.rows.iter().filter(|row| row.transport != Transport::Tcp);
-    let mut found: Vec<(Transport, VerdictKind, Value)> = rows.filter_map(of).collect();
+    let of = |row: &RowFacts| Some((row.subject(), row.shown?, *row.figure(figure)?));
+    let rows = point.rows.iter().filter(|row| row.subject() != Subject::FLOOR);
+    let mut found: Vec<(Subject, VerdictKind, Value)> = rows.filter_map(of).collect();
     found.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
     let (best, worst) = (found.first()?, found.last()?);
     let at = if point.label.is_empty() { String::new() } else { format!("At {}: ", point.label) };
-    let named = |(transport, kind, value): &(Transport, VerdictKind, Value)| {
+    let named = |(transport, kind, value): &(Subject, VerdictKind, Value)| {
         let mark = if *kind == VerdictKind::Overloaded { ", overloaded" } else { "" };
         format!("{transport} ({what} {} {unit}{mark})", with_interval(value))
     };
@@ -127,7 +126,7 @@ mod tests {
         for (at, run) in job.runs.iter_mut().enumerate() {
             run.record.latency = slow.clone();
             run.record.latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
-                at as u64 % 5;
+                at as u64 % 7;
         }
         assert!(sentences(&job)[0].contains("All are indistinguishable in p50"), "{}", sentences(&job)[0]);
         job.runs.retain(|run| run.record.round == 1);

@@ -1,8 +1,9 @@
 //! Claims held against the runs: confirmed when the whole intervals satisfy them, refuted when one whole interval does not.
 
-use results::Evidence;
+use results::{Evidence, Subject};
 use scenario::{Bound, Claim, Condition, Published, Scenario, Source, Term};
 use serde::{Deserialize, Serialize};
+use wire::OURS;
 
 use crate::facts::Value;
 use crate::shown::{Shown, labels};
@@ -102,12 +103,17 @@ fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
     ClaimFacts { say: claim.say.clone(), finding, conditions }
 }
 
+/// Whom a term speaks of.
+fn subject(term: &Term) -> Subject {
+    Subject::new(term.transport, term.target.as_deref().unwrap_or(OURS))
+}
+
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.
 fn runs<'a>(job: &'a Evidence, term: &Term) -> Option<Shown<'a>> {
     let labels = labels(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
     let (label, None) = (at.next()?, at.next()) else { return None };
-    Some(Shown::of(job, label, term.transport))
+    Some(Shown::of(job, label, &subject(term)))
 }
 
 fn values(job: &Evidence, term: &Term) -> Vec<InRound> {
@@ -159,7 +165,7 @@ fn words(condition: &Condition) -> String {
 
 fn term_words(term: &Term) -> String {
     let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
-    format!("{} of {}{at}", term.figure.name(), term.transport)
+    format!("{} of {}{at}", term.figure.name(), subject(term))
 }
 
 fn beside(job: &Evidence, row: &Published) -> PublishedFacts {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, Run, State, VerdictKind};
+use results::{Evidence, Run, State, Subject, VerdictKind};
 use scenario::Figure;
 use serde::{Deserialize, Serialize};
-use wire::Transport;
+use wire::{OURS, Transport};
 
 use crate::answer;
 use crate::claims::{ClaimFacts, PublishedFacts, claims, published, scenario_of};
@@ -68,6 +68,8 @@ pub struct PointFacts {
 pub struct RowFacts {
     /// Which.
     pub transport: Transport,
+    /// Whose server: `pushbench` is ours.
+    pub target: String,
     /// Its runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
     /// Which of them have figures; empty when none has.
@@ -102,6 +104,8 @@ pub struct RunFacts {
     pub label: String,
     /// Transport.
     pub transport: Transport,
+    /// Whose server: `pushbench` is ours.
+    pub target: String,
     /// What its figures may be used for.
     pub verdict: VerdictKind,
     /// Why not sound.
@@ -168,33 +172,40 @@ impl JobFacts {
 
 impl PointFacts {
     fn of(job: &Evidence, label: &str) -> Self {
-        let floor = Shown::of(job, label, Transport::Tcp);
-        let there = Transport::ALL.into_iter().filter(|transport| !all(job, label, *transport).is_empty());
-        let rows = there.map(|transport| RowFacts::of(job, label, transport, &floor));
+        let floor = Shown::of(job, label, &Subject::FLOOR);
+        let here = job.runs.iter().filter(|run| run.record.label == label);
+        let there = Subject::all(here.map(|run| &run.record));
+        let rows = there.iter().map(|subject| RowFacts::of(job, label, subject, &floor));
         Self { label: label.to_owned(), rows: rows.collect(), theory: cells(job, label) }
     }
 
-    /// The row of a transport.
+    /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&RowFacts> {
-        self.rows.iter().find(|row| row.transport == transport)
+        self.rows.iter().find(|row| row.subject() == Subject::ours(transport))
     }
 }
 
 impl RowFacts {
-    fn of(job: &Evidence, label: &str, transport: Transport, floor: &Shown<'_>) -> Self {
-        let shown = Shown::of(job, label, transport);
+    fn of(job: &Evidence, label: &str, subject: &Subject, floor: &Shown<'_>) -> Self {
+        let shown = Shown::of(job, label, subject);
         let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, Value::from(shown.estimate(*figure)?))));
         let times = Figure::ALL.iter().filter_map(|figure| {
             let ratio = ratio(&shown.in_rounds(*figure), &floor.in_rounds(*figure))?;
             Some((*figure, Value::from(ratio)))
         });
         Self {
-            transport,
-            verdicts: counted(all(job, label, transport).into_iter()),
+            transport: subject.transport,
+            target: subject.target.clone().unwrap_or_else(|| OURS.to_owned()),
+            verdicts: counted(all(job, label, subject).into_iter()),
             shown: shown.kind,
             figures: figures.collect(),
             times_floor: times.collect(),
         }
+    }
+
+    /// Whom it is of.
+    pub fn subject(&self) -> Subject {
+        Subject::new(self.transport, &self.target)
     }
 
     /// A figure, where it was measured.
@@ -216,6 +227,7 @@ impl RunFacts {
             round: record.round,
             label: record.label.clone(),
             transport: record.transport,
+            target: record.target.clone(),
             verdict: record.verdict.kind,
             reasons: record.verdict.reasons.clone(),
             lateness_p99_us: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),

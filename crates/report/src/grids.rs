@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::VerdictKind;
+use results::{Subject, VerdictKind};
 use scenario::Figure;
 
 use crate::claims::Finding;
@@ -107,7 +107,7 @@ fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
     }));
     for row in &point.rows {
         let fields = columns.iter().map(|column| figure(field(row, *column)));
-        grid.rows.push(std::iter::once(toned(row.transport.name(), Tone::Name)).chain(fields).collect());
+        grid.rows.push(std::iter::once(toned(row.subject().to_string(), Tone::Name)).chain(fields).collect());
     }
     grid
 }
@@ -232,7 +232,7 @@ fn validity_row(run: &RunFacts) -> Vec<Field> {
         figure(run.run.to_string()),
         figure(run.round.to_string()),
         words(&run.label),
-        toned(run.transport.name(), Tone::Name),
+        toned(Subject::new(run.transport, &run.target).to_string(), Tone::Name),
         toned(run.verdict.name(), tone),
         figure(run.lateness_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
         share(Some(run.generator_busy_share)),

@@ -1,8 +1,7 @@
 //! The runs of a transport at a point that have figures, and what they come to together.
 
-use results::{Evidence, Run, VerdictKind, median};
+use results::{Evidence, Run, Subject, VerdictKind, median};
 use scenario::Figure;
-use wire::Transport;
 
 use crate::exhibits::shown::shown;
 use crate::measure::{measure, quantile};
@@ -11,7 +10,7 @@ use crate::stats::{Estimate, InRound, over_runs};
 /// The runs of a transport at a point whose figures may be shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown<'a> {
-    pub(crate) transport: Transport,
+    pub(crate) subject: Subject,
     /// What they are; `None` when there is none.
     pub(crate) kind: Option<VerdictKind>,
     pub(crate) runs: Vec<&'a Run>,
@@ -29,15 +28,15 @@ pub(crate) fn labels(job: &Evidence) -> Vec<&str> {
 }
 
 /// All runs of a transport at a point.
-pub(crate) fn all<'a>(job: &'a Evidence, label: &str, transport: Transport) -> Vec<&'a Run> {
-    let own = job.runs.iter().filter(|run| run.record.label == label && run.record.transport == transport);
+pub(crate) fn all<'a>(job: &'a Evidence, label: &str, subject: &Subject) -> Vec<&'a Run> {
+    let own = job.runs.iter().filter(|run| run.record.label == label && run.record.subject() == *subject);
     own.collect()
 }
 
 impl<'a> Shown<'a> {
-    pub(crate) fn of(job: &'a Evidence, label: &str, transport: Transport) -> Self {
-        let runs = shown(transport, &all(job, label, transport)).map(|shown| shown.runs).unwrap_or_default();
-        Self { transport, kind: runs.first().map(|run| run.record.verdict.kind), runs }
+    pub(crate) fn of(job: &'a Evidence, label: &str, subject: &Subject) -> Self {
+        let runs = shown(subject, &all(job, label, subject)).map(|shown| shown.runs).unwrap_or_default();
+        Self { subject: subject.clone(), kind: runs.first().map(|run| run.record.verdict.kind), runs }
     }
 
     /// A figure of each run, with its round.

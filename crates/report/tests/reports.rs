@@ -83,7 +83,7 @@ fn jobs_without_runs_or_without_good_ones_say_so() {
     let none = changed(|job| job.runs.clear());
     assert!(file(&none, "report.html").contains("No run was made: there is nothing to say."));
     let invalid = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Invalid));
-    assert!(file(&invalid, "report.html").contains("0 of 36 runs are sound, 36 invalid and in no figure"));
+    assert!(file(&invalid, "report.html").contains("0 of 60 runs are sound, 60 invalid and in no figure"));
     let overloaded = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Overloaded));
     let html = file(&overloaded, "report.html");
     assert!(html.contains(", overloaded)") && !html.contains("Theory beside measurement"));
@@ -96,7 +96,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
         job.runs.truncate(7);
     });
     let html = file(&partial, "report.html");
-    assert!(html.contains("<strong>partial</strong>: 7 of 36 runs") && html.contains("Too few repetitions"));
+    assert!(html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("Too few repetitions"));
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.label == "clients=100"));
     let html = file(&one, "report.html");

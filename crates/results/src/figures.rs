@@ -25,7 +25,7 @@ pub struct Figures {
     pub requests_per_message: Option<f64>,
     /// Writes on the server's sockets for each of them.
     pub writes_per_message: Option<f64>,
-    /// Messages that share a response, chunk or write.
+    /// Messages that share a response, chunk or write; of a server that does not count, a read of their receiver.
     pub messages_per_batch: Option<f64>,
     /// Requests that found nothing, of all.
     pub empty_share: Option<f64>,
@@ -70,10 +70,11 @@ impl Figures {
             }),
             requests_per_message: per_message(record.window.requests),
             writes_per_message: by_counters(|window| window.writes),
-            messages_per_batch: window
-                .as_ref()
-                .filter(|window| window.batches > 0)
-                .map(|window| window.messages as f64 / window.batches as f64),
+            messages_per_batch: if window.as_ref().is_some_and(|window| window.metered) {
+                by_counters(|window| window.batches).map(f64::recip).filter(|each| each.is_finite())
+            } else {
+                per_message(record.window.batches).map(f64::recip).filter(|each| each.is_finite())
+            },
             empty_share: (record.window.requests > 0)
                 .then(|| record.window.empty_answers as f64 / record.window.requests as f64),
             server_bytes_per_connection: record.server_bytes_grown().and_then(per_connection),
@@ -93,9 +94,12 @@ impl RunRecord {
         self.client == "lean"
     }
 
-    /// Connections the server had when everybody was there, less those before.
+    /// Connections the server had when everybody was there, less those before; of a server that does not say, one a client.
     pub(crate) fn connections_opened(&self) -> Option<u64> {
         let readings = self.server.as_ref()?;
+        if !readings.settled.metered {
+            return Some(self.planned.seats.into());
+        }
         readings.settled.connections_open.checked_sub(readings.begin.connections_open)
     }
 

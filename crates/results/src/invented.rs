@@ -66,6 +66,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
         round: run.record.round,
         label: run.record.label.clone(),
         transport: run.record.transport.name().to_owned(),
+        target: run.record.target.clone(),
     });
     let points = clients.iter().map(|count| Point {
         label: label(*count),
@@ -179,6 +180,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             rerun: 0,
             label,
             transport,
+            target: wire::OURS.to_owned(),
             client: "lean".to_owned(),
             encoding: Encoding::Json,
             verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },

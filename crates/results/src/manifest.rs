@@ -89,6 +89,9 @@ pub struct Place {
     pub label: String,
     /// Transport.
     pub transport: String,
+    /// Whose server: `pushbench` is ours.
+    #[serde(default = "crate::subject::ours")]
+    pub target: String,
 }
 
 /// The program that measured.

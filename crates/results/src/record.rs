@@ -26,6 +26,9 @@ pub struct RunRecord {
     pub label: String,
     /// What was run.
     pub transport: Transport,
+    /// Whose server: `pushbench` is ours.
+    #[serde(default = "crate::subject::ours")]
+    pub target: String,
     /// HTTP client of the generator; bytes other than bodies are only counted by `lean`.
     pub client: String,
     /// How messages were written.

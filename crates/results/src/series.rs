@@ -21,11 +21,13 @@ pub enum Series {
     Spread,
     /// Cut to the first message seen again.
     Outage,
+    /// A session's beginning on polling to its first word on a WebSocket.
+    Upgrade,
 }
 
 impl Series {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Delivery,
         Self::DeliveryUncorrected,
         Self::Lateness,
@@ -33,6 +35,7 @@ impl Series {
         Self::Connect,
         Self::Spread,
         Self::Outage,
+        Self::Upgrade,
     ];
 
     /// The name used in results and as the tag in interval logs.
@@ -45,6 +48,7 @@ impl Series {
             Self::Connect => "connect",
             Self::Spread => "spread",
             Self::Outage => "outage",
+            Self::Upgrade => "upgrade",
         }
     }
 }

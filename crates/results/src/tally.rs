@@ -101,6 +101,15 @@ pub struct Tally {
     pub socket_writes: u64,
     /// Streams the server ended properly.
     pub cuts: u64,
+    /// Sessions that began on polling and went over to a WebSocket.
+    #[serde(default)]
+    pub upgrades: u64,
+    /// Sessions that were refused it and stayed on polling.
+    #[serde(default)]
+    pub upgrades_refused: u64,
+    /// Of the messages delivered, those that came to such sessions while they were on polling.
+    #[serde(default)]
+    pub delivered_on_polling: u64,
     /// Bytes by direction (up, down), purpose (delivery, empty, keep-alive, set-up, posting) and class (payload, envelope, framing,
     /// headers), in this order.
     bytes: [[ByClass; Purpose::ALL.len()]; 2],
@@ -155,6 +164,9 @@ impl Tally {
             socket_reads: op(self.socket_reads, other.socket_reads),
             socket_writes: op(self.socket_writes, other.socket_writes),
             cuts: op(self.cuts, other.cuts),
+            upgrades: op(self.upgrades, other.upgrades),
+            upgrades_refused: op(self.upgrades_refused, other.upgrades_refused),
+            delivered_on_polling: op(self.delivered_on_polling, other.delivered_on_polling),
             bytes,
         }
     }

@@ -53,6 +53,8 @@ pub struct Term {
     pub figure: Figure,
     pub transport: Transport,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use crate::plan::{Drawn, Plan};
 use crate::schedule::{Draw, Schedule};
 use crate::settings::{Arrivals, Cores, Limits, Phases, Prices, Tuning};
 use crate::tables::check_claims;
+use crate::targets::peers;
 use crate::texts::Texts;
 use crate::words::{Authors, Scenario};
 use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
@@ -96,6 +97,7 @@ fn plan(scenario: &Scenario, posts_before: u64) -> Result<Plan, ScenarioError> {
         point: Vec::new(),
         settings: Arc::default(),
         transports: transports(scenario),
+        peers: peers(scenario, seats)?,
         encoding_asked: scenario.encoding,
         client: scenario.client,
         clients: scenario.clients,
@@ -183,7 +185,7 @@ fn phases(scenario: &Scenario) -> Result<Phases, ScenarioError> {
 /// Silence must mean that nothing is left, not that nobody has asked yet.
 fn check_polling(plan: &Plan) -> Result<(), ScenarioError> {
     let gap = plan.tuning.polling.gap_max();
-    if plan.transports.contains(&Transport::Polling) && plan.phases.drain_quiet <= gap {
+    if plan.lanes().iter().any(|lane| lane.transport == Transport::Polling) && plan.phases.drain_quiet <= gap {
         let why = format!("polling asks only every {} s: write more than that", gap.as_secs_f64());
         return Err(ScenarioError::conflict("phases.drain_quiet_s", plan.phases.drain_quiet.as_secs_f64(), why));
     }
@@ -191,7 +193,7 @@ fn check_polling(plan: &Plan) -> Result<(), ScenarioError> {
 }
 
 fn check_sockets(plan: &Plan) -> Result<(), ScenarioError> {
-    for &transport in &plan.transports {
+    for transport in plan.lanes().into_iter().map(|lane| lane.transport) {
         let (sockets, max) = (plan.sockets(transport), plan.limits.connections_max);
         if sockets > max {
             let why =

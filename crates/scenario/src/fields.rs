@@ -6,6 +6,7 @@ use wire::{Encoding, TEXT_BYTES_CEILING, Transport};
 use crate::SEATS_MAX;
 use crate::kind::Kind;
 use crate::tables::{CLAIM, PUBLISHED};
+use crate::targets::TARGET;
 use crate::words::{ArrivalsWord, Client};
 
 /// One key of the file.
@@ -49,7 +50,7 @@ impl Field {
     pub(crate) fn sweepable(&self) -> bool {
         !matches!(
             self.path,
-            "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns" | "claim" | "published"
+            "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns" | "target" | "claim" | "published"
         )
     }
 
@@ -161,6 +162,8 @@ pub(crate) const FIELDS: &[Field] = &[
     real("tuning.sse.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server sends a comment"),
     real("tuning.websocket.age_s", 0.1, 86_400.0, Value("86400.0"), "Age at which the server closes a connection; the client resumes with its cursor"),
     real("tuning.websocket.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server pings"),
+    real("tuning.socketio.heartbeat_s", 0.1, 3600.0, Value("25.0"), "How often the server pings, on polling and on a WebSocket"),
+    real("tuning.stomp.heartbeat_s", 0.1, 3600.0, Value("15.0"), "How often the server sends a heart-beat"),
 
     whole("limits.connections_max", 1, 2 * SEATS, Value("50000"), "Sockets the generator may hold at once; a scenario that needs more is refused"),
     whole("limits.posts_max", 1, 50_000_000, Value("5000000"), "Posts all points of the sweep may plan together; a scenario that needs more is refused"),
@@ -175,6 +178,7 @@ pub(crate) const FIELDS: &[Field] = &[
     real("prices.gb_out", 0.0, 1e6, Optional, "Price of a GB sent out"),
     other("prices.currency", Kind::Text { chars_max: 8 }, Optional, "What the prices are in, such as `EUR`"),
 
+    other("target", Kind::Tables(TARGET), Optional, "Other people's servers, measured beside ours in the same rounds"),
     other("claim", Kind::Tables(CLAIM), Optional, "Sentences the report confirms, refutes or leaves open"),
     other("published", Kind::Tables(PUBLISHED), Optional, "Figures of others that the report prints beside ours"),
 ];
@@ -203,7 +207,10 @@ mod tests {
                 field.path
             );
         }
-        assert_eq!(children("tuning"), ["polling", "long-polling", "http-streaming", "sse", "websocket"]);
+        assert_eq!(
+            children("tuning"),
+            ["polling", "long-polling", "http-streaming", "sse", "websocket", "socketio", "stomp"]
+        );
         assert!(is_section("tuning") && is_section("tuning.sse") && !is_section("client") && !is_section("tun"));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use wire::Transport;
-
 use crate::plan::Plan;
 use crate::seeded::{Purpose, Stream};
+use crate::targets::Lane;
 
 /// Everything that will be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +28,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// The runs of a round, in an order drawn afresh for each: the place of a plan in `plans`, and the transport.
-    pub fn order(&self, round: u32) -> Vec<(usize, Transport)> {
+    /// The runs of a round, in an order drawn afresh for each: the place of a plan in `plans`, and what is run.
+    pub fn order(&self, round: u32) -> Vec<(usize, Lane)> {
         let plans = self.plans.iter().enumerate();
-        let mut runs: Vec<_> = plans.flat_map(|(at, plan)| plan.transports.iter().map(move |&t| (at, t))).collect();
+        let mut runs: Vec<_> =
+            plans.flat_map(|(at, plan)| plan.lanes().into_iter().map(move |lane| (at, lane))).collect();
         let mut chance = Stream::new(self.seed, Purpose::Order, round.into());
         for left in (2..=runs.len()).rev() {
             runs.swap(left - 1, chance.below(left as u64) as usize);
@@ -42,19 +42,19 @@ impl Job {
 
     /// Runs of all rounds, repeats of invalid ones not counted.
     pub fn runs(&self) -> u64 {
-        let round: usize = self.plans.iter().map(|plan| plan.transports.len()).sum();
+        let round: usize = self.plans.iter().map(|plan| plan.lanes().len()).sum();
         round as u64 * u64::from(self.repetitions)
     }
 
     /// Most sockets the generator holds at once in any run.
     pub fn sockets_max(&self) -> u64 {
-        let runs = self.plans.iter().flat_map(|plan| plan.transports.iter().map(|&t| plan.sockets(t)));
-        runs.max().unwrap_or(0)
+        let of = |plan: &Plan| plan.lanes().iter().map(|lane| plan.sockets(lane.transport)).max();
+        self.plans.iter().filter_map(of).max().unwrap_or(0)
     }
 
     /// About how long all runs take.
     pub fn duration_estimate(&self) -> Duration {
-        let round = self.plans.iter().flat_map(|plan| plan.transports.iter().map(|&t| plan.run_estimate(t)));
-        round.sum::<Duration>() * self.repetitions
+        let of = |plan: &Plan| plan.lanes().iter().map(|lane| plan.run_estimate(lane.transport)).sum::<Duration>();
+        self.plans.iter().map(of).sum::<Duration>() * self.repetitions
     }
 }

@@ -220,6 +220,9 @@ mod tests {
                 "cores.server" | "cores.generator" => Value::Array(vec![Value::from(i64::from(field.path.len() > 12))]),
                 path if path.starts_with("prices") => Value::from(0.5),
                 "posts.per_client_per_s" => Value::from(1.0),
+                "target" => "[{name = 'x', command = 'x {port}', needs = 'x', prepare = 'x', ready = 'x', transports = ['sse']}]"
+                    .parse()
+                    .unwrap(),
                 "claim" => "[{say = '?', condition = [{left = {figure = 'empty_share', transport = 'tcp'}, is = 'at most', value = 1.0}]}]"
                     .parse()
                     .unwrap(),

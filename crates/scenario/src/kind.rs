@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     AllOrWhole { max: u64 },
     /// A list of core numbers, each once.
     CoreList,
+    /// A program and its arguments.
+    Command,
     /// Tables with these fields: `[[name]]`. Checked by [`tables::check`], which says where in them something is wrong.
     Tables(&'static [Field]),
     /// One such table.
@@ -34,6 +36,7 @@ pub(crate) enum Kind {
 }
 
 const NAME_CHARS_MAX: usize = 64;
+const COMMAND_CHARS_MAX: usize = 4096;
 const CORE_MAX: u64 = 1023;
 const CORES_MAX: usize = 1024;
 
@@ -55,6 +58,7 @@ impl Kind {
             }
             Self::AllOrWhole { max } => value.as_str() == Some("all") || is_whole(value, 1, max),
             Self::CoreList => each_once(value, CORES_MAX, |item| is_whole(item, 0, CORE_MAX)),
+            Self::Command => is_command(value),
             Self::Tables(fields) => return tables::check_list("", fields, value).ok(),
             Self::Table(fields) => return tables::check_one("", fields, value).ok(),
         };
@@ -84,6 +88,7 @@ impl Kind {
             Self::SomeOf(words) => format!("a list of one or more, each once, of {}", quoted(&words())),
             Self::AllOrWhole { max } => format!("\"all\" or a whole number from 1 to {max}"),
             Self::CoreList => format!("a list of one or more core numbers from 0 to {CORE_MAX}, each once"),
+            Self::Command => "a program and its arguments, in one string or a list of strings".into(),
             Self::Tables(_) => "one table or more, at most 100".into(),
             Self::Table(fields) => {
                 format!("a table of {}", fields.iter().map(|field| field.path).collect::<Vec<_>>().join(", "))
@@ -102,6 +107,7 @@ impl Kind {
             Self::SomeOf(_) => "list of words",
             Self::AllOrWhole { .. } => "word or whole number",
             Self::CoreList => "list of whole numbers",
+            Self::Command => "text or list of texts",
             Self::Tables(_) => "tables",
             Self::Table(_) => "table",
         }
@@ -113,7 +119,7 @@ impl Kind {
             Self::OneOf(words) | Self::SomeOf(words) => words(),
             Self::Name | Self::Text { .. } | Self::Whole { .. } | Self::Real { .. } | Self::Flag => Vec::new(),
             Self::AllOrWhole { .. } => vec!["all"],
-            Self::CoreList | Self::Tables(_) | Self::Table(_) => Vec::new(),
+            Self::CoreList | Self::Command | Self::Tables(_) | Self::Table(_) => Vec::new(),
         }
     }
 
@@ -131,6 +137,10 @@ impl Kind {
                 json!({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": max}]})
             }
             Self::CoreList => list_schema(&json!({"type": "integer", "minimum": 0, "maximum": CORE_MAX})),
+            Self::Command => {
+                let word = json!({"type": "string", "minLength": 1});
+                json!({"anyOf": [word, {"type": "array", "items": word, "minItems": 1}]})
+            }
             Self::Tables(fields) => tables::list_schema(fields),
             Self::Table(fields) => tables::schema(fields),
         }
@@ -144,6 +154,11 @@ fn is_name(text: &str) -> bool {
 
 fn is_text(text: &str, chars_max: usize) -> bool {
     !text.trim().is_empty() && text.chars().count() <= chars_max && !text.chars().any(char::is_control)
+}
+
+fn is_command(value: &Value) -> bool {
+    let is_word = |word: &Value| word.as_str().is_some_and(|word| is_text(word, COMMAND_CHARS_MAX));
+    is_word(value) || value.as_array().is_some_and(|words| !words.is_empty() && words.iter().all(is_word))
 }
 
 fn is_whole(value: &Value, min: u64, max: u64) -> bool {

@@ -21,6 +21,7 @@ mod seeded;
 mod settings;
 mod source;
 mod tables;
+mod targets;
 mod texts;
 mod words;
 
@@ -31,11 +32,12 @@ pub use job::Job;
 pub use overrides::Override;
 pub use plan::Plan;
 pub use schema::{fields_table, figures_table, schema};
-pub use settings::{Arrivals, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning, Websocket};
+pub use settings::{Arrivals, Beat, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning, Websocket};
 pub use source::{Source, load, parse};
+pub use targets::{CommandWords, Dialect, DialectWord, Lane, Peer, TargetWords};
 pub use words::{
-    ArrivalsWord, Authors, Client, CoresWords, LimitsWords, LongPollingWords, PhasesWords, PollingWords, PostsWords,
-    PricesWords, Scenario, StreamingWords, TuningWords, WebsocketWords,
+    ArrivalsWord, Authors, BeatWords, Client, CoresWords, LimitsWords, LongPollingWords, PhasesWords, PollingWords,
+    PostsWords, PricesWords, Scenario, StreamingWords, TuningWords, WebsocketWords,
 };
 
 /// Most bytes a scenario file may have.

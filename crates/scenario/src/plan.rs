@@ -10,6 +10,7 @@ use wire::{Encoding, RoomName, Transport};
 use crate::schedule::Schedule;
 use crate::seeded::{Purpose, hash, scale, unit};
 use crate::settings::{Arrivals, Cores, Limits, Phases, Prices, Tuning};
+use crate::targets::{Lane, Peer};
 use crate::texts::Texts;
 use crate::words::Client;
 
@@ -25,8 +26,10 @@ pub struct Plan {
     pub point: Vec<(String, String)>,
     /// Every key of the scenario by its dotted path, with the value it has here; optional keys that were not written are missing.
     pub settings: Arc<BTreeMap<String, Value>>,
-    /// What to run, in the order of [`Transport::ALL`], the floor among them.
+    /// What to run on our server, in the order of [`Transport::ALL`], the floor among them.
     pub transports: Vec<Transport>,
+    /// Other servers to run it on.
+    pub peers: Vec<Arc<Peer>>,
     /// The encoding asked for; [`Plan::encoding`] says what a transport uses.
     pub encoding_asked: Encoding,
     /// HTTP client of the generator.
@@ -73,6 +76,16 @@ pub(crate) struct Drawn {
 }
 
 impl Plan {
+    /// Everything a round runs: our transports, then those of each other server.
+    pub fn lanes(&self) -> Vec<Lane> {
+        let ours = self.transports.iter().map(|&transport| Lane { transport, peer: None });
+        let theirs = self
+            .peers
+            .iter()
+            .flat_map(|peer| peer.transports.iter().map(|&transport| Lane { transport, peer: Some(Arc::clone(peer)) }));
+        ours.chain(theirs).collect()
+    }
+
     /// What a transport writes its messages in: what was asked for, or its own default when it cannot carry that.
     pub fn encoding(&self, transport: Transport) -> Encoding {
         match transport.encodings() {
@@ -189,8 +202,15 @@ impl Plan {
     /// Most sockets the generator holds at once: one a seat, and a second for an author whose first one waits for messages.
     pub fn sockets(&self, transport: Transport) -> u64 {
         let posting = match transport {
-            Transport::Tcp | Transport::Websocket | Transport::Polling => 0,
+            Transport::Tcp
+            | Transport::Websocket
+            | Transport::Polling
+            | Transport::SocketioWebsocket
+            | Transport::Stomp => 0,
             Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => self.authors,
+            // Everybody answers pings, and every session that upgrades has three for a moment.
+            Transport::SocketioPolling => self.seats,
+            Transport::Socketio => 2 * self.seats,
         };
         u64::from(self.seats) + u64::from(posting)
     }
@@ -205,7 +225,11 @@ impl Plan {
             | Transport::LongPolling
             | Transport::HttpStreaming
             | Transport::Sse
-            | Transport::Websocket => Duration::ZERO,
+            | Transport::Websocket
+            | Transport::SocketioPolling
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => Duration::ZERO,
         };
         phases.ramp_up + phases.settle + phases.posting() + waiting + RUN_OVERHEAD
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::words::{ArrivalsWord, LimitsWords, PhasesWords, PostsWords, PricesWords, StreamingWords, TuningWords};
+use crate::words::{
+    ArrivalsWord, BeatWords, LimitsWords, PhasesWords, PostsWords, PricesWords, StreamingWords, TuningWords,
+};
 
 /// How long each phase of a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +81,10 @@ pub struct Tuning {
     pub sse: Streaming,
     /// `websocket`
     pub websocket: Websocket,
+    /// `socketio-polling`, `socketio-websocket`, `socketio`
+    pub socketio: Beat,
+    /// `stomp`
+    pub stomp: Beat,
 }
 
 impl Tuning {
@@ -100,6 +106,8 @@ impl Tuning {
                 age: seconds(words.websocket.age_s),
                 heartbeat: seconds(words.websocket.heartbeat_s),
             },
+            socketio: Beat::from_words(&words.socketio),
+            stomp: Beat::from_words(&words.stomp),
         }
     }
 }
@@ -157,6 +165,19 @@ pub struct Websocket {
     pub age: Duration,
     /// Silence after which the server pings.
     pub heartbeat: Duration,
+}
+
+/// How a connection of both ways shows that it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Time between two signs of life.
+    pub heartbeat: Duration,
+}
+
+impl Beat {
+    fn from_words(words: &BeatWords) -> Self {
+        Self { heartbeat: seconds(words.heartbeat_s) }
+    }
 }
 
 /// What a run may use before it is refused or stopped.

@@ -51,6 +51,7 @@ pub(crate) const PUBLISHED: &[Field] = &[
 const TERM: &[Field] = &[
     field("figure", Kind::OneOf(figures), Given::Required, "A figure of a run"),
     field("transport", Kind::OneOf(transports), Given::Required, "Of this transport"),
+    field("target", Kind::Name, Given::Optional, "Of this target; without it, of our server"),
     field("at", Kind::Text { chars_max: 200 }, Given::Optional, "At this point of the sweep, as in `clients=100`; needed where there is one"),
 ];
 
@@ -160,7 +161,13 @@ pub(crate) fn check_terms(scenario: &Scenario, labels: &[&str]) -> Result<(), Sc
         for (side, term) in [("left", Some(left)), ("right", right)] {
             let Some(term) = term else { continue };
             let transport = term.transport;
-            if transport != Transport::Tcp && !scenario.transports.contains(&transport) {
+            if let Some(name) = &term.target {
+                let named = scenario.target.iter().find(|target| target.name == *name);
+                if !named.is_some_and(|target| target.transports.contains(&transport)) {
+                    let why = format!("no [[target]] of that name runs {transport}: correct it, or add one");
+                    return Err(ScenarioError::conflict(&format!("{key}.{side}.target"), name, why));
+                }
+            } else if transport != Transport::Tcp && !scenario.transports.contains(&transport) {
                 let key = format!("{key}.{side}.transport");
                 return Err(ScenarioError::conflict(&key, transport, "transports leaves it out: add it there"));
             }
@@ -180,6 +187,9 @@ pub(crate) fn schema(fields: &[Field]) -> serde_json::Value {
     for field in fields {
         let mut schema = field.kind.schema();
         schema["description"] = json!(field.doc);
+        if let Some(value) = field.default() {
+            schema["default"] = json!(value);
+        }
         properties.insert(field.path.into(), schema);
     }
     let required = fields.iter().filter(|field| matches!(field.given, Given::Required));
@@ -196,7 +206,11 @@ pub(crate) fn list_schema(fields: &[Field]) -> serde_json::Value {
 pub(crate) fn rows(path: &str, fields: &[Field], out: &mut String) {
     for field in fields {
         let path = format!("{path}.{}", field.path);
-        let given = if matches!(field.given, Given::Required) { "*required*" } else { "none" };
+        let given = match field.given {
+            Given::Required => "*required*".to_owned(),
+            Given::Value(value) => format!("`{value}`"),
+            Given::Optional | Given::EveryWord => "none".to_owned(),
+        };
         let takes = if field.path == "figure" { "a figure, see below".to_owned() } else { field.kind.allowed() };
         writeln!(out, "| `{path}` | {} | {given} | {takes} | {} |", field.kind.sort(), field.doc)
             .expect("writing to a string cannot fail");

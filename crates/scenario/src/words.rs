@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Encoding, Transport};
 
 use crate::claims::{Claim, Published};
+use crate::targets::TargetWords;
 
 /// A whole scenario file. What each field means stands in `scenarios/README.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Scenario {
     pub cores: Option<CoresWords>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PricesWords>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target: Vec<TargetWords>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claim: Vec<Claim>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +79,8 @@ pub struct TuningWords {
     pub http_streaming: StreamingWords,
     pub sse: StreamingWords,
     pub websocket: WebsocketWords,
+    pub socketio: BeatWords,
+    pub stomp: BeatWords,
 }
 
 /// `[tuning.polling]`
@@ -114,6 +119,14 @@ pub struct StreamingWords {
 #[expect(missing_docs, reason = "the list of fields documents every key once")]
 pub struct WebsocketWords {
     pub age_s: f64,
+    pub heartbeat_s: f64,
+}
+
+/// `[tuning.socketio]`, `[tuning.stomp]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the list of fields documents every key once")]
+pub struct BeatWords {
     pub heartbeat_s: f64,
 }
 

@@ -34,7 +34,7 @@ fn the_shortest_file_gets_every_default() {
     let plan = &job.plans[0];
     assert_eq!((job.seed, job.repetitions, job.plans.len(), plan.label.as_str()), (1, 1, 1, ""));
     assert_eq!((plan.seats, plan.payload_bytes, plan.cores.clone(), plan.prices.clone()), (10, 120, Cores::Auto, None));
-    assert_eq!(plan.transports.len(), 6);
+    assert_eq!(plan.transports.len(), wire::Transport::ALL.len());
     assert_eq!((job.text.as_str(), job.file.as_str()), (GOOD, "f.toml"));
 }
 
@@ -56,7 +56,7 @@ fn unknown_keys_say_what_is_known_there() {
     assert_eq!(
         with("[expectations]"),
         "f.toml:7: there is no key expectations; there are name, question, transports, encoding, client, clients, rooms, \
-         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, claim, published, sweep"
+         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, target, claim, published, sweep"
     );
     assert_eq!(
         with("[phases]\n'ramp.up' = 3"),
@@ -74,7 +74,7 @@ fn wrong_values_say_what_is_allowed() {
     assert_eq!(
         wrong("clients = 10\ntransports = ['sse', 'carrier-pigeon']"),
         "f.toml:4: transports is [\"sse\", \"carrier-pigeon\"]; it takes a list of one or more, each once, of \"tcp\", \"polling\", \
-         \"long-polling\", \"http-streaming\", \"sse\", \"websocket\""
+         \"long-polling\", \"http-streaming\", \"sse\", \"websocket\", \"socketio-polling\", \"socketio-websocket\", \"socketio\", \"stomp\""
     );
     assert_eq!(
         wrong("clients = 10\nencoding = 'xml'"),

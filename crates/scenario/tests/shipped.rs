@@ -16,6 +16,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with("node_modules") {
+            continue;
+        }
         if path.is_dir() {
             files.extend(self::files(&path));
         } else if path.extension().is_some_and(|end| end == "toml") {
@@ -40,7 +43,11 @@ fn busy(plan: &Plan, transport: Transport) -> f64 {
     let posts = plan.posts_in_window() as f64 / plan.phases.window.as_secs_f64();
     let post_us = if transport.posts_in_band() { 5.0 } else { 10.0 };
     let reading_us = match transport {
-        Transport::Tcp | Transport::HttpStreaming | Transport::Sse | Transport::Websocket => deliveries * 3.5,
+        Transport::Tcp | Transport::HttpStreaming | Transport::Sse | Transport::Websocket | Transport::Stomp => {
+            deliveries * 3.5
+        }
+        Transport::SocketioWebsocket | Transport::Socketio => deliveries * 6.0,
+        Transport::SocketioPolling => deliveries * 15.0,
         Transport::Polling => {
             deliveries * 0.5 + f64::from(plan.seats) / plan.tuning.polling.interval.as_secs_f64() * 8.0
         }
@@ -85,7 +92,7 @@ fn every_shipped_scenario_leaves_room_on_a_core() {
 #[test]
 fn quick_is_done_in_a_minute_and_shows_a_p99() {
     let quick = job("quick");
-    assert_eq!(quick.plans[0].transports, Transport::ALL);
+    assert_eq!(quick.plans[0].transports, Transport::ALL[..6]);
     assert!(quick.duration_estimate() < Duration::from_secs(52), "{:?}", quick.duration_estimate());
     assert!(quick.plans[0].posts_in_window() >= 368);
 }
@@ -96,7 +103,7 @@ fn windows_hold_the_messages_their_files_promise() {
     assert!(job("broadcast").plans[0].posts_in_window() >= 368, "p99");
     assert!(job("poll-interval").plans.iter().all(|plan| plan.posts_in_window() >= 3688), "p99.9");
     assert!(job("scale").plans.iter().all(|plan| plan.posts_in_window() >= 368), "p99");
-    assert!(job("smoke").duration_estimate() < Duration::from_secs(24), "{:?}", job("smoke").duration_estimate());
+    assert!(job("smoke").duration_estimate() < Duration::from_secs(40), "{:?}", job("smoke").duration_estimate());
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Handicap {
                     form.encode(&wire::Down::Heartbeat, out);
                 }
             }
-            Form::TextFrames | Form::BinaryFrames => {
+            Form::TextFrames | Form::BinaryFrames | Form::StompFrames => {
                 let mut left = bytes;
                 while left > 0 {
                     // A frame needs two bytes: none may be left alone.
@@ -138,7 +138,7 @@ mod tests {
                 Handicap::pad(form, bytes, &mut out);
                 out.len() as u64
             };
-            for form in [Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames] {
+            for form in [Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames, Form::StompFrames] {
                 assert_eq!(len(form), bytes, "{form:?}");
             }
             assert_eq!(len(Form::Frames), bytes.div_ceil(5) * 5);

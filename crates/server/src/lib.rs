@@ -8,6 +8,7 @@ mod access;
 mod allocations;
 mod app;
 mod config;
+mod flow;
 mod handicap;
 mod http;
 mod hub;

@@ -31,9 +31,10 @@ pub(crate) enum Count {
     Malformed,
     TimedOut,
     Stalled,
+    EmitErrors,
 }
 
-const COUNTS: usize = Count::Stalled as usize + 1;
+const COUNTS: usize = Count::EmitErrors as usize + 1;
 const LABELS: usize = Transport::ALL.len() + 1;
 /// One for each of the first threads, and the last for all others.
 const SHARDS: usize = 16;
@@ -162,6 +163,7 @@ impl Meter {
             malformed: sum(Count::Malformed),
             timed_out: sum(Count::TimedOut),
             stalled: sum(Count::Stalled),
+            emit_errors: sum(Count::EmitErrors),
         }
     }
 }

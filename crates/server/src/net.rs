@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Limits;
+use crate::flow::Flow;
 use crate::hub::Batch;
 use crate::meter::{Count, Label, Meter};
 
@@ -54,6 +55,8 @@ pub(crate) struct Gauge {
     up_unclaimed: AtomicU64,
     reads_unclaimed: AtomicU64,
     handover: Mutex<Option<Handover>>,
+    /// Who is told of every write, if anybody is.
+    flow: OnceLock<Arc<Flow>>,
 }
 
 impl Gauge {
@@ -72,6 +75,7 @@ impl Gauge {
             up_unclaimed: AtomicU64::new(0),
             reads_unclaimed: AtomicU64::new(0),
             handover: Mutex::new(None),
+            flow: OnceLock::new(),
         })
     }
 
@@ -108,6 +112,11 @@ impl Gauge {
     /// A handler wants the socket: whoever drives the connection gives it up, with the request unanswered.
     pub(crate) fn take_over(&self, handover: Handover) {
         *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+    }
+
+    /// Tells a flow what leaves through this connection, from now on; the first one to ask stays.
+    pub(crate) fn drain_into(&self, flow: &Arc<Flow>) {
+        self.flow.get_or_init(|| Arc::clone(flow));
     }
 
     /// What the socket is wanted for, if it is.
@@ -167,6 +176,9 @@ impl Gauge {
 
     fn on_write(&self, bytes: usize) {
         self.meter.add_all(self.label(), [(Count::SocketWrites, 1), (Count::DownTotal, bytes as u64)]);
+        if let Some(flow) = self.flow.get() {
+            flow.drain(bytes);
+        }
     }
 
     /// The kernel, too, gives up on a client that leaves what it was sent unread, and may be the first to do so.
@@ -341,6 +353,8 @@ impl Socket {
                 let limit = self.patience.stall;
                 ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
                 self.gauge.count(Count::Stalled);
+                // Whoever reads this socket elsewhere, as socketioxide does, is to meet its end as well.
+                socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Both).ok();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }

@@ -1,6 +1,7 @@
 //! How items stand in a transport's byte stream: an encoding with its framing. One form serves several transports, and a
 //! message is written once per form, whoever reads it.
 
+use crate::stomp::{DEFAULT_SUBSCRIPTION, encode_stomp};
 use crate::{Down, Encoding, Message, Transport, encode_down, encode_json, push_frame};
 
 /// An encoding with its framing.
@@ -16,6 +17,8 @@ pub enum Form {
     TextFrames,
     /// A binary item a binary frame: `websocket`.
     BinaryFrames,
+    /// A STOMP frame a text frame, with a JSON item as its body: `stomp`.
+    StompFrames,
 }
 
 /// Bytes by what they are for. HTTP headers and chunk framing are not known at this level.
@@ -46,16 +49,24 @@ impl std::ops::AddAssign for Split {
 
 impl Form {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
-    /// The form a transport uses for an encoding.
+    /// The form a transport uses for an encoding. Socket.IO writes items into packets of its own, one by one: its form is only how they
+    /// come to it from the log.
     pub const fn of(transport: Transport, encoding: Encoding) -> Self {
         match (transport, encoding) {
             (Transport::Tcp, _) => Self::Frames,
             (Transport::Polling | Transport::LongPolling | Transport::HttpStreaming, _) => Self::Lines,
+            (Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio, encoding) => {
+                match encoding {
+                    Encoding::Json => Self::Lines,
+                    Encoding::Binary => Self::Frames,
+                }
+            }
             (Transport::Sse, _) => Self::Events,
             (Transport::Websocket, Encoding::Json) => Self::TextFrames,
             (Transport::Websocket, Encoding::Binary) => Self::BinaryFrames,
+            (Transport::Stomp, _) => Self::StompFrames,
         }
     }
 
@@ -75,6 +86,7 @@ impl Form {
             Self::Events => encode_event(item, out),
             Self::TextFrames => push_ws_frame(out, WS_TEXT, |out| encode_json(item, out)),
             Self::BinaryFrames => push_ws_frame(out, WS_BINARY, |out| encode_down(item, out)),
+            Self::StompFrames => encode_stomp(DEFAULT_SUBSCRIPTION, item, out),
         };
         let payload = match item {
             Down::Message(Message { text, .. }) => text.len(),
@@ -93,6 +105,11 @@ const WS_BINARY: u8 = 0x82;
 const WS_LEN_16: u8 = 126;
 const WS_LEN_64: u8 = 127;
 const WS_HEADER_MAX: usize = 10;
+
+/// Appends an unmasked text frame (server to client) and returns the bytes of its header.
+pub(crate) fn push_ws_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    push_ws_frame(out, WS_TEXT, write)
+}
 
 /// Appends an unmasked WebSocket frame (server to client) and returns the bytes of its header.
 fn push_ws_frame(out: &mut Vec<u8>, first_byte: u8, write: impl FnOnce(&mut Vec<u8>)) -> usize {
@@ -193,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_split_adds_up_in_every_form() {
-        for form in [Form::Frames, Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames] {
+        for form in [Form::Frames, Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames, Form::StompFrames] {
             let mut out = Vec::new();
             let split = form.encode(&message("say \"x\""), &mut out);
             assert_eq!((split.total(), split.payload), (out.len() as u64, 7), "{form:?}");

@@ -12,6 +12,7 @@ mod json;
 mod problem;
 mod query;
 mod room;
+pub mod stomp;
 mod transport;
 mod usage;
 
@@ -31,3 +32,5 @@ pub use usage::{BytesUsage, HubUsage, Listening, ProcessUsage, TransportUsage, U
 pub const CURSOR_HEADER: &str = "pushbench-cursor";
 /// Most bytes of a chat message's text that any limit may allow.
 pub const TEXT_BYTES_CEILING: usize = 1 << 20;
+/// The name of our own server among others.
+pub const OURS: &str = "pushbench";

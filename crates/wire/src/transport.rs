@@ -22,12 +22,30 @@ pub enum Transport {
     Sse,
     /// A WebSocket on the HTTP port.
     Websocket,
+    /// Socket.IO that stays on its polling.
+    SocketioPolling,
+    /// Socket.IO on a WebSocket from the beginning.
+    SocketioWebsocket,
+    /// Socket.IO as its clients come by default: begins on polling, probes, upgrades to a WebSocket.
+    Socketio,
+    /// STOMP 1.2 on a WebSocket.
+    Stomp,
 }
 
 impl Transport {
     /// All of them, in the order tables and charts show them.
-    pub const ALL: [Self; 6] =
-        [Self::Tcp, Self::Polling, Self::LongPolling, Self::HttpStreaming, Self::Sse, Self::Websocket];
+    pub const ALL: [Self; 10] = [
+        Self::Tcp,
+        Self::Polling,
+        Self::LongPolling,
+        Self::HttpStreaming,
+        Self::Sse,
+        Self::Websocket,
+        Self::SocketioPolling,
+        Self::SocketioWebsocket,
+        Self::Socketio,
+        Self::Stomp,
+    ];
 
     /// The name used in URLs, scenarios, results and on the command line.
     pub const fn name(self) -> &'static str {
@@ -38,6 +56,10 @@ impl Transport {
             Self::HttpStreaming => "http-streaming",
             Self::Sse => "sse",
             Self::Websocket => "websocket",
+            Self::SocketioPolling => "socketio-polling",
+            Self::SocketioWebsocket => "socketio-websocket",
+            Self::Socketio => "socketio",
+            Self::Stomp => "stomp",
         }
     }
 
@@ -51,17 +73,29 @@ impl Transport {
         !matches!(self, Self::Tcp)
     }
 
+    /// Whether a room has a URL on it, `/rooms/NAME/` and the transport's name: to read at, and to post to.
+    pub const fn has_room_url(self) -> bool {
+        self.is_http() && !self.is_socketio()
+    }
+
+    /// Whether it is one of the ways to speak Socket.IO, which all share a path.
+    pub const fn is_socketio(self) -> bool {
+        matches!(self, Self::SocketioPolling | Self::SocketioWebsocket | Self::Socketio)
+    }
+
     /// Whether posts travel on the connection that carries the messages.
     pub const fn posts_in_band(self) -> bool {
-        matches!(self, Self::Tcp | Self::Websocket)
+        matches!(self, Self::Tcp | Self::Websocket | Self::SocketioWebsocket | Self::Socketio | Self::Stomp)
     }
 
     /// The encodings it can carry, the default first.
     pub const fn encodings(self) -> &'static [Encoding] {
         match self {
             Self::Tcp => &[Encoding::Binary],
-            Self::Polling | Self::LongPolling | Self::HttpStreaming | Self::Sse => &[Encoding::Json],
-            Self::Websocket => &[Encoding::Json, Encoding::Binary],
+            Self::Polling | Self::LongPolling | Self::HttpStreaming | Self::Sse | Self::Stomp => &[Encoding::Json],
+            Self::Websocket | Self::SocketioPolling | Self::SocketioWebsocket | Self::Socketio => {
+                &[Encoding::Json, Encoding::Binary]
+            }
         }
     }
 }
@@ -121,7 +155,8 @@ mod tests {
     fn an_unknown_name_lists_the_known_ones() {
         assert_eq!(
             "carrier-pigeon".parse::<Transport>().unwrap_err(),
-            "no transport is called \"carrier-pigeon\"; there are tcp, polling, long-polling, http-streaming, sse, websocket"
+            "no transport is called \"carrier-pigeon\"; there are tcp, polling, long-polling, http-streaming, sse, websocket, \
+             socketio-polling, socketio-websocket, socketio, stomp"
         );
     }
 }

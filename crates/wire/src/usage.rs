@@ -110,6 +110,9 @@ pub struct TransportUsage {
     pub timed_out: u64,
     /// Connections dropped because a client did not read.
     pub stalled: u64,
+    /// Packets a library under a transport refused to take; each ends its session, so that nothing is lost without a word.
+    #[serde(default)]
+    pub emit_errors: u64,
 }
 
 /// Bytes by what they are for.

@@ -35,7 +35,15 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
         let listening: Listening = serde_json::from_str(&line)?;
-        Ok(Self { target: Target { http: listening.http, tcp: listening.tcp, token: None }, process })
+        Ok(Self {
+            target: Target {
+                http: listening.http,
+                tcp: listening.tcp,
+                token: None,
+                dialect: scenario::Dialect::Pushbench,
+            },
+            process,
+        })
     }
 }
 

@@ -22,6 +22,11 @@ impl Carry {
         Ok(())
     }
 
+    /// Gives out what is kept, where the end of the chunks is the end of the last item.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+
     /// Bytes kept.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -3,6 +3,7 @@
 
 mod carry;
 pub(crate) mod frames;
+pub(crate) mod packets;
 pub(crate) mod request;
 pub(crate) mod response;
 

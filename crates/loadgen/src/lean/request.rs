@@ -78,6 +78,7 @@ mod tests {
             http: "127.0.0.1:80".parse().unwrap(),
             tcp: "127.0.0.1:81".parse().unwrap(),
             token: Some("secret-1".into()),
+            dialect: scenario::Dialect::Pushbench,
         };
         let requests = Requests::new(&target, Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
         let mut out = Vec::new();
@@ -94,8 +95,12 @@ mod tests {
 
     #[test]
     fn a_padded_request_has_its_size_whatever_the_cursor_and_stays_one_request() {
-        let target =
-            Target { http: "127.0.0.1:80".parse().unwrap(), tcp: "127.0.0.1:81".parse().unwrap(), token: None };
+        let target = Target {
+            http: "127.0.0.1:80".parse().unwrap(),
+            tcp: "127.0.0.1:81".parse().unwrap(),
+            token: None,
+            dialect: scenario::Dialect::Pushbench,
+        };
         let plain = Requests::new(&target, Transport::Polling, &"r".parse().unwrap(), "", "");
         let read = |requests: &Requests, start| {
             let mut out = b"before".to_vec();

@@ -43,7 +43,14 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let keep_alive = match worker.transport {
         Transport::Polling => tuning.polling.keep_alive,
         Transport::LongPolling => tuning.long_polling.keep_alive,
-        Transport::HttpStreaming | Transport::Sse | Transport::Tcp | Transport::Websocket => true,
+        Transport::HttpStreaming
+        | Transport::Sse
+        | Transport::Tcp
+        | Transport::Websocket
+        | Transport::SocketioPolling
+        | Transport::SocketioWebsocket
+        | Transport::Socketio
+        | Transport::Stomp => true,
     };
     let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.long_polling.hold + ANSWER_MAX);
     let client = builder.pool_max_idle_per_host(if keep_alive { 2 } else { 0 }).build()?;
@@ -53,7 +60,12 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
             Transport::Polling => caller.poll().await,
             Transport::LongPolling => caller.long_poll().await,
             Transport::HttpStreaming | Transport::Sse => caller.stream().await,
-            Transport::Tcp | Transport::Websocket => unreachable!("these transports are not requests"),
+            Transport::Tcp
+            | Transport::Websocket
+            | Transport::SocketioPolling
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => unreachable!("these transports have one client"),
         }
     };
     tokio::select! {

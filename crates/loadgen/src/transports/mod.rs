@@ -6,15 +6,19 @@ mod http_streaming;
 mod long_polling;
 mod polling;
 mod post_line;
+mod repeated;
+mod socketio;
 mod sse;
+mod stomp;
 mod stream;
 mod tcp;
+mod upgraded;
 mod websocket;
 
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::{Client, Plan};
+use scenario::{Client, Dialect, Plan};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -22,9 +26,13 @@ use crate::seat::Seat;
 use crate::worker::Worker;
 
 pub(crate) use post_line::PostLine;
+pub(crate) use socketio::Uplink;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    if let Dialect::Repeated { path } = &worker.target.dialect {
+        return repeated::session(worker, seat, path).await;
+    }
     if is_by_reqwest(&worker.plan, worker.transport) {
         return by_reqwest::session(worker, seat).await;
     }
@@ -35,12 +43,16 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
         Transport::HttpStreaming => http_streaming::session(worker, seat).await,
         Transport::Sse => sse::session(worker, seat).await,
         Transport::Websocket => websocket::session(worker, seat).await,
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            socketio::session(worker, seat).await
+        }
+        Transport::Stomp => stomp::session(worker, seat).await,
     }
 }
 
 /// Whether the clients are `reqwest`'s, which keeps its connections to itself.
 pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
-    plan.client == Client::Reqwest && !transport.posts_in_band()
+    plan.client == Client::Reqwest && transport.has_room_url() && !transport.posts_in_band()
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.
@@ -48,8 +60,12 @@ pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8
     match worker.transport {
         Transport::Tcp => tcp::compose(worker, post, out),
         Transport::Websocket => websocket::compose(worker, post, out),
-        Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
-            unreachable!("these transports post by request")
-        }
+        Transport::SocketioWebsocket | Transport::Socketio => socketio::compose(worker, post, out),
+        Transport::Stomp => stomp::compose(worker, post, out),
+        Transport::Polling
+        | Transport::LongPolling
+        | Transport::HttpStreaming
+        | Transport::Sse
+        | Transport::SocketioPolling => unreachable!("these transports post by request"),
     }
 }

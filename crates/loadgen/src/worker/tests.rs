@@ -11,6 +11,11 @@ use crate::seat::Due;
 
 /// All of a plan's seats in one worker, at a target where nobody listens.
 pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
+    worker_at(clients, rooms, more, Dialect::Pushbench)
+}
+
+/// The same at a server that speaks otherwise.
+pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, dialect: Dialect) -> Rc<Worker> {
     let text = format!(
         "name = \"t\"\nquestion = \"?\"\nclients = {clients}\nrooms = {rooms}\ntransports = [\"tcp\"]\n[posts]\n\
          per_client_per_s = 5.0\n{more}"
@@ -19,7 +24,7 @@ pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
-    let target = Target { http: nobody, tcp: nobody, token: None };
+    let target = Target { http: nobody, tcp: nobody, token: None, dialect };
     let (live, base) = (Arc::new(Live::default()), Instant::now());
     Rc::new(Worker::new(Share {
         plan,

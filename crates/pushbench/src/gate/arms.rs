@@ -1,13 +1,18 @@
 //! Who is compared: a command line that starts a server, or the address of one that runs.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use loadgen::Target;
-use scenario::Plan;
+use scenario::{Dialect, Peer, Plan};
 use wire::Transport;
 
-use crate::run::{Foreign, Launch, Patient, ServerProcess};
+use crate::run::{Foreign, Launch, Patient, ServerProcess, start_in};
+
+/// A server that takes longer to listen is not coming.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// As written on the command line.
 #[derive(Debug, Clone)]
@@ -20,8 +25,8 @@ pub(crate) struct Arm {
 enum Kind {
     /// A build of this program; ports and limits follow from the plan, and it says where it listens.
     Ours(Launch),
-    /// Any other server: `{port}` and `{tcp_port}` in its words become free ports.
-    Theirs(Vec<String>),
+    /// Any other server: `{port}` in its words becomes a free port.
+    Theirs(Box<Peer>),
     /// It runs already, and goes on.
     Running(Target),
 }
@@ -37,23 +42,17 @@ impl Arm {
     pub(crate) async fn patient(&self, plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Patient> {
         let started = match &self.kind {
             Kind::Ours(launch) => ServerProcess::launch(launch, plan, transport, cores).await,
-            Kind::Theirs(words) => {
-                let (http, tcp) = (free_port()?, free_port()?);
-                let filled = |word: &String| {
-                    word.replace("{port}", &http.port().to_string()).replace("{tcp_port}", &tcp.port().to_string())
-                };
-                let words = words.iter().map(filled).collect();
-                ServerProcess::launch_foreign(&Launch { words }, Target { http, tcp, token: None }, transport, cores)
-                    .await
-            }
+            Kind::Theirs(peer) => start_in(peer, Path::new("."), cores).await,
             Kind::Running(target) => {
                 let address = if transport.is_http() { target.http } else { target.tcp };
                 let answers = tokio::net::TcpStream::connect(address).await;
                 answers.with_context(|| format!("{:?}: nobody listens on {address}", self.text))?;
-                return Ok(Patient::Theirs(Foreign { target: target.clone(), meter: None }));
+                return Ok(Patient::Found(Foreign { target: target.clone(), meter: None }));
             }
         };
-        started.map(|server| Patient::Ours(Box::new(server))).with_context(|| format!("cannot measure {:?}", self.text))
+        started
+            .map(|server| Patient::Started(Box::new(server)))
+            .with_context(|| format!("cannot measure {:?}", self.text))
     }
 }
 
@@ -71,16 +70,33 @@ impl std::str::FromStr for Arm {
             }
             // Where our own server has it, beside the HTTP port.
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
-            return named(Kind::Running(Target { http, tcp, token: std::env::var("PUSHBENCH_TOKEN").ok() }));
+            return named(Kind::Running(Target {
+                http,
+                tcp,
+                token: std::env::var("PUSHBENCH_TOKEN").ok(),
+                dialect: Dialect::Pushbench,
+            }));
         }
         let launch = Launch::parse(text)?;
-        named(if text.contains("{port}") { Kind::Theirs(launch.words) } else { Kind::Ours(launch) })
+        named(if text.contains("{port}") {
+            Kind::Theirs(Box::new(peer(text, launch.words)))
+        } else {
+            Kind::Ours(launch)
+        })
     }
 }
 
-fn free_port() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
-    listener.local_addr().context("a listener has no address")
+fn peer(name: &str, command: Vec<String>) -> Peer {
+    Peer {
+        name: name.to_owned(),
+        command,
+        folder: ".".to_owned(),
+        needs: None,
+        ready_line: None,
+        ready_within: READY_WITHIN,
+        transports: Transport::ALL.into(),
+        dialect: Dialect::Pushbench,
+    }
 }
 
 #[cfg(test)]

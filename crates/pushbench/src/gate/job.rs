@@ -7,7 +7,7 @@ use anyhow::bail;
 use report::gate::{Block, Cell, Comparison, METRICS, Metric, Rule, judge, value};
 use report::stats::Chance;
 use results::{Ended, Machine, RunRecord, Series, Verdict, VerdictKind};
-use scenario::{Override, Plan};
+use scenario::{Lane, Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
@@ -220,7 +220,8 @@ impl Gate {
         let log = &mut std::io::sink();
         // No waiting for a better moment: what the machine does is the same chance for every arm.
         self.bench.spin_best = 0.0;
-        let record = measure(&mut self.bench, &self.plan, transport, patient, place, log, show).await?;
+        let lane = Lane { transport, peer: None };
+        let record = measure(&mut self.bench, &self.plan, &lane, patient, place, log, show).await?;
         let verdict = but_for_the_machine(&record);
         let reasons = verdict.reasons.join("; ");
         self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));

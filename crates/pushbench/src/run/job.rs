@@ -6,14 +6,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use loadgen::Target;
 use results::{Folder, Manifest, RunRecord, State, VerdictKind};
-use scenario::{Job, Plan};
+use scenario::{Dialect, Job, Lane, Plan};
 use tokio_util::sync::CancellationToken;
-use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
 use super::manifest::manifest;
 use super::meter::Meter;
 use super::one::{Bench, Foreign, Patient, Place, measure};
+use super::peer;
 use super::preflight::{Level, findings};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token };
+    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, dialect: Dialect::Pushbench };
     match args.pid.map(Meter::attach).transpose() {
         Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
         Err(error) => {
@@ -40,13 +40,17 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
 
 /// `foreign` is a server that somebody else started.
 fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode> {
-    let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
+    let mut job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
         Ok(job) => job,
         Err(error) => {
             print::error(&error.into());
             return Ok(USAGE.into());
         }
     };
+    if foreign.is_some() {
+        // One server is there, and nobody starts others.
+        job.plans.iter_mut().for_each(|plan| plan.peers.clear());
+    }
     if args.dry_run {
         print::out(&describe(&job));
         return Ok(ExitCode::SUCCESS);
@@ -126,12 +130,12 @@ impl Running {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
-            for (plan, transport) in self.job.order(round) {
+            for (plan, lane) in self.job.order(round) {
                 let mut rerun = 0;
                 loop {
                     run += 1;
                     let place = Place { run, round: round + 1, rerun };
-                    let kind = self.one(&plans[plan], transport, place).await?;
+                    let kind = self.one(&plans[plan], &lane, place).await?;
                     if self.bench.stop.is_cancelled() {
                         return Ok(());
                     }
@@ -146,17 +150,20 @@ impl Running {
         Ok(())
     }
 
-    async fn one(&mut self, plan: &Arc<Plan>, transport: Transport, place: Place) -> anyhow::Result<VerdictKind> {
+    async fn one(&mut self, plan: &Arc<Plan>, lane: &Lane, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.shown.begin(place.run, &format!("{transport}{label}"));
-        let patient = match &self.foreign {
-            None => Patient::Ours(ServerProcess::start(plan, transport, &self.server_cores).await?.into()),
-            Some(foreign) => Patient::Theirs(foreign.clone()),
+        self.shown.begin(place.run, &format!("{lane}{label}"));
+        let patient = match (&self.foreign, &lane.peer) {
+            (Some(foreign), _) => Patient::Found(foreign.clone()),
+            (None, Some(peer)) => Patient::Started(peer::start(peer, &self.job.file, &self.server_cores).await?.into()),
+            (None, None) => {
+                Patient::Started(ServerProcess::start(plan, lane.transport, &self.server_cores).await?.into())
+            }
         };
         let mut log = self.folder.begin_log(place.run)?;
         let shown = &mut self.shown;
         let show = |progress| shown.show(progress);
-        let record = measure(&mut self.bench, plan, transport, patient, place, &mut log, show).await?;
+        let record = measure(&mut self.bench, plan, lane, patient, place, &mut log, show).await?;
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =
@@ -193,7 +200,7 @@ pub(crate) fn listen_for_ctrl_c(stop: CancellationToken) -> anyhow::Result<()> {
 fn describe(job: &Job) -> String {
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
-        let transports: Vec<_> = plan.transports.iter().map(|t| t.name()).collect();
+        let lanes: Vec<_> = plan.lanes().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
         out += &format!(
             "  {label}{} seats in {} rooms, {} authors, {:.1} posts/s, {:.0} deliveries/s, {} bytes each, window {} s\n    over {}\n",
@@ -204,7 +211,7 @@ fn describe(job: &Job) -> String {
             plan.deliveries_in_window() as f64 / plan.phases.window.as_secs_f64(),
             plan.payload_bytes,
             plan.phases.window.as_secs_f64(),
-            transports.join(", "),
+            lanes.join(", "),
         );
     }
     out + &format!(

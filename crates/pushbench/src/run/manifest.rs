@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State};
-use scenario::Job;
+use scenario::{Job, Lane};
 
 use crate::machine;
 
@@ -51,10 +51,11 @@ fn points(job: &Job) -> Vec<Point> {
 
 fn order(job: &Job) -> Vec<Place> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let place = |(round, (plan, transport)): (u32, (usize, wire::Transport))| Place {
+    let place = |(round, (plan, lane)): (u32, (usize, Lane))| Place {
         round: round + 1,
         label: job.plans[plan].label.clone(),
-        transport: transport.name().to_owned(),
+        transport: lane.transport.name().to_owned(),
+        target: lane.target().to_owned(),
     };
     runs.map(place).collect()
 }

@@ -1,8 +1,9 @@
-//! A process read from outside: its CPU and memory as the kernel counts them, whatever it says of itself.
+//! A process read from outside, with all it started: CPU and memory as the kernel counts them, whatever it says of itself.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::family;
 use anyhow::{Context, bail};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -28,6 +29,8 @@ pub(crate) struct Meter {
 struct Stat {
     state: char,
     system_ticks: u64,
+    ended_user_ticks: u64,
+    ended_system_ticks: u64,
     started: u64,
 }
 
@@ -51,16 +54,35 @@ impl Meter {
         Ok(meter)
     }
 
-    /// CPU since it started, and memory now; none once it has ended.
+    /// CPU since it started, and memory now, its children's too; none once it has ended.
     pub(crate) fn read(&self) -> Option<ServerSecond> {
         let stat = self.stat()?;
-        let total_us = u64::try_from(Duration::from(self.clock.now().ok()?).as_micros()).ok()?;
+        let own = self.of(self.pid, self.clock, &stat)?;
+        let children = family::below(self.pid).into_iter().filter_map(|pid| {
+            let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).ok()?;
+            self.of(pid, clock, &Stat::of(pid)?)
+        });
+        Some(children.fold(own, |sum, child| ServerSecond {
+            cpu: Cpu {
+                user_us: sum.cpu.user_us + child.cpu.user_us,
+                system_us: sum.cpu.system_us + child.cpu.system_us,
+            },
+            resident_bytes: sum.resident_bytes + child.resident_bytes,
+        }))
+    }
+
+    /// One process, and those of its children that have ended.
+    fn of(&self, pid: u32, clock: ClockId, stat: &Stat) -> Option<ServerSecond> {
+        let own_us = u64::try_from(Duration::from(clock.now().ok()?).as_micros()).ok()?;
         // The clock is exact; the kernel splits it by ticks.
-        let system_us = (stat.system_ticks * self.tick_us).min(total_us);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let system_us = (stat.system_ticks * self.tick_us).min(own_us);
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
         Some(ServerSecond {
-            cpu: Cpu { user_us: total_us - system_us, system_us },
+            cpu: Cpu {
+                user_us: own_us - system_us + stat.ended_user_ticks * self.tick_us,
+                system_us: system_us + stat.ended_system_ticks * self.tick_us,
+            },
             resident_bytes: resident.parse::<u64>().ok()? * 1024,
         })
     }
@@ -108,7 +130,13 @@ impl Stat {
         // The name, in brackets, may hold anything. Behind it, the state is the third field of all.
         let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse().ok();
-        Some(Self { state: fields.first()?.chars().next()?, system_ticks: number(15)?, started: number(22)? })
+        Some(Self {
+            state: fields.first()?.chars().next()?,
+            system_ticks: number(15)?,
+            ended_user_ticks: number(16)?,
+            ended_system_ticks: number(17)?,
+            started: number(22)?,
+        })
     }
 
     const fn has_ended(&self) -> bool {

@@ -7,9 +7,8 @@ use std::time::Duration;
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge};
-use scenario::Plan;
+use scenario::{Lane, Plan};
 use tokio_util::sync::CancellationToken;
-use wire::Transport;
 
 use super::control::Control;
 use super::meter::Meter;
@@ -60,48 +59,56 @@ pub(crate) struct Foreign {
     pub(crate) meter: Option<Meter>,
 }
 
-/// Who is measured: a server of ours, which ends with the run, or somebody else's.
+/// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
 pub(crate) enum Patient {
-    Ours(Box<ServerProcess>),
-    Theirs(Foreign),
+    Started(Box<ServerProcess>),
+    Found(Foreign),
 }
 
 impl Patient {
     fn target(&self) -> Target {
         match self {
-            Self::Ours(server) => server.target.clone(),
-            Self::Theirs(foreign) => foreign.target.clone(),
+            Self::Started(server) => server.target.clone(),
+            Self::Found(foreign) => foreign.target.clone(),
+        }
+    }
+
+    /// Whom to ask what it costs, where that is known to somebody.
+    fn control(&self) -> anyhow::Result<Option<Control>> {
+        match self {
+            Self::Started(server) if !server.speaks_of_itself => Ok(None),
+            Self::Started(_) | Self::Found(_) => Control::new(&self.target()).map(Some),
         }
     }
 
     fn meter(&self) -> Option<Meter> {
         match self {
-            Self::Ours(server) => server.meter.clone(),
-            Self::Theirs(foreign) => foreign.meter.clone(),
+            Self::Started(server) => server.meter.clone(),
+            Self::Found(foreign) => foreign.meter.clone(),
         }
     }
 
     /// Comes back when it ends by itself, and says so; never where its process is not known.
     async fn ended(&mut self) -> String {
         match self {
-            Self::Ours(server) => died(&server.ended().await),
-            Self::Theirs(Foreign { meter: Some(meter), .. }) => {
+            Self::Started(server) => died(&server.ended().await),
+            Self::Found(Foreign { meter: Some(meter), .. }) => {
                 meter.ended().await;
                 died("somebody else's process: how is not known")
             }
-            Self::Theirs(Foreign { meter: None, .. }) => std::future::pending().await,
+            Self::Found(Foreign { meter: None, .. }) => std::future::pending().await,
         }
     }
 
     /// Lets go of it; says so when it had ended by itself.
     async fn end(self) -> Option<String> {
         match self {
-            Self::Ours(mut server) => {
+            Self::Started(mut server) => {
                 let ended = server.has_ended();
                 server.stop().await;
                 ended
             }
-            Self::Theirs(_) => {
+            Self::Found(_) => {
                 tokio::time::sleep(FAREWELL).await;
                 None
             }
@@ -116,21 +123,22 @@ fn died(how: &str) -> String {
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Runs `transport` against `patient` and writes the interval log to `log`.
+/// Runs a lane against `patient` and writes the interval log to `log`.
 pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
-    transport: Transport,
+    lane: &Lane,
     mut patient: Patient,
     place: Place,
     log: &mut impl Write,
     mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let target = patient.target();
-    let readings = Readings::new(Control::new(&target)?, patient.meter());
+    let readings = Readings::new(patient.control()?, patient.meter());
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
-    let order = Order { plan: Arc::clone(plan), transport, target, cores: bench.generator_cores.clone() };
+    let order =
+        Order { plan: Arc::clone(plan), transport: lane.transport, target, cores: bench.generator_cores.clone() };
     let stop = async {
         tokio::select! {
             biased;
@@ -143,7 +151,7 @@ pub(crate) async fn measure(
         on_progress(progress);
     };
     let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
-    if let (Some(why), Patient::Ours(_)) = (readings.failed(), &patient) {
+    if let (Some(why), Patient::Started(_)) = (readings.failed(), &patient) {
         tracing::warn!(why, "a reading of the server failed");
     }
     let server_ended = patient.end().await;
@@ -161,12 +169,12 @@ pub(crate) async fn measure(
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
-    Ok(record(plan, transport, place, &recording, &readings, machine))
+    Ok(record(plan, lane, place, &recording, &readings, machine))
 }
 
 fn record(
     plan: &Plan,
-    transport: Transport,
+    lane: &Lane,
     place: Place,
     recording: &Recording,
     readings: &Readings,
@@ -177,7 +185,9 @@ fn record(
     let posts = plan.posts_in_window();
     let independent = |series| match series {
         Series::Delivery | Series::DeliveryUncorrected => posts,
-        Series::Lateness | Series::Accepted | Series::Connect | Series::Spread | Series::Outage => u64::MAX,
+        Series::Lateness | Series::Accepted | Series::Connect | Series::Spread | Series::Outage | Series::Upgrade => {
+            u64::MAX
+        }
     };
     let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
@@ -187,9 +197,10 @@ fn record(
         round: place.round,
         rerun: place.rerun,
         label: plan.label.clone(),
-        transport,
+        transport: lane.transport,
+        target: lane.target().to_owned(),
         client: plan.client.name().to_owned(),
-        encoding: plan.encoding(transport),
+        encoding: plan.encoding(lane.transport),
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
         planned: Planned {

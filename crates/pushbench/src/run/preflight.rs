@@ -1,9 +1,11 @@
 //! Whether this machine can run a job honestly: each finding with what it means and how to mend it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use scenario::Job;
 
+use super::peer;
 use crate::machine;
 
 const CLOCK_READS: u32 = 10_000;
@@ -26,7 +28,7 @@ pub(crate) struct Finding {
     pub(crate) level: Level,
     pub(crate) what: &'static str,
     pub(crate) found: String,
-    pub(crate) advice: &'static str,
+    pub(crate) advice: Cow<'static, str>,
 }
 
 /// Sockets a process needs besides those of the crowd.
@@ -57,12 +59,13 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
         found.push(files_finding(job.sockets_max()));
         found.push(ports_finding(job.sockets_max()));
         found.extend(pinning_finding(job, &cores));
+        found.extend(target_findings(job));
     }
     found
 }
 
 fn finding(level: Level, what: &'static str, found: String, advice: &'static str) -> Finding {
-    Finding { level, what, found, advice }
+    Finding { level, what, found, advice: advice.into() }
 }
 
 fn cores_finding(cores: &[usize]) -> Finding {
@@ -153,6 +156,19 @@ fn ports_finding(sockets: u64) -> Finding {
     let level = if sockets <= each * SOURCES_MAX { Level::Good } else { Level::Fatal };
     let found = format!("{sockets} needed, {each} for each loopback source address");
     finding(level, "ports", found, "widen net.ipv4.ip_local_port_range, or set fewer clients")
+}
+
+/// Targets that cannot be started as things are.
+fn target_findings(job: &Job) -> Vec<Finding> {
+    let peers = job.plans.first().map_or(&[][..], |plan| &plan.peers);
+    let missing = peers.iter().filter_map(|peer| Some((peer, peer::missing(peer, &job.file)?)));
+    let told = missing.map(|(peer, (found, advice))| Finding {
+        level: Level::Fatal,
+        what: "target",
+        found: format!("{}: {found}", peer.name),
+        advice: advice.into(),
+    });
+    told.collect()
 }
 
 fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {

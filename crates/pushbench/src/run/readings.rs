@@ -14,7 +14,8 @@ use crate::machine;
 
 /// Reads, and keeps what it has read.
 pub(crate) struct Readings {
-    control: Control,
+    /// None for a server that has nothing to say of itself.
+    control: Option<Control>,
     meter: Option<Meter>,
     read: RefCell<Read>,
 }
@@ -33,14 +34,18 @@ struct Read {
 }
 
 impl Readings {
-    pub(crate) fn new(control: Control, meter: Option<Meter>) -> Self {
-        Self { control, meter, read: RefCell::default() }
+    pub(crate) fn new(control: Option<Control>, meter: Option<Meter>) -> Self {
+        let read = Read { silent: control.is_none(), ..Read::default() };
+        Self { control, meter, read: RefCell::new(read) }
     }
 
     /// Reads everything. A server that does not say what it costs when it is first asked is not asked again: its process is read.
     pub(crate) async fn edge(&self, edge: Edge) {
         let silent = self.read.borrow().silent;
-        let said = if silent { Ok(None) } else { self.control.usage().await.map(Some) };
+        let said = match &self.control {
+            Some(control) if !silent => control.usage().await.map(Some),
+            Some(_) | None => Ok(None),
+        };
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
@@ -113,7 +118,8 @@ mod tests {
 
     fn readings(meter: Option<Meter>) -> Readings {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Readings::new(Control::new(&Target { http: nobody, tcp: nobody, token: None }).unwrap(), meter)
+        let target = Target { http: nobody, tcp: nobody, token: None, dialect: scenario::Dialect::Pushbench };
+        Readings::new(Some(Control::new(&target).unwrap()), meter)
     }
 
     async fn all_edges(readings: &Readings) {

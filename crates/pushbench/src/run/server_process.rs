@@ -1,22 +1,19 @@
-//! A server of our own, as its own process: started for one run, ended with it, and with us.
+//! A server as a process of its own: started for one run, ended with it, and with us. How ours is started.
 
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::Target;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use scenario::Plan;
+use scenario::{Dialect, Plan};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use wire::{Listening, Transport};
 
 use super::meter::Meter;
-use crate::machine;
 
 const START_MAX: Duration = Duration::from_secs(10);
-const LISTEN_PAUSE: Duration = Duration::from_millis(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
 /// Enough for what a slow poller has not fetched yet, at any rate the plan may ask for.
 const LOG_MESSAGES: u64 = 16_384;
@@ -25,17 +22,17 @@ const LOG_BYTES: u64 = 16 << 20;
 const SPARE_CONNECTIONS: u64 = 100;
 
 pub(crate) struct ServerProcess {
-    child: Child,
+    pub(super) child: Child,
     /// It ends when this is closed.
-    stdin: Option<ChildStdin>,
+    pub(super) stdin: Option<ChildStdin>,
     pub(crate) target: Target,
     /// None where the system does not let us read other processes.
     pub(crate) meter: Option<Meter>,
-    /// Not of this program: it ends by a signal.
-    foreign: bool,
+    /// Whether it says what it costs.
+    pub(crate) speaks_of_itself: bool,
 }
 
-/// How a server is started: the words of its command line, to which what the plan needs is added.
+/// How a server of ours is started: the words of its command line, to which what the plan needs is added.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) words: Vec<String>,
@@ -44,11 +41,10 @@ pub(crate) struct Launch {
 impl Launch {
     /// The server this program contains.
     pub(crate) fn own() -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("cannot find this program's own file, which contains the server")?;
-        Ok(Self { words: vec![own.display().to_string(), "serve".to_owned()] })
+        Ok(Self { words: vec![program()?.display().to_string(), "serve".to_owned()] })
     }
 
-    /// A command line of ours; a program without words is told to serve.
+    /// A command line; a program without words is told to serve.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has a quote without its other"))?;
         match words.len() {
@@ -96,42 +92,10 @@ impl ServerProcess {
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            target: Target { http: listening.http, tcp: listening.tcp, token: None },
+            target: Target { http: listening.http, tcp: listening.tcp, token: None, dialect: Dialect::Pushbench },
             meter: Meter::attach(listening.pid).ok(),
-            foreign: false,
+            speaks_of_itself: true,
         })
-    }
-
-    /// Starts somebody else's server, which was told its ports on its command line, and waits until it takes connections.
-    pub(crate) async fn launch_foreign(
-        launch: &Launch,
-        target: Target,
-        transport: Transport,
-        cores: &[usize],
-    ) -> anyhow::Result<Self> {
-        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
-        let mut command = Command::new(program);
-        command.args(words).env_remove("PUSHBENCH_TOKEN").process_group(0).kill_on_drop(true);
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-        let mut child = spawned.with_context(|| format!("cannot start {program}"))?;
-        if let Some(pid) = child.id().filter(|_| !cores.is_empty()) {
-            // Its threads come later, and stay where it is.
-            machine::pin_process(pid, cores).ok();
-        }
-        let address = if transport.is_http() { target.http } else { target.tcp };
-        let meter = child.id().and_then(|pid| Meter::attach(pid).ok());
-        let mut server = Self { stdin: child.stdin.take(), child, target, meter, foreign: true };
-        let begun = Instant::now();
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            if let Some(status) = server.has_ended() {
-                bail!("{program} ended at once ({status}); its message is above");
-            }
-            if begun.elapsed() > START_MAX {
-                bail!("{program} does not listen on {address} after {} s", START_MAX.as_secs());
-            }
-            tokio::time::sleep(LISTEN_PAUSE).await;
-        }
-        Ok(server)
     }
 
     /// Whether it has ended by itself.
@@ -144,17 +108,18 @@ impl ServerProcess {
         self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    /// Ends it, ours by closing its standard input, and makes sure.
+    /// Ends it by closing its standard input, and makes sure.
     pub(crate) async fn stop(mut self) {
-        if let Some(pid) = self.child.id().filter(|_| self.foreign) {
-            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).ok();
-        }
         drop(self.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
             tracing::warn!("the server did not end in time and is killed");
             self.child.kill().await.ok();
         }
     }
+}
+
+pub(super) fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file, which contains the server")
 }
 
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
@@ -180,6 +145,10 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
             set("--websocket-age-ms", tuning.websocket.age.as_millis());
             set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
         }
+        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+            set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
+        }
+        Transport::Stomp => set("--heartbeat-ms", tuning.stomp.heartbeat.as_millis()),
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();

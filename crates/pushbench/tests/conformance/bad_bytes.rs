@@ -59,6 +59,9 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
         match wish.transport {
             Transport::Tcp => assert!(refused.problem.error.contains("1013 are allowed"), "{}", refused.problem),
             Transport::Websocket => assert_eq!(refused.problem.value, "1009"),
+            Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio | Transport::Stomp => {
+                assert_eq!((refused.status, refused.problem.field.as_str()), (None, "text"), "{wish:?}");
+            }
             Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
                 assert_eq!((refused.status, refused.problem.field.as_str()), (Some(413), "text"));
             }
@@ -74,7 +77,7 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
 async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen_while_it_speaks() {
     let house = house().await;
     let body = post_json(&"x".repeat(FAR_TOO_MUCH));
-    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         for chunked in [false, true] {
             let mut raw = Raw::connect(house.http).await;
             let target = format!("/rooms/lobby/{transport}");
@@ -123,7 +126,7 @@ async fn a_body_that_is_no_post_is_400() {
         b"{\"author\":1,\"ordinal\":1,\"text\":\"\xff\"}",
         deep.as_bytes(),
     ];
-    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         let mut raw = Raw::connect(house.http).await;
         for body in bodies {
             let target = format!("/rooms/lobby/{transport}");

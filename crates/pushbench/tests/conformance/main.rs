@@ -14,6 +14,8 @@ mod raw;
 mod refusals;
 mod shutdown;
 mod slow;
+mod socketio;
+mod stomp;
 mod transcript;
 mod usage;
 mod websocket_frames;

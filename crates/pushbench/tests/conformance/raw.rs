@@ -167,8 +167,13 @@ impl Raw {
 
     /// Opens a WebSocket and reads the join, whatever its encoding.
     pub(crate) async fn upgrade(&mut self, target: &str) -> Answer {
+        self.upgrade_to(target, "").await
+    }
+
+    /// The same with more header lines.
+    pub(crate) async fn upgrade_to(&mut self, target: &str, more: &str) -> Answer {
         let headers = format!(
-            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n"
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n{more}"
         );
         let answer = self.begin("GET", target, &headers, "").await;
         if answer.status != 101 {

@@ -10,14 +10,22 @@ use crate::raw::Raw;
 const TOKEN: &str = "a-secret-token";
 
 fn on_http() -> impl Iterator<Item = Transport> {
-    Transport::ALL.into_iter().filter(|transport| transport.is_http())
+    Transport::ALL.into_iter().filter(|transport| transport.has_room_url())
+}
+
+fn is_websocket(transport: Transport) -> bool {
+    matches!(transport, Transport::Websocket | Transport::Stomp)
 }
 
 /// Asks for something that is refused, as a WebSocket handshake where it is one, and returns status and problem.
 async fn refusal(house: &House, transport: Transport, target: &str, header: &str) -> (u16, Problem, Option<String>) {
     let mut raw = Raw::connect(house.http).await;
     let upgrade = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let upgrade = if transport == Transport::Websocket { upgrade } else { "" };
+    let upgrade = match transport {
+        Transport::Websocket => upgrade.to_owned(),
+        Transport::Stomp => format!("{upgrade}sec-websocket-protocol: v12.stomp\r\n"),
+        _ => String::new(),
+    };
     let answer = raw.ask("GET", target, &format!("{upgrade}{header}"), "").await;
     let problem = serde_json::from_slice(&answer.body)
         .unwrap_or_else(|error| panic!("{target} was answered {}: {error}", answer.status));
@@ -68,7 +76,7 @@ async fn a_cursor_beyond_the_end_is_refused_and_never_waited_for() {
         for seq in [2, u64::MAX] {
             for wish in [wish.clone().after(seq), wish.clone().returning(seq)] {
                 let refused = wish.try_join(&house).await.err().unwrap();
-                assert_eq!(refused.status, wish.transport.is_http().then_some(400), "{wish:?}");
+                assert_eq!(refused.status, wish.transport.has_room_url().then_some(400), "{wish:?}");
                 assert_eq!((refused.problem.field.as_str(), refused.problem.value), ("after", seq.to_string()));
                 assert!(refused.problem.hint.contains("the newest message is 1"), "{}", refused.problem.hint);
             }
@@ -118,7 +126,7 @@ async fn head_is_answered_like_get_without_a_body_and_holds_nothing() {
         let mut raw = Raw::connect(house.http).await;
         let target = format!("/rooms/lobby/{transport}?after=0");
         let answer = raw.begin("HEAD", &target, "connection: close\r\n", "").await;
-        let expected = if transport == Transport::Websocket { 426 } else { 200 };
+        let expected = if is_websocket(transport) { 426 } else { 200 };
         assert_eq!((answer.status, raw.rest().await), (expected, vec![]), "{transport}");
         house.until_readers(0).await;
     }
@@ -179,10 +187,10 @@ async fn browsers_come_from_here_or_from_a_listed_origin() {
             let header = format!("origin: {origin}\r\n");
             let mut raw = Raw::connect(house.http).await;
             let answer = match transport {
-                Transport::Websocket => raw.ask("GET", &target, &header, "").await,
+                _ if is_websocket(transport) => raw.ask("GET", &target, &header, "").await,
                 _ => raw.begin("GET", &target, &header, "").await,
             };
-            let expected: &[u16] = if transport == Transport::Websocket { &[426] } else { &[200, 204] };
+            let expected: &[u16] = if is_websocket(transport) { &[426] } else { &[200, 204] };
             assert!(expected.contains(&answer.status), "{transport} from {origin}: {answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), told, "{transport}");
         }
@@ -197,7 +205,7 @@ async fn a_missing_token_is_401_everywhere() {
     for wish in Wish::all("lobby") {
         for wrong in [None, Some("another-token".to_owned()), Some(String::new())] {
             let refused = Wish { token: wrong, ..wish.clone() }.try_join(&house).await.err().unwrap();
-            assert_eq!(refused.status, wish.transport.is_http().then_some(401), "{wish:?}");
+            assert_eq!(refused.status, wish.transport.has_room_url().then_some(401), "{wish:?}");
             assert_eq!((refused.problem.field.as_str(), refused.problem.value.as_str()), ("token", ""), "{wish:?}");
         }
         let mut inside = Wish { token: Some(TOKEN.to_owned()), ..wish.clone() }.join(&house).await;

@@ -37,7 +37,10 @@ async fn everybody_is_told_in_its_transport_s_own_way() {
             Transport::Polling => assert!(matches!(end, End::Broken(_) | End::Status(503)), "{end:?}"),
             Transport::LongPolling => assert_eq!(end, End::Status(503)),
             Transport::HttpStreaming | Transport::Sse => assert_eq!(end, End::Complete, "{wish:?}"),
-            Transport::Websocket => assert_eq!(end, End::Close(1001), "{wish:?}"),
+            Transport::Websocket | Transport::Stomp => assert_eq!(end, End::Close(1001), "{wish:?}"),
+            Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+                assert_eq!(end, End::Bye, "{wish:?}");
+            }
         }
     }
     assert_eq!(idle.rest().await, b"", "a connection between two requests is just closed");

@@ -6,9 +6,11 @@ use wire::{Transport, TransportUsage, Usage};
 
 use crate::clients::{Client, Wish};
 use crate::house::{House, Reading};
-use crate::raw::Raw;
+use crate::raw::{Raw, masked};
 
 const LONG: Duration = Duration::from_secs(60);
+const PATH: &str = "/socket.io/?EIO=4";
+const JOIN: &[u8] = br#"420["join",{"room":"lobby","after":0}]"#;
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Puts a client into the room that asks for messages and never reads one.
@@ -32,14 +34,68 @@ async fn never_reads(house: &House, transport: Transport) -> Raw {
         Transport::Websocket => {
             raw.upgrade(&format!("{target}?after=0")).await;
         }
+        Transport::Stomp => {
+            raw.upgrade_to(&format!("{target}?after=0"), "sec-websocket-protocol: v12.stomp\r\n").await;
+            raw.send(masked(0x81, b"CONNECT\naccept-version:1.2\nhost:x\n\n\0")).await;
+            raw.send(masked(0x81, b"SUBSCRIBE\nid:sub-0\ndestination:/messages\n\n\0")).await;
+        }
+        Transport::SocketioWebsocket => {
+            raw.upgrade(&format!("{PATH}&transport=websocket")).await;
+            raw.send(masked(0x81, b"40")).await;
+            // The session, the namespace, a ping.
+            for _ in 0..3 {
+                raw.frame().await.unwrap();
+            }
+            raw.send(masked(0x81, b"3")).await;
+            raw.send(masked(0x81, JOIN)).await;
+        }
+        Transport::SocketioPolling | Transport::Socketio => {
+            let sid = session(&mut raw, house, transport).await;
+            if transport == Transport::Socketio {
+                raw = Raw::connect_narrow(address).await;
+                raw.upgrade(&format!("{PATH}&transport=websocket&sid={sid}")).await;
+                raw.send(masked(0x81, b"2probe")).await;
+                raw.frame().await.unwrap();
+                raw.send(masked(0x81, b"5")).await;
+            } else {
+                let ask = format!("GET {PATH}&transport=polling&sid={sid} HTTP/1.1\r\nhost: x\r\n\r\n");
+                raw.send(ask.repeat(400)).await;
+            }
+        }
     }
     raw
+}
+
+/// A session of Socket.IO's polling that has joined.
+async fn session(raw: &mut Raw, house: &House, transport: Transport) -> String {
+    let means_to = if transport == Transport::Socketio { "&upgrade=1" } else { "" };
+    let target = format!("{PATH}&transport=polling{means_to}");
+    let open = raw.ask("GET", &target, "", "").await;
+    let open: serde_json::Value = serde_json::from_slice(&open.body[1..]).unwrap();
+    let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
+    let mut poster = Raw::connect(house.http).await;
+    let mut heard = Vec::new();
+    assert_eq!(poster.ask("POST", &target, "", "40").await.body, b"ok");
+    while !(heard.contains(&b'2') && heard.windows(3).any(|part| part == b"40{")) {
+        heard.extend(raw.ask("GET", &target, "", "").await.body);
+    }
+    let pong_and_join = [b"3\x1e", JOIN].concat();
+    let body = std::str::from_utf8(&pong_and_join).unwrap();
+    assert_eq!(poster.ask("POST", &target, "", body).await.body, b"ok");
+    open["sid"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
     for transport in Transport::ALL {
-        let house = House::with(|limits| limits.stall_timeout = Duration::from_millis(300)).await;
+        let house = House::with(|limits| {
+            limits.stall_timeout = Duration::from_millis(300);
+            if transport.is_socketio() {
+                // Its session has no connection whose end would end it: an unanswered ping does.
+                limits.heartbeat = Duration::from_secs(8);
+            }
+        })
+        .await;
         let mut neighbour = Wish::new(Transport::Tcp, "lobby").join(&house).await;
         let text = "x".repeat(16 << 10);
         for _ in 0..40 {
@@ -114,7 +170,7 @@ async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_is_answered_408_and_counted() {
-    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
         let mut raw = Raw::connect(house.http).await;
         raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{{")).await;

@@ -42,6 +42,16 @@ impl Bench {
         }
     }
 
+    /// The same with somebody else's server in it.
+    pub(crate) async fn with_target(set: &[&str], target: &str) -> Self {
+        let mut bench = Self::new(set).await;
+        let scenario = bench.folder.with_extension("toml");
+        let smoke = std::fs::read_to_string(&bench.scenario).unwrap();
+        std::fs::write(&scenario, format!("{smoke}\n[[target]]\n{target}")).unwrap();
+        bench.scenario = scenario;
+        bench
+    }
+
     /// The command line of `run` or `load` with what else it needs, as words.
     pub(crate) fn words(&self, command: &str, more: &[&str]) -> Vec<String> {
         let mut words = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
@@ -104,6 +114,7 @@ impl Drop for Bench {
         // What a failed test found is worth looking at.
         if !std::thread::panicking() {
             std::fs::remove_dir_all(&self.folder).ok();
+            std::fs::remove_file(self.folder.with_extension("toml")).ok();
         }
     }
 }

@@ -27,7 +27,12 @@ async fn several_workers_add_up_to_one_run() {
         let order = Order {
             plan: Arc::clone(&plan),
             transport,
-            target: Target { http: server.listening.http, tcp: server.listening.tcp, token: None },
+            target: Target {
+                http: server.listening.http,
+                tcp: server.listening.tcp,
+                token: None,
+                dialect: scenario::Dialect::Pushbench,
+            },
             cores: vec![core; WORKERS],
         };
         let mut log = Vec::new();

@@ -205,7 +205,7 @@ pub(super) fn column(csv: &mut Csv, point: &Point<'_>, head: &str, classes: &[&s
         for (run, parts) in &runs {
             for (at, value) in parts.iter().enumerate() {
                 let class = classes.get(at).copied().unwrap_or_default();
-                let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.to_string()];
+                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
                 csv.row(place.into_iter().chain([head.to_owned(), class.to_owned(), cell(*value)]));
             }
         }

@@ -1,7 +1,6 @@
 //! Exhibit 5: what a delivered message costs the server in CPU.
 
-use results::Figures;
-use wire::Transport;
+use results::{Figures, Subject};
 
 use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
@@ -19,7 +18,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         let both = figures.server_user_us_per_message.zip(figures.server_cpu_us_per_message);
         both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
     });
-    let floor = point.rows.iter().find(|row| row.transport == Transport::Tcp);
+    let floor = point.rows.iter().find(|row| row.subject == Subject::FLOOR);
     let floor = floor.map(|row| row.each(|record| Figures::of(record).server_cpu_us_per_message));
     only.floor = floor.and_then(|values| median(&values));
     let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };

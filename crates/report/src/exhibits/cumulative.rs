@@ -79,7 +79,7 @@ fn curve(point: &Point<'_>, row: &Row<'_>, csv: &mut Csv) -> Option<(f64, Curve)
         for (run, whole) in &wholes {
             csv.row([
                 point.label.to_owned(),
-                row.transport.to_string(),
+                row.subject.to_string(),
                 row.verdict(),
                 run.to_string(),
                 cell(ms(whole, *share)),

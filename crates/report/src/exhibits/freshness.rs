@@ -1,12 +1,11 @@
 //! Exhibit 9: what freshness is bought with: staleness across, cost up, a transport's curve over its sweep.
 
-use results::{Direction, Series};
-use wire::Transport;
+use results::{Direction, Series, Subject};
 
 use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, legend, names_width};
-use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, WIDTH, look, text_width};
+use super::draw::{Anchor, Area, Look, Panel, SMALL, SOFT, Scale, Scene, WIDTH, text_width};
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::{Estimate, over_runs};
 
@@ -38,7 +37,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let panels: Vec<(&str, Vec<Bought>)> = COSTS
         .iter()
         .map(|(name, of)| {
-            let all = Transport::ALL.into_iter().filter_map(|transport| bought(sweep, transport, name, *of, &mut csv));
+            let all = job.looks.iter().filter_map(|who| bought(sweep, who, name, *of, &mut csv));
             (*name, all.collect::<Vec<_>>())
         })
         .filter(|(_, all)| !all.is_empty())
@@ -80,9 +79,9 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn bought(sweep: &Sweep<'_>, transport: Transport, name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
+fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
     let (mut spots, mut values) = (Vec::new(), Vec::new());
-    for (at, row) in sweep.rows(transport) {
+    for (at, row) in sweep.rows(subject) {
         let Some((stale, cost)) = row.quantile_ms(Series::Delivery, "p50").zip(of(row)) else { continue };
         if cost.value <= 0.0 {
             continue;
@@ -92,7 +91,7 @@ fn bought(sweep: &Sweep<'_>, transport: Transport, name: &str, of: Of, csv: &mut
         let ends = cost.interval.unzip();
         csv.row([
             value.clone(),
-            transport.to_string(),
+            subject.to_string(),
             row.verdict(),
             cost.runs.to_string(),
             cell(stale.value),
@@ -103,7 +102,7 @@ fn bought(sweep: &Sweep<'_>, transport: Transport, name: &str, of: Of, csv: &mut
         ]);
         values.push(value);
     }
-    let curve = Curve { look: look(transport), name: transport.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+    let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
     (!curve.spots.is_empty()).then_some(Bought { curve, values })
 }
 

@@ -46,7 +46,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
         head(&mut scene, &panel, row);
-        let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.record.run.to_string()];
+        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
         cells(&mut scene, &panel, run, every, |cells| csv.row(place.iter().cloned().chain(cells)));
     }
     scene.text(

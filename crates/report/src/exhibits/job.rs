@@ -1,10 +1,11 @@
 //! A job as pictures need it: its points, what of each may be drawn, and its sweeps.
 
-use results::{Evidence, Run, RunRecord};
-use serde_json::Value;
-use wire::Transport;
+use std::ops::Deref;
 
-use super::draw::{Look, Scale, look};
+use results::{Evidence, Run, RunRecord, Subject};
+use serde_json::Value;
+
+use super::draw::{Look, Scale, looks};
 use super::shown::{Shown, shown};
 
 /// Points of which every exhibit is made; of longer sweeps the first, the middle and the last.
@@ -18,6 +19,8 @@ pub(super) struct Job<'a> {
     stem: String,
     /// Those of which there are runs.
     pub(super) points: Vec<Point<'a>>,
+    /// Everybody in it, each with its look.
+    pub(super) looks: Vec<(Subject, Look)>,
 }
 
 /// One point of the sweep, or the only one.
@@ -30,8 +33,19 @@ pub(super) struct Point<'a> {
     pub(super) rows: Vec<Row<'a>>,
 }
 
-/// A transport at a point.
-pub(super) type Row<'a> = Shown<'a, Run>;
+/// A transport of a server at a point.
+pub(super) struct Row<'a> {
+    shown: Shown<'a, Run>,
+    look: Look,
+}
+
+impl<'a> Deref for Row<'a> {
+    type Target = Shown<'a, Run>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.shown
+    }
+}
 
 /// A key that was swept, the others fixed.
 pub(super) struct Sweep<'a> {
@@ -52,14 +66,16 @@ impl<'a> Job<'a> {
                 labels.push(&run.record.label);
             }
         }
+        let looks = looks(&Subject::all(evidence.runs.iter().map(|run| &run.record)));
         let points = labels.into_iter().map(|label| {
             let runs: Vec<_> = evidence.runs.iter().filter(|run| run.record.label == label).collect();
             let set = evidence.manifest.points.iter().find(|point| point.label == label);
-            let rows = Transport::ALL.into_iter().filter_map(|transport| shown(transport, &runs)).collect();
+            let row = |(subject, look): &(Subject, Look)| Some(Row { shown: shown(subject, &runs)?, look: *look });
+            let rows = looks.iter().filter_map(row).collect();
             Point { label, set, rows }
         });
         let points = points.filter(|point: &Point<'_>| !point.rows.is_empty()).collect();
-        Self { evidence, stem: if alone { String::new() } else { slug(&evidence.name) + "-" }, points }
+        Self { evidence, stem: if alone { String::new() } else { slug(&evidence.name) + "-" }, points, looks }
     }
 
     /// The points of which every exhibit is made.
@@ -126,7 +142,7 @@ impl<'a> Job<'a> {
 /// What cannot be drawn, and why.
 pub(super) fn left_out(rows: &[Row<'_>]) -> String {
     let none = rows.iter().filter(|row| row.runs.is_empty());
-    let names: Vec<_> = none.map(|row| format!("{} ({})", row.transport, row.verdicts)).collect();
+    let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, row.verdicts)).collect();
     if names.is_empty() { String::new() } else { format!(" · not drawn: {}", names.join(", ")) }
 }
 
@@ -148,12 +164,12 @@ impl Row<'_> {
     /// The name in pictures.
     pub(super) fn name(&self) -> String {
         let mark = if self.overloaded { " (overloaded)" } else { "" };
-        format!("{}{mark}", self.transport)
+        format!("{}{mark}", self.subject)
     }
 
     /// Its colour and marker.
     pub(super) fn look(&self) -> Look {
-        look(self.transport)
+        self.look
     }
 
     /// As tables say it.
@@ -194,11 +210,11 @@ impl Sweep<'_> {
         format!("{} {}", self.key, self.fixed)
     }
 
-    /// A transport over the sweep: place and row of every point where it may be drawn.
-    pub(super) fn rows(&self, transport: Transport) -> Vec<(usize, &Row<'_>)> {
+    /// A transport of a server over the sweep: place and row of every point where it may be drawn.
+    pub(super) fn rows(&self, subject: &Subject) -> Vec<(usize, &Row<'_>)> {
         let points = self.points.iter().enumerate();
         let rows = points.filter_map(|(at, (point, _))| {
-            Some((at, point.rows.iter().find(|row| row.transport == transport && !row.runs.is_empty())?))
+            Some((at, point.rows.iter().find(|row| row.subject == *subject && !row.runs.is_empty())?))
         });
         rows.collect()
     }

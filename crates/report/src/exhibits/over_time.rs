@@ -67,7 +67,8 @@ pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
     let look = row.look();
     let height = panel.area.top - 11.0;
     scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.overloaded);
-    scene.label((panel.area.left + 18.0, height), &row.name(), Anchor::Start);
+    let left = panel.area.left + 18.0;
+    scene.label_within((left, height), &row.name(), panel.area.right - left);
 }
 
 /// The axis of seconds that holds those of all these runs.
@@ -113,7 +114,7 @@ pub(super) fn over_runs(row: &Row<'_>, of: impl Fn(&Second) -> Option<f64>) -> V
 fn write(csv: &mut Csv, point: &Point<'_>, row: &Row<'_>) {
     for (run, second) in readings(row) {
         let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
-        let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.to_string()];
+        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
         csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
     }
 }

@@ -81,7 +81,7 @@ fn curve(point: &Point<'_>, row: &Row<'_>, csv: &mut Csv) -> Option<Curve> {
         for (run, whole, blind, _) in &samples {
             csv.row([
                 point.label.to_owned(),
-                row.transport.to_string(),
+                row.subject.to_string(),
                 row.verdict(),
                 run.to_string(),
                 cell(share * 100.0),

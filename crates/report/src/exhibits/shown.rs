@@ -1,7 +1,6 @@
 //! Which runs have figures, decided here for every table and every picture.
 
-use results::{Figures, Run, RunRecord, Series, VerdictKind, quantile};
-use wire::Transport;
+use results::{Figures, Run, RunRecord, Series, Subject, VerdictKind, quantile};
 
 use crate::stats::{Estimate, over_runs};
 
@@ -23,11 +22,11 @@ impl Recorded for Run {
     }
 }
 
-/// A transport's runs: all of them for the verdicts, those of one kind for the figures.
+/// A row's runs: all of them for the verdicts, those of one kind for the figures.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown<'a, R> {
     /// Whose runs.
-    pub(crate) transport: Transport,
+    pub(crate) subject: Subject,
     /// How many there are of each verdict, in words.
     pub(crate) verdicts: String,
     /// Whether the runs shown are those of a server that could not keep up.
@@ -37,9 +36,9 @@ pub(crate) struct Shown<'a, R> {
 }
 
 /// Sound runs are shown; where there is none, overloaded ones are, under their own name; others have no figures.
-pub(crate) fn shown<'a, R: Recorded>(transport: Transport, runs: &[&'a R]) -> Option<Shown<'a, R>> {
+pub(crate) fn shown<'a, R: Recorded>(subject: &Subject, runs: &[&'a R]) -> Option<Shown<'a, R>> {
     let of = |kind| -> Vec<&'a R> {
-        let own = runs.iter().filter(|run| run.record().transport == transport);
+        let own = runs.iter().filter(|run| run.record().subject() == *subject);
         own.filter(|run| run.record().verdict.kind == kind).copied().collect()
     };
     let kinds = [VerdictKind::Sound, VerdictKind::Overloaded, VerdictKind::Wrong, VerdictKind::Invalid];
@@ -52,7 +51,7 @@ pub(crate) fn shown<'a, R: Recorded>(transport: Transport, runs: &[&'a R]) -> Op
     let sound = of(VerdictKind::Sound);
     let overloaded = sound.is_empty();
     let runs = if overloaded { of(VerdictKind::Overloaded) } else { sound };
-    Some(Shown { transport, verdicts, overloaded, runs })
+    Some(Shown { subject: subject.clone(), verdicts, overloaded, runs })
 }
 
 impl<R: Recorded> Shown<'_, R> {

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use results::{RunRecord, Series, VerdictKind};
-use wire::Transport;
+use results::{RunRecord, Series, Subject, VerdictKind};
 
 use super::numbers::number;
 use super::shown::{Shown, shown};
@@ -33,8 +32,9 @@ pub fn render(records: &[RunRecord]) -> String {
 type Row<'a> = Shown<'a, RunRecord>;
 
 fn block(records: &[&RunRecord]) -> String {
-    let rows: Vec<_> = Transport::ALL.into_iter().filter_map(|transport| shown(transport, records)).collect();
-    let floor = rows.iter().find(|row| row.transport == Transport::Tcp).and_then(cpu);
+    let rows: Vec<_> =
+        Subject::all(records.iter().copied()).iter().filter_map(|subject| shown(subject, records)).collect();
+    let floor = rows.iter().find(|row| row.subject == Subject::FLOOR).and_then(cpu);
     let delivery = rows.iter().map(latency).collect::<Vec<_>>();
     let costs = rows.iter().map(|row| cost(row, floor)).collect::<Vec<_>>();
     let mut out = String::new();
@@ -65,7 +65,7 @@ fn block(records: &[&RunRecord]) -> String {
             out,
             "run {} {}: {}: {}",
             record.run,
-            record.transport,
+            record.subject(),
             record.verdict.kind,
             record.verdict.reasons.join("; ")
         )
@@ -85,7 +85,7 @@ fn max_ms(row: &Row<'_>) -> Option<Estimate> {
 fn latency(row: &Row<'_>) -> Vec<String> {
     let quantile = |series, name| cell(row.quantile_ms(series, name));
     vec![
-        row.transport.to_string(),
+        row.subject.to_string(),
         row.verdicts.clone(),
         cell(row.figure(|figures| Some(figures.delivered_per_s))),
         spread_cell(row.quantile_ms(Series::Delivery, "p50")),
@@ -102,7 +102,7 @@ fn latency(row: &Row<'_>) -> Vec<String> {
 fn cost(row: &Row<'_>, floor: Option<f64>) -> Vec<String> {
     let ratio = cpu(row).zip(floor).map(|(own, floor)| format!("{:.2}", own / floor));
     vec![
-        row.transport.to_string(),
+        row.subject.to_string(),
         spread_cell(row.figure(|figures| figures.server_cpu_us_per_message)),
         ratio.unwrap_or_else(|| DASH.to_owned()),
         cell(row.figure(|figures| figures.generator_cpu_us_per_message)),

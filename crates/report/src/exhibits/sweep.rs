@@ -1,12 +1,11 @@
 //! Exhibit 10: how latency and cost go with what was swept.
 
-use results::Series;
-use wire::Transport;
+use results::{Series, Subject};
 
 use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, WIDTH, look};
+use super::draw::{Anchor, Area, Look, Panel, SIZE, SMALL, SOFT, Scene, WIDTH};
 use super::job::{Job, Row, Sweep, written};
 use crate::stats::Estimate;
 
@@ -26,7 +25,7 @@ const HEIGHT: f64 = 190.0;
 pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let mut csv = Csv::new(&[sweep.key, "transport", "verdict", "runs", "figure", "value", "low", "high"]);
     let panels = FIGURES.iter().map(|(figure, name, of)| {
-        let curves = Transport::ALL.into_iter().filter_map(|transport| curve(sweep, transport, figure, *of, &mut csv));
+        let curves = job.looks.iter().filter_map(|who| curve(sweep, who, figure, *of, &mut csv));
         (*name, curves.collect::<Vec<_>>())
     });
     let panels: Vec<(&str, Vec<Curve>)> = panels.filter(|(_, curves)| !curves.is_empty()).collect();
@@ -65,16 +64,16 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn curve(sweep: &Sweep<'_>, transport: Transport, figure: &str, of: Of, csv: &mut Csv) -> Option<Curve> {
+fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: &str, of: Of, csv: &mut Csv) -> Option<Curve> {
     let mut spots = Vec::new();
-    for (at, row) in sweep.rows(transport) {
+    for (at, row) in sweep.rows(subject) {
         let Some(estimate) = of(row) else { continue };
         let x = sweep.value(at);
         spots.push(Spot { x, y: estimate.value, interval: estimate.interval, hollow: row.overloaded });
         let ends = estimate.interval.unzip();
         csv.row([
             written(&sweep.points[at].1),
-            transport.to_string(),
+            subject.to_string(),
             row.verdict(),
             estimate.runs.to_string(),
             figure.to_owned(),
@@ -83,6 +82,6 @@ fn curve(sweep: &Sweep<'_>, transport: Transport, figure: &str, of: Of, csv: &mu
             cell(ends.1),
         ]);
     }
-    let curve = Curve { look: look(transport), name: transport.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+    let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
     (!curve.spots.is_empty()).then_some(curve)
 }

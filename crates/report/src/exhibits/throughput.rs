@@ -1,12 +1,11 @@
 //! Exhibit 4: what was delivered against what was offered, in time and over a sweep.
 
 use results::{Figures, RunRecord};
-use wire::Transport;
 
 use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, look, text_width};
+use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, text_width};
 use super::job::{Job, Point, Row, Sweep, behind, window_s};
 use super::over_time::{head, over_runs as by_second, seconds_scale};
 use crate::stats::{median, over_runs};
@@ -38,7 +37,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         seconds(&mut scene, &panel, row);
         for record in row.records() {
             for second in &record.seconds {
-                let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), record.run.to_string()];
+                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
                 let offered = second.posted as f64 * receivers(record);
                 let values = [second.second.to_string(), second.delivered.to_string(), cell(offered)];
                 csv.row(place.into_iter().chain(values));
@@ -95,9 +94,9 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     ]);
     let mut curves = Vec::new();
     let mut offered: Vec<(f64, f64)> = Vec::new();
-    for transport in Transport::ALL {
+    for (subject, look) in &job.looks {
         let mut spots = Vec::new();
-        for (at, row) in sweep.rows(transport) {
+        for (at, row) in sweep.rows(subject) {
             let Some(delivered) = over_runs(&row.each(delivered_of)) else { continue };
             let wanted = median(&row.each(|record| Some(offered_of(record)))).unwrap_or(0.0);
             let x = sweep.value(at);
@@ -108,7 +107,7 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
             let ends = delivered.interval.unzip();
             csv.row([
                 super::job::written(&sweep.points[at].1),
-                transport.to_string(),
+                subject.to_string(),
                 row.verdict(),
                 delivered.runs.to_string(),
                 cell(delivered.value),
@@ -117,8 +116,7 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
                 cell(wanted),
             ]);
         }
-        let curve =
-            Curve { look: look(transport), name: transport.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+        let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
         curves.extend((!curve.spots.is_empty()).then_some(curve));
     }
     offered.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -4,13 +4,10 @@ use results::{
     LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, Run, RunRecord, SPIN_LOSS_MAX, Series, VerdictKind, WORKER_BUSY_MAX,
     quantile,
 };
-use wire::Transport;
 
 use super::Sheet;
 use super::csv::{Csv, cell};
-use super::draw::{
-    Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, look, text_width,
-};
+use super::draw::{Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, text_width};
 use super::job::Job;
 
 /// Height of a strip.
@@ -77,20 +74,18 @@ pub(super) fn exhibit(job: &Job<'_>) -> Option<Sheet> {
     let title = "Whether the instrument can be believed, run by run";
     let about = format!("{} · {} runs: {}", job.evidence.manifest.scenario.name, runs.len(), counts(runs));
     let (mut scene, top) = Scene::titled(title, &about);
-    let transports: Vec<Transport> =
-        Transport::ALL.into_iter().filter(|t| runs.iter().any(|run| run.record.transport == *t)).collect();
-    let names = transports.iter().map(|transport| text_width(transport.name(), SIZE)).fold(0.0, f64::max);
+    let names = job.looks.iter().map(|(subject, _)| text_width(&subject.to_string(), SIZE)).fold(0.0, f64::max);
     let right = WIDTH - names - 50.0;
     let x = axis(runs);
     let mut top = verdicts(&mut scene, &x, runs, (top + 6.0, right));
-    for (at, transport) in transports.iter().enumerate() {
-        let (look, height) = (look(*transport), top + 26.0 + at as f64 * SIZE * 1.5);
+    for (at, (subject, look)) in job.looks.iter().enumerate() {
+        let height = top + 26.0 + at as f64 * SIZE * 1.5;
         scene.dot((right + 20.0, height), look.shape, look.colour, 5.0, false);
-        scene.label((right + 34.0, height), transport.name(), Anchor::Start);
+        scene.label((right + 34.0, height), &subject.to_string(), Anchor::Start);
     }
-    let legend = top + 26.0 + transports.len() as f64 * SIZE * 1.5;
+    let legend = top + 26.0 + job.looks.len() as f64 * SIZE * 1.5;
     for (at, strip) in STRIPS.iter().enumerate() {
-        top = draw(&mut scene, &x, runs, strip, (top, right), at + 1 == STRIPS.len());
+        top = draw(&mut scene, &x, job, strip, (top, right), at + 1 == STRIPS.len());
     }
     scene.height = (top + 34.0).max(legend);
     Some(Sheet {
@@ -138,8 +133,9 @@ fn verdicts(scene: &mut Scene, x: &Scale, runs: &[Run], (top, right): (f64, f64)
     area.bottom + 10.0
 }
 
-fn draw(scene: &mut Scene, x: &Scale, runs: &[Run], strip: &Strip, (top, right): (f64, f64), last: bool) -> f64 {
+fn draw(scene: &mut Scene, x: &Scale, job: &Job<'_>, strip: &Strip, (top, right): (f64, f64), last: bool) -> f64 {
     let Strip { name, of, limit, log, .. } = *strip;
+    let runs = &job.evidence.runs;
     let area = Area { left: 58.0, top: top + 28.0, right, bottom: top + 28.0 + HEIGHT };
     let values = runs.iter().filter_map(|run| of(&run.record)).chain(limit);
     let y = if log { Scale::log(values) } else { Scale::from_zero(values) };
@@ -153,7 +149,9 @@ fn draw(scene: &mut Scene, x: &Scale, runs: &[Run], strip: &Strip, (top, right):
     }
     for run in runs {
         if let Some(value) = of(&run.record) {
-            let look = look(run.record.transport);
+            let Some((_, look)) = job.looks.iter().find(|(subject, _)| *subject == run.record.subject()) else {
+                continue;
+            };
             let hollow = run.record.verdict.kind != VerdictKind::Sound;
             scene.dot(panel.at(f64::from(run.record.run), value), look.shape, look.colour, 4.2, hollow);
         }
@@ -178,7 +176,7 @@ fn table(runs: &[Run]) -> Csv {
             record.round.to_string(),
             record.rerun.to_string(),
             record.label.clone(),
-            record.transport.to_string(),
+            record.subject().to_string(),
             record.verdict.kind.to_string(),
             record.verdict.reasons.join("; "),
         ];

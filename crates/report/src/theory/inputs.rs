@@ -1,8 +1,7 @@
 //! What predictions are made from: the settings of a point, and the floor measured there.
 
-use results::{Evidence, Point, Run, Series};
+use results::{Evidence, Point, Run, Series, Subject};
 use scenario::Figure;
-use wire::Transport;
 
 use super::Predicted;
 use super::formulas::{fan_out_ms, queue_ms};
@@ -36,7 +35,7 @@ impl Inputs {
     /// Those of a point; `None` where the floor has no figures.
     pub(super) fn of(job: &Evidence, label: &str) -> Option<Self> {
         let point = job.manifest.points.iter().find(|point| point.label == label)?.clone();
-        let tcp = Shown::of(job, label, Transport::Tcp);
+        let tcp = Shown::of(job, label, &Subject::FLOOR);
         let planned = tcp.runs.first()?.record.planned;
         let (seats, rooms) = (f64::from(planned.seats), f64::from(planned.rooms.max(1)));
         let window_s = planned.window_us as f64 / 1e6;

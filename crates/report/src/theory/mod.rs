@@ -8,7 +8,7 @@ mod inputs;
 mod polls;
 mod pushes;
 
-use results::Evidence;
+use results::{Evidence, Subject};
 use scenario::Figure;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
@@ -104,14 +104,19 @@ pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
-        let shown = Shown::of(job, label, transport);
+        let shown = Shown::of(job, label, &Subject::ours(transport));
         // A backlog is beyond these formulas.
         if shown.kind != Some(results::VerdictKind::Sound) {
             continue;
         }
         let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
         match transport {
-            Transport::Tcp => {}
+            // Nobody has worked these out.
+            Transport::Tcp
+            | Transport::SocketioPolling
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => {}
             Transport::Polling => polls::polling(&mut table),
             Transport::LongPolling => polls::long_polling(&mut table),
             Transport::HttpStreaming | Transport::Sse | Transport::Websocket => pushes::pushes(&mut table),
@@ -168,7 +173,7 @@ impl Table<'_> {
         let (low, high) = interval.unzip();
         let measured = Value { value, low, high, runs: values.len() };
         self.cells.push(Cell {
-            transport: self.shown.transport,
+            transport: self.shown.subject.transport,
             what: what.to_owned(),
             formula: formula.to_owned(),
             predicted: Value { value: predicted.value, low: Some(predicted.low), high: Some(predicted.high), runs: 0 },

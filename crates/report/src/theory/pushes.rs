@@ -22,7 +22,7 @@ pub(super) fn pushes(table: &mut Table<'_>) {
         table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
-    let (predicted, formula) = match table.shown.transport {
+    let (predicted, formula) = match table.shown.subject.transport {
         Transport::Websocket => (frames(record), "2, 4 or 10 bytes a frame"),
         Transport::Sse => (chunked(record, events(record, inputs)), "13 + digits of the id + (4 + hex digits) a chunk"),
         _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),

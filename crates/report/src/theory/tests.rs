@@ -1,6 +1,6 @@
 //! Tests of how predictions are held against runs.
 
-use results::{Series, VerdictKind, invented};
+use results::{Series, Subject, VerdictKind, invented};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() 
 fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
     let job = invented::evidence(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
-    let tcp = Shown::of(&job, "", Transport::Tcp);
+    let tcp = Shown::of(&job, "", &Subject::FLOOR);
     let mean = tcp.estimate(Figure::DeliveryMeanMs).unwrap().value;
     let c = tcp.estimate(Figure::ServerCpuUsPerMessage).unwrap().value / 1e3;
     // 100 clients in 10 rooms, 1,000 deliveries a second; each in a fan-out of ten.

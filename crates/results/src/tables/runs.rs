@@ -30,6 +30,7 @@ pub(super) const COLUMNS: &[Column<RunRecord>] = &[
     column("rerun", "Which repeat of it, 0 unless an earlier one was invalid", |r| r.rerun.into()),
     column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
     column("transport", "Transport", |r| r.transport.into()),
+    column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
     column("client", "HTTP client of the generator", |r| r.client.as_str().into()),
     column("encoding", "How messages were written", |r| r.encoding.name().into()),
     column("verdict", "`sound`, `overloaded`, `wrong` or `invalid`", |r| r.verdict.kind.into()),

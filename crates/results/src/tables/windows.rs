@@ -8,6 +8,7 @@ pub(super) struct Row {
     run: u32,
     label: String,
     transport: &'static str,
+    target: String,
     second: Second,
     /// What the server used in it: two readings are needed.
     cpu: Option<Cpu>,
@@ -22,6 +23,7 @@ pub(super) fn rows(record: &RunRecord) -> impl Iterator<Item = Row> {
             run: record.run,
             label: record.label.clone(),
             transport: record.transport.name(),
+            target: record.target.clone(),
             second: second.clone(),
             cpu: readings.map(|(start, end)| Cpu {
                 user_us: end.cpu.user_us.saturating_sub(start.cpu.user_us),
@@ -36,6 +38,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     column("run", "Place in the order of runs, from 1", |r| r.run.into()),
     column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
     column("transport", "Transport", |r| r.transport.into()),
+    column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
     column("second", "Which second from the start of the warm-up, from 0", |r| r.second.second.into()),
     column("delivered", "Messages that arrived in it", |r| r.second.delivered.into()),
     column("posted", "Posts that left in it", |r| r.second.posted.into()),

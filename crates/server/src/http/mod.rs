@@ -1,5 +1,6 @@
 //! HTTP: the connections, the routes, and what the transports on it have in common.
 
+mod channel;
 mod refusal;
 mod stream;
 mod visit;
@@ -15,7 +16,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use hyper::body::Incoming;
@@ -25,9 +26,10 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use wire::{Problem, Transport};
 
+pub(crate) use channel::{Caller, Channel, End, upgrade};
 pub(crate) use refusal::Refusal;
 pub(crate) use stream::{StreamKind, stream};
-pub(crate) use visit::{Visit, finish, post_bytes_max};
+pub(crate) use visit::{Visit, check_text, finish, post_bytes_max};
 
 use crate::app::App;
 use crate::meter::Label;
@@ -40,15 +42,18 @@ const HEAD_BYTES_MAX: usize = 8 << 10;
 /// Everything but a room's read: posts, control, and what is not there.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
-    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_http()) {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         let app = Arc::clone(app);
         let take = move |request: Request| visit::answer_post(app, transport, request);
         // GET never comes here; it is named for the `Allow` of an answer that refuses another method.
         let methods = get(no_such_method).post(take);
         router = router.route(&format!("/rooms/{{room}}/{transport}"), methods);
     }
+    let door = transports::socketio::open(app);
+    let knock = move |request: Request| async move { door.answer(request).await };
     let app = Arc::clone(app);
     router
+        .route(transports::socketio::PATH, any(knock))
         .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -98,7 +103,7 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, HttpRead)
 }
 
 /// The gauge of the connection a request came on.
-fn gauge_of(request: &Request) -> Arc<Gauge> {
+pub(crate) fn gauge_of(request: &Request) -> Arc<Gauge> {
     Arc::clone(request.extensions().get::<Arc<Gauge>>().expect("`answer_any` puts it into every routed request"))
 }
 
@@ -174,8 +179,9 @@ fn usage(app: &App, request: &Request) -> Response {
 
 async fn no_such_path(request: Request) -> Response {
     gauge_of(&request).begin_request(Label::OTHER);
-    let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.is_http()).map(Transport::name).collect();
-    let hint = format!("there is /control/usage, and /rooms/NAME/ followed by one of {}", names.join(", "));
+    let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.has_room_url()).map(Transport::name).collect();
+    let hint =
+        format!("there is /control/usage, /socket.io/, and /rooms/NAME/ followed by one of {}", names.join(", "));
     let problem = Problem::new("path", request.uri().path(), "nothing lives here", hint);
     Refusal::new(StatusCode::NOT_FOUND, problem).into_response()
 }

@@ -129,7 +129,8 @@ fn publish(room: &Room, post: &wire::Post<'_>) -> Result<Ack, Refusal> {
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
-fn check_text(app: &App, found: usize) -> Result<(), Refusal> {
+/// Refuses a text that is too long.
+pub(crate) fn check_text(app: &App, found: usize) -> Result<(), Refusal> {
     let max = app.limits.message_bytes_max;
     if found <= max { Ok(()) } else { Err(too_large(max)) }
 }

@@ -61,7 +61,12 @@ impl Batch {
         let mut bytes = Vec::with_capacity(self.bytes.len() + 16);
         push_chunk(&self.bytes, &mut bytes);
         let framing = self.split.framing + (bytes.len() - self.bytes.len()) as u64;
-        Self { bytes: bytes.into(), split: Split { framing, ..self.split }, ..self }
+        self.reframed(bytes, framing)
+    }
+
+    /// The same items in other frames.
+    pub(crate) fn reframed(&self, bytes: Vec<u8>, framing: u64) -> Self {
+        Self { bytes: bytes.into(), split: Split { framing, ..self.split }, ..self.clone() }
     }
 
     /// Items in it, each framed by itself.

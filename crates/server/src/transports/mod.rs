@@ -3,7 +3,9 @@
 mod http_streaming;
 mod long_polling;
 mod polling;
+pub(crate) mod socketio;
 mod sse;
+mod stomp;
 pub(crate) mod tcp;
 mod websocket;
 
@@ -35,12 +37,13 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 /// The reading side of a transport that lives on the HTTP port.
 pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
     match transport {
-        Transport::Tcp => None,
+        Transport::Tcp | Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => None,
         Transport::Polling => Some(polling::READ),
         Transport::LongPolling => Some(long_polling::READ),
         Transport::HttpStreaming => Some(http_streaming::READ),
         Transport::Sse => Some(sse::READ),
         Transport::Websocket => Some(websocket::READ),
+        Transport::Stomp => Some(stomp::READ),
     }
 }
 

@@ -3,6 +3,8 @@
 mod http;
 mod json;
 mod polling;
+mod socketio;
+mod stomp;
 mod stream;
 mod tcp;
 mod websocket;
@@ -69,6 +71,10 @@ impl Wish {
                 }
                 Transport::HttpStreaming | Transport::Sse => Client::Stream(stream::Client::join(house, self).await?),
                 Transport::Websocket => Client::Websocket(Box::new(websocket::Client::join(house, self).await?)),
+                Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
+                    Client::Socketio(Box::new(socketio::Client::join(house, self).await?))
+                }
+                Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(house, self).await?)),
             })
         };
         within(&format!("an answer to {self:?}"), joining).await
@@ -132,6 +138,8 @@ pub(crate) enum Client {
     Polling(polling::Client),
     Stream(stream::Client),
     Websocket(Box<websocket::Client>),
+    Socketio(Box<socketio::Client>),
+    Stomp(Box<stomp::Client>),
 }
 
 impl Client {
@@ -147,6 +155,8 @@ impl Client {
                 Self::Polling(client) => client.poster.post(text).await,
                 Self::Stream(client) => client.poster.post(text).await,
                 Self::Websocket(client) => client.post(text).await,
+                Self::Socketio(client) => client.post(text).await,
+                Self::Stomp(client) => client.post(text).await,
             }
         };
         within("the answer to a post", posting).await
@@ -159,6 +169,8 @@ impl Client {
             Self::Polling(client) => client.hear().await,
             Self::Stream(client) => client.hear().await,
             Self::Websocket(client) => client.hear().await,
+            Self::Socketio(client) => client.hear().await,
+            Self::Stomp(client) => client.hear().await,
         }
     }
 
@@ -215,6 +227,8 @@ impl Client {
             Self::Polling(client) => client.cursor,
             Self::Stream(client) => client.cursor,
             Self::Websocket(client) => client.cursor,
+            Self::Socketio(client) => client.cursor,
+            Self::Stomp(client) => client.cursor,
         }
     }
 }

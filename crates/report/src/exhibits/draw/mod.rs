@@ -15,4 +15,4 @@ pub(super) use scale::{Scale, tick};
 #[cfg(test)]
 pub(super) use scene::room;
 pub(super) use scene::{Anchor, Area, Mark, Scene, Shape, Stroke, shortened, width as text_width};
-pub(super) use style::{CLASSES, Colour, HEAT, INK, Look, PAPER, SIZE, SMALL, SOFT, WIDTH, look};
+pub(super) use style::{CLASSES, Colour, HEAT, INK, Look, PAPER, SIZE, SMALL, SOFT, WIDTH, looks};

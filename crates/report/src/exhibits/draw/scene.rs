@@ -142,6 +142,12 @@ impl Scene {
         self.text((at.0, at.1 + SIZE * CAPITAL / 2.0), text, SIZE, anchor, INK);
     }
 
+    /// One that has only so much room: a longer one is written smaller.
+    pub(in crate::exhibits) fn label_within(&mut self, at: (f64, f64), text: &str, room: f64) {
+        let size = SIZE * (room / width(text, SIZE)).min(1.0);
+        self.text((at.0, at.1 + size * CAPITAL / 2.0), text, size, Anchor::Start, INK);
+    }
+
     /// A small one.
     pub(in crate::exhibits) fn small(&mut self, at: (f64, f64), text: &str, anchor: Anchor) {
         self.text((at.0, at.1 + SMALL * CAPITAL / 2.0), text, SMALL, anchor, SOFT);

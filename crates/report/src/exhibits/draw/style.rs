@@ -1,6 +1,6 @@
 //! Colours, markers and sizes: one colour and one marker a transport, the same in every picture.
 
-use wire::Transport;
+use results::Subject;
 
 use super::scene::Shape;
 
@@ -68,13 +68,23 @@ const LOOKS: [Look; 12] = [
     Look { colour: Colour(187, 60, 60), shape: Shape::Bar },
 ];
 
-/// The look of a transport, everywhere.
-pub(in crate::exhibits) const fn look(transport: Transport) -> Look {
-    LOOKS[transport.index() % LOOKS.len()]
+/// How everybody in a job looks: our transports as they do everywhere, other servers in what these leave over.
+pub(in crate::exhibits) fn looks(subjects: &[Subject]) -> Vec<(Subject, Look)> {
+    let ours = |place: &usize| subjects.iter().any(|s| s.target.is_none() && s.transport.index() == *place);
+    let free: Vec<usize> = (0..LOOKS.len()).filter(|place| !ours(place)).collect();
+    let mut free = free.iter().copied().cycle();
+    let place = |subject: &Subject| match &subject.target {
+        None => subject.transport.index() % LOOKS.len(),
+        Some(_) => free.next().unwrap_or(0),
+    };
+    let places: Vec<_> = subjects.iter().map(place).collect();
+    subjects.iter().cloned().zip(places.into_iter().map(|place| LOOKS[place])).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::Transport;
+
     use super::*;
 
     #[test]
@@ -83,5 +93,18 @@ mod tests {
             assert!(LOOKS[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
         }
         assert!(Transport::ALL.len() <= LOOKS.len());
+    }
+
+    #[test]
+    fn other_servers_have_looks_of_their_own_and_ours_keep_theirs() {
+        let ours = [Transport::Tcp, Transport::Websocket].map(Subject::ours);
+        let theirs = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
+        let all = looks(&[ours.as_slice(), &theirs].concat());
+        let mut seen = Vec::new();
+        for (subject, look) in &all {
+            assert!(!seen.contains(look), "{subject}");
+            seen.push(*look);
+        }
+        assert_eq!(all[1].1, looks(&ours)[1].1);
     }
 }

@@ -1,0 +1,114 @@
+//! Servers that only repeat what they are told: posts go up as they would to ours and come back as they are, without a seq. The worker
+//! numbers them as it first sees them, and the ledger works with those numbers. What that can tell: whether every receiver got every
+//! post once, unaltered, each author's in their order. What it cannot: whether all receivers saw the authors in one common order,
+//! because nobody promised that.
+
+use results::{Class, Direction, Incident, IncidentKind, Purpose};
+use wire::{Down, Message, Post, decode_post_json};
+
+use crate::fault::End;
+use crate::seat::Seat;
+use crate::worker::{PROBE_AUTHOR, Worker};
+
+/// The probe's number in every room.
+const PROBE_NUMBER: u64 = 1;
+
+/// The numbers a worker gave.
+pub(crate) struct Numbers {
+    /// By post; 0 has none yet.
+    by_post: Box<[u32]>,
+    /// Last one given, by room.
+    last: Box<[u32]>,
+    /// Newest ordinal seen of each author.
+    newest: Box<[u64]>,
+}
+
+impl Numbers {
+    pub(crate) fn new(plan: &scenario::Plan) -> Self {
+        let posts = usize::try_from(plan.posts_total()).expect("the plan bounds its posts");
+        Self {
+            by_post: vec![0; posts].into(),
+            last: vec![PROBE_NUMBER as u32; plan.rooms as usize].into(),
+            newest: vec![0; plan.seats as usize].into(),
+        }
+    }
+
+    /// The number of a post, now that it is seen.
+    fn of(&mut self, room: u32, index: usize, post: &Post<'_>) -> u64 {
+        let newest = &mut self.newest[post.author as usize];
+        *newest = post.ordinal.max(*newest);
+        let (number, last) = (&mut self.by_post[index], &mut self.last[room as usize]);
+        if *number == 0 {
+            *last += 1;
+            *number = *last;
+        }
+        u64::from(*number)
+    }
+}
+
+impl Worker {
+    /// Takes a text that came down.
+    pub(crate) fn hear(&self, seat: &Seat, text: &[u8], framing_bytes: usize) -> Result<(), End> {
+        let known = decode_post_json(text).ok().and_then(|post| Some((self.number(seat, &post)?, post)));
+        let Some((seq, post)) = known else {
+            self.wonder(seat, text.len(), framing_bytes);
+            return Ok(());
+        };
+        let overtaken = self.is_overtaken(seat, seq, &post);
+        let Post { author, ordinal, text: words } = post;
+        let message = Message { seq, author, ordinal, text: words };
+        self.take(seat, Down::Message(message), text.len(), framing_bytes)?;
+        let mut hot = self.hot.borrow_mut();
+        if overtaken {
+            hot.ledger.note(Incident { kind: IncidentKind::Reordered, seat: seat.id, seq });
+        }
+        if author == seat.id {
+            self.confirm(&mut hot, seat, ordinal);
+        }
+        Ok(())
+    }
+
+    /// The number of a post of the plan, or of the probe.
+    fn number(&self, seat: &Seat, post: &Post<'_>) -> Option<u64> {
+        if post.author == PROBE_AUTHOR {
+            return Some(PROBE_NUMBER);
+        }
+        let index = self.plan.post_index(post.author, post.ordinal)?;
+        let mut hot = self.hot.borrow_mut();
+        Some(hot.numbers.as_mut()?.of(seat.room, index, post))
+    }
+
+    /// Whether a seat that has not seen this post has seen a later one of its author.
+    fn is_overtaken(&self, seat: &Seat, seq: u64, post: &Post<'_>) -> bool {
+        if post.author == PROBE_AUTHOR || seat.ledger.borrow().has(seq) {
+            return false;
+        }
+        let hot = self.hot.borrow();
+        let Some(numbers) = &hot.numbers else { return false };
+        let later = (post.ordinal + 1..=numbers.newest[post.author as usize])
+            .filter_map(|ordinal| self.plan.post_index(post.author, ordinal));
+        let ledger = seat.ledger.borrow();
+        later.map(|index| numbers.by_post[index]).any(|number| number != 0 && ledger.has(number.into()))
+    }
+
+    /// A text that is no post of ours: a greeting until the seat has seen the probe, and nobody's from then on.
+    fn wonder(&self, seat: &Seat, text_bytes: usize, framing_bytes: usize) {
+        let mut hot = self.hot.borrow_mut();
+        hot.tally.add(Direction::Down, Purpose::SetUp, Class::Envelope, text_bytes);
+        hot.tally.add(Direction::Down, Purpose::SetUp, Class::Framing, framing_bytes);
+        if seat.probed.get() {
+            hot.ledger.note(Incident { kind: IncidentKind::Foreign, seat: seat.id, seq: 0 });
+        }
+    }
+
+    /// Such a server confirms nothing: what left on a connection that was whole to the end has reached it.
+    pub(crate) fn confirm_what_left(&self) {
+        for seat in self.seats.iter().filter(|seat| seat.joined.get() && !seat.was_cut.get()) {
+            let posts = (1..=self.plan.posts_of(seat.id)).filter_map(|ordinal| self.plan.post_index(seat.id, ordinal));
+            posts.filter(|index| self.posts.left_us(*index).is_some()).for_each(|index| self.posts.confirm(index));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

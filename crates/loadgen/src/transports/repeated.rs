@@ -1,0 +1,22 @@
+//! A WebSocket at a server that only repeats: whoever has connected has joined.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use super::upgraded::{self, Upgraded};
+use crate::fault::End;
+use crate::seat::Seat;
+use crate::worker::Worker;
+
+pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>, path: &str) -> Result<Infallible, End> {
+    let path = path.replace("{room}", &worker.plan.room_name(seat.room).to_string());
+    let (host, headers) = (worker.target.http, upgraded::headers(None));
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n");
+    let mut socket = Upgraded::open(worker, seat, request.as_bytes()).await?;
+    worker.join(seat, 0);
+    worker.open_in_band(seat, socket.link());
+    loop {
+        socket.read(worker, seat, |_, message, header_bytes| worker.hear(seat, message, header_bytes)).await?;
+        worker.pace();
+    }
+}

@@ -1,0 +1,250 @@
+//! Socket.IO's polling: a question that is held until there is something, and on a second connection a request for whatever there is to
+//! say, one at a time, as browsers do it.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use super::request;
+use super::talk::{Say, Talk, push_packets};
+use crate::fault::{End, Fault};
+use crate::lean::Carry;
+use crate::lean::packets::{PACKET_BYTES_MAX, SEPARATOR};
+use crate::lean::response::{Part, ResponseReader};
+use crate::link::{Link, Reading};
+use crate::seat::{Seat, Way};
+use crate::transports::exchange::{Exchange, expect_status};
+use crate::worker::Worker;
+use results::FaultKind;
+use results::{Class, Direction, Purpose};
+
+/// The connection a session asks on.
+pub(super) struct Downlink {
+    exchange: Exchange,
+    question: Vec<u8>,
+}
+
+impl Downlink {
+    pub(super) fn new(exchange: Exchange, worker: &Worker, sid: &str) -> Self {
+        Self { exchange, question: request(worker, "GET", "polling", sid, "") }
+    }
+
+    /// Asks once and takes the packets of the answer; what is to be said to them goes to the uplink.
+    pub(super) async fn ask(
+        &mut self,
+        worker: &Worker,
+        seat: &Rc<Seat>,
+        talk: &Talk,
+        uplink: &Rc<Uplink>,
+    ) -> Result<(), End> {
+        let (mut carry, mut purpose) = (Carry::default(), Purpose::Empty);
+        let mut take = |packet: &[u8], around: usize| -> Result<(), End> {
+            // What an answer is for is what it is mostly for: messages before all else.
+            purpose = match packet {
+                [b'4', b'2' | b'5', ..] => Purpose::Delivery,
+                [b'4', b'3', ..] if purpose == Purpose::Empty => Purpose::Posting,
+                [b'4', b'0' | b'4', ..] => Purpose::SetUp,
+                _ => purpose,
+            };
+            if let Some(say) = talk.take(worker, seat, packet, around)? {
+                uplink.say(worker, say)?;
+            }
+            Ok(())
+        };
+        let mut batches = 0;
+        let head = self
+            .exchange
+            .ask(worker, seat, &self.question, Purpose::Delivery, |bytes| {
+                let before = worker.delivered();
+                carry.feed(bytes, |bytes| {
+                    let mut taken = 0;
+                    for end in memchr::memchr_iter(SEPARATOR, bytes) {
+                        take(&bytes[taken..end], 1)?;
+                        taken = end + 1;
+                    }
+                    if bytes.len() - taken > PACKET_BYTES_MAX {
+                        return Err(Fault::new(FaultKind::BadBytes, "a packet without end").into());
+                    }
+                    Ok::<_, End>(taken)
+                })?;
+                batches += u64::from(worker.delivered() > before);
+                Ok(())
+            })
+            .await?;
+        expect_status(head.status, &[200])?;
+        let before = worker.delivered();
+        take(&carry.take(), 0)?;
+        batches += u64::from(worker.delivered() > before);
+        let tally = &mut worker.hot.borrow_mut().tally;
+        tally.batches += batches.min(1);
+        tally.empty_answers += u64::from(purpose == Purpose::Empty);
+        tally.add(Direction::Up, purpose, Class::Headers, self.question.len());
+        tally.add(Direction::Down, purpose, Class::Headers, head.bytes);
+        Ok(())
+    }
+
+    pub(super) const fn link(&self) -> &Rc<Link> {
+        self.exchange.reading().link()
+    }
+}
+
+/// The connection a session talks on: opened when there is something to say, one request at a time; what comes in between goes together.
+pub(crate) struct Uplink {
+    head: Vec<u8>,
+    link: RefCell<Option<Rc<Link>>>,
+    /// A request is on its way and not answered.
+    busy: Cell<bool>,
+    /// What is to be said besides posts.
+    said: RefCell<Vec<u8>>,
+    bell: Notify,
+    quiet: Notify,
+}
+
+impl Uplink {
+    pub(super) fn new(worker: &Worker, sid: &str) -> Rc<Self> {
+        let mut head = request(worker, "POST", "polling", sid, "content-type: text/plain;charset=UTF-8\r\n");
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"content-length: ");
+        Rc::new(Self {
+            head,
+            link: RefCell::default(),
+            busy: Cell::new(false),
+            said: RefCell::default(),
+            bell: Notify::new(),
+            quiet: Notify::new(),
+        })
+    }
+
+    /// Says something of the protocol's own.
+    pub(super) fn say(&self, worker: &Worker, say: Say) -> Result<(), Fault> {
+        let mut said = self.said.borrow_mut();
+        if !said.is_empty() {
+            said.push(SEPARATOR);
+        }
+        said.extend_from_slice(&say.packet);
+        worker.count(Direction::Up, say.purpose, Class::Framing, say.packet.len());
+        drop(said);
+        self.send(worker, None)
+    }
+
+    /// Sends the posts that are due, if the line is free.
+    pub(crate) fn flush(&self, worker: &Worker, seat: &Seat) -> Result<(), Fault> {
+        if self.busy.get() {
+            seat.mark_blocked();
+            return Ok(());
+        }
+        self.send(worker, Some(seat))
+    }
+
+    /// Sends all there is to say as one request; opens the line first where there is none.
+    fn send(&self, worker: &Worker, seat: Option<&Seat>) -> Result<(), Fault> {
+        let link = self.link.borrow();
+        let Some(link) = link.as_ref().filter(|_| !self.busy.get()) else {
+            self.bell.notify_one();
+            return Ok(());
+        };
+        let mut body = std::mem::take(&mut *self.said.borrow_mut());
+        let protocol = body.len();
+        while let Some(due) = seat.and_then(|seat| Some((seat, seat.outbox.borrow_mut().pop_front()?))) {
+            let (seat, due) = due;
+            push_packets(worker, &worker.post(seat, due.ordinal), &mut body);
+            if !due.left {
+                worker.leave(seat, &due);
+            }
+        }
+        if body.is_empty() {
+            return Ok(());
+        }
+        self.busy.set(true);
+        let mut request = self.head.clone();
+        request.extend_from_slice(format!("{}\r\n\r\n", body.len()).as_bytes());
+        let purpose = if body.len() > protocol { Purpose::Posting } else { Purpose::KeepAlive };
+        worker.count(Direction::Up, purpose, Class::Headers, request.len());
+        request.extend_from_slice(&body);
+        worker.hot.borrow_mut().tally.requests += 1;
+        worker.send(link, &request)
+    }
+
+    fn has_something(&self, seat: &Seat) -> bool {
+        !self.said.borrow().is_empty() || (self.carries_posts(seat) && !seat.outbox.borrow().is_empty())
+    }
+
+    /// Whether the seat's posts go this way.
+    fn carries_posts(&self, seat: &Seat) -> bool {
+        matches!(&*seat.way.borrow(), Way::Packets(line) if std::ptr::eq(&**line, self))
+    }
+
+    /// Waits until nothing is on its way.
+    pub(super) async fn is_quiet(&self) {
+        while self.busy.get() || !self.said.borrow().is_empty() {
+            self.quiet.notified().await;
+        }
+    }
+
+    /// Keeps the line: opens it when there is something to say, and reads answers.
+    pub(super) async fn serve(&self, worker: &Worker, seat: &Seat) -> Result<Infallible, End> {
+        loop {
+            while !self.has_something(seat) {
+                self.bell.notified().await;
+            }
+            let outcome = self.talk(worker, seat).await;
+            *self.link.borrow_mut() = None;
+            match outcome {
+                // Closed between two requests: the next one opens another.
+                Ok(()) if !self.busy.get() => {}
+                Ok(()) => return Err(Fault::cut_short("a post").into()),
+                Err(end) => return Err(end),
+            }
+        }
+    }
+
+    async fn talk(&self, worker: &Worker, seat: &Seat) -> Result<(), End> {
+        if self.carries_posts(seat)
+            && let Some(due) = seat.outbox.borrow_mut().front_mut()
+        {
+            worker.leave(seat, due);
+            due.left = true;
+        }
+        let mut reading: Reading = worker.open(seat).await?;
+        *self.link.borrow_mut() = Some(Rc::clone(reading.link()));
+        let (mut reader, mut status) = (ResponseReader::new(), None);
+        loop {
+            if !self.busy.get() {
+                self.send(worker, self.carries_posts(seat).then_some(seat))?;
+                self.quiet.notify_one();
+            }
+            let n = worker.fill(seat, &mut reading).await?;
+            if n == 0 {
+                return Ok(());
+            }
+            let scratch = worker.scratch.borrow();
+            let mut answered = false;
+            reader.feed(&scratch[..n], |part| {
+                match part {
+                    Part::Head(head) => {
+                        worker.count(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
+                        status = Some(head);
+                    }
+                    Part::Body(bytes) => {
+                        worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
+                    }
+                    Part::Framing(bytes) => worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes),
+                    Part::End => answered = true,
+                }
+                Ok::<_, Fault>(())
+            })?;
+            drop(scratch);
+            if let Some(head) = status.take_if(|_| answered) {
+                expect_status(head.status, &[200])?;
+                self.busy.set(false);
+                if head.closes {
+                    self.quiet.notify_one();
+                    return Ok(());
+                }
+            }
+            worker.pace();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What a Socket.IO client makes of a packet, and what it says: the same on polling and on a WebSocket.
+
+use std::cell::Cell;
+use std::io::Write;
+
+use wire::{
+    Ack, Down, Encoding, Form, Joined, Post, Problem, Start, Transport, Up, WireError, decode_down, decode_json,
+    encode_post_json, encode_up,
+};
+
+use crate::fault::{End, Fault};
+use crate::lean::packets::{PLACEHOLDER, Packet, SEPARATOR, decode_attachment, push_attachment};
+use crate::seat::Seat;
+use crate::transports::upgraded::{push_binary, push_text};
+use crate::worker::Worker;
+use results::FaultKind;
+use results::{Class, Direction, Purpose};
+
+/// Acknowledgement of the join; a post's is its ordinal and one.
+const JOIN_ACK: u64 = 0;
+
+/// A session in the middle of it.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    /// An attachment is due: what its packet was taken for.
+    announced: Cell<bool>,
+}
+
+/// An answer that a packet asks for.
+pub(super) struct Say {
+    pub(super) purpose: Purpose,
+    pub(super) packet: Vec<u8>,
+}
+
+impl Say {
+    fn new(purpose: Purpose, packet: impl Into<Vec<u8>>) -> Option<Self> {
+        Some(Self { purpose, packet: packet.into() })
+    }
+
+    /// What a client says first, once it has a session.
+    pub(super) fn connect(worker: &Worker) -> Self {
+        let auth = worker.target.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        Self { purpose: Purpose::SetUp, packet: format!("40{}", auth.unwrap_or_default()).into_bytes() }
+    }
+}
+
+/// Where requests go; a client that means to upgrade says so, for the server's counting.
+pub(super) fn path(worker: &Worker, transport: &str, sid: &str) -> String {
+    let means_to = if worker.transport == Transport::Socketio { "&upgrade=1" } else { "" };
+    let session = if sid.is_empty() { String::new() } else { format!("&sid={sid}") };
+    format!("/socket.io/?EIO=4&transport={transport}{means_to}{session}")
+}
+
+impl Talk {
+    /// Takes a packet with `around` bytes of framing, and gives back what is to be said to it.
+    pub(super) fn take(&self, worker: &Worker, seat: &Seat, bytes: &[u8], around: usize) -> Result<Option<Say>, End> {
+        if self.announced.get() {
+            if let [b'b', encoded @ ..] = bytes
+                && worker.transport != Transport::SocketioWebsocket
+            {
+                let item = decode_attachment(encoded)?;
+                return self.take_attachment(worker, seat, &item, bytes.len() - item.len() + around);
+            }
+            return self.take_attachment(worker, seat, bytes, around);
+        }
+        let count = |purpose| worker.count(Direction::Down, purpose, Class::Framing, bytes.len() + around);
+        match Packet::parse(bytes)? {
+            Packet::Event { name: b"message", data } => {
+                worker.take(seat, decode_json(data)?, data.len(), bytes.len() - data.len() + around)?;
+                Ok(None)
+            }
+            Packet::Event { name: b"gap", data } => {
+                let gap = serde_json::from_slice(data).map_err(WireError::from)?;
+                worker.take(seat, Down::Gap(gap), data.len(), bytes.len() - data.len() + around)?;
+                Ok(None)
+            }
+            Packet::Announced { name: b"message" } => {
+                count(Purpose::Delivery);
+                self.announced.set(true);
+                Ok(None)
+            }
+            Packet::Ack { id, data } => {
+                self.take_ack(worker, seat, id, data, bytes.len() - data.len() + around)?;
+                Ok(None)
+            }
+            Packet::Ping => {
+                count(Purpose::KeepAlive);
+                Ok(Say::new(Purpose::KeepAlive, "3"))
+            }
+            Packet::Open(_) => {
+                count(Purpose::SetUp);
+                Ok(Some(Say::connect(worker)))
+            }
+            Packet::Connected => {
+                count(Purpose::SetUp);
+                Ok(Say::new(Purpose::SetUp, join(worker, seat)))
+            }
+            Packet::Noop | Packet::Probed => {
+                count(Purpose::Empty);
+                Ok(None)
+            }
+            Packet::Close | Packet::Disconnected => Err(End::Cut),
+            Packet::Refused(why) => {
+                let why: String = String::from_utf8_lossy(why).chars().take(200).collect();
+                Err(Fault::new(FaultKind::Problem, format!("the namespace refused: {why}")).into())
+            }
+            Packet::Event { name: b"problem", data } => {
+                let problem: Problem = serde_json::from_slice(data).map_err(WireError::from)?;
+                Err(Fault::new(FaultKind::Problem, problem.to_string()).into())
+            }
+            // Other people's servers have more to say than we asked for.
+            Packet::Event { .. } => {
+                count(Purpose::SetUp);
+                Ok(None)
+            }
+            Packet::Announced { .. } | Packet::Encoded(_) => {
+                Err(Fault::new(FaultKind::BadBytes, "an attachment that nobody expects").into())
+            }
+        }
+    }
+
+    fn take_attachment(&self, worker: &Worker, seat: &Seat, item: &[u8], around: usize) -> Result<Option<Say>, End> {
+        self.announced.set(false);
+        worker.take(seat, decode_down(item)?, item.len(), around)?;
+        Ok(None)
+    }
+
+    fn take_ack(&self, worker: &Worker, seat: &Seat, id: u64, data: &[u8], around: usize) -> Result<(), End> {
+        let refused = |error: serde_json::Error| match serde_json::from_slice::<Problem>(data) {
+            Ok(problem) => Fault::new(FaultKind::Problem, problem.to_string()),
+            Err(_) => WireError::from(error).into(),
+        };
+        let item = if id == JOIN_ACK {
+            Down::Joined(serde_json::from_slice::<Joined>(data).map_err(refused)?)
+        } else {
+            Down::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?)
+        };
+        worker.take(seat, item, data.len(), around)
+    }
+}
+
+fn join(worker: &Worker, seat: &Seat) -> String {
+    let mut wish = serde_json::json!({ "room": worker.plan.room_name(seat.room) });
+    if let Start::After(seq) = seat.start() {
+        wish["after"] = seq.into();
+    }
+    if is_binary(worker) {
+        wish["encoding"] = Encoding::Binary.name().into();
+    }
+    format!("42{JOIN_ACK}[\"join\",{wish}]")
+}
+
+fn is_binary(worker: &Worker) -> bool {
+    worker.form == Form::Frames
+}
+
+/// Appends a post as frames of a WebSocket.
+pub(in crate::transports) fn compose_frames(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    let (text, item) = packet(worker, post);
+    push_text(text, out);
+    let item_bytes = item.bytes();
+    if let Item::Attached(bytes) = item {
+        push_binary(bytes, out);
+    }
+    count(worker, post, item_bytes, out.len() - start);
+}
+
+/// Appends a post as packets of a polling client's body.
+pub(super) fn push_packets(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    if !out.is_empty() {
+        out.push(SEPARATOR);
+    }
+    let (text, item) = packet(worker, post);
+    out.extend_from_slice(&text);
+    let item_bytes = item.bytes();
+    if let Item::Attached(bytes) = item {
+        out.push(SEPARATOR);
+        push_attachment(&bytes, out);
+    }
+    count(worker, post, item_bytes, out.len() - start);
+}
+
+/// A post's item: in its packet, or beside it.
+enum Item {
+    Within(usize),
+    Attached(Vec<u8>),
+}
+
+impl Item {
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Within(bytes) => *bytes,
+            Self::Attached(bytes) => bytes.len(),
+        }
+    }
+}
+
+fn packet(worker: &Worker, post: &Post<'_>) -> (Vec<u8>, Item) {
+    let ack = post.ordinal + 1;
+    let mut text = Vec::with_capacity(post.text.len() + 96);
+    let write = |text: &mut Vec<u8>, head: std::fmt::Arguments<'_>| {
+        text.write_fmt(head).expect("memory does not refuse a write");
+    };
+    if is_binary(worker) {
+        write(&mut text, format_args!("451-{ack}[\"post\",{PLACEHOLDER}]"));
+        let mut item = Vec::with_capacity(post.text.len() + 16);
+        encode_up(&Up::Post(post.clone()), &mut item);
+        return (text, Item::Attached(item));
+    }
+    write(&mut text, format_args!("42{ack}[\"post\","));
+    let start = text.len();
+    encode_post_json(post, &mut text);
+    let item = text.len() - start;
+    text.push(b']');
+    (text, Item::Within(item))
+}
+
+fn count(worker: &Worker, post: &Post<'_>, item: usize, all: usize) {
+    let payload = post.text.len();
+    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
+    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, item - payload);
+    worker.count(Direction::Up, Purpose::Posting, Class::Framing, all - item);
+}

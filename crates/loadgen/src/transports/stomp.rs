@@ -1,0 +1,89 @@
+//! STOMP 1.2 on a WebSocket: CONNECT, SUBSCRIBE, and then a MESSAGE an item; a SEND with a receipt a post.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use wire::stomp::{DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame};
+use wire::{Ack, Down, Post, decode_json, encode_post_json};
+
+use super::upgraded::{self, Upgraded, push_text, send_text};
+use crate::fault::{End, Fault};
+use crate::link::Link;
+use crate::seat::Seat;
+use crate::worker::Worker;
+use results::FaultKind;
+use results::{Class, Direction, Purpose};
+
+pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+    let mut request = Vec::new();
+    worker.requests(seat, "", &upgraded::headers(Some(SUBPROTOCOL))).read(seat.start(), &mut request);
+    let mut socket = Upgraded::open(worker, seat, &request).await?;
+    drop(request);
+    let beat = worker.plan.tuning.stomp.heartbeat.as_millis();
+    let host = worker.target.http;
+    let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{beat}\n\n\0");
+    send_text(worker, socket.link(), Purpose::SetUp, connect.as_bytes())?;
+    drop(connect);
+    loop {
+        socket
+            .read(worker, seat, |link, message, header_bytes| take(worker, seat, link, message, header_bytes))
+            .await?;
+        worker.open_in_band(seat, socket.link());
+        worker.pace();
+    }
+}
+
+fn take(worker: &Worker, seat: &Seat, link: &Link, message: &[u8], header_bytes: usize) -> Result<(), End> {
+    if let Some(body) = plain_message(message) {
+        return worker.take(seat, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
+    }
+    let text = std::str::from_utf8(message).map_err(|_| bad("a frame that is not UTF-8"))?;
+    let Some(frame) = StompFrame::parse(text).map_err(|error| bad(&error.to_string()))? else {
+        worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, message.len() + header_bytes);
+        return Ok(());
+    };
+    match frame.command {
+        "MESSAGE" | "ERROR" => {
+            let body = frame.body;
+            let item = decode_json(body.as_bytes())?;
+            worker.take(seat, item, body.len(), message.len() - body.len() + header_bytes)
+        }
+        "RECEIPT" => {
+            let number = |name| frame.header(name).and_then(|value| value.parse().ok());
+            let ordinal = number("receipt-id").ok_or_else(|| bad("a receipt for nothing that was sent"))?;
+            let ack = Ack { ordinal, seq: number("seq").unwrap_or_default() };
+            worker.take(seat, Down::Ack(ack), 0, message.len() + header_bytes)
+        }
+        "CONNECTED" => {
+            worker.count(Direction::Down, Purpose::SetUp, Class::Framing, message.len() + header_bytes);
+            let subscribe = format!("SUBSCRIBE\nid:{DEFAULT_SUBSCRIPTION}\ndestination:{DESTINATION}\n\n\0");
+            Ok(send_text(worker, link, Purpose::SetUp, subscribe.as_bytes())?)
+        }
+        unknown => Err(bad(&format!("no server sends {unknown:?}")).into()),
+    }
+}
+
+/// The body of a message whose headers say nothing that must be read: nearly all that ever come.
+fn plain_message(message: &[u8]) -> Option<&[u8]> {
+    let rest = message.strip_prefix(b"MESSAGE\n")?.strip_suffix(b"\0")?;
+    let body = memchr::memmem::find(rest, b"\n\n")? + 2;
+    Some(&rest[body..])
+}
+
+fn bad(what: &str) -> Fault {
+    Fault::new(FaultKind::BadBytes, what)
+}
+
+pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+    let mut frame = Vec::with_capacity(post.text.len() + 160);
+    let ordinal = post.ordinal;
+    let head = format!("SEND\ndestination:{DESTINATION}\nreceipt:{ordinal}\ncontent-type:application/json\n\n");
+    frame.extend_from_slice(head.as_bytes());
+    encode_post_json(post, &mut frame);
+    let (payload, item) = (post.text.len(), frame.len() - head.len());
+    frame.push(0);
+    let header = push_text(frame, out);
+    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
+    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, item - payload);
+    worker.count(Direction::Up, Purpose::Posting, Class::Framing, head.len() + 1 + header);
+}

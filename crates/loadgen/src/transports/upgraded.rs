@@ -1,0 +1,123 @@
+//! A WebSocket under a transport: the handshake by request, whole messages out of frames, pings answered, and an end that says why.
+
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::exchange::{Exchange, expect_status};
+use crate::fault::{End, Fault};
+use crate::lean::Carry;
+use crate::lean::frames::{FrameReader, Incoming, push_frame};
+use crate::link::{Link, Reading};
+use crate::seat::Seat;
+use crate::worker::Worker;
+use results::FaultKind;
+use results::{Class, Direction, Purpose};
+
+/// Masks hide nothing on loopback; a constant one costs the server the same as a random one.
+const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x3c];
+const CLOSE_AWAY: u16 = 1001;
+/// What a close frame without a code counts as: how a Socket.IO server ends a session.
+const CLOSE_WITHOUT_CODE: u16 = 1005;
+
+pub(super) struct Upgraded {
+    reading: Reading,
+    carry: Carry,
+    frames: FrameReader,
+    /// What came along with the answer to the handshake.
+    rest: Vec<u8>,
+}
+
+/// What a request for an upgrade says besides where to and who.
+pub(super) fn headers(subprotocol: Option<&str>) -> String {
+    let protocol = subprotocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
+    format!(
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {}\r\n{protocol}",
+        generate_key()
+    )
+}
+
+impl Upgraded {
+    /// Asks for the upgrade and checks the answer.
+    pub(super) async fn open(worker: &Worker, seat: &Seat, request: &[u8]) -> Result<Self, End> {
+        worker.count(Direction::Up, Purpose::SetUp, Class::Headers, request.len());
+        let mut exchange = Exchange::new(worker.open(seat).await?);
+        let head = exchange.ask(worker, seat, request, Purpose::SetUp, |_| Ok(())).await?;
+        expect_status(head.status, &[101])?;
+        worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
+        let (reading, rest) = exchange.into_parts();
+        Ok(Self { reading, carry: Carry::default(), frames: FrameReader::default(), rest })
+    }
+
+    pub(super) const fn link(&self) -> &std::rc::Rc<Link> {
+        self.reading.link()
+    }
+
+    /// Waits for bytes and gives out the messages they complete, each with the bytes of its frame's header.
+    pub(super) async fn read(
+        &mut self,
+        worker: &Worker,
+        seat: &Seat,
+        mut take: impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let Self { reading, carry, frames, rest } = self;
+        let before;
+        if rest.is_empty() {
+            let n = worker.fill(seat, reading).await?;
+            if n == 0 {
+                return Err(Fault::cut_short("the frames").into());
+            }
+            before = worker.delivered();
+            let (scratch, link) = (worker.scratch.borrow(), reading.link());
+            carry.feed(&scratch[..n], |bytes| take_frames(worker, link, frames, bytes, &mut take))?;
+        } else {
+            before = worker.delivered();
+            let (rest, link) = (std::mem::take(rest), reading.link());
+            carry.feed(&rest, |bytes| take_frames(worker, link, frames, bytes, &mut take))?;
+        }
+        worker.count_batch(before);
+        Ok(())
+    }
+}
+
+fn take_frames(
+    worker: &Worker,
+    link: &Link,
+    frames: &mut FrameReader,
+    bytes: &[u8],
+    take: &mut impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
+) -> Result<usize, End> {
+    frames.feed(bytes, |incoming, header_bytes| match incoming {
+        Incoming::Message(message) => take(link, message, header_bytes),
+        Incoming::Ping(data) => {
+            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            let mut pong = Vec::new();
+            push_frame(OpCode::Control(Control::Pong), data.to_vec(), MASK, &mut pong);
+            worker.count(Direction::Up, Purpose::KeepAlive, Class::Framing, pong.len());
+            Ok(worker.send(link, &pong)?)
+        }
+        Incoming::Close(CLOSE_AWAY) => Err(End::Cut),
+        Incoming::Close(CLOSE_WITHOUT_CODE) if worker.transport.is_socketio() => Err(End::Cut),
+        Incoming::Close(code) => Err(Fault::new(FaultKind::Problem, format!("close code {code}")).into()),
+        Incoming::Pong | Incoming::Fragment => Ok(()),
+    })
+}
+
+/// Appends a message as one text frame, and returns the bytes of its header.
+pub(super) fn push_text(text: Vec<u8>, out: &mut Vec<u8>) -> usize {
+    push_frame(OpCode::Data(Data::Text), text, MASK, out)
+}
+
+/// Appends a message as one binary frame, and returns the bytes of its header.
+pub(super) fn push_binary(bytes: Vec<u8>, out: &mut Vec<u8>) -> usize {
+    push_frame(OpCode::Data(Data::Binary), bytes, MASK, out)
+}
+
+/// Sends a text message that is neither a post nor, by itself, anything else that is counted apart.
+pub(super) fn send_text(worker: &Worker, link: &Link, purpose: Purpose, text: &[u8]) -> Result<(), Fault> {
+    let mut frame = Vec::with_capacity(text.len() + 8);
+    push_text(text.to_vec(), &mut frame);
+    // What begins a session is a handshake, whatever it is written in.
+    let class = if purpose == Purpose::SetUp { Class::Headers } else { Class::Framing };
+    worker.count(Direction::Up, purpose, class, frame.len());
+    worker.send(link, &frame)
+}

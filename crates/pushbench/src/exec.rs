@@ -1,0 +1,76 @@
+//! `pushbench exec`: somebody else's server as a child, so that it is pinned, ends when it is told to, and outlives nobody.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, kill, killpg, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::{family, machine};
+
+/// Between asking it to end and ending it.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Run a program on some cores until it ends or standard input closes
+#[derive(Parser)]
+#[command(hide = true)]
+pub(crate) struct Args {
+    /// Cores to stay on, as in 0 or 0,1 [default: all the process may use]
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    cores: Vec<usize>,
+
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // What its children leave behind when they end is ours to end.
+    set_child_subreaper(true).context("cannot look after a program's children")?;
+    if !args.cores.is_empty() {
+        machine::pin(&args.cores).with_context(|| format!("cannot stay on cores {:?}", args.cores))?;
+    }
+    let (program, arguments) = args.command.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).process_group(0);
+    let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let child = Pid::from_raw(child.id().cast_signed());
+    std::thread::spawn(move || {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+        killpg(child, Signal::SIGTERM).ok();
+        std::thread::sleep(GRACE);
+        end_all();
+    });
+    let ended = loop {
+        match waitpid(None, None) {
+            Ok(ended @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))) if pid == child => break ended,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error).context("cannot wait for it"),
+        }
+    };
+    end_all();
+    while matches!(waitpid(None, None), Ok(_) | Err(Errno::EINTR)) {
+        end_all();
+    }
+    match ended {
+        WaitStatus::Exited(_, code) => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
+        WaitStatus::Signaled(_, signal, _) => {
+            // Whoever waits for us sees how it ended.
+            raise(signal).ok();
+            Ok(ExitCode::FAILURE)
+        }
+        _ => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn end_all() {
+    for pid in family::below(std::process::id()) {
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
+    }
+}

@@ -1,0 +1,20 @@
+//! The processes below a process, as the kernel lists them.
+
+/// Everybody below `pid`, parents before their children.
+pub(crate) fn below(pid: u32) -> Vec<u32> {
+    let mut found = children(pid);
+    let mut at = 0;
+    while let Some(&next) = found.get(at) {
+        let more = children(next).into_iter().filter(|pid| !found.contains(pid)).collect::<Vec<_>>();
+        found.extend(more);
+        at += 1;
+    }
+    found
+}
+
+/// Those it started itself, whichever of its threads did.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}

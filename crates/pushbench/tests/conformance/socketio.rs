@@ -1,0 +1,322 @@
+//! Socket.IO packet by packet: bursts that no queue loses, counting, and bad input, each answered by the protocol's own error while
+//! the rest of the server goes on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use wire::Transport;
+
+use crate::clients::{Heard, Wish};
+use crate::house::{House, Reading};
+use crate::raw::{Answer, Raw, WsFrame, masked};
+
+const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+const ALL: [Transport; 3] = [Transport::SocketioPolling, Transport::SocketioWebsocket, Transport::Socketio];
+
+/// A session on polling, and the connection it was asked for on.
+struct Session {
+    raw: Raw,
+    target: String,
+}
+
+impl Session {
+    async fn open(house: &House) -> Self {
+        let mut raw = Raw::connect(house.http).await;
+        let answer = raw.ask("GET", POLLING, "", "").await;
+        assert_eq!((answer.status, answer.body[0]), (200, b'0'));
+        let open: Value = serde_json::from_slice(&answer.body[1..]).unwrap();
+        assert_eq!(open["upgrades"], serde_json::json!(["websocket"]));
+        Self { raw, target: format!("{POLLING}&sid={}", open["sid"].as_str().unwrap()) }
+    }
+
+    /// The same in its namespace.
+    async fn connected(house: &House, namespace: &str) -> Self {
+        let mut session = Self::open(house).await;
+        assert_eq!(session.say(&format!("40{namespace}")).await.status, 200);
+        session.until(&format!("40{namespace}{{\"sid\"")).await;
+        session
+    }
+
+    async fn say(&mut self, packets: &str) -> Answer {
+        self.raw.ask("POST", &self.target, "", packets).await
+    }
+
+    /// Asks until a packet begins like this.
+    async fn until(&mut self, start: &str) -> String {
+        loop {
+            let answer = self.raw.ask("GET", &self.target, "", "").await;
+            let body = String::from_utf8(answer.body).unwrap();
+            assert_eq!(answer.status, 200, "{start:?} was due: {body}");
+            if let Some(packet) = body.split('\x1e').find(|packet| packet.starts_with(start)) {
+                return packet.to_owned();
+            }
+        }
+    }
+}
+
+/// A WebSocket of its own, and its session's first frame.
+async fn websocket(house: &House) -> Raw {
+    let mut raw = Raw::connect(house.http).await;
+    assert_eq!(raw.upgrade(WEBSOCKET).await.status, 101);
+    assert_eq!(raw.frame().await.unwrap().payload[0], b'0');
+    raw
+}
+
+/// The next text that begins like this, or `None` when the connection ended first.
+async fn until(raw: &mut Raw, start: &str) -> Option<String> {
+    loop {
+        let frame = raw.frame().await?;
+        let text = String::from_utf8_lossy(&frame.payload).into_owned();
+        if frame.opcode == WsFrame::CLOSE {
+            return None;
+        }
+        if text.starts_with(start) {
+            return Some(text);
+        }
+    }
+}
+
+/// The others do not notice.
+async fn is_well(house: &House) {
+    for transport in ALL {
+        let mut client = Wish::new(transport, "well").join(house).await;
+        client.post("still here").await;
+        assert_eq!(client.next_message().await.text, "still here", "{transport}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
+    const BURST: u64 = 5000;
+    for (log, gaps) in [(8192, false), (1000, true)] {
+        let house = House::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (log, 16 << 20)).await;
+        let wishes: Vec<_> = Wish::all("lobby").into_iter().filter(|wish| wish.transport.is_socketio()).collect();
+        let mut clients = Vec::new();
+        for wish in &wishes {
+            clients.push(wish.join(&house).await);
+        }
+        // Nobody reads while it comes: what is on its way to each is bounded, the rest is in the log.
+        let mut author = Raw::connect(house.tcp).await;
+        let mut out = Vec::new();
+        let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::Start::Now, token: None };
+        wire::push_frame(&mut out, |out| wire::encode_up(&wire::Up::Join(join), out));
+        for ordinal in 1..=BURST {
+            let text = format!("{ordinal:0200}").into();
+            wire::push_frame(&mut out, |out| {
+                wire::encode_up(&wire::Up::Post(wire::Post { author: 1, ordinal, text }), out);
+            });
+        }
+        author.send(&out).await;
+        house.until("the burst to be taken", |usage| usage.of(Transport::Tcp).posts == BURST).await;
+        drop(author);
+        for (client, wish) in clients.iter_mut().zip(&wishes) {
+            let (mut next, mut missed) = (1, 0);
+            while next <= BURST {
+                match client.next().await {
+                    Heard::Message(message) => {
+                        assert_eq!((message.seq, message.ordinal), (next, next), "{wish:?}");
+                        next += 1;
+                    }
+                    Heard::Gap(gap) => {
+                        assert_eq!(gap.from, next, "{wish:?}");
+                        missed += gap.to + 1 - gap.from;
+                        next = gap.to + 1;
+                    }
+                    Heard::Beat => {}
+                    Heard::Ended(end) => panic!("{wish:?}: {end:?}"),
+                }
+            }
+            assert!(gaps || missed == 0, "{wish:?} was told of {missed} missed messages that the log still has");
+        }
+        for transport in ALL {
+            assert_eq!(house.usage_of(transport).await.emit_errors, 0, "{transport}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_its_cost_is_counted() {
+    for wish in Wish::all("lobby").into_iter().filter(|wish| wish.transport.is_socketio()) {
+        let house = House::open().await;
+        let mut client = wish.join(&house).await;
+        for n in 1..=5 {
+            client.post("hello").await;
+            assert_eq!(client.next_message().await.seq, n);
+        }
+        drop(client);
+        let usage = house.until_empty().await;
+        for other in Transport::ALL.into_iter().filter(|other| *other != wish.transport) {
+            assert_eq!(usage.of(other).requests, 0, "{wish:?} was counted as {other}");
+        }
+        let usage = usage.of(wish.transport);
+        assert_eq!((usage.posts, usage.messages, usage.up.payload, usage.down.payload), (5, 5, 25, 25), "{wish:?}");
+        assert!((1..=5).contains(&usage.batches) && usage.frames >= 5, "{wish:?}: {usage:?}");
+        for bytes in [usage.up, usage.down] {
+            assert!(bytes.envelope > 0 && bytes.framing > 0 && bytes.headers > 0, "{wish:?}: {usage:?}");
+            assert_eq!(bytes.total, bytes.payload + bytes.envelope + bytes.framing + bytes.headers, "{wish:?}");
+        }
+        assert_eq!((usage.malformed, usage.timed_out, usage.stalled, usage.emit_errors), (0, 0, 0, 0), "{wish:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
+    let house = House::open().await;
+    let mut witness = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let mut session = Session::connected(&house, "/chat,").await;
+    session.say("42/chat,0[\"join\",{\"room\":\"lobby\"}]").await;
+    assert_eq!(session.until("43/chat,0").await, "43/chat,0[{\"after\":0}]");
+    session.say("42/chat,1[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]").await;
+    assert_eq!(witness.next_message().await.text, "hi");
+    assert!(session.until("42/chat,").await.contains("\"seq\":1"));
+    session.say("42/chat,2[\"leave\",null]").await;
+    assert_eq!(session.until("43/chat,2").await, "43/chat,2[true]");
+    house.until_readers(1).await;
+    session.say("40/nowhere,").await;
+    assert_eq!(session.until("44").await, "44/nowhere,{\"message\":\"Invalid namespace\"}");
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_none_are_400_in_engine_io_s_words() {
+    let house = House::open().await;
+    let mut raw = Raw::connect(house.http).await;
+    for (method, target, code) in [
+        ("GET", "/socket.io/?transport=polling".to_owned(), "5"),
+        ("GET", "/socket.io/?EIO=3&transport=polling".to_owned(), "5"),
+        ("GET", "/socket.io/?EIO=4".to_owned(), "0"),
+        ("GET", "/socket.io/?EIO=4&transport=pigeon".to_owned(), "0"),
+        ("GET", "/socket.io/".to_owned(), "0"),
+        ("GET", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "1"),
+        ("POST", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "1"),
+        ("POST", POLLING.to_owned(), "2"),
+        ("PUT", POLLING.to_owned(), "2"),
+    ] {
+        let answer = raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await;
+        assert_eq!(answer.status, 400, "{method} {target}");
+        let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        assert_eq!(told["code"].as_str().unwrap_or_default(), code, "{method} {target}: {told}");
+    }
+    let mut raw = Raw::connect(house.http).await;
+    assert_eq!(raw.ask("GET", WEBSOCKET, "", "").await.status, 400, "no handshake");
+    // Here the library says yes first, and hangs up.
+    let mut raw = Raw::connect(house.http).await;
+    raw.upgrade(&format!("{WEBSOCKET}&sid=AAAAAAAAAAAAAAAA")).await;
+    assert_eq!(raw.frame().await, None);
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_question_while_one_is_held_ends_the_session() {
+    let house = House::open().await;
+    let Session { mut raw, target } = Session::connected(&house, "").await;
+    let mut second = Raw::connect(house.http).await;
+    let ask = async |raw: &mut Raw| {
+        loop {
+            let answer = raw.ask("GET", &target, "", "").await;
+            if answer.status != 200 {
+                return answer.status;
+            }
+        }
+    };
+    assert_eq!(tokio::join!(ask(&mut raw), ask(&mut second)), (400, 400));
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
+    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let long = format!("42[\"post\",\"{}\"]", "x".repeat(8000));
+    let cases = [(long.as_str(), 413), ("9", 400), ("4\x1e9", 400), ("b***", 500), ("5", 400), ("2probe", 400)];
+    for (body, status) in cases {
+        let mut session = Session::connected(&house, "").await;
+        let answer = session.say(body).await;
+        assert_eq!(answer.status, status, "{:?}", &body[..body.len().min(40)]);
+    }
+    // Packets of Engine.IO that hold none of Socket.IO.
+    for body in ["4", "49", "42", "42[", "42{}", "451-[\"post\",{\"_placeholder\":true,\"num\":0}]\x1e42[\"x\"]"] {
+        let mut session = Session::connected(&house, "").await;
+        session.say(body).await;
+        let mut raw = websocket(&house).await;
+        raw.send(masked(0x81, b"40")).await;
+        until(&mut raw, "40").await.unwrap();
+        for packet in body.split('\x1e') {
+            raw.send(masked(0x81, packet.as_bytes())).await;
+        }
+        // Ended, or not understood: never a post.
+        raw.send(masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")).await;
+        raw.rest().await;
+    }
+    let usage = house.usage().await;
+    assert_eq!(usage.hub.log_messages, 0);
+    assert!(usage.of(Transport::SocketioPolling).malformed >= cases.len() as u64);
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_make_no_sense_are_acknowledged_with_what_is_wrong() {
+    let house = House::open().await;
+    for (packet, field) in [
+        ("420[\"join\",{\"room\":\"a room\"}]", "room"),
+        ("420[\"join\",{\"room\":\"lobby\",\"after\":9}]", "after"),
+        ("420[\"join\",{\"room\":\"lobby\",\"extra\":9}]", "join"),
+        ("420[\"join\",7]", "join"),
+        ("420[\"join\"]", "join"),
+        ("420[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"x\"}]", "post"),
+    ] {
+        let mut session = Session::connected(&house, "").await;
+        session.say(packet).await;
+        let answer = session.until("430").await;
+        let problem: Vec<wire::Problem> = serde_json::from_str(&answer[3..]).unwrap();
+        assert_eq!(problem[0].field, field, "{packet}: {answer}");
+    }
+    // Who does not ask for an answer hears of it all the same.
+    let mut session = Session::connected(&house, "").await;
+    session.say("42[\"join\",{\"room\":\"a room\"}]").await;
+    assert!(session.until("42[\"problem\"").await.contains("no room name"));
+    assert_eq!(house.usage_of(Transport::SocketioPolling).await.malformed, 7);
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_connect_in_time_is_closed() {
+    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let mut silent = websocket(&house).await;
+    assert_eq!(until(&mut silent, "never").await, None);
+    let mut session = Session::open(&house).await;
+    loop {
+        let target = session.target.clone();
+        let answer = session.raw.ask("GET", &target, "", "").await;
+        if answer.status != 200 {
+            break;
+        }
+        assert!(matches!(answer.body.as_slice(), b"2" | b"1" | b"2\x1e1"), "{answer:?}");
+    }
+    // An event before the connect is an event for nobody.
+    let mut early = websocket(&house).await;
+    early.send(masked(0x81, b"42[\"join\",{\"room\":\"lobby\"}]")).await;
+    assert_eq!(until(&mut early, "43").await, None);
+    assert_eq!(house.usage().await.hub.readers, 0);
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_is_not_finished_leaves_nothing_behind() {
+    let house = House::open().await;
+    for beginning in [vec![], masked(0x81, b"2probe"), masked(0x81, b"2"), masked(0x81, b"42[]"), vec![0x81, 0x86, 1]] {
+        let session = Session::connected(&house, "").await;
+        let sid = session.target.rsplit_once("sid=").unwrap().1.to_owned();
+        let mut raw = Raw::connect(house.http).await;
+        assert_eq!(raw.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await.status, 101);
+        raw.send(&beginning).await;
+        if beginning == masked(0x81, b"2probe") {
+            assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
+        }
+        // Never says `5`, and goes.
+        drop(raw);
+        drop(session);
+    }
+    house.until_empty().await;
+    is_well(&house).await;
+}

@@ -1,0 +1,102 @@
+//! STOMP frame by frame: bad input is answered by an ERROR and the end of the connection, and nobody else notices.
+
+use std::time::Duration;
+
+use wire::{Problem, Transport};
+
+use crate::clients::Wish;
+use crate::house::{House, Reading};
+use crate::raw::{Raw, masked};
+
+const CONNECT: &str = "CONNECT\naccept-version:1.2\nhost:x\n\n\0";
+const SUBSCRIBE: &str = "SUBSCRIBE\nid:1\ndestination:/messages\nreceipt:a\\cb\n\n\0";
+
+async fn open(house: &House) -> Raw {
+    let mut raw = Raw::connect(house.http).await;
+    let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v10.stomp, v12.stomp\r\n").await;
+    assert_eq!(answer.header("sec-websocket-protocol"), Some("v12.stomp"));
+    raw
+}
+
+async fn text(raw: &mut Raw) -> String {
+    String::from_utf8(raw.frame().await.unwrap().payload).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_as_the_specification_has_it() {
+    let house = House::open().await;
+    let mut raw = open(&house).await;
+    raw.send(masked(0x81, CONNECT.replace("CONNECT", "STOMP").as_bytes())).await;
+    let connected = text(&mut raw).await;
+    assert!(connected.starts_with("CONNECTED\nversion:1.2\nheart-beat:15000,15000\n"), "{connected:?}");
+    raw.send(masked(0x81, SUBSCRIBE.as_bytes())).await;
+    assert_eq!(text(&mut raw).await, "RECEIPT\nreceipt-id:a\\cb\n\n\0");
+    assert!(text(&mut raw).await.ends_with("\n\n{\"joined\":{\"after\":0}}\0"));
+    raw.send(masked(0x81, b"SEND\ndestination:/messages\n\n{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}\0")).await;
+    let message = text(&mut raw).await;
+    assert!(message.starts_with("MESSAGE\nsubscription:1\nmessage-id:1\ndestination:/messages\n"), "{message:?}");
+    raw.send(masked(0x81, b"UNSUBSCRIBE\nid:1\nreceipt:2\n\n\0")).await;
+    assert_eq!(text(&mut raw).await, "RECEIPT\nreceipt-id:2\n\n\0");
+    raw.send(masked(0x81, b"DISCONNECT\nreceipt:3\n\n\0")).await;
+    assert_eq!(text(&mut raw).await, "RECEIPT\nreceipt-id:3\n\n\0");
+    assert_eq!(raw.close_code().await, Some(1000));
+    assert_eq!(house.until_empty().await.of(Transport::Stomp).malformed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_an_error_and_the_end() {
+    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let mut witness = Wish::new(Transport::Stomp, "lobby").join(&house).await;
+    let long =
+        format!("SEND\ndestination:/messages\n\n{{\"author\":1,\"ordinal\":1,\"text\":\"{}\"}}\0", "x".repeat(1001));
+    let mut cases =
+        vec![("SEND\n\n\0", false, "command"), ("CONNECT\naccept-version:1.0\n\n\0", false, "accept-version")];
+    cases.push(("CONNECT\naccept-version:1.2\nheart-beat:x\n\n\0", false, "heart-beat"));
+    for (frame, field) in [
+        ("SEND\ndestination:/messages\n\n{}", "frame"),
+        ("SEND\ndestination:\\tmessages\n\n{}\0", "frame"),
+        ("SEND\ndestination:/messages\n{}\0", "frame"),
+        ("SEND\n\n{}\0", "destination"),
+        ("SEND\ndestination:/elsewhere\n\n{}\0", "destination"),
+        ("SEND\ndestination:/messages\n\nhello\0", "body"),
+        ("SUBSCRIBE\ndestination:/messages\n\n\0", "id"),
+        ("SUBSCRIBE\nid:1\ndestination:/rooms/other\n\n\0", "destination"),
+        ("BEGIN\ntransaction:1\n\n\0", "command"),
+        ("CONNECT\naccept-version:1.2\n\n\0", "command"),
+        ("HELLO\n\n\0", "command"),
+        (long.as_str(), "text"),
+    ] {
+        cases.push((frame, true, field));
+    }
+    for (n, (frame, connected, field)) in cases.into_iter().enumerate() {
+        let mut raw = open(&house).await;
+        if connected {
+            raw.send(masked(0x81, CONNECT.as_bytes())).await;
+            text(&mut raw).await;
+        }
+        raw.send(masked(0x81, frame.as_bytes())).await;
+        let error = text(&mut raw).await;
+        let (head, body) = error.strip_suffix('\0').unwrap().split_once("\n\n").unwrap();
+        assert!(head.starts_with("ERROR\nmessage:"), "{frame:?}: {error:?}");
+        let problem: Problem = serde_json::from_str(body).unwrap();
+        assert_eq!(problem.field, field, "{frame:?}: {problem}");
+        assert_eq!(raw.close_code().await, Some(1008), "{frame:?}");
+        drop(raw);
+        let counted = |usage: &wire::Usage| usage.of(Transport::Stomp).malformed == n as u64 + 1;
+        house.until("the error to be counted", counted).await;
+    }
+    witness.post("still here").await;
+    assert_eq!(witness.next_message().await.text, "still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_connect_is_dropped_and_who_speaks_another_version_is_told_before() {
+    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let mut raw = open(&house).await;
+    assert_eq!(raw.frame().await, None);
+    assert_eq!(house.until_empty().await.of(Transport::Stomp).timed_out, 1);
+    let mut raw = Raw::connect(house.http).await;
+    let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v11.stomp\r\n").await;
+    assert_eq!(answer.status, 400);
+    assert!(String::from_utf8(answer.body).unwrap().contains("v12.stomp"));
+}

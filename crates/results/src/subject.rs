@@ -1,0 +1,75 @@
+//! Who was measured: a transport of a server. A row of every table.
+
+use std::fmt;
+
+use wire::{OURS, Transport};
+
+use crate::RunRecord;
+
+/// A transport of a server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// Somebody else's server by its name; `None` is ours, which comes first.
+    pub target: Option<String>,
+    /// Which transport.
+    pub transport: Transport,
+}
+
+impl Subject {
+    /// The floor: our server over raw TCP.
+    pub const FLOOR: Self = Self::ours(Transport::Tcp);
+
+    /// A transport of our server.
+    pub const fn ours(transport: Transport) -> Self {
+        Self { target: None, transport }
+    }
+
+    /// A transport of a server by its name.
+    pub fn new(transport: Transport, target: &str) -> Self {
+        Self { target: (target != OURS).then(|| target.to_owned()), transport }
+    }
+
+    /// Everybody in these runs: ours in the order of [`Transport::ALL`], then the others by name.
+    pub fn all<'a>(records: impl Iterator<Item = &'a RunRecord>) -> Vec<Self> {
+        let all: std::collections::BTreeSet<_> = records.map(RunRecord::subject).collect();
+        all.into_iter().collect()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            None => self.transport.fmt(f),
+            Some(target) => f.pad(&format!("{} @ {target}", self.transport)),
+        }
+    }
+}
+
+impl RunRecord {
+    /// Who was measured.
+    pub fn subject(&self) -> Subject {
+        Subject::new(self.transport, &self.target)
+    }
+}
+
+/// What a record says that was written before there were others.
+pub(crate) fn ours() -> String {
+    OURS.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_come_first_in_the_order_of_all_tables() {
+        let mut records: Vec<_> = crate::invented::evidence(&[10]).runs.into_iter().map(|run| run.record).collect();
+        records[0].target = "node-ws".to_owned();
+        let (theirs, transport) = (records[0].subject(), records[0].transport);
+        let all = Subject::all(records.iter());
+        assert_eq!(all.last(), Some(&theirs));
+        assert_eq!(all[..all.len() - 1], Transport::ALL.map(Subject::ours));
+        assert_eq!(theirs.to_string(), format!("{transport} @ node-ws"));
+        assert_eq!(Subject::FLOOR.to_string(), "tcp");
+    }
+}

@@ -1,0 +1,129 @@
+//! How much of what a session was given is still on its way: back-pressure for a library that has a queue and none of its own.
+//!
+//! Such a queue takes packets until it is full and refuses the rest, and nobody is told when it has drained. The ways out of it are
+//! ours, though: the socket below a WebSocket, and the answer to a poll. Bytes that left there are held against bytes that were given in.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Packets a session may have on their way before its reader waits.
+const PACKETS_MAX: u32 = 256;
+/// Bytes of them. One packet more than this always goes.
+const BYTES_MAX: u64 = 64 << 10;
+/// What the queue must hold: what a reader sends, and some for what does not wait (pings, acknowledgements, and packets whose
+/// headers make them seem gone a little early).
+pub(crate) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
+
+/// What one session has on its way.
+#[derive(Default)]
+pub(crate) struct Flow {
+    given: Mutex<Given>,
+    drained: AtomicU64,
+    waiting: AtomicBool,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct Given {
+    bytes: u64,
+    packets: u32,
+}
+
+impl Flow {
+    /// A packet of at least so many bytes was given to the session.
+    pub(crate) fn give(&self, bytes: usize) {
+        let mut given = self.settled();
+        given.bytes += bytes as u64;
+        given.packets += 1;
+    }
+
+    /// Bytes left, towards the client.
+    pub(crate) fn drain(&self, bytes: usize) {
+        self.drained.fetch_add(bytes as u64, SeqCst);
+        if self.waiting.load(SeqCst) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Waits until the session may be given more.
+    pub(crate) async fn has_room(&self) {
+        self.until(|given, drained| given.packets < PACKETS_MAX && given.bytes < drained + BYTES_MAX).await;
+    }
+
+    /// Waits until all that was given has left.
+    pub(crate) async fn is_empty(&self) {
+        self.until(|given, _| given.packets == 0).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Given, u64) -> bool) {
+        let holds = || holds(&self.settled(), self.drained.load(SeqCst));
+        if holds() {
+            return;
+        }
+        self.waiting.store(true, SeqCst);
+        while !holds() {
+            self.bell.notified().await;
+        }
+        self.waiting.store(false, SeqCst);
+    }
+
+    /// What was given, begun anew when all of it has left: heart-beats are drained and never given.
+    fn settled(&self) -> MutexGuard<'_, Given> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let drained = self.drained.load(SeqCst);
+        if drained >= given.bytes {
+            *given = Given { bytes: drained, packets: 0 };
+        }
+        given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_waits_at_either_limit_and_goes_on_when_all_has_left() {
+        let flow = Flow::default();
+        for _ in 0..PACKETS_MAX {
+            assert!(flow.has_room().now_or_never().is_some());
+            flow.give(10);
+        }
+        assert!(flow.has_room().now_or_never().is_none());
+        flow.drain(10 * PACKETS_MAX as usize - 1);
+        assert!(flow.has_room().now_or_never().is_none() && flow.is_empty().now_or_never().is_none());
+        flow.drain(1);
+        assert!(flow.has_room().now_or_never().is_some() && flow.is_empty().now_or_never().is_some());
+        flow.give(BYTES_MAX as usize);
+        assert!(flow.has_room().now_or_never().is_none());
+        flow.drain(1);
+        assert!(flow.has_room().now_or_never().is_some(), "half-way there is room by bytes");
+    }
+
+    #[test]
+    fn what_was_drained_and_never_given_opens_no_door() {
+        let flow = Flow::default();
+        flow.drain(1 << 20);
+        flow.give(BYTES_MAX as usize);
+        assert!(flow.has_room().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_is_woken() {
+        let flow = Arc::new(Flow::default());
+        flow.give(BYTES_MAX as usize);
+        let waiting = tokio::spawn({
+            let flow = Arc::clone(&flow);
+            async move { flow.is_empty().await }
+        });
+        tokio::task::yield_now().await;
+        flow.drain(BYTES_MAX as usize);
+        waiting.await.unwrap();
+    }
+}

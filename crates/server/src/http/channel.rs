@@ -1,0 +1,283 @@
+//! A WebSocket under a transport: the handshake, what comes in, what goes out past tungstenite, pings, and the closing.
+//!
+//! tungstenite owns the protocol: handshake key, reading, masks, fragments, control frames, closing. Message frames go past it, straight
+//! into the socket, because every reader of a room gets the same bytes. That is sound for one reason: whatever tungstenite
+//! wants to send is flushed before the next message frame is written, so its write buffer is empty by then.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::response::Response;
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+use wire::{Encoding, Problem, Split, WireError};
+
+use super::{Refusal, Visit, post_bytes_max};
+use crate::app::App;
+use crate::hub::{Batch, Reader};
+use crate::meter::{Count, Label};
+use crate::net::{Gauge, Socket};
+
+/// Room for a few posts; longer ones make it grow while they are read.
+const READ_BUFFER_BYTES: usize = 1 << 10;
+/// How long a client may take to answer our close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// A client's frame header (RFC 6455): two bytes, a mask, and for longer messages two more.
+const CLIENT_HEADER_BYTES: u64 = 6;
+const CLIENT_HEADER_BYTES_LONG: u64 = 8;
+const SHORT_MESSAGE_BYTES_MAX: usize = 125;
+
+/// Who came, and where it stands.
+pub(crate) struct Caller {
+    pub(crate) app: Arc<App>,
+    pub(crate) reader: Reader,
+    pub(crate) encoding: Encoding,
+}
+
+/// Answers a handshake, and has `talk` speak on the socket until it says how that ends.
+pub(crate) fn upgrade<F>(
+    mut visit: Visit,
+    subprotocol: Option<&'static str>,
+    talk: fn(Caller, Channel) -> F,
+) -> Result<Response, Refusal>
+where
+    F: Future<Output = (Channel, End)> + Send + 'static,
+{
+    let accept = check_handshake(&visit.request)?;
+    if let Some(name) = subprotocol.filter(|name| !offers(visit.request.headers(), name)) {
+        let hint = format!("ask for the subprotocol {name}");
+        let problem = Problem::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
+        return Err(Refusal::bad(problem));
+    }
+    let upgraded = hyper::upgrade::on(&mut visit.request);
+    visit.app.tasks.clone().spawn(async move {
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => return tracing::debug!(%error, "the client left during the upgrade"),
+        };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
+            return tracing::error!("an upgraded connection is not the socket that was accepted");
+        };
+        // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
+        let (socket, read_already) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        drop(parts.read_buf);
+        let Visit { app, gauge, reader, encoding, .. } = visit;
+        let mut channel = Channel::new(&app, gauge, socket, read_already).await;
+        let _held = channel.ws.get_mut().hold();
+        let (channel, end) = talk(Caller { app, reader, encoding }, channel).await;
+        channel.close(end).await;
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(name) = subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
+    Ok(response)
+}
+
+/// Checks what RFC 6455 asks of the request, and derives the answer to its key.
+fn check_handshake(request: &axum::extract::Request) -> Result<HeaderValue, Refusal> {
+    let headers = request.headers();
+    let refuse = |status, field: &str, hint: &str| {
+        let found = headers.get(field).and_then(|value| value.to_str().ok()).unwrap_or("");
+        Refusal::new(status, Problem::new(field, found, "this is no WebSocket handshake", hint))
+    };
+    let upgrades =
+        has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
+    if !upgrades || request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "upgrade", "connect with a WebSocket client"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "sec-websocket-version", "version 13 is spoken here"));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
+    let key = key.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "sec-websocket-key", "send 16 bytes in base64"))?;
+    Ok(HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header value"))
+}
+
+fn offers(headers: &HeaderMap, subprotocol: &str) -> bool {
+    has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, subprotocol)
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+pub(crate) struct Channel {
+    gauge: Arc<Gauge>,
+    label: Label,
+    ws: WebSocketStream<Socket>,
+    /// Whether tungstenite has taken all that came.
+    drained: bool,
+    /// Whether anything came since the last ping.
+    alive: bool,
+}
+
+/// Why a session ends.
+pub(crate) enum End {
+    /// We close it, with this code.
+    Close(CloseCode, String),
+    /// It is over already.
+    Gone,
+}
+
+impl End {
+    /// Closes with a reason that fits.
+    pub(crate) fn close(code: CloseCode, reason: &str) -> Self {
+        // A close frame has 125 bytes, two of them for the code.
+        Self::Close(code, reason.chars().take(100).collect())
+    }
+
+    /// The server is going away.
+    pub(crate) fn away() -> Self {
+        Self::close(CloseCode::Away, "the server is going away")
+    }
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
+                Self::Close(CloseCode::Size, format!("a message has at most {max_size} bytes"))
+            }
+            Error::Utf8(_) => Self::Close(CloseCode::Invalid, WireError::NotUtf8.to_string()),
+            // Went away without a word, as clients do.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Gone,
+            Error::Protocol(error) => Self::Close(CloseCode::Protocol, error.to_string()),
+            other => {
+                tracing::debug!(error = %other, "a WebSocket ended");
+                Self::Gone
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        tracing::debug!(%error, "a WebSocket ended");
+        Self::Gone
+    }
+}
+
+impl Channel {
+    async fn new(app: &App, gauge: Arc<Gauge>, socket: Socket, read_already: Vec<u8>) -> Self {
+        let message_bytes_max = post_bytes_max(app.limits.message_bytes_max);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        let ws = WebSocketStream::from_partially_read(socket, read_already, Role::Server, Some(config)).await;
+        Self { label: gauge.label(), gauge, ws, drained: false, alive: true }
+    }
+
+    pub(crate) fn count(&self, count: Count) {
+        self.gauge.count(count);
+    }
+
+    /// The next message of any kind. May be given up at any time.
+    pub(crate) async fn next(&mut self) -> Result<Message, End> {
+        let message = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.drained, cx)).await.ok_or(End::Gone)??;
+        self.alive = true;
+        Ok(message)
+    }
+
+    /// Answers a control frame; what is data comes back. Must not be given up half-way.
+    pub(crate) async fn settle(&mut self, message: Message) -> Result<Option<Message>, End> {
+        match message {
+            Message::Text(_) | Message::Binary(_) => return Ok(Some(message)),
+            // tungstenite has made its answer; it must be gone before the next message frame.
+            Message::Ping(_) | Message::Close(_) => self.ws.flush().await?,
+            Message::Pong(_) | Message::Frame(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Writes a batch of message frames.
+    pub(crate) async fn deliver(&mut self, batch: &Batch) -> Result<(), End> {
+        self.gauge.deliver(self.label, batch, 0);
+        Ok(self.ws.get_mut().write_all(&batch.bytes).await?)
+    }
+
+    /// Writes frames that are this client's alone.
+    pub(crate) async fn write(&mut self, frames: &[u8], split: Split) -> Result<(), End> {
+        self.gauge.meter().add_batch(self.label, 0, 1, split);
+        Ok(self.ws.get_mut().write_all(frames).await?)
+    }
+
+    /// Counts a post that came as a message of so many bytes, `around` of them neither its text nor what is around that.
+    pub(crate) fn count_post(&self, text: usize, message: usize, around: usize) {
+        let header = if message <= SHORT_MESSAGE_BYTES_MAX { CLIENT_HEADER_BYTES } else { CLIENT_HEADER_BYTES_LONG };
+        let (payload, envelope) = (text as u64, (message - around - text) as u64);
+        self.gauge.meter().add_post(self.label, Split { payload, envelope, framing: header + around as u64 });
+    }
+
+    /// Asks for a sign of life; whoever gave none since the last time is gone.
+    pub(crate) async fn ping(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.alive) {
+            self.gauge.count(Count::TimedOut);
+            return Err(End::Gone);
+        }
+        Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
+    }
+
+    /// When the server goes away: says so, and gives out what the client said before it heard that.
+    pub(crate) async fn hear_out(&mut self, end: &End, mut take: impl FnMut(&Self, &Message) -> Result<(), End>) {
+        let End::Close(code @ CloseCode::Away, reason) = end else { return };
+        let frame = CloseFrame { code: *code, reason: reason.clone().into() };
+        let hearing = async {
+            self.ws.close(Some(frame)).await.ok();
+            while let Some(Ok(message)) = self.ws.next().await {
+                if (message.is_text() || message.is_binary()) && take(self, &message).is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(CLOSE_WAIT, hearing).await.ok();
+    }
+
+    async fn close(mut self, end: End) {
+        let End::Close(code, reason) = end else { return };
+        if !matches!(code, CloseCode::Away | CloseCode::Normal) {
+            self.gauge.count(Count::Malformed);
+        }
+        let frame = CloseFrame { code, reason: reason.into() };
+        let closing = async {
+            self.ws.close(Some(frame)).await.ok();
+            while let Some(Ok(_)) = self.ws.next().await {}
+            // After a bad frame tungstenite reads no more.
+            self.ws.get_mut().linger().await.ok();
+        };
+        tokio::time::timeout(CLOSE_WAIT, closing).await.ok();
+    }
+}
+
+/// The next message from the client. A session wakes for every delivery; tungstenite is asked only when something came.
+fn poll_incoming(
+    ws: &mut WebSocketStream<Socket>,
+    drained: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Message, Error>>> {
+    if *drained && ws.get_ref().poll_readable(cx).is_pending() {
+        return Poll::Pending;
+    }
+    let incoming = ws.poll_next_unpin(cx);
+    *drained = incoming.is_pending();
+    incoming
+}

@@ -1,0 +1,80 @@
+//! Socket.IO, by socketioxide: what a Rust server would speak it with. Nothing else goes through that library, and it goes nowhere else.
+//!
+//! Namespaces `/` and `/chat` show the same rooms. A client connects (`auth` may hold the token), emits `join` with a room and a cursor,
+//! and hears `message` and `gap` from then on; it emits `post`, and `leave`. Each is answered by its acknowledgement, with a problem where
+//! it is refused. `encoding: "binary"` in the join makes messages and posts attachments.
+//!
+//! The house model stays: a session is a cursor. Its reader gives socketioxide a bounded number of packets and waits until they have
+//! left ([`crate::flow`]), so that a slow client falls behind in the log and not in a queue. What differs from `websocket`: every packet is
+//! written anew for every client, for the library has no other way.
+
+mod door;
+mod flows;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use socketioxide::SocketIo;
+use socketioxide::extract::{SocketRef, TryData};
+use tokio_util::task::TaskTracker;
+
+use self::door::Door;
+use self::flows::Flows;
+use self::session::Session;
+use crate::app::App;
+use crate::flow::QUEUE_PACKETS_MAX;
+use crate::http::post_bytes_max;
+
+/// Where it lives.
+pub(crate) const PATH: &str = "/socket.io/";
+const NAMESPACES: [&str; 2] = ["/", "/chat"];
+/// Room for a few posts.
+const WS_READ_BUFFER_BYTES: usize = 1 << 10;
+/// What a packet adds to a post: types, namespace, acknowledgement, event name.
+const PACKET_OVERHEAD_BYTES: usize = 128;
+/// How long readers have to hand over what is left when the server goes away.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// What the payload of a CONNECT may say.
+#[derive(serde::Deserialize)]
+struct Auth {
+    token: Option<String>,
+}
+
+/// Serves Socket.IO until the server closes.
+pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
+    let limits = &app.limits;
+    let (service, io) = SocketIo::builder()
+        .req_path("/socket.io")
+        .ping_interval(limits.heartbeat)
+        .ping_timeout(limits.stall_timeout)
+        .connect_timeout(limits.header_timeout)
+        .max_payload((post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES) as u64)
+        .max_buffer_size(QUEUE_PACKETS_MAX)
+        .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
+        .build_with_inner_svc(Router::new());
+    let flows = Arc::new(Flows::default());
+    let readers = TaskTracker::new();
+    for namespace in NAMESPACES {
+        let (app, flows, readers) = (Arc::clone(app), Arc::clone(&flows), readers.clone());
+        // Everything is in place before the client is told that it is connected: its first event finds its handler.
+        let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
+            let token = auth.ok().flatten().and_then(|auth| auth.token);
+            std::future::ready(Session::open(&app, &flows, &readers, &socket, token.as_deref()))
+        };
+        use socketioxide::handler::ConnectHandler as _;
+        io.ns(namespace, (|| std::future::ready(())).with(admit));
+    }
+    app.tasks.spawn(close(Arc::clone(app), io, readers));
+    Arc::new(Door { app: Arc::clone(app), service, flows })
+}
+
+/// Ends all sessions when the server goes away, after what is left was handed over.
+async fn close(app: Arc<App>, io: SocketIo, readers: TaskTracker) {
+    app.closing.cancelled().await;
+    readers.close();
+    tokio::time::timeout(GOODBYE_MAX, readers.wait()).await.ok();
+    io.close().await;
+}

@@ -1,0 +1,424 @@
+//! One client in one namespace: what it may say, and the reader that feeds it.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::handler::{FromMessage, Value};
+use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide::{SendError, SocketError, TransportType};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+use wire::{
+    Ack, Down, Encoding, Form, Gap, Joined, Post, Problem, Split, Start, Transport, Up, WireError, decode_down,
+    decode_json, decode_up, split_frame,
+};
+
+use super::door::Entry;
+use super::flows::Flows;
+use crate::app::App;
+use crate::flow::Flow;
+use crate::http::Refusal;
+use crate::hub::{Batch, Next, Reader, Room};
+use crate::meter::{Count, Label, Meter};
+
+/// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
+const EVENT_BYTES: usize = 7;
+/// The text packet of an attachment has a count, and a placeholder for data.
+const PLACEHOLDER_BYTES: usize = r#"1-{"_placeholder":true,"num":0}"#.len();
+const WS_HEADER_SHORT: usize = 2;
+const WS_HEADER_LONG: usize = 4;
+/// A client's frame headers carry a mask.
+const MASK_BYTES: usize = 4;
+const WS_SHORT_MAX: usize = 125;
+
+/// An event as it came.
+struct Raw {
+    socket: SocketRef,
+    value: Value,
+    wants_ack: bool,
+}
+
+impl FromMessage<socketioxide::adapter::LocalAdapter> for Raw {
+    type Error = std::convert::Infallible;
+
+    fn from_message(socket: Arc<Socket>, value: Value, ack: Option<i64>) -> Result<Self, Self::Error> {
+        Ok(Self { socket: socket.into(), value, wants_ack: ack.is_some() })
+    }
+}
+
+/// What a `join` says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    room: String,
+    #[serde(rename = "after", default)]
+    start: Start,
+    #[serde(default)]
+    encoding: Option<Encoding>,
+}
+
+/// An attachment.
+struct Attached<'a>(&'a [u8]);
+
+impl Serialize for Attached<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Where a client stands that has joined.
+struct Member {
+    room: Arc<Room>,
+    encoding: Encoding,
+    reader: AbortHandle,
+}
+
+pub(super) struct Session {
+    app: Arc<App>,
+    flow: Arc<Flow>,
+    readers: TaskTracker,
+    label: Label,
+    member: Mutex<Option<Member>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Lets a client into a namespace, with everything that it may say there.
+    pub(super) fn open(
+        app: &Arc<App>,
+        flows: &Arc<Flows>,
+        readers: &TaskTracker,
+        socket: &SocketRef,
+        token: Option<&str>,
+    ) -> Result<(), Problem> {
+        let parts = socket.req_parts();
+        let entry = parts.extensions.get::<Entry>().expect("the door puts it into every request").clone();
+        app.access
+            .admits_token(&parts.headers, token)
+            .inspect_err(|_| app.meter.add(entry.label, Count::Malformed, 1))?;
+        let flow = flows.enter(socket.id);
+        if let Some((gauge, _)) = &entry.socket {
+            gauge.drain_into(&flow);
+        }
+        let (app, readers) = (Arc::clone(app), readers.clone());
+        let session =
+            Arc::new(Self { app, flow, readers, label: entry.label, member: Mutex::default(), ended: Arc::default() });
+        // The bodies run while the event is taken, one after the other; only what they return is a task.
+        let here = Arc::clone(&session);
+        socket.on("join", move |ack: AckSender, raw: Raw| {
+            here.join(ack, &raw);
+            std::future::ready(())
+        });
+        let here = Arc::clone(&session);
+        socket.on("post", move |ack: AckSender, raw: Raw| {
+            here.post(ack, &raw);
+            std::future::ready(())
+        });
+        let here = Arc::clone(&session);
+        socket.on("leave", move |ack: AckSender, raw: Raw| {
+            here.leave();
+            here.answer(ack, &raw, &true);
+            std::future::ready(())
+        });
+        let flows = Arc::clone(flows);
+        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
+            session.end(&socket, &reason);
+            drop(session);
+            flows.leave(socket.id);
+            std::future::ready(())
+        });
+        Ok(())
+    }
+
+    fn join(&self, ack: AckSender, raw: &Raw) {
+        match self.admit(raw) {
+            Ok((member, mut reader)) => {
+                self.answer(ack, raw, &Joined { after: reader.cursor() });
+                let feed = Feed {
+                    meter: Arc::clone(&self.app.meter),
+                    flow: Arc::clone(&self.flow),
+                    label: self.label,
+                    encoding: member.1,
+                    socket: raw.socket.clone(),
+                    ended: Arc::clone(&self.ended),
+                };
+                let task = self.readers.spawn(async move { feed.run(&mut reader).await });
+                let (room, encoding) = member;
+                *self.member() = Some(Member { room, encoding, reader: task.abort_handle() });
+                if self.ended.load(SeqCst) {
+                    self.leave();
+                }
+            }
+            Err(refusal) => self.refuse(ack, raw, refusal),
+        }
+    }
+
+    fn admit(&self, raw: &Raw) -> Result<((Arc<Room>, Encoding), Reader), Refusal> {
+        let hint = "emit \"join\" with {\"room\":\"lobby\",\"after\":0}";
+        let bad = |error: String| Refusal::bad(Problem::new("join", "", error, hint));
+        if self.member().is_some() {
+            return Err(Refusal::bad(Problem::new("join", "", "a second join", "emit \"leave\" first")));
+        }
+        let (data, _) = data_of(&raw.value).map_err(|error| bad(error.to_string()))?;
+        let wish: Wish = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
+        let room = self.app.hub.room(&wish.room)?;
+        let encoding = wish.encoding.unwrap_or(Encoding::Json);
+        let form = Form::of(Transport::Socketio, encoding);
+        let start = wish.start;
+        let reader = room.reader(form.into(), start).map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
+        Ok(((room, encoding), reader))
+    }
+
+    fn post(&self, ack: AckSender, raw: &Raw) {
+        match self.publish(raw) {
+            Ok(place) => self.answer(ack, raw, &place),
+            Err(refusal) => self.refuse(ack, raw, refusal),
+        }
+    }
+
+    fn publish(&self, raw: &Raw) -> Result<Ack, Refusal> {
+        let member = self.member();
+        let nowhere = || Refusal::bad(Problem::new("post", "", "this client is in no room", "emit \"join\" first"));
+        let member = member.as_ref().ok_or_else(nowhere)?;
+        let bad = |error: WireError| Refusal::bad_post(&error);
+        let (data, attached) = data_of(&raw.value).map_err(|error| bad(error.into()))?;
+        let post: Post<'_> = match (member.encoding, attached) {
+            (Encoding::Json, None) => serde_json::from_str(data).map_err(|error| bad(error.into()))?,
+            (Encoding::Binary, Some(bytes)) => match decode_up(bytes).map_err(bad)? {
+                Up::Post(post) => post,
+                Up::Join(_) => return Err(bad(WireError::UnknownKind(bytes[0]))),
+            },
+            (encoding, _) => {
+                let expected = format!("this client joined for {} messages", encoding.name());
+                return Err(Refusal::bad(Problem::new("post", "", expected, "join with the encoding you post in")));
+            }
+        };
+        crate::http::check_text(&self.app, post.text.len())?;
+        self.meter_post(raw, &post, attached.map_or(data.len(), Bytes::len), attached.is_some());
+        let seq = member.room.publish(&post).map_err(|_| Refusal::closing())?;
+        Ok(Ack { ordinal: post.ordinal, seq })
+    }
+
+    /// What is known of a post's bytes: on polling the packets of a request share its framing, and only their own is counted.
+    fn meter_post(&self, raw: &Raw, post: &Post<'_>, item: usize, attached: bool) {
+        let payload = post.text.len();
+        // `42`, the acknowledgement's number (one digit at least), and what `data_of` took away.
+        let packet = raw.value.len() + 2 + usize::from(raw.wants_ack);
+        let (text, beside) = if attached { (packet + 2, Some(item)) } else { (packet, None) };
+        let headers = if raw.socket.transport_type() == TransportType::Websocket {
+            MASK_BYTES + ws_header(text) + beside.map_or(0, |bytes| MASK_BYTES + ws_header(bytes))
+        } else {
+            0
+        };
+        let framing = text + beside.unwrap_or(0) - item + headers;
+        let split = Split { payload: payload as u64, envelope: (item - payload) as u64, framing: framing as u64 };
+        self.app.meter.add_post(label_now(self.label, &raw.socket), split);
+    }
+
+    fn refuse(&self, ack: AckSender, raw: &Raw, refusal: Refusal) {
+        self.app.meter.add(label_now(self.label, &raw.socket), refusal.count(), 1);
+        let problem = refusal.into_problem();
+        if raw.wants_ack {
+            return self.answer(ack, raw, &problem);
+        }
+        // Who does not ask for an answer hears of a refusal all the same.
+        self.flow.give(0);
+        self.check(raw, raw.socket.emit("problem", &problem));
+    }
+
+    /// Acknowledges an event with something that has its own JSON.
+    fn answer(&self, ack: AckSender, raw: &Raw, data: &impl Serialize) {
+        if raw.wants_ack {
+            self.flow.give(0);
+            let split = Split::default();
+            let frames = u64::from(raw.socket.transport_type() == TransportType::Websocket);
+            self.app.meter.add_batch(label_now(self.label, &raw.socket), 0, frames, split);
+            self.check(raw, ack.send(data));
+        }
+    }
+
+    /// An answer that the library does not take is a client that does not read: it goes, and comes back with its cursor.
+    fn check(&self, raw: &Raw, sent: Result<(), SendError>) {
+        match sent {
+            Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a packet was not taken");
+                let label = label_now(self.label, &raw.socket);
+                self.app.meter.add_all(label, [(Count::EmitErrors, 1), (Count::Stalled, 1)]);
+                self.leave();
+                let (flow, socket) = (Arc::clone(&self.flow), raw.socket.clone());
+                self.readers.spawn(async move {
+                    flow.is_empty().await;
+                    socket.disconnect().ok();
+                });
+            }
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(member) = self.member().take() {
+            member.reader.abort();
+        }
+    }
+
+    fn end(&self, socket: &SocketRef, reason: &DisconnectReason) {
+        let label = label_now(self.label, socket);
+        match reason {
+            DisconnectReason::PacketParsingError if socket.transport_type() == TransportType::Websocket => {
+                self.app.meter.add(label, Count::Malformed, 1);
+            }
+            DisconnectReason::HeartbeatTimeout => self.app.meter.add(label, Count::TimedOut, 1),
+            _ => {}
+        }
+        self.ended.store(true, SeqCst);
+        self.leave();
+    }
+
+    fn member(&self) -> MutexGuard<'_, Option<Member>> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands a reader's batches to socketioxide, as far as they have room on their way.
+struct Feed {
+    meter: Arc<Meter>,
+    flow: Arc<Flow>,
+    label: Label,
+    encoding: Encoding,
+    socket: SocketRef,
+    ended: Arc<AtomicBool>,
+}
+
+/// What was given to the session since it last had to wait.
+#[derive(Default)]
+struct Given {
+    messages: u64,
+    frames: u64,
+    split: Split,
+}
+
+impl Feed {
+    async fn run(&self, reader: &mut Reader) {
+        // The client is told that it is connected an instant before the library takes it for connected, and may be as quick as that.
+        while !self.socket.connected() && !self.ended.load(SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        loop {
+            match reader.wait().await {
+                Next::Batch(batch) => {
+                    if self.deliver(&batch).await.is_err() {
+                        return;
+                    }
+                }
+                Next::Closed => {
+                    self.socket.clone().disconnect().ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, batch: &Batch) -> Result<(), SendError> {
+        if batch.gap {
+            self.meter.add(label_now(self.label, &self.socket), Count::Gaps, 1);
+        }
+        let (mut rest, mut given) = (&batch.bytes[..], Given::default());
+        while !rest.is_empty() {
+            let (item, decoded) = match self.encoding {
+                Encoding::Json => {
+                    let end = rest.iter().position(|byte| *byte == b'\n').expect("every line has an end");
+                    let item = &rest[..end];
+                    rest = &rest[end + 1..];
+                    (item, decode_json(item))
+                }
+                Encoding::Binary => {
+                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("our own frames are whole");
+                    rest = &rest[frame.taken..];
+                    (frame.item, decode_down(frame.item))
+                }
+            };
+            if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
+                self.count(&mut given);
+                self.flow.has_room().await;
+            }
+            if let Err(error) = self.emit(item, &decoded.expect("our own items can be read"), &mut given) {
+                self.count(&mut given);
+                if !matches!(error, SendError::Socket(SocketError::Closed)) {
+                    self.meter.add(label_now(self.label, &self.socket), Count::EmitErrors, 1);
+                    self.socket.clone().disconnect().ok();
+                }
+                return Err(error);
+            }
+        }
+        self.count(&mut given);
+        Ok(())
+    }
+
+    fn emit(&self, item: &[u8], decoded: &Down<'_>, given: &mut Given) -> Result<(), SendError> {
+        let websocket = self.socket.transport_type() == TransportType::Websocket;
+        let (payload, event, attached) = match decoded {
+            Down::Message(message) => (message.text.len(), "message", self.encoding == Encoding::Binary),
+            _ => (0, "gap", false),
+        };
+        let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
+        let around = EVENT_BYTES + event.len() + namespace;
+        let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, item.len()) } else { (around + item.len(), 0) };
+        self.flow.give(text + beside);
+        match decoded {
+            Down::Message(message) if !attached => self.socket.emit(event, message)?,
+            Down::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
+            _ => self.socket.emit(event, &Attached(item))?,
+        }
+        let headers = match (websocket, attached) {
+            (true, false) => ws_header(text),
+            (true, true) => ws_header(text) + ws_header(beside),
+            // The letter and what base64 adds; separators are counted with the answer they stand in.
+            (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
+            (false, false) => 0,
+        };
+        given.messages += u64::from(matches!(decoded, Down::Message(_)));
+        given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
+        // A gap is JSON in either encoding; what the log wrote for it is close enough.
+        let framing = text + beside - item.len().min(text + beside) + headers;
+        given.split +=
+            Split { payload: payload as u64, envelope: (item.len() - payload) as u64, framing: framing as u64 };
+        Ok(())
+    }
+
+    fn count(&self, given: &mut Given) {
+        let Given { messages, frames, split } = std::mem::take(given);
+        let label = label_now(self.label, &self.socket);
+        self.meter.add_batch(label, messages, frames, split);
+        if let Some(handicap) = &self.meter.handicap {
+            handicap.spend(messages);
+        }
+        if self.socket.transport_type() == TransportType::Polling && messages > 0 {
+            // The answers that carry them are counted when they are given.
+            self.meter.take_back(label, Count::Batches);
+        }
+    }
+}
+
+/// Whose cost a session is: one that was counted as polling has upgraded since.
+fn label_now(label: Label, socket: &SocketRef) -> Label {
+    let polling = label == Label::of(Transport::SocketioPolling);
+    if polling && socket.transport_type() == TransportType::Websocket { Label::of(Transport::Socketio) } else { label }
+}
+
+fn ws_header(bytes: usize) -> usize {
+    if bytes <= WS_SHORT_MAX { WS_HEADER_SHORT } else { WS_HEADER_LONG }
+}
+
+/// An event's one argument: its JSON, and the attachment it stands for, if it has one.
+fn data_of(value: &Value) -> Result<(&str, Option<&Bytes>), serde_json::Error> {
+    let (text, attached) = match value {
+        Value::Str(text, attached) => (&**text, attached.as_ref().and_then(|attached| attached.front())),
+        Value::Bytes(_) => ("", None),
+    };
+    // Everything behind the name, up to the bracket that closes the array: what it is, its reader says.
+    let data = text.split_once(',').and_then(|(_, rest)| rest.strip_suffix(']'));
+    data.map(|data| (data, attached)).ok_or_else(|| serde::de::Error::custom("an event has one argument"))
+}
