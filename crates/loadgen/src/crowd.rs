@@ -23,6 +23,8 @@ use results::LedgerSummary;
 use results::Tally;
 use results::{Cpu, Faults};
 
+/// What those who say goodbye leave the server for hearing it before their connections end.
+const GOODBYE: Duration = Duration::from_millis(200);
 const LIVE_EVERY: Duration = Duration::from_millis(50);
 /// Silence beyond what a transport's own beat explains.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -122,6 +124,9 @@ async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>
     worker.publish_live();
     reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
     reports.send(Report::Done(Box::new(remains(&worker)))).await.ok();
+    if worker.seats.iter().filter(|seat| transports::leave(seat)).count() > 0 {
+        sleep(GOODBYE).await;
+    }
 }
 
 /// From the probe to the end. Comes back only when the conductor is gone.

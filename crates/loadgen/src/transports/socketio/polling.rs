@@ -167,6 +167,12 @@ impl Uplink {
         worker.send(link, &request)
     }
 
+    /// Ends the session: the server would otherwise keep it, and feed it, until a ping goes unanswered.
+    pub(crate) fn leave(&self) -> bool {
+        let bye = [&self.head[..], b"1\r\n\r\n1"].concat();
+        self.link.borrow().as_ref().is_some_and(|link| link.send(&bye).is_ok())
+    }
+
     fn has_something(&self, seat: &Seat) -> bool {
         !self.said.borrow().is_empty() || (self.carries_posts(seat) && !seat.outbox.borrow().is_empty())
     }
