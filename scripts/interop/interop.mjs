@@ -1,7 +1,9 @@
-// Clients of other people (eventsource, ws, socket.io-client, stompjs, curl) against pushbench servers that this script starts and ends.
+// Programs of other people: eventsource, ws, socket.io-client, stompjs and curl against pushbench servers that this script starts and
+// ends, ajv and hdr-histogram-js on the results of a job.
 // Usage: node interop.mjs path/to/pushbench [a python with requirements.txt]. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
+import { checkResults } from "./results.mjs";
 import { checkOurClient, checkPython, checkSocketIo } from "./socketio.mjs";
 import { checkSse } from "./sse.mjs";
 import { checkStomp } from "./stomp.mjs";
@@ -27,6 +29,7 @@ await checkOurClient(binary, server);
 await checkCurl(server, shortLived);
 await checkGoodbye(server);
 await Promise.all([shortLived, forgetful, lively].map((other) => other.stop()));
+await checkResults(binary);
 
 console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
 process.exit(tally.failed === 0 ? 0 : 1);

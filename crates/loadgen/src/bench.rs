@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scenario::Plan;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::{Down, Message, Transport, decode_json, encode_json};
 
 use crate::live::{Cue, Live};

@@ -1,7 +1,9 @@
 //! The run's clock: microseconds since T0, the start of the warm-up; negative before it.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// One clock a worker; all of a run agree on T0.
 pub(crate) struct Clock {
@@ -41,5 +43,6 @@ impl Clock {
 
 /// A duration in whole microseconds.
 pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    // In 64 bits: this is done for every message.
+    i64::try_from(duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())).unwrap_or(i64::MAX)
 }

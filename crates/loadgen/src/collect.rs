@@ -12,6 +12,7 @@ use crate::crowd::{Reading, Remains, Report, SecondPart};
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::recording::Recording;
+use crate::sockets::SocketCounts;
 use results::Series;
 use results::Tally;
 use results::{Cpu, Ended, Faults, Second};
@@ -105,6 +106,7 @@ impl<'a, W: Write> Collector<'a, W> {
             second: number,
             delivered: tally.delivered,
             posted: tally.posted,
+            requests: tally.requests,
             joined,
             faults,
             delivery_us_p50: quantile(0.5),
@@ -136,6 +138,7 @@ impl<'a, W: Write> Collector<'a, W> {
             tracing::warn!(error, "the interval log is not complete");
         }
         let (window, window_us, cpu, worker_busy_max) = window_of(&self.edges, self.workers);
+        let sockets = self.remains.iter().fold(SocketCounts::default(), |sum, remains| sum.plus(&remains.sockets));
         let mut faults = Faults::default();
         self.remains.iter().for_each(|remains| faults.merge(&remains.faults));
         let total = self.remains.iter().fold(Tally::default(), |sum, remains| sum.plus(&remains.tally));
@@ -149,6 +152,8 @@ impl<'a, W: Write> Collector<'a, W> {
             set_up: self.set_up,
             window,
             total,
+            kernel_window: sockets_in_window(&self.edges, self.workers),
+            kernel_total: Some(sockets),
             ledger: settle(plan, posts, &self.remains),
             faults,
             cpu,
@@ -179,6 +184,12 @@ fn window_of(edges: &[Reading], workers: usize) -> (Tally, u64, Cpu, f64) {
     let busy = busiest.saturating_sub(least) as f64 / (window_us.max(1) as f64);
     let cpu = Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) };
     (sum(ends).since(&sum(starts)), window_us, cpu, busy)
+}
+
+fn sockets_in_window(edges: &[Reading], workers: usize) -> Option<SocketCounts> {
+    let (starts, ends) = edges.split_at_checked(workers).filter(|(_, ends)| ends.len() == workers)?;
+    let sum = |readings: &[Reading]| readings.iter().fold(SocketCounts::default(), |sum, r| sum.plus(&r.sockets));
+    Some(sum(ends).since(&sum(starts)))
 }
 
 /// Holds what every seat saw against what the server had.
@@ -225,7 +236,8 @@ mod tests {
     }
 
     fn remains(seats: Vec<(u32, u32, u64)>) -> Remains {
-        Remains { tally: Tally::default(), ledger: LedgerSummary::default(), faults: Faults::default(), seats }
+        let sockets = SocketCounts::default();
+        Remains { tally: Tally::default(), sockets, ledger: LedgerSummary::default(), faults: Faults::default(), seats }
     }
 
     fn part(second: i64, delivered: u64, latency_us: i64) -> Report {

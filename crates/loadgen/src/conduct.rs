@@ -1,15 +1,15 @@
 //! One run from ramp-up to drain: tells the workers where it is, shows its progress, and ends it.
 
 use std::io::Write;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use scenario::Plan;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep_until;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep_until};
 use wire::Transport;
 
 use crate::collect::Collector;
@@ -18,6 +18,7 @@ use crate::live::{Cue, Live, Progress, Stage};
 use crate::posts::Posts;
 use crate::recording::Recording;
 use crate::target::Target;
+use crate::transports::is_by_reqwest;
 use crate::worker::Share;
 use results::Ended;
 
@@ -55,20 +56,21 @@ pub struct Order {
     pub target: Target,
     /// A worker for each, pinned to it; none is one worker, unpinned.
     pub cores: Vec<usize>,
-    /// Ends the run early; what was measured is kept.
-    pub stop: CancellationToken,
 }
 
-/// Runs it. `log` takes the interval log, `on_progress` hears a few times a second, `on_edge` is awaited at each [`Edge`].
+/// Runs it. When `stop` comes back, the run ends early as it says, and what was measured is kept. `log` takes the interval log,
+/// `on_progress` hears a few times a second, `on_edge` is awaited at each [`Edge`].
 pub async fn execute<W: Write>(
     order: Order,
+    stop: impl Future<Output = Ended>,
     log: &mut W,
     on_progress: impl FnMut(Progress),
     mut on_edge: impl AsyncFnMut(Edge),
 ) -> std::io::Result<Recording> {
     let mut serializer = V2DeflateSerializer::new();
     on_edge(Edge::Begin).await;
-    let mut run = Conductor::start(&order, log, &mut serializer, on_progress)?;
+    let stop = std::pin::pin!(stop);
+    let mut run = Conductor::start(&order, stop, log, &mut serializer, on_progress)?;
     let ended = match run.phases(&order.plan, on_edge).await {
         Ok(()) => Ended::Complete,
         Err(ended) => ended,
@@ -85,14 +87,16 @@ struct Conductor<'a, W: Write, P: FnMut(Progress)> {
     posts: Arc<Posts>,
     seats: u32,
     transport: Transport,
-    stop: CancellationToken,
+    stop: Pin<&'a mut dyn Future<Output = Ended>>,
     on_progress: P,
     stage: Stage,
+    t0: Option<Instant>,
 }
 
 impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     fn start(
         order: &Order,
+        stop: Pin<&'a mut dyn Future<Output = Ended>>,
         log: &'a mut W,
         serializer: &'a mut V2DeflateSerializer,
         on_progress: P,
@@ -129,9 +133,10 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             posts,
             seats: order.plan.seats,
             transport: order.transport,
-            stop: order.stop.clone(),
+            stop,
             on_progress,
             stage: Stage::RampUp,
+            t0: None,
         })
     }
 
@@ -144,6 +149,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         on_edge(Edge::Settled).await;
         let t0 = Instant::now() + LEAD;
         self.cue.send_replace(Cue::Go { t0 });
+        self.t0 = Some(t0);
         self.until(Stage::WarmUp, t0 + plan.phases.warm_up).await?;
         on_edge(Edge::WindowStart).await;
         self.until(Stage::Window, t0 + plan.phases.posting()).await?;
@@ -214,28 +220,42 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         Live::sum_u64(self.lives.iter().map(Arc::as_ref), |live| &live.delivered)
     }
 
-    /// Takes reports until an instant, then shows the progress.
+    /// Which second it is since T0.
+    fn second(&self) -> Option<u32> {
+        let since = Instant::now().checked_duration_since(self.t0?)?;
+        u32::try_from(since.as_secs()).ok()
+    }
+
+    /// Takes reports until an instant, or until a second is over, then shows the progress.
     async fn look(&mut self, end: Instant) -> Result<(), Ended> {
+        let next_second =
+            self.t0.zip(self.second()).map(|(t0, second)| t0 + Duration::from_secs(u64::from(second) + 1));
+        let end = next_second.map_or(end, |next| end.min(next));
         loop {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Ended::Interrupted),
+                ended = &mut self.stop => return Err(ended),
                 report = self.reports.recv() => match report {
                     Some(report) => self.collector.take(report),
                     None => return Err(Ended::Failed("all workers are gone".to_owned())),
                 },
-                () = sleep_until(end.into()) => break,
+                () = sleep_until(end) => break,
             }
         }
         if let Some(thread) = self.threads.iter().position(JoinHandle::is_finished) {
             return Err(Ended::Failed(self.obituary(thread)));
         }
         let lives = || self.lives.iter().map(Arc::as_ref);
+        if self.t0.is_some() && Live::sum_u32(lives(), |live| &live.gone) == self.seats {
+            return Err(Ended::Failed("every client was cut off and gave up".to_owned()));
+        }
+        let second = self.second();
         (self.on_progress)(Progress {
             stage: self.stage,
             joined: Live::sum_u32(lives(), |live| &live.joined),
             delivered: Live::sum_u64(lives(), |live| &live.delivered),
             faults: Live::sum_u64(lives(), |live| &live.faults),
+            second,
             delivery_us_p99: self.collector.latest_p99(),
         });
         Ok(())
@@ -264,6 +284,13 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         for thread in self.threads.drain(..).filter(|thread| in_time || thread.is_finished()) {
             thread.join().ok();
         }
-        self.collector.finish(plan, &self.posts, ended)
+        let mut recording = self.collector.finish(plan, &self.posts, ended);
+        if is_by_reqwest(plan, self.transport) {
+            (recording.kernel_window, recording.kernel_total) = (None, None);
+        }
+        recording
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,13 @@
 //! seconds, and a watchman for those that hear nothing.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use wire::Transport;
 
 use crate::fault::{End, Fault};
@@ -16,6 +16,7 @@ use crate::live::Cue;
 use crate::pacer::FineTimer;
 use crate::recorder::Recorder;
 use crate::seat::Seat;
+use crate::sockets::SocketCounts;
 use crate::transports;
 use crate::worker::{Share, Worker};
 use results::FaultKind;
@@ -55,11 +56,13 @@ pub(crate) struct Reading {
     pub(crate) at: Instant,
     pub(crate) tally: Tally,
     pub(crate) cpu: Cpu,
+    pub(crate) sockets: SocketCounts,
 }
 
 /// What is left when a worker ends.
 pub(crate) struct Remains {
     pub(crate) tally: Tally,
+    pub(crate) sockets: SocketCounts,
     pub(crate) ledger: LedgerSummary,
     pub(crate) faults: Faults,
     /// Seat, planned messages it saw, and the first it may have missed.
@@ -123,7 +126,8 @@ async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>
     };
     worker.publish_live();
     reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
-    reports.send(Report::Done(Box::new(remains(&worker)))).await.ok();
+    let sockets = worker.sockets.total(async || ()).await;
+    reports.send(Report::Done(Box::new(remains(&worker, sockets)))).await.ok();
     if worker.seats.iter().filter(|seat| transports::leave(seat)).count() > 0 {
         sleep(GOODBYE).await;
     }
@@ -144,7 +148,7 @@ async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report
     let mut second = -1;
     loop {
         let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
-        sleep_until(end.into()).await;
+        sleep_until(end).await;
         if reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.is_err() {
             return second;
         }
@@ -162,10 +166,10 @@ async fn wait_for(cue: &mut watch::Receiver<Cue>, wanted: impl Fn(Cue) -> bool) 
 }
 
 async fn ramp(worker: Rc<Worker>) {
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     for seat in &worker.seats {
         let at = begin + worker.plan.connect_at(seat.id);
-        if at > tokio::time::Instant::now() {
+        if at > Instant::now() {
             sleep_until(at).await;
         }
         spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
@@ -254,17 +258,26 @@ async fn watch_over(worker: Rc<Worker>) {
 async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>) {
     let phases = worker.plan.phases;
     for edge in [phases.warm_up, phases.posting()] {
-        sleep_until(worker.clock.instant(edge).into()).await;
-        let reading =
-            Reading { at: Instant::now(), tally: worker.hot.borrow().tally, cpu: thread_cpu().unwrap_or_default() };
-        reports.send(Report::Edge(Box::new(reading))).await.ok();
+        sleep_until(worker.clock.instant(edge)).await;
+        let (at, tally, mut cpu) = (Instant::now(), worker.hot.borrow().tally, thread_cpu());
+        let mut begun = cpu;
+        // What it takes to ask the kernel is no cost of the window that begins: as if it had been spent before.
+        let sockets = worker.sockets.total(async || {
+            let spent = thread_cpu();
+            cpu.user_us += spent.user_us - begun.user_us;
+            cpu.system_us += spent.system_us - begun.system_us;
+            tokio::task::yield_now().await;
+            begun = thread_cpu();
+        });
+        let sockets = sockets.await;
+        reports.send(Report::Edge(Box::new(Reading { at, tally, cpu, sockets }))).await.ok();
     }
 }
 
-fn thread_cpu() -> Option<Cpu> {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+fn thread_cpu() -> Cpu {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Cpu::default() };
     let micros = |time: TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
-    Some(Cpu { user_us: micros(usage.user_time()), system_us: micros(usage.system_time()) })
+    Cpu { user_us: micros(usage.user_time()), system_us: micros(usage.system_time()) }
 }
 
 fn second_part(worker: &Worker, second: i64) -> SecondPart {
@@ -281,7 +294,7 @@ fn second_part(worker: &Worker, second: i64) -> SecondPart {
     }
 }
 
-fn remains(worker: &Worker) -> Remains {
+fn remains(worker: &Worker, sockets: SocketCounts) -> Remains {
     let hot = worker.hot.borrow();
     let seats = worker.seats.iter().map(|seat| {
         let ledger = seat.ledger.borrow();
@@ -289,6 +302,7 @@ fn remains(worker: &Worker) -> Remains {
     });
     Remains {
         tally: hot.tally,
+        sockets,
         ledger: hot.ledger.clone(),
         faults: worker.faults.borrow().clone(),
         seats: seats.collect(),

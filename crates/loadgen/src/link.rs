@@ -15,6 +15,7 @@ use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::fault::Fault;
+use crate::sockets::{self, SocketCounts, Sockets};
 use results::FaultKind;
 
 /// What a client keeps for a server that does not read.
@@ -26,6 +27,7 @@ pub(crate) struct Link {
     half: OwnedWriteHalf,
     unsent: RefCell<Vec<u8>>,
     reader: RefCell<Option<Waker>>,
+    entry: sockets::Entry,
 }
 
 /// The reading side, which belongs to one task; it also finishes what could not be sent at once.
@@ -35,7 +37,7 @@ pub(crate) struct Reading {
 }
 
 /// Connects. `source` is an address of this host to come from, where one is not enough.
-pub(crate) async fn open(to: SocketAddr, source: Option<Ipv4Addr>) -> Result<Reading, Fault> {
+pub(crate) async fn open(to: SocketAddr, source: Option<Ipv4Addr>, sockets: &Rc<Sockets>) -> Result<Reading, Fault> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         // The port is chosen when the destination is known: one source address then serves many destinations.
@@ -48,7 +50,12 @@ pub(crate) async fn open(to: SocketAddr, source: Option<Ipv4Addr>) -> Result<Rea
         .map_err(|_| Fault::new(FaultKind::TimedOut, "no connection in time"))??;
     stream.set_nodelay(true)?;
     let (read, write) = stream.into_split();
-    let link = Rc::new(Link { half: write, unsent: RefCell::default(), reader: RefCell::default() });
+    let link = Rc::new_cyclic(|link| Link {
+        half: write,
+        unsent: RefCell::default(),
+        reader: RefCell::default(),
+        entry: sockets.enter(link),
+    });
     Ok(Reading { half: read, link })
 }
 
@@ -83,6 +90,11 @@ impl Link {
         socket2::SockRef::from(self.half.as_ref()).shutdown(std::net::Shutdown::Both).ok();
     }
 
+    /// What the kernel says of it.
+    pub(crate) fn counts(&self) -> SocketCounts {
+        sockets::counts(self.half.as_ref())
+    }
+
     fn poll_send_rest(&self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let mut unsent = self.unsent.borrow_mut();
         while !unsent.is_empty() {
@@ -95,6 +107,12 @@ impl Link {
         }
         *unsent = Vec::new();
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.entry.leave(&self.counts());
     }
 }
 

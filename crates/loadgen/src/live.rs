@@ -1,7 +1,8 @@
 //! What a run shows while it runs, and what tells its workers where it is. Nothing here is touched per message.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Progress {
     pub delivered: u64,
     /// Faults so far.
     pub faults: u64,
+    /// Which second from T0 it is in; none before T0. The first look at a second comes just after it began.
+    pub second: Option<u32>,
     /// 99th percentile of the last full second, when there was one.
     pub delivery_us_p99: Option<u64>,
 }

@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use results::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally};
 
+use crate::sockets::SocketCounts;
+
 /// Everything one run of one transport showed.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -24,6 +26,10 @@ pub struct Recording {
     pub window: Tally,
     /// Counts of the whole run.
     pub total: Tally,
+    /// What the kernel says of the crowd's sockets over the window; none when a client keeps its sockets to itself.
+    pub kernel_window: Option<SocketCounts>,
+    /// The same over the whole run.
+    pub kernel_total: Option<SocketCounts>,
     /// Who saw what.
     pub ledger: LedgerSummary,
     /// What broke.

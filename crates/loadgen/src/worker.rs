@@ -22,6 +22,7 @@ use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::seat::{Seat, Way};
+use crate::sockets::Sockets;
 use crate::target::Target;
 use results::FaultKind;
 use results::Faults;
@@ -44,6 +45,8 @@ pub(crate) struct Hot {
     rooms: Vec<Option<RoomLedger>>,
     /// Newest post known of each author: its seq and its ordinal, which must rise together.
     authors: Vec<(u64, u64)>,
+    /// The post that was checked last, and where its text is: the others of its room mostly see it next.
+    said: (usize, usize),
     /// What the seconds before told: counts and faults.
     pub(crate) reported: (Tally, u64),
 }
@@ -61,6 +64,7 @@ pub(crate) struct Worker {
     pub(crate) faults: RefCell<Faults>,
     pub(crate) pacer: RefCell<Pacer>,
     pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(crate) sockets: Rc<Sockets>,
     pub(crate) cue: watch::Receiver<Cue>,
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,
@@ -82,7 +86,7 @@ pub(crate) struct Share {
     pub(crate) posts: Arc<Posts>,
     pub(crate) live: Arc<Live>,
     pub(crate) cue: watch::Receiver<Cue>,
-    pub(crate) base: std::time::Instant,
+    pub(crate) base: tokio::time::Instant,
     /// Which worker of how many.
     pub(crate) at: (u32, u32),
 }
@@ -106,11 +110,13 @@ impl Worker {
                 ledger: LedgerSummary::default(),
                 rooms,
                 authors: vec![(0, 0); plan.seats as usize],
+                said: (usize::MAX, 0),
                 reported: (Tally::default(), 0),
             }),
             faults: RefCell::default(),
             pacer: RefCell::new(pacer),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+            sockets: Rc::default(),
             compose: RefCell::default(),
             next_due_us: Cell::new(next_due_us),
             window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
@@ -156,7 +162,7 @@ impl Worker {
         let sources = self.plan.sockets(self.transport) / PORTS_PER_SOURCE + 1;
         let source = (sources > 1 && to.ip().is_loopback() && to.is_ipv4())
             .then(|| Ipv4Addr::new(127, 0, 0, 1 + (u64::from(seat.id) % sources) as u8));
-        let reading = link::open(to, source).await?;
+        let reading = link::open(to, source, &self.sockets).await?;
         self.hot.borrow_mut().tally.connections += 1;
         seat.heard_s.set(self.second());
         Ok(reading)
@@ -343,7 +349,10 @@ impl Worker {
         };
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
-        if message.text != self.plan.text(message.author, message.ordinal) {
+        if hot.said.0 != index {
+            hot.said = (index, self.plan.text_place(message.author, message.ordinal));
+        }
+        if message.text != self.plan.text_at(hot.said.1) {
             // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
             return Some(IncidentKind::Corrupted);
         }

@@ -134,9 +134,38 @@ pub(crate) fn quota_cpus() -> Option<f64> {
     }
 }
 
+/// As the kernel names the processor.
+pub(crate) fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |line: &str| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned());
+    text.lines().find_map(value).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// Memory of the machine.
+pub(crate) fn memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
+    total.and_then(|total| total.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Release of the kernel.
+pub(crate) fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
 /// Resident memory of this process.
 pub(crate) fn resident_bytes() -> u64 {
     server::process_usage().resident_bytes
+}
+
+/// Memory that the kernel holds for what TCP sockets have not sent or read yet, of the whole machine; 0 where it does not say.
+pub(crate) fn socket_memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let tcp = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let pages =
+        tcp.and_then(|tcp| tcp.split_whitespace().skip_while(|word| *word != "mem").nth(1)?.parse::<u64>().ok());
+    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4_096);
+    pages.unwrap_or(0) * page_bytes.unsigned_abs()
 }
 
 /// Who serves and who loads: the first half of the cores and the second. A single core is shared.

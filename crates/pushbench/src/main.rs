@@ -4,9 +4,11 @@ mod doctor;
 mod exit;
 mod machine;
 mod print;
+mod report;
 mod run;
 mod schema;
 mod serve;
+mod show;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Report(report::Args),
+    Show(show::Args),
     Serve(Box<serve::Args>),
     Doctor(doctor::Args),
     Schema(schema::Args),
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Report(args) => report::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Schema(args) => schema::run(&args),

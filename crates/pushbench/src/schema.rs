@@ -17,11 +17,14 @@ pub(crate) struct Args {
 enum Kind {
     /// Scenario files, as TOML or JSON
     Scenario,
+    /// Results folders: manifest, runs, and the columns of their tables
+    Results,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let schema = match args.kind {
         Kind::Scenario => scenario::schema(),
+        Kind::Results => results::schema(),
     };
     print::out(&(serde_json::to_string_pretty(&schema)? + "\n"));
     Ok(ExitCode::SUCCESS)

@@ -100,6 +100,10 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stream_bytes_max)]
     stream_bytes_max: u64,
 
+    /// Age at which a WebSocket is closed; the client may come back with its cursor
+    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().websocket_age), value_parser = positive())]
+    websocket_age_ms: u64,
+
     /// Beat of streams and sockets: one that was silent for a whole beat says that it is alive
     #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().heartbeat), value_parser = positive())]
     heartbeat_ms: u64,
@@ -148,6 +152,7 @@ impl From<LimitArgs> for Limits {
             hold_max: Duration::from_millis(args.hold_max_ms),
             stream_age: Duration::from_millis(args.stream_age_ms),
             stream_bytes_max: args.stream_bytes_max,
+            websocket_age: Duration::from_millis(args.websocket_age_ms),
             heartbeat: Duration::from_millis(args.heartbeat_ms),
             header_timeout: Duration::from_millis(args.header_timeout_ms),
             idle_timeout: Duration::from_millis(args.idle_timeout_ms),

@@ -9,7 +9,7 @@ mod bench;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use results::{Direction, Ended, RunRecord, SCHEMA, Series};
+use results::{Direction, Ended, RunRecord, SCHEMA, Series, State};
 use wire::{Encoding, Transport};
 
 use bench::{Bench, Job, assert_sound};
@@ -53,6 +53,33 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert!(end.posts > 0 && end.messages > 0, "{transport}");
 }
 
+/// The folder alone says what was run, and what came of it.
+fn check_folder(folder: &Path, records: &[RunRecord]) {
+    let evidence = results::load(folder).unwrap();
+    assert_eq!(evidence.runs.iter().map(|run| &run.record).collect::<Vec<_>>(), records.iter().collect::<Vec<_>>());
+    let manifest = &evidence.manifest;
+    assert_eq!((manifest.state, manifest.scenario.name.as_str(), manifest.seed), (State::Complete, "smoke", 1));
+    assert_eq!(manifest.scenario.set, ["phases.window_s=1"]);
+    assert_eq!(manifest.points[0].number("phases.window_s"), Some(1.0));
+    assert!(
+        manifest.points[0].number("tuning.sse.heartbeat_s").is_some(),
+        "keys that were not written have their default"
+    );
+    let order = manifest.order.iter().map(|place| place.transport.as_str());
+    assert_eq!(order.collect::<Vec<_>>(), records.iter().map(|record| record.transport.name()).collect::<Vec<_>>());
+    assert!(manifest.program.dependencies.contains_key("tokio") && !manifest.program.rustc.is_empty());
+    let lines = |table: &str| std::fs::read_to_string(folder.join(table)).unwrap().lines().count();
+    let seconds: usize = records.iter().map(|record| record.seconds.len()).sum();
+    assert_eq!((lines("runs.csv"), lines("windows.csv")), (1 + records.len(), 1 + seconds));
+    for run in &evidence.runs {
+        for series in run.intervals.keys() {
+            let text = folder.join(format!("histograms/{:04}-{}.txt", run.record.run, series.name()));
+            let count = format!("Total count    = {:12}]", run.whole(*series).len());
+            assert!(std::fs::read_to_string(text).unwrap().contains(&count), "{count}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_transport_goes_through_every_phase() {
     let bench = Bench::new(&["phases.window_s=1"]).await;
@@ -74,10 +101,7 @@ async fn every_transport_goes_through_every_phase() {
     }
     let folder = bench.results();
     assert!(ended.out.ends_with(&format!("\nresults: {}\n", folder.display())), "{}", ended.out);
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
-    assert_eq!((&manifest["scenario"]["name"], &manifest["seed"]), (&"smoke".into(), &1.into()));
-    assert_eq!(manifest["scenario"]["set"][0], "phases.window_s=1");
+    check_folder(&folder, &records);
     let aside = |folder: &Path| {
         let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().ends_with(".partial")).count()
@@ -184,9 +208,12 @@ async fn the_doctor_looks_at_everything_that_matters() {
 }
 
 #[tokio::test]
-async fn the_schema_of_scenarios_is_json() {
+async fn the_schemas_are_json() {
     let ended = words(&["schema", "scenario"]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert!(schema["properties"]["clients"].is_object(), "{}", ended.out);
+    let ended = words(&["schema", "results"]).await;
+    let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((ended.code, &schema), (Some(0), &results::schema()));
 }

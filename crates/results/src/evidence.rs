@@ -33,11 +33,17 @@ pub struct Interval {
     pub distribution: Distribution,
 }
 
+impl Interval {
+    /// Several together.
+    pub(crate) fn whole(intervals: &[Self]) -> Distribution {
+        let all = intervals.iter().flat_map(|interval| interval.distribution.counts());
+        Distribution::new(all.copied().collect())
+    }
+}
+
 impl Run {
     /// The whole of a series: its seconds together.
     pub fn whole(&self, series: Series) -> Distribution {
-        let mut whole = Distribution::default();
-        self.intervals.get(&series).into_iter().flatten().for_each(|interval| whole.merge(&interval.distribution));
-        whole
+        self.intervals.get(&series).map(|intervals| Interval::whole(intervals)).unwrap_or_default()
     }
 }

@@ -1,15 +1,51 @@
 //! A job that never ran, for tests of what reads and shows jobs: every transport, a sweep over the clients, three repetitions.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde_json::json;
 use wire::{Encoding, ProcessUsage, Transport, TransportUsage, Usage};
 
 use crate::{
-    Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Generator, Host, Interval, Kernel, Latency,
-    LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run, RunRecord, SCHEMA,
-    Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
+    Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Folder, Generator, Host, Interval, Kernel,
+    Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run, RunRecord,
+    SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
 };
+
+/// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
+pub fn save(parent: &Path, evidence: &Evidence) -> Folder {
+    let folder = Folder::create(parent, &evidence.manifest.started, &evidence.manifest.scenario.name);
+    let folder = folder.expect("a test has a folder to write to");
+    folder.save_manifest(&evidence.manifest).expect("the folder can be written");
+    for run in &evidence.runs {
+        let mut log = folder.begin_log(run.record.run).expect("the folder can be written");
+        write_log(&mut log, run);
+        folder.save_run(&run.record, log).expect("the folder can be written");
+    }
+    let records: Vec<_> = evidence.runs.iter().map(|run| run.record.clone()).collect();
+    folder.save_tables(&records).expect("the folder can be written");
+    folder
+}
+
+fn write_log(log: &mut impl Write, run: &Run) {
+    let mut serializer = V2DeflateSerializer::new();
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder.with_start_time(SystemTime::UNIX_EPOCH).with_max_value_divisor(1000.0);
+    let mut log = builder.begin_log_with(log, &mut serializer).expect("the log can be written");
+    for (series, interval) in run.intervals.iter().flat_map(|(series, all)| all.iter().map(move |one| (series, one))) {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("these are bounds it takes");
+        let counts = interval.distribution.counts().iter();
+        counts.for_each(|(value, count)| histogram.saturating_record_n(*value, *count));
+        let start = Duration::from_secs(u64::try_from(interval.second + 1).unwrap_or(0));
+        let written = log.write_histogram(&histogram, start, Duration::from_secs(1), Tag::new(series.name()));
+        written.expect("the log can be written");
+    }
+}
 
 const SECONDS: u32 = 10;
 const ROUNDS: u32 = 3;
@@ -205,6 +241,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             second: number,
             delivered: interval.distribution.len(),
             posted: posts / u64::from(SECONDS),
+            requests: tally.requests / u64::from(SECONDS),
             joined: clients,
             faults: 0,
             delivery_us_p50: interval.distribution.quantile(0.5),

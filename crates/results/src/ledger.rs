@@ -1,12 +1,13 @@
 //! What all receivers of a run saw, against what the plan says.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Incidents kept with their details; all are counted.
 pub const INCIDENTS_KEPT_MAX: usize = 100;
 
 /// What can be wrong with a message at a receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IncidentKind {
     /// Others saw it, or the server confirmed it; this receiver never did.
@@ -22,7 +23,7 @@ pub enum IncidentKind {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Incident {
     /// What happened.
     pub kind: IncidentKind,
@@ -33,7 +34,7 @@ pub struct Incident {
 }
 
 /// All receivers together.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct LedgerSummary {
     /// Deliveries the plan wants: posts times members of their room.
     pub planned: u64,

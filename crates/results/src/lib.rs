@@ -3,13 +3,20 @@
 mod distribution;
 mod evidence;
 mod faults;
+mod figures;
+mod interval_log;
 #[doc(hidden)]
 pub mod invented;
 mod ledger;
+mod load;
 mod manifest;
+mod percentiles;
 mod record;
+mod robust;
+mod schema;
 mod series;
 mod store;
+mod tables;
 mod tally;
 mod timeline;
 mod verdict;
@@ -17,11 +24,18 @@ mod verdict;
 pub use distribution::Distribution;
 pub use evidence::{Evidence, Interval, Run};
 pub use faults::{FaultKind, Faults};
+pub use figures::{Figures, quantile};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
+pub use load::{LoadError, load};
 pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
 pub use record::{Generator, Kernel, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
+pub use robust::{Line, median};
+pub use schema::schema;
 pub use series::Series;
 pub use store::{Folder, StoreError};
+pub use tables::tables_markdown;
 pub use tally::{Class, Direction, Purpose, Tally};
 pub use timeline::{Cpu, Ended, Second, ServerSecond};
-pub use verdict::{SPIN_LOSS_MAX, Verdict, VerdictKind, judge};
+pub use verdict::{
+    LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, SPIN_LOSS_MAX, Verdict, VerdictKind, WORKER_BUSY_MAX, judge,
+};

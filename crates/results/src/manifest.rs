@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Manifest {
-    /// See [`crate::SCHEMA`].
+    /// Version of what is written, as in the records.
     pub schema: u32,
     /// UTC, as in the folder's name.
     pub started: String,
-    /// How the job ended; `Running` in the folder of one that was killed.
+    /// How the job ended; `running` in the folder of one that was killed.
     pub state: State,
     /// What was asked.
     pub scenario: Asked,
@@ -33,7 +34,7 @@ pub struct Manifest {
 }
 
 /// How far a job came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It goes on, or was killed.
@@ -47,7 +48,7 @@ pub enum State {
 }
 
 /// The scenario.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Asked {
     /// Its name.
     pub name: String,
@@ -62,7 +63,7 @@ pub struct Asked {
 }
 
 /// One point of the sweep, or the only one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Point {
     /// As in the records of its runs; empty without a sweep.
     pub label: String,
@@ -80,7 +81,7 @@ impl Point {
 }
 
 /// A run that was to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Place {
     /// Repetition, from 1.
     pub round: u32,
@@ -91,7 +92,7 @@ pub struct Place {
 }
 
 /// The program that measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Program {
     /// Its version.
     pub version: String,
@@ -106,7 +107,7 @@ pub struct Program {
 }
 
 /// The machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Host {
     /// As the kernel names it.
     pub cpu_model: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::{Encoding, Transport, Usage};
 
@@ -11,9 +12,9 @@ use crate::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally, Verdict};
 pub const SCHEMA: u32 = 1;
 
 /// One run of one transport.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// See [`SCHEMA`].
+    /// Version of what is written.
     pub schema: u32,
     /// Place in the order of runs, from 1.
     pub run: u32,
@@ -64,7 +65,7 @@ pub struct RunRecord {
 }
 
 /// What the plan wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Planned {
     /// Simulated clients.
     pub seats: u32,
@@ -83,7 +84,7 @@ pub struct Planned {
 }
 
 /// A quantile with its 95 % interval by order statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Quantile {
     /// The sample's own.
     pub us: u64,
@@ -94,7 +95,7 @@ pub struct Quantile {
 }
 
 /// A series in figures; the whole of it is in the interval log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Latency {
     /// Values recorded.
     pub samples: u64,
@@ -109,7 +110,7 @@ pub struct Latency {
 }
 
 /// What the instrument took.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Generator {
     /// CPU of its workers over the window.
     pub cpu: Cpu,
@@ -122,7 +123,7 @@ pub struct Generator {
 }
 
 /// The server's readings at the edges of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerReadings {
     /// Before the first connection.
     pub begin: Usage,
@@ -135,7 +136,7 @@ pub struct ServerReadings {
 }
 
 /// The crowd's sockets as the kernel sees them, over the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Kernel {
     /// TCP segments to the server, acknowledgements without data included.
     pub segments_up: u64,
@@ -152,7 +153,7 @@ pub struct Kernel {
 }
 
 /// The machine around a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Machine {
     /// Turns of a loop per microsecond and core, all cores at once, just before the run: shows a machine that gives less CPU than it says.
     pub spin_before: f64,

@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::RunRecord;
+use crate::tables::TABLES;
+use crate::{Interval, Manifest, RunRecord, interval_log, percentiles};
+
+/// What a job is known by.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// Folder of the records.
+pub(crate) const RUNS: &str = "runs";
 
 /// Why a folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,17 @@ impl Folder {
         unreachable!("the loop ends with its hundredth attempt")
     }
 
+    /// The folder a report goes to: the one of a job that was [loaded](crate::load), or any other.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Saves a report, each file with its path below the folder; says where the first of them is.
+    pub fn save_report(&self, files: &[(String, Vec<u8>)]) -> Result<PathBuf, StoreError> {
+        files.iter().try_for_each(|(name, bytes)| self.save(name, bytes))?;
+        Ok(files.first().map_or_else(|| self.path.clone(), |(name, _)| self.path.join(name)))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -51,28 +68,64 @@ impl Folder {
         made.map(BufWriter::new).map_err(|source| StoreError { doing: "write", path, source })
     }
 
-    /// Saves a run: its interval log, then its record.
+    /// Saves a run: its interval log, what percentiles it comes to, then its record.
     pub fn save_run(&self, record: &RunRecord, log: BufWriter<File>) -> Result<(), StoreError> {
         let name = log_name(record.run);
         let (aside, path) = (self.aside(&name), self.path.join(&name));
-        let saved = log.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-        saved.and_then(|()| fs::rename(&aside, &path)).map_err(|source| StoreError { doing: "write", path, source })?;
-        self.save_json(&format!("runs/{:04}.json", record.run), record)
+        let broken = |source| StoreError { doing: "write", path: path.clone(), source };
+        let file = log.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken)?;
+        file.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
+        let text = fs::read_to_string(&path).map_err(broken)?;
+        let intervals =
+            interval_log::read(&text).map_err(|(line, why)| broken(io::Error::other(format!("line {line}: {why}"))))?;
+        for (series, intervals) in &intervals {
+            let name = format!("histograms/{:04}-{}.txt", record.run, series.name());
+            self.save(&name, percentiles::text(&Interval::whole(intervals)).as_bytes())?;
+        }
+        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
     }
 
-    /// Saves a value as a JSON file of this name.
-    pub fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other);
+    /// Saves the tables of these runs in place of those of fewer.
+    pub fn save_tables(&self, records: &[RunRecord]) -> Result<(), StoreError> {
+        for table in &TABLES {
+            let broken = |error| StoreError {
+                doing: "write",
+                path: self.path.join(table.file),
+                source: io::Error::other(error),
+            };
+            self.save(table.file, &table.csv(records).map_err(broken)?)?;
+        }
+        Ok(())
+    }
+
+    /// Saves what the job is known by: once when it begins, once when it has ended.
+    pub fn save_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.save_json(MANIFEST, manifest)
+    }
+
+    fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError {
+            doing: "write",
+            path: self.path.join(name),
+            source: io::Error::other(error),
+        })?;
+        self.save(name, &[&bytes[..], b"\n"].concat())
+    }
+
+    /// Writes a file aside, and gives it its name when all of it is on the disk.
+    fn save(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let (aside, path) = (self.aside(name), self.path.join(name));
-        let write = |bytes: Vec<u8>| {
-            aside.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let write = || {
+            let folder = aside.parent().unwrap_or(&self.path);
+            fs::create_dir_all(folder)?;
             let mut file = File::create(&aside)?;
-            file.write_all(&bytes)?;
-            file.write_all(b"\n")?;
+            file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&aside, &path)
+            fs::rename(&aside, &path)?;
+            // The name is in the folder, and is kept when that is.
+            File::open(folder)?.sync_all()
         };
-        bytes.and_then(write).map_err(|source| StoreError { doing: "write", path: path.clone(), source })
+        write().map_err(|source| StoreError { doing: "write", path: path.clone(), source })
     }
 
     fn aside(&self, name: &str) -> PathBuf {
@@ -80,6 +133,12 @@ impl Folder {
     }
 }
 
-fn log_name(run: u32) -> String {
+/// The file of a run's record, in [`RUNS`].
+pub(crate) fn run_name(run: u32) -> String {
+    format!("{run:04}.json")
+}
+
+/// The file of a run's interval log.
+pub(crate) fn log_name(run: u32) -> String {
     format!("histograms/{run:04}.hlog")
 }

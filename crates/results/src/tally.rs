@@ -1,5 +1,6 @@
 //! Counts of a worker: calls, and bytes by direction, purpose and class. A window is the difference of two.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which way bytes go.
@@ -76,7 +77,7 @@ impl Class {
 type ByClass = [u64; Class::ALL.len()];
 
 /// The counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Tally {
     /// Messages that arrived, each receiver's own.
     pub delivered: u64,
@@ -109,6 +110,8 @@ pub struct Tally {
     /// Of the messages delivered, those that came to such sessions while they were on polling.
     #[serde(default)]
     pub delivered_on_polling: u64,
+    /// Bytes by direction (up, down), purpose (delivery, empty, keep-alive, set-up, posting) and class (payload, envelope, framing,
+    /// headers), in this order.
     bytes: [[ByClass; Purpose::ALL.len()]; 2],
 }
 

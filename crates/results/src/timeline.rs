@@ -1,9 +1,10 @@
 //! A run in time: how it ended, and what each of its seconds showed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how", content = "why")]
 pub enum Ended {
     /// All phases went through.
@@ -15,7 +16,7 @@ pub enum Ended {
 }
 
 /// One second of a run, from T0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Second {
     /// Which one, from 0.
     pub second: u32,
@@ -23,22 +24,24 @@ pub struct Second {
     pub delivered: u64,
     /// Posts that left in it.
     pub posted: u64,
+    /// HTTP requests sent in it.
+    pub requests: u64,
     /// Seats connected at its end.
     pub joined: u32,
     /// Faults in it.
     pub faults: u64,
-    /// Of the deliveries seen in it whose post was due in the window.
+    /// Of the deliveries seen in it whose post was due in the window, the median.
     pub delivery_us_p50: Option<u64>,
-    /// See `delivery_us_p50`.
+    /// The same, 99 %.
     pub delivery_us_p99: Option<u64>,
-    /// See `delivery_us_p50`.
+    /// The same, the largest.
     pub delivery_us_max: Option<u64>,
     /// What the kernel said of the server's process at its end; empty where its process is not known.
     pub server: Option<ServerSecond>,
 }
 
 /// The server's process, read from outside about once a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerSecond {
     /// CPU since it started.
     pub cpu: Cpu,
@@ -47,7 +50,7 @@ pub struct ServerSecond {
 }
 
 /// CPU time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Cpu {
     /// In user mode.
     pub user_us: u64,

@@ -2,19 +2,20 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::{Ended, FaultKind, RunRecord, Series};
+use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
 
 /// A worker busier than this may have been the bottleneck.
-const WORKER_BUSY_MAX: f64 = 0.85;
+pub const WORKER_BUSY_MAX: f64 = 0.85;
 /// Posts may leave this late without anybody noticing …
-const LATENESS_MAX_US: u64 = 1_000;
+pub const LATENESS_MAX_US: u64 = 1_000;
 /// … or this share of the transport's own median.
 const LATENESS_SHARE_MAX: f64 = 0.05;
 /// Offered rate may be off by this share.
-const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
+pub const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 /// The machine may be this much slower than at its best. A virtual machine that nobody else on it uses wanders by 15 % or so, with
 /// its neighbours; one whose cores have to share a core loses half.
 pub const SPIN_LOSS_MAX: f64 = 0.25;
@@ -28,7 +29,7 @@ const BACKLOG_OVER_SCATTER_MIN: f64 = 3.0;
 const TREND_SECONDS_MIN: usize = 5;
 
 /// What a run's figures are good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
     /// A result.
@@ -60,7 +61,7 @@ impl fmt::Display for VerdictKind {
 }
 
 /// A verdict with its reasons.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which.
     pub kind: VerdictKind,
@@ -171,9 +172,8 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     if record.transport == Transport::Polling || medians.len() < TREND_SECONDS_MIN {
         return drained(record).into_iter().collect();
     }
-    let (slope, scatter) = trend(medians);
-    let growth = slope * (medians.len() - 1) as f64;
-    let middle = median(medians.to_vec());
+    let (Some(line), Some(middle)) = (Line::over(medians), median(medians)) else { return Vec::new() };
+    let (growth, scatter) = (line.slope * (medians.len() - 1) as f64, line.scatter);
     let grows = growth > BACKLOG_GROWTH_MAX * middle && growth > BACKLOG_OVER_SCATTER_MIN * scatter && growth > 1_000.0;
     let reason = grows.then(|| format!("the median grew by {growth:.0} µs over the window, from about {middle:.0} µs"));
     reason.into_iter().chain(drained(record)).collect()
@@ -188,24 +188,6 @@ fn drained(record: &RunRecord) -> Option<String> {
     let explained = per_second * (2.0 * late).max(1.0);
     (behind > explained.max(0.1 * planned.deliveries_in_window as f64))
         .then(|| format!("{behind:.0} deliveries were still to come when the window ended"))
-}
-
-/// Theil–Sen slope per second, and the median distance of the seconds from that line.
-fn trend(values: &[f64]) -> (f64, f64) {
-    let pairs = (0..values.len()).flat_map(|i| (i + 1..values.len()).map(move |j| (i, j)));
-    let slope = median(pairs.map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect());
-    let residuals: Vec<f64> = values.iter().enumerate().map(|(at, value)| value - slope * at as f64).collect();
-    let level = median(residuals.clone());
-    (slope, median(residuals.iter().map(|residual| (residual - level).abs()).collect()))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::keys::Keys;
 use crate::plan::{Drawn, Plan};
 use crate::schedule::{Draw, Schedule};
 use crate::settings::{Arrivals, Cores, Limits, Phases, Prices, Tuning};
+use crate::tables::check_claims;
 use crate::texts::Texts;
 use crate::words::{Authors, Scenario};
 use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
@@ -19,6 +20,7 @@ use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
 /// Decides a scenario, wherever it came from: a plan for each point of its sweep.
 pub fn decide(scenario: &Scenario) -> Result<Job, ScenarioError> {
     let keys = Keys::from_scenario(scenario)?.checked()?;
+    check_claims(scenario)?;
     let mut plans: Vec<Plan> = Vec::new();
     for point in points(scenario)? {
         let mut keys = keys.clone();
@@ -27,9 +29,9 @@ pub fn decide(scenario: &Scenario) -> Result<Job, ScenarioError> {
         let label = point.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(", ");
         let posts_before = plans.iter().map(Plan::posts_total).sum();
         // Checked again, for the numbers of a sweep in the type of their field.
-        let here = keys.checked()?.scenario();
-        let plan = plan(&here, posts_before).map_err(|error| error.at_point(&label))?;
-        plans.push(Plan { label, point, ..plan });
+        let here = keys.checked()?;
+        let plan = plan(&here.scenario(), posts_before).map_err(|error| error.at_point(&label))?;
+        plans.push(Plan { label, point, settings: Arc::new(here.settings()), ..plan });
     }
     Ok(Job {
         name: scenario.name.clone(),
@@ -92,6 +94,7 @@ fn plan(scenario: &Scenario, posts_before: u64) -> Result<Plan, ScenarioError> {
     let plan = Plan {
         label: String::new(),
         point: Vec::new(),
+        settings: Arc::default(),
         transports: transports(scenario),
         encoding_asked: scenario.encoding,
         client: scenario.client,

@@ -130,6 +130,9 @@ impl ScenarioError {
             | Self::BadValue { place, key, .. }
             | Self::Conflict { place, key, .. } => {
                 let found = places.get(key.as_str()).or_else(|| places.get(&format!("sweep.{key}")));
+                // A key missing in one of many tables is missing where that table begins.
+                let found =
+                    found.or_else(|| places.get(key.rsplit_once('.').filter(|(above, _)| above.contains('['))?.0));
                 *place = found.unwrap_or(elsewhere).clone();
             }
         }

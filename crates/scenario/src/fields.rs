@@ -5,6 +5,7 @@ use wire::{Encoding, TEXT_BYTES_CEILING, Transport};
 
 use crate::SEATS_MAX;
 use crate::kind::Kind;
+use crate::tables::{CLAIM, PUBLISHED};
 use crate::words::{ArrivalsWord, Client};
 
 /// One key of the file.
@@ -46,7 +47,10 @@ impl Field {
 
     /// Whether a sweep may change it: not what belongs to the job as a whole.
     pub(crate) fn sweepable(&self) -> bool {
-        !matches!(self.path, "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns")
+        !matches!(
+            self.path,
+            "name" | "question" | "repetitions" | "seed" | "limits.invalid_reruns" | "claim" | "published"
+        )
     }
 
     /// The default, where there is one.
@@ -145,6 +149,7 @@ pub(crate) const FIELDS: &[Field] = &[
 
     whole("tuning.polling.interval_ms", 1, 600_000, Value("1000"), "Mean time from one poll to the next; every client starts at a seeded place in its interval"),
     real("tuning.polling.jitter", 0.0, 1.0, Value("0.0"), "Width of the range this time is drawn from, as a share of the interval, centred on it; 0 polls on a fixed schedule"),
+    whole("tuning.polling.request_bytes", 0, 7168, Value("0"), "Size the head of a poll is brought to with a cookie, as browsers send them; 0 adds nothing"),
     other("tuning.polling.keep_alive", Kind::Flag, Value("true"), "One connection for all polls; false opens one for each"),
     whole("tuning.long-polling.hold_ms", 1, 600_000, Value("25000"), "How long the server holds a request that has nothing to answer"),
     other("tuning.long-polling.keep_alive", Kind::Flag, Value("true"), "One connection for all requests; false opens one for each"),
@@ -154,6 +159,7 @@ pub(crate) const FIELDS: &[Field] = &[
     real("tuning.sse.age_s", 0.1, 86_400.0, Value("300.0"), "Age at which the server ends a response; the client resumes with its cursor"),
     whole("tuning.sse.bytes_max", 1024, 1 << 40, Value("67108864"), "Bytes after which the server ends a response"),
     real("tuning.sse.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server sends a comment"),
+    real("tuning.websocket.age_s", 0.1, 86_400.0, Value("86400.0"), "Age at which the server closes a connection; the client resumes with its cursor"),
     real("tuning.websocket.heartbeat_s", 0.1, 3600.0, Value("15.0"), "Silence after which the server pings"),
     real("tuning.socketio.heartbeat_s", 0.1, 3600.0, Value("25.0"), "How often the server pings, on polling and on a WebSocket"),
     real("tuning.stomp.heartbeat_s", 0.1, 3600.0, Value("15.0"), "How often the server sends a heart-beat"),
@@ -170,6 +176,9 @@ pub(crate) const FIELDS: &[Field] = &[
     real("prices.gb_hour", 0.0, 1e6, Optional, "Price of a GB of memory for an hour"),
     real("prices.gb_out", 0.0, 1e6, Optional, "Price of a GB sent out"),
     other("prices.currency", Kind::Text { chars_max: 8 }, Optional, "What the prices are in, such as `EUR`"),
+
+    other("claim", Kind::Tables(CLAIM), Optional, "Sentences the report confirms, refutes or leaves open"),
+    other("published", Kind::Tables(PUBLISHED), Optional, "Figures of others that the report prints beside ours"),
 ];
 
 #[cfg(test)]

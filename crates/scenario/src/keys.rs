@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use toml::{Table, Value};
 
 use crate::error::{Place, ScenarioError};
 use crate::fields::{self, FIELDS, Field, Given};
+use crate::kind::Kind;
+use crate::tables;
 use crate::words::Scenario;
 
 /// Path → value. What is swept stands under `sweep.` and its own path.
@@ -47,7 +50,7 @@ impl Keys {
         for (path, value) in self.0 {
             let value = match path.strip_prefix("sweep.") {
                 Some(swept) => check_swept(&path, swept, &value)?,
-                None => check(&path, known(&path, &path, Some(&value))?, &value)?,
+                None => tables::check(&path, known(&path, &path, Some(&value))?, &value)?,
             };
             checked.insert(path, value);
         }
@@ -67,6 +70,13 @@ impl Keys {
             }
         }
         Ok(Self(checked))
+    }
+
+    /// Every key that sets something, for other programs.
+    pub(crate) fn settings(&self) -> BTreeMap<String, serde_json::Value> {
+        let sets = |path: &str| fields::field(path).is_some_and(|field| !matches!(field.kind, Kind::Tables(_)));
+        let keys = self.0.iter().filter(|(path, _)| sets(path));
+        keys.map(|(path, value)| (path.clone(), json!(value))).collect()
     }
 
     /// The scenario these keys are.
@@ -130,10 +140,6 @@ pub(crate) fn known(key: &str, path: &str, value: Option<&Value>) -> Result<&'st
     Err(ScenarioError::UnknownKey { place, key: key.into(), known })
 }
 
-fn check(key: &str, field: &Field, value: &Value) -> Result<Value, ScenarioError> {
-    field.kind.accept(value).ok_or_else(|| ScenarioError::bad_value(key, value, field.kind.allowed()))
-}
-
 fn check_swept(key: &str, path: &str, values: &Value) -> Result<Value, ScenarioError> {
     if fields::is_section(path) {
         let why = format!("{path} is a table: name one of its keys ({})", fields::children(path).join(", "));
@@ -150,7 +156,7 @@ fn check_swept(key: &str, path: &str, values: &Value) -> Result<Value, ScenarioE
     let list =
         || ScenarioError::bad_value(key, values, format!("a list of one or more, each {}", field.kind.allowed()));
     let items = values.as_array().filter(|items| !items.is_empty()).ok_or_else(list)?;
-    let items: Vec<_> = items.iter().map(|item| check(key, field, item)).collect::<Result<_, _>>()?;
+    let items: Vec<_> = items.iter().map(|item| tables::check(key, field, item)).collect::<Result<_, _>>()?;
     match items.iter().enumerate().find(|(at, item)| items[..*at].contains(item)) {
         Some((_, twice)) => Err(ScenarioError::conflict(key, values, format!("{twice} stands there twice"))),
         None => Ok(Value::Array(items)),
@@ -214,6 +220,12 @@ mod tests {
                 "cores.server" | "cores.generator" => Value::Array(vec![Value::from(i64::from(field.path.len() > 12))]),
                 path if path.starts_with("prices") => Value::from(0.5),
                 "posts.per_client_per_s" => Value::from(1.0),
+                "claim" => "[{say = '?', condition = [{left = {figure = 'empty_share', transport = 'tcp'}, is = 'at most', value = 1.0}]}]"
+                    .parse()
+                    .unwrap(),
+                "published" => "[{who = '?', what = '?', value = 1.0, unit = '?', left = {figure = 'empty_share', transport = 'tcp'}}]"
+                    .parse()
+                    .unwrap(),
                 _ => Value::from(10),
             };
             keys.0.insert(field.path.into(), field.default().unwrap_or(needed));

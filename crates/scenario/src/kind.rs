@@ -3,6 +3,9 @@
 use serde_json::json;
 use toml::Value;
 
+use crate::fields::Field;
+use crate::tables;
+
 /// The kinds of values there are in a scenario.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -24,6 +27,10 @@ pub(crate) enum Kind {
     AllOrWhole { max: u64 },
     /// A list of core numbers, each once.
     CoreList,
+    /// Tables with these fields: `[[name]]`. Checked by [`tables::check`], which says where in them something is wrong.
+    Tables(&'static [Field]),
+    /// One such table.
+    Table(&'static [Field]),
 }
 
 const NAME_CHARS_MAX: usize = 64;
@@ -48,6 +55,8 @@ impl Kind {
             }
             Self::AllOrWhole { max } => value.as_str() == Some("all") || is_whole(value, 1, max),
             Self::CoreList => each_once(value, CORES_MAX, |item| is_whole(item, 0, CORE_MAX)),
+            Self::Tables(fields) => return tables::check_list("", fields, value).ok(),
+            Self::Table(fields) => return tables::check_one("", fields, value).ok(),
         };
         ok.then(|| value.clone())
     }
@@ -75,6 +84,10 @@ impl Kind {
             Self::SomeOf(words) => format!("a list of one or more, each once, of {}", quoted(&words())),
             Self::AllOrWhole { max } => format!("\"all\" or a whole number from 1 to {max}"),
             Self::CoreList => format!("a list of one or more core numbers from 0 to {CORE_MAX}, each once"),
+            Self::Tables(_) => "one table or more, at most 100".into(),
+            Self::Table(fields) => {
+                format!("a table of {}", fields.iter().map(|field| field.path).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 
@@ -89,6 +102,8 @@ impl Kind {
             Self::SomeOf(_) => "list of words",
             Self::AllOrWhole { .. } => "word or whole number",
             Self::CoreList => "list of whole numbers",
+            Self::Tables(_) => "tables",
+            Self::Table(_) => "table",
         }
     }
 
@@ -98,7 +113,7 @@ impl Kind {
             Self::OneOf(words) | Self::SomeOf(words) => words(),
             Self::Name | Self::Text { .. } | Self::Whole { .. } | Self::Real { .. } | Self::Flag => Vec::new(),
             Self::AllOrWhole { .. } => vec!["all"],
-            Self::CoreList => Vec::new(),
+            Self::CoreList | Self::Tables(_) | Self::Table(_) => Vec::new(),
         }
     }
 
@@ -116,6 +131,8 @@ impl Kind {
                 json!({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": max}]})
             }
             Self::CoreList => list_schema(&json!({"type": "integer", "minimum": 0, "maximum": CORE_MAX})),
+            Self::Tables(fields) => tables::list_schema(fields),
+            Self::Table(fields) => tables::schema(fields),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! This crate reads the scenario's file and nothing else; it has no clock, and knows neither the server nor the load generator.
 
+mod claims;
 mod decide;
 mod error;
 mod fields;
@@ -19,20 +20,22 @@ mod schema;
 mod seeded;
 mod settings;
 mod source;
+mod tables;
 mod texts;
 mod words;
 
+pub use claims::{Bound, Claim, Condition, Figure, Published, Term};
 pub use decide::decide;
 pub use error::{Place, ScenarioError};
 pub use job::Job;
 pub use overrides::Override;
 pub use plan::Plan;
-pub use schema::{fields_table, schema};
-pub use settings::{Arrivals, Beat, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning};
+pub use schema::{fields_table, figures_table, schema};
+pub use settings::{Arrivals, Beat, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning, Websocket};
 pub use source::{Source, load, parse};
 pub use words::{
     ArrivalsWord, Authors, BeatWords, Client, CoresWords, LimitsWords, LongPollingWords, PhasesWords, PollingWords,
-    PostsWords, PricesWords, Scenario, StreamingWords, TuningWords,
+    PostsWords, PricesWords, Scenario, StreamingWords, TuningWords, WebsocketWords,
 };
 
 /// Most bytes a scenario file may have.

@@ -1,8 +1,10 @@
 //! One point of a job with everything decided: who sits where, who says what, and when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use wire::{Encoding, RoomName, Transport};
 
 use crate::schedule::Schedule;
@@ -21,6 +23,8 @@ pub struct Plan {
     pub label: String,
     /// The same as keys and values.
     pub point: Vec<(String, String)>,
+    /// Every key of the scenario by its dotted path, with the value it has here; optional keys that were not written are missing.
+    pub settings: Arc<BTreeMap<String, Value>>,
     /// What to run, in the order of [`Transport::ALL`], the floor among them.
     pub transports: Vec<Transport>,
     /// The encoding asked for; [`Plan::encoding`] says what a transport uses.
@@ -150,7 +154,17 @@ impl Plan {
 
     /// What a post says: `payload_bytes` characters of `a-z A-Z 0-9 - _`.
     pub fn text(&self, author: u32, ordinal: u64) -> &str {
-        self.drawn.texts.of(author, ordinal)
+        self.text_at(self.text_place(author, ordinal))
+    }
+
+    /// Where a post's text is found, for those who look it up again and again.
+    pub fn text_place(&self, author: u32, ordinal: u64) -> usize {
+        self.drawn.texts.place(author, ordinal)
+    }
+
+    /// The text at a place. The place is one [`Plan::text_place`] gave.
+    pub fn text_at(&self, place: usize) -> &str {
+        self.drawn.texts.at(place)
     }
 
     /// The seats of one of `workers` workers, rising; together the shares are the plan. Where `workers` divides `rooms`, no room is

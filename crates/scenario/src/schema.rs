@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::claims::Figure;
 use crate::fields::{FIELDS, Field, Given};
+use crate::kind::Kind;
+use crate::tables;
 
 /// JSON Schema (2020-12) of a scenario file.
 pub fn schema() -> Value {
@@ -22,7 +25,8 @@ fn object(section: &str) -> Value {
         // A required key that can be swept may stand in [sweep] alone: `decide` knows, a schema need not.
         let needed = match field.given {
             Given::Required => !field.sweepable(),
-            Given::Optional => true,
+            // An optional table is there with all its keys.
+            Given::Optional => !section.is_empty(),
             Given::Value(_) | Given::EveryWord => false,
         };
         if needed {
@@ -78,6 +82,15 @@ pub fn fields_table() -> String {
         let (sort, takes) = (field.kind.sort(), field.kind.allowed());
         writeln!(table, "| `{}` | {sort} | {default} | {takes} | {} |", field.path, field.doc)
             .expect("writing to a string cannot fail");
+        if let Kind::Tables(fields) = field.kind {
+            tables::rows(&format!("{}[]", field.path), fields, &mut table);
+        }
     }
     table
+}
+
+/// The figures claims may name, as a Markdown table: what `scenarios/README.md` shows.
+pub fn figures_table() -> String {
+    let rows = Figure::ALL.iter().map(|figure| format!("| `{}` | {} |\n", figure.name(), figure.doc()));
+    format!("| figure | what it is |\n|---|---|\n{}", rows.collect::<String>())
 }

@@ -80,7 +80,7 @@ pub struct Tuning {
     /// `sse`
     pub sse: Streaming,
     /// `websocket`
-    pub websocket: Beat,
+    pub websocket: Websocket,
     /// `socketio-polling`, `socketio-websocket`, `socketio`
     pub socketio: Beat,
     /// `stomp`
@@ -93,6 +93,7 @@ impl Tuning {
             polling: Polling {
                 interval: Duration::from_millis(words.polling.interval_ms),
                 jitter: words.polling.jitter,
+                request_bytes: words.polling.request_bytes,
                 keep_alive: words.polling.keep_alive,
             },
             long_polling: LongPolling {
@@ -101,7 +102,10 @@ impl Tuning {
             },
             http_streaming: Streaming::from_words(&words.http_streaming),
             sse: Streaming::from_words(&words.sse),
-            websocket: Beat::from_words(&words.websocket),
+            websocket: Websocket {
+                age: seconds(words.websocket.age_s),
+                heartbeat: seconds(words.websocket.heartbeat_s),
+            },
             socketio: Beat::from_words(&words.socketio),
             stomp: Beat::from_words(&words.stomp),
         }
@@ -115,6 +119,8 @@ pub struct Polling {
     pub interval: Duration,
     /// Width of the range the time is drawn from, as a share of the interval and centred on it.
     pub jitter: f64,
+    /// Size the head of a poll is padded to; 0 pads nothing.
+    pub request_bytes: u64,
     /// One connection for all polls, or one for each.
     pub keep_alive: bool,
 }
@@ -150,6 +156,15 @@ impl Streaming {
     fn from_words(words: &StreamingWords) -> Self {
         Self { age: seconds(words.age_s), bytes_max: words.bytes_max, heartbeat: seconds(words.heartbeat_s) }
     }
+}
+
+/// When a WebSocket ends, and how it shows that it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Websocket {
+    /// Age at which the server closes it.
+    pub age: Duration,
+    /// Silence after which the server pings.
+    pub heartbeat: Duration,
 }
 
 /// How a connection of both ways shows that it is alive.

@@ -12,6 +12,7 @@ use crate::error::{Place, ScenarioError};
 use crate::job::Job;
 use crate::keys::{Keys, descends, join};
 use crate::overrides::Override;
+use crate::tables::check_terms;
 use crate::words::Scenario;
 
 /// A scenario and where it came from.
@@ -78,7 +79,12 @@ impl Source {
     /// Decides everything.
     pub fn decide(&self) -> Result<Job, ScenarioError> {
         let elsewhere = Place::File { name: self.file.clone(), line: None };
-        let job = decide(&self.scenario).map_err(|error| error.located(&self.places, &elsewhere))?;
+        let located = |error: ScenarioError| error.located(&self.places, &elsewhere);
+        let job = decide(&self.scenario).map_err(located)?;
+        if self.overrides.is_empty() {
+            let labels: Vec<_> = job.plans.iter().map(|plan| plan.label.as_str()).collect();
+            check_terms(&self.scenario, &labels).map_err(located)?;
+        }
         Ok(Job { file: self.file.clone(), text: self.text.clone(), overrides: self.overrides.clone(), ..job })
     }
 }
@@ -88,8 +94,18 @@ fn lines_of(table: &DeTable<'_>, above: &str, tell: &mut impl FnMut(String, usiz
     for (key, value) in table {
         let path = join(above, key.get_ref());
         tell(path.clone(), key.span().start);
-        if let (DeValue::Table(inside), true) = (value.get_ref(), descends(&path)) {
-            lines_of(inside, &path, tell);
+        match value.get_ref() {
+            DeValue::Table(inside) if descends(&path) || path.contains('[') => lines_of(inside, &path, tell),
+            DeValue::Array(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    let path = format!("{path}[{}]", number + 1);
+                    tell(path.clone(), item.span().start);
+                    if let DeValue::Table(inside) = item.get_ref() {
+                        lines_of(inside, &path, tell);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -25,10 +25,14 @@ impl Texts {
         Self { buffer, bytes, seed }
     }
 
-    /// What an author's post says.
-    pub(crate) fn of(&self, author: u32, ordinal: u64) -> &str {
-        let at = scale(hash(self.seed, Purpose::TextOffset, author.into(), ordinal), OFFSETS as u64) as usize;
-        &self.buffer[at..at + self.bytes]
+    /// Where in the buffer an author's post begins.
+    pub(crate) fn place(&self, author: u32, ordinal: u64) -> usize {
+        scale(hash(self.seed, Purpose::TextOffset, author.into(), ordinal), OFFSETS as u64) as usize
+    }
+
+    /// What a post that begins there says.
+    pub(crate) fn at(&self, place: usize) -> &str {
+        &self.buffer[place..place + self.bytes]
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wire::{Encoding, Transport};
 
+use crate::claims::{Claim, Published};
+
 /// A whole scenario file. What each field means stands in `scenarios/README.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +32,10 @@ pub struct Scenario {
     pub cores: Option<CoresWords>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PricesWords>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claim: Vec<Claim>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
     /// Dotted path of a key → the values it takes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sweep: BTreeMap<String, Vec<toml::Value>>,
@@ -69,7 +75,7 @@ pub struct TuningWords {
     pub long_polling: LongPollingWords,
     pub http_streaming: StreamingWords,
     pub sse: StreamingWords,
-    pub websocket: BeatWords,
+    pub websocket: WebsocketWords,
     pub socketio: BeatWords,
     pub stomp: BeatWords,
 }
@@ -81,6 +87,7 @@ pub struct TuningWords {
 pub struct PollingWords {
     pub interval_ms: u64,
     pub jitter: f64,
+    pub request_bytes: u64,
     pub keep_alive: bool,
 }
 
@@ -103,11 +110,20 @@ pub struct StreamingWords {
     pub heartbeat_s: f64,
 }
 
-/// `[tuning.websocket]`, `[tuning.socketio]`, `[tuning.stomp]`
+/// `[tuning.socketio]`, `[tuning.stomp]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the list of fields documents every key once")]
 pub struct BeatWords {
+    pub heartbeat_s: f64,
+}
+
+/// `[tuning.websocket]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the list of fields documents every key once")]
+pub struct WebsocketWords {
+    pub age_s: f64,
     pub heartbeat_s: f64,
 }
 

@@ -56,7 +56,7 @@ fn unknown_keys_say_what_is_known_there() {
     assert_eq!(
         with("[expectations]"),
         "f.toml:7: there is no key expectations; there are name, question, transports, encoding, client, clients, rooms, \
-         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, sweep"
+         rooms_per_client, repetitions, seed, posts, phases, tuning, limits, cores, prices, claim, published, sweep"
     );
     assert_eq!(
         with("[phases]\n'ramp.up' = 3"),
@@ -233,7 +233,7 @@ fn sweeps_that_cannot_be() {
     );
     assert_eq!(
         with("[sweep]\ntuning.websocket = [1]"),
-        "f.toml:8: sweep.tuning.websocket is [1], but tuning.websocket is a table: name one of its keys (heartbeat_s)"
+        "f.toml:8: sweep.tuning.websocket is [1], but tuning.websocket is a table: name one of its keys (age_s, heartbeat_s)"
     );
     let many: Vec<_> = (1..=101).map(|n| n.to_string()).collect();
     assert_eq!(
@@ -325,4 +325,83 @@ fn the_schema_knows_every_table() {
     assert_eq!(schema["properties"]["prices"]["required"].as_array().unwrap().len(), 4);
     assert!(schema["properties"]["sweep"]["properties"]["tuning.polling.interval_ms"].is_object());
     assert!(schema["properties"]["sweep"]["properties"].get("seed").is_none());
+}
+
+const CLAIM: &str = "[[claim]]
+say = 'A claim'
+[[claim.condition]]
+left = { figure = 'delivery_p50_ms', transport = 'sse' }
+is = 'at most'
+value = 5
+";
+
+/// The error of the good file with its claim changed.
+fn claimed(from: &str, to: &str) -> String {
+    assert!(CLAIM.contains(from));
+    with(&CLAIM.replace(from, to))
+}
+
+#[test]
+fn a_claim_is_read_with_its_figures() {
+    let source = Source::parse("f.toml", &format!("{GOOD}{CLAIM}"), &[]).unwrap();
+    let condition = &source.scenario.claim[0].condition[0];
+    assert_eq!(
+        (condition.left.figure.name(), condition.is.name(), condition.value),
+        ("delivery_p50_ms", "at most", Some(5.0))
+    );
+    assert!(source.decide().unwrap().plans[0].settings.keys().all(|key| key != "claim"));
+}
+
+#[test]
+fn what_is_wrong_with_a_claim_is_said_with_its_line() {
+    assert_eq!(
+        claimed("say = 'A claim'\n", ""),
+        "f.toml:7: claim[1].say is missing; it takes a text of 1 to 300 characters on one line"
+    );
+    assert_eq!(claimed("say = ", "said = "), "f.toml:8: there is no key claim[1].said; claim[] knows say, condition");
+    assert_eq!(
+        claimed("'at most'", "'less'"),
+        "f.toml:11: claim[1].condition[1].is is \"less\"; it takes one of \"at least\", \"at most\""
+    );
+    let figure = claimed("delivery_p50_ms", "p50");
+    assert!(
+        figure.starts_with(
+            "f.toml:10: claim[1].condition[1].left.figure is \"p50\"; it takes one of \"delivery_mean_ms\", "
+        ),
+        "{figure}"
+    );
+    assert_eq!(
+        claimed("value = 5", "times = 5"),
+        "f.toml:9: claim[1].condition[1] is without a right side, but left is held against something: write right or value"
+    );
+    assert_eq!(
+        claimed("value = 5", "value = 5\ntimes = 2"),
+        "f.toml:13: claim[1].condition[1].times is 2, but it is for right: write the product as value"
+    );
+    assert_eq!(
+        with("[claim]\nsay = 'x'"),
+        "f.toml:7: claim is { say = \"x\" }; it takes one table or more, at most 100"
+    );
+}
+
+#[test]
+fn a_claim_speaks_of_runs_that_will_be_made_unless_the_command_line_changed_them() {
+    let few = GOOD.replace("clients = 10", "transports = ['websocket']\nclients = 10");
+    assert_eq!(
+        error(&format!("{few}{CLAIM}"), &[]),
+        "f.toml:11: claim[1].condition[1].left.transport is sse, but transports leaves it out: add it there"
+    );
+    read(&format!("{few}{CLAIM}"), &["repetitions=2"]).unwrap();
+    let swept = format!("{GOOD}{CLAIM}[sweep]\nclients = [10, 20]\n");
+    assert_eq!(
+        error(&swept, &[]),
+        "f.toml:10: claim[1].condition[1].left.at is missing, but it has to name one point of the sweep, of clients=10 | clients=20"
+    );
+    let named = swept.replace("transport = 'sse'", "transport = 'sse', at = 'clients=30'");
+    assert!(
+        error(&named, &[]).contains("left.at is clients=30, but it has to name one point"),
+        "{}",
+        error(&named, &[])
+    );
+    read(&named.replace("=30", "=20"), &[]).unwrap();
 }

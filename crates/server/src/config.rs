@@ -35,6 +35,8 @@ pub struct Limits {
     pub stream_age: Duration,
     /// Bytes after which a streamed response is ended.
     pub stream_bytes_max: u64,
+    /// Age at which a WebSocket is closed.
+    pub websocket_age: Duration,
     /// Silence after which a stream or socket says that it is alive.
     pub heartbeat: Duration,
     /// How long a request head, a request body or a join may take.
@@ -58,6 +60,7 @@ impl Default for Limits {
             hold_max: Duration::from_secs(25),
             stream_age: Duration::from_secs(300),
             stream_bytes_max: 64 << 20,
+            websocket_age: Duration::from_secs(86_400),
             heartbeat: Duration::from_secs(15),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a server prints when it is ready, as one JSON line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Listening {
     /// Where HTTP and WebSocket are served.
     pub http: SocketAddr,
@@ -19,7 +20,7 @@ pub struct Listening {
 }
 
 /// One reading.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Usage {
     /// Version of the server.
     pub version: String,
@@ -42,7 +43,7 @@ pub struct Usage {
 }
 
 /// The process as the kernel sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessUsage {
     /// CPU in user mode.
     pub cpu_user_us: u64,
@@ -57,7 +58,7 @@ pub struct ProcessUsage {
 }
 
 /// All rooms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct HubUsage {
     /// Rooms there are.
     pub rooms: u64,
@@ -70,7 +71,7 @@ pub struct HubUsage {
 }
 
 /// One transport, or `other`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct TransportUsage {
     /// Connections since start.
     pub connections_opened: u64,
@@ -112,7 +113,7 @@ pub struct TransportUsage {
 }
 
 /// Bytes by what they are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct BytesUsage {
     /// Everything that went through the socket.
     pub total: u64,

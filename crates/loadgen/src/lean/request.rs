@@ -12,7 +12,12 @@ pub(crate) struct Requests {
     read_head: String,
     read_tail: String,
     post_head: String,
+    /// Size a reading request is brought to.
+    read_bytes: usize,
 }
+
+/// What a padded request carries besides the padding itself.
+const COOKIE_BYTES: usize = "cookie: \r\n".len();
 
 impl Requests {
     /// `parameters` follow the cursor in every reading request, `headers` stand in all of them.
@@ -27,16 +32,28 @@ impl Requests {
             post_head: format!(
                 "POST /rooms/{room}/{transport} HTTP/1.1\r\n{common}content-type: application/json\r\ncontent-length: "
             ),
+            read_bytes: 0,
         }
+    }
+
+    /// The same, every reading request brought to this size with a cookie; a longer one stays as it is.
+    pub(crate) fn padded(self, read_bytes: usize) -> Self {
+        Self { read_bytes, ..self }
     }
 
     /// Appends a reading request.
     pub(crate) fn read(&self, start: Start, out: &mut Vec<u8>) {
+        let begin = out.len();
         out.extend_from_slice(self.read_head.as_bytes());
         if let Start::After(after) = start {
             write!(out, "&after={after}").expect("memory does not refuse a write");
         }
         out.extend_from_slice(self.read_tail.as_bytes());
+        let padding = self.read_bytes.saturating_sub(out.len() - begin + COOKIE_BYTES);
+        if padding > 0 {
+            out.truncate(out.len() - 2);
+            write!(out, "cookie: {:x<padding$}\r\n\r\n", "").expect("memory does not refuse a write");
+        }
     }
 
     /// Appends a post, and returns how many bytes of it are body.
@@ -73,5 +90,25 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("content-length: 35\r\n\r\n{\"author\":1,\"ordinal\":2,\"text\":\"x\"}"), "{text}");
         assert_eq!(body, 35);
+    }
+
+    #[test]
+    fn a_padded_request_has_its_size_whatever_the_cursor_and_stays_one_request() {
+        let target =
+            Target { http: "127.0.0.1:80".parse().unwrap(), tcp: "127.0.0.1:81".parse().unwrap(), token: None };
+        let plain = Requests::new(&target, Transport::Polling, &"r".parse().unwrap(), "", "");
+        let read = |requests: &Requests, start| {
+            let mut out = b"before".to_vec();
+            requests.read(start, &mut out);
+            String::from_utf8(out.split_off(6)).unwrap()
+        };
+        let unpadded = read(&plain, Start::Now);
+        let padded = plain.padded(300);
+        for start in [Start::Now, Start::After(7), Start::After(7_000)] {
+            let text = read(&padded, start);
+            assert_eq!((text.len(), text.matches("\r\n\r\n").count()), (300, 1), "{text}");
+            assert!(text.contains("\r\ncookie: xxx") && text.ends_with("x\r\n\r\n"), "{text}");
+        }
+        assert_eq!(read(&padded.padded(unpadded.len()), Start::Now), unpadded, "there is no room for a cookie");
     }
 }

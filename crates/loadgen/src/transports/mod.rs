@@ -17,7 +17,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::Client;
+use scenario::{Client, Plan};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -29,7 +29,7 @@ pub(crate) use socketio::Uplink;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if worker.plan.client == Client::Reqwest && worker.transport.has_room_url() && !worker.transport.posts_in_band() {
+    if is_by_reqwest(&worker.plan, worker.transport) {
         return by_reqwest::session(worker, seat).await;
     }
     match worker.transport {
@@ -52,6 +52,11 @@ pub(crate) fn leave(seat: &Seat) -> bool {
         Way::Packets(line) => line.leave(),
         Way::None | Way::InBand(_) | Way::Second(_) | Way::Between => false,
     }
+}
+
+/// Whether the clients are `reqwest`'s, which keeps its connections to itself.
+pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
+    plan.client == Client::Reqwest && transport.has_room_url() && !transport.posts_in_band()
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.

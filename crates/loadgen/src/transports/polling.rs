@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, Start, decode_json};
+use wire::{Ack, Start, Transport, decode_json};
 
 use super::exchange::{Exchange, expect_status};
 use crate::fault::{End, Fault};
@@ -63,7 +63,11 @@ pub(super) struct Asking<'a> {
 impl<'a> Asking<'a> {
     pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str, keep_alive: bool) -> Self {
         let headers = if keep_alive { "" } else { "connection: close\r\n" };
-        let requests = worker.requests(seat, parameters, headers);
+        let padded = match worker.transport {
+            Transport::Polling => worker.plan.tuning.polling.request_bytes,
+            _ => 0,
+        };
+        let requests = worker.requests(seat, parameters, headers).padded(usize::try_from(padded).unwrap_or(0));
         Self { worker, seat, requests, keep_alive, exchange: None, request: Vec::new() }
     }
 

@@ -1,7 +1,7 @@
 //! A worker without a network: what it makes of messages, and whom it accuses.
 
 use std::net::TcpListener;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use results::IncidentKind::{Corrupted, Duplicated, Foreign, Reordered};
 
@@ -137,4 +137,28 @@ fn the_probe_is_in_no_count_of_posts() {
     worker.take(seat, Down::Ack(wire::Ack { ordinal: 1, seq: 2 }), 17, 4).unwrap();
     let tally = worker.hot.borrow().tally;
     assert_eq!((tally.posted, tally.accepted), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pacer_lets_posts_go_when_they_are_due_and_late_ones_at_once() {
+    let worker = worker(3, 1, "[phases]\nwarm_up_s = 1.0\nwindow_s = 4.0\n");
+    let begun = Instant::now();
+    worker.clock.set_t0(begun);
+    let waiting = || worker.seats.iter().map(|seat| seat.outbox.borrow().len()).sum::<usize>();
+    let due_by =
+        |us: u64| (0..worker.plan.posts_total()).filter(|at| u64::from(worker.plan.due_us(*at as usize)) <= us).count();
+    while let Some(wait) = worker.until_due() {
+        // A pacer that is called a little early lets nothing go, and one that was kept for 150 ms everything it missed.
+        tokio::time::advance(wait.saturating_sub(std::time::Duration::from_micros(1))).await;
+        let before = waiting();
+        worker.pace();
+        assert_eq!(waiting(), before, "early");
+        tokio::time::advance(std::time::Duration::from_millis(150)).await;
+        worker.pace();
+        assert_eq!(waiting(), due_by(begun.elapsed().as_micros() as u64));
+    }
+    for seat in &worker.seats {
+        let ordinals: Vec<_> = seat.outbox.borrow().iter().map(|due| due.ordinal).collect();
+        assert_eq!(ordinals, (1..=worker.plan.posts_of(seat.id)).collect::<Vec<_>>());
+    }
 }

@@ -48,6 +48,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) target_tcp: SocketAddr,
 
+    /// Its process, to be metered from outside: its CPU and memory are then known whatever it says of itself
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
     /// The secret it wants
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
@@ -65,7 +69,8 @@ Exit codes: 0 ok, 1 failed while running or messages went wrong, 2 bad usage or 
 const LOAD_EXAMPLES: &str = "\
 Examples:
   pushbench serve --cores 0 &
-  pushbench load scenarios/quick.toml --target http://127.0.0.1:8080 --target-tcp 127.0.0.1:8081";
+  pushbench load scenarios/quick.toml --target http://127.0.0.1:8080 --target-tcp 127.0.0.1:8081
+  pushbench load scenarios/quick.toml --target http://127.0.0.1:3000 --set 'transports=[\"websocket\"]' --pid $(pgrep -n node)";
 
 fn parse_url(text: &str) -> Result<SocketAddr, String> {
     let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');

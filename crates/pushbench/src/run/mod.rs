@@ -3,9 +3,12 @@
 mod args;
 mod control;
 mod job;
+mod manifest;
+mod meter;
 mod one;
 mod preflight;
 mod progress;
+mod readings;
 mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};

@@ -1,20 +1,19 @@
 //! One run: a server, a crowd, the readings around the window, and the record of it all.
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Edge, Order, Progress, Recording, Target};
+use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
-use results::{
-    Ended, Generator, Machine, Planned, RunRecord, SCHEMA, Series, ServerReadings, Verdict, VerdictKind, judge,
-};
+use results::{Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge};
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
-use wire::{Transport, Usage};
+use wire::Transport;
 
 use super::control::Control;
+use super::meter::Meter;
+use super::readings::Readings;
 use super::server_process::ServerProcess;
 use crate::machine;
 
@@ -54,24 +53,43 @@ impl Bench {
 const FIT_PROBES_MAX: usize = 20;
 const FIT_PAUSE: Duration = Duration::from_millis(350);
 
-#[derive(Default)]
-struct Readings {
-    usage: Vec<(Edge, Usage)>,
-    resident: Vec<(Edge, u64)>,
-    failed: Option<String>,
+/// A server that somebody else started, and its process where that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreign {
+    pub(crate) target: Target,
+    pub(crate) meter: Option<Meter>,
 }
 
 /// Who is measured: a server of ours, which ends with the run, or somebody else's.
 pub(crate) enum Patient {
-    Ours(ServerProcess),
-    Theirs(Target),
+    Ours(Box<ServerProcess>),
+    Theirs(Foreign),
 }
 
 impl Patient {
     fn target(&self) -> Target {
         match self {
             Self::Ours(server) => server.target.clone(),
-            Self::Theirs(target) => target.clone(),
+            Self::Theirs(foreign) => foreign.target.clone(),
+        }
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        match self {
+            Self::Ours(server) => server.meter.clone(),
+            Self::Theirs(foreign) => foreign.meter.clone(),
+        }
+    }
+
+    /// Comes back when it ends by itself, and says so; never where its process is not known.
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::Ours(server) => died(&server.ended().await),
+            Self::Theirs(Foreign { meter: Some(meter), .. }) => {
+                meter.ended().await;
+                died("somebody else's process: how is not known")
+            }
+            Self::Theirs(Foreign { meter: None, .. }) => std::future::pending().await,
         }
     }
 
@@ -91,6 +109,10 @@ impl Patient {
     }
 }
 
+fn died(how: &str) -> String {
+    format!("the server ended during the run ({how})")
+}
+
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -99,37 +121,35 @@ pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
     transport: Transport,
-    patient: Patient,
+    mut patient: Patient,
     place: Place,
     log: &mut impl Write,
-    on_progress: impl FnMut(Progress),
+    mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let target = patient.target();
-    let control = Control::new(&target)?;
+    let readings = Readings::new(Control::new(&target)?, patient.meter());
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
-    let order = Order {
-        plan: Arc::clone(plan),
-        transport,
-        target,
-        cores: bench.generator_cores.clone(),
-        stop: bench.stop.clone(),
-    };
-    let readings = RefCell::new(Readings::default());
-    let read_edge = async |edge| {
-        let usage = control.usage().await;
-        let mut readings = readings.borrow_mut();
-        readings.resident.push((edge, machine::resident_bytes()));
-        match usage {
-            Ok(usage) => readings.usage.push((edge, usage)),
-            Err(error) => drop(readings.failed.get_or_insert_with(|| format!("{error:#}"))),
+    let order = Order { plan: Arc::clone(plan), transport, target, cores: bench.generator_cores.clone() };
+    let stop = async {
+        tokio::select! {
+            biased;
+            () = bench.stop.cancelled() => Ended::Interrupted,
+            why = patient.ended() => Ended::Failed(why),
         }
     };
-    let recorded = loadgen::execute(order, log, on_progress, read_edge).await;
+    let show = |progress| {
+        readings.look(progress);
+        on_progress(progress);
+    };
+    let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
+    if let (Some(why), Patient::Ours(_)) = (readings.failed(), &patient) {
+        tracing::warn!(why, "a reading of the server failed");
+    }
     let server_ended = patient.end().await;
     let mut recording = recorded?;
     if let Some(status) = server_ended {
-        recording.ended = Ended::Failed(format!("the server ended during the run ({status})"));
+        recording.ended = Ended::Failed(died(&status));
     }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
@@ -141,7 +161,7 @@ pub(crate) async fn measure(
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
-    Ok(record(plan, transport, place, &recording, readings.into_inner(), machine))
+    Ok(record(plan, transport, place, &recording, &readings, machine))
 }
 
 fn record(
@@ -149,12 +169,11 @@ fn record(
     transport: Transport,
     place: Place,
     recording: &Recording,
-    readings: Readings,
+    readings: &Readings,
     machine: Machine,
 ) -> RunRecord {
-    if let Some(why) = &readings.failed {
-        tracing::warn!(why, "a reading of the server failed");
-    }
+    let mut seconds = recording.seconds.clone();
+    seconds.iter_mut().for_each(|row| row.server = readings.second(row.second));
     let posts = plan.posts_in_window();
     let independent = |series| match series {
         Series::Delivery | Series::DeliveryUncorrected => posts,
@@ -164,7 +183,6 @@ fn record(
     };
     let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
-    let resident = |edge| readings.resident.iter().find(|(at, _)| *at == edge).map_or(0, |(_, bytes)| *bytes);
     let mut record = RunRecord {
         schema: SCHEMA,
         run: place.run,
@@ -188,7 +206,7 @@ fn record(
         latency,
         saturated: recording.saturated,
         negative: recording.negative,
-        seconds: recording.seconds.clone(),
+        seconds,
         set_up: recording.set_up,
         window: recording.window,
         total: recording.total,
@@ -198,27 +216,21 @@ fn record(
             cpu: recording.cpu,
             worker_busy_max: recording.worker_busy_max,
             window_us: recording.window_us,
-            resident_bytes_crowd: resident(Edge::Settled).saturating_sub(resident(Edge::Begin)),
+            resident_bytes_crowd: readings.resident_bytes_crowd(),
         },
-        server: server_readings(readings.usage),
-        kernel: None,
+        server: readings.server(),
+        kernel: recording.kernel_window.map(|sockets| Kernel {
+            segments_up: sockets.segments_up,
+            segments_down: sockets.segments_down,
+            bytes_up: sockets.bytes_up,
+            bytes_down: sockets.bytes_down,
+            header_bytes_per_segment: sockets.header_bytes_per_segment,
+            socket_memory_bytes: readings.socket_memory_bytes(),
+        }),
         machine,
     };
     record.verdict = judge(&record);
     record
-}
-
-fn server_readings(mut usage: Vec<(Edge, Usage)>) -> Option<ServerReadings> {
-    let mut take = |edge| {
-        let at = usage.iter().position(|(found, _)| *found == edge)?;
-        Some(usage.swap_remove(at).1)
-    };
-    Some(ServerReadings {
-        begin: take(Edge::Begin)?,
-        settled: take(Edge::Settled)?,
-        window_start: take(Edge::WindowStart)?,
-        window_end: take(Edge::WindowEnd)?,
-    })
 }
 
 fn micros(duration: Duration) -> u64 {

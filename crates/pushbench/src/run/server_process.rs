@@ -8,8 +8,10 @@ use anyhow::{Context, bail};
 use loadgen::Target;
 use scenario::Plan;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use wire::{Listening, Transport};
+
+use super::meter::Meter;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
@@ -21,7 +23,11 @@ const SPARE_CONNECTIONS: u64 = 100;
 
 pub(crate) struct ServerProcess {
     child: Child,
+    /// It ends when this is closed.
+    stdin: Option<ChildStdin>,
     pub(crate) target: Target,
+    /// None where the system does not let us read other processes.
+    pub(crate) meter: Option<Meter>,
 }
 
 impl ServerProcess {
@@ -47,7 +53,12 @@ impl ServerProcess {
         };
         let listening: Listening = serde_json::from_str(&line)
             .with_context(|| format!("the server's first line is not its addresses: {line}"))?;
-        Ok(Self { child, target: Target { http: listening.http, tcp: listening.tcp, token: None } })
+        Ok(Self {
+            stdin: child.stdin.take(),
+            child,
+            target: Target { http: listening.http, tcp: listening.tcp, token: None },
+            meter: Meter::attach(listening.pid).ok(),
+        })
     }
 
     /// Whether it has ended by itself.
@@ -55,9 +66,14 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
+    /// Comes back when it has ended by itself, and says how.
+    pub(crate) async fn ended(&mut self) -> String {
+        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
     /// Ends it by closing its standard input, and makes sure.
     pub(crate) async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
             tracing::warn!("the server did not end in time and is killed");
             self.child.kill().await.ok();
@@ -90,7 +106,10 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
             set("--stream-bytes-max", streaming.bytes_max.into());
             set("--heartbeat-ms", streaming.heartbeat.as_millis());
         }
-        Transport::Websocket => set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis()),
+        Transport::Websocket => {
+            set("--websocket-age-ms", tuning.websocket.age.as_millis());
+            set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
+        }
         Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
             set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
         }

@@ -92,6 +92,22 @@ async fn an_old_stream_is_ended_and_resumed_without_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_websocket_is_closed_and_resumed_without_loss() {
+    let house = House::with(|limits| limits.websocket_age = Duration::from_millis(50)).await;
+    for wish in Wish::all("lobby").into_iter().filter(|wish| wish.transport == Transport::Websocket) {
+        let mut old = wish.join(&house).await;
+        let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+        author.post("before the end").await;
+        assert_eq!(old.next_message().await.text, "before the end");
+        assert_eq!(old.end().await, End::Close(1001), "{wish:?}");
+        author.post("between two connections").await;
+        let mut new = wish.clone().returning(old.cursor()).join(&house).await;
+        assert_eq!(new.next_message().await.text, "between two connections");
+        assert_eq!(house.usage_of(Transport::Websocket).await.malformed, 0, "an age is nobody's mistake");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_stream_is_ended_and_resumed_without_loss() {
     let house = House::with(|limits| limits.stream_bytes_max = 2000).await;
     for transport in STREAMS {

@@ -1,10 +1,14 @@
 //! What both sides say went over the wire, in a run that nothing disturbs: the server counts what its sockets took and gave, which is
-//! the kernel's figure; the generator adds up what it understood, class by class. They agree to the byte.
+//! the kernel's figure; the generator adds up what it understood, class by class. They agree to the byte. And so does the kernel where
+//! it is asked itself: the sockets of the crowd, all of them from begin to end, and over the window alone.
 
-use results::{Class, Direction, Purpose, RunRecord};
+use std::sync::Arc;
+
+use loadgen::{Order, Target};
+use results::{Class, Direction, Ended, Purpose, RunRecord};
 use wire::{BytesUsage, Transport};
 
-use crate::bench::{Bench, assert_sound};
+use crate::bench::{Bench, assert_sound, smoke};
 use crate::processes::Server;
 
 const SEATS: u64 = 20;
@@ -56,6 +60,45 @@ async fn both_sides_count_the_same_to_the_byte() {
             _ => assert_eq!(up, their_up, "{transport}, up"),
         }
         assert_eq!(ours.total(Direction::Up), theirs.up.total, "{transport}, up");
+    }
+}
+
+/// One message in flight at a time, and nothing at the edges of the window.
+const LOCK_STEP: [&str; 7] = [
+    "clients=4",
+    "rooms=1",
+    "posts.authors=1",
+    "posts.arrivals=uniform",
+    "posts.per_client_per_s=4",
+    "phases.window_s=1.5",
+    "tuning.polling.interval_ms=400",
+];
+
+#[tokio::test]
+async fn the_kernel_counts_the_same_to_the_byte() {
+    let _turn = Bench::new(&[]).await;
+    let server = Server::start(&[]).await;
+    let set = LOCK_STEP.map(|set| set.parse().unwrap());
+    let plan = Arc::new(scenario::load(&smoke(), &set).unwrap().decide().unwrap().plans.remove(0));
+    for transport in Transport::ALL {
+        let target = Target { http: server.listening.http, tcp: server.listening.tcp, token: None };
+        let order = Order { plan: Arc::clone(&plan), transport, target, cores: Vec::new() };
+        let (mut log, never) = (Vec::new(), std::future::pending());
+        let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
+        assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
+        let (total, window) = (recording.kernel_total.unwrap(), recording.kernel_window.unwrap());
+        let theirs = server.usage().await.transports[transport.name()];
+        assert_eq!((total.bytes_up, total.bytes_down), (theirs.up.total, theirs.down.total), "{transport}");
+        assert_eq!(total.bytes_down, recording.total.total(Direction::Down), "{transport}, down");
+        assert_eq!(window.bytes_down, recording.window.total(Direction::Down), "{transport}, down in the window");
+        assert!(window.bytes_down > 0 && window.bytes_down < total.bytes_down, "{transport}: {window:?} {total:?}");
+        // A question that is held has left, and has no answer yet that says what it was good for.
+        if transport != Transport::LongPolling {
+            assert_eq!(total.bytes_up, recording.total.total(Direction::Up), "{transport}, up");
+            assert_eq!(window.bytes_up, recording.window.total(Direction::Up), "{transport}, up in the window");
+        }
+        let bytes_per_segment = window.header_bytes_per_segment;
+        assert!((40..=52).contains(&bytes_per_segment) && window.segments_down > 0, "{transport}: {window:?}");
     }
 }
 

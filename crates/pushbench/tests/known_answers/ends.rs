@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use results::{Ended, FaultKind, VerdictKind};
+use results::{Ended, FaultKind, State, VerdictKind};
 use wire::Transport;
 
 use crate::bench::{Bench, Job};
 use crate::processes::{Found, Server, exists, signal, until_gone};
 
 const SET: [&str; 4] = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
+/// A run that is not ended early takes longer than anybody waits for.
+const LONG_WINDOW: &str = "phases.window_s=600";
 /// Posts that are only reached inside the window.
 const POSTS: u64 = 100;
 
@@ -22,7 +24,8 @@ async fn in_the_window(bench: &Bench) -> (Job, Found) {
 
 #[tokio::test]
 async fn a_server_that_dies_fails_its_run() {
-    let bench = Bench::new(&SET).await;
+    let set = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", LONG_WINDOW];
+    let bench = Bench::new(&set).await;
     let (job, server) = in_the_window(&bench).await;
     signal(server.pid, Signal::SIGKILL);
     let ended = job.end().await;
@@ -32,9 +35,34 @@ async fn a_server_that_dies_fails_its_run() {
     let why = "the server ended during the run (signal: 9 (SIGKILL))";
     assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Failed(why.to_owned())));
     assert_eq!(record.verdict.reasons[0], why);
-    assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
     assert!(record.total.delivered > 0, "what was measured before is kept");
     assert!(ended.out.contains(why), "{}", ended.out);
+}
+
+/// With its pid, somebody else's server is watched as well as ours; it may say nothing of itself.
+#[tokio::test]
+async fn a_target_whose_pid_is_known_fails_its_run_when_it_dies() {
+    let bench = Bench::new(&["transports=tcp", "posts.per_client_per_s=10", LONG_WINDOW]).await;
+    let server = Server::start(&[]).await;
+    let pid = server.listening.pid.to_string();
+    let target = server.target();
+    let words: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
+    let job = bench.start("load", &words);
+    server.until_posts(Transport::Tcp, POSTS).await;
+    server.kill().await;
+    let ended = job.end().await;
+    assert_eq!(ended.code, Some(6), "{ended:#?}");
+    let record = bench.record();
+    let why = "the server ended during the run (somebody else's process: how is not known)";
+    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Failed(why.to_owned())));
+}
+
+#[tokio::test]
+async fn a_pid_that_is_nobody_s_is_found_before_anything_runs() {
+    let bench = Bench::new(&[]).await;
+    let ended = bench.start("load", &["--target", "http://127.0.0.1:9", "--pid", "2147483647"]).end().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
+    assert!(ended.err.contains("--pid: there is no process 2147483647 to meter"), "{}", ended.err);
 }
 
 /// Somebody else's server: nobody tells the generator that it died, but posts that nobody took are no result.
@@ -76,6 +104,8 @@ async fn ctrl_c_keeps_what_was_measured() {
     assert_eq!(rows, record.total.delivered);
     assert!(!bench.histograms(record.run)["connect"].is_empty());
     assert!(ended.out.contains("interrupted"), "{}", ended.out);
+    let kept = results::load(&bench.results()).unwrap();
+    assert_eq!((kept.manifest.state, kept.runs.len(), &kept.runs[0].record), (State::Interrupted, 1, &record));
 }
 
 #[tokio::test]
@@ -104,5 +134,10 @@ async fn no_server_outlives_whoever_started_it() {
     signal(job.pid(), Signal::SIGKILL);
     assert_eq!(job.end().await.code, None);
     until_gone(server.pid).await;
-    assert!(bench.records().is_empty(), "a run that was not ended leaves no record");
+    let kept = results::load(&bench.results()).unwrap();
+    assert_eq!(
+        (kept.manifest.state, kept.runs.len()),
+        (State::Running, 0),
+        "a run that was not ended leaves no record"
+    );
 }

@@ -7,7 +7,6 @@ use loadgen::{Order, Target};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use results::{Ended, Series};
-use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use crate::bench::{Bench, smoke};
@@ -30,10 +29,10 @@ async fn several_workers_add_up_to_one_run() {
             transport,
             target: Target { http: server.listening.http, tcp: server.listening.tcp, token: None },
             cores: vec![core; WORKERS],
-            stop: CancellationToken::new(),
         };
         let mut log = Vec::new();
-        let recording = loadgen::execute(order, &mut log, |_| {}, async |_| {}).await.unwrap();
+        let never = std::future::pending();
+        let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
         assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
         let ledger = &recording.ledger;
         assert!(ledger.is_clean() && ledger.planned == ledger.seen, "{transport} {ledger:?}");

@@ -1,5 +1,7 @@
 //! A figure over repetitions: the median of the runs, with an interval by resampling runs. The run is the unit.
 
+use results::median;
+
 /// Resamples; seeded, so that a report is the same every time.
 const RESAMPLES: u64 = 2_000;
 /// Fewer runs than this have no interval of their own.
@@ -38,14 +40,6 @@ fn bootstrap(values: &[f64]) -> Option<(f64, f64)> {
     at(0.025).zip(at(0.975))
 }
 
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +51,35 @@ mod tests {
         assert_eq!(over_runs(&[3.0, 1.0]), Some(Estimate { value: 2.0, interval: None, runs: 2 }));
     }
 
+    /// The same bootstrap without chance: every resample there is.
+    fn every_resample(values: &[f64]) -> Vec<f64> {
+        let n = values.len();
+        let resample = |code: usize| (0..n).map(move |place| values[code / n.pow(u32::try_from(place).unwrap()) % n]);
+        let mut medians: Vec<_> = (0..n.pow(u32::try_from(n).unwrap()))
+            .map(|code| median(&resample(code).collect::<Vec<_>>()).unwrap())
+            .collect();
+        medians.sort_by(f64::total_cmp);
+        medians
+    }
+
+    #[test]
+    fn three_runs_span_from_the_least_to_the_greatest() {
+        assert_eq!(over_runs(&[5.0, 1.0, 3.0]).unwrap().interval, Some((1.0, 5.0)));
+    }
+
     proptest! {
+        /// Both ends stand where all resamples have 2.5 %, give or take what 2,000 draws of them miss.
+        #[test]
+        fn drawing_resamples_comes_to_what_all_of_them_say(values in proptest::collection::vec(0.0_f64..1e3, 3..6)) {
+            let all = every_resample(&values);
+            let share = |count: usize| count as f64 / all.len() as f64;
+            let (low, high) = over_runs(&values).unwrap().interval.unwrap();
+            let below = |end: f64| share(all.iter().filter(|median| **median < end).count());
+            let up_to = |end: f64| share(all.iter().filter(|median| **median <= end).count());
+            prop_assert!(below(low) <= 0.04 && up_to(low) >= 0.01, "{low}");
+            prop_assert!(below(high) <= 0.99 && up_to(high) >= 0.96, "{high}");
+        }
+
         #[test]
         fn the_interval_holds_the_median_and_stays_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 3..12)) {
             let estimate = over_runs(&values).unwrap();

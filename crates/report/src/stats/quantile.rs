@@ -58,6 +58,36 @@ mod tests {
         }
     }
 
+    /// Chance that the median of `n` values lies between the values of these ranks, by counting outcomes.
+    fn coverage(n: u64, low: u64, high: u64) -> f64 {
+        let mut ways = 1.0_f64;
+        let mut inside = 0.0;
+        for below in 0..=n {
+            inside += if (low..high).contains(&below) { ways } else { 0.0 };
+            ways = ways * (n - below) as f64 / (below + 1) as f64;
+        }
+        inside / 2.0_f64.powi(i32::try_from(n).unwrap())
+    }
+
+    /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their coverage in per cent.
+    #[test]
+    fn the_ranks_hold_those_of_published_tables() {
+        let tables = [
+            (10, 2, 9, 97.9),
+            (15, 4, 12, 96.5),
+            (20, 6, 15, 95.9),
+            (30, 10, 21, 95.7),
+            (50, 18, 33, 96.7),
+            (100, 40, 61, 96.5),
+        ];
+        for (n, low, high, percent) in tables {
+            assert!((100.0 * coverage(n, low, high) - percent).abs() < 0.06, "{n}: {}", coverage(n, low, high));
+            let (ours_low, ours_high) = order_interval(n, 0.5).unwrap();
+            assert!(ours_low <= low && high <= ours_high, "{n}: {ours_low} to {ours_high}");
+            assert!(low - ours_low <= 1 && ours_high - high <= 1, "{n}: {ours_low} to {ours_high} is too careful");
+        }
+    }
+
     #[test]
     fn many_deliveries_of_few_messages_carry_no_tail() {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();

@@ -1,9 +1,9 @@
 //! WebSocket: posts up with acknowledgements, shared pre-written frames down.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use wire::{Ack, Down, Encoding, Joined, Post, Up, WireError, decode_post_json, decode_up};
+use wire::{Ack, Down, Encoding, Joined, Up, WireError, decode_post_json, decode_up};
 
 use super::{Answer, HttpRead};
 use crate::http::{Caller, Channel, End, Visit, upgrade};
@@ -16,13 +16,16 @@ fn read(visit: Visit) -> Answer {
     Box::pin(std::future::ready(upgrade(visit, None, serve)))
 }
 
-async fn serve(caller: Caller, channel: Channel) -> (Channel, End) {
+async fn serve(caller: Caller, channel: Channel) {
     let mut session = Session { caller, channel };
     let end = match session.talk().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
-    (session.channel, end)
+    let Session { caller, channel } = session;
+    // A client that posted before it heard us has posted; who comes back sees it without an acknowledgement.
+    let away = end.is_away();
+    channel.close(end, |channel, message| !away || publish(&caller, channel, message).is_ok()).await;
 }
 
 struct Session {
@@ -35,7 +38,8 @@ impl Session {
         let after = self.caller.reader.cursor();
         self.write(&Down::Joined(Joined { after })).await?;
         let heartbeat = self.caller.app.limits.heartbeat;
-        let mut beat = std::pin::pin!(sleep(heartbeat));
+        let ends = Instant::now() + self.caller.app.limits.websocket_age;
+        let mut beat = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
         loop {
             tokio::select! {
                 biased;
@@ -45,42 +49,20 @@ impl Session {
                 },
                 message = self.channel.next() => {
                     if let Some(message) = self.channel.settle(message?).await? {
-                        self.take(message).await?;
+                        let ack = publish(&self.caller, &self.channel, &message)?;
+                        self.write(&Down::Ack(ack)).await?;
                     }
                 }
                 () = beat.as_mut() => {
-                    beat.as_mut().reset(Instant::now() + heartbeat);
+                    let now = Instant::now();
+                    if now >= ends {
+                        return Err(End::close(CloseCode::Away, "the connection is old enough"));
+                    }
+                    beat.as_mut().reset(ends.min(now + heartbeat));
                     self.channel.ping().await?;
                 }
             }
         }
-    }
-
-    async fn take(&mut self, message: Message) -> Result<(), End> {
-        match (message, self.caller.encoding) {
-            (Message::Text(text), Encoding::Json) => {
-                let post = decode_post_json(text.as_bytes()).map_err(bad_message)?;
-                self.publish(post, text.len()).await
-            }
-            (Message::Binary(bytes), Encoding::Binary) => match decode_up(&bytes).map_err(bad_message)? {
-                Up::Post(post) => self.publish(post, bytes.len()).await,
-                Up::Join(_) => Err(End::Close(CloseCode::Policy, "the room was joined by the URL".to_owned())),
-            },
-            (_, encoding) => {
-                let expected = format!("this connection was opened for {} messages", encoding.name());
-                Err(End::Close(CloseCode::Policy, expected))
-            }
-        }
-    }
-
-    async fn publish(&mut self, post: Post<'_>, message_bytes: usize) -> Result<(), End> {
-        let max = self.caller.app.limits.message_bytes_max;
-        if post.text.len() > max {
-            return Err(End::Close(CloseCode::Size, format!("a message has at most {max} bytes of text")));
-        }
-        self.channel.count_post(post.text.len(), message_bytes, 0);
-        let seq = self.caller.reader.room().publish(&post).map_err(|_| End::away())?;
-        self.write(&Down::Ack(Ack { ordinal: post.ordinal, seq })).await
     }
 
     /// Writes an item that is this client's alone.
@@ -89,6 +71,28 @@ impl Session {
         let split = self.caller.reader.form().encode(item, &mut out);
         self.channel.write(&out, split).await
     }
+}
+
+/// Publishes the post a message holds.
+fn publish(caller: &Caller, channel: &Channel, message: &Message) -> Result<Ack, End> {
+    let post = match (message, caller.encoding) {
+        (Message::Text(text), Encoding::Json) => decode_post_json(text.as_bytes()).map_err(bad_message)?,
+        (Message::Binary(bytes), Encoding::Binary) => match decode_up(bytes).map_err(bad_message)? {
+            Up::Post(post) => post,
+            Up::Join(_) => return Err(End::close(CloseCode::Policy, "the room was joined by the URL")),
+        },
+        (_, encoding) => {
+            let expected = format!("this connection was opened for {} messages", encoding.name());
+            return Err(End::close(CloseCode::Policy, &expected));
+        }
+    };
+    let max = caller.app.limits.message_bytes_max;
+    if post.text.len() > max {
+        return Err(End::close(CloseCode::Size, &format!("a message has at most {max} bytes of text")));
+    }
+    channel.count_post(post.text.len(), message.len(), 0);
+    let seq = caller.reader.room().publish(&post).map_err(|_| End::away())?;
+    Ok(Ack { ordinal: post.ordinal, seq })
 }
 
 fn bad_message(error: WireError) -> End {

@@ -1,0 +1,156 @@
+//! A process read from outside: its CPU and memory as the kernel counts them, whatever it says of itself.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+use results::{Cpu, ServerSecond};
+use wire::{HubUsage, ProcessUsage, Usage};
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Of a server that does not say which it is.
+const UNKNOWN_VERSION: &str = "unknown";
+
+/// One process, the same as long as its pid and its start stay together.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter {
+    pid: u32,
+    /// Ticks between the machine's start and its own.
+    started: u64,
+    clock: ClockId,
+    tick_us: u64,
+    attached: Instant,
+}
+
+/// What `/proc/PID/stat` says, as far as it is looked at.
+struct Stat {
+    state: char,
+    system_ticks: u64,
+    started: u64,
+}
+
+impl Meter {
+    /// Finds a process and makes sure that it can be read.
+    pub(crate) fn attach(pid: u32) -> anyhow::Result<Self> {
+        if pid == std::process::id() {
+            bail!("pid {pid} is this program; give the server's, as `pgrep` or `ss -ltnp` show it");
+        }
+        let advice = || format!("there is no process {pid} to meter; `ss -ltnp` shows the pid of who listens");
+        let stat = Stat::of(pid).with_context(advice)?;
+        if stat.has_ended() {
+            bail!("process {pid} has ended; `ss -ltnp` shows the pid of who listens");
+        }
+        let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))
+            .with_context(|| format!("process {pid} has no CPU clock that we may read"))?;
+        let ticks_per_s = sysconf(SysconfVar::CLK_TCK)?.filter(|ticks| *ticks > 0).unwrap_or(100);
+        let tick_us = 1_000_000 / ticks_per_s.unsigned_abs();
+        let meter = Self { pid, started: stat.started, clock, tick_us, attached: Instant::now() };
+        meter.read().with_context(|| format!("process {pid} does not let us read its memory; run as its user"))?;
+        Ok(meter)
+    }
+
+    /// CPU since it started, and memory now; none once it has ended.
+    pub(crate) fn read(&self) -> Option<ServerSecond> {
+        let stat = self.stat()?;
+        let total_us = u64::try_from(Duration::from(self.clock.now().ok()?).as_micros()).ok()?;
+        // The clock is exact; the kernel splits it by ticks.
+        let system_us = (stat.system_ticks * self.tick_us).min(total_us);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
+        Some(ServerSecond {
+            cpu: Cpu { user_us: total_us - system_us, system_us },
+            resident_bytes: resident.parse::<u64>().ok()? * 1024,
+        })
+    }
+
+    /// A reading in the place of what a server does not say of itself.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let read = self.read()?;
+        Some(Usage {
+            version: UNKNOWN_VERSION.to_owned(),
+            pid: self.pid,
+            uptime_us: u64::try_from(self.attached.elapsed().as_micros()).unwrap_or(u64::MAX),
+            metered: false,
+            connections_open: 0,
+            accept_errors: 0,
+            process: ProcessUsage {
+                cpu_user_us: read.cpu.user_us,
+                cpu_system_us: read.cpu.system_us,
+                resident_bytes: read.resident_bytes,
+                ..ProcessUsage::default()
+            },
+            hub: HubUsage::default(),
+            transports: BTreeMap::new(),
+        })
+    }
+
+    /// Comes back when the process has ended.
+    pub(crate) async fn ended(&self) {
+        while self.stat().is_some() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// None once it has ended: another one may have its pid then.
+    fn stat(&self) -> Option<Stat> {
+        Stat::of(self.pid).filter(|stat| stat.started == self.started && !stat.has_ended())
+    }
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The name, in brackets, may hold anything. Behind it, the state is the third field of all.
+        let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse().ok();
+        Some(Self { state: fields.first()?.chars().next()?, system_ticks: number(15)?, started: number(22)? })
+    }
+
+    const fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let text = "7 (a) b) (c) S 1 7 7 0 -1 4194560 90 0 0 0 31 42 0 0 20 0 3 0 12345 1000 50";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.state, stat.system_ticks, stat.started), ('S', 42, 12_345));
+        assert!(Stat::parse("7 (a").is_none() && Stat::parse("7 (a) S 1").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_process_is_read_until_it_ends() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let meter = Meter::attach(child.id()).unwrap();
+        let usage = meter.usage().unwrap();
+        assert!(!usage.metered && usage.pid == child.id() && usage.process.resident_bytes > 0, "{usage:?}");
+        assert!(meter.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
+        drop(child.stdin.take());
+        // Nobody has waited for it yet: it is there, and has ended.
+        meter.ended().await;
+        assert!(meter.read().is_none());
+        let error = Meter::attach(child.id()).unwrap_err().to_string();
+        assert!(error.ends_with("has ended; `ss -ltnp` shows the pid of who listens"), "{error}");
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_pid_that_is_nobody_s_is_told_so() {
+        // Beyond what the kernel ever gives.
+        let error = Meter::attach(0x7fff_ffff).unwrap_err().to_string();
+        assert_eq!(error, "there is no process 2147483647 to meter; `ss -ltnp` shows the pid of who listens");
+        assert!(Meter::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));
+    }
+}

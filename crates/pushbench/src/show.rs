@@ -1,0 +1,123 @@
+//! `pushbench show`: the tables of jobs again, from their folders alone.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use results::{Evidence, LoadError, RunRecord, State};
+
+use crate::exit::USAGE;
+use crate::print;
+
+/// Print the tables of a job again, from its folder
+#[derive(Parser)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Results folders
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+}
+
+const AFTER: &str = "\
+Examples:
+  pushbench show results/runs/20260101T000000Z-quick
+  pushbench show results/runs/*
+
+Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad usage or no results folder";
+
+/// All of them, also when one cannot be read; the first that cannot be decides the exit code.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (mut failed, mut shown) = (None, false);
+    for folder in &args.folders {
+        match results::load(folder) {
+            Ok(evidence) => {
+                print::out(&format!("{}{}", if shown { "\n" } else { "" }, harmless(&text(evidence))));
+                shown = true;
+            }
+            Err(error) => {
+                let usage = matches!(error, LoadError::NoResults { .. });
+                failed.get_or_insert(if usage { USAGE.into() } else { ExitCode::FAILURE });
+                print::error(&error.into());
+            }
+        }
+    }
+    Ok(failed.unwrap_or(ExitCode::SUCCESS))
+}
+
+fn text(evidence: Evidence) -> String {
+    let heading = heading(&evidence);
+    let records: Vec<RunRecord> = evidence.runs.into_iter().map(|run| run.record).collect();
+    let tables = report::summary::render(&records);
+    let tables = if records.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
+    format!("{heading}\n{tables}")
+}
+
+/// Scenario, date, machine, state.
+fn heading(evidence: &Evidence) -> String {
+    let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
+    let made: BTreeSet<_> =
+        evidence.runs.iter().map(|run| (run.record.round, &run.record.label, run.record.transport)).collect();
+    let state = match manifest.state {
+        State::Running => "partial",
+        State::Complete => "complete",
+        State::Interrupted => "interrupted",
+        State::Failed => "failed",
+    };
+    let line = format!(
+        "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} runs",
+        manifest.scenario.name,
+        date(&manifest.started),
+        host.cpu_model,
+        host.cores.len(),
+        host.memory_bytes as f64 / 1e9,
+        host.kernel,
+        made.len(),
+        manifest.order.len(),
+    );
+    line.replace('\n', " ")
+}
+
+/// `20260101T000000Z` as people write it.
+fn date(stamp: &str) -> String {
+    let digits: Vec<char> = stamp.chars().filter(char::is_ascii_digit).collect();
+    let part = |from: usize, to: usize| digits[from..to].iter().collect::<String>();
+    if digits.len() != 14 || stamp.len() != 16 {
+        return stamp.to_owned();
+    }
+    format!("{}-{}-{} {}:{}:{} UTC", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
+}
+
+/// A folder may come from anywhere: nothing in it may speak to the terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_words() {
+        let mut evidence = results::invented::evidence(&[100]);
+        let first = |evidence: &Evidence| text(evidence.clone()).lines().next().unwrap().to_owned();
+        let expected =
+            "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 18 of 18 runs";
+        assert_eq!(first(&evidence), expected);
+        assert!(text(evidence.clone()).contains("delivery, ms"));
+        evidence.manifest.state = State::Running;
+        evidence.runs.truncate(2);
+        evidence.runs[1].record = evidence.runs[0].record.clone();
+        evidence.manifest.scenario.name = "a\nb".to_owned();
+        evidence.manifest.started = "yesterday".to_owned();
+        let expected = "a b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 18 runs";
+        assert_eq!(first(&evidence), expected);
+        evidence.runs.clear();
+        assert!(text(evidence).ends_with("partial: 0 of 18 runs\nno run of it came to its end\n"));
+    }
+
+    #[test]
+    fn nothing_speaks_to_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\nµ\u{fffd}");
+    }
+}

@@ -1,0 +1,114 @@
+//! `pushbench show` with folders as jobs leave them, as killed jobs leave them, and as nobody should.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use results::{Evidence, RunRecord, State, invented};
+
+/// A folder for one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("show-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// A folder with this job in it.
+    fn save(&self, evidence: &Evidence) -> PathBuf {
+        invented::save(&self.0, evidence).path().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn show(folders: &[&Path]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_pushbench")).arg("show").args(folders).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn tables(evidence: &Evidence) -> String {
+    let records: Vec<RunRecord> = evidence.runs.iter().map(|run| run.record.clone()).collect();
+    report::summary::render(&records)
+}
+
+const HEADING: &str = "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), ";
+
+#[test]
+fn a_job_is_shown_from_its_folder_alone() {
+    let scratch = Scratch::new("jobs");
+    let (one, sweep) = (invented::evidence(&[100]), invented::evidence(&[100, 1000]));
+    let (first, second) = (scratch.save(&one), scratch.save(&sweep));
+    let said = show(&[&first, &second]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let (one, sweep) = (tables(&one), tables(&sweep));
+    assert_eq!(said.out, format!("{HEADING}complete: 18 of 18 runs\n{one}\n{HEADING}complete: 36 of 36 runs\n{sweep}"));
+}
+
+#[test]
+fn a_killed_job_is_partial() {
+    let scratch = Scratch::new("killed");
+    let mut evidence = invented::evidence(&[100]);
+    evidence.manifest.state = State::Running;
+    evidence.runs.truncate(4);
+    let folder = scratch.save(&evidence);
+    fs::write(folder.join("runs/0005.json.partial"), "{").unwrap();
+    fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
+    let said = show(&[&folder]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_eq!(said.out, format!("{HEADING}partial: 4 of 18 runs\n{}", tables(&evidence)));
+}
+
+#[test]
+fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
+    let scratch = Scratch::new("bad");
+    let mut evidence = invented::evidence(&[100]);
+    evidence.runs.truncate(6);
+    let (good, foreign, garbage) = (scratch.save(&evidence), scratch.save(&evidence), scratch.save(&evidence));
+    let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();
+    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1)).unwrap();
+    fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
+    let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
+    assert_eq!((said.code, said.out), (Some(1), format!("{HEADING}complete: 6 of 18 runs\n{}", tables(&evidence))));
+    let expected = [
+        format!(
+            "{}/manifest.json: schema version 9, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again",
+            foreign.display()
+        ),
+        format!(
+            "{}/runs/0002.json:1: expected value; it was changed or damaged: take the folder as the job left it",
+            garbage.display()
+        ),
+        format!(
+            "{}/missing is no results folder: it is not there; give one that a job has made, such as results/runs/20260101T000000Z-quick",
+            scratch.0.display()
+        ),
+    ];
+    assert_eq!(said.err, expected.map(|line| format!("pushbench: {line}\n")).concat());
+}
+
+#[test]
+fn a_path_that_is_no_results_folder_is_bad_usage() {
+    let scratch = Scratch::new("usage");
+    for (path, why) in [(scratch.0.join("missing"), "it is not there"), (scratch.0.clone(), "it has no manifest.json")]
+    {
+        let said = show(&[&path]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+        assert!(said.err.contains(why), "{}", said.err);
+    }
+    assert_eq!(show(&[]).code, Some(2));
+}

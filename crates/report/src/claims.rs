@@ -1,0 +1,261 @@
+//! Claims held against the runs: confirmed when the whole intervals satisfy them, refuted when one whole interval does not.
+
+use results::Evidence;
+use scenario::{Bound, Claim, Condition, Published, Scenario, Source, Term};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Value;
+use crate::shown::{Shown, labels};
+use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
+
+/// What the runs say of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// The runs satisfy it, with their whole intervals.
+    Confirmed,
+    /// The runs contradict it, with their whole intervals.
+    Refuted,
+    /// An interval reaches over the bound, or is not there.
+    NotDecidable,
+}
+
+impl Finding {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::NotDecidable => "not decidable",
+        }
+    }
+}
+
+/// A claim with what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimFacts {
+    /// The claim.
+    pub say: String,
+    /// All conditions together.
+    pub finding: Finding,
+    /// Each of them.
+    pub conditions: Vec<ConditionFacts>,
+}
+
+/// A condition with what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConditionFacts {
+    /// In words.
+    pub asks: String,
+    /// Whether it holds.
+    pub finding: Finding,
+    /// The figure on the left.
+    pub left: Option<Value>,
+    /// The figure on the right; empty when it is a number.
+    pub right: Option<Value>,
+    /// How many times the right one the left one is, run against run of the same round.
+    pub ratio: Option<Value>,
+}
+
+/// A published figure beside ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublishedFacts {
+    /// Who published it.
+    pub who: String,
+    /// What it is.
+    pub what: String,
+    /// Their figure.
+    pub theirs: f64,
+    /// Unit of both.
+    pub unit: String,
+    /// Which figures of ours.
+    pub from: String,
+    /// Ours.
+    pub ours: Option<Value>,
+}
+
+/// The scenario a job ran, read again; `None` when this version cannot read it.
+pub(crate) fn scenario_of(job: &Evidence) -> Option<Scenario> {
+    let asked = &job.manifest.scenario;
+    let set: Vec<_> = asked.set.iter().filter_map(|set| set.parse().ok()).collect();
+    Source::parse(&asked.file, &asked.text, &set).ok().map(|source| source.scenario)
+}
+
+/// All claims of a job's scenario.
+pub(crate) fn claims(job: &Evidence, scenario: &Scenario) -> Vec<ClaimFacts> {
+    scenario.claim.iter().map(|claim| hold(job, claim)).collect()
+}
+
+/// All published figures of a job's scenario.
+pub(crate) fn published(job: &Evidence, scenario: &Scenario) -> Vec<PublishedFacts> {
+    scenario.published.iter().map(|row| beside(job, row)).collect()
+}
+
+fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
+    let conditions: Vec<_> = claim.condition.iter().map(|condition| check(job, condition)).collect();
+    let has = |finding| conditions.iter().any(|condition| condition.finding == finding);
+    let finding = match (has(Finding::Refuted), has(Finding::NotDecidable)) {
+        (true, _) => Finding::Refuted,
+        (false, true) => Finding::NotDecidable,
+        (false, false) => Finding::Confirmed,
+    };
+    ClaimFacts { say: claim.say.clone(), finding, conditions }
+}
+
+/// The runs a term speaks of; `None` when no point, or more than one, is meant.
+fn runs<'a>(job: &'a Evidence, term: &Term) -> Option<Shown<'a>> {
+    let labels = labels(job);
+    let mut at = labels.into_iter().filter(|label| term.is_at(label));
+    let (label, None) = (at.next()?, at.next()) else { return None };
+    Some(Shown::of(job, label, term.transport))
+}
+
+fn values(job: &Evidence, term: &Term) -> Vec<InRound> {
+    runs(job, term).map(|runs| runs.in_rounds(term.figure)).unwrap_or_default()
+}
+
+fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
+    let left = values(job, &condition.left);
+    let plain = |values: &[InRound]| over_runs(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let (decided, right, compared) = match &condition.right {
+        Some(term) => {
+            let right = values(job, term);
+            let over = excess(&left, condition.times.unwrap_or(1.0), &right);
+            (decide(over, 0.0, condition.is), plain(&right), ratio(&left, &right))
+        }
+        None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.is), None, None),
+    };
+    ConditionFacts {
+        asks: words(condition),
+        finding: decided,
+        left: plain(&left).map(Value::from),
+        right: right.map(Value::from),
+        ratio: compared.map(Value::from),
+    }
+}
+
+/// Holds an estimate against a bound.
+pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Bound) -> Finding {
+    let Some((low, high)) = estimate.and_then(|estimate| estimate.interval) else { return Finding::NotDecidable };
+    let (holds, fails) = match is {
+        Bound::AtLeast => (low >= bound, high < bound),
+        Bound::AtMost => (high <= bound, low > bound),
+    };
+    match (holds, fails) {
+        (true, _) => Finding::Confirmed,
+        (false, true) => Finding::Refuted,
+        (false, false) => Finding::NotDecidable,
+    }
+}
+
+fn words(condition: &Condition) -> String {
+    let bound = match (&condition.right, condition.times, condition.value) {
+        (Some(right), None, _) => term_words(right),
+        (Some(right), Some(times), _) => format!("{times} × {}", term_words(right)),
+        (None, _, value) => value.map_or_else(String::new, |value| value.to_string()),
+    };
+    format!("{} is {} {bound}", term_words(&condition.left), condition.is.name())
+}
+
+fn term_words(term: &Term) -> String {
+    let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+    format!("{} of {}{at}", term.figure.name(), term.transport)
+}
+
+fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
+    let left = values(job, &row.left);
+    let ours = match &row.right {
+        Some(right) => ratio(&left, &values(job, right)),
+        None => over_runs(&left.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
+    };
+    let times = row.times.unwrap_or(1.0);
+    let scaled = ours.map(|ours| Estimate {
+        value: ours.value * times,
+        interval: ours.interval.map(|(low, high)| (low * times, high * times)),
+        runs: ours.runs,
+    });
+    let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(right)));
+    PublishedFacts {
+        who: row.who.clone(),
+        what: row.what.clone(),
+        theirs: row.value,
+        unit: row.unit.clone(),
+        from: format!("{}{divided}", term_words(&row.left)),
+        ours: scaled.map(Value::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use results::invented;
+
+    const SCENARIO: &str = "name = 'x'\nquestion = '?'\nclients = 100\nrooms = 10\n[posts]\nper_client_per_s = 1\n";
+
+    fn findings(claims: &str, change: impl Fn(&mut Evidence)) -> Vec<Finding> {
+        let mut job = invented::evidence(&[100, 1000]);
+        job.manifest.scenario.text = format!("{SCENARIO}{claims}");
+        change(&mut job);
+        let scenario = scenario_of(&job).unwrap();
+        super::claims(&job, &scenario).into_iter().map(|claim| claim.finding).collect()
+    }
+
+    fn claim(conditions: &[&str]) -> String {
+        let conditions: String =
+            conditions.iter().map(|condition| format!("[[claim.condition]]\n{condition}\n")).collect();
+        format!("[[claim]]\nsay = 'It is so'\n{conditions}")
+    }
+
+    const POLLING: &str = "left = {figure = 'delivery_p50_ms', transport = 'polling', at = 'clients=100'}";
+    const WEBSOCKET: &str = "right = {figure = 'delivery_p50_ms', transport = 'websocket', at = 'clients=100'}";
+
+    #[test]
+    fn whole_intervals_confirm_and_refute_and_those_that_reach_over_leave_it_open() {
+        let asks = |is: &str, times: f64| claim(&[&format!("{POLLING}\nis = '{is}'\ntimes = {times}\n{WEBSOCKET}")]);
+        assert_eq!(findings(&asks("at least", 100.0), |_| {}), [Finding::Confirmed]);
+        assert_eq!(findings(&asks("at most", 100.0), |_| {}), [Finding::Refuted]);
+        let middle = |job: &mut Evidence| {
+            let websocket =
+                job.runs.iter().find(|run| run.record.transport.name() == "websocket").unwrap().record.clone();
+            for (at, run) in job.runs.iter_mut().filter(|run| run.record.transport.name() == "polling").enumerate() {
+                let mut latency = websocket.latency.clone();
+                latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
+                    400 * at as u64;
+                run.record.latency = latency;
+            }
+        };
+        assert_eq!(findings(&asks("at least", 1.5), middle), [Finding::NotDecidable]);
+    }
+
+    #[test]
+    fn all_conditions_have_to_hold_and_one_that_fails_refutes() {
+        let (holds, fails) = ("is = 'at least'\nvalue = 1.0", "is = 'at most'\nvalue = 1.0");
+        let both = |second: &str| claim(&[&format!("{POLLING}\n{holds}"), &format!("{POLLING}\n{second}")]);
+        assert_eq!(findings(&both(holds), |_| {}), [Finding::Confirmed]);
+        assert_eq!(findings(&both(fails), |_| {}), [Finding::Refuted]);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_decidable() {
+        let asks = claim(&[&format!("{POLLING}\nis = 'at least'\nvalue = 1.0")]);
+        assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
+        assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 3)), [Finding::NotDecidable]);
+        let invalid = |job: &mut Evidence| {
+            job.runs.iter_mut().for_each(|run| run.record.verdict.kind = results::VerdictKind::Invalid);
+        };
+        assert_eq!(findings(&asks, invalid), [Finding::NotDecidable]);
+        let unnamed = asks.replace(", at = 'clients=100'", "");
+        assert_eq!(findings(&unnamed, |_| {}), [Finding::NotDecidable], "two points, and the term names none");
+    }
+
+    #[test]
+    fn a_published_figure_stands_beside_ours() {
+        let mut job = invented::evidence(&[100]);
+        let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\ntimes = 2.0\n\
+                   left = {figure = 'framing_bytes_per_message', transport = 'websocket'}";
+        job.manifest.scenario.text = format!("{SCENARIO}{row}");
+        let rows = super::published(&job, &scenario_of(&job).unwrap());
+        let ours = rows[0].ours.unwrap();
+        assert_eq!((rows[0].theirs, ours.value, ours.low, ours.high), (6.6, 8.0, Some(8.0), Some(8.0)));
+    }
+}

@@ -1,0 +1,43 @@
+//! Exhibit 5: what a delivered message costs the server in CPU.
+
+use results::Figures;
+use wire::Transport;
+
+use super::Sheet;
+use super::bars::{Bars, column, drawable, table};
+use super::draw::Scene;
+use super::job::{Job, Point, behind};
+use crate::stats::median;
+
+const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
+
+pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
+    let mut csv = table();
+    let head = "µs per delivered message · dashed: the floor, tcp";
+    let mut only = column(&mut csv, point, head, &CLASSES, &|record| {
+        let figures = Figures::of(record);
+        let both = figures.server_user_us_per_message.zip(figures.server_cpu_us_per_message);
+        both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
+    });
+    let floor = point.rows.iter().find(|row| row.transport == Transport::Tcp);
+    let floor = floor.map(|row| row.each(|record| Figures::of(record).server_cpu_us_per_message));
+    only.floor = floor.and_then(|values| median(&values));
+    let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };
+    if bars.is_empty() {
+        return None;
+    }
+    let title = "Server CPU per delivered message";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    bars.draw(&mut scene, top);
+    Some(Sheet {
+        name: job.stem("05-server-cpu-per-message", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets 95 % \
+             intervals from the runs, dots the runs. The dashed line is raw TCP on the same machine. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}

@@ -1,0 +1,126 @@
+//! Curves with their markers, intervals and names at their ends.
+
+use super::draw::{Anchor, Look, Panel, SIZE, SOFT, Scale, Scene, Stroke, spread, text_width};
+
+/// Markers a curve with more points than this has only here and there.
+const MARKED_MAX: usize = 26;
+
+/// Ties from a curve's end to its name are no longer than this within the panel.
+const TIE_MAX: f64 = 70.0;
+
+/// One point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spot {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    /// Ends of its interval.
+    pub(super) interval: Option<(f64, f64)>,
+    /// Not of a steady state.
+    pub(super) hollow: bool,
+}
+
+/// One transport.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Curve {
+    pub(super) look: Look,
+    pub(super) name: String,
+    pub(super) spots: Vec<Spot>,
+    /// The same, of each run.
+    pub(super) runs: Vec<Vec<(f64, f64)>>,
+    /// Its uncorrected twin.
+    pub(super) twin: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// Every height it reaches.
+    pub(super) fn heights(&self) -> impl Iterator<Item = f64> {
+        let spots = self.spots.iter().flat_map(|spot| {
+            [Some(spot.y), spot.interval.map(|(low, _)| low), spot.interval.map(|(_, high)| high)].into_iter().flatten()
+        });
+        let others = self.runs.iter().flatten().chain(&self.twin).map(|(_, y)| *y);
+        spots.chain(others)
+    }
+
+    /// Draws it.
+    pub(super) fn draw(&self, scene: &mut Scene, panel: &Panel, place: usize) {
+        let (colour, shape) = (self.look.colour, self.look.shape);
+        let placed = |points: &[(f64, f64)]| points.iter().map(|(x, y)| panel.at(*x, *y)).collect::<Vec<_>>();
+        for run in &self.runs {
+            scene.line(placed(run), Stroke::new(colour, 0.9).pale(0.4));
+        }
+        scene.line(placed(&self.twin), Stroke::new(colour, 1.2).dashed(true).pale(0.8));
+        let points: Vec<_> = self.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
+        for (piece, hollow) in pieces(&self.spots) {
+            scene.line(points[piece].to_vec(), Stroke::new(colour, 2.2).dashed(hollow));
+        }
+        for spot in &self.spots {
+            if let Some((low, high)) = spot.interval {
+                scene.line(vec![panel.at(spot.x, low), panel.at(spot.x, high)], Stroke::new(colour, 1.4));
+            }
+        }
+        let dense = points.len() > MARKED_MAX;
+        let step = if dense { (points.len() / 4).max(1) } else { 1 };
+        let first = if dense { (place * step / 6) % step } else { 0 };
+        for (spot, point) in self.spots.iter().zip(&points).skip(first).step_by(step) {
+            scene.dot(*point, shape, colour, 4.6, spot.hollow);
+        }
+    }
+}
+
+/// A curve cut where steady points meet others; neighbours share an end.
+fn pieces(spots: &[Spot]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
+    let mut pieces: Vec<(std::ops::RangeInclusive<usize>, bool)> = Vec::new();
+    for (at, pair) in spots.windows(2).enumerate() {
+        let hollow = pair[0].hollow || pair[1].hollow;
+        match pieces.last_mut().filter(|last| last.1 == hollow) {
+            Some(last) => last.0 = *last.0.start()..=at + 1,
+            None => pieces.push((at..=at + 1, hollow)),
+        }
+    }
+    pieces
+}
+
+/// The names of curves at their ends, in the margin on the right, pushed apart and tied to what they name.
+pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
+    let named: Vec<_> = curves.iter().filter_map(|curve| Some((curve, curve.spots.last()?))).collect();
+    let ends: Vec<_> = named.iter().map(|(_, end)| panel.at(end.x, end.y)).collect();
+    let height = SIZE * 1.22;
+    let room = (named.len() as f64 * height - (panel.area.bottom - panel.area.top)).max(0.0) / 2.0;
+    let range = (panel.area.top - room, panel.area.bottom + room);
+    let heights = spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), height, range);
+    let left = panel.area.right;
+    for (((curve, end), place), height) in named.iter().zip(&ends).zip(heights) {
+        // A tie across half the picture would be taken for data.
+        if left - place.0 < TIE_MAX {
+            let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
+            scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
+        }
+        scene.dot((left + 30.0, height), curve.look.shape, curve.look.colour, 5.0, end.hollow);
+        scene.label((left + 42.0, height), &curve.name, Anchor::Start);
+    }
+}
+
+/// Room the names need on the right.
+pub(super) fn names_width(curves: &[Curve]) -> f64 {
+    let widths = curves.iter().map(|curve| text_width(&curve.name, SIZE));
+    54.0 + widths.fold(0.0, f64::max)
+}
+
+/// The names of curves one below the other, right of the panel: for curves that end anywhere.
+pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
+    let left = panel.area.right + 22.0;
+    for (at, curve) in curves.iter().enumerate() {
+        let height = panel.area.top + 10.0 + at as f64 * SIZE * 1.4;
+        let hollow = curve.spots.iter().all(|spot| spot.hollow);
+        scene.dot((left, height), curve.look.shape, curve.look.colour, 5.0, hollow);
+        scene.label((left + 14.0, height), &curve.name, Anchor::Start);
+    }
+}
+
+/// An axis for sizes: logarithmic where they span a decade, else from zero.
+pub(super) fn fitting(values: Vec<f64>) -> Scale {
+    match Scale::fitting(&values) {
+        Scale::Log { .. } => Scale::log(values),
+        _ => Scale::from_zero(values),
+    }
+}

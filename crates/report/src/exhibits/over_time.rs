@@ -1,0 +1,119 @@
+//! Exhibit 3a: latency in every second of a run, a panel for each transport.
+
+use results::Second;
+
+use super::Sheet;
+use super::csv::{Csv, cell};
+use super::draw::{Anchor, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
+use super::job::{Job, Point, Row, behind};
+use crate::stats::median;
+
+type Of = fn(&Second) -> Option<u64>;
+/// What is drawn, with the width and whether it is dashed.
+const LINES: [(&str, Of, f64, bool); 3] = [
+    ("p50", |second| second.delivery_us_p50, 2.4, false),
+    ("p99", |second| second.delivery_us_p99, 1.4, false),
+    ("max", |second| second.delivery_us_max, 1.2, true),
+];
+
+pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
+    let rows: Vec<&Row<'_>> = point.rows.iter().filter(|row| readings(row).next().is_some()).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
+    let title = "Delivery latency over time";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run";
+    scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
+    let values = rows.iter().flat_map(|row| readings(row)).flat_map(|(_, second)| {
+        LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
+    });
+    let y = Scale::log(values);
+    let x = seconds_scale(&rows);
+    let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (58.0, WIDTH - 14.0), 3);
+    for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
+        let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
+        let below = areas.get(at + 3).is_none();
+        panel.up_ticks(&mut scene, at % 3 == 0);
+        panel.across_ticks(&mut scene, below);
+        head(&mut scene, &panel, row);
+        lines(&mut scene, &panel, row);
+        write(&mut csv, point, row);
+    }
+    scene.text(
+        (f64::midpoint(58.0, WIDTH), bottom + 42.0),
+        "across: seconds from T0 · up: ms from due to seen",
+        SMALL,
+        Anchor::Middle,
+        SOFT,
+    );
+    scene.height = bottom + 54.0;
+    Some(Sheet {
+        name: job.stem("03a-latency-over-time", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "Median, 99th percentile and largest delivery latency of the messages seen in each second; thick and dashed lines are medians \
+             over runs, pale ones the runs. All panels have the same axes. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}
+
+/// The head of a small panel: the marker and the name of its transport.
+pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
+    let look = row.look();
+    let height = panel.area.top - 11.0;
+    scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.overloaded);
+    scene.label((panel.area.left + 18.0, height), &row.name(), Anchor::Start);
+}
+
+/// The axis of seconds that holds those of all these runs.
+pub(super) fn seconds_scale(rows: &[&Row<'_>]) -> Scale {
+    let records = rows.iter().flat_map(|row| row.records());
+    let last = records.filter_map(|record| record.seconds.iter().map(|second| second.second).max()).max();
+    Scale::Linear { low: 0.0, high: f64::from(last.unwrap_or(0)).max(1.0) }
+}
+
+fn readings<'a>(row: &'a Row<'a>) -> impl Iterator<Item = (u32, &'a Second)> {
+    let records = row.records();
+    let all = records.flat_map(|record| record.seconds.iter().map(move |second| (record.run, second)));
+    all.filter(|(_, second)| second.delivery_us_p50.is_some())
+}
+
+fn lines(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
+    let colour = row.look().colour;
+    for (_, of, width, dashed) in LINES {
+        let ms = |second: &Second| of(second).map(|us| us as f64 / 1e3);
+        if row.runs.len() > 1 {
+            for record in row.records() {
+                let points =
+                    record.seconds.iter().filter_map(|second| Some(panel.at(f64::from(second.second), ms(second)?)));
+                scene.line(points.collect(), Stroke::new(colour, 0.8).pale(0.35));
+            }
+        }
+        let points = over_runs(row, ms).into_iter().map(|(second, value)| panel.at(second, value));
+        scene.line(points.collect(), Stroke::new(colour, width).dashed(dashed));
+    }
+}
+
+/// The median over runs of something, second by second.
+pub(super) fn over_runs(row: &Row<'_>, of: impl Fn(&Second) -> Option<f64>) -> Vec<(f64, f64)> {
+    let mut by_second: std::collections::BTreeMap<u32, Vec<f64>> = std::collections::BTreeMap::new();
+    for second in row.records().flat_map(|record| &record.seconds) {
+        if let Some(value) = of(second) {
+            by_second.entry(second.second).or_default().push(value);
+        }
+    }
+    by_second.into_iter().filter_map(|(second, values)| Some((f64::from(second), median(&values)?))).collect()
+}
+
+fn write(csv: &mut Csv, point: &Point<'_>, row: &Row<'_>) {
+    for (run, second) in readings(row) {
+        let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
+        let place = [point.label.to_owned(), row.transport.to_string(), row.verdict(), run.to_string()];
+        csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
+    }
+}

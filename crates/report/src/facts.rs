@@ -1,0 +1,235 @@
+//! Everything a report says, as data: `summary.json`. Pages are written from this and from nothing else.
+
+use std::collections::BTreeMap;
+
+use results::{Evidence, Run, State, VerdictKind};
+use scenario::Figure;
+use serde::{Deserialize, Serialize};
+use wire::Transport;
+
+use crate::answer;
+use crate::claims::{ClaimFacts, PublishedFacts, claims, published, scenario_of};
+use crate::shown::{Shown, all, labels};
+use crate::stats::{Estimate, ratio, slices};
+use crate::theory::{Cell, cells};
+
+/// Version of `summary.json`.
+pub const SUMMARY_SCHEMA: u32 = 1;
+
+/// The summary of one folder or several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// See [`SUMMARY_SCHEMA`].
+    pub schema: u32,
+    /// A folder each.
+    pub jobs: Vec<JobFacts>,
+}
+
+/// One folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobFacts {
+    /// Its name.
+    pub folder: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// What it asks.
+    pub question: String,
+    /// The answer in three sentences.
+    pub answer: Vec<String>,
+    /// How the job ended.
+    pub state: State,
+    /// Runs that were to be made.
+    pub runs_planned: u64,
+    /// Runs by verdict.
+    pub verdicts: BTreeMap<VerdictKind, u32>,
+    /// A point of the sweep each.
+    pub points: Vec<PointFacts>,
+    /// What the scenario claims.
+    pub claims: Vec<ClaimFacts>,
+    /// What others have published.
+    pub published: Vec<PublishedFacts>,
+    /// Every run, for the validity panel.
+    pub runs: Vec<RunFacts>,
+}
+
+/// One point of the sweep, or the only one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointFacts {
+    /// Empty without a sweep.
+    pub label: String,
+    /// A transport each.
+    pub rows: Vec<RowFacts>,
+    /// Theory beside measurement.
+    pub theory: Vec<Cell>,
+}
+
+/// A transport at a point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RowFacts {
+    /// Which.
+    pub transport: Transport,
+    /// Its runs by verdict.
+    pub verdicts: BTreeMap<VerdictKind, u32>,
+    /// Which of them have figures; empty when none has.
+    pub shown: Option<VerdictKind>,
+    /// By name; what was not measured is missing.
+    pub figures: BTreeMap<Figure, Value>,
+    /// How many times the floor it is, run against run of the same round.
+    pub times_floor: BTreeMap<Figure, Value>,
+}
+
+/// A figure with its 95 % interval, where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// Median over the runs.
+    pub value: f64,
+    /// Lower end.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// Runs behind it.
+    pub runs: usize,
+}
+
+/// A run in the validity panel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Place in the order of runs.
+    pub run: u32,
+    /// Which repetition.
+    pub round: u32,
+    /// Point of the sweep.
+    pub label: String,
+    /// Transport.
+    pub transport: Transport,
+    /// What its figures may be used for.
+    pub verdict: VerdictKind,
+    /// Why not sound.
+    pub reasons: Vec<String>,
+    /// How late posts left, at the 99th percentile.
+    pub lateness_p99_us: Option<u64>,
+    /// Largest share of its core that a worker of the generator used.
+    pub generator_busy_share: f64,
+    /// Posts that left, of those planned.
+    pub offered_share: Option<f64>,
+    /// How fast the machine was, of its best in the job.
+    pub machine_share: f64,
+    /// How much the median delivery grew over the window, slice by slice, as a share of itself.
+    pub growth_share: Option<f64>,
+}
+
+impl From<Estimate> for Value {
+    fn from(estimate: Estimate) -> Self {
+        let (low, high) = estimate.interval.unzip();
+        Self { value: estimate.value, low, high, runs: estimate.runs }
+    }
+}
+
+impl Value {
+    /// Whether it cannot be told from another: their intervals meet. Nothing can be told of a value without one.
+    pub(crate) fn meets(&self, other: &Self) -> Option<bool> {
+        Some(self.low? <= other.high? && other.low? <= self.high?)
+    }
+}
+
+impl Facts {
+    /// What the folders say.
+    pub fn of(jobs: &[Evidence]) -> Self {
+        Self { schema: SUMMARY_SCHEMA, jobs: jobs.iter().map(JobFacts::of).collect() }
+    }
+}
+
+impl JobFacts {
+    fn of(job: &Evidence) -> Self {
+        let manifest = &job.manifest;
+        let scenario = scenario_of(job);
+        let mut facts = Self {
+            folder: job.name.clone(),
+            scenario: manifest.scenario.name.clone(),
+            question: manifest.scenario.question.clone(),
+            answer: Vec::new(),
+            state: manifest.state,
+            runs_planned: manifest.order.len() as u64,
+            verdicts: counted(job.runs.iter()),
+            points: labels(job).into_iter().map(|label| PointFacts::of(job, label)).collect(),
+            claims: scenario.as_ref().map(|scenario| claims(job, scenario)).unwrap_or_default(),
+            published: scenario.as_ref().map(|scenario| published(job, scenario)).unwrap_or_default(),
+            runs: job.runs.iter().map(RunFacts::of).collect(),
+        };
+        facts.answer = answer::sentences(&facts);
+        facts
+    }
+
+    /// Whether everything that was planned is there.
+    pub fn is_partial(&self) -> bool {
+        self.state != State::Complete
+    }
+}
+
+impl PointFacts {
+    fn of(job: &Evidence, label: &str) -> Self {
+        let floor = Shown::of(job, label, Transport::Tcp);
+        let there = Transport::ALL.into_iter().filter(|transport| !all(job, label, *transport).is_empty());
+        let rows = there.map(|transport| RowFacts::of(job, label, transport, &floor));
+        Self { label: label.to_owned(), rows: rows.collect(), theory: cells(job, label) }
+    }
+
+    /// The row of a transport.
+    pub fn row(&self, transport: Transport) -> Option<&RowFacts> {
+        self.rows.iter().find(|row| row.transport == transport)
+    }
+}
+
+impl RowFacts {
+    fn of(job: &Evidence, label: &str, transport: Transport, floor: &Shown<'_>) -> Self {
+        let shown = Shown::of(job, label, transport);
+        let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, Value::from(shown.estimate(*figure)?))));
+        let times = Figure::ALL.iter().filter_map(|figure| {
+            let ratio = ratio(&shown.in_rounds(*figure), &floor.in_rounds(*figure))?;
+            Some((*figure, Value::from(ratio)))
+        });
+        Self {
+            transport,
+            verdicts: counted(all(job, label, transport).into_iter()),
+            shown: shown.kind,
+            figures: figures.collect(),
+            times_floor: times.collect(),
+        }
+    }
+
+    /// A figure, where it was measured.
+    pub fn figure(&self, figure: Figure) -> Option<&Value> {
+        self.figures.get(&figure)
+    }
+}
+
+impl RunFacts {
+    fn of(run: &Run) -> Self {
+        let record = &run.record;
+        let (planned, machine) = (&record.planned, &record.machine);
+        let lateness = record.latency.get(&results::Series::Lateness);
+        let seconds = usize::try_from(planned.window_us / 1_000_000).unwrap_or(usize::MAX);
+        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_us_p50).take(seconds).collect();
+        let medians: Vec<_> = medians.into_iter().map(|us| us as f64).collect();
+        Self {
+            run: record.run,
+            round: record.round,
+            label: record.label.clone(),
+            transport: record.transport,
+            verdict: record.verdict.kind,
+            reasons: record.verdict.reasons.clone(),
+            lateness_p99_us: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),
+            generator_busy_share: record.generator.worker_busy_max,
+            offered_share: (planned.posts_in_window > 0)
+                .then(|| planned.left_in_window as f64 / planned.posts_in_window as f64),
+            machine_share: machine.spin_before.min(machine.spin_after) / machine.spin_best.max(f64::MIN_POSITIVE),
+            growth_share: slices(&medians).map(|slices| slices.growth_share),
+        }
+    }
+}
+
+fn counted<'a>(runs: impl Iterator<Item = &'a Run>) -> BTreeMap<VerdictKind, u32> {
+    let mut counts = BTreeMap::new();
+    runs.for_each(|run| *counts.entry(run.record.verdict.kind).or_insert(0) += 1);
+    counts
+}

@@ -1,0 +1,125 @@
+//! `report.md`: the report for a pull request or a wiki; pictures are files beside it.
+
+use std::fmt::Write;
+
+use results::Evidence;
+
+use crate::exhibits::Exhibit;
+use crate::facts::{Facts, JobFacts};
+use crate::grids::{self, Grid, Tone};
+
+/// The whole file.
+pub(crate) fn markdown(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> String {
+    let mut out = String::new();
+    for (job, facts) in jobs.iter().zip(&facts.jobs) {
+        section(job, facts, &mut out);
+    }
+    if !plots.is_empty() {
+        out += "## Plots\n\n";
+    }
+    for plot in plots {
+        let (title, caption) = (text(&plot.title), text(&plot.caption));
+        add(
+            &mut out,
+            format_args!(
+                "### {title}\n\n![{title}](plots/{0}.png)\n\n{caption} [SVG](plots/{0}.svg) · [data](plots/{0}.csv)\n\n",
+                plot.name
+            ),
+        );
+    }
+    out += "## Method\n\n";
+    for paragraph in grids::METHOD {
+        add(&mut out, format_args!("- {}\n", text(paragraph)));
+    }
+    out
+}
+
+fn section(job: &Evidence, facts: &JobFacts, out: &mut String) {
+    add(out, format_args!("# {}\n\n", text(&facts.question)));
+    if facts.is_partial() {
+        add(out, format_args!("**partial**: {} of {} runs\n\n", facts.runs.len(), facts.runs_planned));
+    }
+    facts.answer.iter().for_each(|sentence| add(out, format_args!("{} ", text(sentence))));
+    *out += "\n\n";
+    for point in &facts.points {
+        if !point.label.is_empty() {
+            add(out, format_args!("## {}\n\n", text(&point.label)));
+        }
+        out.push_str(&table(&grids::delivery(point)));
+        out.push_str(&table(&grids::cost(point)));
+    }
+    if !facts.claims.is_empty() {
+        add(out, format_args!("## Claims\n\n{}", table(&grids::claims(facts))));
+    }
+    if !facts.published.is_empty() {
+        add(out, format_args!("## Published figures beside ours\n\n{}", table(&grids::published(facts))));
+    }
+    if facts.points.iter().any(|point| !point.theory.is_empty()) {
+        *out += "## Theory beside measurement\n\n";
+    }
+    for point in facts.points.iter().filter(|point| !point.theory.is_empty()) {
+        if !point.label.is_empty() {
+            add(out, format_args!("{}\n\n", text(&point.label)));
+        }
+        out.push_str(&table(&grids::theory(&point.theory)));
+    }
+    add(out, format_args!("## Validity\n\n{}", table(&grids::validity(facts))));
+    *out += "## What was run\n\n";
+    for (name, value) in grids::about(job) {
+        add(out, format_args!("- {name}: {}\n", text(&value)));
+    }
+    add(out, format_args!("- folder: {}\n\n", text(&facts.folder)));
+}
+
+fn table(grid: &Grid) -> String {
+    let mut out = String::new();
+    let head: Vec<_> = grid.head.iter().map(|head| text(head)).collect();
+    let align = |at: usize| match grid.rows.first().and_then(|row| row.get(at)).map(|field| field.tone) {
+        Some(Tone::Number) => "--:",
+        _ => "---",
+    };
+    let rule: Vec<_> = (0..grid.head.len()).map(align).collect();
+    add(&mut out, format_args!("| {} |\n| {} |\n", head.join(" | "), rule.join(" | ")));
+    for row in &grid.rows {
+        let fields: Vec<_> = row.iter().map(|field| text(&field.text)).collect();
+        add(&mut out, format_args!("| {} |\n", fields.join(" | ")));
+    }
+    out + "\n"
+}
+
+/// Text that is only text: nothing in it is Markdown or HTML, and no line of it ends.
+fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for letter in raw.chars() {
+        match letter {
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => {
+                out.push('\\');
+                out.push(letter);
+            }
+            letter if letter.is_control() => out.push(' '),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
+    out.write_fmt(what).expect("a String takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_only_text() {
+        assert_eq!(
+            text("a|b\n<img src=x> [x](y) `c` **d**"),
+            "a\\|b &lt;img src=x&gt; \\[x\\](y) \\`c\\` \\*\\*d\\*\\*"
+        );
+        assert_eq!(text("# no heading & no <!-- comment"), "\\# no heading &amp; no &lt;\\!-- comment");
+    }
+}

@@ -1,0 +1,105 @@
+//! Numbers as people write them, on pages and in sentences.
+
+use scenario::Figure;
+
+use crate::facts::Value;
+
+/// What was not measured.
+pub(crate) const DASH: &str = "–";
+
+/// Three figures; thousands with commas.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        size if !size.is_finite() => DASH.to_owned(),
+        size if size >= 99.5 => grouped(&format!("{value:.0}")),
+        size if size >= 9.95 => format!("{value:.1}"),
+        0.0 => "0".to_owned(),
+        size if size >= 0.095 => format!("{value:.2}"),
+        size if size >= 0.000_95 => format!("{value:.4}"),
+        _ => format!("{value:.1e}"),
+    }
+}
+
+fn grouped(digits: &str) -> String {
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let mut out = sign.to_owned();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A value with its interval: `3.21 [3.10–3.40]`.
+pub(crate) fn with_interval(value: &Value) -> String {
+    match value.low.zip(value.high) {
+        Some((low, high)) if number(low) != number(high) => {
+            format!("{} [{}–{}]", number(value.value), number(low), number(high))
+        }
+        _ => number(value.value),
+    }
+}
+
+/// The same of one that may be missing.
+pub(crate) fn or_dash(value: Option<&Value>) -> String {
+    value.map_or_else(|| DASH.to_owned(), with_interval)
+}
+
+/// A share as per cent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{} %", number(100.0 * share))
+}
+
+/// A few words for a figure, and its unit.
+pub(crate) const fn heading(figure: Figure) -> (&'static str, &'static str) {
+    match figure {
+        Figure::DeliveryMeanMs => ("mean", "ms"),
+        Figure::DeliveryP50Ms => ("p50", "ms"),
+        Figure::DeliveryP90Ms => ("p90", "ms"),
+        Figure::DeliveryP99Ms => ("p99", "ms"),
+        Figure::DeliveryMaxMs => ("longest", "ms"),
+        Figure::ConnectP50Ms => ("connect p50", "ms"),
+        Figure::OutageP50Ms => ("outage p50", "ms"),
+        Figure::DeliveredPerS => ("delivered", "/s"),
+        Figure::DeliveredShare => ("delivered of planned", ""),
+        Figure::ServerCpuUsPerMessage => ("server CPU", "µs/message"),
+        Figure::ServerCpuUsPerClientS => ("server CPU", "µs/client-second"),
+        Figure::ServerBusyShare => ("server busy", "of a core"),
+        Figure::DownBytesPerMessage => ("down", "B/message"),
+        Figure::UpBytesPerMessage => ("up", "B/message"),
+        Figure::FramingBytesPerMessage => ("framing", "B/message"),
+        Figure::HeaderBytesPerMessage => ("headers", "B/message"),
+        Figure::HeaderBytesPerEmptyPoll => ("headers", "B/empty poll"),
+        Figure::OverheadShare => ("not payload", "of bytes"),
+        Figure::RequestsPerMessage => ("requests", "/message"),
+        Figure::RequestsPerS => ("requests", "/s"),
+        Figure::RequestsPeakPerS => ("requests, busiest second", "/s"),
+        Figure::EmptyShare => ("empty", "of reads"),
+        Figure::MessagesPerBatch => ("together", "messages/batch"),
+        Figure::WritesPerMessage => ("writes", "/message"),
+        Figure::ConnectionsPerS => ("connections opened", "/s"),
+        Figure::ServerBytesPerConnection => ("server memory", "B/connection"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_figures_and_commas() {
+        let found = [0.0, 0.000_01, 0.0123, 0.123, 1.239, 12.39, 123.9, 12_390.4, 1_234_567.0, -1_234.0].map(number);
+        assert_eq!(found, ["0", "1.0e-5", "0.0123", "0.12", "1.24", "12.4", "124", "12,390", "1,234,567", "-1,234"]);
+        assert_eq!(number(f64::NAN), DASH);
+    }
+
+    #[test]
+    fn an_interval_that_shows_nothing_is_left_out() {
+        let value = |low, high| Value { value: 2.0, low, high, runs: 3 };
+        assert_eq!(with_interval(&value(Some(1.5), Some(2.5))), "2.00 [1.50–2.50]");
+        assert_eq!(with_interval(&value(Some(2.0), Some(2.0))), "2.00");
+        assert_eq!(with_interval(&value(None, None)), "2.00");
+    }
+}

@@ -1,0 +1,73 @@
+//! One figure against another: run against run of the same round, so that what the machine did to both falls out.
+
+use results::median;
+
+use super::{Estimate, over_runs};
+
+/// A value and the round it was measured in.
+pub type InRound = (u32, f64);
+
+/// How many times `right` is `left`. Paired by round where both were measured in the same; without such a pair the ratio of the
+/// medians, which has no interval.
+pub fn ratio(left: &[InRound], right: &[InRound]) -> Option<Estimate> {
+    let ratios: Vec<_> = paired(left, right, |l, r| l / r).into_iter().filter(|ratio| ratio.is_finite()).collect();
+    over_runs(&ratios).or_else(|| {
+        let value = middle(left)? / middle(right)?;
+        value.is_finite().then_some(Estimate { value, interval: None, runs: 0 })
+    })
+}
+
+/// How far `left` is above `times` × `right`; where it is zero the ratio is `times`, and nothing is divided by nothing.
+pub fn excess(left: &[InRound], times: f64, right: &[InRound]) -> Option<Estimate> {
+    over_runs(&paired(left, right, |l, r| l - times * r)).or_else(|| {
+        let value = middle(left)? - times * middle(right)?;
+        Some(Estimate { value, interval: None, runs: 0 })
+    })
+}
+
+fn paired(left: &[InRound], right: &[InRound], of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let other = |round| right.iter().find(|(other, _)| *other == round);
+    left.iter().filter_map(|(round, l)| other(*round).map(|(_, r)| of(*l, *r))).collect()
+}
+
+fn middle(values: &[InRound]) -> Option<f64> {
+    median(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_slow_round_falls_out() {
+        let floor = [(1, 2.0), (2, 4.0), (3, 2.0)];
+        let own = [(1, 6.0), (2, 12.0), (3, 6.0)];
+        let expected = Estimate { value: 3.0, interval: Some((3.0, 3.0)), runs: 3 };
+        assert_eq!(ratio(&own, &floor), Some(expected));
+        assert_eq!(excess(&own, 3.0, &floor).map(|e| e.interval), Some(Some((0.0, 0.0))));
+    }
+
+    #[test]
+    fn without_a_common_round_there_is_a_ratio_and_no_interval() {
+        assert_eq!(ratio(&[(1, 6.0)], &[(2, 3.0)]), Some(Estimate { value: 2.0, interval: None, runs: 0 }));
+        assert_eq!((ratio(&[], &[(1, 1.0)]), ratio(&[(1, 1.0)], &[(1, 0.0)])), (None, None));
+    }
+
+    proptest! {
+        /// Second implementation: a table over rounds.
+        #[test]
+        fn pairs_are_those_of_a_table(left in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8), right in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8)) {
+            let table: Vec<f64> = (0..8).filter_map(|round| Some(left.get(&round)? / right.get(&round)?)).collect();
+            let own: Vec<_> = left.clone().into_iter().collect();
+            let other: Vec<_> = right.clone().into_iter().collect();
+            if !table.is_empty() {
+                prop_assert_eq!(ratio(&own, &other), over_runs(&table));
+                let (over, sign) = (excess(&own, 1.5, &other).unwrap(), ratio(&own, &other).unwrap());
+                if let (Some((low, _)), Some((ratio_low, _))) = (over.interval, sign.interval) {
+                    prop_assert!(table.len().is_multiple_of(2) || (low >= 0.0) == (ratio_low >= 1.5));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Whether a window is one regime: medians of its slices, and the line through them.
+
+use results::{Line, median};
+
+/// Slices a window is looked at in.
+const SLICES: usize = 5;
+
+/// A window in slices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slices {
+    /// Median of each, in order.
+    pub medians: Vec<f64>,
+    /// How much the line through them rises from the first to the last, as a share of their median.
+    pub growth_share: f64,
+}
+
+/// Cuts values that follow each other in time into slices of equal length, the last ones a value longer where it does not divide.
+pub fn slices(values: &[f64]) -> Option<Slices> {
+    let count = SLICES.min(values.len());
+    let slice = |at: usize| &values[at * values.len() / count..(at + 1) * values.len() / count];
+    let medians: Vec<_> = (0..count).filter_map(|at| median(slice(at))).collect();
+    let (line, middle) = (Line::over(&medians)?, median(&medians)?);
+    let growth_share = if middle == 0.0 { 0.0 } else { line.slope * (medians.len() - 1) as f64 / middle };
+    Some(Slices { medians, growth_share })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_steady_window_and_one_that_grows() {
+        assert_eq!(slices(&[2.0; 10]), Some(Slices { medians: vec![2.0; 5], growth_share: 0.0 }));
+        let growing: Vec<f64> = (0..10).map(f64::from).collect();
+        assert_eq!(slices(&growing), Some(Slices { medians: vec![0.5, 2.5, 4.5, 6.5, 8.5], growth_share: 8.0 / 4.5 }));
+        assert_eq!(slices(&[1.0]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_in_one_slice(count in 2_usize..60) {
+            let lengths: Vec<_> = (0..SLICES.min(count)).map(|at| (at + 1) * count / SLICES.min(count) - at * count / SLICES.min(count)).collect();
+            prop_assert_eq!(lengths.iter().sum::<usize>(), count);
+            prop_assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
+        }
+    }
+}

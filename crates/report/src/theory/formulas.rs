@@ -1,0 +1,114 @@
+//! What theory says of each transport, as plain formulas. Times in milliseconds, rates per second; see the method in every report.
+
+/// Mean wait behind the others in a fan-out: a receiver is anywhere in a room of `members`, each written to in `write_ms`.
+pub(super) fn fan_out_ms(members: f64, write_ms: f64) -> f64 {
+    (members + 1.0) * write_ms / 2.0
+}
+
+/// Mean wait of a message behind earlier ones, when each keeps the server busy for `work_ms` and it is busy for a share `busy` of
+/// the time; nothing can be said of one that is busy always.
+pub(super) fn queue_ms(busy: f64, work_ms: f64) -> Option<f64> {
+    (busy < 1.0).then(|| busy * work_ms / (2.0 * (1.0 - busy)))
+}
+
+/// Share of polls that find nothing, when messages come at random.
+pub(super) fn empty_share(per_s: f64, interval_s: f64) -> f64 {
+    (-per_s * interval_s).exp()
+}
+
+/// Messages in a poll's answer that has any.
+pub(super) fn polled_together(per_s: f64, interval_s: f64) -> f64 {
+    per_s * interval_s / (1.0 - empty_share(per_s, interval_s))
+}
+
+/// What a poll and its answers weigh besides the messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct PollBytes {
+    /// Headers of the question.
+    pub(super) question: f64,
+    /// Headers of an answer with messages.
+    pub(super) answer: f64,
+    /// Headers of an answer without.
+    pub(super) empty: f64,
+}
+
+/// Bytes a message costs a poller: headers shared by what came in an interval, and `message` for itself.
+pub(super) fn polled_bytes(bytes: PollBytes, per_s: f64, interval_s: f64, message: f64) -> f64 {
+    let empty = empty_share(per_s, interval_s);
+    (bytes.question + (1.0 - empty) * bytes.answer + empty * bytes.empty) / (per_s * interval_s) + message
+}
+
+/// Long polling at a subscriber to whom `per_s` messages come at random, who is away for `gap_s` between two questions, which are
+/// held for `hold_s`: messages a question, the empty ones among them counted.
+pub(super) fn held_together(per_s: f64, gap_s: f64, hold_s: f64) -> f64 {
+    let none_in_gap = (-per_s * gap_s).exp();
+    per_s * gap_s + none_in_gap * (1.0 - (-per_s * hold_s).exp())
+}
+
+/// The same: share of the messages that come while nobody asks, and mean wait it costs all messages together.
+pub(super) fn gap_wait_ms(per_s: f64, gap_s: f64, hold_s: f64) -> (f64, f64) {
+    let in_gap = per_s * gap_s / held_together(per_s, gap_s, hold_s);
+    (in_gap, in_gap * gap_s * 1e3 / 2.0)
+}
+
+/// Header of a WebSocket frame to the client around so many bytes.
+pub(super) const fn frame_bytes(message: u64) -> u64 {
+    match message {
+        0..126 => 2,
+        126..65_536 => 4,
+        _ => 10,
+    }
+}
+
+/// Size line and line ends of an HTTP chunk of so many bytes.
+pub(super) const fn chunk_bytes(content: u64) -> u64 {
+    let mut digits = 1;
+    while content >> (4 * digits) > 0 {
+        digits += 1;
+    }
+    digits + 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 5e-4 * expected.abs().max(1.0), "{found} instead of {expected}");
+    }
+
+    #[test]
+    fn a_push_to_ten_at_4_us_each() {
+        near(fan_out_ms(10.0, 0.004), 0.022);
+        near(queue_ms(0.5, 0.04).unwrap(), 0.02);
+        assert_eq!((queue_ms(0.0, 0.04), queue_ms(1.0, 0.04)), (Some(0.0), None));
+    }
+
+    #[test]
+    fn two_messages_a_second_polled_every_second() {
+        // e^-2 = 0.135335; 2 / 0.864665 = 2.313
+        near(empty_share(2.0, 1.0), 0.135_335);
+        near(polled_together(2.0, 1.0), 2.313);
+        // (100 + 0.864665 · 150 + 0.135335 · 90) / 2 + 160 = 280.94
+        near(polled_bytes(PollBytes { question: 100.0, answer: 150.0, empty: 90.0 }, 2.0, 1.0, 160.0), 280.940);
+    }
+
+    #[test]
+    fn long_polls_answer_once_a_message_until_messages_come_within_a_round_trip() {
+        // λG = 0.01: 0.01 + e^-0.01 = 1.00005; p_gap = 0.009999
+        near(held_together(10.0, 0.001, 25.0), 1.000_05);
+        near(gap_wait_ms(10.0, 0.001, 25.0).0, 0.009_999_5);
+        // λG = 5: 5 + e^-5 = 5.006738; p_gap = 0.998654; half a gap of 1 ms
+        near(held_together(5_000.0, 0.001, 25.0), 5.006_738);
+        near(gap_wait_ms(5_000.0, 0.001, 25.0).1, 0.499_327);
+        // Nobody speaks: λ = 0.1, hold 1 s: 1 - e^-0.1 = 0.095163
+        near(held_together(0.1, 0.0, 1.0), 0.095_163);
+    }
+
+    #[test]
+    fn headers_of_frames_and_chunks_are_those_of_the_standards() {
+        assert_eq!([125, 126, 65_535, 65_536].map(frame_bytes), [2, 4, 4, 10]);
+        // RFC 9112: hex digits, CRLF, data, CRLF.
+        assert_eq!([1, 15, 16, 255, 256, 4_096].map(chunk_bytes), [5, 5, 6, 6, 7, 8]);
+    }
+}

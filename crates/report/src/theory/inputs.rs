@@ -1,0 +1,107 @@
+//! What predictions are made from: the settings of a point, and the floor measured there.
+
+use results::{Evidence, Point, Run, Series};
+use scenario::Figure;
+use wire::Transport;
+
+use super::Predicted;
+use super::formulas::{fan_out_ms, queue_ms};
+use crate::shown::Shown;
+
+/// 97.5 % point of the normal distribution.
+const Z: f64 = 1.96;
+
+/// All of them.
+pub(super) struct Inputs {
+    pub(super) point: Point,
+    pub(super) seats: f64,
+    pub(super) rooms: f64,
+    pub(super) members: f64,
+    pub(super) window_s: f64,
+    /// Posts of the window.
+    pub(super) posts: f64,
+    /// Messages a second that one subscriber sees, those of this plan.
+    pub(super) per_s: f64,
+    /// Deliveries a second that the server makes.
+    pub(super) deliveries_per_s: f64,
+    /// Whether messages come at random, which the exponentials suppose.
+    pub(super) random: bool,
+    /// One post and one delivery without anybody to wait for: mean of tcp, less its own fan-out and queue.
+    pub(super) path_ms: Predicted,
+    /// tcp's median, less half its fan-out.
+    pub(super) path_p50_ms: Option<Predicted>,
+}
+
+impl Inputs {
+    /// Those of a point; `None` where the floor has no figures.
+    pub(super) fn of(job: &Evidence, label: &str) -> Option<Self> {
+        let point = job.manifest.points.iter().find(|point| point.label == label)?.clone();
+        let tcp = Shown::of(job, label, Transport::Tcp);
+        let planned = tcp.runs.first()?.record.planned;
+        let (seats, rooms) = (f64::from(planned.seats), f64::from(planned.rooms.max(1)));
+        let window_s = planned.window_us as f64 / 1e6;
+        let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
+        let members = seats / rooms;
+        let mut inputs = Self {
+            seats,
+            rooms,
+            members,
+            window_s,
+            posts: planned.posts_in_window as f64,
+            per_s: deliveries_per_s / seats.max(1.0),
+            deliveries_per_s,
+            random: point.settings.get("posts.arrivals").and_then(|word| word.as_str()) == Some("poisson"),
+            path_ms: Predicted::exactly(0.0),
+            path_p50_ms: None,
+            point,
+        };
+        let mean = tcp.estimate(Figure::DeliveryMeanMs)?;
+        let half = mean_half_ms(&tcp.runs);
+        let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
+        let (write_ms, queue) = inputs.work(&tcp)?;
+        let own = fan_out_ms(members, write_ms);
+        inputs.path_ms = Predicted::between(
+            (low.min(mean.value - half) - own - queue).max(0.0),
+            (mean.value - own - queue).max(0.0),
+            (high.max(mean.value + half) - own - queue).max(0.0),
+        );
+        inputs.path_p50_ms = tcp.estimate(Figure::DeliveryP50Ms).map(|p50| {
+            let (low, high) = p50.interval.unwrap_or((p50.value, p50.value));
+            Predicted::between((low - own).max(0.0), (p50.value - own).max(0.0), (high - own).max(0.0))
+        });
+        Some(inputs)
+    }
+
+    /// A setting that is a number.
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        self.point.number(key)
+    }
+
+    /// What one delivery keeps the server busy with, and the mean wait behind other messages; nothing where its CPU is not known, or
+    /// where it was busy all the time.
+    pub(super) fn work(&self, shown: &Shown<'_>) -> Option<(f64, f64)> {
+        let write_ms = shown.estimate(Figure::ServerCpuUsPerMessage)?.value / 1e3;
+        let busy = self.deliveries_per_s * write_ms / 1e3;
+        Some((write_ms, queue_ms(busy, self.members * write_ms)?))
+    }
+}
+
+/// Half the interval of a mean delivery, because the messages of a run are a sample.
+pub(super) fn mean_half_ms(runs: &[&Run]) -> f64 {
+    let halves: Vec<_> = runs.iter().filter_map(|run| half_ms(run)).collect();
+    results::median(&halves).unwrap_or(0.0)
+}
+
+fn half_ms(run: &Run) -> Option<f64> {
+    let independent = run.record.latency.get(&Series::Delivery)?.independent;
+    let whole = run.whole(Series::Delivery);
+    let mean = whole.mean()?;
+    let squares: f64 = whole.counts().iter().map(|(us, count)| (*us as f64 - mean).powi(2) * *count as f64).sum();
+    let spread = (squares / whole.len() as f64).sqrt();
+    (independent > 0).then(|| Z * spread / (independent as f64).sqrt() / 1e3)
+}
+
+/// Half the interval of a share of `of` things that are counted.
+pub(super) fn share_half(share: f64, of: f64) -> f64 {
+    if of > 0.0 { Z * (share * (1.0 - share) / of).sqrt() } else { 0.0 }
+}

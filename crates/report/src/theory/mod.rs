@@ -1,0 +1,201 @@
+//! Theory beside measurement: what follows from the job's settings and the floor, and whether the runs agree.
+//!
+//! A cell is `within` when what was predicted, with the interval of its inputs, meets what was measured with its interval; `explained
+//! by queueing` when it does once the mean wait behind other messages is added; else `unexplained`. No cell has a tolerance of its own.
+
+mod formulas;
+mod inputs;
+mod polls;
+mod pushes;
+
+use results::Evidence;
+use scenario::Figure;
+use serde::{Deserialize, Serialize};
+use wire::Transport;
+
+use crate::facts::Value;
+use crate::shown::Shown;
+use crate::stats::over_runs;
+use inputs::Inputs;
+
+/// What a prediction comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// Prediction and measurement meet.
+    Within,
+    /// They meet when the wait behind other messages is added.
+    Queueing,
+    /// They do not.
+    Unexplained,
+    /// The measurement has no interval, or the formula no answer.
+    Open,
+}
+
+impl Agreement {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Queueing => "explained by queueing",
+            Self::Unexplained => "unexplained",
+            Self::Open => "no interval",
+        }
+    }
+}
+
+/// One prediction beside its measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Of whom.
+    pub transport: Transport,
+    /// What is predicted, with its unit.
+    pub what: String,
+    /// From what.
+    pub formula: String,
+    /// The prediction; its interval is that of its inputs.
+    pub predicted: Value,
+    /// What waiting behind other messages adds at most to what is measured.
+    pub queue: f64,
+    /// The measurement; its interval is that of the runs together with that of the messages in a run.
+    pub measured: Value,
+    /// Whether they agree.
+    pub agreement: Agreement,
+}
+
+/// A prediction and, where other messages are waited for, what that adds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Predicted {
+    low: f64,
+    value: f64,
+    high: f64,
+    queue: f64,
+}
+
+impl Predicted {
+    const fn exactly(value: f64) -> Self {
+        Self { low: value, value, high: value, queue: 0.0 }
+    }
+
+    const fn between(low: f64, value: f64, high: f64) -> Self {
+        Self { low, value, high, queue: 0.0 }
+    }
+
+    const fn plus(self, more: f64) -> Self {
+        Self { low: self.low + more, value: self.value + more, high: self.high + more, ..self }
+    }
+
+    const fn queued(self, queue: f64) -> Self {
+        Self { queue, ..self }
+    }
+
+    fn agreement(&self, measured: &Value) -> Agreement {
+        let (Some(low), Some(high)) = (measured.low, measured.high) else { return Agreement::Open };
+        // What is exact is compared as exactly as divisions are.
+        let slack = 1e-9 * self.value.abs();
+        if low > self.high + self.queue + slack || high < self.low - slack {
+            Agreement::Unexplained
+        } else if low > self.high + slack {
+            Agreement::Queueing
+        } else {
+            Agreement::Within
+        }
+    }
+}
+
+/// The cells of all transports at a point.
+pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
+    let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
+    let mut cells = Vec::new();
+    for transport in Transport::ALL {
+        let shown = Shown::of(job, label, transport);
+        // A backlog is beyond these formulas.
+        if shown.kind != Some(results::VerdictKind::Sound) {
+            continue;
+        }
+        let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
+        match transport {
+            Transport::Tcp => {}
+            Transport::Polling => polls::polling(&mut table),
+            Transport::LongPolling => polls::long_polling(&mut table),
+            Transport::HttpStreaming
+            | Transport::Sse
+            | Transport::Websocket
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => pushes::pushes(&mut table),
+            // Held like a long poll, asked for pings and acknowledgements as well: only what is around a message is known.
+            Transport::SocketioPolling => pushes::framing(&mut table),
+        }
+    }
+    cells
+}
+
+/// Where a transport's cells go.
+struct Table<'a> {
+    shown: &'a Shown<'a>,
+    inputs: &'a Inputs,
+    cells: &'a mut Vec<Cell>,
+}
+
+impl Table<'_> {
+    /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
+    /// one plan and shares what chance gave it.
+    fn figure(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, figure: Figure) {
+        let Some(estimate) = self.shown.estimate(figure) else { return };
+        let own = self.shown.within_runs(figure).map_or(Own::Nothing, |(low, high)| Own::Between(low, high));
+        self.cell(
+            what,
+            formula,
+            predicted,
+            estimate.value,
+            own,
+            &self.values(|run| crate::measure::measure(figure, run)),
+        );
+    }
+
+    fn values(&self, of: impl Fn(&results::Run) -> Option<f64>) -> Vec<f64> {
+        self.shown.runs.iter().filter_map(|run| of(run)).collect()
+    }
+
+    /// Anything else, `half` being half the interval that the sample in one run has.
+    fn other(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, values: &[f64], half: f64) {
+        let Some(estimate) = over_runs(values) else { return };
+        self.cell(what, formula, predicted, estimate.value, Own::Half(half), values);
+    }
+
+    fn cell(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, value: f64, own: Own, values: &[f64]) {
+        let Some(predicted) = predicted.filter(|predicted| predicted.value.is_finite()) else { return };
+        let runs = over_runs(values).and_then(|estimate| estimate.interval);
+        let own = match own {
+            Own::Half(half) => Some((value - half, value + half)),
+            Own::Between(low, high) => Some((low, high)),
+            Own::Nothing => None,
+        };
+        let interval = match (runs, own) {
+            (Some(runs), Some(own)) => Some((runs.0.min(own.0), runs.1.max(own.1))),
+            (runs, own) => runs.or(own),
+        };
+        let (low, high) = interval.unzip();
+        let measured = Value { value, low, high, runs: values.len() };
+        self.cells.push(Cell {
+            transport: self.shown.transport,
+            what: what.to_owned(),
+            formula: formula.to_owned(),
+            predicted: Value { value: predicted.value, low: Some(predicted.low), high: Some(predicted.high), runs: 0 },
+            queue: predicted.queue,
+            measured,
+            agreement: predicted.agreement(&measured),
+        });
+    }
+}
+
+/// What a run says by itself of the uncertainty of its figure.
+enum Own {
+    Half(f64),
+    Between(f64, f64),
+    Nothing,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Whole reports of jobs of every shape, hostile ones among them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use report::{Facts, Report, build};
+use results::{Evidence, Run, State, VerdictKind, invented};
+
+fn file(report: &Report, name: &str) -> String {
+    let (_, bytes) = report.files.iter().find(|(found, _)| found == name).unwrap();
+    String::from_utf8(bytes.clone()).unwrap()
+}
+
+fn report(job: &Evidence) -> Report {
+    build(std::slice::from_ref(job))
+}
+
+/// The report of a changed job, after looking at what every report has to be.
+fn changed(change: impl Fn(&mut Evidence)) -> Report {
+    let mut job = invented::evidence(&[100, 1000]);
+    change(&mut job);
+    let made = report(&job);
+    let html = file(&made, "report.html");
+    assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>"));
+    assert!(html.len() < 3_000_000, "{} bytes", html.len());
+    for word in ["NaN", "inf]", "http://", "https://", "src=", "@import", "<script"] {
+        let ours = html.replace("http://www.w3.org/2000/svg", "");
+        assert!(!ours.contains(word), "{word} in the page");
+    }
+    let facts: Facts = serde_json::from_str(&file(&made, "summary.json")).unwrap();
+    assert_eq!(facts.jobs[0].runs.len(), job.runs.len());
+    made
+}
+
+fn every(job: &mut Evidence, change: impl Fn(&mut Run)) {
+    job.runs.iter_mut().for_each(change);
+}
+
+#[test]
+fn the_same_evidence_gives_the_same_bytes() {
+    let jobs = [invented::evidence(&[100, 1000]), invented::evidence(&[10])];
+    assert_eq!(build(&jobs), build(&jobs));
+    assert_eq!(report(&jobs[0]), changed(|_| {}));
+}
+
+#[test]
+fn the_page_opens_with_the_answer_and_has_every_part() {
+    let made = changed(|_| {});
+    let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
+    for part in [
+        "deliver soonest",
+        "When messages arrive",
+        "What that costs",
+        "Theory beside measurement",
+        "Validity",
+        "Method",
+        "What was run",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(html.find("delivers soonest").unwrap() < html.find("<table").unwrap());
+    assert!(markdown.contains("| websocket |") && markdown.contains("## Theory beside measurement"));
+}
+
+#[test]
+fn what_others_wrote_is_text_everywhere() {
+    let evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>|`[a](javascript:b)";
+    let made = changed(|job| {
+        let asked = &mut job.manifest.scenario;
+        (asked.name, asked.question, asked.file) = (evil.into(), evil.into(), evil.into());
+        (asked.text, asked.set) = (format!("# </pre>{evil}"), vec![evil.into()]);
+        job.name = evil.into();
+        job.manifest.command = vec![evil.into()];
+        job.manifest.host.cpu_model = evil.into();
+        job.manifest.points[0].label = evil.into();
+        every(job, |run| {
+            run.record.verdict.reasons = vec![evil.into()];
+            run.record.label = if run.record.label == "clients=100" { evil.into() } else { run.record.label.clone() };
+        });
+    });
+    let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<img"));
+    assert!(!markdown.contains("<script") && !markdown.contains("<img") && !markdown.contains("[a]("));
+    let table: Vec<_> = markdown.lines().filter(|line| line.contains("script") && line.starts_with('|')).collect();
+    assert!(!table.is_empty() && table.iter().all(|line| !line.contains("|`")), "{table:?}");
+}
+
+#[test]
+fn jobs_without_runs_or_without_good_ones_say_so() {
+    let none = changed(|job| job.runs.clear());
+    assert!(file(&none, "report.html").contains("No run was made: there is nothing to say."));
+    let invalid = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Invalid));
+    assert!(file(&invalid, "report.html").contains("0 of 36 runs are sound, 36 invalid and in no figure"));
+    let overloaded = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Overloaded));
+    let html = file(&overloaded, "report.html");
+    assert!(html.contains(", overloaded)") && !html.contains("Theory beside measurement"));
+}
+
+#[test]
+fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
+    let partial = changed(|job| {
+        job.manifest.state = State::Running;
+        job.runs.truncate(7);
+    });
+    let html = file(&partial, "report.html");
+    assert!(html.contains("<strong>partial</strong>: 7 of 36 runs") && html.contains("Too few repetitions"));
+    let one =
+        changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.label == "clients=100"));
+    let html = file(&one, "report.html");
+    assert!(html.contains("is the only transport with figures"));
+    changed(|job| {
+        every(job, |run| {
+            run.record.server = None;
+            run.record.kernel = None;
+            run.record.latency.clear();
+            run.record.seconds.clear();
+            run.intervals.clear();
+            run.record.window = results::Tally::default();
+            run.record.generator.window_us = 0;
+            run.record.planned.window_us = 0;
+            run.record.planned.seats = 0;
+        })
+    });
+}
+
+#[test]
+fn nothing_at_all_is_a_report_too() {
+    assert!(file(&build(&[]), "report.html").contains("0 jobs"));
+}

@@ -1,0 +1,228 @@
+//! Folders as they are left, killed, changed and made up.
+
+use std::io::Write;
+use std::sync::LazyLock;
+
+use hdrhistogram::Histogram;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Distribution, Interval, State, invented};
+
+/// A folder for one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pushbench-results-{}-{name}", std::process::id()));
+        fs::remove_dir_all(&path).ok();
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// The same with the values that histogram buckets have.
+fn in_buckets(mut evidence: Evidence) -> Evidence {
+    let empty = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
+    for interval in evidence.runs.iter_mut().flat_map(|run| run.intervals.values_mut()).flatten() {
+        let counts = interval.distribution.counts().iter();
+        interval.distribution =
+            Distribution::new(counts.map(|(value, count)| (empty.highest_equivalent(*value), *count)).collect());
+    }
+    evidence
+}
+
+#[test]
+fn what_was_saved_is_loaded() {
+    let scratch = Scratch::new("saved");
+    let evidence = in_buckets(invented::evidence(&[100, 1000]));
+    let folder = invented::save(&scratch.0, &evidence);
+    assert_eq!(load(folder.path()).unwrap(), evidence);
+}
+
+/// The files of a folder with one run.
+static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+    let scratch = Scratch::new("one-run");
+    let mut evidence = invented::evidence(&[20]);
+    evidence.runs.truncate(1);
+    let folder = invented::save(&scratch.0, &evidence);
+    [MANIFEST, "runs/0001.json", "histograms/0001.hlog"].map(|name| fs::read(folder.path().join(name)).unwrap())
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_record_comes_back_as_it_went(
+        floats in proptest::collection::vec(any::<f64>().prop_filter("JSON has no others", |float| float.is_finite()), 6),
+        numbers in proptest::collection::vec(0..NUMBER_MAX, 8),
+        text in any::<String>(),
+        seconds in proptest::collection::btree_map(-1_i64..3_000, proptest::collection::vec((0_u64..60_000_000, 1_u64..1 << 30), 1..9), 0..6),
+    ) {
+        let scratch = Scratch::new("any");
+        let mut evidence = invented::evidence(&[20]);
+        evidence.runs.truncate(1);
+        let run = &mut evidence.runs[0];
+        let record = &mut run.record;
+        record.machine.spin_before = floats[0];
+        record.machine.spin_after = floats[1];
+        record.machine.spin_best = floats[2];
+        record.machine.stolen_share = floats[3];
+        record.generator.worker_busy_max = floats[4];
+        record.client = text.clone();
+        record.verdict.reasons = vec![text.clone()];
+        record.ended = crate::Ended::Failed(text);
+        (record.negative, record.window.requests, record.ledger.foreign) = (numbers[0], numbers[1], numbers[2]);
+        record.faults.note(crate::FaultKind::BadBytes, record.client.clone());
+        record.kernel = None;
+        run.intervals = std::iter::once((Series::Connect, seconds)).filter(|(_, seconds)| !seconds.is_empty()).map(|(series, seconds)| {
+            let intervals = seconds.into_iter().map(|(second, counts)| Interval { second, distribution: Distribution::new(counts) });
+            (series, intervals.collect())
+        }).collect();
+        evidence.manifest.host.cpu_quota = Some(floats[5]);
+        let mut evidence = in_buckets(evidence);
+        let run = &mut evidence.runs[0];
+        let samples = run.whole(Series::Connect).len();
+        let latency = run.record.latency.remove(&Series::Delivery).unwrap();
+        run.record.latency = [(Series::Connect, crate::Latency { samples, ..latency })].into();
+        run.record.latency.retain(|_, latency| latency.samples > 0);
+        let folder = invented::save(&scratch.0, &evidence);
+        prop_assert_eq!(load(folder.path()).unwrap(), evidence);
+    }
+
+    /// Whatever one byte of a folder becomes, it is loaded or refused.
+    #[test]
+    fn a_damaged_folder_is_no_reason_to_panic(file in 0_usize..3, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let names = [MANIFEST, "runs/0001.json", "histograms/0001.hlog"];
+        let scratch = Scratch::new("damaged");
+        for (name, bytes) in names.iter().zip(&*ONE_RUN) {
+            let path = scratch.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let path = scratch.0.join(names[file]);
+        let mut bytes = ONE_RUN[file].clone();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if cut {
+            bytes.truncate(at);
+        }
+        fs::write(&path, bytes).unwrap();
+        if let Err(error) = load(&scratch.0) {
+            prop_assert!(error.to_string().contains(path.to_str().unwrap()), "{}", error);
+        }
+    }
+}
+
+#[test]
+fn a_killed_job_is_read_as_far_as_it_came() {
+    let scratch = Scratch::new("killed");
+    let mut evidence = in_buckets(invented::evidence(&[20]));
+    evidence.manifest.state = State::Running;
+    evidence.runs.truncate(2);
+    let folder = invented::save(&scratch.0, &evidence);
+    let mut log = folder.begin_log(3).unwrap();
+    log.write_all(b"#[Start").unwrap();
+    drop(log);
+    for half in ["runs/0003.json.partial", "manifest.json.partial", "runs/notes.txt"] {
+        fs::write(folder.path().join(half), "{\"sch").unwrap();
+    }
+    assert_eq!(load(folder.path()).unwrap(), evidence);
+    let before = Scratch::new("killed-before-the-first-run");
+    evidence.runs.clear();
+    assert_eq!(load(invented::save(&before.0, &evidence).path()).unwrap(), evidence);
+}
+
+#[test]
+fn what_is_no_results_folder_is_told_apart() {
+    let scratch = Scratch::new("none");
+    let said = |path: &Path| load(path).unwrap_err();
+    for (path, why) in [(scratch.0.clone(), "it has no manifest.json"), (scratch.0.join("x"), "it is not there")] {
+        let error = said(&path);
+        assert!(matches!(error, LoadError::NoResults { .. }), "{error}");
+        let expected = format!(
+            "{} is no results folder: {why}; give one that a job has made, such as results/runs/20260101T000000Z-quick",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    fs::write(scratch.0.join("file"), "").unwrap();
+    assert!(said(&scratch.0.join("file")).to_string().contains("it is a file"));
+    fs::create_dir(scratch.0.join(MANIFEST)).unwrap();
+    assert!(
+        said(&scratch.0)
+            .to_string()
+            .ends_with("manifest.json: it is no file; it was changed or damaged: take the folder as the job left it")
+    );
+}
+
+/// One file of a folder with two runs changed by hand, and what is said of it.
+fn changed(file: &str, change: impl Fn(String) -> String) -> String {
+    let scratch = Scratch::new(&format!("changed-{:?}", std::thread::current().id()));
+    let mut evidence = invented::evidence(&[20]);
+    evidence.runs.truncate(2);
+    let folder = invented::save(&scratch.0, &evidence);
+    let path = folder.path().join(file);
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+    let said = load(folder.path()).unwrap_err().to_string();
+    said.replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn what_was_changed_is_refused_with_its_place() {
+    let swap = |file, from: &'static str, to: &'static str| {
+        let said = changed(file, |text| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        said.strip_suffix("; it was changed or damaged: take the folder as the job left it")
+            .map(str::to_owned)
+            .unwrap_or(said)
+    };
+    let run = "runs/0002.json";
+    assert_eq!(
+        swap(run, "\"schema\": 1", "\"schema\": 2"),
+        "runs/0002.json: schema version 2, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again"
+    );
+    assert_eq!(swap(run, "\"schema\": 1,", ""), "runs/0002.json: no schema version");
+    assert_eq!(
+        swap(MANIFEST, "\"complete\"", "\"perfect\""),
+        "manifest.json:4: unknown variant `perfect`, expected one of `running`, `complete`, `interrupted`, `failed`"
+    );
+    assert_eq!(swap(run, "\"run\": 2", "\"run\": 7"), "runs/0002.json: it says that it is run 7");
+    assert_eq!(swap(run, "\"run\": 2", "\"run\": -2"), "runs/0002.json:3: invalid value: integer `-2`, expected u32");
+    assert_eq!(
+        swap(run, "\"label\": \"\"", "\"label\": \"a\\u001b\""),
+        "runs/0002.json: its point \"a\\u{1b}\" is none of those in manifest.json"
+    );
+    assert_eq!(
+        swap(run, "\"negative\": 0", "\"negative\": 281474976710657"),
+        "runs/0002.json: the number 281474976710657, larger than anything measured (281474976710656)"
+    );
+    let log = "histograms/0002.hlog";
+    assert_eq!(swap(log, "Tag=delivery,", "Tag=deliver,"), "histograms/0002.hlog:3: the tag Tag=deliver of no series");
+    let without = changed(log, |text| text.lines().take(3).collect::<Vec<_>>().join("\n"));
+    assert!(
+        without.starts_with("histograms/0002.hlog: 200 values of delivery, but 0002.json says 2000; "),
+        "{without}"
+    );
+}
+
+#[test]
+fn a_run_that_was_taken_away_is_missed() {
+    let scratch = Scratch::new("taken");
+    let mut evidence = invented::evidence(&[20]);
+    evidence.runs.truncate(3);
+    let folder = invented::save(&scratch.0, &evidence);
+    fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();
+    let said = load(folder.path()).unwrap_err().to_string();
+    assert!(said.starts_with("cannot read ") && said.contains("histograms/0003.hlog: No such file"), "{said}");
+    fs::remove_file(folder.path().join("runs/0002.json")).unwrap();
+    let said = load(folder.path()).unwrap_err().to_string();
+    assert!(said.contains("runs: run 3 is there, but there are only 2 files of runs; "), "{said}");
+}

@@ -1,0 +1,89 @@
+//! Medians and the line through medians: statistics that a few wild values do not move. The verdict and the report share them.
+
+/// The middle value, or the mean of the two in the middle; `None` of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
+}
+
+/// A line through points, by medians.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Line {
+    /// Theil–Sen: the median of the slopes between any two points that differ in x.
+    pub slope: f64,
+    /// Median of what is left of y when the slope is taken out: the line at x = 0.
+    pub level: f64,
+    /// Median distance of the points from the line.
+    pub scatter: f64,
+}
+
+impl Line {
+    /// The line through these points; `None` where no two differ in x.
+    pub fn through(points: &[(f64, f64)]) -> Option<Self> {
+        let pairs = points.iter().enumerate().flat_map(|(at, a)| points[at + 1..].iter().map(move |b| (a, b)));
+        let slopes = pairs.filter(|(a, b)| a.0 != b.0).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0));
+        let slope = median(&slopes.collect::<Vec<_>>())?;
+        let rests: Vec<_> = points.iter().map(|(x, y)| y - slope * x).collect();
+        let level = median(&rests)?;
+        let scatter = median(&rests.iter().map(|rest| (rest - level).abs()).collect::<Vec<_>>())?;
+        Some(Self { slope, level, scatter })
+    }
+
+    /// The line through values that follow each other at equal distance, from x = 0.
+    pub fn over(values: &[f64]) -> Option<Self> {
+        Self::through(&values.iter().enumerate().map(|(at, value)| (at as f64, *value)).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Sen, P. K. (1968), "Estimates of the regression coefficient based on Kendall's tau", the example of section 6: 7 points, of
+    /// whose 21 slopes the median is 4.
+    #[test]
+    fn the_example_sen_published() {
+        let points = [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
+        let line = Line::through(&points).unwrap();
+        assert_eq!((line.slope, line.level), (4.0, 6.0));
+    }
+
+    #[test]
+    fn one_wild_value_moves_no_line() {
+        let mut values: Vec<f64> = (0..11).map(|x| 3.0 + 2.0 * f64::from(x)).collect();
+        assert_eq!(Line::over(&values), Some(Line { slope: 2.0, level: 3.0, scatter: 0.0 }));
+        values[4] = 1e9;
+        assert_eq!(Line::over(&values).map(|line| line.slope), Some(2.0));
+        assert_eq!((Line::over(&[1.0]), Line::through(&[(1.0, 2.0), (1.0, 3.0)]), median(&[])), (None, None, None));
+    }
+
+    proptest! {
+        /// Second implementation of the median: whatever is there, half of it is not above and half not below.
+        #[test]
+        fn half_is_on_either_side_of_a_median(values in proptest::collection::vec(-1e6_f64..1e6, 1..30)) {
+            let middle = median(&values).unwrap();
+            let (below, above) = (values.iter().filter(|v| **v < middle).count(), values.iter().filter(|v| **v > middle).count());
+            prop_assert!(2 * below <= values.len() && 2 * above <= values.len());
+        }
+
+        /// Second implementation of the slope: it is where as many pairs would rise as would fall if it were taken out.
+        #[test]
+        fn a_slope_taken_out_leaves_no_trend(values in proptest::collection::vec(-1e3_f64..1e3, 2..20)) {
+            let slope = Line::over(&values).unwrap().slope;
+            let (mut rising, mut falling, mut pairs) = (0, 0, 0);
+            for i in 0..values.len() {
+                for j in i + 1..values.len() {
+                    let left = values[j] - values[i] - slope * (j - i) as f64;
+                    pairs += 1;
+                    rising += usize::from(left > 1e-9);
+                    falling += usize::from(left < -1e-9);
+                }
+            }
+            prop_assert!(2 * rising <= pairs && 2 * falling <= pairs, "{rising} {falling} of {pairs}");
+        }
+    }
+}

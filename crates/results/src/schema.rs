@@ -1,0 +1,60 @@
+//! The shape of a results folder for other programs: JSON Schema of its JSON files, made from the types, and the columns of its tables.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use crate::tables::tables_schema;
+use crate::{Manifest, RunRecord, SCHEMA};
+
+/// JSON Schema (2020-12). A `manifest.json` and a `runs/NNNN.json` are valid against it; `$defs` names the parts.
+pub fn schema() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let (manifest, run) = (generator.subschema_for::<Manifest>(), generator.subschema_for::<RunRecord>());
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": format!("pushbench results, version {SCHEMA}"),
+        "description": "manifest.json or runs/NNNN.json of a results folder; x-tables describes the CSV files beside them",
+        "properties": {"schema": {"const": SCHEMA}},
+        "anyOf": [manifest, run],
+        "$defs": generator.take_definitions(true),
+        "x-tables": tables_schema(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FNV-1a of the schema as it is printed.
+    const PINNED: u64 = 0xb43d_6b7e_5d95_b9b5;
+
+    #[test]
+    fn the_schema_changes_on_purpose() {
+        let text = serde_json::to_string_pretty(&schema()).unwrap();
+        let hash = text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        assert_eq!(
+            hash, PINNED,
+            "the schema is another one now ({hash:#x}): say in results/README.md what changed, raise SCHEMA if folders that were written before can no longer be read, and pin it here"
+        );
+    }
+
+    #[test]
+    fn every_property_says_what_it_is() {
+        fn walk(place: &str, value: &Value, missing: &mut Vec<String>) {
+            let properties = value.get("properties").and_then(Value::as_object);
+            for (name, property) in properties.into_iter().flatten() {
+                if property.get("description").is_none() && property.get("const").is_none() {
+                    missing.push(format!("{place}.{name}"));
+                }
+            }
+        }
+        let (schema, mut missing) = (schema(), Vec::new());
+        for (name, part) in schema["$defs"].as_object().unwrap() {
+            walk(name, part, &mut missing);
+        }
+        assert!(schema["$defs"]["RunRecord"]["properties"]["ledger"].is_object());
+        assert_eq!(missing, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,153 @@
+//! `costs.csv`: what a run cost over its window, tidy: one number a row.
+
+use super::{Column, column, maybe};
+use crate::figures::ServerWindow;
+use crate::{Class, Cpu, Direction, Purpose, RunRecord};
+
+/// One number.
+pub(super) struct Row {
+    run: u32,
+    label: String,
+    transport: &'static str,
+    cost: &'static str,
+    direction: &'static str,
+    purpose: &'static str,
+    class: &'static str,
+    unit: &'static str,
+    total: u64,
+    /// Messages it is shared by.
+    messages: Option<u64>,
+    /// Connections it is shared by.
+    connections: Option<u64>,
+}
+
+const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Down, "down"), (Direction::Up, "up")];
+
+pub(super) fn rows(record: &RunRecord) -> Vec<Row> {
+    let mut rows = Rows { record, rows: Vec::new() };
+    let window = ServerWindow::of(record);
+    let counters = window.as_ref().filter(|window| window.metered);
+    rows.bytes(counters);
+    rows.calls(counters);
+    if let Some(window) = &window {
+        rows.cpu("server_cpu", window.cpu, window.messages);
+    }
+    rows.cpu("generator_cpu", record.generator.cpu, record.window.delivered);
+    rows.memory();
+    rows.rows
+}
+
+struct Rows<'a> {
+    record: &'a RunRecord,
+    rows: Vec<Row>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, cost: &'static str, class: &'static str, unit: &'static str, total: u64) -> &mut Row {
+        self.rows.push(Row {
+            run: self.record.run,
+            label: self.record.label.clone(),
+            transport: self.record.transport.name(),
+            cost,
+            direction: "",
+            purpose: "",
+            class,
+            unit,
+            total,
+            messages: None,
+            connections: None,
+        });
+        self.rows.last_mut().expect("it was just added")
+    }
+
+    fn bytes(&mut self, server: Option<&ServerWindow>) {
+        let tally = self.record.window;
+        for (direction, name) in DIRECTIONS {
+            if self.record.counts_all_bytes() {
+                for (purpose, class) in
+                    Purpose::ALL.iter().flat_map(|purpose| Class::ALL.map(|class| (*purpose, class)))
+                {
+                    let row = self.add("bytes", class.name(), "bytes", tally.bytes(direction, purpose, class));
+                    (row.direction, row.purpose, row.messages) = (name, purpose.name(), Some(tally.delivered));
+                }
+            } else if let Some(server) = server {
+                let total = match direction {
+                    Direction::Up => server.up,
+                    Direction::Down => server.down,
+                };
+                let row = self.add("bytes", "all", "bytes", total);
+                (row.direction, row.purpose, row.messages) = (name, "all", Some(server.messages));
+            }
+            if let Some(kernel) = self.record.kernel {
+                let row = self.add("tcp_ip_bytes", "tcp-ip", "bytes", kernel.header_bytes(direction));
+                (row.direction, row.purpose, row.messages) = (name, "all", Some(tally.delivered));
+            }
+        }
+    }
+
+    fn calls(&mut self, server: Option<&ServerWindow>) {
+        let tally = self.record.window;
+        let by_client = [
+            ("requests", tally.requests),
+            ("empty-answers", tally.empty_answers),
+            ("batches", tally.batches),
+            ("connections", tally.connections),
+            ("client-reads", tally.socket_reads),
+            ("client-writes", tally.socket_writes),
+        ];
+        for (class, total) in by_client {
+            self.add("calls", class, "calls", total).messages = Some(tally.delivered);
+        }
+        for (class, of) in
+            [("server-reads", (|w| w.reads) as fn(&ServerWindow) -> u64), ("server-writes", |w| w.writes)]
+        {
+            if let Some(window) = server {
+                self.add("calls", class, "calls", of(window)).messages = Some(window.messages);
+            }
+        }
+        if let Some(kernel) = self.record.kernel {
+            for (direction, total) in [("down", kernel.segments_down), ("up", kernel.segments_up)] {
+                let row = self.add("segments", "tcp-ip", "segments", total);
+                (row.direction, row.messages) = (direction, Some(tally.delivered));
+            }
+        }
+    }
+
+    fn cpu(&mut self, cost: &'static str, cpu: Cpu, messages: u64) {
+        for (class, total) in [("user", cpu.user_us), ("system", cpu.system_us)] {
+            self.add(cost, class, "us", total).messages = Some(messages);
+        }
+    }
+
+    fn memory(&mut self) {
+        let opened = self.record.connections_opened();
+        if let Some(bytes) = self.record.server_bytes_grown() {
+            self.add("server_memory", "idle", "bytes", bytes).connections = opened;
+        }
+        if let Some(kernel) = self.record.kernel {
+            self.add("kernel_memory", "idle", "bytes", kernel.socket_memory_bytes).connections = opened;
+        }
+        let seats = self.record.planned.seats.into();
+        self.add("generator_memory", "idle", "bytes", self.record.generator.resident_bytes_crowd).connections =
+            Some(seats);
+    }
+}
+
+fn share(total: u64, of: Option<u64>) -> Option<f64> {
+    of.filter(|of| *of > 0).map(|of| total as f64 / of as f64)
+}
+
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    column("run", "Place in the order of runs, from 1", |r| r.run.into()),
+    column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
+    column("transport", "Transport", |r| r.transport.into()),
+    column("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_memory` or `generator_memory`", |r| r.cost.into()),
+    column("direction", "`up` to the server, `down` to the clients, or empty", |r| r.direction.into()),
+    column("purpose", "What bytes are spent on: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where nobody can tell them apart", |r| r.purpose.into()),
+    column("class", "What it is: `payload`, `envelope`, `framing`, `headers`; which calls; `user` or `system`; memory of `idle` connections", |r| r.class.into()),
+    column("unit", "Of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
+    column("total", "Over the window; memory: when everybody was connected, less that before", |r| r.total.into()),
+    column("per_message", "The same for each delivered message", |r| maybe(share(r.total, r.messages))),
+    column("per_connection", "The same for each connection", |r| maybe(share(r.total, r.connections))),
+];

@@ -1,0 +1,237 @@
+//! The tables of a results folder, for other people's programs. One list of columns a table makes its header, its rows, what
+//! `results/README.md` says of it, and its part of the schema. An empty cell was not measured.
+
+mod costs;
+mod runs;
+mod windows;
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::RunRecord;
+
+/// A table of a folder.
+pub(crate) struct Table {
+    /// Its file.
+    pub(crate) file: &'static str,
+    /// What a row is.
+    pub(crate) row: &'static str,
+    columns: fn() -> Vec<(&'static str, &'static str)>,
+    write: fn(&[RunRecord]) -> csv::Result<Vec<u8>>,
+}
+
+/// All of them.
+pub(crate) const TABLES: [Table; 3] = [
+    Table {
+        file: "runs.csv",
+        row: "a run",
+        columns: || named(runs::COLUMNS),
+        write: |records| written(runs::COLUMNS, records.iter()),
+    },
+    Table {
+        file: "windows.csv",
+        row: "a second of a run",
+        columns: || named(windows::COLUMNS),
+        write: |records| written(windows::COLUMNS, records.iter().flat_map(windows::rows)),
+    },
+    Table {
+        file: "costs.csv",
+        row: "a cost of a run over its window, by what it was spent on",
+        columns: || named(costs::COLUMNS),
+        write: |records| written(costs::COLUMNS, records.iter().flat_map(costs::rows)),
+    },
+];
+
+impl Table {
+    /// The file with these runs in it.
+    pub(crate) fn csv(&self, records: &[RunRecord]) -> csv::Result<Vec<u8>> {
+        (self.write)(records)
+    }
+}
+
+/// All tables and their columns in Markdown: what `results/README.md` shows.
+pub fn tables_markdown() -> String {
+    let mut out = String::new();
+    for table in &TABLES {
+        write!(out, "### `{}`\nOne row: {}.\n\n| column | what it is |\n|---|---|\n", table.file, table.row)
+            .expect("writing to a string cannot fail");
+        for (name, doc) in (table.columns)() {
+            writeln!(out, "| `{name}` | {doc} |").expect("writing to a string cannot fail");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The same for programs.
+pub(crate) fn tables_schema() -> Value {
+    let columns = |table: &Table| {
+        let columns = (table.columns)().into_iter().map(|(name, doc)| json!({"name": name, "description": doc}));
+        json!({"row": table.row, "columns": columns.collect::<Vec<_>>()})
+    };
+    TABLES.iter().map(|table| (table.file.to_owned(), columns(table))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// A column of a table with rows of `R`.
+struct Column<R> {
+    name: &'static str,
+    doc: &'static str,
+    cell: fn(&R) -> Cell,
+}
+
+const fn column<R>(name: &'static str, doc: &'static str, cell: fn(&R) -> Cell) -> Column<R> {
+    Column { name, doc, cell }
+}
+
+/// What stands in a cell.
+struct Cell(String);
+
+impl<T: ToString> From<T> for Cell {
+    fn from(value: T) -> Self {
+        Self(value.to_string())
+    }
+}
+
+/// A cell that is empty where there is nothing.
+fn maybe(value: Option<impl ToString>) -> Cell {
+    Cell(value.map(|value| value.to_string()).unwrap_or_default())
+}
+
+fn named<R>(columns: &[Column<R>]) -> Vec<(&'static str, &'static str)> {
+    columns.iter().map(|column| (column.name, column.doc)).collect()
+}
+
+fn written<R: std::borrow::Borrow<T>, T>(columns: &[Column<T>], rows: impl Iterator<Item = R>) -> csv::Result<Vec<u8>> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(columns.iter().map(|column| column.name))?;
+    for row in rows {
+        out.write_record(columns.iter().map(|column| (column.cell)(row.borrow()).0))?;
+    }
+    out.into_inner().map_err(|error| error.into_error().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{Class, Direction, Figures, Purpose, Tally, invented};
+
+    fn records() -> Vec<RunRecord> {
+        invented::evidence(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
+    }
+
+    /// A table as its readers see it: the header, and each row by column.
+    fn read(file: &str, records: &[RunRecord]) -> (Vec<String>, Vec<csv::StringRecord>) {
+        let table = TABLES.iter().find(|table| table.file == file).unwrap();
+        let bytes = table.csv(records).unwrap();
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        (header, reader.into_records().map(Result::unwrap).collect())
+    }
+
+    fn at<'a>(header: &[String], row: &'a csv::StringRecord, column: &str) -> &'a str {
+        &row[header.iter().position(|name| name == column).unwrap_or_else(|| panic!("no column {column}"))]
+    }
+
+    #[test]
+    fn columns_have_names_of_their_own_and_say_what_they_are() {
+        for table in &TABLES {
+            let columns = (table.columns)();
+            assert_eq!(columns.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len(), columns.len());
+            for (name, doc) in columns {
+                assert!(!doc.is_empty() && !doc.contains('|'), "{name}");
+                assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_is_a_row_with_its_figures() {
+        let mut records = records();
+        records[1].verdict.reasons = vec!["a, \"b\"".to_owned(), "c".to_owned()];
+        let (header, rows) = read("runs.csv", &records);
+        assert_eq!(rows.len(), records.len());
+        for (row, record) in rows.iter().zip(&records) {
+            assert_eq!(at(&header, row, "transport"), record.transport.name());
+            assert_eq!(at(&header, row, "label"), record.label);
+            assert_eq!(at(&header, row, "reasons"), record.verdict.reasons.join("; "));
+            let cpu: f64 = at(&header, row, "server_cpu_us_per_message").parse().unwrap();
+            assert_eq!(Some(cpu), Figures::of(record).server_cpu_us_per_message);
+            let median: u64 = at(&header, row, "delivery_us_p50").parse().unwrap();
+            assert_eq!(
+                Some(median),
+                crate::quantile(record, crate::Series::Delivery, "p50").map(|quantile| quantile.us)
+            );
+            assert_eq!(at(&header, row, "delivery_us_p99_99"), "");
+        }
+    }
+
+    #[test]
+    fn seconds_are_rows_whose_cpu_is_that_of_the_second() {
+        let records = records();
+        let (header, rows) = read("windows.csv", &records);
+        assert_eq!(rows.len(), records.iter().map(|record| record.seconds.len()).sum::<usize>());
+        let seconds = &records[0].seconds;
+        let cpu = |second: usize| seconds[second].server.unwrap().cpu;
+        assert_eq!(at(&header, &rows[0], "server_cpu_user_us"), "");
+        assert_eq!(at(&header, &rows[3], "server_cpu_user_us"), (cpu(3).user_us - cpu(2).user_us).to_string());
+        assert_eq!(at(&header, &rows[3], "delivered"), seconds[3].delivered.to_string());
+    }
+
+    #[test]
+    fn costs_add_up_to_the_record() {
+        let records = records();
+        let (header, rows) = read("costs.csv", &records);
+        for record in &records {
+            let of = |cost: &str, direction: &str| {
+                let own = rows.iter().filter(|row| at(&header, row, "run") == record.run.to_string());
+                let those =
+                    own.filter(|row| (at(&header, row, "cost"), at(&header, row, "direction")) == (cost, direction));
+                those.map(|row| at(&header, row, "total").parse::<u64>().unwrap()).sum::<u64>()
+            };
+            assert_eq!(of("bytes", "down"), record.window.total(Direction::Down));
+            assert_eq!(of("bytes", "up"), record.window.total(Direction::Up));
+            let kernel = record.kernel.unwrap();
+            assert_eq!(of("tcp_ip_bytes", "up"), kernel.segments_up * kernel.header_bytes_per_segment);
+            assert_eq!(of("generator_cpu", ""), record.generator.cpu.total_us());
+            let server = record.server.as_ref().unwrap();
+            let cpu = |usage: &wire::Usage| usage.process.cpu_user_us + usage.process.cpu_system_us;
+            assert_eq!(of("server_cpu", ""), cpu(&server.window_end) - cpu(&server.window_start));
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_empty_or_not_there() {
+        let mut record = records().remove(0);
+        (record.server, record.kernel, record.client) = (None, None, "reqwest".to_owned());
+        record.latency.clear();
+        record.window = Tally::default();
+        record.window.add(Direction::Down, Purpose::Delivery, Class::Payload, 10);
+        let (header, rows) = read("runs.csv", std::slice::from_ref(&record));
+        for column in [
+            "server_cpu_us_per_message",
+            "delivery_us_p50",
+            "tcp_ip_bytes_per_message",
+            "server_bytes_per_connection",
+            "empty_share",
+            "down_bytes_per_message",
+        ] {
+            assert_eq!(at(&header, &rows[0], column), "", "{column}");
+        }
+        let (header, rows) = read("costs.csv", &[record]);
+        let costs: BTreeSet<_> = rows.iter().map(|row| at(&header, row, "cost")).collect();
+        assert_eq!(costs.into_iter().collect::<Vec<_>>(), ["calls", "generator_cpu", "generator_memory"]);
+    }
+
+    #[test]
+    fn the_readme_explains_every_column() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/README.md");
+        let tables = tables_markdown();
+        assert!(
+            std::fs::read_to_string(readme).unwrap().contains(tables.trim_end()),
+            "put this into results/README.md:\n{tables}"
+        );
+    }
+}
