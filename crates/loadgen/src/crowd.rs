@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 use wire::Transport;
 
@@ -93,7 +93,7 @@ pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Repo
 
 /// Starts a task of a worker. The runtime would let a panic end only that task, and a client that is gone without a word would look
 /// like a server that loses messages: the whole worker ends instead, and the run with it.
-pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) -> AbortHandle {
     struct Alarm(Rc<Worker>);
     impl Drop for Alarm {
         fn drop(&mut self) {
@@ -106,7 +106,8 @@ pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'stati
     spawn_local(async move {
         let _alarm = alarm;
         task.await;
-    });
+    })
+    .abort_handle()
 }
 
 async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
@@ -128,6 +129,8 @@ async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>
     reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
     let sockets = worker.sockets.total(async || ()).await;
     reports.send(Report::Done(Box::new(remains(&worker, sockets)))).await.ok();
+    // Who said goodbye asks no further question, and nobody comes back.
+    worker.lives.borrow().iter().for_each(AbortHandle::abort);
     if worker.seats.iter().filter(|seat| transports::leave(seat)).count() > 0 {
         sleep(GOODBYE).await;
     }
@@ -172,7 +175,8 @@ async fn ramp(worker: Rc<Worker>) {
         if at > Instant::now() {
             sleep_until(at).await;
         }
-        spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
+        let life = spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
+        worker.lives.borrow_mut().push(life);
     }
 }
 

@@ -120,11 +120,12 @@ impl Uplink {
     /// Says something of the protocol's own.
     pub(super) fn say(&self, worker: &Worker, say: Say) -> Result<(), Fault> {
         let mut said = self.said.borrow_mut();
-        if !said.is_empty() {
+        let before = said.len();
+        if before > 0 {
             said.push(SEPARATOR);
         }
         said.extend_from_slice(&say.packet);
-        worker.count(Direction::Up, say.purpose, Class::Framing, say.packet.len());
+        worker.count(Direction::Up, say.purpose, Class::Framing, said.len() - before);
         drop(said);
         self.send(worker, None)
     }
