@@ -1,5 +1,5 @@
-// Programs of other people: eventsource, ws, socket.io-client, stompjs and curl against pushbench servers that this script starts and ends,
-// ajv and hdr-histogram-js on the results of a job.
+// Programs of other people: eventsource, ws, socket.io-client, stompjs and curl against pushbench servers that this script starts and
+// ends, ajv and hdr-histogram-js on the results of a job.
 // Usage: node interop.mjs path/to/pushbench [a python with requirements.txt]. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";

@@ -8,7 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use scenario::Dialect;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 use wire::Transport;
 
@@ -25,6 +25,8 @@ use results::LedgerSummary;
 use results::Tally;
 use results::{Cpu, Faults};
 
+/// What those who say goodbye leave the server for hearing it before their connections end.
+const GOODBYE: Duration = Duration::from_millis(200);
 const LIVE_EVERY: Duration = Duration::from_millis(50);
 /// Silence beyond what a transport's own beat explains.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -92,7 +94,7 @@ pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Repo
 
 /// Starts a task of a worker. The runtime would let a panic end only that task, and a client that is gone without a word would look
 /// like a server that loses messages: the whole worker ends instead, and the run with it.
-pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'static) -> AbortHandle {
     struct Alarm(Rc<Worker>);
     impl Drop for Alarm {
         fn drop(&mut self) {
@@ -105,7 +107,8 @@ pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'stati
     spawn_local(async move {
         let _alarm = alarm;
         task.await;
-    });
+    })
+    .abort_handle()
 }
 
 async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
@@ -127,6 +130,11 @@ async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>
     reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
     let sockets = worker.sockets.total(async || ()).await;
     reports.send(Report::Done(Box::new(remains(&worker, sockets)))).await.ok();
+    // Who said goodbye asks no further question, and nobody comes back.
+    worker.lives.borrow().iter().for_each(AbortHandle::abort);
+    if worker.seats.iter().filter(|seat| transports::leave(seat)).count() > 0 {
+        sleep(GOODBYE).await;
+    }
 }
 
 /// From the probe to the end. Comes back only when the conductor is gone.
@@ -168,7 +176,8 @@ async fn ramp(worker: Rc<Worker>) {
         if at > Instant::now() {
             sleep_until(at).await;
         }
-        spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
+        let life = spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
+        worker.lives.borrow_mut().push(life);
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use scenario::{Dialect, Plan};
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use wire::{Down, Form, Message, Transport};
 
 use crate::clock::{Clock, micros};
@@ -78,6 +79,8 @@ pub(crate) struct Worker {
     joined: Cell<u32>,
     probed: Cell<u32>,
     gone: Cell<u32>,
+    /// The tasks of its seats.
+    pub(crate) lives: RefCell<Vec<AbortHandle>>,
     /// Rung when one of its tasks panics.
     pub(crate) alarm: Notify,
 }
@@ -131,6 +134,7 @@ impl Worker {
             joined: Cell::new(0),
             probed: Cell::new(0),
             gone: Cell::new(0),
+            lives: RefCell::default(),
             alarm: Notify::new(),
             clock: Clock::new(base),
             at,
@@ -244,12 +248,12 @@ impl Worker {
         tracing::debug!(why, "a session stays on polling");
     }
 
-    /// Messages seen so far.
+    /// Messages seen so far, by all seats: what comes while a seat waits is another's.
     pub(crate) fn delivered(&self) -> u64 {
         self.hot.borrow().tally.delivered
     }
 
-    /// Counts an answer, chunk or read that carried messages: more were seen than `before`.
+    /// Counts a chunk or read that carried messages: more were seen than `before`.
     pub(crate) fn count_batch(&self, before: u64) {
         let tally = &mut self.hot.borrow_mut().tally;
         tally.batches += u64::from(tally.delivered > before);

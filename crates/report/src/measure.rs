@@ -2,6 +2,7 @@
 
 use results::{Class, Direction, Figures, Purpose, Quantile, Run, RunRecord, Series, Tally};
 use scenario::Figure;
+use wire::Transport;
 
 /// The figure of a run.
 pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
@@ -38,6 +39,8 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         Figure::RequestsPerMessage => figures.requests_per_message,
         Figure::RequestsPerS => per_s(window.requests as f64),
         Figure::RequestsPeakPerS => record.seconds.iter().map(|second| second.requests as f64).reduce(f64::max),
+        // A request there says several things, or answers a ping: how many were questions is not counted.
+        Figure::EmptyShare if record.transport == Transport::SocketioPolling => None,
         Figure::EmptyShare => share(window.empty_answers, reads(record)),
         Figure::MessagesPerBatch => figures.messages_per_batch,
         Figure::WritesPerMessage => figures.writes_per_message,

@@ -22,7 +22,7 @@ use scenario::{Client, Dialect, Plan};
 use wire::{Post, Transport};
 
 use crate::fault::End;
-use crate::seat::Seat;
+use crate::seat::{Seat, Way};
 use crate::worker::Worker;
 
 pub(crate) use post_line::PostLine;
@@ -47,6 +47,14 @@ pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
             socketio::session(worker, seat).await
         }
         Transport::Stomp => stomp::session(worker, seat).await,
+    }
+}
+
+/// Says goodbye where the end of a connection does not say it. Nobody waits for the answer, and no count has it.
+pub(crate) fn leave(seat: &Seat) -> bool {
+    match &*seat.way.borrow() {
+        Way::Packets(line) => line.leave(),
+        Way::None | Way::InBand(_) | Way::Second(_) | Way::Between => false,
     }
 }
 

@@ -94,9 +94,14 @@ impl<'a> Asking<'a> {
         self.request.clear();
         self.requests.read(start, &mut self.request);
         let (worker, seat) = (self.worker, self.seat);
-        let (mut carry, before) = (Carry::default(), worker.delivered());
-        let head =
-            self.ask(Purpose::Delivery, |bytes| carry.feed(bytes, |bytes| take_lines(worker, seat, bytes))).await?;
+        let (mut carry, mut full) = (Carry::default(), false);
+        let take = |bytes: &[u8]| {
+            let before = worker.delivered();
+            carry.feed(bytes, |bytes| take_lines(worker, seat, bytes))?;
+            full |= worker.delivered() > before;
+            Ok(())
+        };
+        let head = self.ask(Purpose::Delivery, take).await?;
         expect_status(head.status, &[200, 204])?;
         if carry.len() > 0 {
             return Err(Fault::cut_short("a line").into());
@@ -104,12 +109,12 @@ impl<'a> Asking<'a> {
         let empty = head.status == 204;
         {
             let tally = &mut worker.hot.borrow_mut().tally;
+            tally.batches += u64::from(full);
             tally.empty_answers += u64::from(empty);
             let purpose = if empty { Purpose::Empty } else { Purpose::Delivery };
             tally.add(Direction::Up, purpose, Class::Headers, self.request.len());
             tally.add(Direction::Down, purpose, Class::Headers, head.bytes);
         }
-        worker.count_batch(before);
         if let (Start::Now, Some(cursor)) = (start, head.cursor) {
             worker.join(seat, cursor);
         } else if !seat.joined.get() {

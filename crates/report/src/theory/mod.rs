@@ -81,6 +81,10 @@ impl Predicted {
         Self { low, value, high, queue: 0.0 }
     }
 
+    const fn plus(self, more: f64) -> Self {
+        Self { low: self.low + more, value: self.value + more, high: self.high + more, ..self }
+    }
+
     const fn queued(self, queue: f64) -> Self {
         Self { queue, ..self }
     }
@@ -111,15 +115,18 @@ pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
         }
         let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
         match transport {
-            // Nobody has worked these out.
-            Transport::Tcp
-            | Transport::SocketioPolling
-            | Transport::SocketioWebsocket
-            | Transport::Socketio
-            | Transport::Stomp => {}
+            // The floor is what the others are predicted from.
+            Transport::Tcp => {}
             Transport::Polling => polls::polling(&mut table),
             Transport::LongPolling => polls::long_polling(&mut table),
-            Transport::HttpStreaming | Transport::Sse | Transport::Websocket => pushes::pushes(&mut table),
+            Transport::HttpStreaming
+            | Transport::Sse
+            | Transport::Websocket
+            | Transport::SocketioWebsocket
+            | Transport::Socketio
+            | Transport::Stomp => pushes::pushes(&mut table),
+            // Held like a long poll, asked for pings and acknowledgements as well: only what is around a message is known.
+            Transport::SocketioPolling => pushes::framing(&mut table),
         }
     }
     cells

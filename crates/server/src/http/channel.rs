@@ -45,14 +45,14 @@ pub(crate) struct Caller {
     pub(crate) encoding: Encoding,
 }
 
-/// Answers a handshake, and has `talk` speak on the socket until it says how that ends.
+/// Answers a handshake, and has `talk` speak on the socket until it has closed it.
 pub(crate) fn upgrade<F>(
     mut visit: Visit,
     subprotocol: Option<&'static str>,
     talk: fn(Caller, Channel) -> F,
 ) -> Result<Response, Refusal>
 where
-    F: Future<Output = (Channel, End)> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let accept = check_handshake(&visit.request)?;
     if let Some(name) = subprotocol.filter(|name| !offers(visit.request.headers(), name)) {
@@ -75,8 +75,7 @@ where
         let Visit { app, gauge, reader, encoding, .. } = visit;
         let mut channel = Channel::new(&app, gauge, socket, read_already).await;
         let _held = channel.ws.get_mut().hold();
-        let (channel, end) = talk(Caller { app, reader, encoding }, channel).await;
-        channel.close(end).await;
+        talk(Caller { app, reader, encoding }, channel).await;
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -147,6 +146,11 @@ impl End {
     /// The server is going away.
     pub(crate) fn away() -> Self {
         Self::close(CloseCode::Away, "the server is going away")
+    }
+
+    /// Whether the client did nothing wrong and is sent away.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self, Self::Close(CloseCode::Away, _))
     }
 }
 
@@ -237,22 +241,8 @@ impl Channel {
         Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
     }
 
-    /// When the server goes away: says so, and gives out what the client said before it heard that.
-    pub(crate) async fn hear_out(&mut self, end: &End, mut take: impl FnMut(&Self, &Message) -> Result<(), End>) {
-        let End::Close(code @ CloseCode::Away, reason) = end else { return };
-        let frame = CloseFrame { code: *code, reason: reason.clone().into() };
-        let hearing = async {
-            self.ws.close(Some(frame)).await.ok();
-            while let Some(Ok(message)) = self.ws.next().await {
-                if (message.is_text() || message.is_binary()) && take(self, &message).is_err() {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(CLOSE_WAIT, hearing).await.ok();
-    }
-
-    async fn close(mut self, end: End) {
+    /// Ends it. What the client sent before it heard of that goes to `last`, until that wants no more.
+    pub(crate) async fn close(mut self, end: End, mut last: impl FnMut(&Self, &Message) -> bool) {
         let End::Close(code, reason) = end else { return };
         if !matches!(code, CloseCode::Away | CloseCode::Normal) {
             self.gauge.count(Count::Malformed);
@@ -260,7 +250,11 @@ impl Channel {
         let frame = CloseFrame { code, reason: reason.into() };
         let closing = async {
             self.ws.close(Some(frame)).await.ok();
-            while let Some(Ok(_)) = self.ws.next().await {}
+            while let Some(Ok(message)) = self.ws.next().await {
+                if (message.is_text() || message.is_binary()) && !last(&self, &message) {
+                    break;
+                }
+            }
             // After a bad frame tungstenite reads no more.
             self.ws.get_mut().linger().await.ok();
         };

@@ -24,7 +24,7 @@ fn read(visit: Visit) -> Answer {
     Box::pin(std::future::ready(upgrade(visit, Some(SUBPROTOCOL), serve)))
 }
 
-async fn serve(caller: Caller, channel: Channel) -> (Channel, End) {
+async fn serve(caller: Caller, channel: Channel) {
     let mut session = Session { caller, channel, connected: false, beats: None, subscription: None };
     let end = match session.talk().await {
         Ok(never) => match never {},
@@ -32,7 +32,7 @@ async fn serve(caller: Caller, channel: Channel) -> (Channel, End) {
         // What is wrong is said in the protocol's own frame, and ends the connection.
         Err(Over::Wrong(refusal)) => session.tell(refusal).await,
     };
-    (session.channel, end)
+    session.channel.close(end, |_, _| true).await;
 }
 
 /// Why a session ends.

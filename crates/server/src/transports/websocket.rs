@@ -16,16 +16,16 @@ fn read(visit: Visit) -> Answer {
     Box::pin(std::future::ready(upgrade(visit, None, serve)))
 }
 
-async fn serve(caller: Caller, channel: Channel) -> (Channel, End) {
+async fn serve(caller: Caller, channel: Channel) {
     let mut session = Session { caller, channel };
     let end = match session.talk().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
-    let Session { caller, mut channel } = session;
+    let Session { caller, channel } = session;
     // A client that posted before it heard us has posted; who comes back sees it without an acknowledgement.
-    channel.hear_out(&end, |channel, message| publish(&caller, channel, message).map(|_| ())).await;
-    (channel, end)
+    let away = end.is_away();
+    channel.close(end, |channel, message| !away || publish(&caller, channel, message).is_ok()).await;
 }
 
 struct Session {
@@ -49,7 +49,8 @@ impl Session {
                 },
                 message = self.channel.next() => {
                     if let Some(message) = self.channel.settle(message?).await? {
-                        self.take(message).await?;
+                        let ack = publish(&self.caller, &self.channel, &message)?;
+                        self.write(&Down::Ack(ack)).await?;
                     }
                 }
                 () = beat.as_mut() => {
@@ -62,11 +63,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    async fn take(&mut self, message: Message) -> Result<(), End> {
-        let ack = publish(&self.caller, &self.channel, &message)?;
-        self.write(&Down::Ack(ack)).await
     }
 
     /// Writes an item that is this client's alone.
@@ -92,7 +88,7 @@ fn publish(caller: &Caller, channel: &Channel, message: &Message) -> Result<Ack,
     };
     let max = caller.app.limits.message_bytes_max;
     if post.text.len() > max {
-        return Err(End::Close(CloseCode::Size, format!("a message has at most {max} bytes of text")));
+        return Err(End::close(CloseCode::Size, &format!("a message has at most {max} bytes of text")));
     }
     channel.count_post(post.text.len(), message.len(), 0);
     let seq = caller.reader.room().publish(&post).map_err(|_| End::away())?;

@@ -120,11 +120,12 @@ impl Uplink {
     /// Says something of the protocol's own.
     pub(super) fn say(&self, worker: &Worker, say: Say) -> Result<(), Fault> {
         let mut said = self.said.borrow_mut();
-        if !said.is_empty() {
+        let before = said.len();
+        if before > 0 {
             said.push(SEPARATOR);
         }
         said.extend_from_slice(&say.packet);
-        worker.count(Direction::Up, say.purpose, Class::Framing, say.packet.len());
+        worker.count(Direction::Up, say.purpose, Class::Framing, said.len() - before);
         drop(said);
         self.send(worker, None)
     }
@@ -165,6 +166,12 @@ impl Uplink {
         request.extend_from_slice(&body);
         worker.hot.borrow_mut().tally.requests += 1;
         worker.send(link, &request)
+    }
+
+    /// Ends the session: the server would otherwise keep it, and feed it, until a ping goes unanswered.
+    pub(crate) fn leave(&self) -> bool {
+        let bye = [&self.head[..], b"1\r\n\r\n1"].concat();
+        self.link.borrow().as_ref().is_some_and(|link| link.send(&bye).is_ok())
     }
 
     fn has_something(&self, seat: &Seat) -> bool {

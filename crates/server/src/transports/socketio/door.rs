@@ -157,13 +157,11 @@ fn repaired(body: Bytes) -> Bytes {
 
 /// Counts a poll's answer. What its messages are made of was counted when they were given to the session.
 fn count_answer(gauge: &Gauge, body: &Bytes) {
-    let packets = body.split(|byte| *byte == SEPARATOR);
-    let (frames, events) = packets.fold((0, 0), |(frames, events), packet| {
-        (frames + 1, events + u64::from(packet.starts_with(b"42") || packet.starts_with(b"45")))
-    });
-    if events > 0 {
+    let packets = || body.split(|byte| *byte == SEPARATOR);
+    let frames = packets().count() as u64;
+    if packets().any(|packet| packet.starts_with(b"42") || packet.starts_with(b"45")) {
         gauge.count(Count::Batches);
-    } else if !body.starts_with(b"4") {
+    } else if !packets().any(|packet| packet.starts_with(b"4")) {
         gauge.count(Count::EmptyAnswers);
     }
     let split = Split { framing: frames - 1, ..Split::default() };
