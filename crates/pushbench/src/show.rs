@@ -102,7 +102,7 @@ mod tests {
         let mut evidence = results::invented::evidence(&[100]);
         let first = |evidence: &Evidence| text(evidence.clone()).lines().next().unwrap().to_owned();
         let expected =
-            "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 18 of 18 runs";
+            "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";
         assert_eq!(first(&evidence), expected);
         assert!(text(evidence.clone()).contains("delivery, ms"));
         evidence.manifest.state = State::Running;
@@ -110,10 +110,10 @@ mod tests {
         evidence.runs[1].record = evidence.runs[0].record.clone();
         evidence.manifest.scenario.name = "a\nb".to_owned();
         evidence.manifest.started = "yesterday".to_owned();
-        let expected = "a b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 18 runs";
+        let expected = "a b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
         assert_eq!(first(&evidence), expected);
         evidence.runs.clear();
-        assert!(text(evidence).ends_with("partial: 0 of 18 runs\nno run of it came to its end\n"));
+        assert!(text(evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
     }
 
     #[test]

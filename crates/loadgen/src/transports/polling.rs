@@ -107,7 +107,8 @@ impl<'a> Asking<'a> {
         if let (Start::Now, Some(cursor)) = (start, head.cursor) {
             worker.join(seat, cursor);
         } else if !seat.joined.get() {
-            worker.join(seat, seat.ledger.borrow().last());
+            let last = seat.ledger.borrow().last();
+            worker.join(seat, last);
         }
         worker.pace();
         Ok(())
@@ -219,7 +220,8 @@ mod tests {
             let mut question = [0; 1024];
             assert!(socket.read(&mut question).await.unwrap() > 0);
             let message = Message { seq: 1, author: 0, ordinal: 1, text: worker.plan.text(0, 1).into() };
-            worker.take(hears, Down::Message(message), 100, 1).unwrap();
+            let item_bytes = message.text.len() + 21;
+            worker.take(hears, Down::Message(message), item_bytes, 1).unwrap();
             socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             socket
         };
