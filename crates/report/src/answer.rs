@@ -127,7 +127,7 @@ mod tests {
         for (at, run) in job.runs.iter_mut().enumerate() {
             run.record.latency = slow.clone();
             run.record.latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
-                at as u64 % 5;
+                at as u64 % 7;
         }
         assert!(sentences(&job)[0].contains("All are indistinguishable in p50"), "{}", sentences(&job)[0]);
         job.runs.retain(|run| run.record.round == 1);
