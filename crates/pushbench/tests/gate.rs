@@ -37,10 +37,10 @@ fn counting_twice_gives_the_same_file_and_a_handicap_another() {
     assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
     let check = ["--check", first.to_str().unwrap()];
     let (code, text) = counters(&check);
-    assert!(code == 0 && text.contains("6 passed, 0 failed"), "{text}");
+    assert!(code == 0 && text.contains("7 passed, 0 failed"), "{text}");
     let dearer = format!("'{PROGRAM}' serve --allow-handicap --handicap bytes=64");
     let (code, text) = counters(&[&check[..], &["--server", &dearer]].concat());
-    assert!(code == 3 && text.contains("0 passed, 6 failed"), "{text}");
+    assert!(code == 3 && text.contains("0 passed, 7 failed"), "{text}");
     // 400 deliveries of 64 bytes more.
     let bytes = text.lines().find(|line| line.starts_with("websocket window.server.down.total")).unwrap();
     let numbers: Vec<u64> = bytes.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -85,7 +85,7 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
     let dies = "sh -c 'exit 7' {port}";
     for (base, head, words, code, says) in [
         ("/does/not/exist", PROGRAM, &[][..], 1, "cannot start /does/not/exist"),
-        (dies, dies, &[], 1, "ended at once"),
+        (dies, dies, &[], 1, "ended before it was ready"),
         ("echo hello", "echo hello", &[], 1, "is not its addresses"),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),

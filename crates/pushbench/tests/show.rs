@@ -56,7 +56,7 @@ fn a_job_is_shown_from_its_folder_alone() {
     let said = show(&[&first, &second]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     let (one, sweep) = (tables(&one), tables(&sweep));
-    assert_eq!(said.out, format!("{HEADING}complete: 18 of 18 runs\n{one}\n{HEADING}complete: 36 of 36 runs\n{sweep}"));
+    assert_eq!(said.out, format!("{HEADING}complete: 30 of 30 runs\n{one}\n{HEADING}complete: 60 of 60 runs\n{sweep}"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_killed_job_is_partial() {
     fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
     let said = show(&[&folder]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_eq!(said.out, format!("{HEADING}partial: 4 of 18 runs\n{}", tables(&evidence)));
+    assert_eq!(said.out, format!("{HEADING}partial: 4 of 30 runs\n{}", tables(&evidence)));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
-    assert_eq!((said.code, said.out), (Some(1), format!("{HEADING}complete: 6 of 18 runs\n{}", tables(&evidence))));
+    assert_eq!((said.code, said.out), (Some(1), format!("{HEADING}complete: 6 of 30 runs\n{}", tables(&evidence))));
     let expected = [
         format!(
             "{}/manifest.json: schema version 9, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again",

@@ -118,7 +118,8 @@ impl<'a> Asking<'a> {
         if let (Start::Now, Some(cursor)) = (start, head.cursor) {
             worker.join(seat, cursor);
         } else if !seat.joined.get() {
-            worker.join(seat, seat.ledger.borrow().last());
+            let last = seat.ledger.borrow().last();
+            worker.join(seat, last);
         }
         worker.pace();
         Ok(())
@@ -203,4 +204,41 @@ pub(super) fn take_ack(worker: &Worker, seat: &Seat, head: &Head, body: &[u8]) -
     hot.tally.add(Direction::Down, Purpose::Posting, Class::Envelope, body.len());
     worker.confirm(&mut hot, seat, ack.ordinal);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use wire::{Down, Message};
+
+    use super::*;
+    use crate::worker::tests::worker;
+
+    #[tokio::test]
+    async fn what_others_hear_while_one_waits_is_no_batch_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut worker = Rc::into_inner(worker(2, 1, "")).unwrap();
+        worker.transport = Transport::Polling;
+        worker.target.http = listener.local_addr().unwrap();
+        worker.clock.set_t0(Instant::now());
+        let worker = Rc::new(worker);
+        let (asks, hears) = (worker.seat(0), worker.seat(1));
+        worker.join(hears, 0);
+        let mut client = Asking::new(&worker, asks, "", true);
+        let answering = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut question = [0; 1024];
+            assert!(socket.read(&mut question).await.unwrap() > 0);
+            let message = Message { seq: 1, author: 0, ordinal: 1, text: worker.plan.text(0, 1).into() };
+            let item_bytes = message.text.len() + 21;
+            worker.take(hears, Down::Message(message), item_bytes, 1).unwrap();
+            socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            socket
+        };
+        let (read, _socket) = tokio::join!(client.read(), answering);
+        assert_eq!(read, Ok(()));
+        let tally = worker.hot.borrow().tally;
+        assert_eq!((tally.delivered, tally.batches, tally.empty_answers), (1, 0, 1));
+    }
 }

@@ -225,6 +225,36 @@ async fn a_second_question_while_one_is_held_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_says_goodbye_on_polling_is_gone_at_once() {
+    for held in [false, true] {
+        // Nothing else would miss it within the patience of this test.
+        let house = House::with(|limits| limits.heartbeat = Duration::from_secs(600)).await;
+        let mut session = Session::connected(&house, "").await;
+        assert_eq!(session.say("420[\"join\",{\"room\":\"lobby\"}]").await.status, 200);
+        session.until("430").await;
+        let before = house.until_readers(1).await.of(Transport::SocketioPolling).socket_reads;
+        let mut second = Raw::connect(house.http).await;
+        let target = session.target.clone();
+        let leaving = async {
+            if held {
+                house.until("the question", |usage| usage.of(Transport::SocketioPolling).socket_reads > before).await;
+            }
+            second.ask("POST", &target, "", "1").await.status
+        };
+        if held {
+            let (question, left) = tokio::join!(session.raw.ask("GET", &session.target, "", ""), leaving);
+            assert_eq!((question.status, left), (200, 200));
+        } else {
+            assert_eq!(leaving.await, 200);
+        }
+        house.until_readers(0).await;
+        assert_eq!(session.raw.ask("GET", &session.target, "", "").await.status, 400);
+        assert_eq!(house.usage_of(Transport::SocketioPolling).await.timed_out, 0);
+        is_well(&house).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
     let house = House::with(|limits| limits.message_bytes_max = 1000).await;
     let long = format!("42[\"post\",\"{}\"]", "x".repeat(8000));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use loadgen::{Order, Target};
 use results::{Class, Direction, Ended, Purpose, RunRecord};
+use scenario::Plan;
 use wire::{BytesUsage, Transport};
 
 use crate::bench::{Bench, assert_sound, smoke};
@@ -83,37 +84,40 @@ const LOCK_STEP: [&str; 7] = [
 #[tokio::test]
 async fn the_kernel_counts_the_same_to_the_byte() {
     let _turn = Bench::new(&[]).await;
-    let server = Server::start(&[]).await;
     let set = LOCK_STEP.map(|set| set.parse().unwrap());
     let plan = Arc::new(scenario::load(&smoke(), &set).unwrap().decide().unwrap().plans.remove(0));
-    for transport in Transport::ALL {
-        let target = Target {
-            http: server.listening.http,
-            tcp: server.listening.tcp,
-            token: None,
-            dialect: scenario::Dialect::Pushbench,
-        };
-        let order = Order { plan: Arc::clone(&plan), transport, target, cores: Vec::new() };
-        let (mut log, never) = (Vec::new(), std::future::pending());
-        let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
-        assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
-        let (total, window) = (recording.kernel_total.unwrap(), recording.kernel_window.unwrap());
-        let theirs = server.usage().await.transports[transport.name()];
-        // Sessions on polling say goodbye after the last reading, and hear that they are heard.
-        let goodbyes = if transport == Transport::SocketioPolling { 4 * GOODBYE_BYTES_MAX } else { 0 };
-        assert!((0..=goodbyes).contains(&(theirs.up.total - total.bytes_up)), "{transport}, up");
-        assert!((0..=goodbyes).contains(&(theirs.down.total - total.bytes_down)), "{transport}, down");
-        assert_eq!(total.bytes_down, recording.total.total(Direction::Down), "{transport}, down");
-        assert_eq!(window.bytes_down, recording.window.total(Direction::Down), "{transport}, down in the window");
-        assert!(window.bytes_down > 0 && window.bytes_down < total.bytes_down, "{transport}: {window:?} {total:?}");
-        // A question that is held has left, and has no answer yet that says what it was good for.
-        if !matches!(transport, Transport::LongPolling | Transport::SocketioPolling) {
-            assert_eq!(total.bytes_up, recording.total.total(Direction::Up), "{transport}, up");
-            assert_eq!(window.bytes_up, recording.window.total(Direction::Up), "{transport}, up in the window");
-        }
-        let bytes_per_segment = window.header_bytes_per_segment;
-        assert!((40..=52).contains(&bytes_per_segment) && window.segments_down > 0, "{transport}: {window:?}");
+    // Nothing is timed here: all at once, each with a server of its own.
+    futures_util::future::join_all(Transport::ALL.map(|transport| compare(Arc::clone(&plan), transport))).await;
+}
+
+async fn compare(plan: Arc<Plan>, transport: Transport) {
+    let server = Server::start(&[]).await;
+    let target = Target {
+        http: server.listening.http,
+        tcp: server.listening.tcp,
+        token: None,
+        dialect: scenario::Dialect::Pushbench,
+    };
+    let order = Order { plan, transport, target, cores: Vec::new() };
+    let (mut log, never) = (Vec::new(), std::future::pending());
+    let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
+    assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
+    let (total, window) = (recording.kernel_total.unwrap(), recording.kernel_window.unwrap());
+    let theirs = server.usage().await.transports[transport.name()];
+    // Sessions on polling say goodbye after the last reading, and hear that they are heard.
+    let goodbyes = if transport == Transport::SocketioPolling { 4 * GOODBYE_BYTES_MAX } else { 0 };
+    assert!((0..=goodbyes).contains(&(theirs.up.total - total.bytes_up)), "{transport}, up");
+    assert!((0..=goodbyes).contains(&(theirs.down.total - total.bytes_down)), "{transport}, down");
+    assert_eq!(total.bytes_down, recording.total.total(Direction::Down), "{transport}, down");
+    assert_eq!(window.bytes_down, recording.window.total(Direction::Down), "{transport}, down in the window");
+    assert!(window.bytes_down > 0 && window.bytes_down < total.bytes_down, "{transport}: {window:?} {total:?}");
+    // A question that is held has left, and has no answer yet that says what it was good for.
+    if !matches!(transport, Transport::LongPolling | Transport::SocketioPolling) {
+        assert_eq!(total.bytes_up, recording.total.total(Direction::Up), "{transport}, up");
+        assert_eq!(window.bytes_up, recording.window.total(Direction::Up), "{transport}, up in the window");
     }
+    let bytes_per_segment = window.header_bytes_per_segment;
+    assert!((40..=52).contains(&bytes_per_segment) && window.segments_down > 0, "{transport}: {window:?}");
 }
 
 fn by_class(record: &RunRecord, direction: Direction) -> [u64; 4] {

@@ -72,8 +72,8 @@ async fn too_few_open_files_are_found_before_anything_runs() {
     let script = format!("ulimit -n 60 && exec {}", quoted.join(" "));
     let ended = Job::start(&["sh", "-c", &script].map(str::to_owned)).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
-    // 20 clients, each with a second connection for posts, and 64 to spare.
-    let expected = "fatal    open files  104 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients\n";
+    // 20 clients, each with three connections while a session of Socket.IO is upgraded, and 64 to spare.
+    let expected = "fatal    open files  124 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients\n";
     assert!(ended.err.contains(expected), "{}", ended.err);
 }
 
