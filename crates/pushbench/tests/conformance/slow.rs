@@ -117,7 +117,10 @@ async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
             never = talk => never,
             usage = house.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
         };
-        assert_eq!((usage.of(transport).timed_out, usage.of(transport).malformed), (0, 0), "{transport}");
+        // Its unanswered ping may end such a session before we look.
+        let timed_out_max = u64::from(transport.is_socketio());
+        assert!(usage.of(transport).timed_out <= timed_out_max, "{transport}");
+        assert_eq!(usage.of(transport).malformed, 0, "{transport}");
         drop(neighbour);
         house.until_empty().await;
     }
