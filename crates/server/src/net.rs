@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub(crate) struct Gauge {
     label: AtomicU8,
     home: AtomicU8,
     phase: AtomicU8,
+    has_stalled: AtomicBool,
     requests: AtomicU32,
     /// How long the next write is to be kept back, in a server with a handicap.
     pause_us: AtomicU32,
@@ -70,6 +71,7 @@ impl Gauge {
             label: AtomicU8::new(Label::OTHER.to_u8()),
             home: AtomicU8::new(Label::OTHER.to_u8()),
             phase: AtomicU8::new(Phase::Head as u8),
+            has_stalled: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             pause_us: AtomicU32::new(0),
             up_unclaimed: AtomicU64::new(0),
@@ -184,6 +186,13 @@ impl Gauge {
     /// The kernel, too, gives up on a client that leaves what it was sent unread, and may be the first to do so.
     fn on_error(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
+            self.on_stall();
+        }
+    }
+
+    /// Counted once, whether it is met in reading, in writing or in both.
+    fn on_stall(&self) {
+        if !self.has_stalled.swap(true, Relaxed) {
             self.count(Count::Stalled);
         }
     }
@@ -352,7 +361,7 @@ impl Socket {
             Poll::Pending => {
                 let limit = self.patience.stall;
                 ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
-                self.gauge.count(Count::Stalled);
+                self.gauge.on_stall();
                 // Whoever reads this socket elsewhere, as socketioxide does, is to meet its end as well.
                 socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Both).ok();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
