@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use results::{RunRecord, Series, Subject, VerdictKind};
+use results::{Figures, RunRecord, Series, Subject, VerdictKind};
 
 use super::numbers::number;
 use super::shown::{Shown, shown};
-use crate::stats::{Estimate, over_runs};
+use crate::stats::{Estimate, InRound, over_runs, ratio};
 
 const DASH: &str = "–";
 
@@ -34,9 +34,9 @@ type Row<'a> = Shown<'a, RunRecord>;
 fn block(records: &[&RunRecord]) -> String {
     let rows: Vec<_> =
         Subject::all(records.iter().copied()).iter().filter_map(|subject| shown(subject, records)).collect();
-    let floor = rows.iter().find(|row| row.subject == Subject::FLOOR).and_then(cpu);
+    let floor = rows.iter().find(|row| row.subject == Subject::FLOOR).map(cpu).unwrap_or_default();
     let delivery = rows.iter().map(latency).collect::<Vec<_>>();
-    let costs = rows.iter().map(|row| cost(row, floor)).collect::<Vec<_>>();
+    let costs = rows.iter().map(|row| cost(row, &floor)).collect::<Vec<_>>();
     let mut out = String::new();
     out.push_str(&table(
         &["delivery, ms", "verdict", "msg/s", "p50", "p90", "p99", "p99.9", "max", "p50 unc.", "p99 unc.", "late p99"],
@@ -74,8 +74,9 @@ fn block(records: &[&RunRecord]) -> String {
     out
 }
 
-fn cpu(row: &Row<'_>) -> Option<f64> {
-    row.figure(|figures| figures.server_cpu_us_per_message).map(|estimate| estimate.value)
+fn cpu(row: &Row<'_>) -> Vec<InRound> {
+    let of = |record: &RunRecord| Some((record.round, Figures::of(record).server_cpu_us_per_message?));
+    row.records().filter_map(of).collect()
 }
 
 fn max_ms(row: &Row<'_>) -> Option<Estimate> {
@@ -99,12 +100,11 @@ fn latency(row: &Row<'_>) -> Vec<String> {
     ]
 }
 
-fn cost(row: &Row<'_>, floor: Option<f64>) -> Vec<String> {
-    let ratio = cpu(row).zip(floor).map(|(own, floor)| format!("{:.2}", own / floor));
+fn cost(row: &Row<'_>, floor: &[InRound]) -> Vec<String> {
     vec![
         row.subject.to_string(),
         spread_cell(row.figure(|figures| figures.server_cpu_us_per_message)),
-        ratio.unwrap_or_else(|| DASH.to_owned()),
+        spread_cell(ratio(&cpu(row), floor)),
         cell(row.figure(|figures| figures.generator_cpu_us_per_message)),
         cell(row.figure(|figures| figures.down_bytes_per_message)),
         cell(row.figure(|figures| figures.up_bytes_per_message)),
