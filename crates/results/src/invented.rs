@@ -137,11 +137,92 @@ fn wobble(number: u32) -> f64 {
 }
 
 fn run(number: u32, round: u32, label: String, clients: u32, transport: Transport) -> Run {
-    let polling = transport == Transport::Polling;
     let scale = wobble(number) * (1.0 + f64::from(clients) / 10_000.0);
-    let middle_us = if polling { 250_000.0 } else { 150.0 + 40.0 * transport as usize as f64 } * scale;
     let posts = u64::from(clients) * u64::from(SECONDS);
     let delivered = posts * 10;
+    let cpu_us = ((3.0 + transport as usize as f64) * scale * delivered as f64) as u64;
+    let window = tally(transport, posts, delivered);
+    let intervals = intervals(transport, scale, delivered);
+    let latency = intervals.iter().map(|(series, all)| (*series, latency(&Interval::whole(all), posts))).collect();
+    let record = RunRecord {
+        schema: SCHEMA,
+        run: number,
+        round,
+        rerun: 0,
+        label,
+        transport,
+        target: wire::OURS.to_owned(),
+        client: "lean".to_owned(),
+        encoding: Encoding::Json,
+        verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },
+        ended: Ended::Complete,
+        planned: Planned {
+            seats: clients,
+            rooms: clients / 10,
+            payload_bytes: 120,
+            window_us: u64::from(SECONDS) * 1_000_000,
+            posts_in_window: posts,
+            left_in_window: posts,
+            deliveries_in_window: delivered,
+        },
+        latency,
+        saturated: 0,
+        negative: 0,
+        seconds: seconds(&intervals[&Series::Delivery], clients, posts, &window, cpu_us),
+        set_up: Tally::default(),
+        window,
+        total: window,
+        ledger: LedgerSummary { planned: delivered, seen: delivered, ..LedgerSummary::default() },
+        faults: Faults::default(),
+        generator: Generator {
+            cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
+            worker_busy_max: 0.3,
+            window_us: u64::from(SECONDS) * 1_000_000,
+            resident_bytes_crowd: u64::from(clients) * 3_100,
+        },
+        server: Some(ServerReadings {
+            begin: usage(transport, 0, 0, 0),
+            settled: usage(transport, 0, 0, u64::from(clients)),
+            window_start: usage(transport, 0, 0, u64::from(clients)),
+            window_end: usage(transport, cpu_us, delivered, u64::from(clients)),
+        }),
+        kernel: Some(Kernel {
+            segments_up: delivered,
+            segments_down: delivered,
+            bytes_up: window.total(Direction::Up),
+            bytes_down: window.total(Direction::Down),
+            header_bytes_per_segment: 52,
+            socket_memory_bytes: u64::from(clients) * 4_096,
+        }),
+        machine: Machine {
+            spin_before: 880.0,
+            spin_after: 870.0,
+            spin_best: 900.0,
+            stolen_share: 0.0,
+            throttled_us: 0,
+        },
+    };
+    Run { record, intervals }
+}
+
+fn tally(transport: Transport, posts: u64, delivered: u64) -> Tally {
+    let mut tally = Tally::default();
+    (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
+    let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
+    tally.requests = if asks { delivered } else { 0 };
+    tally.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
+    tally.add(Direction::Down, Purpose::Delivery, Class::Payload, delivered as usize * 120);
+    tally.add(Direction::Down, Purpose::Delivery, Class::Envelope, delivered as usize * 40);
+    tally.add(Direction::Down, Purpose::Delivery, Class::Framing, delivered as usize * 4);
+    tally.add(Direction::Down, Purpose::Empty, Class::Headers, tally.empty_answers as usize * 90);
+    tally.add(Direction::Up, Purpose::Delivery, Class::Headers, tally.requests as usize * 110);
+    tally.add(Direction::Up, Purpose::Posting, Class::Payload, posts as usize * 120);
+    tally
+}
+
+fn intervals(transport: Transport, scale: f64, delivered: u64) -> BTreeMap<Series, Vec<Interval>> {
+    let polling = transport == Transport::Polling;
+    let middle_us = if polling { 250_000.0 } else { 150.0 + 40.0 * transport as usize as f64 } * scale;
     let per_second = delivered / u64::from(SECONDS);
     let second = |shift: f64| {
         let at = |place: u64| (middle_us * shift * (0.2 + place as f64 / 50.0 + (place as f64 / 90.0).powi(40))) as u64;
@@ -152,98 +233,27 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             second: second_of,
             distribution: second(shift * wobble(u32::try_from(second_of).unwrap_or(0))),
         });
-        (series, intervals.collect::<Vec<_>>())
+        (series, intervals.collect())
     };
-    let intervals = BTreeMap::from([
+    BTreeMap::from([
         of(Series::Delivery, 1.0),
         of(Series::DeliveryUncorrected, 0.9),
         of(Series::Lateness, 60.0 / middle_us),
-    ]);
-    let cost_us = (3.0 + transport as usize as f64) * scale;
-    let cpu_us = (cost_us * delivered as f64) as u64;
-    let mut tally = Tally::default();
-    (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
-    let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
-    tally.requests = if asks { delivered } else { 0 };
-    tally.empty_answers = if polling { delivered / 3 } else { 0 };
-    tally.add(Direction::Down, Purpose::Delivery, Class::Payload, delivered as usize * 120);
-    tally.add(Direction::Down, Purpose::Delivery, Class::Envelope, delivered as usize * 40);
-    tally.add(Direction::Down, Purpose::Delivery, Class::Framing, delivered as usize * 4);
-    tally.add(Direction::Down, Purpose::Empty, Class::Headers, tally.empty_answers as usize * 90);
-    tally.add(Direction::Up, Purpose::Delivery, Class::Headers, tally.requests as usize * 110);
-    tally.add(Direction::Up, Purpose::Posting, Class::Payload, posts as usize * 120);
-    let mut run = Run {
-        record: RunRecord {
-            schema: SCHEMA,
-            run: number,
-            round,
-            rerun: 0,
-            label,
-            transport,
-            target: wire::OURS.to_owned(),
-            client: "lean".to_owned(),
-            encoding: Encoding::Json,
-            verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },
-            ended: Ended::Complete,
-            planned: Planned {
-                seats: clients,
-                rooms: clients / 10,
-                payload_bytes: 120,
-                window_us: u64::from(SECONDS) * 1_000_000,
-                posts_in_window: posts,
-                left_in_window: posts,
-                deliveries_in_window: delivered,
-            },
-            latency: BTreeMap::new(),
-            saturated: 0,
-            negative: 0,
-            seconds: Vec::new(),
-            set_up: Tally::default(),
-            window: tally,
-            total: tally,
-            ledger: LedgerSummary { planned: delivered, seen: delivered, ..LedgerSummary::default() },
-            faults: Faults::default(),
-            generator: Generator {
-                cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
-                worker_busy_max: 0.3,
-                window_us: u64::from(SECONDS) * 1_000_000,
-                resident_bytes_crowd: u64::from(clients) * 3_100,
-            },
-            server: Some(ServerReadings {
-                begin: usage(transport, 0, 0, 0),
-                settled: usage(transport, 0, 0, u64::from(clients)),
-                window_start: usage(transport, 0, 0, u64::from(clients)),
-                window_end: usage(transport, cpu_us, delivered, u64::from(clients)),
-            }),
-            kernel: Some(Kernel {
-                segments_up: delivered,
-                segments_down: delivered,
-                bytes_up: tally.total(Direction::Up),
-                bytes_down: tally.total(Direction::Down),
-                header_bytes_per_segment: 52,
-                socket_memory_bytes: u64::from(clients) * 4_096,
-            }),
-            machine: Machine {
-                spin_before: 880.0,
-                spin_after: 870.0,
-                spin_best: 900.0,
-                stolen_share: 0.0,
-                throttled_us: 0,
-            },
-        },
-        intervals,
-    };
+    ])
+}
+
+fn seconds(delivery: &[Interval], clients: u32, posts: u64, window: &Tally, cpu_us: u64) -> Vec<Second> {
     let cpu = |second: u32| Cpu {
         user_us: cpu_us / 3 * u64::from(second) / u64::from(SECONDS),
         system_us: cpu_us * 2 / 3 * u64::from(second) / u64::from(SECONDS),
     };
-    let rows = run.intervals[&Series::Delivery].iter().map(|interval| {
+    let rows = delivery.iter().map(|interval| {
         let number = u32::try_from(interval.second).unwrap_or(0);
         Second {
             second: number,
             delivered: interval.distribution.len(),
             posted: posts / u64::from(SECONDS),
-            requests: tally.requests / u64::from(SECONDS),
+            requests: window.requests / u64::from(SECONDS),
             joined: clients,
             faults: 0,
             delivery_us_p50: interval.distribution.quantile(0.5),
@@ -252,9 +262,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             server: Some(ServerSecond { cpu: cpu(number + 1), resident_bytes: 20 << 20 }),
         }
     });
-    run.record.seconds = rows.collect();
-    run.record.latency = run.intervals.keys().map(|series| (*series, latency(&run.whole(*series), posts))).collect();
-    run
+    rows.collect()
 }
 
 fn latency(distribution: &Distribution, independent: u64) -> Latency {

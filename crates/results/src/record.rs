@@ -151,7 +151,7 @@ pub struct Kernel {
     pub bytes_down: u64,
     /// Bytes of TCP and IP headers of one segment.
     pub header_bytes_per_segment: u64,
-    /// Memory the kernel held for all TCP sockets of the machine when everybody was connected, less that before; both ends on one machine.
+    /// Memory of what all TCP sockets of the machine had not sent or read yet when everybody was connected, less that before. The sockets themselves are not in it.
     pub socket_memory_bytes: u64,
 }
 

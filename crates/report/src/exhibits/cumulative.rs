@@ -7,7 +7,7 @@ use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot};
 use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, WIDTH, text_width};
 use super::job::{Job, Point, Row, behind};
-use super::numbers::number;
+use crate::numbers::number;
 use crate::stats::median;
 
 /// Steps of the share.

@@ -6,7 +6,7 @@ use super::Sheet;
 use super::csv::{Csv, cell};
 use super::draw::{Anchor, Area, HEAT, Mark, Panel, SMALL, SOFT, Scale, Scene, WIDTH, grid, text_width};
 use super::job::{Job, Point, Row, behind};
-use super::over_time::head;
+use super::over_time::{foot, head};
 
 /// Columns of a panel; longer runs have several seconds in each.
 const COLUMNS_MAX: usize = 60;
@@ -49,20 +49,13 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
         cells(&mut scene, &panel, run, every, |cells| csv.row(place.iter().cloned().chain(cells)));
     }
-    scene.text(
-        (f64::midpoint(58.0, WIDTH), bottom + 42.0),
-        "across: seconds from T0 · up: ms from due to seen",
-        SMALL,
-        Anchor::Middle,
-        SOFT,
-    );
-    scene.height = bottom + 54.0;
+    foot(&mut scene, bottom);
     Some(Sheet {
         name: job.stem("03b-latency-heat-map", point.label),
         title: title.to_owned(),
         caption: format!(
             "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \
-             darker, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
+             stronger the colour, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
             behind(point)
         ),
         scene,

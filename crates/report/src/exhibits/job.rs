@@ -130,7 +130,7 @@ impl<'a> Job<'a> {
                 "{} clients in {} rooms, {} deliveries/s of {} bytes",
                 planned.seats,
                 planned.rooms,
-                super::numbers::number(planned.deliveries_in_window as f64 / seconds),
+                crate::numbers::number(planned.deliveries_in_window as f64 / seconds),
                 planned.payload_bytes
             ));
         }

@@ -12,12 +12,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let process = column(&mut csv, point, "server process, KiB each", &[], &|record| {
         Figures::of(record).server_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
     });
-    let kernel = column(&mut csv, point, "kernel, both ends, KiB each", &[], &|record| {
-        Figures::of(record).kernel_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
-    });
-    let has_any = |column: &super::bars::Column| column.bars.iter().any(Option::is_some);
-    let columns: Vec<_> = [process, kernel].into_iter().filter(has_any).collect();
-    let bars = Bars { rows: drawable(point), columns, classes: &[], shaded: false };
+    let bars = Bars { rows: drawable(point), columns: vec![process], classes: &[], shaded: false };
     if bars.is_empty() {
         return None;
     }
@@ -28,8 +23,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         name: job.stem("08-memory-per-connection", point.label),
         title: title.to_owned(),
         caption: format!(
-            "Growth of the server's resident memory from before the first connection until everybody was connected, for each of them; and \
-             what the kernel held for TCP sockets, both ends, for each of them. A connection that polls may be closed between polls. \
+            "Growth of the server's resident memory from before the first connection until everybody was connected, for each of them; \
+             what the kernel holds for its sockets is not in it. A connection that polls may be closed between polls. \
              Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
             behind(point)
         ),

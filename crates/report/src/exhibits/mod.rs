@@ -14,7 +14,6 @@ mod heat;
 mod job;
 mod memory;
 mod money;
-mod numbers;
 mod over_time;
 mod percentiles;
 pub(crate) mod shown;

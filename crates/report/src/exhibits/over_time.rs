@@ -41,14 +41,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         lines(&mut scene, &panel, row);
         write(&mut csv, point, row);
     }
-    scene.text(
-        (f64::midpoint(58.0, WIDTH), bottom + 42.0),
-        "across: seconds from T0 · up: ms from due to seen",
-        SMALL,
-        Anchor::Middle,
-        SOFT,
-    );
-    scene.height = bottom + 54.0;
+    foot(&mut scene, bottom);
     Some(Sheet {
         name: job.stem("03a-latency-over-time", point.label),
         title: title.to_owned(),
@@ -69,6 +62,13 @@ pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
     scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.overloaded);
     let left = panel.area.left + 18.0;
     scene.label_within((left, height), &row.name(), panel.area.right - left);
+}
+
+/// What the axes of small panels of latency over time are, below all of them.
+pub(super) fn foot(scene: &mut Scene, bottom: f64) {
+    let axes = "across: seconds from T0 · up: ms from due to seen";
+    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), axes, SMALL, Anchor::Middle, SOFT);
+    scene.height = bottom + 54.0;
 }
 
 /// The axis of seconds that holds those of all these runs.

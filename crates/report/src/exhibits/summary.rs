@@ -4,11 +4,9 @@ use std::fmt::Write;
 
 use results::{Figures, RunRecord, Series, Subject, VerdictKind};
 
-use super::numbers::number;
 use super::shown::{Shown, shown};
+use crate::numbers::{DASH, number};
 use crate::stats::{Estimate, InRound, over_runs, ratio};
-
-const DASH: &str = "–";
 
 /// Renders all runs of a job, a block for each point of the sweep.
 pub fn render(records: &[RunRecord]) -> String {

@@ -222,19 +222,3 @@ fn long_sweeps_are_drawn_too() {
     assert_eq!(per_point, 3);
     assert!(sheets.iter().any(|sheet| sheet.name.starts_with("10")));
 }
-
-/// For eyes: `cargo test --release -p pushbench-report --lib pictures -- --ignored`.
-#[test]
-#[ignore = "writes every picture into a folder for temporary files, to be looked at"]
-fn pictures() {
-    let folder = std::env::temp_dir().join("pushbench-pictures");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (name, evidence) in jobs().into_iter().chain([("many", many_points())]) {
-        for exhibit in plots(&[evidence]) {
-            let file = |ending: &str| folder.join(format!("{name}-{}.{ending}", exhibit.name));
-            std::fs::write(file("png"), &exhibit.png).unwrap();
-            std::fs::write(file("svg"), &exhibit.svg).unwrap();
-            std::fs::write(file("csv"), &exhibit.csv).unwrap();
-        }
-    }
-}

@@ -127,7 +127,7 @@ impl Rows<'_> {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
         if let Some(kernel) = self.record.kernel {
-            self.add("kernel_memory", "idle", "bytes", kernel.socket_memory_bytes).connections = opened;
+            self.add("kernel_buffers", "idle", "bytes", kernel.socket_memory_bytes).connections = opened;
         }
         let seats = self.record.planned.seats.into();
         self.add("generator_memory", "idle", "bytes", self.record.generator.resident_bytes_crowd).connections =
@@ -145,7 +145,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
     column("transport", "Transport", |r| r.transport.into()),
     column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
-    column("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_memory` or `generator_memory`", |r| r.cost.into()),
+    column("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_buffers` or `generator_memory`", |r| r.cost.into()),
     column("direction", "`up` to the server, `down` to the clients, or empty", |r| r.direction.into()),
     column("purpose", "What bytes are spent on: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where nobody can tell them apart", |r| r.purpose.into()),
     column("class", "What it is: `payload`, `envelope`, `framing`, `headers`; which calls; `user` or `system`; memory of `idle` connections", |r| r.class.into()),

@@ -87,7 +87,6 @@ pub(super) const COLUMNS: &[Column<RunRecord>] = &[
     column("messages_per_batch", "Messages that share a response, chunk or write", |r| maybe(Figures::of(r).messages_per_batch)),
     column("empty_share", "Requests that found nothing, of all, 0 to 1", |r| maybe(Figures::of(r).empty_share)),
     column("server_bytes_per_connection", "Server memory for each idle connection", |r| maybe(Figures::of(r).server_bytes_per_connection)),
-    column("kernel_bytes_per_connection", "Memory the kernel holds for the sockets of each idle connection, both ends", |r| maybe(Figures::of(r).kernel_bytes_per_connection)),
 
     column("planned", "Deliveries planned, warm-up included", |r| r.ledger.planned.into()),
     column("seen", "Those that happened, once each", |r| r.ledger.seen.into()),
