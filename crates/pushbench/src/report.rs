@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use report::{Report, build};
-use results::{Evidence, Folder, LoadError, load};
+use results::{Folder, LoadError, load};
 
 use crate::exit::USAGE;
 use crate::print;
@@ -53,21 +53,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    make(&jobs, &out)?;
+    keep(&build(&jobs), &out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what the job in this folder came to, and makes its report.
 pub(crate) fn of_job(folder: &Path) -> anyhow::Result<()> {
     let job = load(folder)?;
-    make(&[job], &folder.join(FOLDER))?;
+    let report = build(&[job]);
+    print::out(&report.tables);
+    keep(&report, &folder.join(FOLDER))?;
     print::out(&format!("results: {}\n", folder.display()));
     Ok(())
 }
 
-fn make(jobs: &[Evidence], out: &Path) -> anyhow::Result<()> {
-    let Report { text, files } = build(jobs);
-    let path = Folder::at(out).save_report(&files)?;
-    print::out(&format!("\n{text}\nreport:  {}\n", path.display()));
+fn keep(report: &Report, out: &Path) -> anyhow::Result<()> {
+    let path = Folder::at(out).save_report(&report.files)?;
+    print::out(&format!("\n{}\nreport:  {}\n", report.text, path.display()));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use results::{Evidence, LoadError, RunRecord, State};
+use results::{Evidence, LoadError, State};
 
 use crate::exit::USAGE;
 use crate::print;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for folder in &args.folders {
         match results::load(folder) {
             Ok(evidence) => {
-                print::out(&format!("{}{}", if shown { "\n" } else { "" }, harmless(&text(evidence))));
+                print::out(&format!("{}{}", if shown { "\n" } else { "" }, text(&evidence)));
                 shown = true;
             }
             Err(error) => {
@@ -45,26 +45,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(failed.unwrap_or(ExitCode::SUCCESS))
 }
 
-fn text(evidence: Evidence) -> String {
-    let heading = heading(&evidence);
-    let records: Vec<RunRecord> = evidence.runs.into_iter().map(|run| run.record).collect();
-    let tables = report::summary::render(&records);
-    let tables = if records.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
-    format!("{heading}\n{tables}")
+fn text(evidence: &Evidence) -> String {
+    let tables = report::tables(evidence);
+    let tables = if evidence.runs.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
+    format!("{}\n{tables}", harmless(&heading(evidence)))
 }
 
 /// Scenario, date, machine, state.
 fn heading(evidence: &Evidence) -> String {
     let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
     let made: BTreeSet<_> =
-        evidence.runs.iter().map(|run| (run.record.round, &run.record.label, run.record.transport)).collect();
+        evidence.runs.iter().map(|run| (run.record.round, &run.record.label, run.record.subject())).collect();
     let state = match manifest.state {
         State::Running => "partial",
         State::Complete => "complete",
         State::Interrupted => "interrupted",
         State::Failed => "failed",
     };
-    let line = format!(
+    format!(
         "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} runs",
         manifest.scenario.name,
         date(&manifest.started),
@@ -74,8 +72,7 @@ fn heading(evidence: &Evidence) -> String {
         host.kernel,
         made.len(),
         manifest.order.len(),
-    );
-    line.replace('\n', " ")
+    )
 }
 
 /// `20260101T000000Z` as people write it.
@@ -89,8 +86,8 @@ fn date(stamp: &str) -> String {
 }
 
 /// A folder may come from anywhere: nothing in it may speak to the terminal.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+fn harmless(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -100,24 +97,24 @@ mod tests {
     #[test]
     fn a_folder_in_words() {
         let mut evidence = results::invented::evidence(&[100]);
-        let first = |evidence: &Evidence| text(evidence.clone()).lines().next().unwrap().to_owned();
+        let first = |evidence: &Evidence| text(evidence).lines().next().unwrap().to_owned();
         let expected =
             "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";
         assert_eq!(first(&evidence), expected);
-        assert!(text(evidence.clone()).contains("delivery, ms"));
+        assert!(text(&evidence).contains("delivery "));
         evidence.manifest.state = State::Running;
         evidence.runs.truncate(2);
         evidence.runs[1].record = evidence.runs[0].record.clone();
         evidence.manifest.scenario.name = "a\nb".to_owned();
         evidence.manifest.started = "yesterday".to_owned();
-        let expected = "a b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
+        let expected = "a\u{fffd}b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
         assert_eq!(first(&evidence), expected);
         evidence.runs.clear();
-        assert!(text(evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
+        assert!(text(&evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
     }
 
     #[test]
     fn nothing_speaks_to_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\nµ\u{fffd}");
+        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\u{fffd}µ\u{fffd}");
     }
 }

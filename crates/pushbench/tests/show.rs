@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use results::{Evidence, RunRecord, State, invented};
+use results::{Evidence, State, invented};
 
 /// A folder for one test, gone with it.
 struct Scratch(PathBuf);
@@ -41,11 +41,6 @@ fn show(folders: &[&Path]) -> Said {
     Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn tables(evidence: &Evidence) -> String {
-    let records: Vec<RunRecord> = evidence.runs.iter().map(|run| run.record.clone()).collect();
-    report::summary::render(&records)
-}
-
 const HEADING: &str = "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), ";
 
 #[test]
@@ -55,7 +50,7 @@ fn a_job_is_shown_from_its_folder_alone() {
     let (first, second) = (scratch.save(&one), scratch.save(&sweep));
     let said = show(&[&first, &second]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    let (one, sweep) = (tables(&one), tables(&sweep));
+    let (one, sweep) = (report::tables(&one), report::tables(&sweep));
     assert_eq!(said.out, format!("{HEADING}complete: 30 of 30 runs\n{one}\n{HEADING}complete: 60 of 60 runs\n{sweep}"));
 }
 
@@ -70,7 +65,7 @@ fn a_killed_job_is_partial() {
     fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
     let said = show(&[&folder]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_eq!(said.out, format!("{HEADING}partial: 4 of 30 runs\n{}", tables(&evidence)));
+    assert_eq!(said.out, format!("{HEADING}partial: 4 of 30 runs\n{}", report::tables(&evidence)));
 }
 
 #[test]
@@ -83,7 +78,10 @@ fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
-    assert_eq!((said.code, said.out), (Some(1), format!("{HEADING}complete: 6 of 30 runs\n{}", tables(&evidence))));
+    assert_eq!(
+        (said.code, said.out),
+        (Some(1), format!("{HEADING}complete: 6 of 30 runs\n{}", report::tables(&evidence)))
+    );
     let expected = [
         format!(
             "{}/manifest.json: schema version 9, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again",

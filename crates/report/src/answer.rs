@@ -6,7 +6,7 @@ use scenario::Figure;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, Value};
-use crate::numbers::{number, percent, with_interval};
+use crate::numbers::{heading, number, percent, with_interval};
 
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
@@ -14,55 +14,72 @@ pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
     let usable = |point: &&PointFacts| point.rows.iter().filter(|row| row.shown.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
-        sentences.extend(order(point, Figure::DeliveryP50Ms, "deliver soonest", "is latest", "p50", "ms"));
-        sentences.extend(order(
-            point,
-            Figure::ServerCpuUsPerMessage,
-            "cost the server least",
-            "costs most",
-            "CPU a message",
-            "µs",
-        ));
+        sentences.extend(order(point, Figure::DeliveryP50Ms, "Median delivery"));
+        sentences.extend(order(point, Figure::ServerCpuUsPerMessage, "Server CPU"));
     }
     sentences.push(trust(job));
     sentences
 }
 
-fn order(point: &PointFacts, figure: Figure, first: &str, last: &str, what: &str, unit: &str) -> Option<String> {
+type Found = (Subject, VerdictKind, Value);
+
+/// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
+fn order(point: &PointFacts, figure: Figure, what: &str) -> Option<String> {
     let of = |row: &RowFacts| Some((row.subject(), row.shown?, *row.figure(figure)?));
-    let rows = point.rows.iter().filter(|row| row.subject() != Subject::FLOOR);
-    let mut found: Vec<(Subject, VerdictKind, Value)> = rows.filter_map(of).collect();
-    found.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
-    let (best, worst) = (found.first()?, found.last()?);
-    let at = if point.label.is_empty() { String::new() } else { format!("At {}: ", point.label) };
-    let named = |(transport, kind, value): &(Subject, VerdictKind, Value)| {
-        let mark = if *kind == VerdictKind::Overloaded { ", overloaded" } else { "" };
-        format!("{transport} ({what} {} {unit}{mark})", with_interval(value))
-    };
-    if found.len() == 1 {
-        return Some(format!("{at}{} is the only transport with figures.", named(best)));
-    }
-    let told: Option<Vec<bool>> = found.iter().map(|row| row.2.meets(&best.2)).collect();
-    let Some(meets) = told else {
-        let medians: Vec<_> = found.iter().map(named).collect();
-        return Some(format!("{at}Too few repetitions to put them in an order: {}.", medians.join(", ")));
-    };
-    let together: Vec<_> = found.iter().zip(&meets).filter(|(_, meets)| **meets).map(|(row, _)| named(row)).collect();
-    if together.len() == found.len() {
-        return Some(format!("{at}All are indistinguishable in {what}: {}.", together.join(", ")));
-    }
-    let leaders = match together.as_slice() {
-        [only] => format!("{only} alone"),
-        several => format!("{}, indistinguishable from each other,", several.join(", ")),
+    let (floor, mut others): (Vec<Found>, Vec<Found>) =
+        point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::FLOOR);
+    others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
+    let (best, worst) = (others.first()?, others.last()?);
+    let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
+    let unit = heading(figure).1;
+    let floor = floor
+        .first()
+        .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));
+    let order = match groups(&others) {
+        None => {
+            let all: Vec<_> = others.iter().map(named).collect();
+            format!("{} (it takes six sound runs of each to put them in an order)", all.join(", "))
+        }
+        Some(groups) => groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", then "),
     };
     let times = worst.2.value / best.2.value;
-    let times = if times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
-    let verb = if together.len() == 1 {
-        first.replacen("deliver", "delivers", 1).replacen("cost ", "costs ", 1)
-    } else {
-        first.to_owned()
-    };
-    Some(format!("{at}{leaders} {verb}; {} {last}{times}.", named(worst)))
+    let times =
+        if others.len() > 1 && times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
+    Some(format!("{what}{at}, {unit}: {order}{times}{}.", floor.unwrap_or_default()))
+}
+
+/// Neighbours whose intervals meet are in one group; `None` where one has no interval over runs.
+fn groups(sorted: &[Found]) -> Option<Vec<Vec<&Found>>> {
+    let mut all: Vec<((f64, f64), &Found)> =
+        sorted.iter().map(|found| Some((found.2.over_runs()?, found))).collect::<Option<_>>()?;
+    all.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+    let (mut groups, mut highest): (Vec<Vec<&Found>>, f64) = (Vec::new(), f64::NEG_INFINITY);
+    for ((low, high), found) in all {
+        match groups.last_mut().filter(|_| low <= highest) {
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
+        }
+        highest = highest.max(high);
+    }
+    groups.iter_mut().for_each(|group| group.sort_by(|a, b| a.2.value.total_cmp(&b.2.value)));
+    Some(groups)
+}
+
+fn together(group: &[&Found]) -> String {
+    let names: Vec<_> = group.iter().map(|found| named(found)).collect();
+    match names.as_slice() {
+        [only] => only.clone(),
+        [first, second] => format!("{first} and {second} (not to be told apart)"),
+        several => format!("{} (not all to be told apart)", several.join(", ")),
+    }
+}
+
+fn named((subject, kind, value): &Found) -> String {
+    format!("{subject}{} {}", mark(*kind), with_interval(value))
+}
+
+const fn mark(kind: VerdictKind) -> &'static str {
+    if matches!(kind, VerdictKind::Overloaded) { " (overloaded)" } else { "" }
 }
 
 fn trust(job: &JobFacts) -> String {
@@ -110,28 +127,23 @@ mod tests {
     use crate::facts::Facts;
 
     #[test]
-    fn what_intervals_do_not_part_is_called_indistinguishable() {
+    fn only_whole_intervals_put_transports_in_an_order() {
         let mut job = invented::evidence(&[100]);
         let sentences = |job: &results::Evidence| Facts::of(std::slice::from_ref(job)).jobs.remove(0).answer;
+        assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
+        invented::repeat(&mut job);
         let said = sentences(&job);
         assert_eq!(said.len(), 3, "{said:#?}");
-        assert!(
-            said[0].contains(" alone delivers soonest; polling (p50 ") && said[0].contains(" is latest, "),
-            "{}",
-            said[0]
-        );
-        assert!(said[1].contains(" costs the server least; ") && said[1].contains(" costs most, "), "{}", said[1]);
+        assert!(said[0].starts_with("Median delivery, ms: ") && said[0].contains(", then polling "), "{}", said[0]);
+        assert!(said[0].contains("; the floor, raw TCP, is "), "{}", said[0]);
+        assert!(said[1].starts_with("Server CPU, µs/message: ") && said[1].contains("× polling"), "{}", said[1]);
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
-        let slow = one.latency.clone();
         for (at, run) in job.runs.iter_mut().enumerate() {
-            run.record.latency = slow.clone();
+            run.record.latency = one.latency.clone();
             run.record.latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
                 at as u64 % 7;
         }
-        assert!(sentences(&job)[0].contains("All are indistinguishable in p50"), "{}", sentences(&job)[0]);
-        job.runs.retain(|run| run.record.round == 1);
-        job.runs.iter_mut().for_each(|run| run.record.latency.clear());
-        assert!(sentences(&job)[0].starts_with("Too few repetitions"), "{}", sentences(&job)[0]);
+        assert!(!sentences(&job)[0].contains("then"), "{}", sentences(&job)[0]);
         job.runs.clear();
         assert_eq!(sentences(&job), ["No run was made: there is nothing to say."]);
     }

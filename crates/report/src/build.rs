@@ -23,6 +23,8 @@ fn text(facts: &Facts) -> String {
 /// All files of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The tables of each job.
+    pub tables: String,
     /// Answers and claims, for the end of a terminal.
     pub text: String,
     /// Path below the report's folder → bytes.
@@ -43,5 +45,6 @@ pub fn build(jobs: &[Evidence]) -> Report {
         files.push((format!("plots/{}.png", plot.name), plot.png));
         files.push((format!("plots/{}.csv", plot.name), plot.csv.into_bytes()));
     }
-    Report { text: text(&facts), files }
+    let tables: Vec<_> = facts.jobs.iter().map(crate::terminal::of_facts).collect();
+    Report { tables: tables.join("\n"), text: text(&facts), files }
 }

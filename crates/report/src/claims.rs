@@ -132,7 +132,7 @@ fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
         None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.is), None, None),
     };
     ConditionFacts {
-        asks: words(condition),
+        asks: words(job, condition),
         finding: decided,
         left: plain(&left).map(Value::from),
         right: right.map(Value::from),
@@ -154,18 +154,19 @@ pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Bound) -> Findi
     }
 }
 
-fn words(condition: &Condition) -> String {
+fn words(job: &Evidence, condition: &Condition) -> String {
     let bound = match (&condition.right, condition.times, condition.value) {
-        (Some(right), None, _) => term_words(right),
-        (Some(right), Some(times), _) => format!("{times} × {}", term_words(right)),
+        (Some(right), None, _) => term_words(job, right),
+        (Some(right), Some(times), _) => format!("{times} × {}", term_words(job, right)),
         (None, _, value) => value.map_or_else(String::new, |value| value.to_string()),
     };
-    format!("{} is {} {bound}", term_words(&condition.left), condition.is.name())
+    format!("{} is {} {bound}", term_words(job, &condition.left), condition.is.name())
 }
 
-fn term_words(term: &Term) -> String {
+fn term_words(job: &Evidence, term: &Term) -> String {
     let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
-    format!("{} of {}{at}", term.figure.name(), subject(term))
+    let mark = if runs(job, term).is_some_and(|runs| runs.is_overloaded()) { " (overloaded)" } else { "" };
+    format!("{} of {}{mark}{at}", term.figure.name(), subject(term))
 }
 
 fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
@@ -175,19 +176,15 @@ fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
         None => over_runs(&left.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
     };
     let times = row.times.unwrap_or(1.0);
-    let scaled = ours.map(|ours| Estimate {
-        value: ours.value * times,
-        interval: ours.interval.map(|(low, high)| (low * times, high * times)),
-        runs: ours.runs,
-    });
-    let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(right)));
+    let scaled = row.times.map_or_else(String::new, |times| format!("{times} × "));
+    let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(job, right)));
     PublishedFacts {
         who: row.who.clone(),
         what: row.what.clone(),
         theirs: row.value,
         unit: row.unit.clone(),
-        from: format!("{}{divided}", term_words(&row.left)),
-        ours: scaled.map(Value::from),
+        from: format!("{scaled}{}{divided}", term_words(job, &row.left)),
+        ours: ours.map(|ours| Value::from(ours).times(times)),
     }
 }
 
@@ -200,6 +197,7 @@ mod tests {
 
     fn findings(claims: &str, change: impl Fn(&mut Evidence)) -> Vec<Finding> {
         let mut job = invented::evidence(&[100, 1000]);
+        invented::repeat(&mut job);
         job.manifest.scenario.text = format!("{SCENARIO}{claims}");
         change(&mut job);
         let scenario = scenario_of(&job).unwrap();
@@ -245,7 +243,7 @@ mod tests {
     fn what_was_not_measured_is_not_decidable() {
         let asks = claim(&[&format!("{POLLING}\nis = 'at least'\nvalue = 1.0")]);
         assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
-        assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 3)), [Finding::NotDecidable]);
+        assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 6)), [Finding::NotDecidable]);
         let invalid = |job: &mut Evidence| {
             job.runs.iter_mut().for_each(|run| run.record.verdict.kind = results::VerdictKind::Invalid);
         };
@@ -257,6 +255,7 @@ mod tests {
     #[test]
     fn a_published_figure_stands_beside_ours() {
         let mut job = invented::evidence(&[100]);
+        invented::repeat(&mut job);
         let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\ntimes = 2.0\n\
                    left = {figure = 'framing_bytes_per_message', transport = 'websocket'}";
         job.manifest.scenario.text = format!("{SCENARIO}{row}");

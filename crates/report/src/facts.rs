@@ -1,6 +1,6 @@
 //! Everything a report says, as data: `summary.json`. Pages are written from this and from nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use results::{Evidence, Run, State, Subject, VerdictKind};
 use scenario::Figure;
@@ -9,7 +9,7 @@ use wire::{OURS, Transport};
 
 use crate::answer;
 use crate::claims::{ClaimFacts, PublishedFacts, claims, published, scenario_of};
-use crate::shown::{Shown, all, labels};
+use crate::shown::{Shown, labels, verdicts};
 use crate::stats::{Estimate, ratio, slices};
 use crate::theory::{Cell, cells};
 
@@ -40,6 +40,8 @@ pub struct JobFacts {
     pub state: State,
     /// Runs that were to be made.
     pub runs_planned: u64,
+    /// Of those, which were; a run that was repeated is one.
+    pub runs_made: u64,
     /// Runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
     /// A point of the sweep each.
@@ -81,14 +83,18 @@ pub struct RowFacts {
 }
 
 /// A figure with its 95 % interval, where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Value {
     /// Median over the runs.
     pub value: f64,
-    /// Lower end.
+    /// Lower end of its 95 % interval: over the runs from six on, of its own messages for a percentile of a single one.
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// The least of the runs, where there are several.
+    pub least: Option<f64>,
+    /// The greatest.
+    pub greatest: Option<f64>,
     /// Runs behind it.
     pub runs: usize,
 }
@@ -124,15 +130,28 @@ pub struct RunFacts {
 
 impl From<Estimate> for Value {
     fn from(estimate: Estimate) -> Self {
-        let (low, high) = estimate.interval.unzip();
-        Self { value: estimate.value, low, high, runs: estimate.runs }
+        let ((low, high), (least, greatest)) = (estimate.interval.unzip(), estimate.range.unzip());
+        Self { value: estimate.value, low, high, least, greatest, runs: estimate.runs }
     }
 }
 
 impl Value {
-    /// Whether it cannot be told from another: their intervals meet. Nothing can be told of a value without one.
-    pub(crate) fn meets(&self, other: &Self) -> Option<bool> {
-        Some(self.low? <= other.high? && other.low? <= self.high?)
+    /// Everything as many times as large.
+    pub(crate) fn times(&self, times: f64) -> Self {
+        let each = |part: Option<f64>| part.map(|part| part * times);
+        Self {
+            value: self.value * times,
+            low: each(self.low),
+            high: each(self.high),
+            least: each(self.least),
+            greatest: each(self.greatest),
+            runs: self.runs,
+        }
+    }
+
+    /// Its 95 % interval, if that is one over runs: a single run knows nothing of the next one.
+    pub(crate) fn over_runs(&self) -> Option<(f64, f64)> {
+        self.low.zip(self.high).filter(|_| self.runs > 1)
     }
 }
 
@@ -144,7 +163,7 @@ impl Facts {
 }
 
 impl JobFacts {
-    fn of(job: &Evidence) -> Self {
+    pub(crate) fn of(job: &Evidence) -> Self {
         let manifest = &job.manifest;
         let scenario = scenario_of(job);
         let mut facts = Self {
@@ -154,7 +173,8 @@ impl JobFacts {
             answer: Vec::new(),
             state: manifest.state,
             runs_planned: manifest.order.len() as u64,
-            verdicts: counted(job.runs.iter()),
+            runs_made: made(job) as u64,
+            verdicts: verdicts(&job.runs),
             points: labels(job).into_iter().map(|label| PointFacts::of(job, label)).collect(),
             claims: scenario.as_ref().map(|scenario| claims(job, scenario)).unwrap_or_default(),
             published: scenario.as_ref().map(|scenario| published(job, scenario)).unwrap_or_default(),
@@ -166,8 +186,14 @@ impl JobFacts {
 
     /// Whether everything that was planned is there.
     pub fn is_partial(&self) -> bool {
-        self.state != State::Complete
+        self.state != State::Complete || self.runs_made < self.runs_planned
     }
+}
+
+/// How many of the places in the order have a run.
+fn made(job: &Evidence) -> usize {
+    let places = job.runs.iter().map(|run| (run.record.round, run.record.label.as_str(), run.record.subject()));
+    places.collect::<BTreeSet<_>>().len()
 }
 
 impl PointFacts {
@@ -196,7 +222,7 @@ impl RowFacts {
         Self {
             transport: subject.transport,
             target: subject.target.clone().unwrap_or_else(|| OURS.to_owned()),
-            verdicts: counted(all(job, label, subject).into_iter()),
+            verdicts: shown.verdicts.clone(),
             shown: shown.kind,
             figures: figures.collect(),
             times_floor: times.collect(),
@@ -208,6 +234,12 @@ impl RowFacts {
         Subject::new(self.transport, &self.target)
     }
 
+    /// As tables name it: a regime of its own is said wherever its figures are.
+    pub(crate) fn name(&self) -> String {
+        let mark = if self.shown == Some(VerdictKind::Overloaded) { " (overloaded)" } else { "" };
+        format!("{}{mark}", self.subject())
+    }
+
     /// A figure, where it was measured.
     pub fn figure(&self, figure: Figure) -> Option<&Value> {
         self.figures.get(&figure)
@@ -215,6 +247,11 @@ impl RowFacts {
 }
 
 impl RunFacts {
+    /// Whom it is of.
+    pub fn subject(&self) -> Subject {
+        Subject::new(self.transport, &self.target)
+    }
+
     fn of(run: &Run) -> Self {
         let record = &run.record;
         let (planned, machine) = (&record.planned, &record.machine);
@@ -238,10 +275,4 @@ impl RunFacts {
             growth_share: slices(&medians).map(|slices| slices.growth_share),
         }
     }
-}
-
-fn counted<'a>(runs: impl Iterator<Item = &'a Run>) -> BTreeMap<VerdictKind, u32> {
-    let mut counts = BTreeMap::new();
-    runs.for_each(|run| *counts.entry(run.record.verdict.kind).or_insert(0) += 1);
-    counts
 }

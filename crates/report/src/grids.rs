@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use results::{Subject, VerdictKind};
+use results::VerdictKind;
 use scenario::Figure;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts, Value};
-use crate::numbers::{DASH, heading, number, or_dash, percent, with_interval};
+use crate::numbers::{DASH, heading, number, or_dash, percent, precise, shown, with_interval};
 use crate::theory::{Agreement, Cell};
 
 /// A table.
@@ -107,13 +107,13 @@ fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
     }));
     for row in &point.rows {
         let fields = columns.iter().map(|column| figure(field(row, *column)));
-        grid.rows.push(std::iter::once(toned(row.subject().to_string(), Tone::Name)).chain(fields).collect());
+        grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
     }
     grid
 }
 
 fn field(row: &RowFacts, column: Figure) -> String {
-    row.figure(column).map_or_else(|| DASH.to_owned(), with_interval)
+    row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
 /// Theory beside measurement.
@@ -125,14 +125,18 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
             Agreement::Unexplained => Tone::Bad,
             Agreement::Queueing | Agreement::Open => Tone::Open,
         };
+        // What differs has to be seen to.
+        let alike =
+            cell.agreement == Agreement::Unexplained && number(cell.predicted.value) == number(cell.measured.value);
+        let written = |value: &Value| if alike { precise(value) } else { with_interval(value) };
         let queue = if cell.queue > 0.0 { format!("+ {}", number(cell.queue)) } else { DASH.to_owned() };
         grid.rows.push(vec![
             toned(cell.transport.name(), Tone::Name),
             words(&cell.what),
             words(&cell.formula),
-            figure(predicted(cell)),
+            figure(predicted(cell, written)),
             figure(queue),
-            figure(with_interval(&cell.measured)),
+            figure(written(&cell.measured)),
             toned(cell.agreement.name(), tone),
         ]);
     }
@@ -140,10 +144,10 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
 }
 
 /// A bound is a bound, not a value with an interval.
-fn predicted(cell: &Cell) -> String {
+fn predicted(cell: &Cell, written: impl Fn(&Value) -> String) -> String {
     match cell.predicted.low.zip(cell.predicted.high) {
         Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
-        _ => with_interval(&cell.predicted),
+        _ => written(&cell.predicted),
     }
 }
 
@@ -181,12 +185,7 @@ pub(crate) fn claims(job: &JobFacts) -> Grid {
 pub(crate) fn published(job: &JobFacts) -> Grid {
     let mut grid = Grid::new(&["who", "what", "unit", "theirs", "ours", "ours / theirs", "from"]);
     for row in &job.published {
-        let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| Value {
-            value: ours.value / row.theirs,
-            low: ours.low.map(|low| low / row.theirs),
-            high: ours.high.map(|high| high / row.theirs),
-            runs: ours.runs,
-        });
+        let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| ours.times(1.0 / row.theirs));
         grid.rows.push(vec![
             words(&row.who),
             words(&row.what),
@@ -232,7 +231,7 @@ fn validity_row(run: &RunFacts) -> Vec<Field> {
         figure(run.run.to_string()),
         figure(run.round.to_string()),
         words(&run.label),
-        toned(Subject::new(run.transport, &run.target).to_string(), Tone::Name),
+        toned(run.subject().to_string(), Tone::Name),
         toned(run.verdict.name(), tone),
         figure(run.lateness_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
         share(Some(run.generator_busy_share)),
@@ -280,7 +279,7 @@ pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
 /// How to read all this.
 pub(crate) const METHOD: [&str; 6] = [
     "Delivery is measured from when a post was due by the plan, not from when it left: a server that makes senders wait cannot hide it. Every receiver counts.",
-    "A figure is the median over the sound runs of a transport at a point. [low–high] is its 95 % interval by resampling runs; with three runs it spans from the least to the greatest, with fewer there is none, but for percentiles, which have one from the messages of the run. A dash was not measured, or the sample cannot carry it.",
+    "A figure is the median over the sound runs of a transport at a point. [low–high] is its 95 % interval by order statistics of the runs, which takes six of them, or for a percentile of a single run by those of its messages; (low–high) is the range of fewer runs than six, and no interval. A dash was not measured, or the sample cannot carry it.",
     "× floor is the ratio to raw TCP, run against run of the same round. Runs come in a fresh random order in every round, each against a server of its own.",
     "Runs are sound, overloaded (the backlog grew: shown under that name, only where nothing is sound), wrong (messages lost, doubled, altered) or invalid (the instrument or the machine failed). Wrong and invalid runs are in no figure.",
     "Theory: d is one way up and down without anybody to wait for, the mean of raw TCP less its own fan-out and queue; c is server CPU of one delivery, n the members of a room, N clients, I the poll interval, T the hold time, λ messages a second at one client, G the time between two long polls (d and the server's CPU of one request). Predicted intervals are those of the inputs; a prediction is within when its interval meets the measured one, explained by queueing when it does once the mean wait ρnc/(2(1−ρ)) is added, else unexplained.",

@@ -15,11 +15,12 @@ mod numbers;
 mod page;
 mod shown;
 pub mod stats;
+mod terminal;
 mod theory;
 
 pub use build::{Report, build};
 pub use claims::{ClaimFacts, ConditionFacts, Finding, PublishedFacts};
-pub use exhibits::summary;
 pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA, Value};
 pub use measure::measure;
+pub use terminal::tables;
 pub use theory::{Agreement, Cell};

@@ -37,7 +37,7 @@ pub(crate) fn markdown(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> S
 fn section(job: &Evidence, facts: &JobFacts, out: &mut String) {
     add(out, format_args!("# {}\n\n", text(&facts.question)));
     if facts.is_partial() {
-        add(out, format_args!("**partial**: {} of {} runs\n\n", facts.runs.len(), facts.runs_planned));
+        add(out, format_args!("**partial**: {} of {} runs\n\n", facts.runs_made, facts.runs_planned));
     }
     facts.answer.iter().for_each(|sentence| add(out, format_args!("{} ", text(sentence))));
     *out += "\n\n";

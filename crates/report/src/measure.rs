@@ -2,7 +2,6 @@
 
 use results::{Class, Direction, Figures, Purpose, Quantile, Run, RunRecord, Series, Tally};
 use scenario::Figure;
-use wire::Transport;
 
 /// The figure of a run.
 pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
@@ -11,18 +10,23 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
     let figures = Figures::of(record);
     let seconds = record.generator.window_us as f64 / 1e6;
     let per_s = |count: f64| (seconds > 0.0).then(|| count / seconds);
-    let exact = |value: Option<f64>| value.filter(|_| record.client == "lean");
+    let exact = |value: Option<f64>| value.filter(|_| record.counts_all_bytes());
     match figure {
         Figure::DeliveryMeanMs => record.latency.get(&Series::Delivery).map(|latency| latency.mean_us / 1e3),
         Figure::DeliveryMaxMs => record.latency.get(&Series::Delivery).map(|latency| latency.max_us as f64 / 1e3),
         Figure::DeliveryP50Ms
         | Figure::DeliveryP90Ms
         | Figure::DeliveryP99Ms
+        | Figure::DeliveryP999Ms
+        | Figure::UncorrectedP50Ms
+        | Figure::UncorrectedP99Ms
+        | Figure::LatenessP99Ms
         | Figure::ConnectP50Ms
         | Figure::OutageP50Ms => quantile(figure, record).map(|quantile| quantile.us as f64 / 1e3),
         Figure::DeliveredPerS => Some(figures.delivered_per_s),
         Figure::DeliveredShare => share(window.delivered, record.planned.deliveries_in_window),
         Figure::ServerCpuUsPerMessage => figures.server_cpu_us_per_message,
+        Figure::GeneratorCpuUsPerMessage => figures.generator_cpu_us_per_message,
         Figure::ServerCpuUsPerClientS => per_s(server_cpu_us(record)? / f64::from(record.planned.seats.max(1))),
         Figure::ServerBusyShare => per_s(server_cpu_us(record)? / 1e6),
         Figure::DownBytesPerMessage => figures.down_bytes_per_message,
@@ -39,9 +43,7 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         Figure::RequestsPerMessage => figures.requests_per_message,
         Figure::RequestsPerS => per_s(window.requests as f64),
         Figure::RequestsPeakPerS => record.seconds.iter().map(|second| second.requests as f64).reduce(f64::max),
-        // A request there says several things, or answers a ping: how many were questions is not counted.
-        Figure::EmptyShare if record.transport == Transport::SocketioPolling => None,
-        Figure::EmptyShare => share(window.empty_answers, reads(record)),
+        Figure::EmptyShare => figures.empty_share,
         Figure::MessagesPerBatch => figures.messages_per_batch,
         Figure::WritesPerMessage => figures.writes_per_message,
         Figure::ConnectionsPerS => per_s(window.connections as f64),
@@ -55,17 +57,15 @@ pub(crate) fn quantile(figure: Figure, record: &RunRecord) -> Option<Quantile> {
         Figure::DeliveryP50Ms => (Series::Delivery, "p50"),
         Figure::DeliveryP90Ms => (Series::Delivery, "p90"),
         Figure::DeliveryP99Ms => (Series::Delivery, "p99"),
+        Figure::DeliveryP999Ms => (Series::Delivery, "p99_9"),
+        Figure::UncorrectedP50Ms => (Series::DeliveryUncorrected, "p50"),
+        Figure::UncorrectedP99Ms => (Series::DeliveryUncorrected, "p99"),
+        Figure::LatenessP99Ms => (Series::Lateness, "p99"),
         Figure::ConnectP50Ms => (Series::Connect, "p50"),
         Figure::OutageP50Ms => (Series::Outage, "p50"),
         _ => return None,
     };
-    record.latency.get(&series)?.quantiles.get(name).copied()
-}
-
-/// Requests that asked for messages: all but those that post.
-pub(crate) fn reads(record: &RunRecord) -> u64 {
-    let posts = if record.transport.posts_in_band() { 0 } else { record.window.posted };
-    record.window.requests.saturating_sub(posts)
+    results::quantile(record, series, name)
 }
 
 /// Server CPU over the window.

@@ -32,14 +32,32 @@ fn grouped(digits: &str) -> String {
     out
 }
 
-/// A value with its interval: `3.21 [3.10–3.40]`.
+/// A value with its interval, `3.21 [3.10–3.40]`, or the range of too few runs for one, `3.21 (3.10–3.40)`.
 pub(crate) fn with_interval(value: &Value) -> String {
-    match value.low.zip(value.high) {
-        Some((low, high)) if number(low) != number(high) => {
-            format!("{} [{}–{}]", number(value.value), number(low), number(high))
-        }
+    let (interval, range) = (value.low.zip(value.high), value.least.zip(value.greatest));
+    let ends = interval.map(|ends| (ends, '[', ']')).or(range.map(|ends| (ends, '(', ')')));
+    match ends.map(|((low, high), open, close)| (number(low), number(high), open, close)) {
+        Some((low, high, open, close)) if low != high => format!("{} {open}{low}–{high}{close}", number(value.value)),
         _ => number(value.value),
     }
+}
+
+/// Six figures, for what cannot be told apart in three.
+pub(crate) fn precise(value: &Value) -> String {
+    let six = |value: f64| {
+        let digits = (5.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0);
+        format!("{value:.*}", digits as usize)
+    };
+    match value.low.zip(value.high) {
+        Some((low, high)) if low != high => format!("{} [{}–{}]", six(value.value), six(low), six(high)),
+        _ => six(value.value),
+    }
+}
+
+/// A figure in the unit of its heading, with or without what is around it.
+pub(crate) fn shown(figure: Figure, value: &Value, ends: bool) -> String {
+    let value = value.times(if heading(figure).1.starts_with('%') { 100.0 } else { 1.0 });
+    if ends { with_interval(&value) } else { number(value.value) }
 }
 
 /// The same of one that may be missing.
@@ -59,24 +77,29 @@ pub(crate) const fn heading(figure: Figure) -> (&'static str, &'static str) {
         Figure::DeliveryP50Ms => ("p50", "ms"),
         Figure::DeliveryP90Ms => ("p90", "ms"),
         Figure::DeliveryP99Ms => ("p99", "ms"),
+        Figure::DeliveryP999Ms => ("p99.9", "ms"),
+        Figure::UncorrectedP50Ms => ("p50 unc.", "ms"),
+        Figure::UncorrectedP99Ms => ("p99 unc.", "ms"),
+        Figure::LatenessP99Ms => ("late p99", "ms"),
         Figure::DeliveryMaxMs => ("longest", "ms"),
         Figure::ConnectP50Ms => ("connect p50", "ms"),
         Figure::OutageP50Ms => ("outage p50", "ms"),
         Figure::DeliveredPerS => ("delivered", "/s"),
-        Figure::DeliveredShare => ("delivered of planned", ""),
+        Figure::DeliveredShare => ("delivered", "% of planned"),
         Figure::ServerCpuUsPerMessage => ("server CPU", "µs/message"),
         Figure::ServerCpuUsPerClientS => ("server CPU", "µs/client-second"),
-        Figure::ServerBusyShare => ("server busy", "of a core"),
+        Figure::GeneratorCpuUsPerMessage => ("generator CPU", "µs/message"),
+        Figure::ServerBusyShare => ("server busy", "% of a core"),
         Figure::DownBytesPerMessage => ("down", "B/message"),
         Figure::UpBytesPerMessage => ("up", "B/message"),
         Figure::FramingBytesPerMessage => ("framing", "B/message"),
         Figure::HeaderBytesPerMessage => ("headers", "B/message"),
         Figure::HeaderBytesPerEmptyPoll => ("headers", "B/empty poll"),
-        Figure::OverheadShare => ("not payload", "of bytes"),
+        Figure::OverheadShare => ("not payload", "% of bytes"),
         Figure::RequestsPerMessage => ("requests", "/message"),
         Figure::RequestsPerS => ("requests", "/s"),
         Figure::RequestsPeakPerS => ("requests, busiest second", "/s"),
-        Figure::EmptyShare => ("empty", "of reads"),
+        Figure::EmptyShare => ("empty", "% of reads"),
         Figure::MessagesPerBatch => ("together", "messages/batch"),
         Figure::WritesPerMessage => ("writes", "/message"),
         Figure::ConnectionsPerS => ("connections opened", "/s"),
@@ -97,8 +120,10 @@ mod tests {
 
     #[test]
     fn an_interval_that_shows_nothing_is_left_out() {
-        let value = |low, high| Value { value: 2.0, low, high, runs: 3 };
+        let value = |low, high| Value { value: 2.0, low, high, runs: 6, ..Value::default() };
         assert_eq!(with_interval(&value(Some(1.5), Some(2.5))), "2.00 [1.50–2.50]");
+        let few = Value { least: Some(1.5), greatest: Some(2.5), runs: 3, ..value(None, None) };
+        assert_eq!(with_interval(&few), "2.00 (1.50–2.50)");
         assert_eq!(with_interval(&value(Some(2.0), Some(2.0))), "2.00");
         assert_eq!(with_interval(&value(None, None)), "2.00");
     }

@@ -51,7 +51,7 @@ fn opening(job: &JobFacts) -> Markup {
             p.kicker { "pushbench · " (job.scenario) " · " (job.folder) }
             h1 { (job.question) }
             @if job.is_partial() {
-                p.partial { strong { "partial" } ": " (job.runs.len()) " of " (job.runs_planned) " runs" }
+                p.partial { strong { "partial" } ": " (job.runs_made) " of " (job.runs_planned) " runs" }
             }
             div.answer { @for sentence in &job.answer { p { (sentence) } } }
         }

@@ -1,9 +1,10 @@
-//! The runs of a transport at a point that have figures, and what they come to together.
+//! Which runs of a transport at a point have figures, and what they come to together; for every table, picture and sentence.
 
-use results::{Evidence, Run, Subject, VerdictKind, median};
+use std::collections::BTreeMap;
+
+use results::{Evidence, Run, RunRecord, Subject, VerdictKind, median};
 use scenario::Figure;
 
-use crate::exhibits::shown::shown;
 use crate::measure::{measure, quantile};
 use crate::stats::{Estimate, InRound, over_runs};
 
@@ -11,8 +12,11 @@ use crate::stats::{Estimate, InRound, over_runs};
 #[derive(Debug, Clone)]
 pub(crate) struct Shown<'a> {
     pub(crate) subject: Subject,
-    /// What they are; `None` when there is none.
+    /// How many there are of each verdict, those without figures included.
+    pub(crate) verdicts: BTreeMap<VerdictKind, u32>,
+    /// What those shown are; `None` when there is none.
     pub(crate) kind: Option<VerdictKind>,
+    /// Sound ones; where there is none, those of a server that could not keep up.
     pub(crate) runs: Vec<&'a Run>,
 }
 
@@ -27,16 +31,37 @@ pub(crate) fn labels(job: &Evidence) -> Vec<&str> {
     labels
 }
 
-/// All runs of a transport at a point.
-pub(crate) fn all<'a>(job: &'a Evidence, label: &str, subject: &Subject) -> Vec<&'a Run> {
-    let own = job.runs.iter().filter(|run| run.record.label == label && run.record.subject() == *subject);
-    own.collect()
+/// How many runs there are of each verdict.
+pub(crate) fn verdicts<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<VerdictKind, u32> {
+    let mut counts = BTreeMap::new();
+    runs.into_iter().for_each(|run| *counts.entry(run.record.verdict.kind).or_insert(0) += 1);
+    counts
 }
 
 impl<'a> Shown<'a> {
     pub(crate) fn of(job: &'a Evidence, label: &str, subject: &Subject) -> Self {
-        let runs = shown(subject, &all(job, label, subject)).map(|shown| shown.runs).unwrap_or_default();
-        Self { subject: subject.clone(), kind: runs.first().map(|run| run.record.verdict.kind), runs }
+        let here = |run: &&Run| run.record.label == label && run.record.subject() == *subject;
+        let all: Vec<_> = job.runs.iter().filter(here).collect();
+        let verdicts = verdicts(all.iter().copied());
+        let kinds = [VerdictKind::Sound, VerdictKind::Overloaded];
+        let kind = kinds.into_iter().find(|kind| verdicts.contains_key(kind));
+        let runs = all.into_iter().filter(|run| Some(run.record.verdict.kind) == kind).collect();
+        Self { subject: subject.clone(), verdicts, kind, runs }
+    }
+
+    /// Whether those shown are of a server that could not keep up.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.kind == Some(VerdictKind::Overloaded)
+    }
+
+    /// The records of the runs shown.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &'a RunRecord> {
+        self.runs.iter().map(|run| &run.record)
+    }
+
+    /// A figure of each run that has it.
+    pub(crate) fn each(&self, of: impl Fn(&RunRecord) -> Option<f64>) -> Vec<f64> {
+        self.records().filter_map(of).collect()
     }
 
     /// A figure of each run, with its round.
@@ -44,11 +69,13 @@ impl<'a> Shown<'a> {
         self.runs.iter().filter_map(|run| Some((run.record.round, measure(figure, run)?))).collect()
     }
 
-    /// The median over the runs; fewer than three lend a quantile their own intervals.
+    /// The median over the runs; a single one lends a quantile its own interval.
     pub(crate) fn estimate(&self, figure: Figure) -> Option<Estimate> {
         let values: Vec<_> = self.in_rounds(figure).into_iter().map(|(_, value)| value).collect();
         let mut estimate = over_runs(&values)?;
-        estimate.interval = estimate.interval.or_else(|| self.within_runs(figure));
+        if estimate.runs == 1 {
+            estimate.interval = self.within_runs(figure);
+        }
         Some(estimate)
     }
 

@@ -14,7 +14,7 @@ impl Distribution {
         counts.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
-                kept.1 += next.1;
+                kept.1 = kept.1.saturating_add(next.1);
             }
             same
         });
@@ -36,7 +36,7 @@ impl Distribution {
 
     /// How many were recorded.
     pub fn len(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
+        self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Whether nothing was.
@@ -47,9 +47,9 @@ impl Distribution {
     /// The least value that at least a share `q` of all does not exceed.
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let rank = ((self.len() as f64 * q).ceil() as u64).max(1);
-        let mut below = 0;
+        let mut below = 0_u64;
         let found = self.counts.iter().find(|(_, count)| {
-            below += count;
+            below = below.saturating_add(*count);
             below >= rank
         });
         found.or(self.counts.last()).map(|(value, _)| *value)

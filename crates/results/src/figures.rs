@@ -1,6 +1,6 @@
 //! The headline figures of one run, each from its readings. What was not measured is `None`.
 
-use wire::{TransportUsage, Usage};
+use wire::{Transport, TransportUsage, Usage};
 
 use crate::{Cpu, Direction, Kernel, Quantile, RunRecord, Series};
 
@@ -27,7 +27,7 @@ pub struct Figures {
     pub writes_per_message: Option<f64>,
     /// Messages that share a response, chunk or write; of a server that does not count, a read of their receiver.
     pub messages_per_batch: Option<f64>,
-    /// Requests that found nothing, of all.
+    /// Requests that asked for messages and found none, of all that asked.
     pub empty_share: Option<f64>,
     /// Server memory for each idle connection.
     pub server_bytes_per_connection: Option<f64>,
@@ -46,6 +46,9 @@ impl Figures {
         let metered = window.as_ref().is_some_and(|window| window.metered);
         let by_counters = |of: fn(&ServerWindow) -> u64| by_server(of).filter(|_| metered);
         let exact = record.counts_all_bytes();
+        let reads = record.reads();
+        // A request there says several things, or answers a ping: how many asked is not counted.
+        let asks_at_once = record.transport == Transport::SocketioPolling;
         let opened = record.connections_opened();
         let per_connection = |bytes: u64| Some(bytes as f64 / opened.filter(|opened| *opened > 0)? as f64);
         Self {
@@ -73,8 +76,7 @@ impl Figures {
             } else {
                 per_message(record.window.batches).map(f64::recip).filter(|each| each.is_finite())
             },
-            empty_share: (record.window.requests > 0)
-                .then(|| record.window.empty_answers as f64 / record.window.requests as f64),
+            empty_share: (reads > 0 && !asks_at_once).then(|| record.window.empty_answers as f64 / reads as f64),
             server_bytes_per_connection: record.server_bytes_grown().and_then(per_connection),
         }
     }
@@ -89,6 +91,12 @@ impl RunRecord {
     /// A client that keeps its headers to itself leaves the counting of bytes to the server.
     pub fn counts_all_bytes(&self) -> bool {
         self.client == "lean"
+    }
+
+    /// Requests that asked for messages: all but those that post.
+    pub fn reads(&self) -> u64 {
+        let posts = if self.transport.posts_in_band() { 0 } else { self.window.posted };
+        self.window.requests.saturating_sub(posts)
     }
 
     /// Connections the server had when everybody was there, less those before; of a server that does not say, one a client.

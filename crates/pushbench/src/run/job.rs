@@ -113,7 +113,6 @@ impl Running {
         let kept = self.folder.save_manifest(&self.manifest);
         outcome?;
         kept?;
-        print::out(&report::summary::render(&self.records));
         crate::report::of_job(self.folder.path())?;
         if self.bench.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());

@@ -2,6 +2,7 @@
 
 use results::RunRecord;
 
+use super::AROUND;
 use super::csv::{Csv, cell};
 use super::draw::{
     Anchor, Area, CLASSES, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
@@ -45,7 +46,7 @@ impl Bar {
     }
 
     fn most(&self) -> f64 {
-        let high = self.whole.interval.map_or(0.0, |(_, high)| high);
+        let high = self.whole.ends().map_or(0.0, |(_, high)| high);
         self.each.iter().copied().fold(self.whole.value.max(high), f64::max)
     }
 }
@@ -87,7 +88,7 @@ impl Bars<'_> {
         for (at, row) in self.rows.iter().enumerate() {
             let height = first + ROW * (at as f64 + 0.5) - 3.0;
             let look = row.look();
-            scene.dot((20.0, height), look.shape, look.colour, 5.0, row.overloaded);
+            scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
             scene.label((32.0, height), &row.name(), Anchor::Start);
         }
         let width = (WIDTH - 10.0 - left) / self.columns.len().max(1) as f64;
@@ -96,8 +97,8 @@ impl Bars<'_> {
             let area = Area { left: from, top: first, right: from + width - 14.0, bottom };
             self.column(scene, column, area);
         }
-        let note = "bars: medians over runs · brackets: 95 % intervals · dots: each run";
-        scene.text((12.0, bottom + 46.0), note, SMALL, Anchor::Start, SOFT);
+        let note = format!("bars: medians · brackets: {AROUND} · dots: runs");
+        scene.text((12.0, bottom + 46.0), &note, SMALL, Anchor::Start, SOFT);
         scene.height = bottom + 58.0;
     }
 
@@ -130,7 +131,7 @@ impl Bars<'_> {
     }
 
     fn bar(&self, scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, row: &Row<'_>) {
-        let (look, hollow) = (row.look(), row.overloaded);
+        let (look, hollow) = (row.look(), row.is_overloaded());
         let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
         let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
         if bar.parts.is_empty() {
@@ -149,8 +150,7 @@ impl Bars<'_> {
             from += size;
         }
         let mut end = panel.across(bar.whole.value);
-        if let Some((low, high)) =
-            bar.whole.interval.filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+        if let Some((low, high)) = bar.whole.ends().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
         {
             let (left, right) = (panel.across(low), panel.across(high));
             scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));

@@ -3,10 +3,10 @@
 use results::{Class, Direction, Purpose, RunRecord};
 use wire::BytesUsage;
 
-use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
+use super::{AROUND, Sheet};
 
 const CLASSES: [&str; 8] =
     ["payload", "envelope", "framing", "headers", "empty polls", "set-up, keep-alive", "posting", "TCP/IP headers"];
@@ -15,7 +15,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
     let ways =
         [("bytes per message, to clients", Direction::Down), ("bytes per message, to the server", Direction::Up)];
-    let columns = ways.map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way)));
+    let columns = ways
+        .map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way).unwrap_or_default()));
     let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES, shaded: false };
     if bars.is_empty() {
         return None;
@@ -28,8 +29,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "All bytes over the window, for each delivered message. Payload, envelope, framing and headers are those of messages that \
-             arrive; posting is what senders pay for sending, answers included; TCP/IP headers come from the kernel's count of segments \
-             where it was asked. Medians over runs, parts scaled to add up; brackets 95 % intervals from the runs. {}.",
+             arrive (where only the server could count, of everything); posting is what senders pay for sending, answers included; TCP/IP headers come from the kernel's count of segments \
+             where it was asked. Medians over runs, parts scaled to add up; brackets {AROUND}. {}.",
             behind(point)
         ),
         scene,
@@ -38,14 +39,11 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
 }
 
 /// Bytes for each delivered message, in the order of the classes.
-pub(super) fn parts(record: &RunRecord, way: Direction) -> Vec<f64> {
-    let delivered = record.window.delivered as f64;
-    if delivered == 0.0 {
-        return Vec::new();
-    }
-    let Some(mut parts) = counted(record, way) else { return Vec::new() };
+pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
+    let mut parts = counted(record, way)?;
     parts.push(record.kernel.map_or(0, |kernel| kernel.header_bytes(way)));
-    parts.into_iter().map(|bytes| bytes as f64 / delivered).collect()
+    let delivered = record.window.delivered as f64;
+    (delivered > 0.0).then(|| parts.into_iter().map(|bytes| bytes as f64 / delivered).collect())
 }
 
 fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {

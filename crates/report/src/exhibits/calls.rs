@@ -2,10 +2,10 @@
 
 use results::Figures;
 
-use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
+use super::{AROUND, Sheet};
 
 type Of = fn(&Figures) -> Option<f64>;
 const FIGURES: [(&str, Of); 3] = [
@@ -30,7 +30,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "HTTP requests of all clients, posts included, and writes on the server's sockets, for each delivered message; and messages \
-             that share a response, chunk or write. Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
+             that share a response, chunk or write. Medians over runs, brackets {AROUND}, dots the runs. {}.",
             behind(point)
         ),
         scene,

@@ -2,10 +2,10 @@
 
 use results::{Figures, Subject};
 
-use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
+use super::{AROUND, Sheet};
 use crate::stats::median;
 
 const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
@@ -32,8 +32,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         name: job.stem("05-server-cpu-per-message", point.label),
         title: title.to_owned(),
         caption: format!(
-            "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets 95 % \
-             intervals from the runs, dots the runs. The dashed line is raw TCP on the same machine. {}.",
+            "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets \
+             {AROUND}, dots the runs. The dashed line is raw TCP on the same machine. {}.",
             behind(point)
         ),
         scene,

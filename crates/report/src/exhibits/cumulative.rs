@@ -8,12 +8,10 @@ use super::curves::{Curve, Spot};
 use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, WIDTH, text_width};
 use super::job::{Job, Point, Row, behind};
 use crate::numbers::number;
-use crate::stats::median;
+use crate::stats::{median, order_interval};
 
 /// Steps of the share.
 const STEPS: u32 = 100;
-/// The last of them: what is beyond belongs to the percentiles of exhibit 1.
-const SHARE_MAX: f64 = 0.999;
 /// What the list of names is ordered by and says.
 const BY: &str = "by median, in ms";
 
@@ -55,9 +53,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         name: job.stem("02-latency-cumulative", point.label),
         title: title.to_owned(),
         caption: format!(
-            "Cumulative distribution of delivery latency, due to seen, up to {} %. Thick: median over runs at each share; thin: each \
-             run. {}.",
-            SHARE_MAX * 100.0,
+            "Cumulative distribution of delivery latency, due to seen, as far as the sample carries it, at most to 99 %. Thick: median \
+             over runs at each share; thin: each run. {}.",
             behind(point)
         ),
         scene,
@@ -68,14 +65,16 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
 fn curve(point: &Point<'_>, row: &Row<'_>, csv: &mut Csv) -> Option<(f64, Curve)> {
     let wholes: Vec<(u32, Distribution)> =
         row.runs.iter().map(|run| (run.record.run, run.whole(Series::Delivery))).collect();
-    let shares: Vec<f64> =
-        (0..=STEPS).map(|step| f64::from(step) / f64::from(STEPS)).map(|s| s.min(SHARE_MAX)).collect();
+    let independent =
+        row.records().filter_map(|record| Some(record.latency.get(&Series::Delivery)?.independent)).min()?;
+    let carried = |share: &f64| *share <= 0.0 || order_interval(independent, *share).is_some();
+    let shares: Vec<f64> = (0..STEPS).map(|step| f64::from(step) / f64::from(STEPS)).take_while(carried).collect();
     let ms = |whole: &Distribution, share: f64| whole.quantile(share).map(|us| us as f64 / 1e3);
     let mut spots = Vec::new();
     for share in &shares {
         let each: Vec<_> = wholes.iter().filter_map(|(_, whole)| ms(whole, *share)).collect();
         let y = share * 100.0;
-        spots.push(Spot { x: median(&each)?, y, interval: None, hollow: row.overloaded });
+        spots.push(Spot { x: median(&each)?, y, interval: None, hollow: row.is_overloaded() });
         for (run, whole) in &wholes {
             csv.row([
                 point.label.to_owned(),
@@ -91,6 +90,6 @@ fn curve(point: &Point<'_>, row: &Row<'_>, csv: &mut Csv) -> Option<(f64, Curve)
         shares.iter().filter_map(|share| Some((ms(whole, *share)?, share * 100.0))).collect::<Vec<_>>()
     });
     let runs = if wholes.len() > 1 { runs.collect() } else { Vec::new() };
-    let middle = spots.get(shares.len() / 2)?.x;
+    let middle = spots.get(STEPS as usize / 2)?.x;
     Some((middle, Curve { look: row.look(), name: row.name(), spots, runs, twin: Vec::new() }))
 }

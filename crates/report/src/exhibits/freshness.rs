@@ -1,24 +1,25 @@
 //! Exhibit 9: what freshness is bought with: staleness across, cost up, a transport's curve over its sweep.
 
-use results::{Direction, Series, Subject};
+use results::{Direction, Subject};
+use scenario::Figure;
 
-use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, legend, names_width};
 use super::draw::{Anchor, Area, Look, Panel, SMALL, SOFT, Scale, Scene, WIDTH, text_width};
 use super::job::{Job, Row, Sweep, written};
+use super::{AROUND, Sheet};
 use crate::stats::{Estimate, over_runs};
 
 /// How a row has a cost.
 type Of = fn(&Row<'_>) -> Option<Estimate>;
 /// The costs, with their names.
 const COSTS: [(&str, Of); 2] = [
-    ("µs of server CPU per message", |row| row.figure(|figures| figures.server_cpu_us_per_message)),
+    ("µs of server CPU per message", |row| row.estimate(Figure::ServerCpuUsPerMessage)),
     ("bytes both ways per message", |row| {
         let both = [Direction::Down, Direction::Up];
         over_runs(&row.each(|record| {
-            let bytes: f64 = both.iter().flat_map(|way| super::bytes::parts(record, *way)).sum();
-            (bytes > 0.0).then_some(bytes)
+            let ways = both.map(|way| Some(super::bytes::parts(record, way)?.iter().sum::<f64>()));
+            Some(ways[0]? + ways[1]?)
         }))
     }),
 ];
@@ -71,7 +72,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Each curve is a transport over {}, joined in its order; to the left is fresher, down is cheaper. Staleness is the median of \
-             delivery latency. Medians over runs; upright lines are 95 % intervals from the runs.",
+             delivery latency. Medians over runs; upright lines are {AROUND}.",
             sweep.key
         ),
         scene,
@@ -82,13 +83,13 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
 fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
     let (mut spots, mut values) = (Vec::new(), Vec::new());
     for (at, row) in sweep.rows(subject) {
-        let Some((stale, cost)) = row.quantile_ms(Series::Delivery, "p50").zip(of(row)) else { continue };
+        let Some((stale, cost)) = row.estimate(Figure::DeliveryP50Ms).zip(of(row)) else { continue };
         if cost.value <= 0.0 {
             continue;
         }
         let value = written(&sweep.points[at].1);
-        spots.push(Spot { x: stale.value, y: cost.value, interval: cost.interval, hollow: row.overloaded });
-        let ends = cost.interval.unzip();
+        spots.push(Spot { x: stale.value, y: cost.value, interval: cost.ends(), hollow: row.is_overloaded() });
+        let ends = cost.ends().unzip();
         csv.row([
             value.clone(),
             subject.to_string(),
@@ -116,12 +117,15 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
     };
     for bought in all {
         let spots = &bought.curve.spots;
-        let span = spots.iter().map(|spot| panel.across(spot.x));
-        let (least, most) = span.fold((f64::MAX, f64::MIN), |(least, most), x| (least.min(x), most.max(x)));
+        let span = |of: &dyn Fn(&Spot) -> f64| {
+            let (least, most) = spots.iter().map(of).fold((f64::MAX, f64::MIN), |(l, m), at| (l.min(at), m.max(at)));
+            most - least
+        };
+        let moved = span(&|spot| panel.across(spot.x)).hypot(span(&|spot| panel.up(spot.y)));
         let mut order: Vec<usize> = (0..spots.len()).collect();
         order.sort_by_key(|at| (*at != 0 && at + 1 != spots.len(), *at));
         // A transport that does not move is not what was swept.
-        for at in order.into_iter().filter(|_| most - least > 12.0) {
+        for at in order.into_iter().filter(|_| moved > 12.0) {
             let ((x, y), width) = (panel.at(spots[at].x, spots[at].y), text_width(&bought.values[at], size));
             let (middle, beside) = (x - width / 2.0, (x + 10.0, x - 10.0 - width));
             let places = [

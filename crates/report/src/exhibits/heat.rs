@@ -1,12 +1,12 @@
 //! Exhibit 3b: where in latency the deliveries of every second lie, a panel for each transport.
 
-use results::{Run, Series};
+use results::{Interval, Run, Series};
 
 use super::Sheet;
 use super::csv::{Csv, cell};
 use super::draw::{Anchor, Area, HEAT, Mark, Panel, SMALL, SOFT, Scale, Scene, WIDTH, grid, text_width};
 use super::job::{Job, Point, Row, behind};
-use super::over_time::{foot, head};
+use super::over_time::{foot, head, whole_seconds};
 
 /// Columns of a panel; longer runs have several seconds in each.
 const COLUMNS_MAX: usize = 60;
@@ -23,17 +23,16 @@ const LEVELS: [(f64, &str, f64); 6] = [
 ];
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
-    let rows = point.rows.iter().filter_map(|row| Some((row, middle_run(row)?)));
+    let rows = point.rows.iter().filter_map(|row| Some((row, middle_run(point, row)?)));
     let rows: Vec<(&Row<'_>, &Run)> = rows.collect();
     let values = rows.iter().flat_map(|(_, run)| {
-        let intervals = run.intervals.get(&Series::Delivery).into_iter().flatten();
-        intervals.flat_map(|interval| {
+        intervals(point, run).flat_map(|interval| {
             let counts = interval.distribution.counts();
             [counts.first(), counts.last()].into_iter().flatten().map(|(us, _)| *us as f64 / 1e3)
         })
     });
     let y = Scale::log(values);
-    let last = rows.iter().flat_map(|(_, run)| seconds(run)).max()?;
+    let last = rows.iter().flat_map(|(_, run)| intervals(point, run)).map(|interval| interval.second).max()?;
     let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
     let title = "Where the deliveries of every second lie";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
@@ -47,7 +46,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
         head(&mut scene, &panel, row);
         let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
-        cells(&mut scene, &panel, run, every, |cells| csv.row(place.iter().cloned().chain(cells)));
+        cells(&mut scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
     }
     foot(&mut scene, bottom);
     Some(Sheet {
@@ -75,28 +74,32 @@ fn key(scene: &mut Scene, top: f64) {
     }
 }
 
-fn seconds(run: &Run) -> impl Iterator<Item = i64> {
-    let intervals = run.intervals.get(&Series::Delivery).into_iter().flatten();
-    intervals
-        .filter(|interval| interval.second >= 0 && !interval.distribution.is_empty())
-        .map(|interval| interval.second)
+fn intervals<'a>(point: &Point<'_>, run: &'a Run) -> impl Iterator<Item = &'a Interval> + use<'a> {
+    let whole = i64::from(whole_seconds(point, &run.record));
+    let all = run.intervals.get(&Series::Delivery).into_iter().flatten();
+    all.filter(move |interval| (0..whole).contains(&interval.second) && !interval.distribution.is_empty())
 }
 
 /// The run in the middle by its median; pictures of single runs show no extreme one.
-fn middle_run<'a>(row: &Row<'a>) -> Option<&'a Run> {
+fn middle_run<'a>(point: &Point<'_>, row: &Row<'a>) -> Option<&'a Run> {
     let median = |run: &&Run| {
         let latency = run.record.latency.get(&Series::Delivery);
         (latency.and_then(|latency| latency.quantiles.get("p50")).map(|quantile| quantile.us), run.record.run)
     };
-    let mut runs: Vec<&Run> = row.runs.iter().copied().filter(|run| seconds(run).next().is_some()).collect();
+    let mut runs: Vec<&Run> = row.runs.iter().copied().filter(|run| intervals(point, run).next().is_some()).collect();
     runs.sort_by_key(median);
     runs.get(runs.len().checked_sub(1)? / 2).copied()
 }
 
-fn cells(scene: &mut Scene, panel: &Panel, run: &Run, every: usize, mut row: impl FnMut([String; 4])) {
+fn cells<'a>(
+    scene: &mut Scene,
+    panel: &Panel,
+    (intervals, every): (impl Iterator<Item = &'a Interval>, usize),
+    mut row: impl FnMut([String; 4]),
+) {
     let Scale::Log { low, high } = panel.y else { return };
     let mut columns: std::collections::BTreeMap<usize, [u64; BANDS]> = std::collections::BTreeMap::new();
-    for interval in run.intervals.get(&Series::Delivery).into_iter().flatten() {
+    for interval in intervals {
         let Ok(second) = usize::try_from(interval.second) else { continue };
         let column = columns.entry(second / every).or_insert([0; BANDS]);
         for (us, count) in interval.distribution.counts() {

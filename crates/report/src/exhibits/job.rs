@@ -2,11 +2,13 @@
 
 use std::ops::Deref;
 
-use results::{Evidence, Run, RunRecord, Subject};
+use results::{Evidence, RunRecord, Subject};
 use serde_json::Value;
 
 use super::draw::{Look, Scale, looks};
-use super::shown::{Shown, shown};
+use crate::grids::verdicts;
+use crate::numbers::number;
+use crate::shown::{Shown, labels};
 
 /// Points of which every exhibit is made; of longer sweeps the first, the middle and the last.
 const POINTS_MAX: usize = 3;
@@ -35,12 +37,12 @@ pub(super) struct Point<'a> {
 
 /// A transport of a server at a point.
 pub(super) struct Row<'a> {
-    shown: Shown<'a, Run>,
+    shown: Shown<'a>,
     look: Look,
 }
 
 impl<'a> Deref for Row<'a> {
-    type Target = Shown<'a, Run>;
+    type Target = Shown<'a>;
 
     fn deref(&self) -> &Self::Target {
         &self.shown
@@ -59,23 +61,18 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> Job<'a> {
     /// From what was kept of it.
-    pub(super) fn new(evidence: &'a Evidence, alone: bool) -> Self {
-        let mut labels: Vec<&str> = evidence.manifest.points.iter().map(|point| point.label.as_str()).collect();
-        for run in &evidence.runs {
-            if !labels.contains(&run.record.label.as_str()) {
-                labels.push(&run.record.label);
-            }
-        }
+    pub(super) fn new(evidence: &'a Evidence, stem: &str) -> Self {
         let looks = looks(&Subject::all(evidence.runs.iter().map(|run| &run.record)));
-        let points = labels.into_iter().map(|label| {
-            let runs: Vec<_> = evidence.runs.iter().filter(|run| run.record.label == label).collect();
+        let points = labels(evidence).into_iter().map(|label| {
             let set = evidence.manifest.points.iter().find(|point| point.label == label);
-            let row = |(subject, look): &(Subject, Look)| Some(Row { shown: shown(subject, &runs)?, look: *look });
-            let rows = looks.iter().filter_map(row).collect();
+            let row =
+                |(subject, look): &(Subject, Look)| Row { shown: Shown::of(evidence, label, subject), look: *look };
+            let rows = looks.iter().map(row).filter(|row| !row.verdicts.is_empty()).collect();
             Point { label, set, rows }
         });
         let points = points.filter(|point: &Point<'_>| !point.rows.is_empty()).collect();
-        Self { evidence, stem: if alone { String::new() } else { slug(&evidence.name) + "-" }, points, looks }
+        let apart = if stem.is_empty() { "" } else { "-" };
+        Self { evidence, stem: slug(stem) + apart, points, looks }
     }
 
     /// The points of which every exhibit is made.
@@ -130,7 +127,7 @@ impl<'a> Job<'a> {
                 "{} clients in {} rooms, {} deliveries/s of {} bytes",
                 planned.seats,
                 planned.rooms,
-                crate::numbers::number(planned.deliveries_in_window as f64 / seconds),
+                number(planned.deliveries_in_window as f64 / seconds),
                 planned.payload_bytes
             ));
         }
@@ -142,7 +139,7 @@ impl<'a> Job<'a> {
 /// What cannot be drawn, and why.
 pub(super) fn left_out(rows: &[Row<'_>]) -> String {
     let none = rows.iter().filter(|row| row.runs.is_empty());
-    let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, row.verdicts)).collect();
+    let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, verdicts(&row.verdicts))).collect();
     if names.is_empty() { String::new() } else { format!(" · not drawn: {}", names.join(", ")) }
 }
 
@@ -157,13 +154,13 @@ pub(super) fn behind(point: &Point<'_>) -> String {
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
     let (posts, runs) = (span(posts), span(runs));
     let word = if runs == "1" { "run" } else { "runs" };
-    format!("n = {posts} messages a run, {runs} {word} a transport")
+    format!("n = {posts} messages a run, {runs} {word} each")
 }
 
 impl Row<'_> {
     /// The name in pictures.
     pub(super) fn name(&self) -> String {
-        let mark = if self.overloaded { " (overloaded)" } else { "" };
+        let mark = if self.is_overloaded() { " (overloaded)" } else { "" };
         format!("{}{mark}", self.subject)
     }
 
@@ -174,7 +171,7 @@ impl Row<'_> {
 
     /// As tables say it.
     pub(super) fn verdict(&self) -> String {
-        if self.overloaded { "overloaded".to_owned() } else { "sound".to_owned() }
+        if self.is_overloaded() { "overloaded".to_owned() } else { "sound".to_owned() }
     }
 }
 
@@ -225,7 +222,7 @@ pub(super) fn written(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The mean time of a record's window in seconds.
+/// How long a window was to be.
 pub(super) fn window_s(record: &RunRecord) -> f64 {
     record.planned.window_us.max(1) as f64 / 1e6
 }

@@ -2,10 +2,10 @@
 
 use results::Figures;
 
-use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
+use super::{AROUND, Sheet};
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
@@ -25,7 +25,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         caption: format!(
             "Growth of the server's resident memory from before the first connection until everybody was connected, for each of them; \
              what the kernel holds for its sockets is not in it. A connection that polls may be closed between polls. \
-             Medians over runs, brackets 95 % intervals from the runs, dots the runs. {}.",
+             Medians over runs, brackets {AROUND}, dots the runs. {}.",
             behind(point)
         ),
         scene,

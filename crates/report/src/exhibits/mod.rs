@@ -16,8 +16,6 @@ mod memory;
 mod money;
 mod over_time;
 mod percentiles;
-pub(crate) mod shown;
-pub mod summary;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -31,6 +29,9 @@ use results::Evidence;
 use csv::Csv;
 use draw::Scene;
 use job::Job;
+
+/// What is drawn around a median over runs.
+const AROUND: &str = "95 % intervals (of fewer than six runs the range)";
 
 /// A picture with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +52,13 @@ pub struct Exhibit {
 
 /// Every picture for which there is data.
 pub fn plots(jobs: &[Evidence]) -> Vec<Exhibit> {
-    let alone = jobs.len() == 1;
-    jobs.iter().flat_map(|evidence| sheets(&Job::new(evidence, alone))).map(Sheet::finish).collect()
+    let stem = |at: usize, job: &Evidence| match jobs {
+        [_] => String::new(),
+        _ if jobs[..at].iter().any(|other| other.name == job.name) => format!("{} {}", job.name, at + 1),
+        _ => job.name.clone(),
+    };
+    let sheets = jobs.iter().enumerate().flat_map(|(at, job)| sheets(&Job::new(job, &stem(at, job))));
+    sheets.map(Sheet::finish).collect()
 }
 
 fn sheets(job: &Job<'_>) -> Vec<Sheet> {

@@ -2,10 +2,10 @@
 
 use results::{Direction, Figures, RunRecord};
 
-use super::Sheet;
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind, window_s, written};
+use super::{AROUND, Sheet};
 
 const CLASSES: [&str; 3] = ["CPU of the server", "traffic to clients", "memory"];
 const HOUR_US: f64 = 3.6e9;
@@ -48,8 +48,8 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         caption: format!(
             "At {} {c} a vCPU-hour, {} {c} a GB-hour of memory and {} {c} a GB sent out (TCP/IP headers included where they were counted). \
              Per million delivered messages: CPU and traffic. A month (730 h) of 10,000 connected clients at this scenario's rate: CPU, \
-             traffic and memory of the server's process, scaled in proportion and without idle capacity. Medians over runs, brackets 95 % \
-             intervals from the runs. {}.",
+             traffic and memory of the server's process, scaled in proportion and without idle capacity. Medians over runs, brackets \
+             {AROUND}. {}.",
             prices.vcpu_hour,
             prices.gb_hour,
             prices.gb_out,
@@ -64,7 +64,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
 /// CPU and traffic of one message.
 fn of_message(record: &RunRecord, prices: &Prices) -> Option<(f64, f64)> {
     let cpu_us = Figures::of(record).server_cpu_us_per_message?;
-    let down: f64 = super::bytes::parts(record, Direction::Down).iter().sum();
+    let down: f64 = super::bytes::parts(record, Direction::Down)?.iter().sum();
     Some((cpu_us / HOUR_US * prices.vcpu_hour, down / GB * prices.gb_out))
 }
 
@@ -78,6 +78,6 @@ fn per_month(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
     let figures = Figures::of(record);
     let rate = record.window.delivered as f64 / window_s(record) / f64::from(record.planned.seats.max(1));
     let messages = rate * CLIENTS * MONTH_H * 3600.0;
-    let memory = figures.server_bytes_per_connection.unwrap_or(0.0) * CLIENTS / GB * MONTH_H * prices.gb_hour;
+    let memory = figures.server_bytes_per_connection? * CLIENTS / GB * MONTH_H * prices.gb_hour;
     Some(vec![cpu * messages, traffic * messages, memory])
 }

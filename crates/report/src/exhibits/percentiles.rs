@@ -18,7 +18,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "percentile", "delivery_ms", "uncorrected_ms"]);
     let rows = point.rows.iter().filter(|row| !row.runs.is_empty());
     let curves: Vec<Curve> = rows.filter_map(|row| curve(point, row, &mut csv)).collect();
-    let ends = curves.iter().filter_map(|curve| curve.spots.last().map(|spot| nines(spot.x)));
+    let ends = curves.iter().filter_map(|curve| curve.spots.last().map(|spot| draw::nines(spot.x)));
     let most = ends.fold(1.0, f64::max);
     if curves.is_empty() {
         return None;
@@ -52,10 +52,6 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     })
 }
 
-fn nines(share: f64) -> f64 {
-    -(1.0 - share).log10()
-}
-
 /// Shares at equal steps of nines, as far as this many independent messages carry.
 fn shares(independent: u64) -> Vec<f64> {
     let all = (0..=NINES_MAX * STEPS).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS)));
@@ -75,7 +71,7 @@ fn curve(point: &Point<'_>, row: &Row<'_>, csv: &mut Csv) -> Option<Curve> {
     let (mut spots, mut twin) = (Vec::new(), Vec::new());
     for share in &carried {
         let corrected = over(&|at| ms(&samples[at].1, *share))?;
-        spots.push(Spot { x: *share, y: corrected, interval: None, hollow: row.overloaded });
+        spots.push(Spot { x: *share, y: corrected, interval: None, hollow: row.is_overloaded() });
         let uncorrected = over(&|at| ms(&samples[at].2, *share));
         twin.extend(uncorrected.map(|y| (*share, y)));
         for (run, whole, blind, _) in &samples {

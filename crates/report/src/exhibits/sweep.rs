@@ -1,31 +1,27 @@
 //! Exhibit 10: how latency and cost go with what was swept.
 
-use results::{Series, Subject};
+use results::Subject;
+use scenario::Figure;
 
-use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
 use super::draw::{Anchor, Area, Look, Panel, SIZE, SMALL, SOFT, Scene, WIDTH};
-use super::job::{Job, Row, Sweep, written};
-use crate::stats::Estimate;
+use super::job::{Job, Sweep, written};
+use super::{AROUND, Sheet};
 
-/// How a row has a figure.
-type Of = fn(&Row<'_>) -> Option<Estimate>;
 /// What goes up in each panel.
-const FIGURES: [(&str, &str, Of); 3] = [
-    ("delivery_p50_ms", "median delivery latency, ms", |row| row.quantile_ms(Series::Delivery, "p50")),
-    ("delivery_p99_ms", "99th percentile of delivery latency, ms", |row| row.quantile_ms(Series::Delivery, "p99")),
-    ("server_cpu_us_per_message", "µs of server CPU per delivered message", |row| {
-        row.figure(|figures| figures.server_cpu_us_per_message)
-    }),
+const FIGURES: [(Figure, &str); 3] = [
+    (Figure::DeliveryP50Ms, "median delivery latency, ms"),
+    (Figure::DeliveryP99Ms, "99th percentile of delivery latency, ms"),
+    (Figure::ServerCpuUsPerMessage, "µs of server CPU per delivered message"),
 ];
 /// Least height of a panel.
 const HEIGHT: f64 = 190.0;
 
 pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let mut csv = Csv::new(&[sweep.key, "transport", "verdict", "runs", "figure", "value", "low", "high"]);
-    let panels = FIGURES.iter().map(|(figure, name, of)| {
-        let curves = job.looks.iter().filter_map(|who| curve(sweep, who, figure, *of, &mut csv));
+    let panels = FIGURES.iter().map(|(figure, name)| {
+        let curves = job.looks.iter().filter_map(|who| curve(sweep, who, *figure, &mut csv));
         (*name, curves.collect::<Vec<_>>())
     });
     let panels: Vec<(&str, Vec<Curve>)> = panels.filter(|(_, curves)| !curves.is_empty()).collect();
@@ -48,14 +44,14 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
         name_ends(&mut scene, &panel, curves);
         top = panel.area.bottom + 58.0;
     }
-    let note = "upright lines: 95 % intervals from the runs · hollow, dashed: overloaded";
-    scene.text((12.0, top), note, SMALL, Anchor::Start, SOFT);
+    let note = format!("upright lines: {AROUND} · hollow, dashed: overloaded");
+    scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Sheet {
         name: job.stem("10-over-sweep", &sweep.stem()),
         title,
         caption: format!(
-            "One line a transport over {}; medians over runs with 95 % intervals from the runs (with one run, of its own sample). Where a \
+            "One line a transport over {}; medians over runs with {AROUND} (with one run, of its own sample). Where a \
              server could not keep up its marker is hollow; where no run was sound or overloaded there is none.",
             sweep.key
         ),
@@ -64,19 +60,19 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: &str, of: Of, csv: &mut Csv) -> Option<Curve> {
+fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: Figure, csv: &mut Csv) -> Option<Curve> {
     let mut spots = Vec::new();
     for (at, row) in sweep.rows(subject) {
-        let Some(estimate) = of(row) else { continue };
+        let Some(estimate) = row.estimate(figure) else { continue };
         let x = sweep.value(at);
-        spots.push(Spot { x, y: estimate.value, interval: estimate.interval, hollow: row.overloaded });
-        let ends = estimate.interval.unzip();
+        spots.push(Spot { x, y: estimate.value, interval: estimate.ends(), hollow: row.is_overloaded() });
+        let ends = estimate.ends().unzip();
         csv.row([
             written(&sweep.points[at].1),
             subject.to_string(),
             row.verdict(),
             estimate.runs.to_string(),
-            figure.to_owned(),
+            figure.name().to_owned(),
             cell(estimate.value),
             cell(ends.0),
             cell(ends.1),

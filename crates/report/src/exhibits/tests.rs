@@ -104,7 +104,7 @@ fn texts(marks: &[Mark]) -> Vec<(Area, &str)> {
 fn no_words_cover_each_other_or_are_cut_off() {
     let mut wrong = Vec::new();
     for (name, evidence) in jobs() {
-        for sheet in sheets(&Job::new(&evidence, true)) {
+        for sheet in sheets(&Job::new(&evidence, "")) {
             let page = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: sheet.scene.height };
             let texts = texts(&sheet.scene.marks);
             for (at, (area, text)) in texts.iter().enumerate() {
@@ -124,7 +124,7 @@ fn no_words_cover_each_other_or_are_cut_off() {
 #[test]
 fn extreme_evidence_makes_plain_pictures() {
     for (name, evidence) in jobs() {
-        for sheet in sheets(&Job::new(&evidence, true)) {
+        for sheet in sheets(&Job::new(&evidence, "")) {
             let (stem, svg, csv) = (&sheet.name, svg(&sheet.scene, &sheet.title), sheet.csv.finish());
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{name} {stem}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name} {stem}");
@@ -139,7 +139,7 @@ fn extreme_evidence_makes_plain_pictures() {
 #[test]
 fn one_picture_is_known_to_the_last_byte() {
     let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
-    let sheets = sheets(&Job::new(&evidence, true));
+    let sheets = sheets(&Job::new(&evidence, ""));
     let sheet = sheets.iter().find(|sheet| sheet.name.starts_with("08")).unwrap();
     let svg = svg(&sheet.scene, &sheet.title);
     assert!(svg == include_str!("golden.svg"), "{svg}");
@@ -149,7 +149,7 @@ fn one_picture_is_known_to_the_last_byte() {
 fn only_exhibits_with_data_are_made() {
     let stems = |name: &str| {
         let (_, evidence) = jobs().into_iter().find(|(of, _)| *of == name).unwrap();
-        sheets(&Job::new(&evidence, true)).into_iter().map(|sheet| sheet.name).collect::<Vec<_>>()
+        sheets(&Job::new(&evidence, "")).into_iter().map(|sheet| sheet.name).collect::<Vec<_>>()
     };
     let all = [
         "01-latency-by-percentile",
@@ -178,7 +178,7 @@ fn files_of_several_jobs_have_names_of_their_own() {
     let mut other = invented::evidence(&[100]);
     other.name = "20260102T000000Z-other".to_owned();
     let both = [invented::evidence(&[100]), other];
-    let sheets: Vec<_> = both.iter().flat_map(|evidence| sheets(&Job::new(evidence, false))).collect();
+    let sheets: Vec<_> = both.iter().flat_map(|evidence| sheets(&Job::new(evidence, &evidence.name))).collect();
     let names: BTreeSet<_> = sheets.iter().map(|sheet| &sheet.name).collect();
     assert_eq!(names.len(), sheets.len());
 }
@@ -186,7 +186,7 @@ fn files_of_several_jobs_have_names_of_their_own() {
 #[test]
 fn what_is_not_sound_is_not_drawn() {
     let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "verdicts").unwrap();
-    for sheet in sheets(&Job::new(&evidence, true)).into_iter().filter(|sheet| !sheet.name.starts_with("11")) {
+    for sheet in sheets(&Job::new(&evidence, "")).into_iter().filter(|sheet| !sheet.name.starts_with("11")) {
         let (name, csv) = (sheet.name, sheet.csv.finish());
         let rows: Vec<&str> = csv.lines().skip(1).collect();
         assert!(rows.iter().all(|row| !row.contains(",polling,") && !row.contains(",tcp,")), "{name}");
@@ -209,7 +209,7 @@ fn percentiles_end_where_the_sample_does() {
     for run in &mut evidence.runs {
         run.record.latency.get_mut(&Series::Delivery).unwrap().independent = 400;
     }
-    let sheets = sheets(&Job::new(&evidence, true));
+    let sheets = sheets(&Job::new(&evidence, ""));
     let csv = sheets.into_iter().find(|sheet| sheet.name.starts_with("01")).unwrap().csv.finish();
     assert!(csv.contains(",99,") && !csv.contains(",99.9,"), "{csv}");
 }
@@ -217,7 +217,7 @@ fn percentiles_end_where_the_sample_does() {
 #[test]
 fn long_sweeps_are_drawn_too() {
     let evidence = many_points();
-    let sheets = sheets(&Job::new(&evidence, true));
+    let sheets = sheets(&Job::new(&evidence, ""));
     let per_point = sheets.iter().filter(|sheet| sheet.name.starts_with("01")).count();
     assert_eq!(per_point, 3);
     assert!(sheets.iter().any(|sheet| sheet.name.starts_with("10")));

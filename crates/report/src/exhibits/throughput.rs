@@ -2,16 +2,16 @@
 
 use results::{Figures, RunRecord};
 
-use super::Sheet;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, text_width};
+use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
 use super::job::{Job, Point, Row, Sweep, behind, window_s};
-use super::over_time::{head, over_runs as by_second, seconds_scale};
+use super::over_time::{head, over_runs as by_second, seconds, seconds_scale};
+use super::{AROUND, Sheet};
 use crate::stats::{median, over_runs};
 
 pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
-    let has_seconds = |row: &&Row<'_>| row.records().any(|record| !record.seconds.is_empty());
+    let has_seconds = |row: &&Row<'_>| row.records().any(|record| seconds(point, record).next().is_some());
     let rows: Vec<&Row<'_>> = point.rows.iter().filter(has_seconds).collect();
     if rows.is_empty() {
         return None;
@@ -22,10 +22,10 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| row.records()).flat_map(|record| {
         let fanout = receivers(record);
-        record.seconds.iter().flat_map(move |second| [second.delivered as f64, second.posted as f64 * fanout])
+        seconds(point, record).flat_map(move |second| [second.delivered as f64, second.posted as f64 * fanout])
     });
     let y = Scale::from_zero(values);
-    let x = seconds_scale(&rows);
+    let x = seconds_scale(point, &rows);
     let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (66.0, WIDTH - 14.0), 3);
     let mut csv =
         Csv::new(&["point", "transport", "verdict", "run", "second", "delivered_per_s", "offered_deliveries_per_s"]);
@@ -34,9 +34,9 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
         head(&mut scene, &panel, row);
-        seconds(&mut scene, &panel, row);
+        lines(&mut scene, &panel, (point, row));
         for record in row.records() {
-            for second in &record.seconds {
+            for second in seconds(point, record) {
                 let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
                 let offered = second.posted as f64 * receivers(record);
                 let values = [second.second.to_string(), second.delivered.to_string(), cell(offered)];
@@ -44,7 +44,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
             }
         }
     }
-    let below = "across: seconds from T0 · up: messages a second";
+    let below = "across: seconds from the start of the warm-up · up: messages a second";
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
     Some(Sheet {
@@ -52,7 +52,7 @@ pub(super) fn over_time(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
         title: title.to_owned(),
         caption: format!(
             "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
-             the runs. The last second may be only a part of one. {}.",
+             the runs. Whole seconds up to the end of the window. {}.",
             behind(point)
         ),
         scene,
@@ -64,18 +64,18 @@ fn receivers(record: &RunRecord) -> f64 {
     record.planned.deliveries_in_window as f64 / record.planned.posts_in_window.max(1) as f64
 }
 
-fn seconds(scene: &mut Scene, panel: &Panel, row: &Row<'_>) {
+fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&Point<'_>, &Row<'_>)) {
     let colour = row.look().colour;
     let placed = |points: Vec<(f64, f64)>| points.into_iter().map(|(x, y)| panel.at(x, y)).collect::<Vec<_>>();
     if row.runs.len() > 1 {
         for record in row.records() {
-            let points = record.seconds.iter().map(|second| (f64::from(second.second), second.delivered as f64));
+            let points = seconds(point, record).map(|second| (f64::from(second.second), second.delivered as f64));
             scene.line(placed(points.collect()), Stroke::new(colour, 0.8).pale(0.35));
         }
     }
-    scene.line(placed(by_second(row, |second| Some(second.delivered as f64))), Stroke::new(colour, 2.2));
+    scene.line(placed(by_second((point, row), |second| Some(second.delivered as f64))), Stroke::new(colour, 2.2));
     let fanout = row.records().next().map_or(0.0, receivers);
-    let offered = by_second(row, |second| Some(second.posted as f64 * fanout));
+    let offered = by_second((point, row), |second| Some(second.posted as f64 * fanout));
     scene.line(placed(offered), Stroke::new(SOFT, 1.3).dashed(true));
 }
 
@@ -103,8 +103,8 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
             if offered.iter().all(|(known, _)| *known != x) {
                 offered.push((x, wanted));
             }
-            spots.push(Spot { x, y: delivered.value, interval: delivered.interval, hollow: row.overloaded });
-            let ends = delivered.interval.unzip();
+            spots.push(Spot { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
+            let ends = delivered.ends().unzip();
             csv.row([
                 super::job::written(&sweep.points[at].1),
                 subject.to_string(),
@@ -123,7 +123,7 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let title = format!("Delivered messages over {}", sweep.key);
     let (mut scene, top) = Scene::titled(&title, &sweep.about(job));
     let y = fitting(curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect());
-    let margin = names_width(&curves).max(60.0 + text_width("offered", SIZE));
+    let margin = names_width(&curves);
     let panel = Panel {
         area: Area { left: 72.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 380.0 },
         x: sweep.scale(),
@@ -140,9 +140,10 @@ pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     (!curves.is_empty()).then(|| Sheet {
         name: job.stem("04b-delivered-over-sweep", &sweep.stem()),
         title,
-        caption: "Messages delivered a second of the window; medians over runs with 95 % intervals from the runs. Dashed grey: what the \
-                  plan offered. Hollow and dashed: the server could not keep up."
-            .to_owned(),
+        caption: format!(
+            "Messages delivered a second of the window; medians over runs with {AROUND}. Dashed grey: what the plan offered. Hollow and \
+             dashed: the server could not keep up."
+        ),
         scene,
         csv,
     })

@@ -3,9 +3,10 @@
 //! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
 //! whoever shows them says so.
 
-use results::{Evidence, RunRecord, VerdictKind};
+use results::{Evidence, Subject};
 
 use super::{Doubt, METRICS, Metric, Row, Verdict, value};
+use crate::shown::{Shown, labels};
 use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
@@ -14,38 +15,39 @@ const SHOWN_LEVEL: f64 = 0.95;
 
 /// Compares two folders of one scenario, a row a point, transport and metric that both have.
 pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
-    let mut places: Vec<(String, &'static str)> = Vec::new();
-    for run in &base.runs {
-        let place = (run.record.label.clone(), run.record.transport.name());
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places.sort_by_key(|(label, transport)| {
-        let order = wire::Transport::ALL.iter().position(|known| known.name() == *transport);
-        (label.clone(), order)
-    });
     let mut samples = Vec::new();
-    for place in &places {
-        for metric in METRICS {
-            let (base, head) = (values(base, place, &metric), values(head, place, &metric));
-            if !base.is_empty() && !head.is_empty() {
-                let named = if place.0.is_empty() { place.1.to_owned() } else { format!("{} {}", place.1, place.0) };
-                samples.push((named, metric, base, head));
+    for label in labels(base) {
+        let here = base.runs.iter().filter(|run| run.record.label == label);
+        for subject in Subject::all(here.map(|run| &run.record)) {
+            let (base, head) = (Shown::of(base, label, &subject), Shown::of(head, label, &subject));
+            let named = name(label, &base, &head);
+            for metric in METRICS {
+                let of = |shown: &Shown<'_>| shown.each(|record| value(record, &metric));
+                let (base, head) = (of(&base), of(&head));
+                if !base.is_empty() && !head.is_empty() {
+                    samples.push((named.clone(), metric, base, head));
+                }
             }
         }
     }
     rows(&samples)
 }
 
-type Sample = (String, Metric, Vec<f64>, Vec<f64>);
-
-fn values(evidence: &Evidence, (label, transport): &(String, &'static str), metric: &Metric) -> Vec<f64> {
-    let of_place = |record: &&RunRecord| record.label == *label && record.transport.name() == *transport;
-    let usable = |record: &&RunRecord| matches!(record.verdict.kind, VerdictKind::Sound | VerdictKind::Overloaded);
-    let records = evidence.runs.iter().map(|run| &run.record).filter(of_place).filter(usable);
-    records.filter_map(|record| value(record, metric)).collect()
+/// Whose rows, where, and on which side a server could not keep up.
+fn name(label: &str, base: &Shown<'_>, head: &Shown<'_>) -> String {
+    let mut name = base.subject.to_string();
+    if !label.is_empty() {
+        name += &format!(" {label}");
+    }
+    match (base.is_overloaded(), head.is_overloaded()) {
+        (false, false) => name,
+        (true, true) => name + " (overloaded)",
+        (true, false) => name + " (base overloaded)",
+        (false, true) => name + " (head overloaded)",
+    }
 }
+
+type Sample = (String, Metric, Vec<f64>, Vec<f64>);
 
 fn rows(samples: &[Sample]) -> Vec<Row> {
     let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(metric, base, head)).collect();

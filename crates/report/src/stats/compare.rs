@@ -13,16 +13,14 @@ pub fn ratio(left: &[InRound], right: &[InRound]) -> Option<Estimate> {
     let ratios: Vec<_> = paired(left, right, |l, r| l / r).into_iter().filter(|ratio| ratio.is_finite()).collect();
     over_runs(&ratios).or_else(|| {
         let value = middle(left)? / middle(right)?;
-        value.is_finite().then_some(Estimate { value, interval: None, runs: 0 })
+        value.is_finite().then_some(Estimate::alone(value))
     })
 }
 
 /// How far `left` is above `times` × `right`; where it is zero the ratio is `times`, and nothing is divided by nothing.
 pub fn excess(left: &[InRound], times: f64, right: &[InRound]) -> Option<Estimate> {
-    over_runs(&paired(left, right, |l, r| l - times * r)).or_else(|| {
-        let value = middle(left)? - times * middle(right)?;
-        Some(Estimate { value, interval: None, runs: 0 })
-    })
+    over_runs(&paired(left, right, |l, r| l - times * r))
+        .or_else(|| Some(Estimate::alone(middle(left)? - times * middle(right)?)))
 }
 
 fn paired(left: &[InRound], right: &[InRound], of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
@@ -43,14 +41,14 @@ mod tests {
     fn a_slow_round_falls_out() {
         let floor = [(1, 2.0), (2, 4.0), (3, 2.0)];
         let own = [(1, 6.0), (2, 12.0), (3, 6.0)];
-        let expected = Estimate { value: 3.0, interval: Some((3.0, 3.0)), runs: 3 };
+        let expected = Estimate { value: 3.0, interval: None, range: Some((3.0, 3.0)), runs: 3 };
         assert_eq!(ratio(&own, &floor), Some(expected));
-        assert_eq!(excess(&own, 3.0, &floor).map(|e| e.interval), Some(Some((0.0, 0.0))));
+        assert_eq!(excess(&own, 3.0, &floor).map(|e| e.range), Some(Some((0.0, 0.0))));
     }
 
     #[test]
     fn without_a_common_round_there_is_a_ratio_and_no_interval() {
-        assert_eq!(ratio(&[(1, 6.0)], &[(2, 3.0)]), Some(Estimate { value: 2.0, interval: None, runs: 0 }));
+        assert_eq!(ratio(&[(1, 6.0)], &[(2, 3.0)]), Some(Estimate::alone(2.0)));
         assert_eq!((ratio(&[], &[(1, 1.0)]), ratio(&[(1, 1.0)], &[(1, 0.0)])), (None, None));
     }
 
@@ -64,7 +62,7 @@ mod tests {
             if !table.is_empty() {
                 prop_assert_eq!(ratio(&own, &other), over_runs(&table));
                 let (over, sign) = (excess(&own, 1.5, &other).unwrap(), ratio(&own, &other).unwrap());
-                if let (Some((low, _)), Some((ratio_low, _))) = (over.interval, sign.interval) {
+                if let (Some((low, _)), Some((ratio_low, _))) = (over.ends(), sign.ends()) {
                     prop_assert!(table.len().is_multiple_of(2) || (low >= 0.0) == (ratio_low >= 1.5));
                 }
             }

@@ -1,43 +1,44 @@
-//! A figure over repetitions: the median of the runs, with an interval by resampling runs. The run is the unit.
+//! A figure over repetitions: the median of the runs. The run is the unit.
 
 use results::median;
 
-/// Resamples; seeded, so that a report is the same every time.
-const RESAMPLES: u64 = 2_000;
-/// Fewer runs than this have no interval of their own.
-const RUNS_MIN: usize = 3;
+use super::order_interval;
 
-/// A value with its 95 % interval, where there is one.
+/// A value with how far it may be off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// Median of the runs.
     pub value: f64,
-    /// Ends of the interval.
+    /// Ends of the 95 % interval: of the median by order statistics from six runs on, which is the fewest that can hold it (between
+    /// the least and the greatest of n the median lies with 1 − 2·½ⁿ).
     pub interval: Option<(f64, f64)>,
+    /// The least and the greatest run, where there are several.
+    pub range: Option<(f64, f64)>,
     /// Runs behind it.
     pub runs: usize,
+}
+
+impl Estimate {
+    /// A value of which nothing else is known.
+    pub const fn alone(value: f64) -> Self {
+        Self { value, interval: None, range: None, runs: 0 }
+    }
+
+    /// What is drawn around it: the interval, or the range of too few runs for one.
+    pub fn ends(&self) -> Option<(f64, f64)> {
+        self.interval.or(self.range)
+    }
 }
 
 /// The median over runs; `None` without any.
 pub fn over_runs(values: &[f64]) -> Option<Estimate> {
     let value = median(values)?;
-    let interval = (values.len() >= RUNS_MIN).then(|| bootstrap(values)).flatten();
-    Some(Estimate { value, interval, runs: values.len() })
-}
-
-fn bootstrap(values: &[f64]) -> Option<(f64, f64)> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut draw = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        values[((mixed ^ (mixed >> 31)) % values.len() as u64) as usize]
-    };
-    let mut medians: Vec<f64> =
-        (0..RESAMPLES).filter_map(|_| median(&(0..values.len()).map(|_| draw()).collect::<Vec<_>>())).collect();
-    medians.sort_by(f64::total_cmp);
-    let at = |share: f64| medians.get(((medians.len() - 1) as f64 * share).round() as usize).copied();
-    at(0.025).zip(at(0.975))
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |rank: u64| sorted[rank as usize - 1];
+    let interval = order_interval(sorted.len() as u64, 0.5).map(|(low, high)| (at(low), at(high)));
+    let range = (sorted.len() > 1).then(|| (sorted[0], sorted[sorted.len() - 1]));
+    Some(Estimate { value, interval, range, runs: sorted.len() })
 }
 
 #[cfg(test)]
@@ -46,47 +47,39 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn few_runs_have_a_median_and_no_interval() {
+    fn few_runs_have_a_range_and_no_interval() {
         assert_eq!(over_runs(&[]), None);
-        assert_eq!(over_runs(&[3.0, 1.0]), Some(Estimate { value: 2.0, interval: None, runs: 2 }));
+        assert_eq!(over_runs(&[3.0]), Some(Estimate { runs: 1, ..Estimate::alone(3.0) }));
+        let range = Some((1.0, 5.0));
+        assert_eq!(over_runs(&[5.0, 1.0, 3.0]), Some(Estimate { value: 3.0, interval: None, range, runs: 3 }));
+        let six = over_runs(&[5.0, 1.0, 3.0, 2.0, 4.0, 6.0]).unwrap();
+        assert_eq!((six.value, six.interval, six.ends()), (3.5, Some((1.0, 6.0)), Some((1.0, 6.0))));
     }
 
-    /// The same bootstrap without chance: every resample there is.
-    fn every_resample(values: &[f64]) -> Vec<f64> {
-        let n = values.len();
-        let resample = |code: usize| (0..n).map(move |place| values[code / n.pow(u32::try_from(place).unwrap()) % n]);
-        let mut medians: Vec<_> = (0..n.pow(u32::try_from(n).unwrap()))
-            .map(|code| median(&resample(code).collect::<Vec<_>>()).unwrap())
-            .collect();
-        medians.sort_by(f64::total_cmp);
-        medians
+    /// Every way in which runs can fall below and above the true median, counted.
+    fn coverage(ranks: (usize, usize), runs: u32) -> f64 {
+        let inside = (0..1_u32 << runs).filter(|below| (ranks.0..ranks.1).contains(&(below.count_ones() as usize)));
+        inside.count() as f64 / f64::from(1_u32 << runs)
     }
 
     #[test]
-    fn three_runs_span_from_the_least_to_the_greatest() {
-        assert_eq!(over_runs(&[5.0, 1.0, 3.0]).unwrap().interval, Some((1.0, 5.0)));
+    fn an_interval_holds_the_median_with_what_it_says() {
+        for runs in 6..=18_u32 {
+            let values: Vec<f64> = (1..=runs).map(f64::from).collect();
+            let (low, high) = over_runs(&values).unwrap().interval.unwrap();
+            let covered = coverage((low as usize, high as usize), runs);
+            assert!(covered >= 0.95, "{runs} runs: {covered}");
+        }
+        assert!(over_runs(&[1.0; 5]).unwrap().interval.is_none() && coverage((1, 5), 5) < 0.95);
     }
 
     proptest! {
-        /// Both ends stand where all resamples have 2.5 %, give or take what 2,000 draws of them miss.
         #[test]
-        fn drawing_resamples_comes_to_what_all_of_them_say(values in proptest::collection::vec(0.0_f64..1e3, 3..6)) {
-            let all = every_resample(&values);
-            let share = |count: usize| count as f64 / all.len() as f64;
-            let (low, high) = over_runs(&values).unwrap().interval.unwrap();
-            let below = |end: f64| share(all.iter().filter(|median| **median < end).count());
-            let up_to = |end: f64| share(all.iter().filter(|median| **median <= end).count());
-            prop_assert!(below(low) <= 0.04 && up_to(low) >= 0.01, "{low}");
-            prop_assert!(below(high) <= 0.99 && up_to(high) >= 0.96, "{high}");
-        }
-
-        #[test]
-        fn the_interval_holds_the_median_and_stays_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 3..12)) {
+        fn the_ends_hold_the_median_and_stay_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 2..30)) {
             let estimate = over_runs(&values).unwrap();
-            let (low, high) = estimate.interval.unwrap();
-            let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(l, m), v| (l.min(*v), m.max(*v)));
+            let (least, most) = estimate.range.unwrap();
+            let (low, high) = estimate.ends().unwrap();
             prop_assert!(least <= low && low <= estimate.value && estimate.value <= high && high <= most);
-            prop_assert_eq!(over_runs(&values), Some(estimate));
         }
     }
 }

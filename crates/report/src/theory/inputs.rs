@@ -19,8 +19,6 @@ pub(super) struct Inputs {
     pub(super) window_s: f64,
     /// Posts of the window.
     pub(super) posts: f64,
-    /// Messages a second that one subscriber sees, those of this plan.
-    pub(super) per_s: f64,
     /// Deliveries a second that the server makes.
     pub(super) deliveries_per_s: f64,
     /// Whether messages come at random, which the exponentials suppose.
@@ -29,6 +27,8 @@ pub(super) struct Inputs {
     pub(super) path_ms: Predicted,
     /// tcp's median, less half its fan-out.
     pub(super) path_p50_ms: Option<Predicted>,
+    /// tcp's longest.
+    pub(super) path_max_ms: f64,
 }
 
 impl Inputs {
@@ -36,7 +36,8 @@ impl Inputs {
     pub(super) fn of(job: &Evidence, label: &str) -> Option<Self> {
         let point = job.manifest.points.iter().find(|point| point.label == label)?.clone();
         let tcp = Shown::of(job, label, &Subject::FLOOR);
-        let planned = tcp.runs.first()?.record.planned;
+        // A floor with a backlog is none.
+        let planned = tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record.planned;
         let (seats, rooms) = (f64::from(planned.seats), f64::from(planned.rooms.max(1)));
         let window_s = planned.window_us as f64 / 1e6;
         let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
@@ -47,16 +48,16 @@ impl Inputs {
             members,
             window_s,
             posts: planned.posts_in_window as f64,
-            per_s: deliveries_per_s / seats.max(1.0),
             deliveries_per_s,
             random: point.settings.get("posts.arrivals").and_then(|word| word.as_str()) == Some("poisson"),
             path_ms: Predicted::exactly(0.0),
             path_p50_ms: None,
+            path_max_ms: tcp.estimate(Figure::DeliveryMaxMs)?.value,
             point,
         };
         let mean = tcp.estimate(Figure::DeliveryMeanMs)?;
         let half = mean_half_ms(&tcp.runs);
-        let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
+        let (low, high) = mean.ends().unwrap_or((mean.value, mean.value));
         let (write_ms, queue) = inputs.work(&tcp)?;
         let own = fan_out_ms(members, write_ms);
         inputs.path_ms = Predicted::between(
@@ -65,7 +66,7 @@ impl Inputs {
             (high.max(mean.value + half) - own - queue).max(0.0),
         );
         inputs.path_p50_ms = tcp.estimate(Figure::DeliveryP50Ms).map(|p50| {
-            let (low, high) = p50.interval.unwrap_or((p50.value, p50.value));
+            let (low, high) = p50.ends().unwrap_or((p50.value, p50.value));
             Predicted::between((low - own).max(0.0), (p50.value - own).max(0.0), (high - own).max(0.0))
         });
         Some(inputs)

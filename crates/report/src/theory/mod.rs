@@ -28,7 +28,7 @@ pub enum Agreement {
     Queueing,
     /// They do not.
     Unexplained,
-    /// The measurement has no interval, or the formula no answer.
+    /// The measurement has no interval.
     Open,
 }
 
@@ -140,6 +140,15 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    /// Messages a second that came to one subscriber, whatever the plan was.
+    fn per_s(&self) -> Option<f64> {
+        let per_s = self.values(|run| {
+            let seconds = run.record.generator.window_us as f64 / 1e6;
+            (seconds > 0.0).then(|| run.record.window.delivered as f64 / seconds / self.inputs.seats.max(1.0))
+        });
+        results::median(&per_s)
+    }
+
     /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
     /// one plan and shares what chance gave it.
     fn figure(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, figure: Figure) {
@@ -167,7 +176,7 @@ impl Table<'_> {
 
     fn cell(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, value: f64, own: Own, values: &[f64]) {
         let Some(predicted) = predicted.filter(|predicted| predicted.value.is_finite()) else { return };
-        let runs = over_runs(values).and_then(|estimate| estimate.interval);
+        let runs = over_runs(values).and_then(|estimate| estimate.ends());
         let own = match own {
             Own::Half(half) => Some((value - half, value + half)),
             Own::Between(low, high) => Some((low, high)),
@@ -177,13 +186,20 @@ impl Table<'_> {
             (Some(runs), Some(own)) => Some((runs.0.min(own.0), runs.1.max(own.1))),
             (runs, own) => runs.or(own),
         };
+        // Nothing that is looked at here can be below zero.
+        let interval = interval.map(|(low, high)| (low.max(0.0), high));
         let (low, high) = interval.unzip();
-        let measured = Value { value, low, high, runs: values.len() };
+        let measured = Value { value, low, high, runs: values.len(), ..Value::default() };
         self.cells.push(Cell {
             transport: self.shown.subject.transport,
             what: what.to_owned(),
             formula: formula.to_owned(),
-            predicted: Value { value: predicted.value, low: Some(predicted.low), high: Some(predicted.high), runs: 0 },
+            predicted: Value {
+                value: predicted.value,
+                low: Some(predicted.low),
+                high: Some(predicted.high),
+                ..Value::default()
+            },
             queue: predicted.queue,
             measured,
             agreement: predicted.agreement(&measured),

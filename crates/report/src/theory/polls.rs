@@ -6,7 +6,6 @@ use scenario::Figure;
 use super::formulas::{PollBytes, empty_share, fan_out_ms, gap_wait_ms, held_together, polled_bytes, polled_together};
 use super::inputs::{mean_half_ms, share_half};
 use super::{Predicted, Table};
-use crate::measure::reads;
 
 pub(super) fn polling(table: &mut Table<'_>) {
     let inputs = table.inputs;
@@ -25,10 +24,11 @@ pub(super) fn polling(table: &mut Table<'_>) {
         table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
         table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), Figure::DeliveryP50Ms);
         table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), Figure::DeliveryP99Ms);
-        table.figure("longest delivery, ms", "at most d + I", Some(at_most(after(1.0))), Figure::DeliveryMaxMs);
+        let longest = Predicted::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
+        table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), Figure::DeliveryMaxMs);
     }
     let asked =
-        table.values(|run| Some(reads(&run.record) as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
+        table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
     // Each client may make one request more or less than the window has intervals.
     let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
     table.other("reading requests/s", "N / I", Some(Predicted::exactly(inputs.seats / interval_s)), &asked, edges);
@@ -39,14 +39,15 @@ pub(super) fn polling(table: &mut Table<'_>) {
 
 /// What supposes that messages come at random.
 fn at_random(table: &mut Table<'_>, interval_s: f64) {
-    let (inputs, per_s) = (table.inputs, table.inputs.per_s);
+    let inputs = table.inputs;
+    let Some(per_s) = table.per_s() else { return };
     let empty = empty_share(per_s, interval_s);
     // Pollers of a room see the same messages: an interval of a room is one look.
     let half = share_half(empty, inputs.rooms * inputs.window_s / interval_s);
     let shares = table.values(|run| crate::measure::measure(Figure::EmptyShare, run));
     table.other("empty share", "e^−λI", Some(Predicted::exactly(empty)), &shares, half);
     let together = table.values(|run| {
-        let full = reads(&run.record).saturating_sub(run.record.window.empty_answers);
+        let full = run.record.reads().saturating_sub(run.record.window.empty_answers);
         (full > 0).then(|| run.record.window.delivered as f64 / full as f64)
     });
     let predicted = polled_together(per_s, interval_s);
@@ -72,15 +73,15 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
 
 pub(super) fn long_polling(table: &mut Table<'_>) {
     let inputs = table.inputs;
-    let (Some(hold_ms), Some((write_ms, queue))) =
-        (inputs.number("tuning.long-polling.hold_ms"), inputs.work(table.shown))
+    let (Some(hold_ms), Some((write_ms, queue)), Some(per_s)) =
+        (inputs.number("tuning.long-polling.hold_ms"), inputs.work(table.shown), table.per_s())
     else {
         return;
     };
     let cpu_ms =
-        table.values(|run| Some(crate::measure::server_cpu_us(&run.record)? / reads(&run.record).max(1) as f64 / 1e3));
+        table.values(|run| Some(crate::measure::server_cpu_us(&run.record)? / run.record.reads().max(1) as f64 / 1e3));
     let Some(turnaround_ms) = results::median(&cpu_ms) else { return };
-    let (path, hold_s, per_s) = (inputs.path_ms, hold_ms / 1e3, inputs.per_s);
+    let (path, hold_s) = (inputs.path_ms, hold_ms / 1e3);
     let gap_s = |path_ms: f64| (path_ms + turnaround_ms) / 1e3;
     let over_path = |of: &dyn Fn(f64) -> f64| {
         let (a, b) = (of(path.low), of(path.high));
@@ -90,11 +91,8 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
         // Of the messages that came in a gap, as many as chance put there.
         let in_gaps = (per_s * gap_s(path.value) / inputs.posts.max(1.0)).sqrt() * 1.96;
         let together = over_path(&|path_ms| held_together(per_s, gap_s(path_ms), hold_s));
-        let measured = table.values(|run| Some(run.record.window.delivered as f64 / reads(&run.record).max(1) as f64));
+        let measured = table.values(|run| Some(run.record.window.delivered as f64 / run.record.reads().max(1) as f64));
         table.other("messages per response", "M = λG + e^−λG (1 − e^−λT)", Some(together), &measured, in_gaps);
-        let asked = over_path(&|path_ms| 1.0 / held_together(per_s, gap_s(path_ms), hold_s));
-        let measured: Vec<_> = measured.iter().map(|together| 1.0 / together).collect();
-        table.other("reading requests per message", "1 / M", Some(asked), &measured, in_gaps / together.value.powi(2));
     }
     let mean = over_path(&|path_ms| {
         path_ms + fan_out_ms(inputs.members, write_ms) + gap_wait_ms(per_s, gap_s(path_ms), hold_s).1
@@ -111,15 +109,10 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
     table.figure("p50 delivery, ms", "that of a push", p50, Figure::DeliveryP50Ms);
 }
 
-/// A bound: everything below it agrees.
-const fn at_most(predicted: Predicted) -> Predicted {
-    Predicted { low: 0.0, ..predicted }
-}
-
 /// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.
 fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
     let window = &record.window;
-    let (asked, empty) = (reads(record), window.empty_answers);
+    let (asked, empty) = (record.reads(), window.empty_answers);
     let headers = |way, purpose| window.bytes(way, purpose, Class::Headers) as f64;
     let question = headers(Direction::Up, Purpose::Delivery) + headers(Direction::Up, Purpose::Empty);
     let each = |bytes: f64, count: u64| if count == 0 { 0.0 } else { bytes / count as f64 };

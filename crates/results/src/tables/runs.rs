@@ -85,7 +85,7 @@ pub(super) const COLUMNS: &[Column<RunRecord>] = &[
     column("requests_per_message", "HTTP requests for each", |r| maybe(Figures::of(r).requests_per_message)),
     column("writes_per_message", "Writes on the server's sockets for each", |r| maybe(Figures::of(r).writes_per_message)),
     column("messages_per_batch", "Messages that share a response, chunk or write", |r| maybe(Figures::of(r).messages_per_batch)),
-    column("empty_share", "Requests that found nothing, of all, 0 to 1", |r| maybe(Figures::of(r).empty_share)),
+    column("empty_share", "Reading requests that found nothing, of all reading requests, 0 to 1", |r| maybe(Figures::of(r).empty_share)),
     column("server_bytes_per_connection", "Server memory for each idle connection", |r| maybe(Figures::of(r).server_bytes_per_connection)),
 
     column("planned", "Deliveries planned, warm-up included", |r| r.ledger.planned.into()),

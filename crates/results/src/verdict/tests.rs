@@ -218,6 +218,12 @@ fn posts_may_be_a_millisecond_late_or_a_twentieth_of_the_median() {
         }
     };
     expect(VerdictKind::Sound, &[], late(1_000, 400));
+    expect(VerdictKind::Invalid, &["posts left up to 2000 µs late (p90), at most 1000 µs is fair"], |record| {
+        late(2_000, 400)(record);
+        let few = &mut record.latency.get_mut(&Series::Lateness).unwrap().quantiles;
+        let p99 = few.remove("p99").unwrap();
+        few.insert("p90".to_owned(), p99);
+    });
     expect(VerdictKind::Invalid, &["posts left up to 1001 µs late (p99), at most 1000 µs is fair"], late(1_001, 400));
     expect(VerdictKind::Sound, &[], late(25_000, 500_000));
     expect(

@@ -11,7 +11,7 @@ mod svg;
 pub(super) use labels::spread;
 pub(super) use paint::{png, svg};
 pub(super) use panel::{Panel, grid};
-pub(super) use scale::{Scale, tick};
+pub(super) use scale::{Scale, nines, tick};
 #[cfg(test)]
 pub(super) use scene::room;
 pub(super) use scene::{Anchor, Area, Mark, Scene, Shape, Stroke, shortened, width as text_width};

@@ -243,19 +243,24 @@ fn dot<B: DrawingBackend>(
     (style, paper): (ShapeStyle, ShapeStyle),
     joined: bool,
 ) -> Done<B> {
+    // Spokes cannot be hollow: those that should be stand in a ring.
+    let body = if hollow && outline(shape).is_empty() { Shape::Circle } else { shape };
+    let around: Vec<(f64, f64)> = outline(body).into_iter().map(|(x, y)| (at.0 + x * size, at.1 + y * size)).collect();
+    if !around.is_empty() {
+        let fill = if hollow { paper } else { style.filled() };
+        if body == Shape::Circle {
+            backend.draw_circle(coord(at), (size * f64::from(FINE)).round() as u32, &fill, true)?;
+        } else {
+            backend.fill_polygon(around.iter().copied().map(coord).collect::<Vec<_>>(), &fill)?;
+        }
+        if hollow {
+            polyline(backend, &around, style, joined)?;
+        }
+    }
+    let reach = if body == shape { size * 1.2 } else { size };
     for turn in spokes(shape) {
-        let (x, y) = (size * 1.2 * (TAU * turn).cos(), size * 1.2 * (TAU * turn).sin());
+        let (x, y) = (reach * (TAU * turn).cos(), reach * (TAU * turn).sin());
         polyline(backend, &[(at.0 - x, at.1 - y), (at.0 + x, at.1 + y)], style, joined)?;
     }
-    let around: Vec<(f64, f64)> = outline(shape).into_iter().map(|(x, y)| (at.0 + x * size, at.1 + y * size)).collect();
-    if around.is_empty() {
-        return Ok(());
-    }
-    let body = if hollow { paper } else { style.filled() };
-    if shape == Shape::Circle {
-        backend.draw_circle(coord(at), (size * f64::from(FINE)).round() as u32, &body, true)?;
-    } else {
-        backend.fill_polygon(around.iter().copied().map(coord).collect::<Vec<_>>(), &body)?;
-    }
-    if hollow { polyline(backend, &around, style, joined) } else { Ok(()) }
+    Ok(())
 }

@@ -42,7 +42,7 @@ impl Panel {
 
     fn ticks_up(&self) -> Vec<(f64, String)> {
         let height = self.area.bottom - self.area.top;
-        self.y.ticks((height / (1.8 * SMALL)) as usize)
+        self.y.ticks((height / (1.3 * SMALL)) as usize)
     }
 
     /// Grid lines across, with their labels on the left or without any.

@@ -1,5 +1,8 @@
 //! From values to places on an axis, and where its ticks are.
 
+/// Values beyond this are drawn at it: the room around them has to be a number too.
+const LARGEST: f64 = 1e300;
+
 /// An axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::exhibits) enum Scale {
@@ -16,7 +19,7 @@ pub(in crate::exhibits) enum Scale {
 impl Scale {
     /// From zero up to a little beyond the largest value.
     pub(in crate::exhibits) fn from_zero(values: impl IntoIterator<Item = f64>) -> Self {
-        let most = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let most = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max).min(LARGEST);
         Self::Linear { low: 0.0, high: if most > 0.0 { most * 1.06 } else { 1.0 } }
     }
 
@@ -24,7 +27,7 @@ impl Scale {
     pub(in crate::exhibits) fn log(values: impl IntoIterator<Item = f64>) -> Self {
         let positive: Vec<f64> = values.into_iter().filter(|value| value.is_finite() && *value > 0.0).collect();
         let low = positive.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = positive.iter().copied().fold(0.0, f64::max);
+        let high = positive.iter().copied().fold(0.0, f64::max).min(LARGEST);
         if positive.is_empty() {
             return Self::Log { low: 1.0, high: 10.0 };
         }
@@ -35,7 +38,7 @@ impl Scale {
     /// Logarithmic where the values span a decade and none is zero, else linear.
     pub(in crate::exhibits) fn fitting(values: &[f64]) -> Self {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(0.0, f64::max);
+        let most = values.iter().copied().fold(0.0, f64::max).min(LARGEST);
         if least > 0.0 && most >= 10.0 * least {
             return Self::Log { low: least / 1.15, high: most * 1.15 };
         }
@@ -71,7 +74,7 @@ impl Scale {
 }
 
 /// How many nines a share has: 1 for 90 %, 2 for 99 %.
-pub(super) fn nines(share: f64) -> f64 {
+pub(in crate::exhibits) fn nines(share: f64) -> f64 {
     -(1.0 - share).max(1e-12).log10()
 }
 
@@ -104,8 +107,9 @@ fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
         decades.flat_map(|decade| digits.iter().map(move |digit| digit * 10_f64.powi(decade))).filter(within).collect()
     };
     let many = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0];
+    let far = (last - first) / i32::try_from(most.max(2)).unwrap_or(2) + 1;
     let choices =
-        [of(&many, 1), of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3)];
+        [of(&many, 1), of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], far)];
     let fits = |ticks: &&Vec<f64>| ticks.len() <= most.max(2);
     let ticks = choices.iter().find(fits).or(choices.last()).cloned().unwrap_or_default();
     ticks.into_iter().map(|value| (value, tick(value))).collect()
@@ -139,6 +143,14 @@ mod tests {
         assert_eq!(names(Scale::Log { low: 2.0, high: 5.0 }, 6), ["2", "3", "4", "5"]);
         assert_eq!(names(Scale::Nines(3.0), 9), ["0 %", "50 %", "90 %", "99 %", "99.9 %"]);
         assert_eq!([0.000_2, 20_000.0, 1.5e6].map(tick), ["0.0002", "20000", "1.5 M"]);
+    }
+
+    #[test]
+    fn no_value_is_too_large_to_be_drawn() {
+        let values = [1.0, f64::MAX];
+        for scale in [Scale::from_zero(values), Scale::log(values), Scale::fitting(&values)] {
+            assert!(scale.ticks(6).len() <= 8 && scale.ticks(6).iter().all(|(at, _)| at.is_finite()), "{scale:?}");
+        }
     }
 
     proptest! {
