@@ -14,7 +14,8 @@ pub(crate) fn number(value: f64) -> String {
         size if size >= 99.5 => grouped(&format!("{value:.0}")),
         size if size >= 9.95 => format!("{value:.1}"),
         0.0 => "0".to_owned(),
-        size if size >= 0.095 => format!("{value:.2}"),
+        size if size >= 0.0995 => format!("{value:.2}"),
+        size if size >= 0.0095 => format!("{value:.3}"),
         size if size >= 0.000_95 => format!("{value:.4}"),
         _ => format!("{value:.1e}"),
     }
@@ -113,8 +114,12 @@ mod tests {
 
     #[test]
     fn three_figures_and_commas() {
-        let found = [0.0, 0.000_01, 0.0123, 0.123, 1.239, 12.39, 123.9, 12_390.4, 1_234_567.0, -1_234.0].map(number);
-        assert_eq!(found, ["0", "1.0e-5", "0.0123", "0.12", "1.24", "12.4", "124", "12,390", "1,234,567", "-1,234"]);
+        let found =
+            [0.0, 0.000_01, 0.001_23, 0.0123, 0.123, 1.239, 12.39, 123.9, 12_390.4, 1_234_567.0, -1_234.0].map(number);
+        assert_eq!(
+            found,
+            ["0", "1.0e-5", "0.0012", "0.012", "0.12", "1.24", "12.4", "124", "12,390", "1,234,567", "-1,234"]
+        );
         assert_eq!(number(f64::NAN), DASH);
     }
 

@@ -84,8 +84,8 @@ fn cost(point: &PointFacts) -> Lines {
 }
 
 fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
-    heads[0].push(name.to_owned());
-    heads[1].push(unit.to_owned());
+    heads[0].push(name.replace("generator", "gen.").replace("server memory", "memory"));
+    heads[1].push(unit.replace("message", "msg").replace("connection", "conn"));
 }
 
 fn field(row: &RowFacts, figure: Figure, ends: bool) -> String {
