@@ -36,6 +36,7 @@ fn order(point: &PointFacts, figure: Figure, what: &str) -> Option<String> {
         .first()
         .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));
     let order = match groups(&others) {
+        None if others.len() == 1 => named(best),
         None => {
             let all: Vec<_> = others.iter().map(named).collect();
             format!("{} (it takes six sound runs of each to put them in an order)", all.join(", "))

@@ -161,8 +161,11 @@ fn occupied(panel: &Panel, curve: &Curve) -> Vec<Area> {
     let square =
         |(x, y): (f64, f64), half: f64| Area { left: x - half, top: y - half, right: x + half, bottom: y + half };
     let points: Vec<_> = curve.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
-    let along = points.windows(2).flat_map(|pair| {
-        let ((x, y), (to_x, to_y)) = (pair[0], pair[1]);
+    let around = curve.spots.iter().filter_map(|spot| {
+        let (low, high) = spot.interval?;
+        Some((panel.at(spot.x, low), panel.at(spot.x, high)))
+    });
+    let along = points.windows(2).map(|pair| (pair[0], pair[1])).chain(around).flat_map(|((x, y), (to_x, to_y))| {
         let steps = ((to_x - x).hypot(to_y - y) / 6.0).ceil().max(1.0);
         (0..=steps as u32).map(move |step| {
             let share = f64::from(step) / steps;

@@ -154,7 +154,7 @@ pub(super) fn behind(point: &Point<'_>) -> String {
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
     let (posts, runs) = (span(posts), span(runs));
     let word = if runs == "1" { "run" } else { "runs" };
-    format!("n = {posts} messages a run, {runs} {word} each")
+    format!("n = {posts} messages a run, {runs} {word}")
 }
 
 impl Row<'_> {
