@@ -19,7 +19,9 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         | Figure::DeliveryP90Ms
         | Figure::DeliveryP99Ms
         | Figure::ConnectP50Ms
-        | Figure::OutageP50Ms => quantile(figure, record).map(|quantile| quantile.us as f64 / 1e3),
+        | Figure::OutageP50Ms
+        | Figure::UpgradeP50Ms => quantile(figure, record).map(|quantile| quantile.us as f64 / 1e3),
+        Figure::UpgradedShare => share(record.total.upgrades, record.total.upgrades + record.total.upgrades_refused),
         Figure::DeliveredPerS => Some(figures.delivered_per_s),
         Figure::DeliveredShare => share(window.delivered, record.planned.deliveries_in_window),
         Figure::ServerCpuUsPerMessage => figures.server_cpu_us_per_message,
@@ -40,12 +42,13 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         Figure::RequestsPerS => per_s(window.requests as f64),
         Figure::RequestsPeakPerS => record.seconds.iter().map(|second| second.requests as f64).reduce(f64::max),
         // A request there says several things, or answers a ping: how many were questions is not counted.
-        Figure::EmptyShare if record.transport == Transport::SocketioPolling => None,
+        Figure::EmptyShare if matches!(record.transport, Transport::SocketioPolling | Transport::Socketio) => None,
         Figure::EmptyShare => share(window.empty_answers, reads(record)),
         Figure::MessagesPerBatch => figures.messages_per_batch,
         Figure::WritesPerMessage => figures.writes_per_message,
         Figure::ConnectionsPerS => per_s(window.connections as f64),
         Figure::ServerBytesPerConnection => figures.server_bytes_per_connection,
+        Figure::ServerBytesPerClient => figures.server_bytes_per_client,
     }
 }
 
@@ -57,6 +60,7 @@ pub(crate) fn quantile(figure: Figure, record: &RunRecord) -> Option<Quantile> {
         Figure::DeliveryP99Ms => (Series::Delivery, "p99"),
         Figure::ConnectP50Ms => (Series::Connect, "p50"),
         Figure::OutageP50Ms => (Series::Outage, "p50"),
+        Figure::UpgradeP50Ms => (Series::Upgrade, "p50"),
         _ => return None,
     };
     record.latency.get(&series)?.quantiles.get(name).copied()

@@ -31,6 +31,8 @@ pub struct Figures {
     pub empty_share: Option<f64>,
     /// Server memory for each idle connection.
     pub server_bytes_per_connection: Option<f64>,
+    /// Server memory for each idle client, however many connections it has.
+    pub server_bytes_per_client: Option<f64>,
     /// Memory the kernel holds for the sockets of each idle connection, at both ends.
     pub kernel_bytes_per_connection: Option<f64>,
 }
@@ -78,6 +80,8 @@ impl Figures {
             empty_share: (record.window.requests > 0)
                 .then(|| record.window.empty_answers as f64 / record.window.requests as f64),
             server_bytes_per_connection: record.server_bytes_grown().and_then(per_connection),
+            server_bytes_per_client: (record.server_bytes_grown())
+                .map(|bytes| bytes as f64 / f64::from(record.planned.seats.max(1))),
             kernel_bytes_per_connection: record.kernel.and_then(|kernel| per_connection(kernel.socket_memory_bytes)),
         }
     }
