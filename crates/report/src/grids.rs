@@ -126,7 +126,7 @@ pub(crate) fn beside(point: &PointFacts) -> Grid {
         grid.rows.push(who.into_iter().chain(fields).collect());
         if !row.times_ours.is_empty() {
             let fields = columns.iter().map(|column| figure(or_dash(row.times_ours.get(column))));
-            grid.rows.push([toned("", Tone::Name), words(format!("× {OURS}"))].into_iter().chain(fields).collect());
+            grid.rows.push([toned("", Tone::Name), figure(format!("× {OURS}"))].into_iter().chain(fields).collect());
         }
     }
     grid
