@@ -80,6 +80,9 @@ pub struct RowFacts {
     pub figures: BTreeMap<Figure, Value>,
     /// How many times the floor it is, run against run of the same round.
     pub times_floor: BTreeMap<Figure, Value>,
+    /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub times_ours: BTreeMap<Figure, Value>,
 }
 
 /// A figure with its 95 % interval, where it has one.
@@ -205,6 +208,11 @@ impl PointFacts {
         Self { label: label.to_owned(), rows: rows.collect(), theory: cells(job, label) }
     }
 
+    /// Whether somebody else's server has figures here.
+    pub(crate) fn has_others(&self) -> bool {
+        self.rows.iter().any(|row| row.subject().target.is_some() && row.shown.is_some())
+    }
+
     /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&RowFacts> {
         self.rows.iter().find(|row| row.subject() == Subject::ours(transport))
@@ -215,17 +223,15 @@ impl RowFacts {
     fn of(job: &Evidence, label: &str, subject: &Subject, floor: &Shown<'_>) -> Self {
         let shown = Shown::of(job, label, subject);
         let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, Value::from(shown.estimate(*figure)?))));
-        let times = Figure::ALL.iter().filter_map(|figure| {
-            let ratio = ratio(&shown.in_rounds(*figure), &floor.in_rounds(*figure))?;
-            Some((*figure, Value::from(ratio)))
-        });
+        let ours = subject.target.as_ref().map(|_| Shown::of(job, label, &Subject::ours(subject.transport)));
         Self {
             transport: subject.transport,
             target: subject.target.clone().unwrap_or_else(|| OURS.to_owned()),
             verdicts: shown.verdicts.clone(),
             shown: shown.kind,
             figures: figures.collect(),
-            times_floor: times.collect(),
+            times_floor: times(&shown, floor),
+            times_ours: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
         }
     }
 
@@ -275,4 +281,13 @@ impl RunFacts {
             growth_share: slices(&medians).map(|slices| slices.growth_share),
         }
     }
+}
+
+/// How many times `right` it is, in every figure both have.
+fn times(left: &Shown<'_>, right: &Shown<'_>) -> BTreeMap<Figure, Value> {
+    let ratios = Figure::ALL.iter().filter_map(|figure| {
+        let ratio = ratio(&left.in_rounds(*figure), &right.in_rounds(*figure))?;
+        Some((*figure, Value::from(ratio)))
+    });
+    ratios.collect()
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use results::VerdictKind;
+use results::{Subject, VerdictKind};
 use scenario::Figure;
+use wire::OURS;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts, Value};
@@ -74,6 +75,17 @@ const COST: [Figure; 8] = [
     Figure::ServerBytesPerConnection,
 ];
 
+const BESIDE: [Figure; 8] = [
+    Figure::ServerCpuUsPerMessage,
+    Figure::ServerBytesPerClient,
+    Figure::DeliveryP50Ms,
+    Figure::DeliveryP99Ms,
+    Figure::DownBytesPerMessage,
+    Figure::UpBytesPerMessage,
+    Figure::ConnectP50Ms,
+    Figure::UpgradeP50Ms,
+];
+
 /// When messages arrive, a transport a row.
 pub(crate) fn delivery(point: &PointFacts) -> Grid {
     let mut grid = figures(point, &DELIVERY);
@@ -99,12 +111,35 @@ pub(crate) fn cost(point: &PointFacts) -> Grid {
     grid
 }
 
+/// Ours beside other servers, by transport; under each of theirs how many times ours it is.
+pub(crate) fn beside(point: &PointFacts) -> Grid {
+    let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::FLOOR).collect();
+    let columns = BESIDE.iter().filter(|column| rows.iter().any(|row| row.figure(**column).is_some()));
+    let columns: Vec<_> = columns.copied().collect();
+    let mut grid = Grid::new(&["transport", "server"]);
+    grid.head.extend(columns.iter().map(|column| titled(*column)));
+    let mut sorted = rows;
+    sorted.sort_by_key(|row| row.transport);
+    for row in sorted {
+        let fields = columns.iter().map(|column| figure(field(row, *column)));
+        let who = [toned(row.transport.name(), Tone::Name), words(&row.target)];
+        grid.rows.push(who.into_iter().chain(fields).collect());
+        if !row.times_ours.is_empty() {
+            let fields = columns.iter().map(|column| figure(or_dash(row.times_ours.get(column))));
+            grid.rows.push([toned("", Tone::Name), figure(format!("× {OURS}"))].into_iter().chain(fields).collect());
+        }
+    }
+    grid
+}
+
+fn titled(column: Figure) -> String {
+    let (name, unit) = heading(column);
+    format!("{name} {unit}").trim_end().to_owned()
+}
+
 fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
     let mut grid = Grid::new(&["transport"]);
-    grid.head.extend(columns.iter().map(|column| {
-        let (name, unit) = heading(*column);
-        format!("{name} {unit}").trim_end().to_owned()
-    }));
+    grid.head.extend(columns.iter().map(|column| titled(*column)));
     for row in &point.rows {
         let fields = columns.iter().map(|column| figure(field(row, *column)));
         grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
@@ -275,6 +310,13 @@ pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
     rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
     rows
 }
+
+/// Over the table of ours beside others.
+pub(crate) const BESIDE_TITLE: &str = "Ours beside other servers";
+
+/// How to read it.
+pub(crate) const BESIDE_NOTE: &str = "Memory is what the server grew by for each client while nobody spoke, however many connections a client has. × pushbench is \
+     theirs as a multiple of ours over the same transport, run against run of the same round.";
 
 /// How to read all this.
 pub(crate) const METHOD: [&str; 6] = [

@@ -47,6 +47,10 @@ fn section(job: &Evidence, facts: &JobFacts, out: &mut String) {
         }
         out.push_str(&table(&grids::delivery(point)));
         out.push_str(&table(&grids::cost(point)));
+        if point.has_others() {
+            let beside = table(&grids::beside(point));
+            add(out, format_args!("### {}\n\n{beside}{}\n\n", grids::BESIDE_TITLE, grids::BESIDE_NOTE));
+        }
     }
     if !facts.claims.is_empty() {
         add(out, format_args!("## Claims\n\n{}", table(&grids::claims(facts))));

@@ -22,7 +22,9 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         | Figure::UncorrectedP99Ms
         | Figure::LatenessP99Ms
         | Figure::ConnectP50Ms
-        | Figure::OutageP50Ms => quantile(figure, record).map(|quantile| quantile.us as f64 / 1e3),
+        | Figure::OutageP50Ms
+        | Figure::UpgradeP50Ms => quantile(figure, record).map(|quantile| quantile.us as f64 / 1e3),
+        Figure::UpgradedShare => share(record.total.upgrades, record.total.upgrades + record.total.upgrades_refused),
         Figure::DeliveredPerS => Some(figures.delivered_per_s),
         Figure::DeliveredShare => share(window.delivered, record.planned.deliveries_in_window),
         Figure::ServerCpuUsPerMessage => figures.server_cpu_us_per_message,
@@ -48,6 +50,7 @@ pub fn measure(figure: Figure, run: &Run) -> Option<f64> {
         Figure::WritesPerMessage => figures.writes_per_message,
         Figure::ConnectionsPerS => per_s(window.connections as f64),
         Figure::ServerBytesPerConnection => figures.server_bytes_per_connection,
+        Figure::ServerBytesPerClient => figures.server_bytes_per_client,
     }
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn quantile(figure: Figure, record: &RunRecord) -> Option<Quantile> {
         Figure::LatenessP99Ms => (Series::Lateness, "p99"),
         Figure::ConnectP50Ms => (Series::Connect, "p50"),
         Figure::OutageP50Ms => (Series::Outage, "p50"),
+        Figure::UpgradeP50Ms => (Series::Upgrade, "p50"),
         _ => return None,
     };
     results::quantile(record, series, name)

@@ -85,6 +85,8 @@ pub(crate) const fn heading(figure: Figure) -> (&'static str, &'static str) {
         Figure::DeliveryMaxMs => ("longest", "ms"),
         Figure::ConnectP50Ms => ("connect p50", "ms"),
         Figure::OutageP50Ms => ("outage p50", "ms"),
+        Figure::UpgradeP50Ms => ("upgrade p50", "ms"),
+        Figure::UpgradedShare => ("upgraded", "of sessions"),
         Figure::DeliveredPerS => ("delivered", "/s"),
         Figure::DeliveredShare => ("delivered", "% of planned"),
         Figure::ServerCpuUsPerMessage => ("server CPU", "µs/message"),
@@ -105,6 +107,7 @@ pub(crate) const fn heading(figure: Figure) -> (&'static str, &'static str) {
         Figure::WritesPerMessage => ("writes", "/message"),
         Figure::ConnectionsPerS => ("connections opened", "/s"),
         Figure::ServerBytesPerConnection => ("server memory", "B/connection"),
+        Figure::ServerBytesPerClient => ("server memory", "B/client"),
     }
 }
 

@@ -62,6 +62,11 @@ fn opening(job: &JobFacts) -> Markup {
                 (table(&grids::delivery(point)))
                 h3 { "What that costs" }
                 (table(&grids::cost(point)))
+                @if point.has_others() {
+                    h3 { (grids::BESIDE_TITLE) }
+                    (table(&grids::beside(point)))
+                    p { (grids::BESIDE_NOTE) }
+                }
             }
         }
         @if !job.claims.is_empty() {

@@ -117,6 +117,40 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
 }
 
 #[test]
+fn other_servers_stand_beside_ours() {
+    let title = "Ours beside other servers";
+    assert!(!file(&changed(|_| {}), "report.md").contains(title));
+    let made = changed(|job| {
+        let ours = job.runs.iter().filter(|run| run.record.transport.name() == "websocket");
+        let mut theirs: Vec<_> = ours.cloned().collect();
+        for run in &mut theirs {
+            run.record.target = "node-ws".to_owned();
+            let delivery = run.record.latency.get_mut(&results::Series::Delivery).unwrap();
+            delivery.quantiles.get_mut("p50").unwrap().us *= 3;
+        }
+        job.runs.extend(theirs);
+    });
+    let markdown = file(&made, "report.md");
+    let (_, beside) = markdown.split_once(title).unwrap();
+    let rows: Vec<Vec<_>> = beside.lines().map(|line| line.split(" | ").collect()).collect();
+    let at = rows.iter().position(|row| row.contains(&"node-ws")).unwrap();
+    assert_eq!((rows[at - 1][0], rows[at][0]), ("| websocket", "| websocket"), "theirs stand under ours");
+    assert!(rows[at + 1][1] == "× pushbench" && rows[at + 1][2] == "1.00", "{:?}", rows[at + 1]);
+    let p50 = rows.iter().find_map(|row| row.iter().position(|head| *head == "p50 ms")).unwrap();
+    assert!(rows[at + 1][p50].starts_with("3.00"), "{:?}", rows[at + 1]);
+    assert!(file(&made, "report.html").contains(title));
+}
+
+#[test]
+fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
+    let mut run = invented::evidence(&[100]).runs.remove(0);
+    let share = |run: &Run| report::measure(scenario::Figure::UpgradedShare, run);
+    assert_eq!(share(&run), None);
+    (run.record.total.upgrades, run.record.total.upgrades_refused) = (3, 1);
+    assert_eq!(share(&run), Some(0.75));
+}
+
+#[test]
 fn nothing_at_all_is_a_report_too() {
     assert!(file(&build(&[]), "report.html").contains("0 jobs"));
 }

@@ -31,6 +31,8 @@ pub struct Figures {
     pub empty_share: Option<f64>,
     /// Server memory for each idle connection.
     pub server_bytes_per_connection: Option<f64>,
+    /// Server memory for each idle client, however many connections it has.
+    pub server_bytes_per_client: Option<f64>,
 }
 
 impl Figures {
@@ -48,7 +50,7 @@ impl Figures {
         let exact = record.counts_all_bytes();
         let reads = record.reads();
         // A request there says several things, or answers a ping: how many asked is not counted.
-        let asks_at_once = record.transport == Transport::SocketioPolling;
+        let asks_at_once = matches!(record.transport, Transport::SocketioPolling | Transport::Socketio);
         let opened = record.connections_opened();
         let per_connection = |bytes: u64| Some(bytes as f64 / opened.filter(|opened| *opened > 0)? as f64);
         Self {
@@ -78,6 +80,8 @@ impl Figures {
             },
             empty_share: (reads > 0 && !asks_at_once).then(|| record.window.empty_answers as f64 / reads as f64),
             server_bytes_per_connection: record.server_bytes_grown().and_then(per_connection),
+            server_bytes_per_client: (record.server_bytes_grown())
+                .map(|bytes| bytes as f64 / f64::from(record.planned.seats.max(1))),
         }
     }
 }

@@ -127,6 +127,8 @@ figures! {
     LatenessP99Ms "lateness_p99_ms" "How late posts left, which 99 % do not exceed",
     ConnectP50Ms "connect_p50_ms" "Median time from the first packet to having joined",
     OutageP50Ms "outage_p50_ms" "Median time from a cut to the next message seen",
+    UpgradeP50Ms "upgrade_p50_ms" "Median time from a session's beginning on polling to its first word on the WebSocket",
+    UpgradedShare "upgraded_share" "Sessions that moved on to a WebSocket, of those that meant to",
     DeliveredPerS "delivered_per_s" "Messages that arrived in a second of the window",
     DeliveredShare "delivered_share" "Messages that arrived in the window, of those planned for it",
     ServerCpuUsPerMessage "server_cpu_us_per_message" "Server CPU for each message delivered",
@@ -147,4 +149,5 @@ figures! {
     WritesPerMessage "writes_per_message" "Writes on the server's sockets for each message",
     ConnectionsPerS "connections_per_s" "Connections opened in a second of the window",
     ServerBytesPerConnection "server_bytes_per_connection" "Server memory for each idle connection",
+    ServerBytesPerClient "server_bytes_per_client" "Server memory for each idle client, however many connections it has",
 }

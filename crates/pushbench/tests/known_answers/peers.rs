@@ -20,9 +20,13 @@ const SET: [&str; 6] = [
 ];
 
 fn broadcast(does: &str) -> String {
+    repeats(does, "broadcast")
+}
+
+fn repeats(does: &str, dialect: &str) -> String {
     let command = repeater::command(does);
     format!(
-        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\ndialect = \"broadcast\"\n"
+        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\ndialect = \"{dialect}\"\n"
     )
 }
 
@@ -60,6 +64,30 @@ async fn a_server_that_only_repeats_runs_beside_ours() {
     assert!(!server.begin.metered && server.window_end.process.cpu_user_us > 0, "{server:?}");
     assert_eq!(theirs.total.accepted, theirs.total.posted, "every author heard itself");
     assert!(ended.out.contains("websocket @ other"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn an_echo_runs_beside_ours() {
+    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &repeats("echo", "echo")).await;
+    bench.start("run", &[]).end().await.ran();
+    let records = bench.records();
+    let names: Vec<_> = records.iter().map(|record| record.subject().to_string()).collect();
+    assert!(names.len() == 2 && names.contains(&"websocket @ other".to_owned()), "{names:?}");
+    records.iter().for_each(assert_sound);
+    let theirs = records.iter().find(|record| record.target == "other").unwrap();
+    assert_eq!((theirs.total.accepted, theirs.total.delivered), (theirs.total.posted, theirs.total.posted));
+    assert_eq!(theirs.ledger.planned, theirs.total.posted, "everybody is alone with it");
+}
+
+#[tokio::test]
+async fn a_text_that_an_echo_swallows_is_lost_to_its_sender() {
+    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &repeats("echo-all-but-one", "echo")).await;
+    let ended = bench.start("run", &[]).end().await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let records = bench.records();
+    let theirs = records.iter().find(|record| record.target == "other").unwrap();
+    let verdict = on_a_quiet_machine(theirs);
+    assert_eq!((verdict.kind, theirs.ledger.lost), (VerdictKind::Wrong, 1), "{:?}", theirs.ledger);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A WebSocket server that sends every text to everybody: this test program, started once more for one test that serves.
+//! A WebSocket server that sends every text to everybody, or back to its sender alone: this test program, started once more for one test that serves.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 const PORT: &str = "REPEATER_PORT";
 const DOES: &str = "REPEATER_DOES";
-/// The text that is not sent to everybody: well behind the probe.
+/// The text that is not sent to everybody: well behind the probe, which an echo hears from every client.
 const ODD: usize = 10;
 
 /// What starts it as a target.
@@ -43,7 +43,7 @@ async fn serve() {
             let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { return };
             let (mut out, mut incoming) = socket.split();
             let (sender, mut texts) = unbounded_channel();
-            room.lock().unwrap().clients.push(sender);
+            room.lock().unwrap().clients.push(sender.clone());
             tokio::spawn(async move {
                 while let Some(text) = texts.recv().await {
                     if out.send(text).await.is_err() {
@@ -53,7 +53,7 @@ async fn serve() {
             });
             while let Some(Ok(message)) = incoming.next().await {
                 if message.is_text() {
-                    room.lock().unwrap().tell(&message, &does);
+                    room.lock().unwrap().tell(&message, &sender, &does);
                 }
             }
         });
@@ -61,13 +61,14 @@ async fn serve() {
 }
 
 impl Room {
-    fn tell(&mut self, message: &Message, does: &str) {
+    fn tell(&mut self, message: &Message, sender: &UnboundedSender<Message>, does: &str) {
         self.texts += 1;
-        let without = match does {
-            "all-but-one" if self.texts == ODD => 1,
-            "all-but-one-for-all" if self.texts == ODD => self.clients.len(),
-            _ => 0,
+        let hearers = match does {
+            "echo-all-but-one" | "all-but-one-for-all" if self.texts == ODD => &[],
+            "echo" | "echo-all-but-one" => std::slice::from_ref(sender),
+            "all-but-one" if self.texts == ODD => &self.clients[1..],
+            _ => &self.clients,
         };
-        self.clients.iter().skip(without).for_each(|client| drop(client.send(message.clone())));
+        hearers.iter().for_each(|hearer| drop(hearer.send(message.clone())));
     }
 }
