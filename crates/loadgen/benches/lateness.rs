@@ -9,7 +9,8 @@ mod common;
 use std::io;
 use std::time::Duration;
 
-use common::{load, number, plan, run, settle_down, shown};
+use common::machine::{load, number, settle_down, shown};
+use common::{plan, run};
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
@@ -25,7 +26,7 @@ const LEAD: Duration = Duration::from_millis(10);
 
 fn main() -> io::Result<()> {
     settle_down()?;
-    let (rate, seconds) = (number("--rate", 5_000), number("--seconds", 4));
+    let (rate, seconds) = (number("--rate", 5_000_u64), number("--seconds", 4));
     let each = rate as f64 / CLIENTS as f64;
     let plan = plan(&format!(
         "name = \"b\"\nquestion = \"?\"\nclients = {CLIENTS}\nrooms = {}\ntransports = [\"tcp\"]\n[posts]\nper_client_per_s = {each:?}\n\

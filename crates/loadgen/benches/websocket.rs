@@ -11,8 +11,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Server, load, number, plan, run, settle_down, shown, thread_cpu};
+use common::machine::{load, number, settle_down, shown};
+use common::{Server, plan, run};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{UsageWho, getrusage};
 use scenario::Plan;
 use wire::{Post, Transport, encode_post_json};
 
@@ -96,6 +98,13 @@ fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
         return Err(io::Error::other(format!("{messages} messages came in the window, {expected} were due")));
     }
     Ok(cpu.as_secs_f64() * 1e6 / messages as f64)
+}
+
+/// CPU of this thread.
+fn thread_cpu() -> io::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+    Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).unsigned_abs()))
 }
 
 /// A WebSocket that has been let in.

@@ -148,7 +148,7 @@ async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report
         worker.clock.set_t0(t0);
     }
     spawn(&worker, pace(Rc::clone(&worker), timer));
-    spawn(&worker, read_edges(Rc::clone(&worker), reports.clone()));
+    spawn(&worker, read_edges(Rc::clone(&worker), reports.clone(), thread_cpu));
     let mut second = -1;
     loop {
         let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
@@ -262,19 +262,20 @@ async fn watch_over(worker: Rc<Worker>) {
     }
 }
 
-async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>) {
+/// Reads counts and CPU at the window's edges. What it takes to ask the kernel of the sockets is nobody's cost.
+async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>, cpu_now: impl Fn() -> Cpu) {
     let phases = worker.plan.phases;
+    let mut asking = Cpu::default();
     for edge in [phases.warm_up, phases.posting()] {
         sleep_until(worker.clock.instant(edge)).await;
-        let (at, tally, mut cpu) = (Instant::now(), worker.hot.borrow().tally, thread_cpu());
-        let mut begun = cpu;
-        // What it takes to ask the kernel is no cost of the window that begins: as if it had been spent before.
+        let (at, tally, mut begun) = (Instant::now(), worker.hot.borrow().tally, cpu_now());
+        let cpu = Cpu { user_us: begun.user_us - asking.user_us, system_us: begun.system_us - asking.system_us };
         let sockets = worker.sockets.total(async || {
-            let spent = thread_cpu();
-            cpu.user_us += spent.user_us - begun.user_us;
-            cpu.system_us += spent.system_us - begun.system_us;
+            let asked = cpu_now();
+            asking.user_us += asked.user_us - begun.user_us;
+            asking.system_us += asked.system_us - begun.system_us;
             tokio::task::yield_now().await;
-            begun = thread_cpu();
+            begun = cpu_now();
         });
         let sockets = sockets.await;
         reports.send(Report::Edge(Box::new(Reading { at, tally, cpu, sockets }))).await.ok();

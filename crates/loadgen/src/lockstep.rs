@@ -41,15 +41,21 @@ pub enum LockStepError {
     #[error("client = \"reqwest\" polls by its own clock; lock-step needs client = \"lean\"")]
     Client,
     /// Something did not come.
-    #[error("over {transport}, {what} did not happen within {} s{faults}", STEP_MAX.as_secs())]
-    Stuck {
+    #[error("over {0}, {1} did not happen within {limit_s} s", limit_s = STEP_MAX.as_secs())]
+    Stuck(Transport, String),
+    /// Something else came first.
+    #[error("over {transport}, {what} was waited for when something broke: {faults}")]
+    Broke {
         /// Which transport.
         transport: Transport,
-        /// What did not happen.
+        /// What was to happen.
         what: String,
-        /// What broke meanwhile.
+        /// What broke.
         faults: String,
     },
+    /// A fault of ours.
+    #[error("over {0}, one of the clients panicked; standard error says where")]
+    Panicked(Transport),
     /// It came, but not once, in order, as posted.
     #[error("over {0}, messages were lost, doubled, reordered or altered: {1}")]
     Wrong(Transport, String),
@@ -82,24 +88,35 @@ pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edg
         at: (0, 1),
         lock_step: true,
     }));
-    LocalSet::new().run_until(walk(worker, until, on_edge)).await
+    LocalSet::new().run_until(walk_unless_panicked(&worker, until, on_edge)).await
 }
 
-async fn walk(worker: Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+async fn walk_unless_panicked(
+    worker: &Rc<Worker>,
+    end: Until,
+    on_edge: impl AsyncFnMut(Edge),
+) -> Result<Steps, LockStepError> {
+    tokio::select! {
+        steps = walk(worker, end, on_edge) => steps,
+        () = worker.alarm.notified() => Err(LockStepError::Panicked(worker.transport)),
+    }
+}
+
+async fn walk(worker: &Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
     on_edge(Edge::Begin).await;
     worker.clock.set_t0(Instant::now());
     for seat in &worker.seats {
-        crowd::spawn(&worker, crowd::live(Rc::clone(&worker), Rc::clone(seat)));
+        crowd::spawn(worker, crowd::live(Rc::clone(worker), Rc::clone(seat)));
         let questions = if worker.transport == Transport::LongPolling { u64::from(seat.id) * 2 + 2 } else { 0 };
-        let joined = || seat.joined.get() && tally(&worker).requests >= questions;
-        until(&worker, joined, || format!("the joining of seat {}", seat.id)).await?;
+        let joined = || seat.joined.get() && tally(worker).requests >= questions;
+        until(worker, joined, || format!("the joining of seat {}", seat.id)).await?;
     }
     on_edge(Edge::Settled).await;
-    let connecting = tally(&worker);
+    let connecting = tally(worker);
     for prober in worker.seats.iter().filter(|seat| worker.is_prober(seat)) {
         worker.probe(prober);
         let members = || worker.seats.iter().filter(|seat| seat.room == prober.room);
-        ask(&worker, members(), || members().all(|seat| seat.probed.get()), || "the probe".to_owned()).await?;
+        ask(worker, members(), || members().all(|seat| seat.probed.get()), || "the probe".to_owned()).await?;
     }
     let mut begun = None;
     loop {
@@ -108,15 +125,15 @@ async fn walk(worker: Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)
         let in_window = worker.plan.post_index(post.seat, post.ordinal).is_some_and(|at| worker.is_in_window(at));
         if in_window && begun.is_none() {
             on_edge(Edge::WindowStart).await;
-            begun = Some(tally(&worker));
+            begun = Some(tally(worker));
             if end == Until::Window {
                 break;
             }
         }
-        step(&worker, worker.seat(post.seat), post.ordinal).await?;
+        step(worker, worker.seat(post.seat), post.ordinal).await?;
     }
     on_edge(Edge::WindowEnd).await;
-    let end = tally(&worker);
+    let end = tally(worker);
     let ledger = worker.hot.borrow().ledger.clone();
     if let Some(incident) = ledger.incidents.first() {
         return Err(LockStepError::Wrong(worker.transport, format!("{incident:?}")));
@@ -175,10 +192,12 @@ async fn ask<'a>(
 async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
     let begun = Instant::now();
     while !done() {
-        if begun.elapsed() > STEP_MAX || worker.faults.borrow().total() > 0 {
-            let faults: Vec<_> = worker.faults.borrow().texts.values().flatten().cloned().collect();
-            let faults = if faults.is_empty() { String::new() } else { format!(": {}", faults.join("; ")) };
-            return Err(LockStepError::Stuck { transport: worker.transport, what: what(), faults });
+        let faults: Vec<_> = worker.faults.borrow().texts.values().flatten().cloned().collect();
+        if !faults.is_empty() {
+            return Err(LockStepError::Broke { transport: worker.transport, what: what(), faults: faults.join("; ") });
+        }
+        if begun.elapsed() > STEP_MAX {
+            return Err(LockStepError::Stuck(worker.transport, what()));
         }
         tokio::task::yield_now().await;
     }
@@ -187,4 +206,26 @@ async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> 
 
 fn tally(worker: &Worker) -> Tally {
     worker.hot.borrow().tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::tests::{worker, worker_to};
+
+    #[tokio::test]
+    async fn what_broke_is_not_called_slow() {
+        let worker = worker(1, 1, "");
+        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, async |_| ())).await;
+        assert!(matches!(walked, Err(LockStepError::Broke { .. })), "{walked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panicking_client_ends_it_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, Transport::Tcp);
+        let panics = async |_| _ = crowd::spawn(&worker, async { panic!("this panic belongs to the test") });
+        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, panics)).await;
+        assert!(matches!(walked, Err(LockStepError::Panicked(Transport::Tcp))), "{walked:?}");
+    }
 }

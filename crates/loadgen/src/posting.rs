@@ -6,7 +6,7 @@ use results::Series;
 use wire::Post;
 
 use crate::fault::Fault;
-use crate::link::Link;
+use crate::link::{Link, Reading};
 use crate::seat::{Due, Seat, Way};
 use crate::transports;
 use crate::worker::{PROBE_AUTHOR, Worker};
@@ -84,6 +84,18 @@ impl Worker {
             return Post { author: PROBE_AUTHOR, ordinal, text: PROBE_TEXT.into() };
         }
         Post { author: seat.id, ordinal, text: self.plan.text(seat.id, ordinal).into() }
+    }
+
+    /// Opens a connection for what the outbox holds. The first post's journey begins here, and the connecting is part of what it costs;
+    /// whatever waits when it is over had to wait for the transport.
+    pub(crate) async fn open_for_posts(&self, seat: &Seat) -> Result<Reading, Fault> {
+        if let Some(due) = seat.outbox.borrow_mut().front_mut().filter(|due| !due.left) {
+            self.leave(seat, due);
+            due.left = true;
+        }
+        let opened = self.open(seat).await;
+        seat.mark_blocked();
+        opened
     }
 
     /// A post leaves now: called just before its first byte is written, or its connection opened.

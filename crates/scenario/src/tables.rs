@@ -68,7 +68,7 @@ fn transports() -> Vec<&'static str> {
 }
 
 /// Checks a list of tables; numbers come out in the type of their field.
-pub(crate) fn check_list(key: &str, fields: &[Field], value: &Value) -> Result<Value, ScenarioError> {
+fn check_list(key: &str, fields: &[Field], value: &Value) -> Result<Value, ScenarioError> {
     let items = value.as_array().filter(|items| (1..=TABLES_MAX).contains(&items.len()));
     let items = items.ok_or_else(|| ScenarioError::bad_value(key, value, Kind::Tables(&[]).allowed()))?;
     let numbered = items.iter().enumerate();
@@ -77,7 +77,7 @@ pub(crate) fn check_list(key: &str, fields: &[Field], value: &Value) -> Result<V
 }
 
 /// Checks one table.
-pub(crate) fn check_one(key: &str, fields: &[Field], value: &Value) -> Result<Value, ScenarioError> {
+fn check_one(key: &str, fields: &[Field], value: &Value) -> Result<Value, ScenarioError> {
     let names = || fields.iter().map(|field| field.path).collect::<Vec<_>>().join(", ");
     let table = value.as_table();
     let table = table.ok_or_else(|| ScenarioError::bad_value(key, value, format!("a table of {}", names())))?;
@@ -212,15 +212,13 @@ pub(crate) fn rows(path: &str, fields: &[Field], out: &mut String) {
             Given::Optional | Given::EveryWord => "none".to_owned(),
         };
         let takes = if field.path == "figure" { "a figure, see below".to_owned() } else { field.kind.allowed() };
+        let is_known = out.contains(&takes);
         writeln!(out, "| `{path}` | {} | {given} | {takes} | {} |", field.kind.sort(), field.doc)
             .expect("writing to a string cannot fail");
         match field.kind {
             Kind::Tables(fields) => rows(&format!("{path}[]"), fields, out),
-            Kind::Table(fields)
-                if !fields.iter().any(|field| field.path == "figure") || path == "claim[].condition[].left" =>
-            {
-                rows(&path, fields, out);
-            }
+            // The same table may stand in several places: the first shows its fields.
+            Kind::Table(fields) if !is_known => rows(&path, fields, out),
             _ => {}
         }
     }

@@ -15,8 +15,8 @@ use std::io;
 use std::path::PathBuf;
 
 use common::crowd::{Arm, Crowd};
+use common::machine::{argument, load, median, number, numbers, settle_down, shown};
 use common::patient::{Patient, is_this_process};
-use common::{Dice, Sample, argument, load, numbers};
 
 /// Slices of a measurement; the first message of each is not measured, for it finds cold caches. The median slice counts: whoever
 /// else uses the machine disturbs some of them.
@@ -50,15 +50,14 @@ fn main() -> io::Result<()> {
     let mut builds = vec![("this", None)];
     builds.extend(argument("--against").map(|path| ("other", Some(PathBuf::from(path)))));
     let plan = Plan {
-        rounds: numbers("--rounds", &[5])[0],
+        rounds: number("--rounds", 5),
         sizes: numbers("--subscribers", &[500, 5000]),
         in_flight: numbers("--in-flight", &[1, 8]),
-        deliveries: numbers("--deliveries", &[100_000])[0],
+        deliveries: number("--deliveries", 100_000),
         arms: Arm::chosen(),
         builds,
     };
-    common::raise_open_files()?;
-    common::pin(common::CROWD_CORE)?;
+    settle_down()?;
     let rounds = common::runtime()?.block_on(run(&plan))?;
     report(&plan, &rounds);
     Ok(())
@@ -144,33 +143,42 @@ fn report(plan: &Plan, rounds: &[Figures]) {
                     };
                     let (cost, tcp) = (of(|figure| median(&figure.cost)), of(|figure| over(&figure.cost, &figure.tcp)));
                     let other = sample(rounds, |figures| against(figures, (n, k, arm, build)));
-                    println!("{:<18}{name:<7}{:>24}{:>24}{:>24}", arm.name(), show(&cost), show(&tcp), show(&other));
+                    println!(
+                        "{:<18}{name:<7}{:>24}{:>24}{:>24}",
+                        arm.name(),
+                        shown(&cost, 3),
+                        shown(&tcp, 3),
+                        shown(&other, 3)
+                    );
                 }
             }
         }
         let key = |k, arm| (n, k, arm, 0);
-        let bare = sample(rounds, |round| round.get(&key(1, Arm::Bare)).map(|figure| over(&figure.tcp, &figure.cost)));
-        let batched = sample(rounds, |round| {
-            let tcp = |k| plan.arms.iter().filter_map(|arm| Some(median(&round.get(&key(k, *arm))?.tcp))).sum::<f64>();
-            Some(tcp(8) / tcp(1))
-        });
-        println!("\ntcp / bare write loop: {}", show(&bare));
-        println!("tcp, 8 in flight / 1 in flight: {}", show(&batched));
+        let (Some(&least), Some(&most)) = (plan.in_flight.iter().min(), plan.in_flight.iter().max()) else { continue };
+        let bare =
+            sample(rounds, |round| round.get(&key(least, Arm::Bare)).map(|figure| over(&figure.tcp, &figure.cost)));
+        println!("\ntcp / bare write loop, {least} in flight: {}", shown(&bare, 3));
+        if least < most {
+            let batched = sample(rounds, |round| {
+                let tcp =
+                    |k| plan.arms.iter().filter_map(|arm| Some(median(&round.get(&key(k, *arm))?.tcp))).sum::<f64>();
+                Some(tcp(most) / tcp(least))
+            });
+            println!("tcp, {most} in flight / {least} in flight: {}", shown(&batched, 3));
+        }
     }
     if plan.builds.len() > 1 {
-        let mut all = Sample::default();
+        let mut all = Vec::new();
         for figures in rounds {
             let mine = figures.keys().filter(|(_, _, arm, build)| *build == 0 && *arm != Arm::Bare);
-            mine.filter_map(|key| against(figures, *key)).for_each(|ratio| all.push(ratio));
+            all.extend(mine.filter_map(|key| against(figures, *key)));
         }
-        println!("\nthis build / other build, everything but the bare loop: {}", show(&all));
+        println!("\nthis build / other build, everything but the bare loop: {}", shown(&all, 3));
     }
 }
 
-fn sample(rounds: &[Figures], of: impl Fn(&Figures) -> Option<f64>) -> Sample {
-    let mut sample = Sample::default();
-    rounds.iter().filter_map(of).for_each(|value| sample.push(value));
-    sample
+fn sample(rounds: &[Figures], of: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
+    rounds.iter().filter_map(of).collect()
 }
 
 /// A figure over that of the other build.
@@ -184,13 +192,22 @@ fn over(above: &[f64], below: &[f64]) -> f64 {
     median(&above.iter().zip(below).map(|(above, below)| above / below).collect::<Vec<_>>())
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sample = Sample::default();
-    values.iter().for_each(|value| sample.push(*value));
-    sample.median()
-}
+/// A small generator for the order of things (xorshift64*).
+struct Dice(u64);
 
-fn show(sample: &Sample) -> String {
-    let (least, most) = sample.spread();
-    if least.is_nan() { "–".to_owned() } else { format!("{:.3} ({least:.3}–{most:.3})", sample.median()) }
+impl Dice {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self(u64::from(now.subsec_nanos()) | 1)
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let any = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+            items.swap(last, usize::try_from(any).unwrap_or(0) % (last + 1));
+        }
+    }
 }

@@ -10,8 +10,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use common::crowd::{Arm, Crowd};
+use common::machine::{load, number, settle_down};
 use common::patient::{Patient, is_this_process};
-use common::{load, numbers};
 
 const IDLE: Duration = Duration::from_secs(5);
 const MESSAGES: usize = 5;
@@ -20,9 +20,8 @@ fn main() -> io::Result<()> {
     if is_this_process()? {
         return Ok(());
     }
-    common::raise_open_files()?;
-    common::pin(common::CROWD_CORE)?;
-    let (crowd, full) = (numbers("--connections", &[10_000])[0], numbers("--full", &[15_000])[0]);
+    settle_down()?;
+    let (crowd, full) = (number("--connections", 10_000), number("--full", 15_000));
     println!("load {}", load());
     println!(
         "{:<18}{:>16}{:>18}{:>20}{:>34}",

@@ -1,23 +1,18 @@
-//! What the benches share: a server in a process of its own, a run of the whole instrument against it, and the table at the end.
+//! What the benches share: a server in a process of its own, a run of the whole instrument against it.
 
-#![allow(dead_code, reason = "each bench uses its part")]
+#[path = "../../../server/benches/common/machine.rs"]
+pub(crate) mod machine;
 
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+
+use machine::{CROWD_CORE, SERVER_CORE, argument};
 
 use loadgen::{Order, Recording, Target};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use nix::unistd::Pid;
 use scenario::Plan;
 use wire::{Listening, Transport};
-
-/// The server has a core to itself, and so has whoever is measured.
-const SERVER_CORE: usize = 0;
-const OUR_CORE: usize = 1;
 
 /// A `pushbench serve` that ends with this value.
 pub(crate) struct Server {
@@ -73,7 +68,7 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 /// One run of the whole instrument, against a server of its own.
 pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recording> {
     let server = Server::start()?;
-    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![OUR_CORE] };
+    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CROWD_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (never, mut log) = (std::future::pending(), io::sink());
     let run = loadgen::execute(order, never, &mut log, |_| {}, async |_| {});
@@ -83,45 +78,4 @@ pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recordin
         return Err(io::Error::other(format!("{:?} {:?} {:?}", recording.ended, recording.ledger, recording.faults)));
     }
     Ok(recording)
-}
-
-/// Puts this thread, and those it starts, where the measured ones are; takes all the open files there are.
-pub(crate) fn settle_down() -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(OUR_CORE)?;
-    sched_setaffinity(Pid::from_raw(0), &set)?;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
-}
-
-/// CPU of this thread.
-pub(crate) fn thread_cpu() -> io::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
-    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
-    Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).unsigned_abs()))
-}
-
-/// `--name value` from the command line.
-pub(crate) fn argument(name: &str) -> Option<String> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name);
-    arguments.next().and_then(|_| arguments.next())
-}
-
-/// A number from the command line, or what is measured by default.
-pub(crate) fn number(name: &str, default: u64) -> u64 {
-    argument(name).map_or(default, |text| text.parse().expect("a whole number"))
-}
-
-/// The load of the machine, to be read beside every figure.
-pub(crate) fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
-/// Several measurements of the same thing: `median (least–most)`.
-pub(crate) fn shown(values: &[f64], decimals: usize) -> String {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    let median = f64::midpoint(values[(n - 1) / 2], values[n / 2]);
-    format!("{median:.decimals$} ({:.decimals$}–{:.decimals$})", values[0], values[n - 1])
 }

@@ -1,4 +1,4 @@
-//! Connecting, coming back and giving up, with time standing still between the events; and what a panic ends.
+//! Connecting, coming back and giving up, with time standing still between the events; what a panic ends, and what the edges cost.
 
 use tokio::time::Instant;
 
@@ -59,4 +59,27 @@ async fn a_panic_in_one_client_ends_its_worker() {
             worker.alarm.notified().await;
         })
         .await;
+}
+
+/// A clock that goes on by a microsecond whenever it is read: the one reading of sockets at each edge takes one.
+#[tokio::test(start_paused = true)]
+async fn asking_the_kernel_of_the_sockets_is_in_no_window() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker(1, 1, "");
+    let _open = crate::link::open(listener.local_addr().unwrap(), None, &worker.sockets).await.unwrap();
+    worker.clock.set_t0(Instant::now());
+    let readings = std::cell::Cell::new(0);
+    let (reports, mut read) = mpsc::channel(2);
+    read_edges(worker, reports, || {
+        readings.set(readings.get() + 1);
+        Cpu { user_us: readings.get(), system_us: 2 * readings.get() }
+    })
+    .await;
+    let mut edge = async || match read.recv().await {
+        Some(Report::Edge(reading)) => reading.cpu,
+        _ => panic!("there are two edges"),
+    };
+    let (start, end) = (edge().await, edge().await);
+    // First edge, asking (1), clients, second edge: two of three steps are the clients'.
+    assert_eq!((end.user_us - start.user_us, end.system_us - start.system_us), (2, 4));
 }

@@ -9,7 +9,7 @@ use crate::crowd::spawn;
 use crate::fault::{End, Fault};
 use crate::lean::request::Requests;
 use crate::lean::response::{Head, Part, ResponseReader};
-use crate::link::{Link, Reading};
+use crate::link::Link;
 use crate::seat::{Seat, Way};
 use crate::worker::Worker;
 
@@ -93,7 +93,9 @@ const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Opens the line and reads answers until it is closed.
 async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End> {
-    let mut reading = open(worker, seat, line).await?;
+    let mut reading = worker.open_for_posts(seat).await?;
+    *line.link.borrow_mut() = Some(Rc::clone(reading.link()));
+    line.send_next(worker, seat, reading.link())?;
     let (mut reader, mut body, mut head) = (ResponseReader::new(), Vec::new(), None::<Head>);
     loop {
         let n = worker.fill(seat, &mut reading).await?;
@@ -124,15 +126,20 @@ async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End>
     }
 }
 
-/// Opens the connection for the post that waits: its journey begins here, and the connecting is part of what it costs.
-async fn open(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<Reading, End> {
-    if let Some(due) = seat.outbox.borrow_mut().front_mut() {
-        worker.leave(seat, due);
-        due.left = true;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::tests::{blocked_by_opening, worker_to};
+
+    #[tokio::test]
+    async fn what_comes_while_the_line_is_opened_is_not_the_pacer_s_fault() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::LongPolling);
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                PostLine::attach(&worker, worker.seat(0));
+                assert_eq!(blocked_by_opening(&worker).await, 1);
+            })
+            .await;
     }
-    seat.mark_blocked();
-    let reading = worker.open(seat).await?;
-    *line.link.borrow_mut() = Some(Rc::clone(reading.link()));
-    line.send_next(worker, seat, reading.link())?;
-    Ok(reading)
 }

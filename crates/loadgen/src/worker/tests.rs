@@ -16,6 +16,17 @@ pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
 
 /// The same at a server that speaks otherwise.
 pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, dialect: Dialect) -> Rc<Worker> {
+    let share = share(clients, rooms, more);
+    Rc::new(Worker::new(Share { target: Target { dialect, ..share.target.clone() }, ..share }))
+}
+
+/// The same over another transport, with somebody who listens.
+pub(crate) fn worker_to(listener: &TcpListener, transport: Transport) -> Rc<Worker> {
+    let (share, to) = (share(1, 1, ""), listener.local_addr().unwrap());
+    Rc::new(Worker::new(Share { transport, target: Target { http: to, tcp: to, ..share.target.clone() }, ..share }))
+}
+
+fn share(clients: u32, rooms: u32, more: &str) -> Share {
     let text = format!(
         "name = \"t\"\nquestion = \"?\"\nclients = {clients}\nrooms = {rooms}\ntransports = [\"tcp\"]\n[posts]\n\
          per_client_per_s = 5.0\n{more}"
@@ -24,19 +35,9 @@ pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, dialect: Dialect) 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
-    let target = Target { http: nobody, tcp: nobody, token: None, dialect };
+    let target = Target { http: nobody, tcp: nobody, token: None, dialect: Dialect::Pushbench };
     let (live, base) = (Arc::new(Live::default()), Instant::now());
-    Rc::new(Worker::new(Share {
-        plan,
-        transport: Transport::Tcp,
-        target,
-        posts,
-        live,
-        cue,
-        base,
-        at: (0, 1),
-        lock_step: false,
-    }))
+    Share { plan, transport: Transport::Tcp, target, posts, live, cue, base, at: (0, 1), lock_step: false }
 }
 
 /// Three seats in one room that have all seen the probe as its first message.
@@ -152,6 +153,34 @@ fn the_probe_is_in_no_count_of_posts() {
     worker.take(seat, Down::Ack(wire::Ack { ordinal: 1, seq: 2 }), 17, 4).unwrap();
     let tally = worker.hot.borrow().tally;
     assert_eq!((tally.posted, tally.accepted), (1, 1));
+}
+
+/// Posts twice, the second time while the connection is opened for the first one, and says how many were held up by that.
+pub(crate) async fn blocked_by_opening(worker: &Worker) -> u64 {
+    let (seat, tally) = (worker.seat(0), || worker.hot.borrow().tally);
+    seat.outbox.borrow_mut().push_back(Due::now(1));
+    worker.flush(seat);
+    while tally().posted == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tally().connections, 0, "it is being opened");
+    seat.outbox.borrow_mut().push_back(Due::now(2));
+    worker.flush(seat);
+    while tally().requests == 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = seat.outbox.borrow().iter().filter(|due| due.blocked).count() as u64;
+    tally().blocked + waiting
+}
+
+#[tokio::test]
+async fn a_connection_that_is_opened_twice_for_a_post_lets_it_leave_once() {
+    let worker = worker(1, 1, "");
+    worker.seats[0].outbox.borrow_mut().push_back(Due::now(1));
+    for _ in 0..2 {
+        assert!(worker.open_for_posts(&worker.seats[0]).await.is_err());
+    }
+    assert_eq!(worker.hot.borrow().tally.posted, 1);
 }
 
 #[tokio::test(start_paused = true)]

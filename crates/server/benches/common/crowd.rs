@@ -64,7 +64,7 @@ impl Arm {
 
     /// The arms named on the command line, or all.
     pub(crate) fn chosen() -> Vec<Self> {
-        let wanted = super::argument("--arms");
+        let wanted = super::machine::argument("--arms");
         let is_wanted =
             |arm: &Self| wanted.as_ref().is_none_or(|names| names.split(',').any(|name| arm.name().starts_with(name)));
         Self::ALL.into_iter().filter(is_wanted).collect()

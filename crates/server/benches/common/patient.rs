@@ -101,7 +101,7 @@ pub(crate) fn is_this_process() -> io::Result<bool> {
     if !std::env::args().any(|argument| argument == ROLE) {
         return Ok(false);
     }
-    super::pin(super::PATIENT_CORE)?;
+    super::machine::pin(super::machine::SERVER_CORE)?;
     super::runtime()?.block_on(serve())?;
     Ok(true)
 }

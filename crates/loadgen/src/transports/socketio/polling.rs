@@ -13,7 +13,7 @@ use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::packets::{PACKET_BYTES_MAX, SEPARATOR};
 use crate::lean::response::{Part, ResponseReader};
-use crate::link::{Link, Reading};
+use crate::link::Link;
 use crate::seat::{Seat, Way};
 use crate::transports::exchange::{Exchange, expect_status};
 use crate::worker::Worker;
@@ -208,13 +208,8 @@ impl Uplink {
     }
 
     async fn talk(&self, worker: &Worker, seat: &Seat) -> Result<(), End> {
-        if self.carries_posts(seat)
-            && let Some(due) = seat.outbox.borrow_mut().front_mut()
-        {
-            worker.leave(seat, due);
-            due.left = true;
-        }
-        let mut reading: Reading = worker.open(seat).await?;
+        let opened = if self.carries_posts(seat) { worker.open_for_posts(seat).await } else { worker.open(seat).await };
+        let mut reading = opened?;
         *self.link.borrow_mut() = Some(Rc::clone(reading.link()));
         let (mut reader, mut status) = (ResponseReader::new(), None);
         loop {
@@ -252,6 +247,26 @@ impl Uplink {
                 }
             }
             worker.pace();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::tests::{blocked_by_opening, worker_to};
+
+    #[tokio::test]
+    async fn what_comes_while_the_line_is_opened_is_not_the_pacer_s_fault() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::SocketioPolling);
+        let (seat, uplink) = (worker.seat(0), Uplink::new(&worker, "sid"));
+        *seat.way.borrow_mut() = Way::Packets(Rc::clone(&uplink));
+        tokio::select! {
+            // First the posts: the line is served only in between.
+            biased;
+            blocked = blocked_by_opening(&worker) => assert_eq!(blocked, 1),
+            end = uplink.serve(&worker, seat) => panic!("{end:?}"),
         }
     }
 }
