@@ -150,12 +150,15 @@ fn report(plan: &Plan, rounds: &[Figures]) {
         }
         let key = |k, arm| (n, k, arm, 0);
         let bare = sample(rounds, |round| round.get(&key(1, Arm::Bare)).map(|figure| over(&figure.tcp, &figure.cost)));
-        let batched = sample(rounds, |round| {
-            let tcp = |k| plan.arms.iter().filter_map(|arm| Some(median(&round.get(&key(k, *arm))?.tcp))).sum::<f64>();
-            Some(tcp(8) / tcp(1))
-        });
         println!("\ntcp / bare write loop: {}", show(&bare));
-        println!("tcp, 8 in flight / 1 in flight: {}", show(&batched));
+        if [1, 8].iter().all(|k| plan.in_flight.contains(k)) {
+            let batched = sample(rounds, |round| {
+                let of = |k, arm: &Arm| Some(median(&round.get(&key(k, *arm))?.tcp));
+                let tcp = |k| plan.arms.iter().filter_map(|arm| of(k, arm)).sum::<f64>();
+                Some(tcp(8) / tcp(1))
+            });
+            println!("tcp, 8 in flight / 1 in flight: {}", show(&batched));
+        }
     }
     if plan.builds.len() > 1 {
         let mut all = Sample::default();

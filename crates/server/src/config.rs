@@ -39,7 +39,7 @@ pub struct Limits {
     pub stream_age: Duration,
     /// Bytes after which a streamed response is ended.
     pub stream_bytes_max: u64,
-    /// Age at which a WebSocket is closed.
+    /// Age at which a WebSocket is closed, but for Socket.IO's.
     pub websocket_age: Duration,
     /// Silence after which a stream or socket says that it is alive.
     pub heartbeat: Duration,
