@@ -29,7 +29,7 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Messages a room keeps.
     pub log_messages_max: usize,
-    /// Bytes a room keeps.
+    /// Bytes a room keeps. What it has written for several readers at once may take as many again.
     pub log_bytes_max: usize,
     /// Connections at once, on both ports together.
     pub connections_max: usize,
