@@ -57,7 +57,7 @@ pub(crate) struct Args {
     limits: LimitArgs,
 
     /// Make every delivered message dearer, as in cpu=5us,bytes=64,allocs=2,delay=1ms: what a comparison is tried on. Binary
-    /// frames of tcp take bytes in fives
+    /// frames of tcp take bytes in fives; Socket.IO takes cpu and allocs only
     #[arg(long, value_name = "COSTS", requires = "allow_handicap", help_heading = "Trying a comparison")]
     handicap: Option<Handicap>,
 
@@ -109,7 +109,7 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stream_bytes_max)]
     stream_bytes_max: u64,
 
-    /// Age at which a WebSocket is closed; the client may come back with its cursor
+    /// Age at which a WebSocket (of websocket, stomp) is closed; the client may come back with its cursor
     #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().websocket_age), value_parser = positive())]
     websocket_age_ms: u64,
 

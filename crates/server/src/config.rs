@@ -29,7 +29,7 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Messages a room keeps.
     pub log_messages_max: usize,
-    /// Bytes a room keeps.
+    /// Bytes a room keeps. What it has written for several readers at once may take as many again.
     pub log_bytes_max: usize,
     /// Connections at once, on both ports together.
     pub connections_max: usize,
@@ -39,7 +39,7 @@ pub struct Limits {
     pub stream_age: Duration,
     /// Bytes after which a streamed response is ended.
     pub stream_bytes_max: u64,
-    /// Age at which a WebSocket is closed.
+    /// Age at which a WebSocket is closed, but for Socket.IO's.
     pub websocket_age: Duration,
     /// Silence after which a stream or socket says that it is alive.
     pub heartbeat: Duration,

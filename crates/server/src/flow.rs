@@ -3,7 +3,7 @@
 //! Such a queue takes packets until it is full and refuses the rest, and nobody is told when it has drained. The ways out of it are
 //! ours, though: the socket below a WebSocket, and the answer to a poll. Bytes that left there are held against bytes that were given in.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -21,7 +21,6 @@ pub(crate) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
 pub(crate) struct Flow {
     given: Mutex<Given>,
     drained: AtomicU64,
-    waiting: AtomicBool,
     bell: Notify,
 }
 
@@ -32,19 +31,18 @@ struct Given {
 }
 
 impl Flow {
-    /// A packet of at least so many bytes was given to the session.
-    pub(crate) fn give(&self, bytes: usize) {
+    /// A packet of at least so many bytes was given to the session. It has left when so much has drained as is returned.
+    pub(crate) fn give(&self, bytes: usize) -> u64 {
         let mut given = self.settled();
         given.bytes += bytes as u64;
         given.packets += 1;
+        given.bytes
     }
 
     /// Bytes left, towards the client.
     pub(crate) fn drain(&self, bytes: usize) {
         self.drained.fetch_add(bytes as u64, SeqCst);
-        if self.waiting.load(SeqCst) {
-            self.bell.notify_one();
-        }
+        self.bell.notify_waiters();
     }
 
     /// Waits until the session may be given more.
@@ -57,16 +55,20 @@ impl Flow {
         self.until(|given, _| given.packets == 0).await;
     }
 
+    /// Waits until a packet has left, by what [`Flow::give`] said of it.
+    pub(crate) async fn has_left(&self, mark: u64) {
+        self.until(|_, drained| drained >= mark).await;
+    }
+
     async fn until(&self, holds: impl Fn(&Given, u64) -> bool) {
-        let holds = || holds(&self.settled(), self.drained.load(SeqCst));
-        if holds() {
-            return;
+        loop {
+            // Made before the look: what drains after that rings it.
+            let rung = self.bell.notified();
+            if holds(&self.settled(), self.drained.load(SeqCst)) {
+                return;
+            }
+            rung.await;
         }
-        self.waiting.store(true, SeqCst);
-        while !holds() {
-            self.bell.notified().await;
-        }
-        self.waiting.store(false, SeqCst);
     }
 
     /// What was given, begun anew when all of it has left: heart-beats are drained and never given.
@@ -115,15 +117,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_reader_is_woken() {
+    async fn all_who_wait_are_woken() {
         let flow = Arc::new(Flow::default());
-        flow.give(BYTES_MAX as usize);
-        let waiting = tokio::spawn({
-            let flow = Arc::clone(&flow);
-            async move { flow.is_empty().await }
-        });
+        let mark = flow.give(BYTES_MAX as usize);
+        let (one, other) = (Arc::clone(&flow), Arc::clone(&flow));
+        let waiting = [
+            tokio::spawn(async move { one.is_empty().await }),
+            tokio::spawn(async move { other.has_left(mark).await }),
+        ];
         tokio::task::yield_now().await;
         flow.drain(BYTES_MAX as usize);
-        waiting.await.unwrap();
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
     }
 }

@@ -105,9 +105,14 @@ impl Gauge {
         self.phase.store(Phase::Head as u8, Relaxed);
     }
 
+    /// The connection is ours to keep until it ends.
+    pub(crate) fn keep(&self) {
+        self.phase.store(Phase::Held as u8, Relaxed);
+    }
+
     /// The connection is ours to keep until the guard is dropped.
     pub(crate) fn hold(self: &Arc<Self>) -> Hold {
-        self.phase.store(Phase::Held as u8, Relaxed);
+        self.keep();
         Hold(Arc::clone(self))
     }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use server::{Access, Config, Limits, Running};
+use server::{Access, Config, Handicap, Limits, Running};
 use wire::{Listening, Transport, TransportUsage, Usage};
 
 /// How long anything may take before a test gives up. Generous: it is never a measurement.
@@ -39,12 +39,20 @@ impl House {
     }
 
     pub(crate) async fn guarded(access: Access, set: impl FnOnce(&mut Limits)) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut limits = Limits::default();
         set(&mut limits);
+        Self::start(access, limits, None).await
+    }
+
+    /// A server that is worse on purpose.
+    pub(crate) async fn handicapped(costs: &str) -> Self {
+        Self::start(Access::default(), Limits::default(), Some(costs.parse().unwrap())).await
+    }
+
+    async fn start(access: Access, limits: Limits, handicap: Option<Handicap>) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let running =
-            server::start(Config { listen: any, tcp_listen: any, limits, access, handicap: None }).await.unwrap();
+        let running = server::start(Config { listen: any, tcp_listen: any, limits, access, handicap }).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 

@@ -94,7 +94,8 @@ async fn an_old_stream_is_ended_and_resumed_without_loss() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_websocket_is_closed_and_resumed_without_loss() {
     let house = House::with(|limits| limits.websocket_age = Duration::from_millis(50)).await;
-    for wish in Wish::all("lobby").into_iter().filter(|wish| wish.transport == Transport::Websocket) {
+    let sockets = |wish: &Wish| matches!(wish.transport, Transport::Websocket | Transport::Stomp);
+    for wish in Wish::all("lobby").into_iter().filter(sockets) {
         let mut old = wish.join(&house).await;
         let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
         author.post("before the end").await;
@@ -103,7 +104,7 @@ async fn an_old_websocket_is_closed_and_resumed_without_loss() {
         author.post("between two connections").await;
         let mut new = wish.clone().returning(old.cursor()).join(&house).await;
         assert_eq!(new.next_message().await.text, "between two connections");
-        assert_eq!(house.usage_of(Transport::Websocket).await.malformed, 0, "an age is nobody's mistake");
+        assert_eq!(house.usage_of(wish.transport).await.malformed, 0, "an age is nobody's mistake");
     }
 }
 

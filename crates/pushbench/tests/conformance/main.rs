@@ -15,6 +15,7 @@ mod refusals;
 mod shutdown;
 mod slow;
 mod socketio;
+mod socketio_sessions;
 mod stomp;
 mod transcript;
 mod usage;

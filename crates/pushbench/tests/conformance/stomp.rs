@@ -44,6 +44,35 @@ async fn a_conversation_as_the_specification_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_later_subscription_may_have_another_id() {
+    let house = House::open().await;
+    let mut raw = open(&house).await;
+    raw.send(masked(0x81, CONNECT.as_bytes())).await;
+    assert!(text(&mut raw).await.starts_with("CONNECTED\n"));
+    for (n, id) in ["1", "sub-0", "sub-0", "2"].into_iter().enumerate() {
+        raw.send(masked(0x81, format!("SUBSCRIBE\nid:{id}\ndestination:/messages\n\n\0").as_bytes())).await;
+        let joined = text(&mut raw).await;
+        assert!(joined.ends_with(&format!("{{\"joined\":{{\"after\":{n}}}}}\0")), "{joined:?}");
+        raw.send(masked(0x81, b"SEND\ndestination:/messages\n\n{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}\0")).await;
+        let message = text(&mut raw).await;
+        assert!(message.starts_with(&format!("MESSAGE\nsubscription:{id}\nmessage-id:{}\n", n + 1)), "{message:?}");
+        raw.send(masked(0x81, format!("UNSUBSCRIBE\nid:{id}\nreceipt:2\n\n\0").as_bytes())).await;
+        assert_eq!(text(&mut raw).await, "RECEIPT\nreceipt-id:2\n\n\0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_few_heart_beats_must_still_answer_pings() {
+    let house = House::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let mut raw = open(&house).await;
+    let rarely = CONNECT.replace("host:x", "host:x\nheart-beat:0,86400000");
+    raw.send(masked(0x81, rarely.as_bytes())).await;
+    // Reads, and says nothing.
+    raw.rest().await;
+    assert_eq!(house.until_empty().await.of(Transport::Stomp).timed_out, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_an_error_and_the_end() {
     let house = House::with(|limits| limits.message_bytes_max = 1000).await;
     let mut witness = Wish::new(Transport::Stomp, "lobby").join(&house).await;

@@ -33,10 +33,6 @@ use crate::net::{Gauge, Socket};
 const READ_BUFFER_BYTES: usize = 1 << 10;
 /// How long a client may take to answer our close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
-/// A client's frame header (RFC 6455): two bytes, a mask, and for longer messages two more.
-const CLIENT_HEADER_BYTES: u64 = 6;
-const CLIENT_HEADER_BYTES_LONG: u64 = 8;
-const SHORT_MESSAGE_BYTES_MAX: usize = 125;
 
 /// Who came, and where it stands.
 pub(crate) struct Caller {
@@ -227,7 +223,12 @@ impl Channel {
 
     /// Counts a post that came as a message of so many bytes, `around` of them neither its text nor what is around that.
     pub(crate) fn count_post(&self, text: usize, message: usize, around: usize) {
-        let header = if message <= SHORT_MESSAGE_BYTES_MAX { CLIENT_HEADER_BYTES } else { CLIENT_HEADER_BYTES_LONG };
+        // RFC 6455: two bytes, a mask, and for longer messages their length.
+        let header = match message {
+            0..=125 => 6,
+            126..=65_535 => 8,
+            _ => 14,
+        };
         let (payload, envelope) = (text as u64, (message - around - text) as u64);
         self.gauge.meter().add_post(self.label, Split { payload, envelope, framing: header + around as u64 });
     }

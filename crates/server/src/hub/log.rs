@@ -101,11 +101,13 @@ pub(super) struct Log {
     bytes: usize,
     limits: HubLimits,
     batches: [VecDeque<Batch>; Layout::COUNT],
+    /// Bytes that only the remembered batches keep. They may be as many as the log's own.
+    remembered: usize,
 }
 
 impl Log {
     pub(super) fn new(limits: HubLimits) -> Self {
-        Self { entries: VecDeque::new(), head: 0, bytes: 0, limits, batches: Default::default() }
+        Self { entries: VecDeque::new(), head: 0, bytes: 0, limits, batches: Default::default(), remembered: 0 }
     }
 
     /// Seq of the newest message, 0 when there was none yet.
@@ -118,12 +120,13 @@ impl Log {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.remembered
     }
 
     /// Adds a message and lets the oldest go that no longer fit; the newest always stays.
     pub(super) fn push(&mut self, post: &Post<'_>) -> u64 {
         self.batches.iter_mut().for_each(VecDeque::clear);
+        self.remembered = 0;
         self.head += 1;
         self.bytes += ENTRY_BYTES + post.text.len();
         self.entries.push_back(Entry {
@@ -155,9 +158,13 @@ impl Log {
         let batch = if layout.chunked { plain.into_chunk() } else { plain };
         let kept = &mut self.batches[layout.index()];
         if kept.len() == BATCHES_KEPT {
-            kept.pop_front();
+            self.remembered -= kept.pop_front().map_or(0, |oldest| bytes_of_its_own(layout, &oldest));
         }
-        kept.push_back(batch.clone());
+        let own = bytes_of_its_own(layout, &batch);
+        if self.remembered + own <= self.limits.log_bytes_max {
+            self.remembered += own;
+            kept.push_back(batch.clone());
+        }
         Some(batch)
     }
 
@@ -206,6 +213,11 @@ impl Log {
         entry.written.push(Written { form, bytes: bytes.clone(), split });
         (bytes, split)
     }
+}
+
+/// A single message is written once, for the log and for the batch.
+fn bytes_of_its_own(layout: Layout, batch: &Batch) -> usize {
+    if layout.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -292,6 +304,24 @@ mod tests {
         assert!(first.bytes.len() <= BATCH_BYTES_MAX);
         assert_eq!(seqs(&first), [1, 2]);
         assert_eq!(seqs(&log.batch(Form::Lines.into(), 2).unwrap()), [3, 4]);
+    }
+
+    #[test]
+    fn remembered_batches_count_and_take_no_more_than_the_log_may() {
+        let mut log = log(1000, 20_000);
+        for ordinal in 1..=100 {
+            push(&mut log, ordinal, "x");
+        }
+        for form in [Form::Lines, Form::Events, Form::TextFrames] {
+            for after in 0..99 {
+                log.batch(form.into(), after).unwrap();
+            }
+            let kept = log.batches.iter().flatten().map(|batch| batch.bytes.len()).sum::<usize>();
+            assert_eq!(log.bytes() - log.bytes, kept);
+            assert!((1..=20_000).contains(&kept), "{kept}");
+        }
+        push(&mut log, 101, "x");
+        assert_eq!(log.bytes(), log.bytes);
     }
 
     proptest! {

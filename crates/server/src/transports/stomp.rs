@@ -3,7 +3,6 @@
 //! The room is the URL's, as for `websocket`, and so are the cursor and the token; [`wire::stomp::DESTINATION`] is all there is in it.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Message;
@@ -25,7 +24,7 @@ fn read(visit: Visit) -> Answer {
 }
 
 async fn serve(caller: Caller, channel: Channel) {
-    let mut session = Session { caller, channel, connected: false, beats: None, subscription: None };
+    let mut session = Session { caller, channel, connected: false, beats: false, subscription: None };
     let end = match session.talk().await {
         Ok(never) => match never {},
         Err(Over::Ended(end)) => end,
@@ -62,8 +61,8 @@ struct Session {
     caller: Caller,
     channel: Channel,
     connected: bool,
-    /// How often the client wants to hear from us, if it does.
-    beats: Option<Duration>,
+    /// Whether the client wants to hear from us. It may ask for less than it gets.
+    beats: bool,
     /// The id the client gave it.
     subscription: Option<String>,
 }
@@ -71,6 +70,7 @@ struct Session {
 impl Session {
     async fn talk(&mut self) -> Result<Infallible, Over> {
         let heartbeat = self.caller.app.limits.heartbeat;
+        let ends = Instant::now() + self.caller.app.limits.websocket_age;
         let closing = self.caller.app.closing.clone();
         let mut beat = std::pin::pin!(sleep(self.caller.app.limits.header_timeout));
         loop {
@@ -86,11 +86,15 @@ impl Session {
                         self.take(message).await?;
                     }
                     if self.connected && !before {
-                        beat.as_mut().reset(Instant::now() + self.beats.unwrap_or(heartbeat));
+                        beat.as_mut().reset(ends.min(Instant::now() + heartbeat));
                     }
                 }
                 () = beat.as_mut() => {
-                    beat.as_mut().reset(Instant::now() + self.beats.unwrap_or(heartbeat));
+                    let now = Instant::now();
+                    if self.connected && now >= ends {
+                        return Err(End::close(CloseCode::Away, "the connection is old enough").into());
+                    }
+                    beat.as_mut().reset(ends.min(now + heartbeat));
                     self.beat().await?;
                 }
                 () = closing.cancelled(), if self.subscription.is_none() => return Err(End::away().into()),
@@ -117,7 +121,7 @@ impl Session {
             self.channel.count(Count::TimedOut);
             return Err(End::Gone.into());
         }
-        if self.beats.is_some() {
+        if self.beats {
             let mut out = Vec::new();
             let framing = push_stomp_beat(&mut out) as u64;
             self.channel.write(&out, Split { framing, ..Split::default() }).await?;
@@ -162,7 +166,7 @@ impl Session {
         let asked = frame.header("heart-beat").unwrap_or("0,0");
         let wanted = asked.split_once(',').and_then(|(_, wanted)| wanted.trim().parse::<u64>().ok());
         let wanted = wanted.ok_or_else(|| wrong("heart-beat", asked, "two whole numbers of ms", "write 0,0"))?;
-        self.beats = (wanted > 0).then(|| ours.max(Duration::from_millis(wanted)));
+        self.beats = wanted > 0;
         self.connected = true;
         let ms = ours.as_millis();
         let server = concat!("pushbench/", env!("CARGO_PKG_VERSION"));
@@ -176,9 +180,11 @@ impl Session {
             return Err(wrong("id", id, "a second subscription", "open another connection for another room"));
         }
         let after = self.caller.reader.cursor();
-        if id != DEFAULT_SUBSCRIPTION {
+        // One before may have had another id.
+        let form = if id == DEFAULT_SUBSCRIPTION { Form::StompFrames } else { Form::Lines };
+        if self.caller.reader.form() != form {
             let start = Start::After(after);
-            let reader = self.caller.reader.room().reader(Form::Lines.into(), start);
+            let reader = self.caller.reader.room().reader(form.into(), start);
             self.caller.reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         }
         self.subscription = Some(id.to_owned());

@@ -15,25 +15,17 @@ use socketioxide::socket::Sid;
 use tower_service::Service;
 use wire::{Problem, Split, Transport};
 
-use super::flows::Flows;
+use super::entries::{Entries, Entry};
 use crate::app::App;
 use crate::http::{Refusal, finish, gauge_of};
 use crate::meter::{Count, Label};
-use crate::net::{Gauge, Hold};
+use crate::net::Gauge;
 
 /// Between two packets of a poll's answer.
 const SEPARATOR: u8 = 0x1e;
 
 /// What socketioxide does not answer, nobody does.
 pub(super) type Io = SocketIoService<Router>;
-
-/// What a session remembers of the request that opened it. The connection of a WebSocket is kept from being taken for an idle one as
-/// long as this lives.
-#[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) label: Label,
-    pub(super) socket: Option<(Arc<Gauge>, Arc<Hold>)>,
-}
 
 /// What the query says.
 struct Ask {
@@ -61,7 +53,7 @@ impl Ask {
 pub(crate) struct Door {
     pub(super) app: Arc<App>,
     pub(super) service: Io,
-    pub(super) flows: Arc<Flows>,
+    pub(super) entries: Arc<Entries>,
 }
 
 impl Door {
@@ -86,24 +78,30 @@ impl Door {
         if begins && self.app.closing.is_cancelled() {
             return Err(Refusal::closing());
         }
-        // A session on polling is no connection, but it costs as much.
-        let max = self.app.limits.connections_max;
-        if begins && self.flows.len() >= max {
-            return Err(Refusal::full("connections", max, "--connections-max"));
-        }
         Ok(())
     }
 
+    /// A session on polling is no connection, but it costs as much.
+    fn begin(&self, label: Label) -> Result<Arc<Entry>, Refusal> {
+        let full = || Refusal::full("connections", self.app.limits.connections_max, "--connections-max");
+        self.entries.begin(label).ok_or_else(full)
+    }
+
     async fn pass_on(&self, gauge: &Arc<Gauge>, ask: Ask, mut request: Request) -> Result<Response, Refusal> {
-        let held = Arc::new(gauge.hold());
-        let flow = ask.sid.and_then(|sid| self.flows.of(sid));
+        let held = gauge.hold();
+        let entry = if ask.sid.is_some() { None } else { Some(self.begin(ask.label)?) };
+        let flow = match (&entry, ask.sid) {
+            (Some(entry), _) => Some(Arc::clone(&entry.flow)),
+            (None, sid) => sid.and_then(|sid| self.entries.flow(sid)),
+        };
         if let Some(flow) = flow.as_ref().filter(|_| ask.websocket) {
             gauge.drain_into(flow);
         }
-        // A session outlives the connections of its polls; it may keep a WebSocket's.
+        // A session may outlive the connections of its requests.
         request.extensions_mut().remove::<Arc<Gauge>>();
-        let socket = ask.websocket.then(|| (Arc::clone(gauge), Arc::clone(&held)));
-        request.extensions_mut().insert(Entry { label: ask.label, socket });
+        if let Some(entry) = &entry {
+            request.extensions_mut().insert(Arc::clone(entry));
+        }
         let (polls, posts) = (request.method() == Method::GET, request.method() == Method::POST);
         let answering = self.service.clone().call(request);
         let answer = if posts {
@@ -122,6 +120,10 @@ impl Door {
         if head.status.is_client_error() || head.status.is_server_error() {
             gauge.count(Count::Malformed);
         }
+        drop(held);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            gauge.keep();
+        }
         if ask.websocket {
             return Ok(Response::from_parts(head, Body::new(body)));
         }
@@ -130,15 +132,28 @@ impl Door {
         let body = if polls { repaired(body) } else { body };
         if polls && head.status == StatusCode::OK && ask.sid.is_some() {
             count_answer(gauge, &body);
-            if let Some(flow) = flow.or_else(|| self.flows.of(ask.sid?)) {
+            if let Some(flow) = flow {
                 flow.drain(body.len());
             }
+        }
+        if let Some((entry, sid)) = entry.zip(sid_of(&body)) {
+            entry.name(sid);
         }
         // Its length may have changed.
         let mut head = head;
         head.headers.remove(header::CONTENT_LENGTH);
         Ok(Response::from_parts(head, Body::from(body)))
     }
+}
+
+/// The name that a session's first answer gives it.
+fn sid_of(body: &[u8]) -> Option<Sid> {
+    #[derive(serde::Deserialize)]
+    struct Open<'a> {
+        sid: &'a str,
+    }
+    let open: Open<'_> = serde_json::from_slice(body.strip_prefix(b"0")?).ok()?;
+    Sid::from_str(open.sid).ok()
 }
 
 /// Puts back what engineioxide 0.17 leaves out: an event that a question waited for stands in the answer without a separator between

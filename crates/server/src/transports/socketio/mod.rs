@@ -9,7 +9,8 @@
 //! written anew for every client, for the library has no other way.
 
 mod door;
-mod flows;
+mod entries;
+mod feed;
 mod session;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use socketioxide::extract::{SocketRef, TryData};
 use tokio_util::task::TaskTracker;
 
 use self::door::Door;
-use self::flows::Flows;
+use self::entries::Entries;
 use self::session::Session;
 use crate::app::App;
 use crate::flow::QUEUE_PACKETS_MAX;
@@ -55,20 +56,19 @@ pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
         .max_buffer_size(QUEUE_PACKETS_MAX)
         .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
         .build_with_inner_svc(Router::new());
-    let flows = Arc::new(Flows::default());
     let readers = TaskTracker::new();
     for namespace in NAMESPACES {
-        let (app, flows, readers) = (Arc::clone(app), Arc::clone(&flows), readers.clone());
+        let (app, readers) = (Arc::clone(app), readers.clone());
         // Everything is in place before the client is told that it is connected: its first event finds its handler.
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
             let token = auth.ok().flatten().and_then(|auth| auth.token);
-            std::future::ready(Session::open(&app, &flows, &readers, &socket, token.as_deref()))
+            std::future::ready(Session::open(&app, &readers, &socket, token.as_deref()))
         };
         use socketioxide::handler::ConnectHandler as _;
         io.ns(namespace, (|| std::future::ready(())).with(admit));
     }
     app.tasks.spawn(close(Arc::clone(app), io, readers));
-    Arc::new(Door { app: Arc::clone(app), service, flows })
+    Arc::new(Door { app: Arc::clone(app), service, entries: Entries::new(limits.connections_max) })
 }
 
 /// Ends all sessions when the server goes away, after what is left was handed over.

@@ -1,4 +1,4 @@
-//! One client in one namespace: what it may say, and the reader that feeds it.
+//! One client in one namespace: what it may say, and who feeds it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,28 +11,20 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{SendError, SocketError, TransportType};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
-use wire::{
-    Ack, Down, Encoding, Form, Gap, Joined, Post, Problem, Split, Start, Transport, Up, WireError, decode_down,
-    decode_json, decode_up, split_frame,
-};
+use wire::{Ack, Encoding, Form, Joined, Post, Problem, Split, Start, Transport, Up, WireError, decode_up};
 
-use super::door::Entry;
-use super::flows::Flows;
+use super::entries::{Entry, Place};
+use super::feed::{Feed, label_now, ws_header};
 use crate::app::App;
 use crate::flow::Flow;
 use crate::http::Refusal;
-use crate::hub::{Batch, Next, Reader, Room};
-use crate::meter::{Count, Label, Meter};
+use crate::hub::{Reader, Room};
+use crate::meter::{Count, Label};
 
-/// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
-const EVENT_BYTES: usize = 7;
-/// The text packet of an attachment has a count, and a placeholder for data.
-const PLACEHOLDER_BYTES: usize = r#"1-{"_placeholder":true,"num":0}"#.len();
-const WS_HEADER_SHORT: usize = 2;
-const WS_HEADER_LONG: usize = 4;
 /// A client's frame headers carry a mask.
 const MASK_BYTES: usize = 4;
-const WS_SHORT_MAX: usize = 125;
+/// `40{"sid":"…"}`, the answer to a CONNECT.
+const CONNECTED_BYTES: usize = 28;
 
 /// An event as it came.
 struct Raw {
@@ -60,15 +52,6 @@ struct Wish {
     encoding: Option<Encoding>,
 }
 
-/// An attachment.
-struct Attached<'a>(&'a [u8]);
-
-impl Serialize for Attached<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
 /// Where a client stands that has joined.
 struct Member {
     room: Arc<Room>,
@@ -83,29 +66,40 @@ pub(super) struct Session {
     label: Label,
     member: Mutex<Option<Member>>,
     ended: Arc<AtomicBool>,
+    /// Whether it left an answer unread, and is on its way out.
+    stalled: AtomicBool,
+    _place: Place,
 }
 
 impl Session {
     /// Lets a client into a namespace, with everything that it may say there.
     pub(super) fn open(
         app: &Arc<App>,
-        flows: &Arc<Flows>,
         readers: &TaskTracker,
         socket: &SocketRef,
         token: Option<&str>,
     ) -> Result<(), Problem> {
         let parts = socket.req_parts();
-        let entry = parts.extensions.get::<Entry>().expect("the door puts it into every request").clone();
+        let entry = parts.extensions.get::<Arc<Entry>>().expect("the door puts it into every opening");
         app.access
             .admits_token(&parts.headers, token)
             .inspect_err(|_| app.meter.add(entry.label, Count::Malformed, 1))?;
-        let flow = flows.enter(socket.id);
-        if let Some((gauge, _)) = &entry.socket {
-            gauge.drain_into(&flow);
-        }
-        let (app, readers) = (Arc::clone(app), readers.clone());
-        let session =
-            Arc::new(Self { app, flow, readers, label: entry.label, member: Mutex::default(), ended: Arc::default() });
+        let second = || Problem::new("namespace", socket.ns(), "a second CONNECT", "leave the namespace first");
+        let place = entry
+            .come_to(socket.ns())
+            .ok_or_else(second)
+            .inspect_err(|_| app.meter.add(entry.label, Count::Malformed, 1))?;
+        let session = Arc::new(Self {
+            app: Arc::clone(app),
+            flow: Arc::clone(&entry.flow),
+            readers: readers.clone(),
+            label: entry.label,
+            member: Mutex::default(),
+            ended: Arc::default(),
+            stalled: AtomicBool::new(false),
+            _place: place,
+        });
+        session.expect_answer_read(socket);
         // The bodies run while the event is taken, one after the other; only what they return is a task.
         let here = Arc::clone(&session);
         socket.on("join", move |ack: AckSender, raw: Raw| {
@@ -123,14 +117,23 @@ impl Session {
             here.answer(ack, &raw, &true);
             std::future::ready(())
         });
-        let flows = Arc::clone(flows);
         socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
             session.end(&socket, &reason);
-            drop(session);
-            flows.leave(socket.id);
             std::future::ready(())
         });
         Ok(())
+    }
+
+    /// Ends a session that leaves the answer to its CONNECT. socketioxide takes a CONNECT in a task of its own: of a client that is gone
+    /// by then it never hears again.
+    fn expect_answer_read(&self, socket: &SocketRef) {
+        let mark = self.flow.give(CONNECTED_BYTES);
+        let (flow, socket, patience) = (Arc::clone(&self.flow), socket.clone(), self.app.limits.stall_timeout);
+        tokio::spawn(async move {
+            if tokio::time::timeout(patience, flow.has_left(mark)).await.is_err() {
+                socket.disconnect().ok();
+            }
+        });
     }
 
     fn join(&self, ack: AckSender, raw: &Raw) {
@@ -244,14 +247,17 @@ impl Session {
     fn check(&self, raw: &Raw, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+            // Said and counted once: it is on its way out.
+            Err(_) if self.stalled.swap(true, SeqCst) => {}
             Err(error) => {
                 tracing::debug!(%error, "a packet was not taken");
                 let label = label_now(self.label, &raw.socket);
                 self.app.meter.add_all(label, [(Count::EmitErrors, 1), (Count::Stalled, 1)]);
                 self.leave();
-                let (flow, socket) = (Arc::clone(&self.flow), raw.socket.clone());
+                let (flow, socket, patience) =
+                    (Arc::clone(&self.flow), raw.socket.clone(), self.app.limits.stall_timeout);
                 self.readers.spawn(async move {
-                    flow.is_empty().await;
+                    tokio::time::timeout(patience, flow.is_empty()).await.ok();
                     socket.disconnect().ok();
                 });
             }
@@ -280,136 +286,6 @@ impl Session {
     fn member(&self) -> MutexGuard<'_, Option<Member>> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Hands a reader's batches to socketioxide, as far as they have room on their way.
-struct Feed {
-    meter: Arc<Meter>,
-    flow: Arc<Flow>,
-    label: Label,
-    encoding: Encoding,
-    socket: SocketRef,
-    ended: Arc<AtomicBool>,
-}
-
-/// What was given to the session since it last had to wait.
-#[derive(Default)]
-struct Given {
-    messages: u64,
-    frames: u64,
-    split: Split,
-}
-
-impl Feed {
-    async fn run(&self, reader: &mut Reader) {
-        // The client is told that it is connected an instant before the library takes it for connected, and may be as quick as that.
-        while !self.socket.connected() && !self.ended.load(SeqCst) {
-            tokio::task::yield_now().await;
-        }
-        loop {
-            match reader.wait().await {
-                Next::Batch(batch) => {
-                    if self.deliver(&batch).await.is_err() {
-                        return;
-                    }
-                }
-                Next::Closed => {
-                    self.socket.clone().disconnect().ok();
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn deliver(&self, batch: &Batch) -> Result<(), SendError> {
-        if batch.gap {
-            self.meter.add(label_now(self.label, &self.socket), Count::Gaps, 1);
-        }
-        let (mut rest, mut given) = (&batch.bytes[..], Given::default());
-        while !rest.is_empty() {
-            let (item, decoded) = match self.encoding {
-                Encoding::Json => {
-                    let end = rest.iter().position(|byte| *byte == b'\n').expect("every line has an end");
-                    let item = &rest[..end];
-                    rest = &rest[end + 1..];
-                    (item, decode_json(item))
-                }
-                Encoding::Binary => {
-                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("our own frames are whole");
-                    rest = &rest[frame.taken..];
-                    (frame.item, decode_down(frame.item))
-                }
-            };
-            if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
-                self.count(&mut given);
-                self.flow.has_room().await;
-            }
-            if let Err(error) = self.emit(item, &decoded.expect("our own items can be read"), &mut given) {
-                self.count(&mut given);
-                if !matches!(error, SendError::Socket(SocketError::Closed)) {
-                    self.meter.add(label_now(self.label, &self.socket), Count::EmitErrors, 1);
-                    self.socket.clone().disconnect().ok();
-                }
-                return Err(error);
-            }
-        }
-        self.count(&mut given);
-        Ok(())
-    }
-
-    fn emit(&self, item: &[u8], decoded: &Down<'_>, given: &mut Given) -> Result<(), SendError> {
-        let websocket = self.socket.transport_type() == TransportType::Websocket;
-        let (payload, event, attached) = match decoded {
-            Down::Message(message) => (message.text.len(), "message", self.encoding == Encoding::Binary),
-            _ => (0, "gap", false),
-        };
-        let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
-        let around = EVENT_BYTES + event.len() + namespace;
-        let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, item.len()) } else { (around + item.len(), 0) };
-        self.flow.give(text + beside);
-        match decoded {
-            Down::Message(message) if !attached => self.socket.emit(event, message)?,
-            Down::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
-            _ => self.socket.emit(event, &Attached(item))?,
-        }
-        let headers = match (websocket, attached) {
-            (true, false) => ws_header(text),
-            (true, true) => ws_header(text) + ws_header(beside),
-            // The letter and what base64 adds; separators are counted with the answer they stand in.
-            (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
-            (false, false) => 0,
-        };
-        given.messages += u64::from(matches!(decoded, Down::Message(_)));
-        given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
-        // A gap is JSON in either encoding; what the log wrote for it is close enough.
-        let framing = text + beside - item.len().min(text + beside) + headers;
-        given.split +=
-            Split { payload: payload as u64, envelope: (item.len() - payload) as u64, framing: framing as u64 };
-        Ok(())
-    }
-
-    fn count(&self, given: &mut Given) {
-        let Given { messages, frames, split } = std::mem::take(given);
-        let label = label_now(self.label, &self.socket);
-        self.meter.add_batch(label, messages, frames, split);
-        if let Some(handicap) = &self.meter.handicap {
-            handicap.spend(messages);
-        }
-        if self.socket.transport_type() == TransportType::Polling && messages > 0 {
-            // The answers that carry them are counted when they are given.
-            self.meter.take_back(label, Count::Batches);
-        }
-    }
-}
-
-/// Whose cost a session is: one that was counted as polling has upgraded since.
-fn label_now(label: Label, socket: &SocketRef) -> Label {
-    let polling = label == Label::of(Transport::SocketioPolling);
-    if polling && socket.transport_type() == TransportType::Websocket { Label::of(Transport::Socketio) } else { label }
-}
-
-fn ws_header(bytes: usize) -> usize {
-    if bytes <= WS_SHORT_MAX { WS_HEADER_SHORT } else { WS_HEADER_LONG }
 }
 
 /// An event's one argument: its JSON, and the attachment it stands for, if it has one.

@@ -1,0 +1,124 @@
+//! Where Socket.IO sessions begin and end: what they take of the server is given back, whatever the client did with it.
+
+use std::time::Duration;
+
+use wire::Transport;
+
+use crate::clients::Wish;
+use crate::house::House;
+use crate::raw::{Raw, WsFrame, masked};
+use crate::socketio::{POLLING, Session, WEBSOCKET, is_well, until, websocket};
+
+const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
+
+/// A WebSocket whose session is in a room.
+async fn joined(house: &House) -> Raw {
+    let mut raw = websocket(house).await;
+    for (packet, answer) in [("40", "40"), (JOIN, "430")] {
+        raw.send(masked(0x81, packet.as_bytes())).await;
+        until(&mut raw, answer).await.unwrap();
+    }
+    raw
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_gives_its_place_back_however_it_ends() {
+    let house = House::with(|limits| {
+        limits.connections_max = 4;
+        (limits.header_timeout, limits.stall_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
+    })
+    .await;
+    for _ in 0..6 {
+        let mut polling = Session::connected(&house, "").await;
+        assert_eq!(polling.say(JOIN).await.status, 200);
+        polling.until("430").await;
+        assert_eq!(polling.say("1").await.status, 200);
+        drop(polling);
+        house.until_readers(0).await;
+        let socket = joined(&house).await;
+        drop(socket);
+        house.until_readers(0).await;
+        // Gone before the library looks at their CONNECT.
+        let mut hasty = Session::open(&house).await;
+        hasty.say("40\x1e1").await;
+        drop(hasty);
+        let mut hasty = websocket(&house).await;
+        hasty.send([masked(0x81, b"40"), masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")].concat()).await;
+        drop(hasty);
+    }
+    Session::open(&house).await;
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_without_a_namespace_count_as_well() {
+    let house = House::with(|limits| limits.connections_max = 4).await;
+    let mut sessions = Vec::new();
+    let refused = loop {
+        let mut raw = Raw::connect(house.http).await;
+        let answer = raw.ask("GET", POLLING, "", "").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        sessions.push(answer);
+    };
+    assert_eq!((refused.status, sessions.len()), (503, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_connect_is_refused_and_the_first_goes_on() {
+    let house = House::open().await;
+    let mut raw = joined(&house).await;
+    raw.send(masked(0x81, b"40")).await;
+    assert!(until(&mut raw, "44").await.unwrap().contains("a second CONNECT"));
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    for text in ["one", "two"] {
+        author.post(text).await;
+    }
+    for seq in [1, 2] {
+        let message = until(&mut raw, "42").await.unwrap();
+        assert!(message.contains(&format!("\"seq\":{seq}")), "once each: {message}");
+    }
+    drop((raw, author));
+    // Nobody posts: it ends all the same.
+    house.until_empty().await;
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_upgrades_before_it_connects_is_fed_to_the_end() {
+    const BURST: u64 = 5000;
+    let house = House::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    for _ in 0..BURST {
+        author.post(&"x".repeat(200)).await;
+    }
+    let session = Session::open(&house).await;
+    let sid = session.target.rsplit_once("sid=").unwrap().1;
+    let mut raw = Raw::connect(house.http).await;
+    assert_eq!(raw.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await.status, 101);
+    raw.send(masked(0x81, b"2probe")).await;
+    assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
+    for packet in ["5", "40", JOIN] {
+        raw.send(masked(0x81, packet.as_bytes())).await;
+        if packet == "40" {
+            until(&mut raw, "40").await.unwrap();
+        }
+    }
+    for seq in 1..=BURST {
+        let message = until(&mut raw, "42").await.unwrap();
+        assert!(message.starts_with(&format!("42[\"message\",{{\"seq\":{seq},")), "{seq}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handicap_in_bytes_is_no_event() {
+    let house = House::handicapped("bytes=64,cpu=1us,allocs=1").await;
+    for wish in Wish::all("lobby").into_iter().filter(|wish| wish.transport.is_socketio()) {
+        let mut client = wish.join(&house).await;
+        for text in ["one", "two"] {
+            client.post(text).await;
+            assert_eq!(client.next_message().await.text, text, "{wish:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a client in a room is fed: its reader's batches, item by item, as packets of the library.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use serde::Serialize;
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError, TransportType};
+use wire::{Down, Encoding, Gap, Split, Transport, decode_down, decode_json, split_frame};
+
+use crate::flow::Flow;
+use crate::hub::{Batch, Next, Reader};
+use crate::meter::{Count, Label, Meter};
+
+/// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
+const EVENT_BYTES: usize = 7;
+/// The text packet of an attachment has a count, and a placeholder for data.
+const PLACEHOLDER_BYTES: usize = r#"1-{"_placeholder":true,"num":0}"#.len();
+
+/// An attachment.
+struct Attached<'a>(&'a [u8]);
+
+impl Serialize for Attached<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Hands a reader's batches to socketioxide, as far as they have room on their way.
+pub(super) struct Feed {
+    pub(super) meter: Arc<Meter>,
+    pub(super) flow: Arc<Flow>,
+    pub(super) label: Label,
+    pub(super) encoding: Encoding,
+    pub(super) socket: SocketRef,
+    pub(super) ended: Arc<AtomicBool>,
+}
+
+/// What was given to the session since it last had to wait.
+#[derive(Default)]
+struct Given {
+    messages: u64,
+    frames: u64,
+    split: Split,
+}
+
+impl Feed {
+    pub(super) async fn run(&self, reader: &mut Reader) {
+        // The client is told that it is connected an instant before the library takes it for connected, and may be as quick as that.
+        while !self.socket.connected() && !self.ended.load(SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        loop {
+            match reader.wait().await {
+                Next::Batch(batch) => {
+                    if self.deliver(&batch).await.is_err() {
+                        return;
+                    }
+                }
+                Next::Closed => {
+                    self.socket.clone().disconnect().ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, batch: &Batch) -> Result<(), SendError> {
+        if batch.gap {
+            self.meter.add(label_now(self.label, &self.socket), Count::Gaps, 1);
+        }
+        let (mut rest, mut given) = (&batch.bytes[..], Given::default());
+        while !rest.is_empty() {
+            let (item, decoded) = match self.encoding {
+                Encoding::Json => {
+                    let end = rest.iter().position(|byte| *byte == b'\n').expect("every line has an end");
+                    let item = &rest[..end];
+                    rest = &rest[end + 1..];
+                    (item, decode_json(item))
+                }
+                Encoding::Binary => {
+                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("our own frames are whole");
+                    rest = &rest[frame.taken..];
+                    (frame.item, decode_down(frame.item))
+                }
+            };
+            // What pads a message in a server with a handicap is no event.
+            let decoded = match decoded {
+                _ if item.is_empty() => continue,
+                Ok(Down::Heartbeat) => continue,
+                decoded => decoded.expect("our own items can be read"),
+            };
+            if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
+                self.count(&mut given);
+                self.flow.has_room().await;
+            }
+            if let Err(error) = self.emit(item, &decoded, &mut given) {
+                self.count(&mut given);
+                if !matches!(error, SendError::Socket(SocketError::Closed)) {
+                    self.meter.add(label_now(self.label, &self.socket), Count::EmitErrors, 1);
+                    self.socket.clone().disconnect().ok();
+                }
+                return Err(error);
+            }
+        }
+        self.count(&mut given);
+        Ok(())
+    }
+
+    fn emit(&self, item: &[u8], decoded: &Down<'_>, given: &mut Given) -> Result<(), SendError> {
+        let websocket = self.socket.transport_type() == TransportType::Websocket;
+        let (bytes, payload, event, attached) = match decoded {
+            Down::Message(message) => (item.len(), message.text.len(), "message", self.encoding == Encoding::Binary),
+            // A gap is JSON in either encoding, without what the log has around it.
+            Down::Gap(gap) => (serde_json::to_vec(gap).map_or(0, |json| json.len()), 0, "gap", false),
+            other => unreachable!("the log has no {other:?}"),
+        };
+        let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
+        let around = EVENT_BYTES + event.len() + namespace;
+        let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, bytes) } else { (around + bytes, 0) };
+        self.flow.give(text + beside);
+        match decoded {
+            Down::Message(message) if !attached => self.socket.emit(event, message)?,
+            Down::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
+            _ => self.socket.emit(event, &Attached(item))?,
+        }
+        let headers = match (websocket, attached) {
+            (true, false) => ws_header(text),
+            (true, true) => ws_header(text) + ws_header(beside),
+            // The letter and what base64 adds; separators are counted with the answer they stand in.
+            (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
+            (false, false) => 0,
+        };
+        given.messages += u64::from(matches!(decoded, Down::Message(_)));
+        given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
+        let framing = text + beside - bytes + headers;
+        given.split += Split { payload: payload as u64, envelope: (bytes - payload) as u64, framing: framing as u64 };
+        Ok(())
+    }
+
+    fn count(&self, given: &mut Given) {
+        let Given { messages, frames, split } = std::mem::take(given);
+        let label = label_now(self.label, &self.socket);
+        self.meter.add_batch(label, messages, frames, split);
+        if let Some(handicap) = &self.meter.handicap {
+            handicap.spend(messages);
+        }
+        if self.socket.transport_type() == TransportType::Polling && messages > 0 {
+            // The answers that carry them are counted when they are given.
+            self.meter.take_back(label, Count::Batches);
+        }
+    }
+}
+
+/// Whose cost a session is: one that was counted as polling has upgraded since.
+pub(super) fn label_now(label: Label, socket: &SocketRef) -> Label {
+    let polling = label == Label::of(Transport::SocketioPolling);
+    if polling && socket.transport_type() == TransportType::Websocket { Label::of(Transport::Socketio) } else { label }
+}
+
+/// A frame's header (RFC 6455), but for a mask.
+pub(super) const fn ws_header(bytes: usize) -> usize {
+    match bytes {
+        0..=125 => 2,
+        126..=65_535 => 4,
+        _ => 10,
+    }
+}
