@@ -1,14 +1,13 @@
 //! The files a gate leaves for others to read.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use report::gate::{Comparison, formats};
+use results::Folder;
 
 /// Writes them all.
 pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let whole = serde_json::to_string_pretty(comparison).context("a comparison is JSON")? + "\n";
     let files = [
         ("comparison.json", whole),
@@ -24,9 +23,8 @@ pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()
     let pictures = picture.into_iter().flat_map(|forest| {
         [("forest.svg", forest.svg.into_bytes()), ("forest.png", forest.png), ("forest.csv", forest.csv.into_bytes())]
     });
-    for (name, bytes) in files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(pictures) {
-        let path = folder.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let files = files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(pictures);
+    let files: Vec<_> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+    Folder::at(folder).save_report(&files)?;
     Ok(())
 }
