@@ -75,6 +75,7 @@ fn table(path: &Path) -> PathBuf {
 }
 
 fn show(csv: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(csv.exists(), "{} is not there; `pushbench history add` makes it", csv.display());
     let history = read(csv)?;
     print::out(&history::table(&history));
     let Some(plot) = report::exhibits::history(&history) else {
@@ -89,7 +90,7 @@ fn show(csv: &Path) -> anyhow::Result<()> {
     print::out(&format!("\nplot: {} (and .svg, .csv)\n", file("png").display()));
     let changed = history.trends().iter().filter(|trend| trend.stretches.len() > 1).count();
     if changed > 0 {
-        print::note(&format!("warning: {changed} metrics changed on the way; see the plot. This gates nothing"));
+        print::note(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
     }
     Ok(())
 }

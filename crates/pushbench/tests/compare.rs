@@ -107,7 +107,7 @@ fn a_history_is_drawn_beside_its_table_and_gates_nothing() {
     fs::write(scratch.file("history.csv"), rows).unwrap();
     let (code, out, err) = run(&["history", "show", &scratch.file("")]);
     assert!(code == Some(0) && out.contains("c15 (+9.") && out.contains("history-plot.png"), "{out}");
-    assert!(err.contains("warning: 1 metrics changed"), "{err}");
+    assert!(err.contains("changed on the way: 1;"), "{err}");
     for ending in ["png", "svg", "csv"] {
         assert!(Path::new(&scratch.file(&format!("history-plot.{ending}"))).exists(), "{ending}");
     }
