@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use report::history::History;
+use report::history::{self, History};
 
 use crate::exit::USAGE;
 use crate::print;
@@ -27,7 +27,7 @@ enum What {
         /// The folder a job has made
         results: PathBuf,
 
-        /// The table; made when it is not there
+        /// The table, or the folder with history.csv; made when it is not there
         #[arg(long, value_name = "FILE", default_value = "results/history.csv")]
         csv: PathBuf,
 
@@ -35,9 +35,9 @@ enum What {
         #[arg(long, value_name = "COMMIT")]
         commit: Option<String>,
     },
-    /// Show every metric's last value and where it changed
+    /// Show every metric's last value and where it changed, and draw it beside the table
     Show {
-        /// The table
+        /// The table, or the folder with history.csv
         #[arg(default_value = "results/history.csv")]
         csv: PathBuf,
     },
@@ -45,8 +45,8 @@ enum What {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = match &args.what {
-        What::Add { results, csv, commit } => add(results, csv, commit.as_deref()),
-        What::Show { csv } => read(csv).map(|history| print::out(&history.shown())),
+        What::Add { results, csv, commit } => add(results, &table(csv), commit.as_deref()),
+        What::Show { csv } => show(&table(csv)),
     };
     Ok(match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +67,32 @@ fn add(folder: &Path, csv: &Path, commit: Option<&str>) -> anyhow::Result<()> {
     let beside = csv.with_extension("csv.partial");
     std::fs::write(&beside, history.to_csv()).with_context(|| format!("cannot write {}", beside.display()))?;
     std::fs::rename(&beside, csv).with_context(|| format!("cannot write {}", csv.display()))
+}
+
+/// A folder stands for the table in it.
+fn table(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("history.csv") } else { path.to_owned() }
+}
+
+fn show(csv: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(csv.exists(), "{} is not there; `pushbench history add` makes it", csv.display());
+    let history = read(csv)?;
+    print::out(&history::table(&history));
+    let Some(plot) = report::exhibits::history(&history) else {
+        print::note(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
+        return Ok(());
+    };
+    let stem = format!("{}-plot", csv.file_stem().unwrap_or_default().to_string_lossy());
+    let file = |ending: &str| csv.with_file_name(format!("{stem}.{ending}"));
+    for (ending, bytes) in [("svg", plot.svg.as_bytes()), ("csv", plot.csv.as_bytes()), ("png", &plot.png)] {
+        std::fs::write(file(ending), bytes).with_context(|| format!("cannot write {}", file(ending).display()))?;
+    }
+    print::out(&format!("\nplot: {} (and .svg, .csv)\n", file("png").display()));
+    let changed = history.trends().iter().filter(|trend| trend.stretches.len() > 1).count();
+    if changed > 0 {
+        print::note(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
+    }
+    Ok(())
 }
 
 fn read(csv: &Path) -> anyhow::Result<History> {

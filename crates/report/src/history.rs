@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use results::{Evidence, VerdictKind};
 
 use crate::gate::{METRICS, value};
-use crate::stats::{change_points, over_runs};
+use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
 const COMMIT: &str = "commit";
+/// Larger than anything measured; differences of such numbers are still numbers.
+const NUMBER_MAX: f64 = 1e15;
 
 /// The table; a cell that is empty was not measured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,7 +36,7 @@ pub enum HistoryError {
     #[error("line {0} has {1} fields, the first line has {2}")]
     Fields(usize, usize, usize),
     /// A cell that is no number.
-    #[error("line {0}: {1:?} is no number")]
+    #[error("line {0}: {1:?} is no number that a run can have")]
     Number(usize, String),
     /// There is one already.
     #[error("commit {0} is in it already; take its row out to measure it anew")]
@@ -57,7 +59,7 @@ impl History {
             if fields.len() != names.len() {
                 return Err(HistoryError::Fields(at + 1, fields.len(), names.len()));
             }
-            let bad = fields[2..].iter().find(|cell| !cell.is_empty() && cell.parse::<f64>().is_err());
+            let bad = fields[2..].iter().find(|cell| !cell.is_empty() && number(cell).is_none());
             if let Some(bad) = bad {
                 return Err(HistoryError::Number(at + 1, (*bad).to_owned()));
             }
@@ -91,8 +93,7 @@ impl History {
             self.metrics.push(name);
             self.rows.iter_mut().for_each(|row| row.cells.push(String::new()));
         }
-        let median =
-            |name| values.get(name).and_then(|values| over_runs(values)).map(|median| format!("{:.6}", median.value));
+        let median = |name| values.get(name).and_then(|values| median(values)).map(|median| format!("{median:.6}"));
         let cells = self.metrics.iter().map(|name| median(name).unwrap_or_default()).collect();
         self.rows.push(Row { time: iso(&evidence.manifest.started), commit: plain(commit), cells });
         Ok(())
@@ -109,28 +110,87 @@ impl History {
         out
     }
 
-    /// A line a metric: how many values, the last, and where it changed.
-    pub fn shown(&self) -> String {
-        let mut out = format!("{:<60} {:>6} {:>12}  changed at\n", "metric", "values", "last");
-        for (at, name) in self.metrics.iter().enumerate() {
-            let known: Vec<(&Row, f64)> =
-                self.rows.iter().filter_map(|row| Some((row, row.cells[at].parse().ok()?))).collect();
-            let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
-            let points = change_points(&values);
-            let change = |place: usize, point: &usize| {
-                let before = &values[place.checked_sub(1).map_or(0, |earlier| points[earlier])..*point];
-                let after = &values[*point..points.get(place + 1).copied().unwrap_or(values.len())];
-                let level = |side: &[f64]| over_runs(side).map_or(1.0, |median| median.value);
-                format!("{} ({:+.1} %)", known[*point].0.commit, (level(after) / level(before) - 1.0) * 100.0)
-            };
-            let changes: Vec<_> = points.iter().enumerate().map(|(place, point)| change(place, point)).collect();
-            let last = values.last().map_or("–".to_owned(), |last| format!("{last:.3}"));
-            let line = format!("{name:<60} {:>6} {last:>12}  {}", values.len(), changes.join(", "));
-            out += line.trim_end();
-            out.push('\n');
-        }
-        out
+    /// Commits, from the first to the last.
+    pub fn commits(&self) -> Vec<String> {
+        self.rows.iter().map(|row| plain(&row.commit)).collect()
     }
+
+    /// Every metric over the commits that have it.
+    pub fn trends(&self) -> Vec<Trend> {
+        self.metrics.iter().enumerate().map(|(at, name)| self.trend(at, name)).collect()
+    }
+
+    fn trend(&self, metric: usize, name: &str) -> Trend {
+        let known = self.rows.iter().enumerate();
+        let values: Vec<(usize, f64)> =
+            known.filter_map(|(row, cells)| Some((row, number(&cells.cells[metric])?))).collect();
+        let numbers: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+        let changes = change_points(&numbers);
+        let ends = changes.iter().copied().chain([numbers.len()]);
+        let stretches = [0].into_iter().chain(changes.iter().copied()).zip(ends);
+        let level = |(first, end): (usize, usize)| {
+            let level = median(&numbers[first..end])?;
+            Some(Stretch { first: values[first].0, last: values[end - 1].0, level })
+        };
+        let stretches = stretches.filter_map(level).collect();
+        Trend { name: plain(name), values, stretches }
+    }
+}
+
+/// A metric over the commits that have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trend {
+    /// `scenario.transport.metric`.
+    pub name: String,
+    /// Places of commits and the values there.
+    pub values: Vec<(usize, f64)>,
+    /// Between its changes; one where it never changed.
+    pub stretches: Vec<Stretch>,
+}
+
+/// Commits between two changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stretch {
+    /// Place of the first commit.
+    pub first: usize,
+    /// Place of the last one.
+    pub last: usize,
+    /// The median.
+    pub level: f64,
+}
+
+impl Trend {
+    /// Where it changed, with the levels before and after.
+    pub fn changes(&self) -> impl Iterator<Item = (usize, f64, f64)> {
+        self.stretches.windows(2).map(|two| (two[1].first, two[0].level, two[1].level))
+    }
+
+    /// Its changes in words: the first commit of each, and how much it was.
+    pub fn says(&self, commits: &[String]) -> String {
+        let one = |(at, before, after): (usize, f64, f64)| {
+            let by =
+                if before > 0.0 { format!("{:+.1} %", (after / before - 1.0) * 100.0) } else { "from 0".to_owned() };
+            format!("{} ({by})", commits[at])
+        };
+        self.changes().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A line a metric: how many values, the last, and where it changed.
+pub fn table(history: &History) -> String {
+    let commits = history.commits();
+    let mut out = format!("{:<60} {:>6} {:>12}  changed at\n", "metric", "values", "last");
+    for trend in history.trends() {
+        let last = trend.values.last().map_or("–".to_owned(), |(_, last)| format!("{last:.3}"));
+        let line = format!("{:<60} {:>6} {last:>12}  {}", trend.name, trend.values.len(), trend.says(&commits));
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+fn number(cell: &str) -> Option<f64> {
+    cell.parse().ok().filter(|number: &f64| number.abs() <= NUMBER_MAX)
 }
 
 /// What can stand in a CSV without quotes.
@@ -161,7 +221,10 @@ mod tests {
         assert_eq!(History::parse("").unwrap(), History::default());
         assert_eq!(History::parse("a,b\n"), Err(HistoryError::Head));
         assert_eq!(History::parse("time,commit,a\nx,y\n"), Err(HistoryError::Fields(2, 2, 3)));
-        assert_eq!(History::parse("time,commit,a\nx,y,z\n"), Err(HistoryError::Number(2, "z".to_owned())));
+        for bad in ["z", "NaN", "inf", "1e300"] {
+            let text = format!("time,commit,a\nx,y,{bad}\n");
+            assert_eq!(History::parse(&text), Err(HistoryError::Number(2, bad.to_owned())));
+        }
     }
 
     #[test]
@@ -182,7 +245,7 @@ mod tests {
             format!("t,c{at},{}\n", if at < 12 { 10.0 + at as f64 * 0.01 } else { 12.0 + at as f64 * 0.01 })
         };
         let text = "time,commit,sse.p50\n".to_owned() + &(0..24).map(row).collect::<String>();
-        let shown = History::parse(&text).unwrap().shown();
+        let shown = table(&History::parse(&text).unwrap());
         assert!(shown.contains("c12 (+20"), "{shown}");
     }
 

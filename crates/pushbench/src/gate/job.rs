@@ -114,6 +114,9 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
         gate.check_metrics()?;
     }
     let cells = gate.cells();
+    let counted = gate.values.iter().flatten().flatten();
+    let excused = counted.clone().filter(|run| run.excused).count();
+    gate.notes.extend(excused_note(excused, counted.count()));
     let Gate { job, notes, .. } = gate;
     let comparison = Comparison {
         scenario: job.scenario,
@@ -132,6 +135,13 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
 
 type Values = [Option<f64>; METRICS.len()];
 
+/// What a run gave, and whether it counts here alone.
+#[derive(Clone, Copy)]
+struct Counted {
+    values: Values,
+    excused: bool,
+}
+
 struct Gate {
     job: GateJob,
     plan: Arc<Plan>,
@@ -141,7 +151,7 @@ struct Gate {
     chance: Chance,
     runs: u32,
     /// By transport: base, head and base again of every block that is whole.
-    values: Vec<Vec<[Values; 3]>>,
+    values: Vec<Vec<[Counted; 3]>>,
     notes: Vec<String>,
 }
 
@@ -189,7 +199,7 @@ impl Gate {
     }
 
     /// One arm's figures; `None` when every try was invalid, or it was stopped.
-    async fn arm(&mut self, block: usize, arm: usize, transport: Transport) -> anyhow::Result<Option<Values>> {
+    async fn arm(&mut self, block: usize, arm: usize, transport: Transport) -> anyhow::Result<Option<Counted>> {
         for rerun in 0..=RERUNS_MAX {
             let record = self.one(block, arm, transport, rerun).await?;
             if self.bench.stop.is_cancelled() {
@@ -202,7 +212,8 @@ impl Gate {
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
                 (_, VerdictKind::Invalid) => {}
                 (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
-                    return Ok(Some(METRICS.map(|metric| value(&record, &metric))));
+                    let values = METRICS.map(|metric| value(&record, &metric));
+                    return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
                 }
             }
         }
@@ -235,7 +246,7 @@ impl Gate {
             for (at, metric) in METRICS.into_iter().enumerate().filter(|(_, metric)| self.job.metrics.contains(metric))
             {
                 let whole = blocks.iter().filter_map(|[base, head, again]| {
-                    Some(Block { base: base[at]?, head: head[at]?, again: again[at]? })
+                    Some(Block { base: base.values[at]?, head: head.values[at]?, again: again.values[at]? })
                 });
                 let cell = Cell { transport: transport.name().to_owned(), metric, blocks: whole.collect() };
                 cells.extend((!cell.blocks.is_empty()).then_some(cell));
@@ -274,7 +285,35 @@ fn but_for_the_machine(record: &RunRecord) -> Verdict {
     results::judge(&kept)
 }
 
+/// Says that there were such runs.
+fn excused_note(excused: usize, runs: usize) -> Option<String> {
+    (excused > 0).then(|| {
+        format!(
+            "{excused} of {runs} runs would not be shown as results of their own (late posts or a slow machine); they count here, because every \
+             arm has the same chance of it"
+        )
+    })
+}
+
 fn faults(record: &RunRecord) -> String {
     let texts: Vec<_> = record.faults.texts.values().flatten().take(2).cloned().collect();
     if texts.is_empty() { String::new() } else { format!(" ({})", texts.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_posts_and_a_slow_machine_are_excused_and_said_and_nothing_else_is() {
+        let mut record = results::invented::evidence(&[10]).runs.remove(0).record;
+        record.machine.spin_after = record.machine.spin_best / 2.0;
+        record.machine.throttled_us = 1_000;
+        assert_eq!(results::judge(&record).kind, VerdictKind::Invalid);
+        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Sound);
+        record.generator.worker_busy_max = 1.0;
+        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Invalid);
+        assert_eq!(excused_note(0, 48), None);
+        assert!(excused_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs would not be shown")));
+    }
 }

@@ -11,6 +11,7 @@ mod draw;
 mod forest;
 mod freshness;
 mod heat;
+mod history;
 mod job;
 mod memory;
 mod money;
@@ -23,6 +24,7 @@ mod throughput;
 mod validity;
 
 pub use forest::forest;
+pub use history::history;
 
 use results::Evidence;
 

@@ -10,8 +10,8 @@ use crate::shown::{Shown, labels};
 use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
-const SAME_LEVEL: f64 = 0.90;
-const SHOWN_LEVEL: f64 = 0.95;
+/// Of the interval that is shown, and that `same` must lie in: of few repetitions a narrower one leaves out the run that went astray.
+const LEVEL: f64 = 0.95;
 
 /// Compares two folders of one scenario, a row a point, transport and metric that both have.
 pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
@@ -69,12 +69,12 @@ fn shift(metric: &Metric, base: &[f64], head: &[f64]) -> Option<Shift> {
 fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) -> Row {
     let sign = if metric.more_is_better { -1.0 } else { 1.0 };
     let ratio = |log: f64| (sign * log).exp();
-    let interval = |level| shift.and_then(|shift| shift.interval(level));
-    let shown = interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
+    let interval = shift.and_then(|shift| shift.interval(LEVEL));
+    let shown = interval.map(|(low, high)| (ratio(low), ratio(high)));
     let estimate = shift.map_or(0.0, Shift::median);
     let verdict = metric.delta.map(|delta| {
         let matters = delta.ln_1p();
-        match interval(SAME_LEVEL) {
+        match interval {
             None => Verdict::Inconclusive(Doubt::Missing),
             Some(_) if p <= ALPHA && estimate >= matters => Verdict::Regression,
             Some(_) if p <= ALPHA && estimate <= -matters => Verdict::Improved,
@@ -123,5 +123,12 @@ mod tests {
         assert_eq!(verdict(10, 0.01, 0.8), Some(Verdict::Improved));
         assert_eq!(verdict(10, 0.01, 1.0), Some(Verdict::Same));
         assert_eq!(verdict(10, 0.3, 1.0), Some(Verdict::Inconclusive(Doubt::Noise)));
+    }
+
+    #[test]
+    fn five_runs_of_which_one_went_astray_are_not_the_same_as_themselves() {
+        let runs = vec![380.0, 400.0, 420.0, 430.0, 1540.0];
+        let row = &rows(&[("long-polling".to_owned(), METRICS[4], runs.clone(), runs)])[0];
+        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
     }
 }

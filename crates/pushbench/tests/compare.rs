@@ -1,0 +1,121 @@
+//! `pushbench compare` and `pushbench history` with the real program, on finished folders: what they say, what they leave, what they refuse.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use results::{Evidence, invented};
+
+/// A folder for one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compare-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// A folder with this job in it.
+    fn save(&self, evidence: &Evidence) -> String {
+        text(invented::save(&self.0, evidence).path())
+    }
+
+    fn file(&self, name: &str) -> String {
+        text(&self.0.join(name))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn run(words: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pushbench")).args(words).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_folder_against_itself_is_no_regression_and_leaves_a_forest_plot() {
+    let scratch = Scratch::new("itself");
+    let reference = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/reference"));
+    let reports = scratch.file("reports");
+    let (code, out, err) = run(&["compare", &reference, &reference, "--reports", &reports]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains(" 0 regression") && out.contains(" 0 improved"), "{out}");
+    for file in ["comparison.json", "summary.md", "junit.xml", "forest.svg", "forest.png", "forest.csv"] {
+        assert!(Path::new(&reports).join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn what_three_repetitions_cannot_show_is_not_called_same() {
+    let scratch = Scratch::new("few");
+    let folder = scratch.save(&invented::evidence(&[100]));
+    let (code, out, _) = run(&["compare", &folder, &folder]);
+    assert!(code == Some(0) && out.contains(" 0 same"), "{out}");
+    assert_eq!(run(&["compare", &folder, &folder, "--strict"]).0, Some(4));
+}
+
+#[test]
+fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
+    let scratch = Scratch::new("refused");
+    let (mut other, mut none) = (invented::evidence(&[100]), invented::evidence(&[100]));
+    let good = scratch.save(&other);
+    "another".clone_into(&mut other.manifest.scenario.name);
+    none.runs.clear();
+    let foreign = scratch.save(&invented::evidence(&[100]));
+    let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
+    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1))
+        .unwrap();
+    for (head, says) in [
+        (scratch.save(&other), "different scenarios: invented and another"),
+        (scratch.save(&invented::evidence(&[200])), "other settings: clients, rooms"),
+        (scratch.save(&none), "no valid run of one transport in common"),
+        (foreign, "schema version 9"),
+        (scratch.file("missing"), "is no results folder: it is not there"),
+    ] {
+        let (code, out, err) = run(&["compare", &good, &head]);
+        assert!(code == Some(2) && out.is_empty() && err.contains(says), "{head}: {code:?} {out} {err}");
+    }
+}
+
+#[test]
+fn hosts_that_differ_are_said() {
+    let scratch = Scratch::new("hosts");
+    let mut other = invented::evidence(&[100]);
+    let base = scratch.save(&other);
+    "Another CPU".clone_into(&mut other.manifest.host.cpu_model);
+    let (code, out, _) = run(&["compare", &base, &scratch.save(&other)]);
+    assert!(code == Some(0) && out.contains("different machines"), "{out}");
+    assert!(!run(&["compare", &base, &base]).1.contains("different machines"));
+}
+
+#[test]
+fn a_history_is_drawn_beside_its_table_and_gates_nothing() {
+    let scratch = Scratch::new("history");
+    let row = |at: usize| format!("t,c{at},{}\n", if at < 15 { 100 + at % 4 } else { 110 + at % 4 });
+    let rows = "time,commit,q.sse.delivery_us_p50\n".to_owned() + &(0..30).map(row).collect::<String>();
+    fs::write(scratch.file("history.csv"), rows).unwrap();
+    let (code, out, err) = run(&["history", "show", &scratch.file("")]);
+    assert!(code == Some(0) && out.contains("c15 (+9.") && out.contains("history-plot.png"), "{out}");
+    assert!(err.contains("changed on the way: 1;"), "{err}");
+    for ending in ["png", "svg", "csv"] {
+        assert!(Path::new(&scratch.file(&format!("history-plot.{ending}"))).exists(), "{ending}");
+    }
+    fs::write(scratch.file("empty.csv"), "").unwrap();
+    let (code, _, err) = run(&["history", "show", &scratch.file("empty.csv")]);
+    assert!(code == Some(0) && err.contains("no value to draw"), "{err}");
+    fs::write(scratch.file("bad.csv"), "time,commit,a\nt,c,1\nt,d,NaN\n").unwrap();
+    let (code, _, err) = run(&["history", "show", &scratch.file("bad.csv")]);
+    assert!(code == Some(2) && err.contains("line 3: \"NaN\""), "{err}");
+    assert_eq!(run(&["history", "show", &scratch.file("missing.csv")]).0, Some(2));
+}
