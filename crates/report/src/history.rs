@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, VerdictKind};
+use results::{Evidence, Subject};
 
 use crate::gate::{METRICS, value};
+use crate::shown::{Shown, labels};
 use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
@@ -42,7 +43,7 @@ pub enum HistoryError {
     #[error("commit {0} is in it already; take its row out to measure it anew")]
     Known(String),
     /// Nothing to add.
-    #[error("the folder has no valid run")]
+    #[error("the folder has no sound run")]
     Nothing,
 }
 
@@ -69,23 +70,25 @@ impl History {
         Ok(Self { metrics: metrics.iter().map(|name| (*name).to_owned()).collect(), rows })
     }
 
-    /// Adds the medians of a folder's valid runs as a commit's row.
+    /// Adds the medians of a folder's sound runs as a commit's row.
     pub fn add(&mut self, commit: &str, evidence: &Evidence) -> Result<(), HistoryError> {
         if self.rows.iter().any(|row| row.commit == commit) {
             return Err(HistoryError::Known(commit.to_owned()));
         }
         let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let usable = |kind| matches!(kind, VerdictKind::Sound | VerdictKind::Overloaded);
-        for run in evidence.runs.iter().filter(|run| usable(run.record.verdict.kind)) {
-            for metric in METRICS {
-                if let Some(value) = value(&run.record, &metric) {
-                    let scenario = &evidence.manifest.scenario.name;
-                    let place = format!("{scenario}.{}.{}", run.record.transport, run.record.label);
-                    let name = format!("{}.{}", place.trim_end_matches('.'), metric.name);
-                    values.entry(plain(&name)).or_default().push(value);
+        for label in labels(evidence) {
+            let here = evidence.runs.iter().filter(|run| run.record.label == label);
+            for subject in Subject::all(here.map(|run| &run.record)) {
+                // A server that could not keep up is in a regime of its own.
+                let shown = Shown::of(evidence, label, &subject);
+                for metric in METRICS.iter().filter(|_| !shown.is_overloaded()) {
+                    let place = format!("{}.{subject}.{label}", evidence.manifest.scenario.name);
+                    let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name));
+                    values.entry(name).or_default().extend(shown.each(|record| value(record, metric)));
                 }
             }
         }
+        values.retain(|_, values| !values.is_empty());
         if values.is_empty() {
             return Err(HistoryError::Nothing);
         }

@@ -17,12 +17,15 @@ const ROOMS: u64 = 4;
 
 #[tokio::test]
 async fn both_sides_count_the_same_to_the_byte() {
-    let bench = Bench::new(&["phases.window_s=1", "posts.payload_bytes=100"]).await;
-    let server = Server::start(&[]).await;
-    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
-    let usage = server.usage().await;
-    let records = bench.records();
-    assert_eq!(records.len(), Transport::ALL.len());
+    let (mut records, mut usage) = counted_by_both().await;
+    // A poll that is under way when the run ends is counted by one side: it ends between two, or is made again.
+    for _ in 0..3 {
+        let polling = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
+        if polling.total.empty_answers == usage.transports[Transport::Polling.name()].empty_answers {
+            break;
+        }
+        (records, usage) = counted_by_both().await;
+    }
     for record in &records {
         assert_sound(record);
         let (transport, ours) = (record.transport, &record.total);
@@ -65,6 +68,16 @@ async fn both_sides_count_the_same_to_the_byte() {
         }
         assert_eq!(ours.total(Direction::Up), theirs.up.total, "{transport}, up");
     }
+}
+
+/// A run of every transport, and what a server of its own has counted.
+async fn counted_by_both() -> (Vec<RunRecord>, wire::Usage) {
+    let bench = Bench::new(&["phases.window_s=1", "posts.payload_bytes=100"]).await;
+    let server = Server::start(&[]).await;
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
+    let (records, usage) = (bench.records(), server.usage().await);
+    assert_eq!(records.len(), Transport::ALL.len());
+    (records, usage)
 }
 
 /// A request that says goodbye, or what answers it and the question that was held.

@@ -13,8 +13,7 @@ const CLASSES: [&str; 8] =
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
-    let ways =
-        [("bytes per message, to clients", Direction::Down), ("bytes per message, to the server", Direction::Up)];
+    let ways = [("bytes per message, down", Direction::Down), ("bytes per message, up", Direction::Up)];
     let columns = ways
         .map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way).unwrap_or_default()));
     let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES, shaded: false };

@@ -20,8 +20,9 @@ pub fn forest(comparison: &Comparison) -> Option<Exhibit> {
         return None;
     }
     let title = format!("{}: what changed from base to head", comparison.scenario);
-    let about = "line: 95 % interval · green band: too small to matter · grey: base against itself, by block";
-    let (mut scene, top) = Scene::titled(&title, about);
+    let grey = if comparison.paired { " · grey: base against itself, by block" } else { "" };
+    let about = format!("line: 95 % interval · green band: too small to matter{grey}");
+    let (mut scene, top) = Scene::titled(&title, &about);
     let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
     let top = top + 6.0;
     let height = ROW * comparison.rows.len() as f64;

@@ -124,9 +124,10 @@ impl<'a> Job<'a> {
             let planned = &record.planned;
             let seconds = planned.window_us.max(1) as f64 / 1e6;
             parts.push(format!(
-                "{} clients in {} rooms, {} deliveries/s of {} bytes",
+                "{} clients in {} {}, {} deliveries/s of {} bytes",
                 planned.seats,
                 planned.rooms,
+                if planned.rooms == 1 { "room" } else { "rooms" },
                 number(planned.deliveries_in_window as f64 / seconds),
                 planned.payload_bytes
             ));

@@ -2,8 +2,6 @@
 
 use results::median;
 
-use super::order_interval;
-
 /// A value with how far it may be off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
@@ -36,9 +34,22 @@ pub fn over_runs(values: &[f64]) -> Option<Estimate> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |rank: u64| sorted[rank as usize - 1];
-    let interval = order_interval(sorted.len() as u64, 0.5).map(|(low, high)| (at(low), at(high)));
+    let interval = ranks(sorted.len() as u64).map(|(low, high)| (at(low), at(high)));
     let range = (sorted.len() > 1).then(|| (sorted[0], sorted[sorted.len() - 1]));
     Some(Estimate { value, interval, range, runs: sorted.len() })
+}
+
+/// Ranks (from 1) between which the median lies with 95 %: those of the sign test, exactly. `None` where the least and the greatest
+/// do not hold it.
+fn ranks(runs: u64) -> Option<(u64, u64)> {
+    const TAIL: f64 = 0.025;
+    let (mut left_out, mut below, mut chance) = (0, 0.0, 0.5_f64.powf(runs as f64));
+    while left_out < runs / 2 && below + chance <= TAIL {
+        below += chance;
+        chance *= (runs - left_out) as f64 / (left_out + 1) as f64;
+        left_out += 1;
+    }
+    (left_out > 0).then(|| (left_out, runs + 1 - left_out))
 }
 
 #[cfg(test)]
@@ -69,6 +80,8 @@ mod tests {
             let (low, high) = over_runs(&values).unwrap().interval.unwrap();
             let covered = coverage((low as usize, high as usize), runs);
             assert!(covered >= 0.95, "{runs} runs: {covered}");
+            let shorter = coverage((low as usize + 1, high as usize - 1), runs);
+            assert!(shorter < 0.95, "{runs} runs: {shorter} would do");
         }
         assert!(over_runs(&[1.0; 5]).unwrap().interval.is_none() && coverage((1, 5), 5) < 0.95);
     }
