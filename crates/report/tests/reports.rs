@@ -51,7 +51,7 @@ fn the_page_opens_with_the_answer_and_has_every_part() {
     {
         assert!(html.contains(part), "{part}");
     }
-    assert!(html.find("delivers soonest").unwrap() < html.find("<table").unwrap());
+    assert!(html.find("Median delivery at ").unwrap() < html.find("<table").unwrap());
     assert!(markdown.contains("| websocket |") && markdown.contains("## Theory beside measurement"));
 }
 
@@ -86,7 +86,7 @@ fn jobs_without_runs_or_without_good_ones_say_so() {
     assert!(file(&invalid, "report.html").contains("0 of 60 runs are sound, 60 invalid and in no figure"));
     let overloaded = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Overloaded));
     let html = file(&overloaded, "report.html");
-    assert!(html.contains(", overloaded)") && !html.contains("Theory beside measurement"));
+    assert!(html.contains(" (overloaded)") && !html.contains("Theory beside measurement"));
 }
 
 #[test]
@@ -96,11 +96,13 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
         job.runs.truncate(7);
     });
     let html = file(&partial, "report.html");
-    assert!(html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("Too few repetitions"));
+    assert!(
+        html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("it takes six sound runs of each")
+    );
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.label == "clients=100"));
     let html = file(&one, "report.html");
-    assert!(html.contains("is the only transport with figures"));
+    assert!(html.contains("Median delivery at clients=100, ms: sse "));
     changed(|job| {
         every(job, |run| {
             run.record.server = None;
