@@ -110,7 +110,8 @@ fn text(raw: &str) -> String {
     out
 }
 
-fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
+/// Writes at the end.
+pub(crate) fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
     out.write_fmt(what).expect("a String takes everything");
 }
 

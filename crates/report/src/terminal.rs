@@ -1,12 +1,11 @@
 //! The tables of a job for a terminal: the figures of the report, in columns of text.
 
-use std::fmt::Write;
-
 use results::{Evidence, VerdictKind};
 use scenario::Figure;
 
 use crate::facts::{JobFacts, PointFacts, RowFacts};
 use crate::grids::verdicts;
+use crate::markdown::add;
 use crate::numbers::{DASH, heading, shown};
 
 /// Columns of a table, and whether there is room for what is around the figure.
@@ -105,10 +104,6 @@ fn aligned((lines, words): &Lines) -> String {
         add(&mut out, format_args!("{}\n", fields.collect::<Vec<_>>().join("  ").trim_end()));
     }
     out
-}
-
-fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
-    out.write_fmt(what).expect("a String takes everything");
 }
 
 #[cfg(test)]
