@@ -5,8 +5,9 @@ use results::{Subject, VerdictKind};
 use scenario::Figure;
 
 use crate::claims::Finding;
-use crate::facts::{JobFacts, PointFacts, RowFacts, Value};
+use crate::facts::{JobFacts, PointFacts, RowFacts};
 use crate::numbers::{heading, number, percent, with_interval};
+use crate::stats::Estimate;
 
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
@@ -21,7 +22,7 @@ pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
     sentences
 }
 
-type Found = (Subject, VerdictKind, Value);
+type Found = (Subject, VerdictKind, Estimate);
 
 /// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
 fn order(point: &PointFacts, figure: Figure, what: &str) -> Option<String> {
@@ -125,12 +126,12 @@ fn trust(job: &JobFacts) -> String {
 mod tests {
     use results::invented;
 
-    use crate::facts::Facts;
+    use crate::facts::JobFacts;
 
     #[test]
     fn only_whole_intervals_put_transports_in_an_order() {
         let mut job = invented::evidence(&[100]);
-        let sentences = |job: &results::Evidence| Facts::of(std::slice::from_ref(job)).jobs.remove(0).answer;
+        let sentences = |job: &results::Evidence| super::sentences(&JobFacts::of(job));
         assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
         invented::repeat(&mut job);
         let said = sentences(&job);

@@ -4,7 +4,13 @@ use results::Evidence;
 
 use crate::exhibits::plots;
 use crate::facts::Facts;
-use crate::{markdown, page};
+use crate::{answer, markdown, page};
+
+/// The same facts with the answer of each job.
+fn answered(mut facts: Facts) -> Facts {
+    facts.jobs.iter_mut().for_each(|job| job.answer = answer::sentences(job));
+    facts
+}
 
 /// The answers in their sentences, and what became of each claim.
 fn text(facts: &Facts) -> String {
@@ -33,7 +39,7 @@ pub struct Report {
 
 /// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
 pub fn build(jobs: &[Evidence]) -> Report {
-    let (facts, plots) = (Facts::of(jobs), plots(jobs));
+    let (facts, plots) = (answered(Facts::of(jobs)), plots(jobs));
     let summary = serde_json::to_vec_pretty(&facts).expect("facts hold nothing that JSON does not know");
     let mut files = vec![
         ("report.html".to_owned(), page::html(jobs, &facts, &plots).into_bytes()),

@@ -5,7 +5,6 @@ use scenario::{Bound, Claim, Condition, Published, Scenario, Source, Term};
 use serde::{Deserialize, Serialize};
 use wire::OURS;
 
-use crate::facts::Value;
 use crate::shown::{Shown, labels};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
 
@@ -51,11 +50,11 @@ pub struct ConditionFacts {
     /// Whether it holds.
     pub finding: Finding,
     /// The figure on the left.
-    pub left: Option<Value>,
+    pub left: Option<Estimate>,
     /// The figure on the right; empty when it is a number.
-    pub right: Option<Value>,
+    pub right: Option<Estimate>,
     /// How many times the right one the left one is, run against run of the same round.
-    pub ratio: Option<Value>,
+    pub ratio: Option<Estimate>,
 }
 
 /// A published figure beside ours.
@@ -72,7 +71,7 @@ pub struct PublishedFacts {
     /// Which figures of ours.
     pub from: String,
     /// Ours.
-    pub ours: Option<Value>,
+    pub ours: Option<Estimate>,
 }
 
 /// The scenario a job ran, read again; `None` when this version cannot read it.
@@ -131,18 +130,12 @@ fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
         }
         None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.is), None, None),
     };
-    ConditionFacts {
-        asks: words(job, condition),
-        finding: decided,
-        left: plain(&left).map(Value::from),
-        right: right.map(Value::from),
-        ratio: compared.map(Value::from),
-    }
+    ConditionFacts { asks: words(job, condition), finding: decided, left: plain(&left), right, ratio: compared }
 }
 
 /// Holds an estimate against a bound.
 pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Bound) -> Finding {
-    let Some((low, high)) = estimate.and_then(|estimate| estimate.interval) else { return Finding::NotDecidable };
+    let Some((low, high)) = estimate.and_then(|estimate| estimate.interval()) else { return Finding::NotDecidable };
     let (holds, fails) = match is {
         Bound::AtLeast => (low >= bound, high < bound),
         Bound::AtMost => (high <= bound, low > bound),
@@ -184,7 +177,7 @@ fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
         theirs: row.value,
         unit: row.unit.clone(),
         from: format!("{scaled}{}{divided}", term_words(job, &row.left)),
-        ours: ours.map(|ours| Value::from(ours).times(times)),
+        ours: ours.map(|ours| ours.times(times)),
     }
 }
 

@@ -7,7 +7,6 @@ use scenario::Figure;
 use serde::{Deserialize, Serialize};
 use wire::{OURS, Transport};
 
-use crate::answer;
 use crate::claims::{ClaimFacts, PublishedFacts, claims, published, scenario_of};
 use crate::shown::{Shown, labels, verdicts};
 use crate::stats::{Estimate, ratio, slices};
@@ -34,7 +33,7 @@ pub struct JobFacts {
     pub scenario: String,
     /// What it asks.
     pub question: String,
-    /// The answer in three sentences.
+    /// The answer in three sentences; empty until `build` writes them from everything else.
     pub answer: Vec<String>,
     /// How the job ended.
     pub state: State,
@@ -77,29 +76,12 @@ pub struct RowFacts {
     /// Which of them have figures; empty when none has.
     pub shown: Option<VerdictKind>,
     /// By name; what was not measured is missing.
-    pub figures: BTreeMap<Figure, Value>,
+    pub figures: BTreeMap<Figure, Estimate>,
     /// How many times the floor it is, run against run of the same round.
-    pub times_floor: BTreeMap<Figure, Value>,
+    pub times_floor: BTreeMap<Figure, Estimate>,
     /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub times_ours: BTreeMap<Figure, Value>,
-}
-
-/// A figure with its 95 % interval, where it has one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Value {
-    /// Median over the runs.
-    pub value: f64,
-    /// Lower end of its 95 % interval: over the runs from six on, of its own messages for a percentile of a single one.
-    pub low: Option<f64>,
-    /// Upper end.
-    pub high: Option<f64>,
-    /// The least of the runs, where there are several.
-    pub least: Option<f64>,
-    /// The greatest.
-    pub greatest: Option<f64>,
-    /// Runs behind it.
-    pub runs: usize,
+    pub times_ours: BTreeMap<Figure, Estimate>,
 }
 
 /// A run in the validity panel.
@@ -131,33 +113,6 @@ pub struct RunFacts {
     pub growth_share: Option<f64>,
 }
 
-impl From<Estimate> for Value {
-    fn from(estimate: Estimate) -> Self {
-        let ((low, high), (least, greatest)) = (estimate.interval.unzip(), estimate.range.unzip());
-        Self { value: estimate.value, low, high, least, greatest, runs: estimate.runs }
-    }
-}
-
-impl Value {
-    /// Everything as many times as large.
-    pub(crate) fn times(&self, times: f64) -> Self {
-        let each = |part: Option<f64>| part.map(|part| part * times);
-        Self {
-            value: self.value * times,
-            low: each(self.low),
-            high: each(self.high),
-            least: each(self.least),
-            greatest: each(self.greatest),
-            runs: self.runs,
-        }
-    }
-
-    /// Its 95 % interval, if that is one over runs: a single run knows nothing of the next one.
-    pub(crate) fn over_runs(&self) -> Option<(f64, f64)> {
-        self.low.zip(self.high).filter(|_| self.runs > 1)
-    }
-}
-
 impl Facts {
     /// What the folders say.
     pub fn of(jobs: &[Evidence]) -> Self {
@@ -169,7 +124,7 @@ impl JobFacts {
     pub(crate) fn of(job: &Evidence) -> Self {
         let manifest = &job.manifest;
         let scenario = scenario_of(job);
-        let mut facts = Self {
+        Self {
             folder: job.name.clone(),
             scenario: manifest.scenario.name.clone(),
             question: manifest.scenario.question.clone(),
@@ -182,9 +137,7 @@ impl JobFacts {
             claims: scenario.as_ref().map(|scenario| claims(job, scenario)).unwrap_or_default(),
             published: scenario.as_ref().map(|scenario| published(job, scenario)).unwrap_or_default(),
             runs: job.runs.iter().map(RunFacts::of).collect(),
-        };
-        facts.answer = answer::sentences(&facts);
-        facts
+        }
     }
 
     /// Whether everything that was planned is there.
@@ -222,7 +175,7 @@ impl PointFacts {
 impl RowFacts {
     fn of(job: &Evidence, label: &str, subject: &Subject, floor: &Shown<'_>) -> Self {
         let shown = Shown::of(job, label, subject);
-        let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, Value::from(shown.estimate(*figure)?))));
+        let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, shown.estimate(*figure)?)));
         let ours = subject.target.as_ref().map(|_| Shown::of(job, label, &Subject::ours(subject.transport)));
         Self {
             transport: subject.transport,
@@ -247,7 +200,7 @@ impl RowFacts {
     }
 
     /// A figure, where it was measured.
-    pub fn figure(&self, figure: Figure) -> Option<&Value> {
+    pub fn figure(&self, figure: Figure) -> Option<&Estimate> {
         self.figures.get(&figure)
     }
 }
@@ -284,10 +237,9 @@ impl RunFacts {
 }
 
 /// How many times `right` it is, in every figure both have.
-fn times(left: &Shown<'_>, right: &Shown<'_>) -> BTreeMap<Figure, Value> {
-    let ratios = Figure::ALL.iter().filter_map(|figure| {
-        let ratio = ratio(&left.in_rounds(*figure), &right.in_rounds(*figure))?;
-        Some((*figure, Value::from(ratio)))
-    });
+fn times(left: &Shown<'_>, right: &Shown<'_>) -> BTreeMap<Figure, Estimate> {
+    let ratios = Figure::ALL
+        .iter()
+        .filter_map(|figure| Some((*figure, ratio(&left.in_rounds(*figure), &right.in_rounds(*figure))?)));
     ratios.collect()
 }

@@ -7,8 +7,9 @@ use scenario::Figure;
 use wire::OURS;
 
 use crate::claims::Finding;
-use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts, Value};
+use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts};
 use crate::numbers::{DASH, heading, number, or_dash, percent, precise, shown, with_interval};
+use crate::stats::Estimate;
 use crate::theory::{Agreement, Cell};
 
 /// A table.
@@ -163,7 +164,7 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
         // What differs has to be seen to.
         let alike =
             cell.agreement == Agreement::Unexplained && number(cell.predicted.value) == number(cell.measured.value);
-        let written = |value: &Value| if alike { precise(value) } else { with_interval(value) };
+        let written = |value: &Estimate| if alike { precise(value) } else { with_interval(value) };
         let queue = if cell.queue > 0.0 { format!("+ {}", number(cell.queue)) } else { DASH.to_owned() };
         grid.rows.push(vec![
             toned(cell.transport.name(), Tone::Name),
@@ -179,7 +180,7 @@ pub(crate) fn theory(cells: &[Cell]) -> Grid {
 }
 
 /// A bound is a bound, not a value with an interval.
-fn predicted(cell: &Cell, written: impl Fn(&Value) -> String) -> String {
+fn predicted(cell: &Cell, written: impl Fn(&Estimate) -> String) -> String {
     match cell.predicted.low.zip(cell.predicted.high) {
         Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
         _ => written(&cell.predicted),

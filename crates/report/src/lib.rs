@@ -20,7 +20,7 @@ mod theory;
 
 pub use build::{Report, build};
 pub use claims::{ClaimFacts, ConditionFacts, Finding, PublishedFacts};
-pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA, Value};
+pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA};
 pub use measure::measure;
 pub use terminal::tables;
 pub use theory::{Agreement, Cell};

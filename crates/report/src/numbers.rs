@@ -2,7 +2,7 @@
 
 use scenario::Figure;
 
-use crate::facts::Value;
+use crate::stats::Estimate;
 
 /// What was not measured.
 pub(crate) const DASH: &str = "–";
@@ -34,9 +34,8 @@ fn grouped(digits: &str) -> String {
 }
 
 /// A value with its interval, `3.21 [3.10–3.40]`, or the range of too few runs for one, `3.21 (3.10–3.40)`.
-pub(crate) fn with_interval(value: &Value) -> String {
-    let (interval, range) = (value.low.zip(value.high), value.least.zip(value.greatest));
-    let ends = interval.map(|ends| (ends, '[', ']')).or(range.map(|ends| (ends, '(', ')')));
+pub(crate) fn with_interval(value: &Estimate) -> String {
+    let ends = value.interval().map(|ends| (ends, '[', ']')).or(value.range().map(|ends| (ends, '(', ')')));
     match ends.map(|((low, high), open, close)| (number(low), number(high), open, close)) {
         Some((low, high, open, close)) if low != high => format!("{} {open}{low}–{high}{close}", number(value.value)),
         _ => number(value.value),
@@ -44,25 +43,25 @@ pub(crate) fn with_interval(value: &Value) -> String {
 }
 
 /// Six figures, for what cannot be told apart in three.
-pub(crate) fn precise(value: &Value) -> String {
+pub(crate) fn precise(value: &Estimate) -> String {
     let six = |value: f64| {
         let digits = (5.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0);
         format!("{value:.*}", digits as usize)
     };
-    match value.low.zip(value.high) {
+    match value.interval() {
         Some((low, high)) if low != high => format!("{} [{}–{}]", six(value.value), six(low), six(high)),
         _ => six(value.value),
     }
 }
 
 /// A figure in the unit of its heading, with or without what is around it.
-pub(crate) fn shown(figure: Figure, value: &Value, ends: bool) -> String {
+pub(crate) fn shown(figure: Figure, value: &Estimate, ends: bool) -> String {
     let value = value.times(if heading(figure).1.starts_with('%') { 100.0 } else { 1.0 });
     if ends { with_interval(&value) } else { number(value.value) }
 }
 
 /// The same of one that may be missing.
-pub(crate) fn or_dash(value: Option<&Value>) -> String {
+pub(crate) fn or_dash(value: Option<&Estimate>) -> String {
     value.map_or_else(|| DASH.to_owned(), with_interval)
 }
 
@@ -128,9 +127,9 @@ mod tests {
 
     #[test]
     fn an_interval_that_shows_nothing_is_left_out() {
-        let value = |low, high| Value { value: 2.0, low, high, runs: 6, ..Value::default() };
+        let value = |low, high| Estimate { value: 2.0, low, high, runs: 6, ..Estimate::default() };
         assert_eq!(with_interval(&value(Some(1.5), Some(2.5))), "2.00 [1.50–2.50]");
-        let few = Value { least: Some(1.5), greatest: Some(2.5), runs: 3, ..value(None, None) };
+        let few = Estimate { least: Some(1.5), greatest: Some(2.5), runs: 3, ..value(None, None) };
         assert_eq!(with_interval(&few), "2.00 (1.50–2.50)");
         assert_eq!(with_interval(&value(Some(2.0), Some(2.0))), "2.00");
         assert_eq!(with_interval(&value(None, None)), "2.00");

@@ -72,11 +72,8 @@ impl<'a> Shown<'a> {
     /// The median over the runs; a single one lends a quantile its own interval.
     pub(crate) fn estimate(&self, figure: Figure) -> Option<Estimate> {
         let values: Vec<_> = self.in_rounds(figure).into_iter().map(|(_, value)| value).collect();
-        let mut estimate = over_runs(&values)?;
-        if estimate.runs == 1 {
-            estimate.interval = self.within_runs(figure);
-        }
-        Some(estimate)
+        let estimate = over_runs(&values)?;
+        Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(figure)) } else { estimate })
     }
 
     /// The interval a run has by itself, because its messages are a sample: the median run's.

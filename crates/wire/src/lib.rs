@@ -15,6 +15,7 @@ mod room;
 pub mod stomp;
 mod transport;
 mod usage;
+mod ws_frame;
 
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use events::{Event, EventDecoder};

@@ -13,9 +13,8 @@ use scenario::Figure;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::facts::Value;
 use crate::shown::Shown;
-use crate::stats::over_runs;
+use crate::stats::{Estimate, over_runs};
 use inputs::Inputs;
 
 /// What a prediction comes to.
@@ -54,11 +53,11 @@ pub struct Cell {
     /// From what.
     pub formula: String,
     /// The prediction; its interval is that of its inputs.
-    pub predicted: Value,
+    pub predicted: Estimate,
     /// What waiting behind other messages adds at most to what is measured.
     pub queue: f64,
     /// The measurement; its interval is that of the runs together with that of the messages in a run.
-    pub measured: Value,
+    pub measured: Estimate,
     /// Whether they agree.
     pub agreement: Agreement,
 }
@@ -89,7 +88,7 @@ impl Predicted {
         Self { queue, ..self }
     }
 
-    fn agreement(&self, measured: &Value) -> Agreement {
+    fn agreement(&self, measured: &Estimate) -> Agreement {
         let (Some(low), Some(high)) = (measured.low, measured.high) else { return Agreement::Open };
         // What is exact is compared as exactly as divisions are.
         let slack = 1e-9 * self.value.abs();
@@ -188,18 +187,12 @@ impl Table<'_> {
         };
         // Nothing that is looked at here can be below zero.
         let interval = interval.map(|(low, high)| (low.max(0.0), high));
-        let (low, high) = interval.unzip();
-        let measured = Value { value, low, high, runs: values.len(), ..Value::default() };
+        let measured = Estimate { runs: values.len(), ..Estimate::alone(value).with_interval(interval) };
         self.cells.push(Cell {
             transport: self.shown.subject.transport,
             what: what.to_owned(),
             formula: formula.to_owned(),
-            predicted: Value {
-                value: predicted.value,
-                low: Some(predicted.low),
-                high: Some(predicted.high),
-                ..Value::default()
-            },
+            predicted: Estimate::alone(predicted.value).with_interval(Some((predicted.low, predicted.high))),
             queue: predicted.queue,
             measured,
             agreement: predicted.agreement(&measured),

@@ -4,8 +4,8 @@ use results::{Series, Subject, VerdictKind, invented};
 
 use super::*;
 
-fn measured(low: f64, high: f64) -> Value {
-    Value { value: f64::midpoint(low, high), low: Some(low), high: Some(high), runs: 6, ..Value::default() }
+fn measured(low: f64, high: f64) -> Estimate {
+    Estimate { value: f64::midpoint(low, high), low: Some(low), high: Some(high), runs: 6, ..Estimate::default() }
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() 
     assert_eq!(agreement(12.5, 20.0), Agreement::Queueing);
     assert_eq!(agreement(15.5, 20.0), Agreement::Unexplained);
     assert_eq!(agreement(7.0, 9.5), Agreement::Unexplained, "no queue makes anything faster");
-    assert_eq!(predicted.agreement(&Value { low: None, ..measured(11.0, 11.0) }), Agreement::Open);
+    assert_eq!(predicted.agreement(&Estimate { low: None, ..measured(11.0, 11.0) }), Agreement::Open);
     let exact = Predicted::exactly(4.0);
     assert_eq!(exact.agreement(&measured(4.0, 4.0)), Agreement::Within);
     assert_eq!(exact.agreement(&measured(4.01, 4.01)), Agreement::Unexplained);

@@ -14,5 +14,5 @@ pub(super) use panel::{Panel, grid};
 pub(super) use scale::{Scale, nines, tick};
 #[cfg(test)]
 pub(super) use scene::room;
-pub(super) use scene::{Anchor, Area, Mark, Scene, Shape, Stroke, shortened, width as text_width};
-pub(super) use style::{CLASSES, Colour, HEAT, INK, Look, PAPER, SIZE, SMALL, SOFT, WIDTH, looks};
+pub(super) use scene::{Anchor, Area, Mark, Scene, Stroke, shortened, width as text_width};
+pub(super) use style::{CLASSES, Colour, HEAT, INK, Look, PAPER, SIZE, SMALL, SOFT, Shape, WIDTH, looks};

@@ -7,8 +7,8 @@ use plotters::style::{Color, FontStyle, IntoFont, RGBAColor, ShapeStyle, TextSty
 use plotters_backend::{BackendCoord, DrawingBackend, DrawingErrorKind};
 use plotters_bitmap::BitMapBackend;
 
-use super::scene::{Anchor, Area, EM, FAMILY, Mark, Scene, Shape, Stroke, fonts};
-use super::style::{Colour, PAPER, WIDTH};
+use super::scene::{Anchor, Area, EM, FAMILY, Mark, Scene, Stroke, fonts};
+use super::style::{Colour, PAPER, Shape, WIDTH};
 use super::svg::Pen;
 
 /// Units of a backend in one of a scene.

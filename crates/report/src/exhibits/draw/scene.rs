@@ -4,7 +4,7 @@ use std::sync::Once;
 
 use plotters::style::{FontStyle, IntoFont, register_font};
 
-use super::style::{Colour, INK, SIZE, SMALL, SOFT, TITLE, WIDTH};
+use super::style::{Colour, INK, SIZE, SMALL, SOFT, Shape, TITLE, WIDTH};
 
 /// The name the bundled font goes by.
 pub(super) const FAMILY: &str = "report-sans";
@@ -27,23 +27,6 @@ impl Area {
     pub(in crate::exhibits) fn overlaps(&self, other: &Self) -> bool {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
-}
-
-/// Markers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::exhibits) enum Shape {
-    Circle,
-    Square,
-    Up,
-    Down,
-    Left,
-    Right,
-    Diamond,
-    Hexagon,
-    Cross,
-    Plus,
-    Star,
-    Bar,
 }
 
 /// A line's look.

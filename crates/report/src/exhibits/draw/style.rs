@@ -2,8 +2,6 @@
 
 use results::Subject;
 
-use super::scene::Shape;
-
 /// Width of every picture; a unit is 1/800 of it, 0.2 mm at the full width of a printed page.
 pub(in crate::exhibits) const WIDTH: f64 = 800.0;
 /// Type of titles.
@@ -44,6 +42,23 @@ pub(in crate::exhibits) const CLASSES: [Colour; 9] = [
     Colour(127, 127, 127),
     Colour(190, 190, 190),
 ];
+
+/// Markers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::exhibits) enum Shape {
+    Circle,
+    Square,
+    Up,
+    Down,
+    Left,
+    Right,
+    Diamond,
+    Hexagon,
+    Cross,
+    Plus,
+    Star,
+    Bar,
+}
 
 /// How a transport looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
