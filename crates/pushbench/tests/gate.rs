@@ -89,7 +89,7 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         ("echo hello", "echo hello", &[], 1, "is not its addresses"),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),
-        (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "there are throughput_per_s"),
+        (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "delivered_per_s"),
         (PROGRAM, PROGRAM, &["--set", "clients=0"], 2, "clients"),
         ("http://192.0.2.1:80", PROGRAM, &[], 2, "loopback"),
         ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "nobody listens"),

@@ -9,8 +9,8 @@ const LINES_MAX: usize = 450;
 /// Who may depend on whom, development included. A crate that is not here has no place in the plan yet.
 const EDGES: &[(&str, &[&str])] = &[
     ("wire", &[]),
-    ("scenario", &["wire"]),
-    ("results", &["wire", "scenario"]),
+    ("scenario", &["wire", "results"]),
+    ("results", &["wire"]),
     ("server", &["wire"]),
     ("loadgen", &["wire", "scenario", "results"]),
     ("report", &["wire", "scenario", "results"]),

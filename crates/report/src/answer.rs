@@ -1,12 +1,11 @@
 //! The answer in three sentences: when messages arrive, what that costs, how far it can be trusted. Only what intervals support is
 //! said of an order; what cannot be told apart is called so.
 
-use results::{Subject, VerdictKind};
-use scenario::Figure;
+use results::{MetricId, Subject, VerdictKind};
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts};
-use crate::numbers::{heading, number, percent, with_interval};
+use crate::numbers::{number, percent, with_interval};
 use crate::stats::Estimate;
 
 /// The sentences of a job.
@@ -15,8 +14,8 @@ pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
     let usable = |point: &&PointFacts| point.rows.iter().filter(|row| row.shown.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
-        sentences.extend(order(point, Figure::DeliveryP50Ms, "Median delivery"));
-        sentences.extend(order(point, Figure::ServerCpuUsPerMessage, "Server CPU"));
+        sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery"));
+        sentences.extend(order(point, MetricId::ServerCpuPerMessage, "Server CPU"));
     }
     sentences.push(trust(job));
     sentences
@@ -25,14 +24,14 @@ pub(crate) fn sentences(job: &JobFacts) -> Vec<String> {
 type Found = (Subject, VerdictKind, Estimate);
 
 /// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
-fn order(point: &PointFacts, figure: Figure, what: &str) -> Option<String> {
+fn order(point: &PointFacts, figure: MetricId, what: &str) -> Option<String> {
     let of = |row: &RowFacts| Some((row.subject(), row.shown?, *row.figure(figure)?));
     let (floor, mut others): (Vec<Found>, Vec<Found>) =
         point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::FLOOR);
     others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
     let (best, worst) = (others.first()?, others.last()?);
     let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
-    let unit = heading(figure).1;
+    let unit = figure.info().unit.symbol;
     let floor = floor
         .first()
         .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));

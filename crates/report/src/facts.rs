@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::{Evidence, Run, State, Subject, VerdictKind};
-use scenario::Figure;
+use results::{Evidence, MetricId, Run, State, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
 use wire::{OURS, Transport};
 
@@ -76,12 +75,12 @@ pub struct RowFacts {
     /// Which of them have figures; empty when none has.
     pub shown: Option<VerdictKind>,
     /// By name; what was not measured is missing.
-    pub figures: BTreeMap<Figure, Estimate>,
+    pub figures: BTreeMap<MetricId, Estimate>,
     /// How many times the floor it is, run against run of the same round.
-    pub times_floor: BTreeMap<Figure, Estimate>,
+    pub times_floor: BTreeMap<MetricId, Estimate>,
     /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub times_ours: BTreeMap<Figure, Estimate>,
+    pub times_ours: BTreeMap<MetricId, Estimate>,
 }
 
 /// A run in the validity panel.
@@ -175,7 +174,7 @@ impl PointFacts {
 impl RowFacts {
     fn of(job: &Evidence, label: &str, subject: &Subject, floor: &Shown<'_>) -> Self {
         let shown = Shown::of(job, label, subject);
-        let figures = Figure::ALL.iter().filter_map(|figure| Some((*figure, shown.estimate(*figure)?)));
+        let figures = MetricId::ALL.iter().filter_map(|figure| Some((*figure, shown.estimate(*figure)?)));
         let ours = subject.target.as_ref().map(|_| Shown::of(job, label, &Subject::ours(subject.transport)));
         Self {
             transport: subject.transport,
@@ -200,7 +199,7 @@ impl RowFacts {
     }
 
     /// A figure, where it was measured.
-    pub fn figure(&self, figure: Figure) -> Option<&Estimate> {
+    pub fn figure(&self, figure: MetricId) -> Option<&Estimate> {
         self.figures.get(&figure)
     }
 }
@@ -237,8 +236,8 @@ impl RunFacts {
 }
 
 /// How many times `right` it is, in every figure both have.
-fn times(left: &Shown<'_>, right: &Shown<'_>) -> BTreeMap<Figure, Estimate> {
-    let ratios = Figure::ALL
+fn times(left: &Shown<'_>, right: &Shown<'_>) -> BTreeMap<MetricId, Estimate> {
+    let ratios = MetricId::ALL
         .iter()
         .filter_map(|figure| Some((*figure, ratio(&left.in_rounds(*figure), &right.in_rounds(*figure))?)));
     ratios.collect()

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use results::{Subject, VerdictKind};
-use scenario::Figure;
+use results::{MetricId, Subject, VerdictKind};
 use wire::OURS;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts};
-use crate::numbers::{DASH, heading, number, or_dash, percent, precise, shown, with_interval};
+use crate::numbers::{DASH, number, or_dash, percent, precise, shown, with_interval};
 use crate::stats::Estimate;
 use crate::theory::{Agreement, Cell};
 
@@ -62,29 +61,34 @@ pub(crate) fn verdicts(counts: &BTreeMap<VerdictKind, u32>) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-const DELIVERY: [Figure; 5] =
-    [Figure::DeliveredPerS, Figure::DeliveryP50Ms, Figure::DeliveryP90Ms, Figure::DeliveryP99Ms, Figure::DeliveryMaxMs];
-
-const COST: [Figure; 8] = [
-    Figure::ServerCpuUsPerMessage,
-    Figure::DownBytesPerMessage,
-    Figure::UpBytesPerMessage,
-    Figure::RequestsPerMessage,
-    Figure::WritesPerMessage,
-    Figure::MessagesPerBatch,
-    Figure::EmptyShare,
-    Figure::ServerBytesPerConnection,
+const DELIVERY: [MetricId; 5] = [
+    MetricId::DeliveredPerS,
+    MetricId::DeliveryP50,
+    MetricId::DeliveryP90,
+    MetricId::DeliveryP99,
+    MetricId::DeliveryMax,
 ];
 
-const BESIDE: [Figure; 8] = [
-    Figure::ServerCpuUsPerMessage,
-    Figure::ServerBytesPerClient,
-    Figure::DeliveryP50Ms,
-    Figure::DeliveryP99Ms,
-    Figure::DownBytesPerMessage,
-    Figure::UpBytesPerMessage,
-    Figure::ConnectP50Ms,
-    Figure::UpgradeP50Ms,
+const COST: [MetricId; 8] = [
+    MetricId::ServerCpuPerMessage,
+    MetricId::DownBytesPerMessage,
+    MetricId::UpBytesPerMessage,
+    MetricId::RequestsPerMessage,
+    MetricId::WritesPerMessage,
+    MetricId::MessagesPerBatch,
+    MetricId::EmptyShare,
+    MetricId::ServerBytesPerConnection,
+];
+
+const BESIDE: [MetricId; 8] = [
+    MetricId::ServerCpuPerMessage,
+    MetricId::ServerBytesPerClient,
+    MetricId::DeliveryP50,
+    MetricId::DeliveryP99,
+    MetricId::DownBytesPerMessage,
+    MetricId::UpBytesPerMessage,
+    MetricId::ConnectP50,
+    MetricId::UpgradeP50,
 ];
 
 /// When messages arrive, a transport a row.
@@ -107,7 +111,7 @@ pub(crate) fn cost(point: &PointFacts) -> Grid {
     let mut grid = figures(point, &COST);
     grid.head.insert(2, "× floor".to_owned());
     for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
-        fields.insert(2, figure(or_dash(row.times_floor.get(&Figure::ServerCpuUsPerMessage))));
+        fields.insert(2, figure(or_dash(row.times_floor.get(&MetricId::ServerCpuPerMessage))));
     }
     grid
 }
@@ -133,12 +137,12 @@ pub(crate) fn beside(point: &PointFacts) -> Grid {
     grid
 }
 
-fn titled(column: Figure) -> String {
-    let (name, unit) = heading(column);
-    format!("{name} {unit}").trim_end().to_owned()
+fn titled(column: MetricId) -> String {
+    let info = column.info();
+    format!("{} {}", info.label, info.unit.symbol)
 }
 
-fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
+fn figures(point: &PointFacts, columns: &[MetricId]) -> Grid {
     let mut grid = Grid::new(&["transport"]);
     grid.head.extend(columns.iter().map(|column| titled(*column)));
     for row in &point.rows {
@@ -148,7 +152,7 @@ fn figures(point: &PointFacts, columns: &[Figure]) -> Grid {
     grid
 }
 
-fn field(row: &RowFacts, column: Figure) -> String {
+fn field(row: &RowFacts, column: MetricId) -> String {
     row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 

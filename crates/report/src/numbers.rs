@@ -1,6 +1,6 @@
 //! Numbers as people write them, on pages and in sentences.
 
-use scenario::Figure;
+use results::MetricId;
 
 use crate::stats::Estimate;
 
@@ -55,8 +55,8 @@ pub(crate) fn precise(value: &Estimate) -> String {
 }
 
 /// A figure in the unit of its heading, with or without what is around it.
-pub(crate) fn shown(figure: Figure, value: &Estimate, ends: bool) -> String {
-    let value = value.times(if heading(figure).1.starts_with('%') { 100.0 } else { 1.0 });
+pub(crate) fn shown(figure: MetricId, value: &Estimate, ends: bool) -> String {
+    let value = value.times(figure.info().unit.factor);
     if ends { with_interval(&value) } else { number(value.value) }
 }
 
@@ -68,46 +68,6 @@ pub(crate) fn or_dash(value: Option<&Estimate>) -> String {
 /// A share as per cent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", number(100.0 * share))
-}
-
-/// A few words for a figure, and its unit.
-pub(crate) const fn heading(figure: Figure) -> (&'static str, &'static str) {
-    match figure {
-        Figure::DeliveryMeanMs => ("mean", "ms"),
-        Figure::DeliveryP50Ms => ("p50", "ms"),
-        Figure::DeliveryP90Ms => ("p90", "ms"),
-        Figure::DeliveryP99Ms => ("p99", "ms"),
-        Figure::DeliveryP999Ms => ("p99.9", "ms"),
-        Figure::UncorrectedP50Ms => ("p50 unc.", "ms"),
-        Figure::UncorrectedP99Ms => ("p99 unc.", "ms"),
-        Figure::LatenessP99Ms => ("late p99", "ms"),
-        Figure::DeliveryMaxMs => ("longest", "ms"),
-        Figure::ConnectP50Ms => ("connect p50", "ms"),
-        Figure::OutageP50Ms => ("outage p50", "ms"),
-        Figure::UpgradeP50Ms => ("upgrade p50", "ms"),
-        Figure::UpgradedShare => ("upgraded", "of sessions"),
-        Figure::DeliveredPerS => ("delivered", "/s"),
-        Figure::DeliveredShare => ("delivered", "% of planned"),
-        Figure::ServerCpuUsPerMessage => ("server CPU", "µs/message"),
-        Figure::ServerCpuUsPerClientS => ("server CPU", "µs/client-second"),
-        Figure::GeneratorCpuUsPerMessage => ("generator CPU", "µs/message"),
-        Figure::ServerBusyShare => ("server busy", "% of a core"),
-        Figure::DownBytesPerMessage => ("down", "B/message"),
-        Figure::UpBytesPerMessage => ("up", "B/message"),
-        Figure::FramingBytesPerMessage => ("framing", "B/message"),
-        Figure::HeaderBytesPerMessage => ("headers", "B/message"),
-        Figure::HeaderBytesPerEmptyPoll => ("headers", "B/empty poll"),
-        Figure::OverheadShare => ("not payload", "% of bytes"),
-        Figure::RequestsPerMessage => ("requests", "/message"),
-        Figure::RequestsPerS => ("requests", "/s"),
-        Figure::RequestsPeakPerS => ("requests, busiest second", "/s"),
-        Figure::EmptyShare => ("empty", "% of reads"),
-        Figure::MessagesPerBatch => ("together", "messages/batch"),
-        Figure::WritesPerMessage => ("writes", "/message"),
-        Figure::ConnectionsPerS => ("connections opened", "/s"),
-        Figure::ServerBytesPerConnection => ("server memory", "B/connection"),
-        Figure::ServerBytesPerClient => ("server memory", "B/client"),
-    }
 }
 
 #[cfg(test)]

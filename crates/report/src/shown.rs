@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, Run, RunRecord, Subject, VerdictKind, median};
-use scenario::Figure;
+use results::{Evidence, MetricId, Run, RunRecord, Subject, VerdictKind, median};
 
-use crate::measure::{measure, quantile};
 use crate::stats::{Estimate, InRound, over_runs};
 
 /// The runs of a transport at a point whose figures may be shown.
@@ -65,20 +63,20 @@ impl<'a> Shown<'a> {
     }
 
     /// A figure of each run, with its round.
-    pub(crate) fn in_rounds(&self, figure: Figure) -> Vec<InRound> {
-        self.runs.iter().filter_map(|run| Some((run.record.round, measure(figure, run)?))).collect()
+    pub(crate) fn in_rounds(&self, figure: MetricId) -> Vec<InRound> {
+        self.runs.iter().filter_map(|run| Some((run.record.round, figure.value(&run.record)?))).collect()
     }
 
     /// The median over the runs; a single one lends a quantile its own interval.
-    pub(crate) fn estimate(&self, figure: Figure) -> Option<Estimate> {
+    pub(crate) fn estimate(&self, figure: MetricId) -> Option<Estimate> {
         let values: Vec<_> = self.in_rounds(figure).into_iter().map(|(_, value)| value).collect();
         let estimate = over_runs(&values)?;
         Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(figure)) } else { estimate })
     }
 
     /// The interval a run has by itself, because its messages are a sample: the median run's.
-    pub(crate) fn within_runs(&self, figure: Figure) -> Option<(f64, f64)> {
-        let own: Vec<_> = self.runs.iter().filter_map(|run| quantile(figure, &run.record)).collect();
+    pub(crate) fn within_runs(&self, figure: MetricId) -> Option<(f64, f64)> {
+        let own: Vec<_> = self.runs.iter().filter_map(|run| figure.quantile(&run.record)).collect();
         let ends =
             |of: fn(&results::Quantile) -> u64| median(&own.iter().map(|q| of(q) as f64 / 1e3).collect::<Vec<_>>());
         ends(|quantile| quantile.low_us).zip(ends(|quantile| quantile.high_us))

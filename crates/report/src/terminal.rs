@@ -1,35 +1,34 @@
 //! The tables of a job for a terminal: the figures of the report, in columns of text.
 
-use results::{Evidence, VerdictKind};
-use scenario::Figure;
+use results::{Evidence, MetricId, VerdictKind};
 
 use crate::facts::{JobFacts, PointFacts, RowFacts};
 use crate::grids::verdicts;
 use crate::markdown::add;
-use crate::numbers::{DASH, heading, shown};
+use crate::numbers::{DASH, shown};
 
 /// Columns of a table, and whether there is room for what is around the figure.
-const DELIVERY: [(Figure, bool); 9] = [
-    (Figure::DeliveredPerS, false),
-    (Figure::DeliveryP50Ms, true),
-    (Figure::DeliveryP90Ms, false),
-    (Figure::DeliveryP99Ms, true),
-    (Figure::DeliveryP999Ms, false),
-    (Figure::DeliveryMaxMs, false),
-    (Figure::UncorrectedP50Ms, false),
-    (Figure::UncorrectedP99Ms, false),
-    (Figure::LatenessP99Ms, false),
+const DELIVERY: [(MetricId, bool); 9] = [
+    (MetricId::DeliveredPerS, false),
+    (MetricId::DeliveryP50, true),
+    (MetricId::DeliveryP90, false),
+    (MetricId::DeliveryP99, true),
+    (MetricId::DeliveryP999, false),
+    (MetricId::DeliveryMax, false),
+    (MetricId::DeliveryFromSendP50, false),
+    (MetricId::DeliveryFromSendP99, false),
+    (MetricId::SendDelayP99, false),
 ];
-const COST: [(Figure, bool); 9] = [
-    (Figure::GeneratorCpuUsPerMessage, false),
-    (Figure::DownBytesPerMessage, false),
-    (Figure::UpBytesPerMessage, false),
-    (Figure::RequestsPerMessage, false),
-    (Figure::WritesPerMessage, false),
-    (Figure::MessagesPerBatch, false),
-    (Figure::EmptyShare, false),
-    (Figure::ConnectP50Ms, false),
-    (Figure::ServerBytesPerConnection, false),
+const COST: [(MetricId, bool); 9] = [
+    (MetricId::GeneratorCpuPerMessage, false),
+    (MetricId::DownBytesPerMessage, false),
+    (MetricId::UpBytesPerMessage, false),
+    (MetricId::RequestsPerMessage, false),
+    (MetricId::WritesPerMessage, false),
+    (MetricId::MessagesPerBatch, false),
+    (MetricId::EmptyShare, false),
+    (MetricId::ConnectP50, false),
+    (MetricId::ServerBytesPerConnection, false),
 ];
 
 /// All of a job, a block for each point of the sweep.
@@ -60,7 +59,7 @@ type Lines = (Vec<Vec<String>>, usize);
 
 fn delivery(point: &PointFacts) -> Lines {
     let mut heads = [vec!["delivery".to_owned(), "runs".to_owned()], vec![String::new(); 2]];
-    DELIVERY.iter().for_each(|(figure, _)| head(&mut heads, heading(*figure)));
+    DELIVERY.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
         let fields = DELIVERY.iter().map(|(figure, ends)| field(row, *figure, *ends));
         [row.name(), verdicts(&row.verdicts)].into_iter().chain(fields).collect()
@@ -69,11 +68,11 @@ fn delivery(point: &PointFacts) -> Lines {
 }
 
 fn cost(point: &PointFacts) -> Lines {
-    const CPU: Figure = Figure::ServerCpuUsPerMessage;
+    const CPU: MetricId = MetricId::ServerCpuPerMessage;
     let mut heads = [vec!["cost".to_owned()], vec![String::new()]];
-    head(&mut heads, heading(CPU));
+    head_of(&mut heads, CPU);
     head(&mut heads, ("× floor", ""));
-    COST.iter().for_each(|(figure, _)| head(&mut heads, heading(*figure)));
+    COST.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
         let floor = row.times_floor.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
         let fields = COST.iter().map(|(figure, ends)| field(row, *figure, *ends));
@@ -82,12 +81,16 @@ fn cost(point: &PointFacts) -> Lines {
     (heads.into_iter().chain(rows).collect(), 1)
 }
 
+fn head_of(heads: &mut [Vec<String>; 2], metric: MetricId) {
+    head(heads, (metric.info().label, metric.info().unit.symbol));
+}
+
 fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
     heads[0].push(name.replace("generator", "gen.").replace("server memory", "memory"));
     heads[1].push(unit.replace("message", "msg").replace("connection", "conn"));
 }
 
-fn field(row: &RowFacts, figure: Figure, ends: bool) -> String {
+fn field(row: &RowFacts, figure: MetricId, ends: bool) -> String {
     row.figure(figure).map_or_else(|| DASH.to_owned(), |value| shown(figure, value, ends))
 }
 

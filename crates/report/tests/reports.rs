@@ -146,7 +146,7 @@ fn other_servers_stand_beside_ours() {
 #[test]
 fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
     let mut run = invented::evidence(&[100]).runs.remove(0);
-    let share = |run: &Run| report::measure(scenario::Figure::UpgradedShare, run);
+    let share = |run: &Run| results::MetricId::UpgradedShare.value(&run.record);
     assert_eq!(share(&run), None);
     (run.record.total.upgrades, run.record.total.upgrades_refused) = (3, 1);
     assert_eq!(share(&run), Some(0.75));

@@ -3,14 +3,13 @@
 mod distribution;
 mod evidence;
 mod faults;
-mod figures;
 mod interval_log;
 #[doc(hidden)]
 pub mod invented;
 mod ledger;
 mod load;
 mod manifest;
-mod percentiles;
+mod metrics;
 mod record;
 mod robust;
 mod schema;
@@ -25,10 +24,10 @@ mod verdict;
 pub use distribution::Distribution;
 pub use evidence::{Evidence, Interval, Run};
 pub use faults::{FaultKind, Faults};
-pub use figures::{Figures, quantile};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
 pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
+pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{Generator, Kernel, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
 pub use robust::{Line, median};
 pub use schema::schema;

@@ -25,13 +25,13 @@ mod targets;
 mod texts;
 mod words;
 
-pub use claims::{Bound, Claim, Condition, Figure, Published, Term};
+pub use claims::{Bound, Claim, Condition, Published, Term};
 pub use decide::decide;
 pub use error::{Place, ScenarioError};
 pub use job::Job;
 pub use overrides::Override;
 pub use plan::Plan;
-pub use schema::{fields_table, figures_table, schema};
+pub use schema::{fields_table, schema};
 pub use settings::{Arrivals, Beat, Cores, Limits, LongPolling, Phases, Polling, Prices, Streaming, Tuning, Websocket};
 pub use source::{Source, load, parse};
 pub use targets::{CommandWords, Dialect, DialectWord, Lane, Peer, TargetWords};

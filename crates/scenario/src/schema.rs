@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::claims::Figure;
 use crate::fields::{FIELDS, Field, Given};
 use crate::kind::Kind;
 use crate::tables;
@@ -87,10 +86,4 @@ pub fn fields_table() -> String {
         }
     }
     table
-}
-
-/// The figures claims may name, as a Markdown table: what `scenarios/README.md` shows.
-pub fn figures_table() -> String {
-    let rows = Figure::ALL.iter().map(|figure| format!("| `{}` | {} |\n", figure.name(), figure.doc()));
-    format!("| figure | what it is |\n|---|---|\n{}", rows.collect::<String>())
 }

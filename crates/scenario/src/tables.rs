@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use results::MetricId;
 use serde_json::{Map, json};
 use toml::{Table, Value};
 use wire::Transport;
 
-use crate::claims::{Bound, Figure};
+use crate::claims::Bound;
 use crate::error::{Place, ScenarioError};
 use crate::fields::{Field, Given};
 use crate::kind::Kind;
@@ -60,7 +61,7 @@ fn bounds() -> Vec<&'static str> {
 }
 
 fn figures() -> Vec<&'static str> {
-    Figure::ALL.iter().map(|figure| figure.name()).collect()
+    MetricId::ALL.iter().map(|figure| figure.name()).collect()
 }
 
 fn transports() -> Vec<&'static str> {

@@ -366,7 +366,7 @@ fn what_is_wrong_with_a_claim_is_said_with_its_line() {
     let figure = claimed("delivery_p50_ms", "p50");
     assert!(
         figure.starts_with(
-            "f.toml:10: claim[1].condition[1].left.figure is \"p50\"; it takes one of \"delivery_mean_ms\", "
+            "f.toml:10: claim[1].condition[1].left.figure is \"p50\"; it takes one of \"offered_per_s\", "
         ),
         "{figure}"
     );

@@ -130,13 +130,25 @@ fn claims_are_decided_in_minutes_and_papers_stand_beside_ours() {
     }
 }
 
+/// Holds the table of the README with the same head against this one; `BLESS=1` replaces it.
+fn shows(table: &str) {
+    let path = folder().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let head = table.lines().next().unwrap();
+    let start = readme.find(head).unwrap_or_else(|| panic!("scenarios/README.md has no table with the head {head}"));
+    let rows = readme[start..].split_inclusive('\n').take_while(|line| line.starts_with('|'));
+    let end = start + rows.map(str::len).sum::<usize>();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, [&readme[..start], table, &readme[end..]].concat()).unwrap();
+    } else {
+        assert_eq!(&readme[start..end], table, "scenarios/README.md differs; BLESS=1 accepts it");
+    }
+}
+
 #[test]
 fn the_readme_explains_every_field() {
-    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
-    let table = fields_table();
-    assert!(readme.contains(&table), "put this table into scenarios/README.md:\n{table}");
-    let figures = scenario::figures_table();
-    assert!(readme.contains(&figures), "put this table into scenarios/README.md:\n{figures}");
+    shows(&fields_table());
+    shows(&results::metrics_markdown());
 }
 
 #[test]

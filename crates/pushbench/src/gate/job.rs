@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use report::gate::{Block, Cell, Comparison, METRICS, Metric, Rule, judge, value};
+use report::gate::{Block, Cell, Comparison, Rule, judge, value};
 use report::stats::Chance;
-use results::{Ended, Machine, RunRecord, Series, Verdict, VerdictKind};
+use results::{Ended, Machine, MetricId, RunRecord, Series, Verdict, VerdictKind};
 use scenario::{Lane, Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -34,7 +34,7 @@ pub(crate) struct GateJob {
     pub(crate) blocks: usize,
     pub(crate) budget: Duration,
     pub(crate) overhead: Duration,
-    pub(crate) metrics: Vec<Metric>,
+    pub(crate) metrics: Vec<MetricId>,
     /// The metrics were asked for by name: one that is not there is an error.
     pub(crate) insist: bool,
     pub(crate) seed: u64,
@@ -133,10 +133,10 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
     Ok((comparison, ending))
 }
 
-type Values = [Option<f64>; METRICS.len()];
+/// A metric of a job each, in its order.
+type Values = Vec<Option<f64>>;
 
 /// What a run gave, and whether it counts here alone.
-#[derive(Clone, Copy)]
 struct Counted {
     values: Values,
     excused: bool,
@@ -171,7 +171,7 @@ impl Gate {
             server_cores,
             chance: Chance::new(job.seed, 0),
             runs: 0,
-            values: vec![Vec::new(); job.transports.len()],
+            values: job.transports.iter().map(|_| Vec::new()).collect(),
             notes: Vec::new(),
             job,
         })
@@ -182,7 +182,7 @@ impl Gate {
         for (at, transport) in self.job.transports.clone().into_iter().enumerate() {
             let mut order = [0, 1, 2];
             self.chance.shuffle(&mut order);
-            let mut values = [None; 3];
+            let mut values = [const { None }; 3];
             for arm in order {
                 values[arm] = self.arm(block, arm, transport).await?;
                 if values[arm].is_none() {
@@ -212,7 +212,7 @@ impl Gate {
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
                 (_, VerdictKind::Invalid) => {}
                 (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
-                    let values = METRICS.map(|metric| value(&record, &metric));
+                    let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
                     return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
                 }
             }
@@ -243,12 +243,11 @@ impl Gate {
     fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for (transport, blocks) in self.job.transports.iter().zip(&self.values) {
-            for (at, metric) in METRICS.into_iter().enumerate().filter(|(_, metric)| self.job.metrics.contains(metric))
-            {
+            for (at, metric) in self.job.metrics.iter().enumerate() {
                 let whole = blocks.iter().filter_map(|[base, head, again]| {
                     Some(Block { base: base.values[at]?, head: head.values[at]?, again: again.values[at]? })
                 });
-                let cell = Cell { transport: transport.name().to_owned(), metric, blocks: whole.collect() };
+                let cell = Cell { transport: transport.name().to_owned(), metric: *metric, blocks: whole.collect() };
                 cells.extend((!cell.blocks.is_empty()).then_some(cell));
             }
         }
@@ -259,16 +258,16 @@ impl Gate {
     fn check_metrics(&mut self) -> anyhow::Result<()> {
         let cells = self.cells();
         for transport in &self.job.transports {
-            for metric in self.job.metrics.iter().filter(|metric| metric.delta.is_some()) {
+            for metric in &self.job.metrics {
                 if cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
                     continue;
                 }
                 let why =
                     "the runs do not carry it: a longer --budget, more posts, or a server that says what it costs";
                 if self.job.insist {
-                    bail!("{} of {transport} was not measured; {why}", metric.name);
+                    bail!("{} of {transport} was not measured; {why}", metric.name());
                 }
-                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.title));
+                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.info().label));
             }
         }
         Ok(())

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use report::gate::{Comparison, METRICS, Metric, Outcome};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use report::gate::{Comparison, Outcome};
+use results::MetricId;
 use scenario::{Job, Override};
 
 use crate::exit::{ALL_INVALID, INCONCLUSIVE, INTERRUPTED, PREFLIGHT, REGRESSION, USAGE};
@@ -66,8 +68,8 @@ pub(crate) struct PlanArgs {
     pub(crate) blocks: Option<u16>,
 
     /// Metrics to gate [default: all that are measured]
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_metric)]
-    pub(crate) metrics: Vec<Metric>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric_parser())]
+    pub(crate) metrics: Vec<MetricId>,
 
     /// Where the order of the arms comes from
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -83,17 +85,13 @@ Examples:
   pushbench gate --base 'node old.js {port}' --head 'node new.js {port}' scenarios/quick.toml --set transports=websocket,sse
   pushbench gate --base ./pushbench --head './pushbench serve --handicap cpu=5us --allow-handicap' scenarios/quick.toml --budget 10m
 
-Metrics: throughput_per_s, server_cpu_us_per_message, server_bytes_per_connection, delivery_us_p50, delivery_us_p99
-
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
 4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 every run was invalid, 130 interrupted";
 
-fn parse_metric(text: &str) -> Result<Metric, String> {
-    let gated = || METRICS.into_iter().filter(|metric| metric.delta.is_some());
-    gated().find(|metric| metric.name == text).ok_or_else(|| {
-        let names: Vec<_> = gated().map(|metric| metric.name).collect();
-        format!("no metric is called {text:?}; there are {}", names.join(", "))
-    })
+fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
+    let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);
+    PossibleValuesParser::new(MetricId::gated().map(MetricId::name))
+        .map(move |name| by_name(name).expect("the possible values are the names"))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -151,12 +149,11 @@ fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<GateJob
     let short = [args.set.clone(), short].concat();
     let plan = load(&short).map_err(usage)?.plans.remove(0);
     let transports = job::transports_asked(&plan);
-    let metrics = if args.metrics.is_empty() { METRICS.to_vec() } else { args.metrics.clone() };
-    let gated = metrics.iter().filter(|metric| metric.delta.is_some()).count();
+    let metrics = if args.metrics.is_empty() { MetricId::gated().collect() } else { args.metrics.clone() };
     let window = plan.phases.window;
     let besides = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
     let overhead = besides + RUN_EXTRA;
-    let cells = transports.len() * gated;
+    let cells = transports.len() * metrics.len();
     let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(usize::from));
     let fitted = fitted.map_err(|needed| {
         let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();

@@ -1,23 +1,22 @@
 //! Exhibit 7: how often somebody has to act for a message: requests, writes, and how many messages share one.
 
-use results::Figures;
+use results::MetricId;
 
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
 use super::job::{Job, Point, behind};
 use super::{AROUND, Sheet};
 
-type Of = fn(&Figures) -> Option<f64>;
-const FIGURES: [(&str, Of); 3] = [
-    ("requests per message", |figures| figures.requests_per_message),
-    ("writes per message", |figures| figures.writes_per_message),
-    ("messages per response", |figures| figures.messages_per_batch),
+const METRICS: [(&str, MetricId); 3] = [
+    ("requests per message", MetricId::RequestsPerMessage),
+    ("writes per message", MetricId::WritesPerMessage),
+    ("messages per response", MetricId::MessagesPerBatch),
 ];
 
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
-    let columns = FIGURES
-        .map(|(head, of)| column(&mut csv, point, head, &[], &|record| of(&Figures::of(record)).into_iter().collect()));
+    let columns = METRICS
+        .map(|(head, metric)| column(&mut csv, point, head, &[], &|record| metric.value(record).into_iter().collect()));
     let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &[], shaded: false };
     if bars.is_empty() {
         return None;

@@ -1,6 +1,6 @@
 //! Exhibit 5: what a delivered message costs the server in CPU.
 
-use results::{Figures, Subject};
+use results::{MetricId, Subject};
 
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
@@ -14,12 +14,11 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
     let head = "µs per delivered message · dashed: the floor, tcp";
     let mut only = column(&mut csv, point, head, &CLASSES, &|record| {
-        let figures = Figures::of(record);
-        let both = figures.server_user_us_per_message.zip(figures.server_cpu_us_per_message);
+        let both = MetricId::ServerCpuUserPerMessage.value(record).zip(MetricId::ServerCpuPerMessage.value(record));
         both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
     });
     let floor = point.rows.iter().find(|row| row.subject == Subject::FLOOR);
-    let floor = floor.map(|row| row.each(|record| Figures::of(record).server_cpu_us_per_message));
+    let floor = floor.map(|row| row.each(|record| MetricId::ServerCpuPerMessage.value(record)));
     only.floor = floor.and_then(|values| median(&values));
     let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };
     if bars.is_empty() {

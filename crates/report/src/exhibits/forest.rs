@@ -41,7 +41,7 @@ pub fn forest(comparison: &Comparison) -> Option<Exhibit> {
 }
 
 fn name(row: &Row) -> String {
-    format!("{} {}", row.transport, row.metric.title)
+    format!("{} {}", row.transport, row.metric.info().label)
 }
 
 fn percent(ratio: f64) -> f64 {
@@ -59,7 +59,7 @@ fn colour(row: &Row) -> Colour {
 
 fn scale(rows: &[Row]) -> Scale {
     let ends = rows.iter().flat_map(|row| {
-        let delta = row.metric.delta.unwrap_or(0.0);
+        let delta = row.metric.info().gate.unwrap_or(0.0);
         let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
         [percent(low), percent(high), percent(row.ratio), -delta * 100.0, delta * 100.0]
     });
@@ -70,7 +70,7 @@ fn scale(rows: &[Row]) -> Scale {
 
 fn draw(scene: &mut Scene, panel: &Panel, row: &Row, height: f64) {
     scene.label((12.0, height), &name(row), Anchor::Start);
-    if let Some(delta) = row.metric.delta {
+    if let Some(delta) = row.metric.info().gate {
         // In logarithms it is as far to either side.
         let (low, high) = (percent(1.0 / (1.0 + delta)), percent(1.0 + delta));
         let band =
@@ -95,7 +95,7 @@ fn table(comparison: &Comparison) -> Csv {
     let mut csv = Csv::new(&columns);
     for row in &comparison.rows {
         let words =
-            [row.transport.clone(), row.metric.name.to_owned(), row.verdict.map_or("", Verdict::name).to_owned()];
+            [row.transport.clone(), row.metric.name().to_owned(), row.verdict.map_or("", Verdict::name).to_owned()];
         let ends = row.interval.map_or([None, None], |(low, high)| [Some(low), Some(high)]);
         let numbers = [Some(row.base), Some(row.head), Some(row.ratio), ends[0], ends[1], Some(row.p)];
         csv.row(words.into_iter().chain(numbers.map(cell)));

@@ -1,7 +1,6 @@
 //! Exhibit 9: what freshness is bought with: staleness across, cost up, a transport's curve over its sweep.
 
-use results::{Direction, Subject};
-use scenario::Figure;
+use results::{Direction, MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, legend, names_width};
@@ -14,7 +13,7 @@ use crate::stats::{Estimate, over_runs};
 type Of = fn(&Row<'_>) -> Option<Estimate>;
 /// The costs, with their names.
 const COSTS: [(&str, Of); 2] = [
-    ("µs of server CPU per message", |row| row.estimate(Figure::ServerCpuUsPerMessage)),
+    ("µs of server CPU per message", |row| row.estimate(MetricId::ServerCpuPerMessage)),
     ("bytes both ways per message", |row| {
         let both = [Direction::Down, Direction::Up];
         over_runs(&row.each(|record| {
@@ -83,7 +82,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
 fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
     let (mut spots, mut values) = (Vec::new(), Vec::new());
     for (at, row) in sweep.rows(subject) {
-        let Some((stale, cost)) = row.estimate(Figure::DeliveryP50Ms).zip(of(row)) else { continue };
+        let Some((stale, cost)) = row.estimate(MetricId::DeliveryP50).zip(of(row)) else { continue };
         if cost.value <= 0.0 {
             continue;
         }

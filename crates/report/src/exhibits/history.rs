@@ -1,9 +1,10 @@
 //! A history as small panels, one a metric: a point a commit, the level between changes, and where it changed.
 
+use results::{Better, MetricId};
+
 use super::csv::{Csv, cell};
 use super::draw::{self, Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, grid};
 use super::{Exhibit, Sheet};
-use crate::gate::METRICS;
 use crate::history::{History, Trend};
 
 const COLUMNS: usize = 2;
@@ -62,15 +63,15 @@ fn shortened(text: &str, size: f64, most: f64) -> String {
 
 /// Of a change: for the worse or the better, or neither where nobody knows which way is worse.
 fn colour(trend: &Trend, rises: bool) -> Colour {
-    let metric = METRICS.iter().find(|metric| trend.name.ends_with(&format!(".{}", metric.name)));
-    metric.map_or(SOFT, |metric| if metric.more_is_better == rises { BETTER } else { WORSE })
+    let metric = MetricId::ALL.iter().find(|metric| trend.name.ends_with(&format!(".{}", metric.name())));
+    metric.map_or(SOFT, |metric| if (metric.info().better == Better::More) == rises { BETTER } else { WORSE })
 }
 
 /// As people read it, where it is a metric of ours.
 fn name(trend: &Trend) -> String {
-    let ours = METRICS.iter().find_map(|metric| {
-        let place = trend.name.strip_suffix(metric.name)?.strip_suffix('.')?;
-        Some(format!("{place} {}, {}", metric.title, metric.unit))
+    let ours = MetricId::ALL.iter().find_map(|metric| {
+        let place = trend.name.strip_suffix(metric.name())?.strip_suffix('.')?;
+        Some(format!("{place} {}, {}", metric.info().label, metric.info().unit.symbol))
     });
     ours.unwrap_or_else(|| trend.name.clone())
 }
@@ -119,10 +120,10 @@ mod tests {
     fn a_step_is_marked_at_its_commit_and_nothing_else_is() {
         let value = |at: usize| if at < 15 { 100.0 + (at % 4) as f64 } else { 110.0 + (at % 4) as f64 };
         let row = |at: usize| format!("t,c{at},{},{}\n", value(at), 7 + at % 3);
-        let text = "time,commit,q.sse.delivery_us_p50,q.sse.throughput_per_s\n".to_owned();
+        let text = "time,commit,q.sse.delivery_p50_ms,q.sse.delivered_per_s\n".to_owned();
         let plot = drawn(&(text + &(0..30).map(row).collect::<String>())).unwrap();
         let marked: Vec<_> = plot.csv.lines().filter(|line| line.ends_with(",true")).collect();
-        assert_eq!(marked, ["q.sse.delivery_us_p50,c15,113,111,true"]);
+        assert_eq!(marked, ["q.sse.delivery_p50_ms,c15,113,111,true"]);
         assert!(plot.svg.contains("c15 (+9.") && plot.svg.contains("1 of 2 metrics changed"), "{}", plot.svg);
     }
 

@@ -1,6 +1,6 @@
 //! Exhibit 8: what an open connection takes in memory.
 
-use results::Figures;
+use results::MetricId;
 
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
@@ -10,7 +10,7 @@ use super::{AROUND, Sheet};
 pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
     let mut csv = table();
     let process = column(&mut csv, point, "server process, KiB each", &[], &|record| {
-        Figures::of(record).server_bytes_per_connection.map(|bytes| bytes / 1024.0).into_iter().collect()
+        MetricId::ServerBytesPerConnection.value(record).map(|bytes| bytes / 1024.0).into_iter().collect()
     });
     let bars = Bars { rows: drawable(point), columns: vec![process], classes: &[], shaded: false };
     if bars.is_empty() {

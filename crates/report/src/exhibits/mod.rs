@@ -5,7 +5,6 @@ mod bytes;
 mod calls;
 mod cpu;
 mod csv;
-mod cumulative;
 mod curves;
 mod draw;
 mod forest;
@@ -21,7 +20,6 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod throughput;
-mod validity;
 
 pub use forest::forest;
 pub use history::history;
@@ -66,7 +64,6 @@ pub fn plots(jobs: &[Evidence]) -> Vec<Exhibit> {
 fn sheets(job: &Job<'_>) -> Vec<Sheet> {
     let by_point = [
         percentiles::exhibit,
-        cumulative::exhibit,
         over_time::exhibit,
         heat::exhibit,
         throughput::over_time,
@@ -80,7 +77,7 @@ fn sheets(job: &Job<'_>) -> Vec<Sheet> {
     let (points, sweeps) = (job.picked(), job.sweeps());
     let points = by_point.iter().flat_map(|exhibit| points.iter().filter_map(|point| exhibit(job, point)));
     let sweeps = by_sweep.iter().flat_map(|exhibit| sweeps.iter().filter_map(|sweep| exhibit(job, sweep)));
-    let mut all: Vec<Sheet> = points.chain(sweeps).chain(validity::exhibit(job)).collect();
+    let mut all: Vec<Sheet> = points.chain(sweeps).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }

@@ -1,6 +1,6 @@
 //! Exhibit 12: what it would cost at the scenario's prices.
 
-use results::{Direction, Figures, RunRecord};
+use results::{Direction, MetricId, RunRecord};
 
 use super::bars::{Bars, column, drawable, table};
 use super::draw::Scene;
@@ -63,7 +63,7 @@ pub(super) fn exhibit(job: &Job<'_>, point: &Point<'_>) -> Option<Sheet> {
 
 /// CPU and traffic of one message.
 fn of_message(record: &RunRecord, prices: &Prices) -> Option<(f64, f64)> {
-    let cpu_us = Figures::of(record).server_cpu_us_per_message?;
+    let cpu_us = MetricId::ServerCpuPerMessage.value(record)?;
     let down: f64 = super::bytes::parts(record, Direction::Down)?.iter().sum();
     Some((cpu_us / HOUR_US * prices.vcpu_hour, down / GB * prices.gb_out))
 }
@@ -75,9 +75,8 @@ fn per_million(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
 
 fn per_month(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
     let (cpu, traffic) = of_message(record, prices)?;
-    let figures = Figures::of(record);
     let rate = record.window.delivered as f64 / window_s(record) / f64::from(record.planned.seats.max(1));
     let messages = rate * CLIENTS * MONTH_H * 3600.0;
-    let memory = figures.server_bytes_per_connection? * CLIENTS / GB * MONTH_H * prices.gb_hour;
+    let memory = MetricId::ServerBytesPerConnection.value(record)? * CLIENTS / GB * MONTH_H * prices.gb_hour;
     Some(vec![cpu * messages, traffic * messages, memory])
 }

@@ -1,7 +1,6 @@
 //! Exhibit 10: how latency and cost go with what was swept.
 
-use results::Subject;
-use scenario::Figure;
+use results::{MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
@@ -10,10 +9,10 @@ use super::job::{Job, Sweep, written};
 use super::{AROUND, Sheet};
 
 /// What goes up in each panel.
-const FIGURES: [(Figure, &str); 3] = [
-    (Figure::DeliveryP50Ms, "median delivery latency, ms"),
-    (Figure::DeliveryP99Ms, "99th percentile of delivery latency, ms"),
-    (Figure::ServerCpuUsPerMessage, "µs of server CPU per delivered message"),
+const FIGURES: [(MetricId, &str); 3] = [
+    (MetricId::DeliveryP50, "median delivery latency, ms"),
+    (MetricId::DeliveryP99, "99th percentile of delivery latency, ms"),
+    (MetricId::ServerCpuPerMessage, "µs of server CPU per delivered message"),
 ];
 /// Least height of a panel.
 const HEIGHT: f64 = 190.0;
@@ -60,7 +59,7 @@ pub(super) fn exhibit(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     })
 }
 
-fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: Figure, csv: &mut Csv) -> Option<Curve> {
+fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: MetricId, csv: &mut Csv) -> Option<Curve> {
     let mut spots = Vec::new();
     for (at, row) in sweep.rows(subject) {
         let Some(estimate) = row.estimate(figure) else { continue };

@@ -1,6 +1,6 @@
 //! Exhibit 4: what was delivered against what was offered, in time and over a sweep.
 
-use results::{Figures, RunRecord};
+use results::{MetricId, RunRecord};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, Spot, fitting, name_ends, names_width};
@@ -81,7 +81,7 @@ fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&Point<'_>, &Row<'_>))
 
 pub(super) fn over_sweep(job: &Job<'_>, sweep: &Sweep<'_>) -> Option<Sheet> {
     let offered_of = |record: &RunRecord| record.planned.deliveries_in_window as f64 / window_s(record);
-    let delivered_of = |record: &RunRecord| Some(Figures::of(record).delivered_per_s);
+    let delivered_of = |record: &RunRecord| MetricId::DeliveredPerS.value(record);
     let mut csv = Csv::new(&[
         sweep.key,
         "transport",

@@ -1,6 +1,6 @@
 //! The verdict of every cell of a job, at one look.
 
-use super::{Block, Cell, Doubt, Look, Row, Verdict};
+use super::{Block, Cell, Doubt, Look, Row, Verdict, worse};
 use crate::stats::{self, PairwiseMeans, holm, within_blocks};
 
 /// Level at which the base must not differ from itself.
@@ -18,7 +18,7 @@ const BLOCKS_SENSIBLE_MAX: f64 = 1_000.0;
 /// Judges all cells of a job together, from their first blocks, as many as the look takes.
 pub fn judge(cells: &[Cell], look: &Look) -> Vec<Row> {
     let read: Vec<Read> = cells.iter().map(|cell| Read::of(cell, look)).collect();
-    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.delta.is_some()).collect();
+    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.info().gate.is_some()).collect();
     let adjusted = holm(&gated.iter().map(|at| read[*at].p).collect::<Vec<_>>());
     let mut p: Vec<f64> = read.iter().map(|read| read.p).collect();
     gated.iter().zip(adjusted).for_each(|(at, adjusted)| p[*at] = adjusted);
@@ -38,7 +38,7 @@ struct Read<'a> {
 impl<'a> Read<'a> {
     fn of(cell: &'a Cell, look: &Look) -> Self {
         let blocks = &cell.blocks[..cell.blocks.len().min(look.blocks)];
-        let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+        let sign = worse(cell.metric);
         let log = |value: f64| sign * value.ln();
         let arms: Vec<[f64; 3]> = blocks.iter().map(|b| [log(b.head), log(b.base), log(b.again)]).collect();
         let same: Vec<[f64; 2]> = arms.iter().map(|[_, base, again]| [*again, *base]).collect();
@@ -86,11 +86,11 @@ impl<'a> Read<'a> {
 }
 
 fn row(cell: &Cell, read: &Read<'_>, p: f64, look: &Look, each_alpha: f64) -> Row {
-    let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+    let sign = worse(cell.metric);
     let ratio = |log: f64| (sign * log).exp();
     let interval = read.interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
-    let verdict = cell.metric.delta.map(|delta| read.verdict(p, delta, look));
-    let planning = cell.metric.delta.zip(read.error());
+    let verdict = cell.metric.info().gate.map(|delta| read.verdict(p, delta, look));
+    let planning = cell.metric.info().gate.zip(read.error());
     Row {
         transport: cell.transport.clone(),
         metric: cell.metric,
@@ -144,14 +144,15 @@ fn median(values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Metric, Rule};
+    use results::MetricId;
+
+    use crate::gate::Rule;
     use crate::stats::Chance;
 
-    const LATENCY: Metric =
-        Metric { name: "p50_us", title: "p50", unit: "µs", more_is_better: false, delta: Some(0.05) };
-    const RATE: Metric = Metric { name: "rate", title: "rate", unit: "msg/s", more_is_better: true, delta: Some(0.05) };
+    const COST: MetricId = MetricId::ServerCpuPerMessage;
+    const RATE: MetricId = MetricId::DeliveredPerS;
 
-    fn cell(metric: Metric, sigma: f64, head: f64, again: f64) -> Cell {
+    fn cell(metric: MetricId, sigma: f64, head: f64, again: f64) -> Cell {
         let mut chance = Chance::new(11, 0);
         let mut value = |factor: f64| 100.0 * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
@@ -163,43 +164,43 @@ mod tests {
     }
 
     #[test]
-    fn worse_is_more_of_a_latency_and_less_of_a_rate() {
+    fn worse_is_more_of_a_cost_and_less_of_a_rate() {
         let verdict = |metric, head| one(cell(metric, 0.02, head, 1.0)).verdict;
-        assert_eq!(verdict(LATENCY, 1.2), Some(Verdict::Regression));
-        assert_eq!(verdict(LATENCY, 0.8), Some(Verdict::Improved));
+        assert_eq!(verdict(COST, 1.2), Some(Verdict::Regression));
+        assert_eq!(verdict(COST, 0.8), Some(Verdict::Improved));
         assert_eq!(verdict(RATE, 1.2), Some(Verdict::Improved));
         assert_eq!(verdict(RATE, 0.8), Some(Verdict::Regression));
-        assert_eq!(verdict(LATENCY, 1.0), Some(Verdict::Same));
-        assert_eq!(verdict(LATENCY, 1.01), Some(Verdict::Same));
-        assert_eq!(verdict(Metric { delta: None, ..LATENCY }, 1.2), None);
+        assert_eq!(verdict(COST, 1.0), Some(Verdict::Same));
+        assert_eq!(verdict(COST, 1.01), Some(Verdict::Same));
+        assert_eq!(verdict(MetricId::DeliveryMax, 1.2), None, "it is not gated");
     }
 
     #[test]
     fn ratios_are_head_to_base_as_measured() {
-        for metric in [LATENCY, RATE] {
+        for metric in [COST, RATE] {
             let row = one(cell(metric, 0.02, 1.2, 1.0));
             let (low, high) = row.interval.unwrap();
             assert!(low < row.ratio && row.ratio < high && (row.ratio - 1.2).abs() < 0.04, "{row:?}");
             assert!((row.head / row.base - row.ratio).abs() < 0.03, "{row:?}");
             let worse = row.smallest_effect.unwrap();
-            assert_eq!(worse > 1.0, !metric.more_is_better, "{row:?}");
+            assert_eq!(worse > 1.0, metric == COST, "{row:?}");
         }
     }
 
     #[test]
     fn a_base_that_differs_from_itself_is_no_judge() {
-        let row = one(cell(LATENCY, 0.02, 1.3, 1.2));
+        let row = one(cell(COST, 0.02, 1.3, 1.2));
         assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Machine)));
         assert!(row.p_again < 0.01 && row.again.len() == 16);
     }
 
     #[test]
     fn noise_is_admitted_with_what_could_have_been_seen_and_what_would_help() {
-        let row = one(cell(LATENCY, 0.25, 1.0, 1.0));
+        let row = one(cell(COST, 0.25, 1.0, 1.0));
         assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
         assert!(row.smallest_effect.unwrap() > 1.2, "{row:?}");
         assert!(row.blocks_to_decide.is_none_or(|blocks| blocks > 50), "{row:?}");
-        let few = Cell { blocks: cell(LATENCY, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(LATENCY, 0.01, 1.0, 1.0) };
+        let few = Cell { blocks: cell(COST, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(COST, 0.01, 1.0, 1.0) };
         assert_eq!(one(few).verdict, Some(Verdict::Inconclusive(Doubt::Missing)));
     }
 
@@ -207,7 +208,7 @@ mod tests {
     fn values_that_never_vary_are_the_same_and_exact_changes_are_seen() {
         let of = |head| {
             let blocks = vec![Block { base: 64.0, head, again: 64.0 }; 16];
-            one(Cell { transport: "tcp".to_owned(), metric: LATENCY, blocks })
+            one(Cell { transport: "tcp".to_owned(), metric: COST, blocks })
         };
         assert_eq!((of(64.0).verdict, of(64.0).ratio, of(64.0).p), (Some(Verdict::Same), 1.0, 1.0));
         assert_eq!(of(80.0).verdict, Some(Verdict::Regression));

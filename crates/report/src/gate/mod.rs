@@ -1,11 +1,10 @@
 //! Did the head get dearer than the base? The rule of the regression gate: blocks of three arms in, a verdict a row out.
 //!
-//! Knows neither servers nor scenarios: a cell is a name and numbers.
+//! Knows neither servers nor scenarios: a cell is a metric and numbers.
 
 mod comparison;
 pub mod formats;
 mod judge;
-mod metrics;
 pub mod promise;
 mod rule;
 mod simulation;
@@ -13,27 +12,12 @@ mod unpaired;
 
 pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
-pub use metrics::{METRICS, value};
 pub use rule::{Look, Rule};
 pub use simulation::{Counts, EFFECT, Noise, SIGMA, trials};
 pub use unpaired::unpaired;
 
+use results::{Better, MetricId, RunRecord};
 use serde::{Serialize, Serializer};
-
-/// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Metric {
-    /// As in machine files, its unit last.
-    pub name: &'static str,
-    /// As people read it.
-    pub title: &'static str,
-    /// Its unit, as people read it.
-    pub unit: &'static str,
-    /// Whether more of it is better.
-    pub more_is_better: bool,
-    /// The change that matters, as a share; `None` is shown and never gated.
-    pub delta: Option<f64>,
-}
 
 /// One metric of one transport in all blocks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,7 +25,7 @@ pub struct Cell {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
-    pub metric: Metric,
+    pub metric: MetricId,
     /// A block each, in order.
     pub blocks: Vec<Block>,
 }
@@ -116,7 +100,7 @@ pub struct Row {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
-    pub metric: Metric,
+    pub metric: MetricId,
     /// `None` for a metric that is not gated.
     pub verdict: Option<Verdict>,
     /// Blocks behind it.
@@ -139,6 +123,19 @@ pub struct Row {
     pub blocks_to_decide: Option<u64>,
     /// The base against itself, block by block.
     pub again: Vec<f64>,
+}
+
+/// A metric of a run as it is compared; `None` when the run does not have it. Ratios are compared: zero has none.
+pub fn value(metric: MetricId, run: &RunRecord) -> Option<f64> {
+    metric.value(run).filter(|value| value.is_finite() && *value > 0.0)
+}
+
+/// The sign of a change in logarithms that makes a change for the worse positive.
+fn worse(metric: MetricId) -> f64 {
+    match metric.info().better {
+        Better::Less => 1.0,
+        Better::More => -1.0,
+    }
 }
 
 impl Serialize for Verdict {

@@ -1,6 +1,8 @@
 //! The rule against noise that is known: how often it cries wolf, how often it sees one.
 
-use super::{Block, Cell, Metric, Rule, Verdict, judge};
+use results::MetricId;
+
+use super::{Block, Cell, Rule, Verdict, judge};
 use crate::stats::Chance;
 
 /// Run-to-run noise of one arm, as a share.
@@ -9,7 +11,6 @@ pub const SIGMA: f64 = 0.05;
 pub const EFFECT: f64 = 0.10;
 /// Metrics that are gated together.
 const METRICS: usize = 4;
-const DELTA: f64 = 0.05;
 
 /// How a machine's values go astray. Every metric of a trial is astray in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,8 +177,8 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
     (verdicts, blocks)
 }
 
-const METRIC: Metric =
-    Metric { name: "simulated", title: "simulated", unit: "", more_is_better: false, delta: Some(DELTA) };
+/// Any metric whose smallest change that matters is 5 %.
+const METRIC: MetricId = MetricId::ServerCpuPerMessage;
 
 #[cfg(test)]
 mod tests {

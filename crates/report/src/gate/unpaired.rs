@@ -3,9 +3,9 @@
 //! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
 //! whoever shows them says so.
 
-use results::{Evidence, Subject};
+use results::{Evidence, MetricId, Subject};
 
-use super::{Doubt, METRICS, Metric, Row, Verdict, value};
+use super::{Doubt, Row, Verdict, value, worse};
 use crate::shown::{Shown, labels};
 use crate::stats::{self, Shift, holm};
 
@@ -21,8 +21,8 @@ pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
         for subject in Subject::all(here.map(|run| &run.record)) {
             let (base, head) = (Shown::of(base, label, &subject), Shown::of(head, label, &subject));
             let named = name(label, &base, &head);
-            for metric in METRICS {
-                let of = |shown: &Shown<'_>| shown.each(|record| value(record, &metric));
+            for metric in MetricId::gated() {
+                let of = |shown: &Shown<'_>| shown.each(|record| value(metric, record));
                 let (base, head) = (of(&base), of(&head));
                 if !base.is_empty() && !head.is_empty() {
                     samples.push((named.clone(), metric, base, head));
@@ -47,12 +47,12 @@ fn name(label: &str, base: &Shown<'_>, head: &Shown<'_>) -> String {
     }
 }
 
-type Sample = (String, Metric, Vec<f64>, Vec<f64>);
+type Sample = (String, MetricId, Vec<f64>, Vec<f64>);
 
 fn rows(samples: &[Sample]) -> Vec<Row> {
-    let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(metric, base, head)).collect();
+    let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(*metric, base, head)).collect();
     let p = |at: usize| shifts[at].as_ref().map_or(1.0, |shift| shift.p);
-    let gated: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].1.delta.is_some()).collect();
+    let gated: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].1.info().gate.is_some()).collect();
     let mut adjusted: Vec<f64> = (0..samples.len()).map(p).collect();
     let all = holm(&gated.iter().map(|at| p(*at)).collect::<Vec<_>>());
     gated.iter().zip(all).for_each(|(at, p)| adjusted[*at] = p);
@@ -60,19 +60,19 @@ fn rows(samples: &[Sample]) -> Vec<Row> {
 }
 
 /// In logarithms, worse is positive.
-fn shift(metric: &Metric, base: &[f64], head: &[f64]) -> Option<Shift> {
-    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+fn shift(metric: MetricId, base: &[f64], head: &[f64]) -> Option<Shift> {
+    let sign = worse(metric);
     let logs = |values: &[f64]| values.iter().map(|value| sign * value.ln()).collect::<Vec<_>>();
     Shift::of(&logs(base), &logs(head))
 }
 
 fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) -> Row {
-    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+    let sign = worse(*metric);
     let ratio = |log: f64| (sign * log).exp();
     let interval = shift.and_then(|shift| shift.interval(LEVEL));
     let shown = interval.map(|(low, high)| (ratio(low), ratio(high)));
     let estimate = shift.map_or(0.0, Shift::median);
-    let verdict = metric.delta.map(|delta| {
+    let verdict = metric.info().gate.map(|delta| {
         let matters = delta.ln_1p();
         match interval {
             None => Verdict::Inconclusive(Doubt::Missing),
@@ -112,7 +112,7 @@ mod tests {
         let mut chance = Chance::new(2, 0);
         let mut sample =
             |factor: f64| (0..runs).map(|_| 4.0 * factor * (sigma * chance.normal()).exp()).collect::<Vec<_>>();
-        rows(&[("sse".to_owned(), METRICS[1], sample(1.0), sample(factor))])[0].verdict
+        rows(&[("sse".to_owned(), MetricId::ServerCpuPerMessage, sample(1.0), sample(factor))])[0].verdict
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn five_runs_of_which_one_went_astray_are_not_the_same_as_themselves() {
         let runs = vec![380.0, 400.0, 420.0, 430.0, 1540.0];
-        let row = &rows(&[("long-polling".to_owned(), METRICS[4], runs.clone(), runs)])[0];
+        let row = &rows(&[("long-polling".to_owned(), MetricId::DeliveryP99, runs.clone(), runs)])[0];
         assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
     }
 }

@@ -1,7 +1,6 @@
 //! What predictions are made from: the settings of a point, and the floor measured there.
 
-use results::{Evidence, Point, Run, Series, Subject};
-use scenario::Figure;
+use results::{Evidence, MetricId, Point, Run, Series, Subject};
 
 use super::Predicted;
 use super::formulas::{fan_out_ms, queue_ms};
@@ -52,10 +51,10 @@ impl Inputs {
             random: point.settings.get("posts.arrivals").and_then(|word| word.as_str()) == Some("poisson"),
             path_ms: Predicted::exactly(0.0),
             path_p50_ms: None,
-            path_max_ms: tcp.estimate(Figure::DeliveryMaxMs)?.value,
+            path_max_ms: tcp.estimate(MetricId::DeliveryMax)?.value,
             point,
         };
-        let mean = tcp.estimate(Figure::DeliveryMeanMs)?;
+        let mean = tcp.estimate(MetricId::DeliveryMean)?;
         let half = mean_half_ms(&tcp.runs);
         let (low, high) = mean.ends().unwrap_or((mean.value, mean.value));
         let (write_ms, queue) = inputs.work(&tcp)?;
@@ -65,7 +64,7 @@ impl Inputs {
             (mean.value - own - queue).max(0.0),
             (high.max(mean.value + half) - own - queue).max(0.0),
         );
-        inputs.path_p50_ms = tcp.estimate(Figure::DeliveryP50Ms).map(|p50| {
+        inputs.path_p50_ms = tcp.estimate(MetricId::DeliveryP50).map(|p50| {
             let (low, high) = p50.ends().unwrap_or((p50.value, p50.value));
             Predicted::between((low - own).max(0.0), (p50.value - own).max(0.0), (high - own).max(0.0))
         });
@@ -80,7 +79,7 @@ impl Inputs {
     /// What one delivery keeps the server busy with, and the mean wait behind other messages; nothing where its CPU is not known, or
     /// where it was busy all the time.
     pub(super) fn work(&self, shown: &Shown<'_>) -> Option<(f64, f64)> {
-        let write_ms = shown.estimate(Figure::ServerCpuUsPerMessage)?.value / 1e3;
+        let write_ms = shown.estimate(MetricId::ServerCpuPerMessage)?.value / 1e3;
         let busy = self.deliveries_per_s * write_ms / 1e3;
         Some((write_ms, queue_ms(busy, self.members * write_ms)?))
     }

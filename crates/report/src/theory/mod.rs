@@ -8,8 +8,7 @@ mod inputs;
 mod polls;
 mod pushes;
 
-use results::{Evidence, Subject};
-use scenario::Figure;
+use results::{Evidence, MetricId, Subject};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
@@ -150,17 +149,10 @@ impl Table<'_> {
 
     /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
     /// one plan and shares what chance gave it.
-    fn figure(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, figure: Figure) {
+    fn figure(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, figure: MetricId) {
         let Some(estimate) = self.shown.estimate(figure) else { return };
         let own = self.shown.within_runs(figure).map_or(Own::Nothing, |(low, high)| Own::Between(low, high));
-        self.cell(
-            what,
-            formula,
-            predicted,
-            estimate.value,
-            own,
-            &self.values(|run| crate::measure::measure(figure, run)),
-        );
+        self.cell(what, formula, predicted, estimate.value, own, &self.values(|run| figure.value(&run.record)));
     }
 
     fn values(&self, of: impl Fn(&results::Run) -> Option<f64>) -> Vec<f64> {

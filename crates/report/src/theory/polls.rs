@@ -1,7 +1,6 @@
 //! Those who ask: polling and long polling.
 
-use results::{Class, Direction, Purpose, RunRecord};
-use scenario::Figure;
+use results::{Class, Direction, MetricId, Purpose, RunRecord};
 
 use super::formulas::{PollBytes, empty_share, fan_out_ms, gap_wait_ms, held_together, polled_bytes, polled_together};
 use super::inputs::{mean_half_ms, share_half};
@@ -20,12 +19,12 @@ pub(super) fn polling(table: &mut Table<'_>) {
             let predicted = Predicted::between(path.low + wait, path.value + wait, path.high + wait);
             predicted.queued(work.map_or(0.0, |(_, queue)| queue))
         };
-        let means = table.values(|run| crate::measure::measure(Figure::DeliveryMeanMs, run));
+        let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
         table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
-        table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), Figure::DeliveryP50Ms);
-        table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), Figure::DeliveryP99Ms);
+        table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
+        table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
         let longest = Predicted::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
-        table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), Figure::DeliveryMaxMs);
+        table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
     }
     let asked =
         table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
@@ -44,7 +43,7 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
     let empty = empty_share(per_s, interval_s);
     // Pollers of a room see the same messages: an interval of a room is one look.
     let half = share_half(empty, inputs.rooms * inputs.window_s / interval_s);
-    let shares = table.values(|run| crate::measure::measure(Figure::EmptyShare, run));
+    let shares = table.values(|run| MetricId::EmptyShare.value(&run.record));
     table.other("empty share", "e^−λI", Some(Predicted::exactly(empty)), &shares, half);
     let together = table.values(|run| {
         let full = run.record.reads().saturating_sub(run.record.window.empty_answers);
@@ -79,7 +78,7 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
         return;
     };
     let cpu_ms =
-        table.values(|run| Some(crate::measure::server_cpu_us(&run.record)? / run.record.reads().max(1) as f64 / 1e3));
+        table.values(|run| Some(results::server_cpu_us(&run.record)? / run.record.reads().max(1) as f64 / 1e3));
     let Some(turnaround_ms) = results::median(&cpu_ms) else { return };
     let (path, hold_s) = (inputs.path_ms, hold_ms / 1e3);
     let gap_s = |path_ms: f64| (path_ms + turnaround_ms) / 1e3;
@@ -97,7 +96,7 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
     let mean = over_path(&|path_ms| {
         path_ms + fan_out_ms(inputs.members, write_ms) + gap_wait_ms(per_s, gap_s(path_ms), hold_s).1
     });
-    let means = table.values(|run| crate::measure::measure(Figure::DeliveryMeanMs, run));
+    let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
     let half = mean_half_ms(&table.shown.runs);
     table.other("mean delivery, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
     // While fewer than half of the messages come into a gap, the median is that of a push.
@@ -106,7 +105,7 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
         let own = fan_out_ms(inputs.members, write_ms);
         Predicted::between(p50.low + own, p50.value + own, p50.high + own).queued(queue)
     });
-    table.figure("p50 delivery, ms", "that of a push", p50, Figure::DeliveryP50Ms);
+    table.figure("p50 delivery, ms", "that of a push", p50, MetricId::DeliveryP50);
 }
 
 /// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.

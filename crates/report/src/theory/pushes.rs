@@ -1,7 +1,6 @@
 //! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
 
-use results::{Class, Direction, Purpose, RunRecord};
-use scenario::Figure;
+use results::{Class, Direction, MetricId, Purpose, RunRecord};
 use wire::{Encoding, Transport};
 
 use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
@@ -25,7 +24,7 @@ pub(super) fn pushes(table: &mut Table<'_>) {
     if let Some((write_ms, queue)) = inputs.work(table.shown) {
         let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
         let mean = Predicted::between(path.low + own, path.value + own, path.high + own).queued(queue);
-        let means = table.values(|run| crate::measure::measure(Figure::DeliveryMeanMs, run));
+        let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
         table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     framing(table);
@@ -68,7 +67,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
         }
         _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),
     };
-    let framing = table.values(|run| crate::measure::measure(Figure::FramingBytesPerMessage, run));
+    let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
     table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);
 }
 
@@ -101,7 +100,7 @@ fn ids(record: &RunRecord, inputs: &Inputs) -> Option<(f64, f64)> {
 /// `framing` a message, and a chunk around each batch; what is in a batch is the server's to say.
 fn chunked(record: &RunRecord, framing: Option<(f64, f64)>) -> Option<Predicted> {
     let (least, most) = framing?;
-    let together = results::Figures::of(record).messages_per_batch?;
+    let together = MetricId::MessagesPerBatch.value(record)?;
     let item = item_bytes(record)?;
     let (short, long) = (item - ITEM_SPREAD_BYTES + least, (item + ITEM_SPREAD_BYTES + most) * together.ceil());
     let low = least + chunk_bytes(short.max(1.0) as u64) as f64 / together;

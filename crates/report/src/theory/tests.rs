@@ -27,8 +27,8 @@ fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
     let job = invented::evidence(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
     let tcp = Shown::of(&job, "", &Subject::FLOOR);
-    let mean = tcp.estimate(Figure::DeliveryMeanMs).unwrap().value;
-    let c = tcp.estimate(Figure::ServerCpuUsPerMessage).unwrap().value / 1e3;
+    let mean = tcp.estimate(MetricId::DeliveryMean).unwrap().value;
+    let c = tcp.estimate(MetricId::ServerCpuPerMessage).unwrap().value / 1e3;
     // 100 clients in 10 rooms, 1,000 deliveries a second; each in a fan-out of ten.
     let busy = c;
     let expected = mean - 11.0 * c / 2.0 - busy * 10.0 * c / (2.0 * (1.0 - busy));

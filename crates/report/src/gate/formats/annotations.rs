@@ -12,7 +12,7 @@ pub fn annotations(comparison: &Comparison) -> String {
             Some(Verdict::Inconclusive(_)) => "warning",
             Some(Verdict::Improved | Verdict::Same) | None => continue,
         };
-        let title = format!("{} {}", row.transport, row.metric.title);
+        let title = format!("{} {}", row.transport, row.metric.info().label);
         let message = format!("{title} {} {}: {}", percent(row.ratio), interval(row), explained(row));
         out += &format!("::{level} title={}::{}\n", property(&title), data(&message));
     }

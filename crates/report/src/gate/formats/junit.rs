@@ -34,5 +34,5 @@ fn case(row: &Row) -> Option<TestCase> {
         }
         Verdict::Improved | Verdict::Same => TestCaseStatus::success(),
     };
-    Some(TestCase::new(row.metric.name, status))
+    Some(TestCase::new(row.metric.name(), status))
 }

@@ -19,8 +19,8 @@ pub fn markdown(comparison: &Comparison) -> String {
         out += &format!(
             "| {mark} | {} | {} ({}) | {} | {} | {} | {} | {}: {} |\n",
             escaped(&row.transport),
-            row.metric.title,
-            row.metric.unit,
+            row.metric.info().label,
+            row.metric.info().unit.symbol,
             number(row.base),
             number(row.head),
             percent(row.ratio),
