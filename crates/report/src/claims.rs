@@ -3,7 +3,7 @@
 use results::{Evidence, Subject};
 use scenario::{Bound, Claim, Condition, Published, Scenario, Source, Term};
 use serde::{Deserialize, Serialize};
-use wire::OURS;
+use wire::BUILTIN_SERVER;
 
 use crate::shown::{Shown, labels};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
@@ -104,7 +104,7 @@ fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
 
 /// Whom a term speaks of.
 fn subject(term: &Term) -> Subject {
-    Subject::new(term.transport, term.target.as_deref().unwrap_or(OURS))
+    Subject::new(term.transport, term.target.as_deref().unwrap_or(BUILTIN_SERVER))
 }
 
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.

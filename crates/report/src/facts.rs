@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use results::{Evidence, MetricId, Run, State, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
-use wire::{OURS, Transport};
+use wire::{BUILTIN_SERVER, Transport};
 
 use crate::claims::{ClaimFacts, PublishedFacts, claims, published, scenario_of};
 use crate::shown::{Shown, labels, verdicts};
@@ -178,7 +178,7 @@ impl RowFacts {
         let ours = subject.target.as_ref().map(|_| Shown::of(job, label, &Subject::ours(subject.transport)));
         Self {
             transport: subject.transport,
-            target: subject.target.clone().unwrap_or_else(|| OURS.to_owned()),
+            target: subject.target.clone().unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
             verdicts: shown.verdicts.clone(),
             shown: shown.kind,
             figures: figures.collect(),

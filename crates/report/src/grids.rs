@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use results::{MetricId, Subject, VerdictKind};
-use wire::OURS;
+use wire::BUILTIN_SERVER;
 
 use crate::claims::Finding;
 use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts};
@@ -131,7 +131,7 @@ pub(crate) fn beside(point: &PointFacts) -> Grid {
         grid.rows.push(who.into_iter().chain(fields).collect());
         if !row.times_ours.is_empty() {
             let fields = columns.iter().map(|column| figure(or_dash(row.times_ours.get(column))));
-            grid.rows.push([toned("", Tone::Name), figure(format!("× {OURS}"))].into_iter().chain(fields).collect());
+            grid.rows.push([toned("", Tone::Name), figure(format!("× {BUILTIN_SERVER}"))].into_iter().chain(fields).collect());
         }
     }
     grid

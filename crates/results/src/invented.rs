@@ -160,7 +160,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         rerun: 0,
         label,
         transport,
-        target: wire::OURS.to_owned(),
+        target: wire::BUILTIN_SERVER.to_owned(),
         client: "lean".to_owned(),
         encoding: Encoding::Json,
         verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },

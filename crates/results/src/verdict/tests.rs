@@ -18,7 +18,7 @@ fn sound() -> RunRecord {
         rerun: 0,
         label: String::new(),
         transport: Transport::Sse,
-        target: wire::OURS.to_owned(),
+        target: wire::BUILTIN_SERVER.to_owned(),
         client: "lean".to_owned(),
         encoding: Encoding::Json,
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },

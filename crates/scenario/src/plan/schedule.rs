@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::seeded::{Purpose, Stream};
-use crate::settings::Arrivals;
+use super::rng::{Rng, RngStream};
+use crate::file::Arrivals;
 
 /// All due times, in microseconds since T0. An hour fits 32 bits.
 #[derive(PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub(crate) struct Schedule {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draw {
     pub(crate) arrivals: Arrivals,
+    pub(crate) burst_size: u32,
     pub(crate) authors: u32,
     /// Of each author.
     pub(crate) per_s: f64,
@@ -51,7 +52,7 @@ impl Schedule {
 
     fn add_author(&mut self, draw: &Draw, author: u32, end_us: f64) {
         let gap_us = 1e6 / draw.per_s;
-        let mut chance = Stream::new(draw.seed, Purpose::Arrivals, author.into());
+        let mut chance = Rng::new(draw.seed, RngStream::Arrivals, author.into());
         match draw.arrivals {
             Arrivals::Poisson => {
                 let mut at_us = chance.exponential() * gap_us;
@@ -65,9 +66,9 @@ impl Schedule {
                 let share = f64::from(author) / f64::from(draw.authors);
                 self.add_even(share * gap_us, gap_us, end_us, 1);
             }
-            Arrivals::Burst { size } => {
-                let pause_us = gap_us * f64::from(size);
-                self.add_even(chance.unit() * pause_us, pause_us, end_us, size);
+            Arrivals::Burst => {
+                let pause_us = gap_us * f64::from(draw.burst_size);
+                self.add_even(chance.unit() * pause_us, pause_us, end_us, draw.burst_size);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::seeded::{Purpose, Stream, hash, scale};
+use super::rng::{Rng, RngStream, hash, scale};
 
 /// Places a text may begin at.
 const OFFSETS: usize = 1 << 16;
@@ -20,14 +20,14 @@ pub(crate) struct Texts {
 impl Texts {
     /// Texts of so many bytes. A longer one of the same seed begins with the shorter one.
     pub(crate) fn new(seed: u64, bytes: usize) -> Self {
-        let mut chance = Stream::new(seed, Purpose::Texts, 0);
+        let mut chance = Rng::new(seed, RngStream::Texts, 0);
         let buffer = (0..OFFSETS + bytes).map(|_| char::from(ALPHABET[(chance.next() >> 58) as usize])).collect();
         Self { buffer, bytes, seed }
     }
 
     /// Where in the buffer an author's post begins.
     pub(crate) fn place(&self, author: u32, ordinal: u64) -> usize {
-        scale(hash(self.seed, Purpose::TextOffset, author.into(), ordinal), OFFSETS as u64) as usize
+        scale(hash(self.seed, RngStream::TextOffset, author.into(), ordinal), OFFSETS as u64) as usize
     }
 
     /// What a post that begins there says.
