@@ -12,6 +12,7 @@ use wire::{Encoding, Transport};
 use crate::check::{cores, each_once, one_line, short_name};
 use crate::claim::{Claim, Published};
 use crate::target::ExternalServer;
+use crate::time::seconds;
 use crate::tuning::Tuning;
 
 /// Largest number of clients of one plan.
@@ -356,9 +357,4 @@ pub struct Prices {
     /// Currency of the prices, such as `EUR`
     #[garde(length(chars, min = 1, max = 8), custom(one_line))]
     pub currency: String,
-}
-
-/// Seconds as written, in whole microseconds: the resolution of the plan. The ranges keep them between 0 and a day.
-pub(crate) fn seconds(seconds: f64) -> Duration {
-    Duration::from_micros((seconds * 1e6).round() as u64)
 }

@@ -15,7 +15,9 @@ mod overrides;
 mod plan;
 mod reference;
 mod schema;
+mod table;
 mod target;
+mod time;
 mod tuning;
 mod unknown;
 

@@ -13,11 +13,9 @@ use crate::file::ScenarioFile;
 use crate::job::Job;
 use crate::overrides::Override;
 use crate::schema::{Node, is_sweepable};
+use crate::table::{Sweep, set_path};
 use crate::unknown::unknown_key;
 use crate::{FILE_BYTES_MAX, POINTS_MAX, plan};
-
-/// Keys that a sweep changes, each with its values.
-pub(crate) type Sweep = BTreeMap<String, Value>;
 
 /// A point of the sweep: keys and their values; empty without a sweep.
 pub(crate) type Point = Vec<(String, Value)>;
@@ -222,19 +220,6 @@ fn read_point(table: &Table, point: &Point) -> Result<ScenarioFile, ScenarioErro
     match file.validate() {
         Ok(()) => Ok(file),
         Err(report) => Err(wrong(&report.iter().next().map(|(path, _)| path.to_string()).unwrap_or_default())),
-    }
-}
-
-/// Puts a value at a dotted path. Where something other than a table is in the way, that is left there: reading it fails.
-pub(crate) fn set_path(table: &mut Table, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => _ = table.insert(path.to_owned(), value),
-        Some((key, rest)) => {
-            let inside = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
-            if let Some(inside) = inside.as_table_mut() {
-                set_path(inside, rest, value);
-            }
-        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use crate::error::{Place, ScenarioError};
-use crate::load::{Sweep, set_path};
 use crate::schema::Node;
+use crate::table::{Sweep, set_path};
 use crate::unknown::unknown_key;
 
 /// One key and the value it gets, whatever the file says. The value is TOML; a bare word is a text, and a list may be written

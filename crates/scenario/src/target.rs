@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 use crate::check::{each_once, one_line, one_line_if_any, short_name};
-use crate::file::seconds;
+use crate::time::seconds;
 
 /// Most characters of a word of a command.
 const WORD_CHARS_MAX: usize = 4096;

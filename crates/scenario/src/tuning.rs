@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::file::seconds;
+use crate::time::seconds;
 
 /// Heartbeat interval of raw TCP, which has no settings: the server's default.
 const TCP_HEARTBEAT: Duration = Duration::from_secs(15);

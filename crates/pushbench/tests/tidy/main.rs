@@ -1,4 +1,6 @@
-//! The house rules that a program can check: heads and sizes of files, who depends on whom, who prints.
+//! The rules of the project that a program can check: heads and sizes of files, the edges between crates and modules, who prints.
+
+mod modules;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,6 +112,21 @@ fn crates_depend_on_each_other_as_planned() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_import_in_one_direction() {
+    let mut wrong = Vec::new();
+    for name in manifests().keys() {
+        let (src, mut found) = (root().join("crates").join(name).join("src"), Vec::new());
+        files(&src, ".rs", &mut found);
+        let modules = modules::modules(&src, found.into_iter().map(|path| (path.clone(), read(&path))).collect());
+        for circle in modules::circles(&modules::graph(&modules)) {
+            let names: Vec<_> = circle.iter().chain(&circle[..1]).map(|module| module.join("::")).collect();
+            wrong.push(format!("crates/{name}: {}", names.join(" → ")));
+        }
+    }
+    assert!(wrong.is_empty(), "circles of imports:\n{}", wrong.join("\n"));
 }
 
 #[test]
