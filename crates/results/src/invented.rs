@@ -131,7 +131,6 @@ fn settings(clients: u32) -> BTreeMap<String, serde_json::Value> {
         ("posts.arrivals".to_owned(), json!("poisson")),
         ("posts.payload_bytes".to_owned(), json!(120)),
         ("tuning.polling.interval_ms".to_owned(), json!(500)),
-        ("tuning.polling.jitter".to_owned(), json!(0.0)),
         ("tuning.long-polling.hold_ms".to_owned(), json!(25_000)),
         ("prices.vcpu_hour".to_owned(), json!(0.04)),
         ("prices.gb_hour".to_owned(), json!(0.005)),

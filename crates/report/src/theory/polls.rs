@@ -10,22 +10,19 @@ pub(super) fn polling(table: &mut Table<'_>) {
     let inputs = table.inputs;
     let Some(interval_ms) = inputs.number("tuning.polling.interval_ms") else { return };
     let interval_s = interval_ms / 1e3;
-    // With jitter the wait is no longer even over the interval.
-    if inputs.number("tuning.polling.jitter").unwrap_or(0.0) == 0.0 {
-        let path = inputs.path_ms;
-        let work = inputs.work(table.shown);
-        let after = |share: f64| {
-            let wait = share * interval_ms;
-            let predicted = Predicted::between(path.low + wait, path.value + wait, path.high + wait);
-            predicted.queued(work.map_or(0.0, |(_, queue)| queue))
-        };
-        let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-        table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
-        table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
-        table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
-        let longest = Predicted::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
-        table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
-    }
+    let path = inputs.path_ms;
+    let work = inputs.work(table.shown);
+    let after = |share: f64| {
+        let wait = share * interval_ms;
+        let predicted = Predicted::between(path.low + wait, path.value + wait, path.high + wait);
+        predicted.queued(work.map_or(0.0, |(_, queue)| queue))
+    };
+    let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
+    table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
+    table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
+    table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
+    let longest = Predicted::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
+    table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
     let asked =
         table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
     // Each client may make one request more or less than the window has intervals.
