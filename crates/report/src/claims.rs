@@ -5,7 +5,7 @@ use scenario::{Claim, Condition, LoadedScenario, Operand, Operator, Published, S
 use serde::{Deserialize, Serialize};
 use wire::BUILTIN_SERVER;
 
-use crate::shown::{Shown, labels};
+use crate::selection::{RunSelection, labels};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
 
 /// What the runs say of a claim.
@@ -33,18 +33,18 @@ impl Finding {
 
 /// A claim with what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClaimFacts {
+pub struct ClaimResult {
     /// The claim.
     pub say: String,
     /// All conditions together.
     pub finding: Finding,
     /// Each of them.
-    pub conditions: Vec<ConditionFacts>,
+    pub conditions: Vec<ConditionResult>,
 }
 
 /// A condition with what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConditionFacts {
+pub struct ConditionResult {
     /// In words.
     pub asks: String,
     /// Whether it holds.
@@ -59,7 +59,7 @@ pub struct ConditionFacts {
 
 /// A published figure beside ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PublishedFacts {
+pub struct PublishedResult {
     /// Who published it.
     pub who: String,
     /// What it is.
@@ -82,16 +82,16 @@ pub(crate) fn scenario_of(job: &Evidence) -> Option<ScenarioFile> {
 }
 
 /// All claims of a job's scenario.
-pub(crate) fn claims(job: &Evidence, scenario: &ScenarioFile) -> Vec<ClaimFacts> {
+pub(crate) fn claims(job: &Evidence, scenario: &ScenarioFile) -> Vec<ClaimResult> {
     scenario.claim.iter().map(|claim| hold(job, claim)).collect()
 }
 
 /// All published figures of a job's scenario.
-pub(crate) fn published(job: &Evidence, scenario: &ScenarioFile) -> Vec<PublishedFacts> {
+pub(crate) fn published(job: &Evidence, scenario: &ScenarioFile) -> Vec<PublishedResult> {
     scenario.published.iter().map(|row| beside(job, row)).collect()
 }
 
-fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
+fn hold(job: &Evidence, claim: &Claim) -> ClaimResult {
     let conditions: Vec<_> = claim.condition.iter().map(|condition| check(job, condition)).collect();
     let has = |finding| conditions.iter().any(|condition| condition.finding == finding);
     let finding = match (has(Finding::Refuted), has(Finding::NotDecidable)) {
@@ -99,7 +99,7 @@ fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
         (false, true) => Finding::NotDecidable,
         (false, false) => Finding::Confirmed,
     };
-    ClaimFacts { say: claim.statement.clone(), finding, conditions }
+    ClaimResult { say: claim.statement.clone(), finding, conditions }
 }
 
 /// Whom a term speaks of.
@@ -108,18 +108,18 @@ fn subject(term: &Operand) -> Subject {
 }
 
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.
-fn runs<'a>(job: &'a Evidence, term: &Operand) -> Option<Shown<'a>> {
+fn runs<'a>(job: &'a Evidence, term: &Operand) -> Option<RunSelection<'a>> {
     let labels = labels(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
     let (label, None) = (at.next()?, at.next()) else { return None };
-    Some(Shown::of(job, label, &subject(term)))
+    Some(RunSelection::of(job, label, &subject(term)))
 }
 
 fn values(job: &Evidence, term: &Operand) -> Vec<InRound> {
     runs(job, term).map(|runs| runs.in_rounds(term.metric)).unwrap_or_default()
 }
 
-fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
+fn check(job: &Evidence, condition: &Condition) -> ConditionResult {
     let left = values(job, &condition.left);
     let plain = |values: &[InRound]| over_runs(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
     let (decided, right, compared) = match &condition.right {
@@ -130,7 +130,7 @@ fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
         }
         None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.op), None, None),
     };
-    ConditionFacts { asks: words(job, condition), finding: decided, left: plain(&left), right, ratio: compared }
+    ConditionResult { asks: words(job, condition), finding: decided, left: plain(&left), right, ratio: compared }
 }
 
 /// Holds an estimate against a bound.
@@ -162,7 +162,7 @@ fn term_words(job: &Evidence, term: &Operand) -> String {
     format!("{} of {}{mark}{at}", term.metric.name(), subject(term))
 }
 
-fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
+fn beside(job: &Evidence, row: &Published) -> PublishedResult {
     let left = values(job, &row.left);
     let ours = match &row.right {
         Some(right) => ratio(&left, &values(job, right)),
@@ -171,7 +171,7 @@ fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
     let times = row.factor.unwrap_or(1.0);
     let scaled = row.factor.map_or_else(String::new, |times| format!("{times} × "));
     let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(job, right)));
-    PublishedFacts {
+    PublishedResult {
         who: row.who.clone(),
         what: row.what.clone(),
         theirs: row.value,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use results::{Evidence, MetricId, Subject};
 
 use crate::gate::value;
-use crate::shown::{Shown, labels};
+use crate::selection::{RunSelection, labels};
 use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
@@ -80,7 +80,7 @@ impl History {
             let here = evidence.runs.iter().filter(|run| run.record.label == label);
             for subject in Subject::all(here.map(|run| &run.record)) {
                 // A server that could not keep up is in a regime of its own.
-                let shown = Shown::of(evidence, label, &subject);
+                let shown = RunSelection::of(evidence, label, &subject);
                 for metric in MetricId::gated().filter(|_| !shown.is_overloaded()) {
                     let place = format!("{}.{subject}.{label}", evidence.manifest.scenario.name);
                     let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name()));

@@ -2,10 +2,10 @@
 
 use results::{Evidence, MetricId, VerdictKind};
 
-use crate::facts::{JobFacts, PointFacts, RowFacts};
-use crate::grids::verdicts;
+use crate::format::{DASH, shown};
 use crate::markdown::add;
-use crate::numbers::{DASH, shown};
+use crate::summary::{JobSummary, PointSummary, SubjectSummary};
+use crate::tables::verdicts;
 
 /// Columns of a table, and whether there is room for what is around the figure.
 const DELIVERY: [(MetricId, bool); 9] = [
@@ -33,10 +33,10 @@ const COST: [(MetricId, bool); 9] = [
 
 /// All of a job, a block for each point of the sweep.
 pub fn tables(job: &Evidence) -> String {
-    of_facts(&JobFacts::of(job))
+    of_facts(&JobSummary::of(job))
 }
 
-pub(crate) fn of_facts(job: &JobFacts) -> String {
+pub(crate) fn of_facts(job: &JobSummary) -> String {
     let mut out = String::new();
     for point in job.points.iter().filter(|point| !point.rows.is_empty()) {
         if !point.label.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn of_facts(job: &JobFacts) -> String {
 /// A table: lines of fields, the first two of them the heads; how many columns are words.
 type Lines = (Vec<Vec<String>>, usize);
 
-fn delivery(point: &PointFacts) -> Lines {
+fn delivery(point: &PointSummary) -> Lines {
     let mut heads = [vec!["delivery".to_owned(), "runs".to_owned()], vec![String::new(); 2]];
     DELIVERY.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
@@ -67,14 +67,14 @@ fn delivery(point: &PointFacts) -> Lines {
     (heads.into_iter().chain(rows).collect(), 2)
 }
 
-fn cost(point: &PointFacts) -> Lines {
+fn cost(point: &PointSummary) -> Lines {
     const CPU: MetricId = MetricId::ServerCpuPerMessage;
     let mut heads = [vec!["cost".to_owned()], vec![String::new()]];
     head_of(&mut heads, CPU);
     head(&mut heads, ("× floor", ""));
     COST.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
-        let floor = row.times_floor.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
+        let floor = row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
         let fields = COST.iter().map(|(figure, ends)| field(row, *figure, *ends));
         [row.name(), field(row, CPU, true), floor].into_iter().chain(fields).collect()
     });
@@ -90,7 +90,7 @@ fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
     heads[1].push(unit.replace("message", "msg").replace("connection", "conn"));
 }
 
-fn field(row: &RowFacts, figure: MetricId, ends: bool) -> String {
+fn field(row: &SubjectSummary, figure: MetricId, ends: bool) -> String {
     row.figure(figure).map_or_else(|| DASH.to_owned(), |value| shown(figure, value, ends))
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn modules(src: &Path, files: Vec<(std::path::PathBuf, String)>) -> B
 
 fn without_tests(text: &str) -> String {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    let end = code.find("#[cfg(test)]\nmod ").filter(|at| !code[*at..].lines().nth(1).unwrap_or_default().ends_with(';'));
+    let end =
+        code.find("#[cfg(test)]\nmod ").filter(|at| !code[*at..].lines().nth(1).unwrap_or_default().ends_with(';'));
     code[..end.unwrap_or(code.len())].to_owned()
 }
 
@@ -36,7 +37,8 @@ fn without_tests(text: &str) -> String {
 pub(crate) fn graph(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
     let named = |module: &Module, text: &str| {
         let paths = paths(text).into_iter().filter_map(|path| absolute(module, &path));
-        let hits = paths.filter_map(|path| (0..=path.len()).rev().map(|n| path[..n].to_vec()).find(|m| modules.contains_key(m)));
+        let hits = paths
+            .filter_map(|path| (0..=path.len()).rev().map(|n| path[..n].to_vec()).find(|m| modules.contains_key(m)));
         hits.filter(|hit| !module.starts_with(hit)).collect()
     };
     modules.iter().map(|(module, text)| (module.clone(), named(module, text))).collect()

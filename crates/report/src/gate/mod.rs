@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 
 /// One metric of one transport in all blocks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cell {
+pub struct MetricBlocks {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
@@ -43,11 +43,11 @@ pub struct Block {
 
 /// What is said of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum GateVerdict {
     /// Worse, for certain, and by more than what matters.
     Regression,
     /// Nothing can be said; why.
-    Inconclusive(Doubt),
+    Inconclusive(InconclusiveReason),
     /// Better, for certain, and by more than what matters.
     Improved,
     /// If there is a difference, it is smaller than what matters.
@@ -56,7 +56,7 @@ pub enum Verdict {
 
 /// Why nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum InconclusiveReason {
     /// The base differs from itself: the machine is not fit to judge.
     Machine,
     /// The noise is larger than what was looked for.
@@ -65,7 +65,7 @@ pub enum Doubt {
     Missing,
 }
 
-impl Verdict {
+impl GateVerdict {
     /// As in machine files.
     pub const fn name(self) -> &'static str {
         match self {
@@ -77,14 +77,16 @@ impl Verdict {
     }
 
     /// In a sentence.
-    pub const fn says(self) -> &'static str {
+    pub const fn explanation(self) -> &'static str {
         match self {
             Self::Regression => "worse, beyond doubt and by more than what matters",
             Self::Improved => "better, beyond doubt and by more than what matters",
             Self::Same => "if there is a difference, it is smaller than what matters",
-            Self::Inconclusive(Doubt::Noise) => "the noise is larger than what was looked for",
-            Self::Inconclusive(Doubt::Machine) => "the base differs from itself: this machine cannot judge it now",
-            Self::Inconclusive(Doubt::Missing) => "too few valid blocks or repetitions",
+            Self::Inconclusive(InconclusiveReason::Noise) => "the noise is larger than what was looked for",
+            Self::Inconclusive(InconclusiveReason::Machine) => {
+                "the base differs from itself: this machine cannot judge it now"
+            }
+            Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
         }
     }
 
@@ -96,13 +98,13 @@ impl Verdict {
 
 /// A cell and what is said of it. Ratios are head to base, as measured: 1.1 of a latency is worse, of a throughput better.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct ComparisonRow {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
     pub metric: MetricId,
     /// `None` for a metric that is not gated.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<GateVerdict>,
     /// Blocks behind it.
     pub blocks: usize,
     /// Median of the base's values.
@@ -138,7 +140,7 @@ fn worse(metric: MetricId) -> f64 {
     }
 }
 
-impl Serialize for Verdict {
+impl Serialize for GateVerdict {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }

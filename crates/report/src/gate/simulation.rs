@@ -2,7 +2,7 @@
 
 use results::MetricId;
 
-use super::{Block, Cell, Rule, Verdict, judge};
+use super::{Block, GateVerdict, MetricBlocks, Rule, judge};
 use crate::stats::Chance;
 
 /// Run-to-run noise of one arm, as a share.
@@ -135,19 +135,19 @@ pub fn trials(noise: Noise, blocks: usize, seed: u64, numbers: std::ops::Range<u
         let mut chance = Chance::new(seed ^ (noise as u64) << 32, number);
         let (unchanged, blocks_used) = job(noise, blocks, 0.0, &mut chance);
         let (changed, _) = job(noise, blocks, EFFECT.ln_1p(), &mut chance);
-        let alarm = unchanged.iter().any(|verdict| matches!(verdict, Verdict::Regression | Verdict::Improved));
+        let alarm = unchanged.iter().any(|verdict| matches!(verdict, GateVerdict::Regression | GateVerdict::Improved));
         counts.plus(Counts {
             trials: 1,
             alarms: u64::from(alarm),
-            all_same: u64::from(unchanged.iter().all(|verdict| *verdict == Verdict::Same)),
-            found: u64::from(changed[0] == Verdict::Regression),
+            all_same: u64::from(unchanged.iter().all(|verdict| *verdict == GateVerdict::Same)),
+            found: u64::from(changed[0] == GateVerdict::Regression),
             blocks: blocks_used as u64,
         })
     })
 }
 
 /// A whole job with its looks; the head's first metric is worse by `effect`.
-fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Verdict>, usize) {
+fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<GateVerdict>, usize) {
     let orders: Vec<[usize; 3]> = (0..blocks)
         .map(|_| {
             let mut order = [0, 1, 2];
@@ -155,7 +155,7 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
             order
         })
         .collect();
-    let cells: Vec<Cell> = (0..METRICS)
+    let cells: Vec<MetricBlocks> = (0..METRICS)
         .map(|metric| {
             let errors = noise.errors(blocks, chance);
             let change = if metric == 0 { effect } else { 0.0 };
@@ -164,7 +164,11 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
                 head: (errors[*head] + change).exp(),
                 again: errors[*again].exp(),
             };
-            Cell { transport: String::new(), metric: METRIC, blocks: orders.iter().zip(&errors).map(block).collect() }
+            MetricBlocks {
+                transport: String::new(),
+                metric: METRIC,
+                blocks: orders.iter().zip(&errors).map(block).collect(),
+            }
         })
         .collect();
     let mut verdicts = Vec::new();

@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{explained, interval, percent};
-use crate::gate::{Comparison, Row, Verdict};
+use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 /// A regression is a failure, what could not be decided is skipped.
 pub fn junit(comparison: &Comparison) -> String {
@@ -19,20 +19,20 @@ pub fn junit(comparison: &Comparison) -> String {
     report.to_string().unwrap_or_default()
 }
 
-fn case(row: &Row) -> Option<TestCase> {
+fn case(row: &ComparisonRow) -> Option<TestCase> {
     let message = format!("{} {}: {}", percent(row.ratio), interval(row), explained(row));
     let status = match row.verdict? {
-        Verdict::Regression => {
+        GateVerdict::Regression => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(message);
             status
         }
-        Verdict::Inconclusive(_) => {
+        GateVerdict::Inconclusive(_) => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(message);
             status
         }
-        Verdict::Improved | Verdict::Same => TestCaseStatus::success(),
+        GateVerdict::Improved | GateVerdict::Same => TestCaseStatus::success(),
     };
     Some(TestCase::new(row.metric.name(), status))
 }

@@ -3,14 +3,14 @@
 use results::MetricId;
 
 use super::rounded;
-use crate::gate::{Comparison, Row, Verdict};
+use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 /// A gauge a metric for each arm, the ratio, and the verdict as a number: 1 worse, 0 not, absent where nothing is known.
 pub fn openmetrics(comparison: &Comparison) -> String {
     let mut out = String::new();
     let scenario = escaped(&comparison.scenario);
     for metric in MetricId::gated() {
-        let rows: Vec<&Row> = comparison.rows.iter().filter(|row| row.metric == metric).collect();
+        let rows: Vec<&ComparisonRow> = comparison.rows.iter().filter(|row| row.metric == metric).collect();
         if rows.is_empty() {
             continue;
         }
@@ -27,7 +27,7 @@ pub fn openmetrics(comparison: &Comparison) -> String {
             }
         }
     }
-    let by_row = |out: &mut String, name: &str, help: &str, value: fn(&Row) -> Option<f64>| {
+    let by_row = |out: &mut String, name: &str, help: &str, value: fn(&ComparisonRow) -> Option<f64>| {
         *out += &format!("# TYPE {name} gauge\n# HELP {name} {help}\n");
         for row in &comparison.rows {
             if let Some(value) = value(row) {
@@ -41,9 +41,9 @@ pub fn openmetrics(comparison: &Comparison) -> String {
     by_row(&mut out, "pushbench_gate_ratio", "Head to base.", |row| Some(row.ratio));
     by_row(&mut out, "pushbench_gate_regression", "1 when the head is worse beyond doubt.", |row| {
         match row.verdict? {
-            Verdict::Regression => Some(1.0),
-            Verdict::Improved | Verdict::Same => Some(0.0),
-            Verdict::Inconclusive(_) => None,
+            GateVerdict::Regression => Some(1.0),
+            GateVerdict::Improved | GateVerdict::Same => Some(0.0),
+            GateVerdict::Inconclusive(_) => None,
         }
     });
     out + "# EOF\n"

@@ -3,7 +3,7 @@
 use results::MetricId;
 
 use super::*;
-use crate::gate::{Block, Cell, Comparison, Outcome, Rule, judge};
+use crate::gate::{Block, Comparison, MetricBlocks, Outcome, Rule, judge};
 use crate::stats::Chance;
 
 fn comparison() -> Comparison {
@@ -11,7 +11,7 @@ fn comparison() -> Comparison {
     let mut cell = |transport: &str, metric: MetricId, typical: f64, sigma: f64, head: f64, again: f64| {
         let mut value = |factor: f64| typical * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
-        Cell { transport: transport.to_owned(), metric, blocks }
+        MetricBlocks { transport: transport.to_owned(), metric, blocks }
     };
     let cells = vec![
         cell("websocket", MetricId::DeliveredPerS, 2_000.0, 0.01, 1.0, 1.0),
@@ -61,10 +61,10 @@ fn every_format_is_as_it_was() {
 #[test]
 fn a_forest_has_a_tree_a_row() {
     let comparison = comparison();
-    let picture = crate::exhibits::forest(&comparison).unwrap();
+    let picture = crate::plots::forest(&comparison).unwrap();
     assert!(comparison.rows.iter().all(|row| picture.svg.contains(row.metric.info().label)), "{}", picture.svg);
     assert_eq!(picture.csv.lines().count(), comparison.rows.len() + 1);
-    assert!(crate::exhibits::forest(&Comparison { rows: Vec::new(), ..comparison }).is_none());
+    assert!(crate::plots::forest(&Comparison { rows: Vec::new(), ..comparison }).is_none());
 }
 
 #[test]
