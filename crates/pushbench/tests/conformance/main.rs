@@ -6,6 +6,8 @@
 
 mod bad_bytes;
 mod clients;
+mod engineio;
+mod engineio_protocol;
 mod garbage;
 mod house;
 mod limits;
@@ -15,7 +17,9 @@ mod refusals;
 mod shutdown;
 mod slow;
 mod socketio;
+mod socketio_protocol;
 mod socketio_sessions;
+mod socketio_upgrades;
 mod stomp;
 mod transcript;
 mod usage;

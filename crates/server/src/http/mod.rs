@@ -26,7 +26,7 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use wire::{Problem, Transport};
 
-pub(crate) use channel::{Caller, Channel, End, upgrade};
+pub(crate) use channel::{Caller, Channel, End, accept, socket_of, upgrade};
 pub(crate) use refusal::Refusal;
 pub(crate) use stream::{StreamKind, stream};
 pub(crate) use visit::{Visit, check_text, finish, post_bytes_max};
