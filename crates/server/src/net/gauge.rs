@@ -36,6 +36,7 @@ pub(crate) struct Gauge {
     home: AtomicU8,
     phase: AtomicU8,
     has_stalled: AtomicBool,
+    has_unread_body: AtomicBool,
     requests: AtomicU32,
     /// How long the next write is to be kept back, in a server with a handicap.
     pause_us: AtomicU32,
@@ -58,6 +59,7 @@ impl Gauge {
             home: AtomicU8::new(Label::OTHER.to_u8()),
             phase: AtomicU8::new(Phase::Head as u8),
             has_stalled: AtomicBool::new(false),
+            has_unread_body: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             pause_us: AtomicU32::new(0),
             up_unclaimed: AtomicU64::new(0),
@@ -115,6 +117,15 @@ impl Gauge {
     /// What the socket is wanted for, if it is.
     pub(crate) fn taken_over(&self) -> Option<Handover> {
         self.handover.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The body of the last request was not read to its end.
+    pub(crate) fn leave_body_unread(&self) {
+        self.has_unread_body.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_unread_body(&self) -> bool {
+        self.has_unread_body.load(Relaxed)
     }
 
     pub(crate) fn label(&self) -> Label {

@@ -62,13 +62,12 @@ impl Door {
         let gauge = gauge_of(&request);
         let ask = Ask::parse(request.uri().query().unwrap_or(""));
         gauge.begin_request(ask.label);
-        let origin = request.headers().get(header::ORIGIN).cloned();
         let outcome = self.admit(&request, &ask);
         let outcome = match outcome {
             Ok(()) => self.pass_on(&gauge, ask, request).await,
             Err(refusal) => Err(refusal),
         };
-        finish(&self.app, &gauge, origin, outcome)
+        finish(&self.app, &gauge, outcome)
     }
 
     fn admit(&self, request: &Request, ask: &Ask) -> Result<(), Refusal> {
