@@ -18,6 +18,7 @@ mod lockstep;
 mod pacer;
 mod posting;
 mod posts;
+mod receiving;
 mod recorder;
 mod recording;
 mod repeated;

@@ -100,6 +100,9 @@ fn correctness(record: &RunRecord) -> Vec<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} of {} deliveries {what}", ledger.planned))
         .collect();
+    if ledger.gap_messages > 0 {
+        reasons.push(format!("the server said that {} messages were gone", ledger.gap_messages));
+    }
     if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
         reasons.push(format!("first: {:?} at seat {}, seq {}", first.kind, first.seat, first.seq).to_lowercase());
     }

@@ -3,9 +3,11 @@
 use std::net::TcpListener;
 use tokio::time::Instant;
 
-use results::IncidentKind::{Corrupted, Duplicated, Foreign, Reordered};
+use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Lost, Reordered};
+use wire::{Down, Message, Reset};
 
 use super::*;
+use crate::fault::End;
 use crate::posting::{PROBE_ORDINAL, PROBE_TEXT};
 use crate::seat::Due;
 
@@ -129,6 +131,39 @@ fn what_nobody_planned_leaves_a_hole() {
     see(&worker, 1, 3, 0, 1);
     assert_eq!(incidents(&worker), [(Foreign, 1, 2), (Duplicated, 1, 3)]);
     assert_eq!(worker.seats[1].ledger.borrow().first_hole(), Some(2));
+}
+
+#[test]
+fn a_log_that_was_begun_anew_has_lost_messages_and_nothing_else() {
+    let worker = room();
+    let reset = |seat: u32, head| worker.take(worker.seat(seat), Down::Reset(Reset { head }), 20, 27);
+    for seat in 0..3 {
+        see(&worker, seat, 2, 0, 1);
+        see(&worker, seat, 3, 1, 1);
+    }
+    reset(0, 1).unwrap();
+    // This one still reads what the server sent before.
+    see(&worker, 1, 4, 0, 2);
+    reset(1, 1).unwrap();
+    reset(2, 1).unwrap();
+    for seat in 0..3 {
+        see(&worker, seat, 1, 0, 3);
+        see(&worker, seat, 2, 1, 2);
+    }
+    assert_eq!(incidents(&worker), [(Lost, 0, 2), (Lost, 1, 2), (Lost, 2, 2)]);
+    let ledger = worker.hot.borrow().ledger.clone();
+    assert_eq!((ledger.gap_messages, ledger.is_clean()), (2 + 3 + 2, false));
+    assert_eq!(worker.delivered(), 3 * 4 + 1);
+}
+
+#[test]
+fn a_reset_to_where_a_client_is_or_further_is_a_fault() {
+    let worker = room();
+    for head in [1, 7, u64::MAX] {
+        let end = worker.take(worker.seat(0), Down::Reset(Reset { head }), 20, 27).unwrap_err();
+        assert!(matches!(&end, End::Fault(fault) if fault.kind == FaultKind::BadBytes), "{end:?}");
+    }
+    assert_eq!(incidents(&worker), []);
 }
 
 #[test]

@@ -6,14 +6,18 @@
 
 mod bad_bytes;
 mod clients;
+mod cross_origin;
 mod engineio;
 mod engineio_protocol;
 mod garbage;
+mod hosts;
 mod house;
 mod limits;
 mod process;
 mod raw;
 mod refusals;
+mod refused_bodies;
+mod resets;
 mod shutdown;
 mod slow;
 mod socketio;

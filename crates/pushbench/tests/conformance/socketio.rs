@@ -48,7 +48,7 @@ async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
                         next = gap.to + 1;
                     }
                     Heard::Beat => {}
-                    Heard::Ended(end) => panic!("{wish:?}: {end:?}"),
+                    end @ (Heard::Reset(_) | Heard::Ended(_)) => panic!("{wish:?}: {end:?}"),
                 }
             }
             assert!(gaps || missed == 0, "{wish:?} was told of {missed} missed messages that the log still has");

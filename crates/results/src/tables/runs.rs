@@ -96,7 +96,7 @@ pub(super) const COLUMNS: &[Column<RunRecord>] = &[
     column("reordered", "Messages that came after one that follows them", |r| r.ledger.reordered.into()),
     column("corrupted", "Messages with the wrong content", |r| r.ledger.corrupted.into()),
     column("foreign", "Messages nobody planned", |r| r.ledger.foreign.into()),
-    column("gap_messages", "Messages the server said were gone; they are among the lost", |r| r.ledger.gap_messages.into()),
+    column("gap_messages", "Messages the server said were gone, in gaps or with a log that it began anew", |r| r.ledger.gap_messages.into()),
     column("blocked", "Posts of the whole run that waited for the one before to be confirmed", |r| r.total.blocked.into()),
     column("faults", "What broke between clients and server; the record names each kind", |r| r.faults.total().into()),
     column("saturated", "Latencies beyond 60 s, counted as 60 s", |r| r.saturated.into()),

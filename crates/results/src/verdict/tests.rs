@@ -131,6 +131,15 @@ fn all_kinds_of_wrong_are_said() {
 }
 
 #[test]
+fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had_seen_them() {
+    let reasons = ["the server said that 12 messages were gone", "first: lost at seat 17, seq 4"];
+    expect(VerdictKind::Wrong, &reasons, |record| {
+        record.ledger.gap_messages = 12;
+        record.ledger.incidents = vec![Incident { kind: IncidentKind::Lost, seat: 17, seq: 4 }];
+    });
+}
+
+#[test]
 fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
     expect(VerdictKind::Invalid, &["interrupted"], |record| {
         record.ended = Ended::Interrupted;

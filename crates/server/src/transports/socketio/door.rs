@@ -34,12 +34,11 @@ impl Door {
         let gauge = gauge_of(&request);
         let label = label_of(request.uri().query().unwrap_or(""));
         gauge.begin_request(label);
-        let origin = request.headers().get(header::ORIGIN).cloned();
         let outcome = match self.admit(&request) {
             Ok(kind) => self.pass_on(&gauge, kind, request).await,
             Err(refusal) => Err(refusal),
         };
-        finish(&self.app, &gauge, origin, outcome)
+        finish(&self.app, &gauge, outcome)
     }
 
     fn admit(&self, request: &Request) -> Result<EngineRequest, Refusal> {
