@@ -109,6 +109,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
                 open_files_max: 1 << 20,
                 ports_per_source: 28_232,
             },
+            findings: Vec::new(),
         },
         runs,
     }

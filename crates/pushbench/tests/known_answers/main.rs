@@ -15,5 +15,6 @@ mod processes;
 mod proxy;
 mod reconnect;
 mod repeater;
+mod turns;
 mod workers;
 mod wrong;
