@@ -1,6 +1,7 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
 mod compare;
+mod core_locks;
 mod counters;
 mod doctor;
 mod exec;
@@ -16,6 +17,7 @@ mod schema;
 mod selfcheck;
 mod serve;
 mod show;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,21 @@
 //! All that is said to people: results on standard output, the rest on standard error.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
 
 use crate::run::{Finding, Level};
 
-/// A result.
-pub(crate) fn out(text: &str) {
-    // A reader that has gone (`| head`) is no failure of ours.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+/// A result. One that cannot be written is an error: a full disk must not look like a job well done. A reader that has gone (`| head`)
+/// is none: the rest is dropped without a word, and the exit code stays the command's own, so that a regression remains one.
+pub(crate) fn out(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the result to standard output; send it to a file or program that takes it")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// An error with everything that led to it.

@@ -1,6 +1,6 @@
 //! `pushbench serve`: the chat server, until it is told to stop.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use server::{Access, Config, Handicap, Limits};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use wire::Listening;
 
 use crate::machine;
+use crate::signals::{Signals, parent_gone};
 
 /// Cut off whatever still runs on the runtime when the server has said goodbye.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
@@ -217,8 +216,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut signals = Signals::listen()?;
     let running = server::start(config).await?;
     announce(&Listening {
         http: running.http,
@@ -228,9 +226,8 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     })?;
     tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
     let why = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "Ctrl-C",
-        () = parent_gone(exit_with_parent) => "the parent is gone",
+        why = signals.next() => why,
+        () = parent_gone(), if exit_with_parent => "the parent is gone",
     };
     tracing::info!(why, "stopping");
     running.shutdown().await;
@@ -242,21 +239,6 @@ fn announce(listening: &Listening) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, listening).context("cannot write the addresses to standard output")?;
     writeln!(out).and_then(|()| out.flush()).context("cannot write the addresses to standard output")
-}
-
-/// Comes back when standard input is closed, or never.
-async fn parent_gone(asked: bool) {
-    if !asked {
-        return std::future::pending().await;
-    }
-    let (gone, wait) = oneshot::channel();
-    // A thread of its own: a blocked read would keep the runtime from ending.
-    std::thread::spawn(move || {
-        let mut sink = [0; 256];
-        while matches!(std::io::stdin().read(&mut sink), Ok(n) if n > 0) {}
-        gone.send(()).ok();
-    });
-    wait.await.ok();
 }
 
 fn check_exposure(args: &Args) -> anyhow::Result<()> {

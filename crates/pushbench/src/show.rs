@@ -1,4 +1,4 @@
-//! `pushbench show`: the tables of jobs again, from their folders alone.
+//! `pushbench show`: the tables of jobs and comparisons again, from their folders alone.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use clap::Parser;
 use results::{Evidence, LoadError, State};
 
 use crate::exit::USAGE;
-use crate::print;
+use crate::{gate, print};
 
-/// Print the tables of a job again, from its folder
+/// Print the tables of a job, or the table of a gate, again, from its folder
 #[derive(Parser)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Results folders
+    /// Results folders, and folders that `gate --reports` made
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
 }
@@ -30,9 +30,16 @@ Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad us
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut failed, mut shown) = (None, false);
     for folder in &args.folders {
-        match results::load(folder) {
-            Ok(evidence) => {
-                print::out(&format!("{}{}", if shown { "\n" } else { "" }, text(&evidence)));
+        let text = match (results::load(folder), gate::saved_table(folder)) {
+            (Ok(evidence), _) => Ok(text(&evidence)),
+            (Err(LoadError::NoResults { .. }), Some(table)) => {
+                Ok(table.lines().map(|line| harmless(line) + "\n").collect())
+            }
+            (Err(error), _) => Err(error),
+        };
+        match text {
+            Ok(text) => {
+                print::out(&format!("{}{text}", if shown { "\n" } else { "" }))?;
                 shown = true;
             }
             Err(error) => {

@@ -129,6 +129,9 @@ pub struct RunFacts {
     pub machine_share: f64,
     /// How much the median delivery grew over the window, slice by slice, as a share of itself.
     pub growth_share: Option<f64>,
+    /// Why the server's memory for a connection is not known, where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_unknown: Option<String>,
 }
 
 impl From<Estimate> for Value {
@@ -279,6 +282,7 @@ impl RunFacts {
                 .then(|| planned.left_in_window as f64 / planned.posts_in_window as f64),
             machine_share: machine.spin_before.min(machine.spin_after) / machine.spin_best.max(f64::MIN_POSITIVE),
             growth_share: slices(&medians).map(|slices| slices.growth_share),
+            memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
         }
     }
 }

@@ -307,6 +307,7 @@ pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
         ("cores", format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores))),
         ("limits", format!("{} open files, {} ports a source address", host.open_files_max, host.ports_per_source)),
     ];
+    rows.extend(manifest.findings.iter().map(|finding| ("doubtful", finding.clone())));
     rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
     rows
 }

@@ -1,9 +1,11 @@
 //! The tables of a job for a terminal: the figures of the report, in columns of text.
 
+use std::collections::BTreeMap;
+
 use results::{Evidence, VerdictKind};
 use scenario::Figure;
 
-use crate::facts::{JobFacts, PointFacts, RowFacts};
+use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts};
 use crate::grids::verdicts;
 use crate::markdown::add;
 use crate::numbers::{DASH, heading, shown};
@@ -47,12 +49,26 @@ pub(crate) fn of_facts(job: &JobFacts) -> String {
         out.push('\n');
         out += &aligned(&cost(point));
         let here = job.runs.iter().filter(|run| run.label == point.label);
+        for (why, runs) in memory_unknown(here.clone()) {
+            add(&mut out, format_args!("server memory is not known in run {}: {why}\n", runs.join(", ")));
+        }
         for run in here.filter(|run| run.verdict != VerdictKind::Sound) {
             let reasons = run.reasons.join("; ");
             add(&mut out, format_args!("run {} {}: {}: {reasons}\n", run.run, run.subject(), run.verdict));
         }
     }
     out.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
+/// Why a dash stands for the server's memory, and in which of the runs that have figures.
+fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunFacts>) -> BTreeMap<&'a str, Vec<String>> {
+    let mut by_reason = BTreeMap::<_, Vec<_>>::new();
+    for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Sound | VerdictKind::Overloaded)) {
+        if let Some(why) = &run.memory_unknown {
+            by_reason.entry(why.as_str()).or_default().push(run.run.to_string());
+        }
+    }
+    by_reason
 }
 
 /// A table: lines of fields, the first two of them the heads; how many columns are words.
@@ -127,5 +143,23 @@ mod tests {
         let text = tables(&job);
         assert!(text.contains("1 invalid") && text.contains("run 1 tcp: invalid: the clock stood still\n"), "{text}");
         assert!(text.lines().nth(2).unwrap().ends_with(DASH), "{text}");
+    }
+
+    #[test]
+    fn memory_that_is_not_known_has_a_dash_and_a_reason() {
+        let mut job = results::invented::evidence(&[100]);
+        let known = tables(&job);
+        assert!(!known.contains("server memory is not known"), "{known}");
+        job.runs.truncate(3);
+        for run in &mut job.runs[1..] {
+            let server = run.record.server.as_mut().unwrap();
+            server.settled.process = server.begin.process;
+        }
+        job.runs[2].record.verdict.kind = VerdictKind::Invalid;
+        let text = tables(&job);
+        let why = "\nserver memory is not known in run 2: it grew by no more than what a process may have spare\n";
+        assert!(text.contains(why), "{text}");
+        let costs = text.lines().filter(|line| line.starts_with(job.runs[1].record.transport.name())).nth(1);
+        assert!(costs.is_some_and(|line| line.ends_with(DASH)), "{text}");
     }
 }

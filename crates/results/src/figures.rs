@@ -51,6 +51,7 @@ impl Figures {
         let reads = record.reads();
         // A request there says several things, or answers a ping: how many asked is not counted.
         let asks_at_once = matches!(record.transport, Transport::SocketioPolling | Transport::Socketio);
+        let memory = record.server_memory_bytes().and_then(Result::ok);
         let opened = record.connections_opened();
         let per_connection = |bytes: u64| Some(bytes as f64 / opened.filter(|opened| *opened > 0)? as f64);
         Self {
@@ -79,9 +80,8 @@ impl Figures {
                 per_message(record.window.batches).map(f64::recip).filter(|each| each.is_finite())
             },
             empty_share: (reads > 0 && !asks_at_once).then(|| record.window.empty_answers as f64 / reads as f64),
-            server_bytes_per_connection: record.server_bytes_grown().and_then(per_connection),
-            server_bytes_per_client: (record.server_bytes_grown())
-                .map(|bytes| bytes as f64 / f64::from(record.planned.seats.max(1))),
+            server_bytes_per_connection: memory.and_then(per_connection),
+            server_bytes_per_client: memory.map(|bytes| bytes as f64 / f64::from(record.planned.seats.max(1))),
         }
     }
 }
@@ -90,6 +90,13 @@ impl Figures {
 pub fn quantile(record: &RunRecord, series: Series, name: &str) -> Option<Quantile> {
     record.latency.get(&series)?.quantiles.get(name).copied()
 }
+
+/// Connections that a server has served before a run, as a share of the run's: their memory makes the figure at most so much too small.
+const SERVED_BEFORE_SHARE_MAX: f64 = 0.05;
+/// Growth that says nothing about the crowd. The first connection of a process takes that much, once, and the next ones use the rest of it.
+const SLACK_BYTES: u64 = 64 << 10;
+/// Where a server counts what never became a transport's, such as our own readings.
+const OTHER: &str = "other";
 
 impl RunRecord {
     /// A client that keeps its headers to itself leaves the counting of bytes to the server.
@@ -112,10 +119,25 @@ impl RunRecord {
         readings.settled.connections_open.checked_sub(readings.begin.connections_open)
     }
 
-    /// What the server's memory grew by for them.
-    pub(crate) fn server_bytes_grown(&self) -> Option<u64> {
+    /// What the server's memory grew by for them, or why that is not known; `None` where it was not read. Memory that was freed stays
+    /// with the process and serves the next connections, so that only a process that has served nobody shows what a crowd takes.
+    pub fn server_memory_bytes(&self) -> Option<Result<u64, &'static str>> {
         let readings = self.server.as_ref()?;
-        readings.settled.process.resident_bytes.checked_sub(readings.begin.process.resident_bytes)
+        let (begin, settled) = (&readings.begin, &readings.settled);
+        let served = begin.transports.iter().filter(|(name, _)| *name != OTHER).map(|(_, one)| one.connections_opened);
+        let served = served.fold(0, u64::saturating_add) as f64;
+        let fresh = if begin.metered {
+            served <= SERVED_BEFORE_SHARE_MAX * self.connections_opened().unwrap_or(0) as f64
+        } else {
+            readings.started
+        };
+        if !fresh {
+            return Some(Err("the server may have served connections before the run, and use their memory again"));
+        }
+        let idle = readings.idle_resident_bytes.unwrap_or(begin.process.resident_bytes);
+        let slack = SLACK_BYTES.max(idle.abs_diff(begin.process.resident_bytes));
+        let grown = settled.process.resident_bytes.checked_sub(begin.process.resident_bytes);
+        Some(grown.filter(|grown| *grown > slack).ok_or("it grew by no more than what a process may have spare"))
     }
 }
 
@@ -164,5 +186,58 @@ impl ServerWindow {
             up: grown(|usage| usage.up.total),
             down: grown(|usage| usage.down.total),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100 clients, 4,000 bytes each.
+    fn record() -> RunRecord {
+        crate::invented::evidence(&[100]).runs.remove(0).record
+    }
+
+    fn known(change: impl Fn(&mut crate::ServerReadings)) -> Option<f64> {
+        let mut record = record();
+        change(record.server.as_mut().unwrap());
+        let (figures, memory) = (Figures::of(&record), record.server_memory_bytes().unwrap());
+        assert_eq!(figures.server_bytes_per_client.is_some(), memory.is_ok());
+        figures.server_bytes_per_connection
+    }
+
+    #[test]
+    fn memory_is_known_of_a_process_that_has_served_nobody() {
+        let served = |readings: &mut crate::ServerReadings, connections: u64| {
+            let used = TransportUsage { connections_opened: connections, ..TransportUsage::default() };
+            readings.begin.transports.insert("sse".to_owned(), used);
+            readings.begin.transports.insert(OTHER.to_owned(), TransportUsage { connections_opened: 1_000, ..used });
+        };
+        assert_eq!(known(|_| {}), Some(4_000.0));
+        assert_eq!(known(|readings| served(readings, 5)), Some(4_000.0), "too few to matter");
+        assert_eq!(known(|readings| served(readings, 6)), None);
+        let found = |readings: &mut crate::ServerReadings, metered: bool| {
+            readings.started = false;
+            (readings.begin.metered, readings.settled.metered) = (metered, metered);
+        };
+        assert_eq!(known(|readings| found(readings, true)), Some(4_000.0), "it says itself that it has served nobody");
+        assert_eq!(known(|readings| found(readings, false)), None);
+    }
+
+    #[test]
+    fn memory_that_could_have_been_spare_is_nobody_s() {
+        let grown = |readings: &mut crate::ServerReadings, bytes: u64| {
+            readings.settled.process.resident_bytes = readings.begin.process.resident_bytes + bytes;
+        };
+        assert_eq!(known(|readings| grown(readings, 65_536)), None);
+        assert_eq!(known(|readings| grown(readings, 65_600)), Some(656.0));
+        assert_eq!(known(|readings| readings.settled.process.resident_bytes = 0), None);
+        let restless = |bytes| move |readings: &mut crate::ServerReadings| readings.idle_resident_bytes = Some(bytes);
+        let begin = record().server.unwrap().begin.process.resident_bytes;
+        assert_eq!(known(restless(begin - 399_999)), Some(4_000.0));
+        assert_eq!(known(restless(begin + 400_000)), None, "as much as it changes by itself");
+        let mut unread = record();
+        unread.server = None;
+        assert_eq!((unread.server_memory_bytes(), Figures::of(&unread).server_bytes_per_connection), (None, None));
     }
 }

@@ -109,6 +109,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
                 open_files_max: 1 << 20,
                 ports_per_source: 28_232,
             },
+            findings: Vec::new(),
         },
         runs,
     }
@@ -190,6 +191,8 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             resident_bytes_crowd: u64::from(clients) * 3_100,
         },
         server: Some(ServerReadings {
+            started: true,
+            idle_resident_bytes: None,
             begin: usage(transport, 0, 0, 0),
             settled: usage(transport, 0, 0, u64::from(clients)),
             window_start: usage(transport, 0, 0, u64::from(clients)),

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub program: Program,
     /// The machine.
     pub host: Host,
+    /// What was doubtful about it before the first run, such as another job on the same cores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// How far a job came.

@@ -128,6 +128,12 @@ pub struct Generator {
 /// The server's readings at the edges of a run.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerReadings {
+    /// Whether the server was started for this run; one that was found running may have served others.
+    #[serde(default = "started")]
+    pub started: bool,
+    /// Resident memory at a reading before `begin`: what differs between the two is nobody's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_resident_bytes: Option<u64>,
     /// Before the first connection.
     pub begin: Usage,
     /// Everybody connected, nobody speaking.
@@ -136,6 +142,11 @@ pub struct ServerReadings {
     pub window_start: Usage,
     /// Last instant of the window.
     pub window_end: Usage,
+}
+
+/// Of a record that does not say.
+const fn started() -> bool {
+    true
 }
 
 /// The crowd's sockets as the kernel sees them, over the window.

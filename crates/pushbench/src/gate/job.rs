@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use report::gate::{Block, Cell, Comparison, METRICS, Metric, Rule, judge, value};
+use report::gate::{Block, Cell, Comparison, Doubt, Look, METRICS, Metric, Rule, Verdict, judge, value};
 use report::stats::Chance;
-use results::{Ended, Machine, RunRecord, Series, Verdict, VerdictKind};
+use results::{Ended, Machine, RunRecord, Series, VerdictKind};
 use scenario::{Lane, Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use super::arms::Arm;
 use crate::machine;
-use crate::run::{Bench, Place, Shown, listen_for_ctrl_c, measure};
+use crate::run::{Bench, Place, Shown, measure};
 
 /// Times an arm is measured anew when the instrument failed; then its block is given up.
 const RERUNS_MAX: u32 = 1;
@@ -25,6 +25,7 @@ const SHORT_S: [(&str, f64); 4] =
 const ARMS: [&str; 3] = ["base", "head", "base again"];
 
 /// Everything decided.
+#[derive(Clone)]
 pub(crate) struct GateJob {
     pub(crate) scenario: String,
     pub(crate) plan: Plan,
@@ -38,6 +39,8 @@ pub(crate) struct GateJob {
     /// The metrics were asked for by name: one that is not there is an error.
     pub(crate) insist: bool,
     pub(crate) seed: u64,
+    /// What a reader must know of the machine.
+    pub(crate) notes: Vec<String>,
 }
 
 /// How it ended.
@@ -76,36 +79,11 @@ pub(crate) fn transports_asked(plan: &Plan) -> Vec<Transport> {
     plan.transports.iter().copied().filter(asked).collect()
 }
 
-/// Measures until all is decided, or all blocks are made, or the time is up.
-pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, Ending)> {
-    let mut gate = Gate::new(job)?;
-    let rule = Rule::of(gate.job.blocks);
-    let begun = Instant::now();
-    let mut done = 0;
-    let mut look = rule.cut_short(0);
-    while done < gate.job.blocks {
-        if begun.elapsed() > gate.job.budget.mul_f64(BUDGET_SLACK) {
-            gate.notes.push(format!("the time was up after {done} of {} blocks", gate.job.blocks));
-            break;
-        }
-        gate.block(done).await?;
-        if gate.bench.stop.is_cancelled() {
-            break;
-        }
-        done += 1;
-        let Some(due) = rule.look_after(done) else { continue };
-        look = due;
-        let rows = judge(&gate.cells(), &look);
-        let open = rows.iter().filter_map(|row| row.verdict).any(|verdict| !verdict.is_decided());
-        if !rows.is_empty() && !open && done < gate.job.blocks {
-            gate.notes.push(format!("decided after {done} of {} blocks", gate.job.blocks));
-            break;
-        }
-    }
-    if look.blocks != done {
-        look = rule.cut_short(done);
-    }
-    let ending = match (gate.bench.stop.is_cancelled(), gate.values.iter().all(Vec::is_empty)) {
+/// Measures until all is decided, or all blocks are made, or the time is up, or it is stopped.
+pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
+    let mut gate = Gate::new(job, stop);
+    let (look, interrupted) = gate.blocks().await?;
+    let ending = match (interrupted, gate.values.iter().all(Vec::is_empty)) {
         (true, _) => Ending::Interrupted,
         (false, true) => Ending::AllInvalid,
         (false, false) => Ending::Complete,
@@ -114,6 +92,12 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
         gate.check_metrics()?;
     }
     let cells = gate.cells();
+    let mut rows = judge(&cells, &look);
+    if interrupted {
+        // Whoever stopped it has not waited for the verdict: the figures are kept, and called open.
+        rows.iter_mut().for_each(|row| row.verdict = row.verdict.map(|_| Verdict::Inconclusive(Doubt::Interrupted)));
+        gate.notes.push(gate.partial_note(look.blocks));
+    }
     let counted = gate.values.iter().flatten().flatten();
     let excused = counted.clone().filter(|run| run.excused).count();
     gate.notes.extend(excused_note(excused, counted.count()));
@@ -124,10 +108,10 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
         head: job.head.text,
         seed: job.seed,
         blocks_planned: job.blocks,
-        blocks: done,
+        blocks: look.blocks,
         paired: true,
         notes,
-        rows: judge(&cells, &look),
+        rows,
         cells,
     };
     Ok((comparison, ending))
@@ -156,15 +140,13 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(job: GateJob) -> anyhow::Result<Self> {
+    fn new(job: GateJob, stop: CancellationToken) -> Self {
         let all_cores = machine::cores();
         let (server_cores, generator_cores) = machine::share_cores(&job.plan.cores, &all_cores);
         machine::pin(&generator_cores).ok();
-        let stop = CancellationToken::new();
-        listen_for_ctrl_c(stop.clone())?;
         let runs = job.blocks * job.transports.len() * ARMS.len();
         let estimate = (job.plan.phases.window + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
-        Ok(Self {
+        Self {
             plan: Arc::new(job.plan.clone()),
             bench: Bench { generator_cores, all_cores, stop, spin_best: 0.0 },
             shown: Shown::new(runs as u64, estimate),
@@ -172,9 +154,46 @@ impl Gate {
             chance: Chance::new(job.seed, 0),
             runs: 0,
             values: vec![Vec::new(); job.transports.len()],
-            notes: Vec::new(),
+            notes: job.notes.clone(),
             job,
-        })
+        }
+    }
+
+    /// The blocks, with a look whenever one is due. Gives the last look, over all blocks that were made, and whether it was stopped.
+    async fn blocks(&mut self) -> anyhow::Result<(Look, bool)> {
+        let rule = Rule::of(self.job.blocks);
+        let begun = Instant::now();
+        let (mut done, mut interrupted) = (0, false);
+        let mut look = rule.cut_short(0);
+        while done < self.job.blocks {
+            if begun.elapsed() > self.job.budget.mul_f64(BUDGET_SLACK) {
+                self.notes.push(format!("the time was up after {done} of {} blocks", self.job.blocks));
+                break;
+            }
+            self.block(done).await?;
+            interrupted = self.bench.stop.is_cancelled();
+            if interrupted {
+                break;
+            }
+            done += 1;
+            let Some(due) = rule.look_after(done) else { continue };
+            look = due;
+            let rows = judge(&self.cells(), &look);
+            let open = rows.iter().filter_map(|row| row.verdict).any(|verdict| !verdict.is_decided());
+            if !rows.is_empty() && !open && done < self.job.blocks {
+                self.notes.push(format!("decided after {done} of {} blocks", self.job.blocks));
+                break;
+            }
+        }
+        Ok((if look.blocks == done { look } else { rule.cut_short(done) }, interrupted))
+    }
+
+    /// Says that it was stopped, and what is missing for it.
+    fn partial_note(&self, done: usize) -> String {
+        let empty = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
+        let names: Vec<_> = empty.map(|(transport, _)| transport.name()).collect();
+        let missing = if names.is_empty() { String::new() } else { format!("; not measured: {}", names.join(", ")) };
+        format!("partial: interrupted after {done} of {} blocks{missing}", self.job.blocks)
     }
 
     /// One block of every transport. A transport whose arm stays invalid has none this time.
@@ -277,7 +296,7 @@ impl Gate {
 
 /// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
 /// order: that is noise like any other, and every arm has the same chance of it.
-fn but_for_the_machine(record: &RunRecord) -> Verdict {
+fn but_for_the_machine(record: &RunRecord) -> results::Verdict {
     let spin = record.machine.spin_best;
     let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
     let mut kept = RunRecord { machine, ..record.clone() };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use scenario::Override;
 
+use crate::core_locks::LockArgs;
+
 /// What both commands know.
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
@@ -23,6 +25,9 @@ pub(crate) struct JobArgs {
     /// Folder below which the results folder is made
     #[arg(long, value_name = "DIR", default_value = "results/runs")]
     pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
 }
 
 /// Measure every transport of a scenario, each against a server of its own
@@ -48,7 +53,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) target_tcp: SocketAddr,
 
-    /// Its process, to be metered from outside: its CPU and memory are then known whatever it says of itself
+    /// Its process, or the one that started all of its processes, to be metered from outside: its CPU and memory are then known whatever it
+    /// says of itself. Memory per connection is not: for that, let the scenario start it as a [[target]]
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 

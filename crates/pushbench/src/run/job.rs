@@ -10,15 +10,17 @@ use scenario::{Dialect, Job, Lane, Plan};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
+use super::listening;
 use super::manifest::manifest;
 use super::meter::Meter;
 use super::one::{Bench, Foreign, Patient, Place, measure};
 use super::peer;
-use super::preflight::{Level, findings};
+use super::preflight::{self, Finding, Level};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
 use crate::exit::{ALL_INVALID, INTERRUPTED, PREFLIGHT, USAGE};
-use crate::{machine, print};
+use crate::signals::stoppable;
+use crate::{core_locks, machine, print};
 
 /// Probes at the start of a job, so that the first run knows what the machine can do.
 const SPIN_ROUNDS: usize = 5;
@@ -29,7 +31,8 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, dialect: Dialect::Pushbench };
-    match args.pid.map(Meter::attach).transpose() {
+    let metered = |pid| Meter::attach(pid).and_then(|meter| listening::check(pid, args.target).map(|()| meter));
+    match args.pid.map(metered).transpose() {
         Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
         Err(error) => {
             print::error(&error.context("--pid"));
@@ -52,17 +55,18 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
         job.plans.iter_mut().for_each(|plan| plan.peers.clear());
     }
     if args.dry_run {
-        print::out(&describe(&job));
+        print::out(&describe(&job))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let findings = findings(Some(&job));
+    let cores = &job.plans.first().context("the scenario has no plan")?.cores;
+    // Held until the job has ended.
+    let (_locks, mut findings) = core_locks::take(cores, args.lock);
+    findings.extend(preflight::findings(Some(&job)));
     print::findings(findings.iter().filter(|finding| finding.level != Level::Good));
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
         return Ok(PREFLIGHT.into());
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(Running::start(args, job, foreign)?.all())
+    stoppable(async |stop| Running::start(args, job, &findings, foreign, stop)?.all().await)
 }
 
 struct Running {
@@ -78,17 +82,22 @@ struct Running {
 }
 
 impl Running {
-    fn start(args: &JobArgs, job: Job, foreign: Option<Foreign>) -> anyhow::Result<Self> {
+    fn start(
+        args: &JobArgs,
+        job: Job,
+        findings: &[Finding],
+        foreign: Option<Foreign>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
         let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
-        let manifest = manifest(&job, &all_cores, &server_cores, &generator_cores);
+        let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
         // What conducts and meters shares the generator's cores, never the server's.
         machine::pin(&generator_cores).ok();
-        let stop = CancellationToken::new();
         Ok(Self {
             shown: Shown::new(job.runs(), job.duration_estimate()),
             reruns_left: first.limits.invalid_reruns,
@@ -103,7 +112,6 @@ impl Running {
     }
 
     async fn all(mut self) -> anyhow::Result<ExitCode> {
-        listen_for_ctrl_c(self.bench.stop.clone())?;
         let outcome = self.rounds().await;
         self.manifest.state = match &outcome {
             Err(_) => State::Failed,
@@ -172,28 +180,6 @@ impl Running {
         self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
     }
-}
-
-/// The first Ctrl-C ends the run and keeps what was measured; the second ends the program.
-pub(crate) fn listen_for_ctrl_c(stop: CancellationToken) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    tokio::spawn(async move {
-        for _ in 0..2 {
-            tokio::select! {
-                _ = interrupts.recv() => {}
-                _ = terminations.recv() => {}
-            }
-            if stop.is_cancelled() {
-                print::note("stopped at once; the run in progress is lost");
-                crate::exit::now(INTERRUPTED);
-            }
-            print::note("stopping; what was measured is written (once more to stop at once)");
-            stop.cancel();
-        }
-    });
-    Ok(())
 }
 
 fn describe(job: &Job) -> String {

@@ -3,6 +3,7 @@
 mod args;
 mod control;
 mod job;
+mod listening;
 mod manifest;
 mod meter;
 mod one;
@@ -14,7 +15,8 @@ mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};
 pub(crate) use control::Control;
-pub(crate) use job::{listen_for_ctrl_c, load, run};
+pub(crate) use job::{load, run};
+pub(crate) use manifest::command_line;
 pub(crate) use one::{Bench, Foreign, Patient, Place, measure};
 pub(crate) use peer::start_in;
 pub(crate) use preflight::{Finding, Level, findings};

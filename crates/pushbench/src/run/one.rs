@@ -134,7 +134,7 @@ pub(crate) async fn measure(
     mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let target = patient.target();
-    let readings = Readings::new(patient.control()?, patient.meter());
+    let readings = Readings::new(patient.control()?, patient.meter(), matches!(patient, Patient::Started(_)));
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
     let order =

@@ -52,11 +52,18 @@ impl Bench {
         bench
     }
 
+    /// A file or folder of the test's own.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The command line of `run` or `load` with what else it needs, as words.
     pub(crate) fn words(&self, command: &str, more: &[&str]) -> Vec<String> {
         let mut words = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
         words.push(self.scenario.display().to_string());
-        words.extend(["--out".to_owned(), self.folder.display().to_string()]);
+        if !more.contains(&"--out") {
+            words.extend(["--out".to_owned(), self.folder.display().to_string()]);
+        }
         words.extend(self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         words.extend(more.iter().map(|word| (*word).to_owned()));
         words
@@ -132,9 +139,18 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Beside whatever else measures on this machine: tests ask what is measured, not how well.
     pub(crate) fn start(words: &[String]) -> Self {
+        Self::start_in(words, "PUSHBENCH_ANYWAY", "true")
+    }
+
+    /// With one variable of the environment set.
+    pub(crate) fn start_in(words: &[String], variable: &str, value: &str) -> Self {
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_remove("PUSHBENCH_TOKEN").env_remove("RUST_LOG").env_remove("COLUMNS");
+        for ours in ["PUSHBENCH_TOKEN", "PUSHBENCH_ANYWAY", "RUST_LOG", "COLUMNS"] {
+            command.env_remove(ours);
+        }
+        command.args(&words[1..]).env(variable, value);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), heard: Vec::new() }
     }

@@ -65,6 +65,22 @@ async fn a_pid_that_is_nobody_s_is_found_before_anything_runs() {
     assert!(ended.err.contains("--pid: there is no process 2147483647 to meter"), "{}", ended.err);
 }
 
+#[tokio::test]
+async fn a_pid_that_does_not_serve_the_target_is_found_before_anything_runs() {
+    let bench = Bench::new(&[]).await;
+    let (server, other) = (Server::start(&[]).await, Server::start(&[]).await);
+    let target = server.target();
+    let pid = other.listening.pid.to_string();
+    let words: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
+    let ended = bench.start("load", &words).end().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
+    let expected = format!(
+        "pushbench: --pid: process {pid} (pushbench) does not listen on {}; give the pid of the one that does: {} (pushbench)\n",
+        server.listening.http, server.listening.pid
+    );
+    assert_eq!(ended.err, expected);
+}
+
 /// Somebody else's server: nobody tells the generator that it died, but posts that nobody took are no result.
 #[tokio::test]
 async fn a_target_that_dies_is_never_sound() {
@@ -90,9 +106,18 @@ async fn a_target_that_dies_is_never_sound() {
 
 #[tokio::test]
 async fn ctrl_c_keeps_what_was_measured() {
+    keeps_what_was_measured(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_leaves_what_was_measured() {
+    keeps_what_was_measured(Signal::SIGHUP).await;
+}
+
+async fn keeps_what_was_measured(how: Signal) {
     let bench = Bench::new(&SET).await;
     let (job, server) = in_the_window(&bench).await;
-    signal(job.pid(), Signal::SIGINT);
+    signal(job.pid(), how);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     assert!(!exists(server.pid), "the server went first");

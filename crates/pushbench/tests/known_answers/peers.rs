@@ -1,6 +1,7 @@
 //! Other people's servers: they run beside ours and are judged like ours; those that fail, never listen, die or do not want to end have a
 //! known end.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -168,6 +169,22 @@ async fn a_target_that_ignores_sigterm_is_killed() {
     job.end().await.ran();
     assert!(!exists(keeper) && !exists(target), "it is gone when the run is");
     bench.records().iter().for_each(assert_sound);
+}
+
+#[tokio::test]
+async fn a_signal_to_the_keeper_of_a_target_ends_them_all() {
+    for how in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let words = [env!("CARGO_BIN_EXE_pushbench"), "exec", "--", "sh", "-c", "sleep 1000 & sleep 1000"];
+        let mut keeper = tokio::process::Command::new(words[0]);
+        let mut keeper = keeper.args(&words[1..]).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = keeper.id().unwrap();
+        let target = until("the target", async || children(pid).first().copied()).await;
+        let below = until("its children", async || Some(children(target)).filter(|below| below.len() == 2)).await;
+        signal(pid, how);
+        let status = keeper.wait().await.unwrap();
+        assert_eq!(status.code(), Some(128 + Signal::SIGTERM as i32), "{how}: the target was asked to end");
+        assert!(!exists(target) && !below.into_iter().any(exists), "{how}");
+    }
 }
 
 #[tokio::test]

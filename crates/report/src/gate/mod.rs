@@ -79,6 +79,8 @@ pub enum Doubt {
     Noise,
     /// There are not enough values.
     Missing,
+    /// The job was interrupted.
+    Interrupted,
 }
 
 impl Verdict {
@@ -101,6 +103,7 @@ impl Verdict {
             Self::Inconclusive(Doubt::Noise) => "the noise is larger than what was looked for",
             Self::Inconclusive(Doubt::Machine) => "the base differs from itself: this machine cannot judge it now",
             Self::Inconclusive(Doubt::Missing) => "too few valid blocks or repetitions",
+            Self::Inconclusive(Doubt::Interrupted) => "the job was interrupted before it was decided",
         }
     }
 

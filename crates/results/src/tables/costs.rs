@@ -123,7 +123,7 @@ impl Rows<'_> {
 
     fn memory(&mut self) {
         let opened = self.record.connections_opened();
-        if let Some(bytes) = self.record.server_bytes_grown() {
+        if let Some(Ok(bytes)) = self.record.server_memory_bytes() {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
         if let Some(kernel) = self.record.kernel {
