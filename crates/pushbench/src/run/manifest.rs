@@ -23,6 +23,7 @@ pub(crate) fn manifest(job: &Job, cores: &[usize], server_cores: &[usize], gener
         points: points(job),
         repetitions: job.repetitions,
         seed: job.seed,
+        room_prefix: job.plans.first().map_or_else(String::new, |plan| plan.room_prefix.to_string()),
         order: order(job),
         command: command(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
         program: program(),
