@@ -26,7 +26,7 @@ use results::Tally;
 use results::{Cpu, Faults};
 
 /// What those who say goodbye leave the server for hearing it before their connections end.
-const GOODBYE: Duration = Duration::from_millis(200);
+pub(crate) const GOODBYE: Duration = Duration::from_millis(200);
 const LIVE_EVERY: Duration = Duration::from_millis(50);
 /// Silence beyond what a transport's own beat explains.
 const SILENCE_MAX: Duration = Duration::from_secs(20);

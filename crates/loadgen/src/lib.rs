@@ -10,6 +10,7 @@ mod collect;
 mod conduct;
 mod crowd;
 mod fault;
+mod joining;
 mod lean;
 mod ledger;
 mod link;
@@ -29,6 +30,7 @@ mod transports;
 mod worker;
 
 pub use conduct::{Edge, Order, execute};
+pub use joining::{JoinError, try_join};
 pub use live::{Progress, Stage};
 pub use lockstep::{LockStepError, Steps, Until, lock_step};
 pub use recording::Recording;

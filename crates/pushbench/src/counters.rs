@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -25,6 +26,8 @@ const DELIVERIES_MAX: u64 = 200_000;
 /// Ports below this make the `host` header shorter, and with it every request.
 const PORT_MIN: u16 = 10_000;
 const PORT_TRIES: usize = 20;
+/// The connections of a server that crashes break a moment before its process has ended.
+const CRASH_WITHIN: Duration = Duration::from_millis(500);
 const COMPILER: &str = concat!(env!("PUSHBENCH_PROFILE"), " ", env!("PUSHBENCH_RUSTC"));
 
 /// Count what a message costs on every transport, exactly: one message in flight, nothing timed
@@ -212,8 +215,7 @@ async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Re
 
 async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: bool) -> anyhow::Result<Counted> {
     let server = start(launch, plan, transport).await?;
-    let (steps, usage) = walk(plan, transport, &server, Until::End).await?;
-    server.stop().await;
+    let (steps, usage) = walk_and_stop(plan, transport, server, Until::End).await?;
     let [begin, settled, _, start, end, after] = usage.as_slice() else {
         bail!("{} readings of the server, six were expected", usage.len());
     };
@@ -243,6 +245,23 @@ fn note_near(counted: &mut Counted, what: &str, value: f64) {
     // More digits than that are noise, and would change the file each time.
     let rounded = (value * 100.0).round() / 100.0;
     counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
+}
+
+/// Walks, and ends the server; one that has ended by itself is why it went no further.
+async fn walk_and_stop(
+    plan: &Arc<Plan>,
+    transport: Transport,
+    mut server: ServerProcess,
+    until: Until,
+) -> anyhow::Result<(Steps, Vec<Usage>)> {
+    let walked = walk(plan, transport, &server, until).await;
+    if walked.is_err()
+        && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
+    {
+        bail!("over {transport}, {crash}");
+    }
+    server.stop().await;
+    walked
 }
 
 /// Readings of the server at every edge; two at the last.
@@ -331,9 +350,7 @@ async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Un
     let out = format!("--callgrind-out-file={}", file.display());
     launch.words.splice(0..0, valgrind.into_iter().chain([out]));
     let server = start(&launch, plan, transport).await?;
-    let walked = walk(plan, transport, &server, until).await;
-    server.stop().await;
-    walked?;
+    walk_and_stop(plan, transport, server, until).await?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind left no {}", file.display()))?;
     std::fs::remove_file(&file).ok();
     let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));

@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::Parser;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal, kill, killpg, raise};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{self, SigHandler, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -70,12 +71,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match ended {
         WaitStatus::Exited(_, code) => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
         WaitStatus::Signaled(_, signal, _) => {
-            // Whoever waits for us sees how it ended. A signal that we listen for does not end us: it becomes the code of a shell.
-            raise(signal).ok();
+            end_by(signal);
+            // Still here: this system did not end us by it. A shell's code for the signal says the same.
             Ok(u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from))
         }
         _ => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Ends this process as the program's ended, for its parent to see.
+fn end_by(end: Signal) {
+    // A second core dump would show nothing of the program.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).ok();
+    #[expect(
+        unsafe_code,
+        reason = "the default action runs no code of ours; SIGPIPE and SIGSEGV would not end us otherwise"
+    )]
+    // SAFETY: no handler is installed.
+    unsafe { signal::signal(end, SigHandler::SigDfl) }.ok();
+    signal::raise(end).ok();
 }
 
 fn end_all() {

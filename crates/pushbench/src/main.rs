@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 /// What does polling, long polling, HTTP streaming, SSE or WebSocket cost? One chat, every transport, measured.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 110)]
+#[command(version, about, max_term_width = 110, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -28,6 +28,16 @@ pub(crate) fn note(text: &str) {
     writeln!(std::io::stderr().lock(), "pushbench: {text}").ok();
 }
 
+/// What a server that we started says on its standard error.
+pub(crate) fn pass_on(bytes: &[u8]) {
+    std::io::stderr().lock().write_all(bytes).ok();
+}
+
+/// A text that others wrote, without anything that a terminal would obey.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// What preflight or doctor found.
 pub(crate) fn findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
     for finding in findings {
@@ -37,5 +47,15 @@ pub(crate) fn findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
             Level::Fatal => ("fatal   ", format!("; {}", finding.advice)),
         };
         writeln!(std::io::stderr().lock(), "{mark} {:<11} {}{advice}", finding.what, finding.found).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_speaks_to_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\u{fffd}µ\u{fffd}");
     }
 }

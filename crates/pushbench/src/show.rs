@@ -8,6 +8,7 @@ use clap::Parser;
 use results::{Evidence, LoadError, State};
 
 use crate::exit::USAGE;
+use crate::print::harmless;
 use crate::{gate, print};
 
 /// Print the tables of a job, or the table of a gate, again, from its folder
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn text(evidence: &Evidence) -> String {
     let tables = report::tables(evidence);
     let tables = if evidence.runs.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
-    format!("{}\n{tables}", harmless(&heading(evidence)))
+    format!("{}\n{tables}", print::harmless(&heading(evidence)))
 }
 
 /// Scenario, date, machine, state.
@@ -92,11 +93,6 @@ fn date(stamp: &str) -> String {
     format!("{}-{}-{} {}:{}:{} UTC", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
 }
 
-/// A folder may come from anywhere: nothing in it may speak to the terminal.
-fn harmless(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,10 +114,5 @@ mod tests {
         assert_eq!(first(&evidence), expected);
         evidence.runs.clear();
         assert!(text(&evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
-    }
-
-    #[test]
-    fn nothing_speaks_to_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\u{fffd}µ\u{fffd}");
     }
 }

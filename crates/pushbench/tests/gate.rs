@@ -155,7 +155,7 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         ("/does/not/exist", PROGRAM, &[][..], 2, "'--base <CMD|URL>': there is no program /does/not/exist; build it"),
         (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it lacks {port}"),
         (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that you may write to: "),
-        (dies, dies, &[], 1, "ended before it was ready"),
+        (dies, dies, &[], 1, "the server exited with status 7 before it was ready"),
         ("echo serve", "echo serve", &[], 1, "as a build of pushbench (another server takes {port} in its command)"),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),
@@ -204,4 +204,26 @@ fn a_selfcheck_that_is_stopped_says_how_far_it_came() {
     let (code, out, said) = stopped(&words, "[1/", Signal::SIGHUP);
     let note = "interrupted after 0 of 2 gates; the one in progress is not counted";
     assert!(code == 130 && out.is_empty() && said.contains(note), "{code} {out} {said}");
+}
+
+/// A server of ours below a shell that kills it after a while and ends with 9; what follows are words of the server's.
+fn killed_after(seconds: &str) -> String {
+    let script = format!("exec 3<&0; \"$0\" serve \"$@\" <&3 & sleep {seconds}; kill -KILL $!; exit 9");
+    format!("sh -c '{script}' {PROGRAM}")
+}
+
+#[test]
+fn a_server_that_ends_while_it_is_measured_is_an_error_and_no_verdict() {
+    let dies = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
+    let (code, text) = gate(PROGRAM, &dies, &["--set", "phases.window_s=5"]);
+    assert!(
+        code == 1 && text.contains("head over websocket: the server exited with status 9 during the run"),
+        "{text}"
+    );
+    assert!(!text.contains("regression,"), "a verdict: {text}");
+    // A few messages take longer than the server has.
+    let dies = killed_after("2") + " --allow-handicap --handicap cpu=500ms";
+    let (code, text) = counters(&["--server", &dies]);
+    let says = "over tcp, the server exited with status 9 during the run";
+    assert!(code == 1 && text.contains(says) && !text.contains("passed"), "{text}");
 }

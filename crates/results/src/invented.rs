@@ -89,6 +89,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
             points: points.collect(),
             repetitions: ROUNDS,
             seed: 1,
+            room_prefix: "room".to_owned(),
             order: order.collect(),
             command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
             program: Program {

@@ -37,7 +37,7 @@ pub use store::{Folder, StoreError};
 pub use subject::Subject;
 pub use tables::tables_markdown;
 pub use tally::{Class, Direction, Purpose, Tally};
-pub use timeline::{Cpu, Ended, Second, ServerSecond};
+pub use timeline::{Cpu, Crash, Ended, Second, ServerSecond};
 pub use verdict::{
     LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, SPIN_LOSS_MAX, Verdict, VerdictKind, WORKER_BUSY_MAX, judge,
 };

@@ -38,6 +38,8 @@ pub enum VerdictKind {
     Overloaded,
     /// Messages were lost, doubled, out of order or not what was posted.
     Wrong,
+    /// The server ended by itself, or could not be started.
+    Crashed,
     /// The instrument failed.
     Invalid,
 }
@@ -49,8 +51,14 @@ impl VerdictKind {
             Self::Sound => "sound",
             Self::Overloaded => "overloaded",
             Self::Wrong => "wrong",
+            Self::Crashed => "crashed",
             Self::Invalid => "invalid",
         }
+    }
+
+    /// Whether the figures of such a run are shown.
+    pub const fn has_figures(self) -> bool {
+        matches!(self, Self::Sound | Self::Overloaded)
     }
 }
 
@@ -72,9 +80,15 @@ pub struct Verdict {
 /// Judges a run by everything but its own verdict.
 pub fn judge(record: &RunRecord) -> Verdict {
     let (failed, wrong, overloaded) = (instrument(record), correctness(record), backlog(record));
-    // A wrong message is a fact even when the timing means nothing; a backlog explains a generator that falls behind.
+    let crash = match &record.ended {
+        Ended::Crashed(crash) => Some(crash.how.clone()),
+        Ended::Complete | Ended::Interrupted | Ended::Failed(_) => None,
+    };
+    // A wrong message is a fact even when the server ended or the timing means nothing; a backlog explains a generator that falls behind.
     let (kind, reasons) = if !wrong.is_empty() {
-        (VerdictKind::Wrong, wrong)
+        (VerdictKind::Wrong, wrong.into_iter().chain(crash).collect())
+    } else if let Some(how) = crash {
+        (VerdictKind::Crashed, vec![how])
     } else if !failed.is_empty() {
         (VerdictKind::Invalid, failed)
     } else if !overloaded.is_empty() {
@@ -112,7 +126,7 @@ fn correctness(record: &RunRecord) -> Vec<String> {
 fn instrument(record: &RunRecord) -> Vec<String> {
     let mut reasons = Vec::new();
     match &record.ended {
-        Ended::Complete => {}
+        Ended::Complete | Ended::Crashed(_) => {}
         Ended::Interrupted => reasons.push("interrupted".to_owned()),
         Ended::Failed(why) => reasons.push(why.clone()),
     }

@@ -18,6 +18,9 @@ use crate::texts::Texts;
 use crate::words::{Authors, Scenario};
 use crate::{POINTS_MAX, RUN_MAX, SEATS_MAX};
 
+/// Where a server is used by one job alone, its rooms need no name of their own.
+const ROOM_PREFIX: &str = "room";
+
 /// Decides a scenario, wherever it came from: a plan for each point of its sweep.
 pub fn decide(scenario: &Scenario) -> Result<Job, ScenarioError> {
     let keys = Keys::from_scenario(scenario)?.checked()?;
@@ -104,6 +107,7 @@ fn plan(scenario: &Scenario, posts_before: u64) -> Result<Plan, ScenarioError> {
         rooms_per_client: scenario.rooms_per_client,
         seats,
         rooms: scenario.rooms,
+        room_prefix: ROOM_PREFIX.parse().expect("letters are a room name"),
         authors,
         posts_per_author_per_s: posts.per_client_per_s,
         arrivals,

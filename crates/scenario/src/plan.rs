@@ -42,6 +42,8 @@ pub struct Plan {
     pub seats: u32,
     /// Rooms, numbered from 0.
     pub rooms: u32,
+    /// What the names of the rooms begin with. Another one of the same length changes no byte count.
+    pub room_prefix: RoomName,
     /// Seats `0..authors` post; the others only read.
     pub authors: u32,
     /// Mean rate of one author.
@@ -86,6 +88,15 @@ impl Plan {
         ours.chain(theirs).collect()
     }
 
+    /// Our transports that were asked for: the floor stands among them only where it was named, or where none was.
+    pub fn transports_asked(&self) -> Vec<Transport> {
+        let named = self.settings.get("transports").and_then(Value::as_array);
+        let asked = |transport: &Transport| {
+            named.is_none_or(|named| named.iter().any(|name| name.as_str() == Some(transport.name())))
+        };
+        self.transports.iter().copied().filter(asked).collect()
+    }
+
     /// What a transport writes its messages in: what was asked for, or its own default when it cannot carry that.
     pub fn encoding(&self, transport: Transport) -> Encoding {
         match transport.encodings() {
@@ -101,7 +112,7 @@ impl Plan {
 
     /// What the server calls a room.
     pub fn room_name(&self, room: u32) -> RoomName {
-        format!("room-{room}").parse().expect("letters, a dash and digits are a room name")
+        format!("{}-{room}", self.room_prefix).parse().expect("a short room name, a dash and digits are a room name")
     }
 
     /// The seats of a room, rising.

@@ -11,7 +11,7 @@ use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, CURSOR_HEADER, EventDecoder, Start, Transport, WireError, encode_post_json, parse_after};
 
-use super::exchange::expect_status;
+use super::exchange::{BODY_WITHIN, bad_status};
 use super::polling::take_lines;
 use super::sse::{EVENT_BYTES_MAX, take_events};
 use crate::fault::{End, Fault};
@@ -105,9 +105,8 @@ impl Caller {
     async fn ask(&self, parameters: &str) -> Result<(), End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let start = seat.start();
-        let response = self.get(start, parameters).await?;
+        let response = answered(self.get(start, parameters).await?, &[200, 204]).await?;
         let status = response.status().as_u16();
-        expect_status(status, &[200, 204])?;
         let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
         let cursor = cursor.map(|value| parse_after(CURSOR_HEADER, value)).transpose();
         let cursor = cursor.map_err(|problem| Fault::new(FaultKind::BadBytes, problem.to_string()))?;
@@ -126,8 +125,7 @@ impl Caller {
 
     async fn stream(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
-        let mut response = self.get(seat.start(), "").await?;
-        expect_status(response.status().as_u16(), &[200])?;
+        let mut response = answered(self.get(seat.start(), "").await?, &[200]).await?;
         let (mut lines, mut events) = (Carry::default(), EventDecoder::new(EVENT_BYTES_MAX));
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
             let before = worker.delivered();
@@ -182,8 +180,7 @@ impl Caller {
             worker.hot.borrow_mut().tally.requests += 1;
             let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
             let response = self.authorize(request).send().await.map_err(Fault::from)?;
-            expect_status(response.status().as_u16(), &[200])?;
-            let answer = response.bytes().await.map_err(Fault::from)?;
+            let answer = answered(response, &[200]).await?.bytes().await.map_err(Fault::from)?;
             let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
             worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);
             seat.mark_blocked();
@@ -201,4 +198,14 @@ impl Caller {
             None => request,
         }
     }
+}
+
+/// A status other than those that answer the request is a fault, with the beginning of its body.
+async fn answered(mut response: Response, expected: &[u16]) -> Result<Response, Fault> {
+    let status = response.status().as_u16();
+    if expected.contains(&status) {
+        return Ok(response);
+    }
+    let body = tokio::time::timeout(BODY_WITHIN, response.chunk()).await.ok().and_then(Result::ok).flatten();
+    Err(bad_status(status, expected, &body.unwrap_or_default()))
 }

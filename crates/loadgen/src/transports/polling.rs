@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, Start, Transport, decode_json};
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::Exchange;
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::request::Requests;
@@ -101,8 +101,7 @@ impl<'a> Asking<'a> {
             full |= worker.delivered() > before;
             Ok(())
         };
-        let head = self.ask(Purpose::Delivery, take).await?;
-        expect_status(head.status, &[200, 204])?;
+        let head = self.ask(Purpose::Delivery, &[200, 204], take).await?;
         if carry.len() > 0 {
             return Err(Fault::cut_short("a line").into());
         }
@@ -140,7 +139,7 @@ impl<'a> Asking<'a> {
         drop(post);
         let answer = RefCell::new(Vec::new());
         let head = self
-            .ask(Purpose::Posting, |bytes| {
+            .ask(Purpose::Posting, &[200], |bytes| {
                 answer.borrow_mut().extend_from_slice(bytes);
                 Ok(())
             })
@@ -150,7 +149,12 @@ impl<'a> Asking<'a> {
     }
 
     /// Makes the request on the connection there is, or on a new one.
-    async fn ask(&mut self, purpose: Purpose, on_body: impl FnMut(&[u8]) -> Result<(), End>) -> Result<Head, End> {
+    async fn ask(
+        &mut self,
+        purpose: Purpose,
+        expected: &'static [u16],
+        on_body: impl FnMut(&[u8]) -> Result<(), End>,
+    ) -> Result<Head, End> {
         let mut exchange = match self.exchange.take() {
             Some(exchange) => exchange,
             None => {
@@ -159,7 +163,7 @@ impl<'a> Asking<'a> {
                 opened
             }
         };
-        let head = exchange.ask(self.worker, self.seat, &self.request, purpose, on_body).await?;
+        let head = exchange.ask(self.worker, self.seat, &self.request, purpose, expected, on_body).await?;
         if self.keep_alive && !head.closes {
             self.exchange = Some(exchange);
         }
@@ -197,7 +201,6 @@ pub(super) fn count_post(worker: &Worker, payload: usize, body: usize, request: 
 
 /// Takes the answer to a post.
 pub(super) fn take_ack(worker: &Worker, seat: &Seat, head: &Head, body: &[u8]) -> Result<(), Fault> {
-    expect_status(head.status, &[200])?;
     let ack: Ack = serde_json::from_slice(body).map_err(wire::WireError::from)?;
     let mut hot = worker.hot.borrow_mut();
     hot.tally.add(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::exchange::Refusal;
 use super::polling::{count_post, take_ack};
 use crate::crowd::spawn;
 use crate::fault::{End, Fault};
@@ -97,23 +98,32 @@ async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End>
     *line.link.borrow_mut() = Some(Rc::clone(reading.link()));
     line.send_next(worker, seat, reading.link())?;
     let (mut reader, mut body, mut head) = (ResponseReader::new(), Vec::new(), None::<Head>);
+    let mut refusal = None::<Refusal>;
     loop {
         let n = worker.fill(seat, &mut reading).await?;
         if n == 0 {
             return Ok(());
         }
-        let scratch = worker.scratch.borrow();
         let mut answered = false;
-        reader.feed(&scratch[..n], |part| {
-            match part {
-                Part::Head(found) => head = Some(found),
-                Part::Body(bytes) => body.extend_from_slice(bytes),
-                Part::Framing(_) => {}
-                Part::End => answered = true,
-            }
-            Ok::<_, Fault>(())
-        })?;
-        drop(scratch);
+        {
+            let scratch = worker.scratch.borrow();
+            reader.feed(&scratch[..n], |part| {
+                match (&mut refusal, part) {
+                    (Some(refusal), part) => refusal.take(&part),
+                    (None, Part::Head(found)) => {
+                        refusal = Refusal::of(&found, &[200]);
+                        head = Some(found);
+                    }
+                    (None, Part::Body(bytes)) => body.extend_from_slice(bytes),
+                    (None, Part::Framing(_)) => {}
+                    (None, Part::End) => answered = true,
+                }
+                Ok::<_, Fault>(())
+            })?;
+        }
+        if let Some(refusal) = refusal.take() {
+            return Err(refusal.finish(worker, seat, &mut reading, &mut reader).await.into());
+        }
         if let Some(head) = head.take_if(|_| answered) {
             take_ack(worker, seat, &head, &std::mem::take(&mut body))?;
             line.busy.set(false);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::{Exchange, Refusal};
 use super::post_line::PostLine;
 use crate::fault::{End, Fault};
 use crate::lean::response::{Part, ResponseReader};
@@ -25,30 +25,36 @@ pub(super) async fn session(
     worker.count(Direction::Up, Purpose::SetUp, Class::Headers, request.len());
     worker.send(reading.link(), &request)?;
     drop(request);
-    let mut reader = ResponseReader::new();
+    let (mut reader, mut refusal) = (ResponseReader::new(), None::<Refusal>);
     *seat.link.borrow_mut() = Some(Rc::clone(reading.link()));
     loop {
         let n = worker.fill(seat, &mut reading).await?;
         if n == 0 {
             return Err(Fault::cut_short("the stream").into());
         }
-        let scratch = worker.scratch.borrow();
         let before = worker.delivered();
         let was_joined = seat.joined.get();
-        reader.feed(&scratch[..n], |part| match part {
-            Part::Head(head) => {
-                expect_status(head.status, &[200])?;
-                worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
+        {
+            let scratch = worker.scratch.borrow();
+            reader.feed(&scratch[..n], |part| {
+                match (&mut refusal, part) {
+                    (Some(refusal), part) => refusal.take(&part),
+                    (None, Part::Head(head)) => {
+                        refusal = Refusal::of(&head, &[200]);
+                        worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
+                    }
+                    (None, Part::Body(bytes)) => on_body(bytes)?,
+                    (None, Part::Framing(bytes)) => {
+                        worker.count(Direction::Down, Purpose::Delivery, Class::Framing, bytes);
+                    }
+                    (None, Part::End) => return Err(End::Cut),
+                }
                 Ok(())
-            }
-            Part::Body(bytes) => on_body(bytes),
-            Part::Framing(bytes) => {
-                worker.count(Direction::Down, Purpose::Delivery, Class::Framing, bytes);
-                Ok(())
-            }
-            Part::End => Err(End::Cut),
-        })?;
-        drop(scratch);
+            })?;
+        }
+        if let Some(refusal) = refusal.take() {
+            return Err(refusal.finish(worker, seat, &mut reading, &mut reader).await.into());
+        }
         worker.count_batch(before);
         if seat.joined.get() && !was_joined {
             PostLine::attach(worker, seat);

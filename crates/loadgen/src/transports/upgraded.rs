@@ -3,7 +3,7 @@
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::Exchange;
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::frames::{FrameReader, Incoming, push_frame};
@@ -41,8 +41,7 @@ impl Upgraded {
     pub(super) async fn open(worker: &Worker, seat: &Seat, request: &[u8]) -> Result<Self, End> {
         worker.count(Direction::Up, Purpose::SetUp, Class::Headers, request.len());
         let mut exchange = Exchange::new(worker.open(seat).await?);
-        let head = exchange.ask(worker, seat, request, Purpose::SetUp, |_| Ok(())).await?;
-        expect_status(head.status, &[101])?;
+        let head = exchange.ask(worker, seat, request, Purpose::SetUp, &[101], |_| Ok(())).await?;
         worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
         let (reading, rest) = exchange.into_parts();
         Ok(Self { reading, carry: Carry::default(), frames: FrameReader::default(), rest })

@@ -39,6 +39,11 @@ impl Arm {
         Ok(Self { text: launch.words.join(" "), kind: Kind::Ours(launch) })
     }
 
+    /// Whether somebody else has started it, and may use it too.
+    pub(crate) const fn is_found(&self) -> bool {
+        matches!(self.kind, Kind::Running(_))
+    }
+
     /// Starts it, or points to it.
     pub(crate) async fn patient(&self, plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Patient> {
         let started = match &self.kind {

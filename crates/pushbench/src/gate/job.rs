@@ -48,7 +48,7 @@ pub(crate) struct GateJob {
 pub(crate) enum Ending {
     Complete,
     Interrupted,
-    AllInvalid,
+    NoFigures,
 }
 
 /// The scenario's phases, made short where nobody asked for them on the command line.
@@ -70,26 +70,19 @@ pub(crate) fn seconds(key: &str, value: Duration) -> Override {
     format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
 }
 
-/// The floor runs in a gate only where it was named, or where everything was.
-pub(crate) fn transports_asked(plan: &Plan) -> Vec<Transport> {
-    let named = plan.settings.get("transports").and_then(|named| named.as_array().cloned());
-    let asked = |transport: &Transport| {
-        named.as_ref().is_none_or(|named| named.iter().any(|name| name.as_str() == Some(transport.name())))
-    };
-    plan.transports.iter().copied().filter(asked).collect()
-}
-
 /// Measures until all is decided, or all blocks are made, or the time is up, or it is stopped.
 pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
     let mut gate = Gate::new(job, stop);
     let (look, interrupted) = gate.blocks().await?;
-    let ending = match (interrupted, gate.values.iter().all(Vec::is_empty)) {
+    let ending = match (interrupted, gate.values.iter().any(Vec::is_empty)) {
         (true, _) => Ending::Interrupted,
-        (false, true) => Ending::AllInvalid,
+        (false, true) => Ending::NoFigures,
         (false, false) => Ending::Complete,
     };
-    if ending == Ending::Complete {
-        gate.check_metrics()?;
+    match ending {
+        Ending::Complete => gate.check_metrics()?,
+        Ending::NoFigures => gate.name_what_has_no_figures(),
+        Ending::Interrupted => {}
     }
     let cells = gate.cells();
     let mut rows = judge(&cells, &look);
@@ -227,9 +220,10 @@ impl Gate {
             let verdict = but_for_the_machine(&record);
             let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
             match (&record.ended, verdict.kind) {
+                (Ended::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
                 (Ended::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
-                (_, VerdictKind::Invalid) => {}
+                (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
                 (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
                     let values = METRICS.map(|metric| value(&record, &metric));
                     return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
@@ -272,6 +266,12 @@ impl Gate {
             }
         }
         cells
+    }
+
+    fn name_what_has_no_figures(&mut self) {
+        let without = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
+        let names: Vec<_> = without.map(|(transport, _)| transport.name()).collect();
+        self.notes.push(format!("no figures for {}: it has no block without an invalid run", names.join(", ")));
     }
 
     /// Says which metrics were not there.

@@ -15,9 +15,9 @@ use results::Folder;
 use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
-use crate::exit::{ALL_INVALID, INCONCLUSIVE, INTERRUPTED, PREFLIGHT, REGRESSION, USAGE};
+use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_FIGURES, PREFLIGHT, REGRESSION, USAGE};
 use crate::print;
-use crate::run::{Level, findings};
+use crate::run::{Level, findings, room_prefix};
 use crate::signals::stoppable;
 use arms::Arm;
 use fit::{fit, parse_duration};
@@ -90,7 +90,7 @@ Examples:
 Metrics: throughput_per_s, server_cpu_us_per_message, server_bytes_per_connection, delivery_us_p50, delivery_us_p99
 
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
-4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 every run was invalid, 130 interrupted";
+4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run, 130 interrupted";
 
 fn parse_metric(text: &str) -> Result<Metric, String> {
     let gated = || METRICS.into_iter().filter(|metric| metric.delta.is_some());
@@ -123,8 +123,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
     match (ending, comparison.outcome()) {
         (Ending::Interrupted, _) => INTERRUPTED.into(),
-        (Ending::AllInvalid, _) => ALL_INVALID.into(),
-        (Ending::Complete, Outcome::Regressed) => REGRESSION.into(),
+        (Ending::Complete | Ending::NoFigures, Outcome::Regressed) => REGRESSION.into(),
+        (Ending::NoFigures, _) => NO_FIGURES.into(),
         (Ending::Complete, Outcome::Open) if strict => INCONCLUSIVE.into(),
         (Ending::Complete, Outcome::Open | Outcome::Passed) => ExitCode::SUCCESS,
     }
@@ -159,7 +159,7 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
     let short = job::short_phases(&asked.plans[0], &args.set);
     let short = [args.set.clone(), short].concat();
     let plan = load(&short)?.plans.remove(0);
-    let transports = job::transports_asked(&plan);
+    let transports = plan.transports_asked();
     let metrics = if args.metrics.is_empty() { METRICS.to_vec() } else { args.metrics.clone() };
     let gated = metrics.iter().filter(|metric| metric.delta.is_some()).count();
     let window = plan.phases.window;
@@ -177,7 +177,10 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
         )
     })?;
     let set: Vec<Override> = vec![job::seconds("phases.window_s", fitted.window)];
-    let job = load(&[short, set].concat())?;
+    let mut job = load(&[short, set].concat())?;
+    if base.is_found() || head.is_found() {
+        job.plans.iter_mut().for_each(|plan| plan.room_prefix = room_prefix());
+    }
     let gate = GateJob {
         scenario: job.name.clone(),
         plan: job.plans[0].clone(),

@@ -7,6 +7,7 @@ use clap::Parser;
 use scenario::Override;
 
 use crate::core_locks::LockArgs;
+use crate::exit;
 
 /// What both commands know.
 #[derive(clap::Args)]
@@ -32,7 +33,7 @@ pub(crate) struct JobArgs {
 
 /// Measure every transport of a scenario, each against a server of its own
 #[derive(Parser)]
-#[command(after_help = RUN_EXAMPLES)]
+#[command(after_help = format!("{RUN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -40,7 +41,7 @@ pub(crate) struct RunArgs {
 
 /// Measure a server that somebody else started
 #[derive(Parser)]
-#[command(after_help = LOAD_EXAMPLES)]
+#[command(after_help = format!("{LOAD_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -67,10 +68,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   pushbench run scenarios/quick.toml
   pushbench run scenarios/chat.toml --set repetitions=3 --set 'transports=[\"sse\",\"websocket\"]'
-  pushbench run scenarios/scale.toml --dry-run
-
-Exit codes: 0 ok, 1 failed while running or messages went wrong, 2 bad usage or scenario, 5 the machine cannot run it honestly,
-6 every run was invalid, 130 interrupted (what was measured is written)";
+  pushbench run scenarios/scale.toml --dry-run";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:

@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Folder, Manifest, RunRecord, State, VerdictKind};
+use results::{Ended, Folder, Manifest, RunRecord, State, VerdictKind};
 use scenario::{Dialect, Job, Lane, Plan};
 use tokio_util::sync::CancellationToken;
+use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
+use super::foreign::{Foreign, room_prefix};
 use super::listening;
 use super::manifest::manifest;
 use super::meter::Meter;
-use super::one::{Bench, Foreign, Patient, Place, measure};
+use super::one::{Bench, Patient, Place, measure, not_begun};
+use super::outcome::outcome;
 use super::peer;
 use super::preflight::{self, Finding, Level};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
-use crate::exit::{ALL_INVALID, INTERRUPTED, PREFLIGHT, USAGE};
+use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::stoppable;
 use crate::{core_locks, machine, print};
 
@@ -51,12 +54,23 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
         }
     };
     if foreign.is_some() {
-        // One server is there, and nobody starts others.
-        job.plans.iter_mut().for_each(|plan| plan.peers.clear());
+        let rooms = room_prefix();
+        for plan in &mut job.plans {
+            // One server is there, which others may use too, and nobody starts others.
+            plan.peers.clear();
+            plan.room_prefix = rooms.clone();
+        }
     }
     if args.dry_run {
         print::out(&describe(&job))?;
         return Ok(ExitCode::SUCCESS);
+    }
+    // Before the machine is looked at, which takes longer.
+    if let Some(foreign) = &foreign
+        && let Err(error) = stoppable(async |_| foreign.let_one_join(&mut job.plans).await)
+    {
+        print::error(&error);
+        return Ok(PREFLIGHT.into());
     }
     let cores = &job.plans.first().context("the scenario has no plan")?.cores;
     // Held until the job has ended.
@@ -112,28 +126,25 @@ impl Running {
     }
 
     async fn all(mut self) -> anyhow::Result<ExitCode> {
-        let outcome = self.rounds().await;
-        self.manifest.state = match &outcome {
-            Err(_) => State::Failed,
-            Ok(()) if self.bench.stop.is_cancelled() => State::Interrupted,
-            Ok(()) => State::Complete,
-        };
+        let made = self.rounds().await;
+        self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
-        outcome?;
+        // What was measured is shown, also by a job that could not go on.
+        let reported =
+            if self.records.is_empty() && made.is_err() { Ok(()) } else { crate::report::of_job(self.folder.path()) };
+        made?;
         kept?;
-        crate::report::of_job(self.folder.path())?;
+        reported?;
         if self.bench.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }
-        if self.records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
-            print::note("a server lost, doubled, reordered or altered messages; see the runs called wrong");
-            return Ok(ExitCode::FAILURE);
-        }
-        let any_valid = self.records.iter().any(|record| record.verdict.kind != VerdictKind::Invalid);
-        Ok(if any_valid { ExitCode::SUCCESS } else { ALL_INVALID.into() })
+        let outcome = outcome(&self.manifest, &self.records, self.folder.path());
+        outcome.sentences.iter().for_each(|sentence| print::note(sentence));
+        Ok(outcome.code.into())
     }
 
-    async fn rounds(&mut self) -> anyhow::Result<()> {
+    /// Makes the runs, and says how far it came.
+    async fn rounds(&mut self) -> anyhow::Result<State> {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
@@ -144,7 +155,10 @@ impl Running {
                     let place = Place { run, round: round + 1, rerun };
                     let kind = self.one(&plans[plan], &lane, place).await?;
                     if self.bench.stop.is_cancelled() {
-                        return Ok(());
+                        return Ok(State::Interrupted);
+                    }
+                    if self.is_gone(lane.transport).await {
+                        return Ok(State::Failed);
                     }
                     if kind != VerdictKind::Invalid || self.reruns_left == 0 {
                         break;
@@ -154,23 +168,31 @@ impl Running {
                 }
             }
         }
-        Ok(())
+        Ok(State::Complete)
+    }
+
+    /// Whether the one server there is ended in the last run, and nobody starts it again.
+    async fn is_gone(&self, transport: Transport) -> bool {
+        let crashed = self.records.last().is_some_and(|record| matches!(record.ended, Ended::Crashed(_)));
+        match &self.foreign {
+            Some(foreign) if crashed => !foreign.comes_back(transport).await,
+            _ => false,
+        }
     }
 
     async fn one(&mut self, plan: &Arc<Plan>, lane: &Lane, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
         self.shown.begin(place.run, &format!("{lane}{label}"));
-        let patient = match (&self.foreign, &lane.peer) {
-            (Some(foreign), _) => Patient::Found(foreign.clone()),
-            (None, Some(peer)) => Patient::Started(peer::start(peer, &self.job.file, &self.server_cores).await?.into()),
-            (None, None) => {
-                Patient::Started(ServerProcess::start(plan, lane.transport, &self.server_cores).await?.into())
-            }
-        };
+        let started = self.patient(plan, lane).await;
         let mut log = self.folder.begin_log(place.run)?;
-        let shown = &mut self.shown;
-        let show = |progress| shown.show(progress);
-        let record = measure(&mut self.bench, plan, lane, patient, place, &mut log, show).await?;
+        let record = match started {
+            Ok(patient) => {
+                let shown = &mut self.shown;
+                let show = |progress| shown.show(progress);
+                measure(&mut self.bench, plan, lane, patient, place, &mut log, show).await?
+            }
+            Err(error) => not_begun(&self.bench, plan, lane, place, error.downcast()?),
+        };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =
@@ -179,6 +201,15 @@ impl Running {
         self.records.push(record);
         self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
+    }
+
+    async fn patient(&self, plan: &Plan, lane: &Lane) -> anyhow::Result<Patient> {
+        let started = match (&self.foreign, &lane.peer) {
+            (Some(foreign), _) => return Ok(Patient::Found(foreign.clone())),
+            (None, Some(peer)) => peer::start(peer, &self.job.file, &self.server_cores).await,
+            (None, None) => ServerProcess::start(plan, lane.transport, &self.server_cores).await,
+        };
+        Ok(Patient::Started(started?.into()))
     }
 }
 

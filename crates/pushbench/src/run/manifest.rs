@@ -31,6 +31,7 @@ pub(crate) fn manifest(
         points: points(job),
         repetitions: job.repetitions,
         seed: job.seed,
+        room_prefix: job.plans.first().map_or_else(String::new, |plan| plan.room_prefix.to_string()),
         order: order(job),
         command: command_line(),
         program: program(),

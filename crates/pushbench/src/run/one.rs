@@ -1,16 +1,21 @@
 //! One run: a server, a crowd, the readings around the window, and the record of it all.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
-use results::{Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge};
+use results::{
+    Crash, Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge,
+};
 use scenario::{Lane, Plan};
 use tokio_util::sync::CancellationToken;
+use wire::Transport;
 
 use super::control::Control;
+use super::foreign::Foreign;
 use super::meter::Meter;
 use super::readings::Readings;
 use super::server_process::ServerProcess;
@@ -52,13 +57,6 @@ impl Bench {
 const FIT_PROBES_MAX: usize = 20;
 const FIT_PAUSE: Duration = Duration::from_millis(350);
 
-/// A server that somebody else started, and its process where that is known.
-#[derive(Debug, Clone)]
-pub(crate) struct Foreign {
-    pub(crate) target: Target,
-    pub(crate) meter: Option<Meter>,
-}
-
 /// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
 pub(crate) enum Patient {
     Started(Box<ServerProcess>),
@@ -88,36 +86,28 @@ impl Patient {
         }
     }
 
-    /// Comes back when it ends by itself, and says so; never where its process is not known.
-    async fn ended(&mut self) -> String {
+    /// Comes back when it has ended by itself; `connected` are the clients that are connected now.
+    async fn crashed(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
-            Self::Started(server) => died(&server.ended().await),
-            Self::Found(Foreign { meter: Some(meter), .. }) => {
-                meter.ended().await;
-                died("somebody else's process: how is not known")
-            }
-            Self::Found(Foreign { meter: None, .. }) => std::future::pending().await,
+            Self::Started(server) => server.crashed().await,
+            Self::Found(foreign) => foreign.crashed(transport, connected).await,
         }
     }
 
-    /// Lets go of it; says so when it had ended by itself.
-    async fn end(self) -> Option<String> {
+    /// Lets go of it; says so when it had ended by itself. `broke` says that there were faults.
+    async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
             Self::Started(mut server) => {
-                let ended = server.has_ended();
+                let crash = server.crashes_within(Duration::ZERO).await;
                 server.stop().await;
-                ended
+                crash
             }
-            Self::Found(_) => {
+            Self::Found(foreign) => {
                 tokio::time::sleep(FAREWELL).await;
-                None
+                foreign.has_crashed(transport, broke).await
             }
         }
     }
-}
-
-fn died(how: &str) -> String {
-    format!("the server ended during the run ({how})")
 }
 
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
@@ -139,25 +129,29 @@ pub(crate) async fn measure(
     let taken_before = machine::Taken::now();
     let order =
         Order { plan: Arc::clone(plan), transport: lane.transport, target, cores: bench.generator_cores.clone() };
+    let connected = Cell::new(0);
     let stop = async {
         tokio::select! {
             biased;
             () = bench.stop.cancelled() => Ended::Interrupted,
-            why = patient.ended() => Ended::Failed(why),
+            crash = patient.crashed(lane.transport, &connected) => Ended::Crashed(crash),
         }
     };
-    let show = |progress| {
+    let show = |progress: Progress| {
         readings.look(progress);
+        connected.set(progress.joined);
         on_progress(progress);
     };
     let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
     if let (Some(why), Patient::Started(_)) = (readings.failed(), &patient) {
         tracing::warn!(why, "a reading of the server failed");
     }
-    let server_ended = patient.end().await;
+    let broke = recorded.as_ref().is_ok_and(|recording| recording.faults.total() > 0);
+    let crash = patient.end(lane.transport, broke).await;
     let mut recording = recorded?;
-    if let Some(status) = server_ended {
-        recording.ended = Ended::Failed(died(&status));
+    // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
+    if let Some(crash) = crash.filter(|_| matches!(recording.ended, Ended::Complete | Ended::Failed(_))) {
+        recording.ended = Ended::Crashed(crash);
     }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
@@ -170,6 +164,14 @@ pub(crate) async fn measure(
         throttled_us: taken.throttled_us,
     };
     Ok(record(plan, lane, place, &recording, &readings, machine))
+}
+
+/// The record of a run whose server could not be started.
+pub(crate) fn not_begun(bench: &Bench, plan: &Plan, lane: &Lane, place: Place, crash: Crash) -> RunRecord {
+    let spin = bench.spin_best;
+    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
+    let recording = Recording::empty(Ended::Crashed(crash));
+    record(plan, lane, place, &recording, &Readings::new(None, None, false), machine)
 }
 
 fn record(

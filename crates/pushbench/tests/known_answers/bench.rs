@@ -9,7 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use results::{RunRecord, Series, Verdict, VerdictKind};
+use results::{Evidence, RunRecord, Series, Verdict, VerdictKind};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
@@ -79,6 +79,12 @@ impl Bench {
         let only = jobs.next().expect("the job made a results folder");
         assert!(jobs.next().is_none(), "one job, one folder");
         only
+    }
+
+    /// What two jobs left.
+    pub(crate) fn both(&self) -> [Evidence; 2] {
+        let jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| results::load(&entry.unwrap().path()).unwrap());
+        jobs.collect::<Vec<_>>().try_into().expect("two jobs, two folders")
     }
 
     /// Every run that was saved, in order.

@@ -8,6 +8,7 @@ mod bench;
 mod bytes;
 mod ends;
 mod frozen;
+mod joining;
 mod machine;
 mod memory;
 mod peers;

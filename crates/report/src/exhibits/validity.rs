@@ -59,10 +59,11 @@ const STRIPS: [Strip; 4] = [
     },
 ];
 /// How a verdict looks.
-const VERDICTS: [(VerdictKind, Shape, Colour, bool); 4] = [
+const VERDICTS: [(VerdictKind, Shape, Colour, bool); 5] = [
     (VerdictKind::Sound, Shape::Circle, Colour(0, 158, 115), false),
     (VerdictKind::Overloaded, Shape::Diamond, Colour(230, 159, 0), true),
     (VerdictKind::Wrong, Shape::Square, Colour(213, 94, 0), false),
+    (VerdictKind::Crashed, Shape::Up, Colour(204, 121, 167), false),
     (VerdictKind::Invalid, Shape::Cross, Colour(127, 127, 127), false),
 ];
 

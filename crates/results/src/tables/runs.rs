@@ -33,12 +33,13 @@ pub(super) const COLUMNS: &[Column<RunRecord>] = &[
     column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
     column("client", "HTTP client of the generator", |r| r.client.as_str().into()),
     column("encoding", "How messages were written", |r| r.encoding.name().into()),
-    column("verdict", "`sound`, `overloaded`, `wrong` or `invalid`", |r| r.verdict.kind.into()),
+    column("verdict", "`sound`, `overloaded`, `wrong`, `crashed` or `invalid`", |r| r.verdict.kind.into()),
     column("reasons", "Why it is not sound, separated by semicolons", |r| r.verdict.reasons.join("; ").into()),
-    column("ended", "`complete`, `interrupted` or `failed`", |r| match r.ended {
+    column("ended", "`complete`, `interrupted`, `failed` or `crashed`", |r| match r.ended {
         Ended::Complete => "complete",
         Ended::Interrupted => "interrupted",
         Ended::Failed(_) => "failed",
+        Ended::Crashed(_) => "crashed",
     }.into()),
     column("seats", "Simulated clients, once for each room they are in", |r| r.planned.seats.into()),
     column("rooms", "Rooms", |r| r.planned.rooms.into()),

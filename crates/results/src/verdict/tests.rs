@@ -4,8 +4,8 @@ use wire::Encoding;
 
 use super::*;
 use crate::{
-    Cpu, Faults, Generator, Incident, IncidentKind, Latency, LedgerSummary, Machine, Planned, Quantile, SCHEMA, Second,
-    Tally,
+    Cpu, Crash, Faults, Generator, Incident, IncidentKind, Latency, LedgerSummary, Machine, Planned, Quantile, SCHEMA,
+    Second, Tally,
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
@@ -161,6 +161,23 @@ fn a_run_that_failed_says_why_and_what_broke() {
         record.faults.note(FaultKind::Refused, "nobody there".to_owned());
         record.faults.note(FaultKind::Reset, "gone".to_owned());
         record.faults.note(FaultKind::Refused, "still nobody".to_owned());
+    });
+}
+
+#[test]
+fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
+    let how = "the server exited with status 1 during the run";
+    let crash = |record: &mut RunRecord| {
+        record.ended = Ended::Crashed(Crash { how: how.to_owned(), last_output: vec!["boom".to_owned()] });
+        record.ledger.lost = 100;
+        record.planned.left_in_window = 10;
+        record.machine.spin_after = 10.0;
+        (0..40).for_each(|_| record.faults.note(FaultKind::Reset, "gone".to_owned()));
+    };
+    expect(VerdictKind::Crashed, &[how], crash);
+    expect(VerdictKind::Wrong, &["1 of 12000 deliveries corrupted", how], |record| {
+        crash(record);
+        record.ledger.corrupted = 1;
     });
 }
 

@@ -15,7 +15,7 @@ use crate::lean::packets::{PACKET_BYTES_MAX, SEPARATOR};
 use crate::lean::response::{Part, ResponseReader};
 use crate::link::Link;
 use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, expect_status};
+use crate::transports::exchange::{Exchange, Refusal};
 use crate::worker::Worker;
 use results::FaultKind;
 use results::{Class, Direction, Purpose};
@@ -56,7 +56,7 @@ impl Downlink {
         let mut batches = 0;
         let head = self
             .exchange
-            .ask(worker, seat, &self.question, Purpose::Delivery, |bytes| {
+            .ask(worker, seat, &self.question, Purpose::Delivery, &[200], |bytes| {
                 let before = worker.delivered();
                 carry.feed(bytes, |bytes| {
                     let mut taken = 0;
@@ -73,7 +73,6 @@ impl Downlink {
                 Ok(())
             })
             .await?;
-        expect_status(head.status, &[200])?;
         let before = worker.delivered();
         take(&carry.take(), 0)?;
         batches += u64::from(worker.delivered() > before);
@@ -212,6 +211,7 @@ impl Uplink {
         let mut reading = opened?;
         *self.link.borrow_mut() = Some(Rc::clone(reading.link()));
         let (mut reader, mut status) = (ResponseReader::new(), None);
+        let mut refusal = None::<Refusal>;
         loop {
             if !self.busy.get() {
                 self.send(worker, self.carries_posts(seat).then_some(seat))?;
@@ -221,25 +221,32 @@ impl Uplink {
             if n == 0 {
                 return Ok(());
             }
-            let scratch = worker.scratch.borrow();
             let mut answered = false;
-            reader.feed(&scratch[..n], |part| {
-                match part {
-                    Part::Head(head) => {
-                        worker.count(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
-                        status = Some(head);
+            {
+                let scratch = worker.scratch.borrow();
+                reader.feed(&scratch[..n], |part| {
+                    match (&mut refusal, part) {
+                        (Some(refusal), part) => refusal.take(&part),
+                        (None, Part::Head(head)) => {
+                            worker.count(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
+                            refusal = Refusal::of(&head, &[200]);
+                            status = Some(head);
+                        }
+                        (None, Part::Body(bytes)) => {
+                            worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
+                        }
+                        (None, Part::Framing(bytes)) => {
+                            worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes);
+                        }
+                        (None, Part::End) => answered = true,
                     }
-                    Part::Body(bytes) => {
-                        worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
-                    }
-                    Part::Framing(bytes) => worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes),
-                    Part::End => answered = true,
-                }
-                Ok::<_, Fault>(())
-            })?;
-            drop(scratch);
+                    Ok::<_, Fault>(())
+                })?;
+            }
+            if let Some(refusal) = refusal.take() {
+                return Err(refusal.finish(worker, seat, &mut reading, &mut reader).await.into());
+            }
             if let Some(head) = status.take_if(|_| answered) {
-                expect_status(head.status, &[200])?;
                 self.busy.set(false);
                 if head.closes {
                     self.quiet.notify_one();

@@ -13,7 +13,7 @@ use super::talk::{Say, Talk};
 use crate::fault::{End, Fault};
 use crate::lean::packets::{Open, Packet};
 use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, expect_status};
+use crate::transports::exchange::Exchange;
 use crate::transports::upgraded::{self, Upgraded, send_text};
 use crate::worker::Worker;
 use results::{Class, Direction, FaultKind, Purpose};
@@ -81,12 +81,11 @@ async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Res
     worker.count(Direction::Up, Purpose::SetUp, Class::Headers, ask.len());
     let mut body = Vec::new();
     let head = exchange
-        .ask(worker, seat, &ask, Purpose::SetUp, |bytes| {
+        .ask(worker, seat, &ask, Purpose::SetUp, &[200], |bytes| {
             body.extend_from_slice(bytes);
             Ok(())
         })
         .await?;
-    expect_status(head.status, &[200])?;
     worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
     worker.count(Direction::Down, Purpose::SetUp, Class::Framing, body.len());
     match Packet::parse(&body)? {
