@@ -4,20 +4,24 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::polling::{count_post, take_ack};
+use super::exchange::{Connection, Heard, Request, Wanted, keep};
+use super::polling::take_ack;
 use crate::crowd::spawn;
 use crate::fault::{End, Fault};
 use crate::lean::request::Requests;
-use crate::lean::response::{Head, Part, ResponseReader};
+use crate::lean::response::Part;
 use crate::link::Link;
-use crate::seat::{Seat, Way};
+use crate::seat::{Due, Seat, Way};
 use crate::worker::Worker;
+use results::FaultKind;
 
 pub(crate) struct PostLine {
     requests: Requests,
     link: RefCell<Option<Rc<Link>>>,
     /// A post is on its way and not answered.
     busy: Cell<bool>,
+    /// It has answered: from then on the server may have closed it whenever nothing is on its way.
+    is_kept: Cell<bool>,
 }
 
 impl PostLine {
@@ -32,6 +36,7 @@ impl PostLine {
                 requests: worker.requests(seat, "", ""),
                 link: RefCell::default(),
                 busy: Cell::new(false),
+                is_kept: Cell::new(false),
             });
             spawn(worker, run(Rc::clone(worker), Rc::clone(seat), Rc::clone(&line)));
             line
@@ -61,12 +66,18 @@ impl PostLine {
         let post = worker.post(seat, due.ordinal);
         let mut request = Vec::with_capacity(post.text.len() + 256);
         let body = self.requests.post(&post, &mut request);
-        count_post(worker, post.text.len(), body, request.len());
-        worker.hot.borrow_mut().tally.requests += 1;
         if !due.left {
             worker.leave(seat, &due);
         }
-        worker.send(link, &request)
+        match Request::post(&request, body, post.text.len()).send(worker, link) {
+            // Nothing of it has left. The reading side meets the same end, and opens another line for it.
+            Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
+                self.busy.set(false);
+                seat.outbox.borrow_mut().push_front(Due { left: true, ..due });
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 }
 
@@ -77,13 +88,13 @@ async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
         }
         let outcome = serve(&worker, &seat, &line).await;
         *line.link.borrow_mut() = None;
-        if line.busy.replace(false) || !matches!(outcome, Ok(()) | Err(End::Cut)) {
-            worker.fault(match outcome {
-                Err(End::Fault(fault)) => fault,
-                Ok(()) | Err(End::Cut) => Fault::cut_short("a post"),
-            });
+        line.busy.set(false);
+        line.is_kept.set(false);
+        if let Err(End::Fault(fault)) = outcome {
+            let pause = RETRY_PAUSE.max(fault.pause());
+            worker.fault(fault);
             seat.mark_blocked();
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -91,36 +102,30 @@ async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
 /// After a post broke, the line rests before it is opened again.
 const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Opens the line and reads answers until it is closed.
+/// Opens the line and reads answers until it is closed between two posts.
 async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End> {
-    let mut reading = worker.open_for_posts(seat).await?;
-    *line.link.borrow_mut() = Some(Rc::clone(reading.link()));
-    line.send_next(worker, seat, reading.link())?;
-    let (mut reader, mut body, mut head) = (ResponseReader::new(), Vec::new(), None::<Head>);
+    let mut connection = Connection::new(worker.open_for_posts(seat).await?);
+    *line.link.borrow_mut() = Some(Rc::clone(connection.link()));
+    line.send_next(worker, seat, connection.link())?;
+    let mut answer = Vec::new();
     loop {
-        let n = worker.fill(seat, &mut reading).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        let scratch = worker.scratch.borrow();
-        let mut answered = false;
-        reader.feed(&scratch[..n], |part| {
-            match part {
-                Part::Head(found) => head = Some(found),
-                Part::Body(bytes) => body.extend_from_slice(bytes),
-                Part::Framing(_) => {}
-                Part::End => answered = true,
+        let part = |part: Part<'_>| match part {
+            Part::Body(bytes) => Ok(keep(bytes, &mut answer)?),
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        match connection.read(worker, seat, Wanted::POST, || line.busy.get(), part).await? {
+            Heard::Part => {}
+            Heard::Whole(head) => {
+                take_ack(worker, seat, &std::mem::take(&mut answer))?;
+                line.busy.set(false);
+                line.is_kept.set(true);
+                if head.closes {
+                    return Ok(());
+                }
+                line.send_next(worker, seat, connection.link())?;
             }
-            Ok::<_, Fault>(())
-        })?;
-        drop(scratch);
-        if let Some(head) = head.take_if(|_| answered) {
-            take_ack(worker, seat, &head, &std::mem::take(&mut body))?;
-            line.busy.set(false);
-            if head.closes {
-                return Err(End::Cut);
-            }
-            line.send_next(worker, seat, reading.link())?;
+            Heard::Gone(fault) if line.busy.get() => return Err(fault.into()),
+            Heard::Gone(_) => return Ok(()),
         }
         worker.pace();
     }
