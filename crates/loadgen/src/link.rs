@@ -135,6 +135,12 @@ impl Reading {
         }
     }
 
+    /// Waits until there is something to read, or the end of the connection.
+    #[cfg(test)]
+    pub(crate) async fn readable(&self) {
+        self.half.readable().await.expect("a socket that can be waited for");
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &RefCell<Vec<u8>>) -> Poll<Result<usize, Fault>> {
         if !self.link.unsent.borrow().is_empty()
             && let Poll::Ready(Err(fault)) = self.link.poll_send_rest(cx)

@@ -261,12 +261,7 @@ impl Exchange {
     }
 
     /// The connection that was kept, if it still stands, or a new one; and which of them it is.
-    async fn connection(
-        &mut self,
-        worker: &Worker,
-        seat: &Seat,
-        wanted: Wanted,
-    ) -> Result<(Connection, bool), Fault> {
+    async fn connection(&mut self, worker: &Worker, seat: &Seat, wanted: Wanted) -> Result<(Connection, bool), Fault> {
         if let Some(mut kept) = self.kept.take()
             && kept.is_open(worker, wanted)?
         {
@@ -300,3 +295,6 @@ async fn answer(
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -133,6 +133,13 @@ async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use results::Direction;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::LocalSet;
+
     use super::*;
     use crate::worker::tests::{blocked_by_opening, worker_to};
 
@@ -140,10 +147,120 @@ mod tests {
     async fn what_comes_while_the_line_is_opened_is_not_the_pacer_s_fault() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let worker = worker_to(&listener, wire::Transport::LongPolling);
-        tokio::task::LocalSet::new()
+        LocalSet::new()
             .run_until(async {
                 PostLine::attach(&worker, worker.seat(0));
                 assert_eq!(blocked_by_opening(&worker).await, 1);
+            })
+            .await;
+    }
+
+    /// A line that has taken its first post, and the server's end of it.
+    async fn line() -> (Rc<Worker>, TcpListener, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::LongPolling);
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        PostLine::attach(&worker, worker.seat(0));
+        post(&worker, 1);
+        let (mut socket, _) = listener.accept().await.unwrap();
+        acknowledge(&mut socket, 1, "").await;
+        until(|| worker.hot.borrow().tally.accepted == 1).await;
+        (worker, listener, socket)
+    }
+
+    fn post(worker: &Worker, ordinal: u64) {
+        worker.seat(0).outbox.borrow_mut().push_back(Due::now(ordinal));
+        worker.flush(worker.seat(0));
+    }
+
+    /// Hears one post and confirms it, with more behind the answer.
+    async fn acknowledge(socket: &mut TcpStream, ordinal: u64, more: &str) {
+        let mut request = vec![0; 4096];
+        let n = socket.read(&mut request).await.unwrap();
+        let text = String::from_utf8_lossy(&request[..n]).into_owned();
+        assert!(text.contains(&format!("\"ordinal\":{ordinal},")) && text.matches("POST").count() == 1, "{text}");
+        let body = format!("{{\"ordinal\":{ordinal},\"seq\":{ordinal}}}");
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}{more}", body.len());
+        socket.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    async fn until(done: impl Fn() -> bool) {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn counts(worker: &Worker) -> [u64; 5] {
+        let tally = worker.hot.borrow().tally;
+        [tally.posted, tally.requests, tally.accepted, tally.connections, worker.faults.borrow().total()]
+    }
+
+    #[tokio::test]
+    async fn a_post_of_which_nothing_has_left_goes_on_a_new_line_without_a_fault() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(socket);
+                // Before its reader can know: the write is what meets the end.
+                post(&worker, 2);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 2, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_broken_while_nobody_posts_is_no_fault() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(socket);
+                until(|| worker.sockets.is_empty()).await;
+                post(&worker, 2);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 2, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_post_that_has_left_is_never_made_again() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                drop(socket);
+                // The server has ended its half only: this is written, and nobody hears it.
+                post(&worker, 2);
+                until(|| worker.faults.borrow().total() > 0).await;
+                post(&worker, 3);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 3, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [3, 3, 2, 2, 1], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_an_acknowledgement_end_the_line_and_are_counted() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, _listener, mut socket) = line().await;
+                let before = worker.hot.borrow().tally.total(Direction::Down);
+                post(&worker, 2);
+                acknowledge(&mut socket, 2, "HTTP/1.1 200").await;
+                until(|| worker.faults.borrow().total() > 0).await;
+                let faults = worker.faults.borrow();
+                assert_eq!(faults.texts[&FaultKind::BadBytes], ["12 bytes behind an answer"]);
+                // A head of 39 bytes; the acknowledgement is not taken.
+                assert_eq!(worker.hot.borrow().tally.total(Direction::Down) - before, 39 + 12);
             })
             .await;
     }

@@ -49,6 +49,7 @@ fn sound() -> RunRecord {
         },
         server: None,
         kernel: None,
+        kernel_total: None,
         machine: Machine { spin_before: 50.0, spin_after: 50.0, spin_best: 50.0, stolen_share: 0.0, throttled_us: 0 },
     }
 }

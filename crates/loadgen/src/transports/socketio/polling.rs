@@ -267,4 +267,42 @@ mod tests {
             end = uplink.serve(&worker, seat) => panic!("{end:?}"),
         }
     }
+
+    #[tokio::test]
+    async fn what_has_not_left_goes_on_a_new_line_without_a_fault() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::SocketioPolling);
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let (seat, uplink) = (worker.seat(0), Uplink::new(&worker, "sid"));
+        let say = |packet: &str| {
+            let packet = packet.as_bytes().to_vec();
+            uplink.say(&worker, Say { purpose: Purpose::KeepAlive, packet }).unwrap();
+        };
+        let serving = async {
+            let mut request = vec![0; 1024];
+            for packets in ["3", "6\u{1e}6"] {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let n = socket.read(&mut request).await.unwrap();
+                let text = String::from_utf8_lossy(&request[..n]).into_owned();
+                assert!(text.ends_with(&format!("\r\n\r\n{packets}")), "{text:?}");
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                while uplink.busy.get() {
+                    tokio::task::yield_now().await;
+                }
+                socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+                drop(socket);
+                // Before its reader can know: the write is what meets the end. What comes behind it goes along.
+                say("6");
+                say("6");
+            }
+        };
+        say("3");
+        tokio::select! {
+            () = serving => {}
+            end = uplink.serve(&worker, seat) => panic!("{end:?}"),
+        }
+        assert_eq!((worker.hot.borrow().tally.requests, worker.faults.borrow().total()), (2, 0));
+    }
 }
