@@ -103,22 +103,6 @@ impl RunRecord {
         self.window.requests.saturating_sub(posts)
     }
 
-    /// Answers of the whole run, as [`crate::USELESS_SHARE_MAX`] means them.
-    pub(crate) fn answers(&self) -> u64 {
-        let (responses, pushed) = (self.total.requests, self.total.batches);
-        match self.transport {
-            // Their batches are responses.
-            Transport::Polling | Transport::LongPolling | Transport::SocketioPolling => responses,
-            Transport::Tcp => self.total.connections + pushed,
-            Transport::HttpStreaming
-            | Transport::Sse
-            | Transport::Websocket
-            | Transport::SocketioWebsocket
-            | Transport::Socketio
-            | Transport::Stomp => responses + pushed,
-        }
-    }
-
     /// Connections the server had when everybody was there, less those before; of a server that does not say, one a client.
     pub(crate) fn connections_opened(&self) -> Option<u64> {
         let readings = self.server.as_ref()?;

@@ -1,12 +1,16 @@
 //! Whether the figures of a run may be shown as a result. Decided from what was measured, never by hand.
 
+mod traffic;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::{Direction, Ended, FaultKind, Line, RunRecord, Series, median};
+use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
+
+pub use traffic::{BYTES_APART_SHARE_MAX, USELESS_SHARE_MAX};
 
 /// A worker busier than this may have been the bottleneck.
 pub const WORKER_BUSY_MAX: f64 = 0.85;
@@ -21,14 +25,6 @@ pub const OFFERED_SHARE_OFF_MAX: f64 = 0.01;
 pub const SPIN_LOSS_MAX: f64 = 0.25;
 /// The host may take this share of the CPU.
 const STOLEN_SHARE_MAX: f64 = 0.01;
-/// Of a server's answers this share may be useless: more, and what came in spite of it is no result. An answer is a response to an HTTP
-/// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status from 500 to 599, and
-/// everything that cannot be read; that the server has no place now (429, or 503 with `Retry-After`) is not.
-pub const USELESS_SHARE_MAX: f64 = 0.01;
-/// The generator's count of bytes and the kernel's may be apart by this share, and in short runs by so many bytes: what is just on its
-/// way when both are read at the end of a run, and what broken connections leave behind.
-pub const BYTES_APART_SHARE_MAX: f64 = 0.01;
-const BYTES_APART_MAX: u64 = 4 << 10;
 /// Growth of the median over the window, as a share of it, that is called a growing backlog …
 const BACKLOG_GROWTH_MAX: f64 = 0.05;
 /// … when it stands out from the scatter of the seconds by this factor.
@@ -111,26 +107,8 @@ fn correctness(record: &RunRecord) -> Vec<String> {
     if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
         reasons.push(format!("first: {:?} at seat {}, seq {}", first.kind, first.seat, first.seq).to_lowercase());
     }
-    reasons.extend(useless_answers(record));
+    reasons.extend(traffic::useless_answers(record));
     reasons
-}
-
-fn useless_answers(record: &RunRecord) -> Option<String> {
-    let of = |kind: FaultKind| record.faults.counts.get(&kind).copied().unwrap_or(0);
-    let kinds = [FaultKind::ServerError, FaultKind::BadBytes];
-    let useless: u64 = kinds.into_iter().map(of).sum();
-    let answers = record.answers().max(useless);
-    if useless as f64 <= USELESS_SHARE_MAX * answers as f64 {
-        return None;
-    }
-    let most = kinds.into_iter().max_by_key(|kind| of(*kind))?;
-    let first = record.faults.texts.get(&most).and_then(|texts| texts.first());
-    Some(format!(
-        "{useless} of {answers} answers ({:.1} %) were 5xx or could not be read, at most {:.0} % is fair; first: {}",
-        100.0 * useless as f64 / answers as f64,
-        100.0 * USELESS_SHARE_MAX,
-        first.map_or("", String::as_str)
-    ))
 }
 
 fn instrument(record: &RunRecord) -> Vec<String> {
@@ -162,7 +140,7 @@ fn instrument(record: &RunRecord) -> Vec<String> {
             WORKER_BUSY_MAX * 100.0
         ));
     }
-    reasons.extend(bytes_apart(record));
+    reasons.extend(traffic::bytes_apart(record));
     reasons.extend(lateness(record));
     let planned = &record.planned;
     let missing = planned.posts_in_window.saturating_sub(planned.left_in_window);
@@ -181,22 +159,6 @@ fn instrument(record: &RunRecord) -> Vec<String> {
         reasons.push(format!("a quota stopped us for {} ms", machine.throttled_us / 1_000));
     }
     reasons
-}
-
-/// What a run that was stopped had on its way nobody knows.
-fn bytes_apart(record: &RunRecord) -> Vec<String> {
-    let Some(kernel) = record.kernel_total.filter(|_| record.ended == Ended::Complete) else { return Vec::new() };
-    let ways = [(Direction::Up, "sent", kernel.bytes_up), (Direction::Down, "received", kernel.bytes_down)];
-    let apart = ways.into_iter().filter_map(|(direction, verb, kernel)| {
-        let counted = record.total.total(direction);
-        let allowed = BYTES_APART_MAX.max((kernel as f64 * BYTES_APART_SHARE_MAX) as u64);
-        (kernel.abs_diff(counted) > allowed).then(|| {
-            format!(
-                "the kernel {verb} {kernel} bytes and the generator counted {counted}, at most {allowed} apart is fair"
-            )
-        })
-    });
-    apart.collect()
 }
 
 fn lateness(record: &RunRecord) -> Option<String> {

@@ -88,19 +88,33 @@ fn take_frames(
     bytes: &[u8],
     take: &mut impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
 ) -> Result<usize, End> {
-    frames.feed(bytes, |incoming, header_bytes| match incoming {
-        Incoming::Message(message) => take(link, message, header_bytes),
+    let count = |purpose, bytes| worker.count(Direction::Down, purpose, Class::Framing, bytes);
+    frames.feed(bytes, |incoming, around| match incoming {
+        Incoming::Message(message) => take(link, message, around),
+        // What it carries is counted with the message it is part of.
+        Incoming::Fragment => {
+            count(Purpose::Delivery, around);
+            Ok(())
+        }
+        Incoming::Pong => {
+            count(Purpose::KeepAlive, around);
+            Ok(())
+        }
         Incoming::Ping(data) => {
-            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            count(Purpose::KeepAlive, around);
             let mut pong = Vec::new();
             push_frame(OpCode::Control(Control::Pong), data.to_vec(), MASK, &mut pong);
             worker.count(Direction::Up, Purpose::KeepAlive, Class::Framing, pong.len());
             Ok(worker.send(link, &pong)?)
         }
-        Incoming::Close(CLOSE_AWAY) => Err(End::Cut),
-        Incoming::Close(CLOSE_WITHOUT_CODE) if worker.transport.is_socketio() => Err(End::Cut),
-        Incoming::Close(code) => Err(Fault::new(FaultKind::Problem, format!("close code {code}")).into()),
-        Incoming::Pong | Incoming::Fragment => Ok(()),
+        Incoming::Close(code) => {
+            count(Purpose::SetUp, around);
+            Err(match code {
+                CLOSE_AWAY => End::Cut,
+                CLOSE_WITHOUT_CODE if worker.transport.is_socketio() => End::Cut,
+                code => Fault::new(FaultKind::Problem, format!("close code {code}")).into(),
+            })
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
-fn sound() -> RunRecord {
+pub(super) fn sound() -> RunRecord {
     let latency = [(Series::Delivery, latency(400, 900)), (Series::Lateness, latency(40, 120))];
     RunRecord {
         schema: SCHEMA,
@@ -90,7 +90,7 @@ fn judged(change: impl FnOnce(&mut RunRecord)) -> (VerdictKind, Vec<String>) {
     (verdict.kind, verdict.reasons)
 }
 
-fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
+pub(super) fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
     assert_eq!(judged(change), (kind, reasons.iter().map(|reason| (*reason).to_owned()).collect()));
 }
 
