@@ -189,17 +189,20 @@ pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
         let Err(end) = transports::session(&worker, &seat).await;
         let was_joined = seat.joined.get();
         worker.part(&seat);
-        let broke = end != End::Cut;
+        let (broke, mut pause) = (end != End::Cut, Duration::ZERO);
         match end {
             End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
             End::Fault(_) if seat.aborted.take() => {}
-            End::Fault(fault) => worker.fault(fault),
+            End::Fault(fault) => {
+                pause = fault.pause();
+                worker.fault(fault);
+            }
         }
         tries += 1;
         faults += u32::from(broke);
         // Only a client that was in its room and was sent away properly comes back at once.
         failures = if was_joined { u32::from(broke) } else { failures + 1 };
-        sleep(backoff(seat.id, tries, failures)).await;
+        sleep(backoff(seat.id, tries, failures).max(pause)).await;
     }
     worker.give_up(&seat);
 }

@@ -45,7 +45,7 @@ pub async fn try_join(order: &Order, within: Duration) -> Result<(), JoinError> 
         lock_step: false,
     }));
     let joined = LocalSet::new().run_until(join(&worker, within)).await;
-    joined.map_err(|Fault { kind, detail }| JoinError { kind, detail })
+    joined.map_err(|Fault { kind, detail, .. }| JoinError { kind, detail })
 }
 
 async fn join(worker: &Rc<Worker>, within: Duration) -> Result<(), Fault> {

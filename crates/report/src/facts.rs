@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::{Evidence, Run, State, Subject, VerdictKind};
+use results::{Evidence, FaultKind, Faults, Run, State, Subject, VerdictKind};
 use scenario::Figure;
 use serde::{Deserialize, Serialize};
 use wire::{OURS, Transport};
@@ -83,6 +83,20 @@ pub struct RowFacts {
     /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times_ours: BTreeMap<Figure, Value>,
+    /// What broke in all of its runs, those without figures included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultFacts>,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultFacts {
+    /// Which.
+    pub kind: FaultKind,
+    /// How often.
+    pub count: u64,
+    /// The first of them in words.
+    pub first: String,
 }
 
 /// A figure with its 95 % interval, where it has one.
@@ -216,6 +230,11 @@ impl PointFacts {
         self.rows.iter().any(|row| row.subject().target.is_some() && row.shown.is_some())
     }
 
+    /// Whether anything broke here.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.rows.iter().any(|row| !row.faults.is_empty())
+    }
+
     /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&RowFacts> {
         self.rows.iter().find(|row| row.subject() == Subject::ours(transport))
@@ -235,6 +254,7 @@ impl RowFacts {
             figures: figures.collect(),
             times_floor: times(&shown, floor),
             times_ours: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
+            faults: FaultFacts::of(job, label, subject),
         }
     }
 
@@ -252,6 +272,16 @@ impl RowFacts {
     /// A figure, where it was measured.
     pub fn figure(&self, figure: Figure) -> Option<&Value> {
         self.figures.get(&figure)
+    }
+}
+
+impl FaultFacts {
+    fn of(job: &Evidence, label: &str, subject: &Subject) -> Vec<Self> {
+        let mut faults = Faults::default();
+        let runs = job.runs.iter().map(|run| &run.record);
+        runs.filter(|run| run.label == label && run.subject() == *subject).for_each(|run| faults.merge(&run.faults));
+        let first = |kind| faults.texts.get(kind).and_then(|texts| texts.first()).cloned().unwrap_or_default();
+        faults.counts.iter().map(|(kind, count)| Self { kind: *kind, count: *count, first: first(kind) }).collect()
     }
 }
 

@@ -151,6 +151,23 @@ fn field(row: &RowFacts, column: Figure) -> String {
     row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
+/// Over the table of faults.
+pub(crate) const FAULTS_TITLE: &str = "What broke";
+
+/// What broke, in all runs.
+pub(crate) fn faults(point: &PointFacts) -> Grid {
+    let mut grid = Grid::new(&["transport", "faults", "kind", "the first of them"]);
+    for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+        grid.rows.push(vec![
+            toned(row.subject().to_string(), Tone::Name),
+            figure(fault.count.to_string()),
+            words(fault.kind.to_string()),
+            words(&fault.first),
+        ]);
+    }
+    grid
+}
+
 /// Theory beside measurement.
 pub(crate) fn theory(cells: &[Cell]) -> Grid {
     let mut grid = Grid::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);

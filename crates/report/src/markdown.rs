@@ -51,6 +51,9 @@ fn section(job: &Evidence, facts: &JobFacts, out: &mut String) {
             let beside = table(&grids::beside(point));
             add(out, format_args!("### {}\n\n{beside}{}\n\n", grids::BESIDE_TITLE, grids::BESIDE_NOTE));
         }
+        if point.has_faults() {
+            add(out, format_args!("### {}\n\n{}", grids::FAULTS_TITLE, table(&grids::faults(point))));
+        }
     }
     if !facts.claims.is_empty() {
         add(out, format_args!("## Claims\n\n{}", table(&grids::claims(facts))));

@@ -67,6 +67,10 @@ fn opening(job: &JobFacts) -> Markup {
                     (table(&grids::beside(point)))
                     p { (grids::BESIDE_NOTE) }
                 }
+                @if point.has_faults() {
+                    h3 { (grids::FAULTS_TITLE) }
+                    (table(&grids::faults(point)))
+                }
             }
         }
         @if !job.claims.is_empty() {

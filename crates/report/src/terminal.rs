@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, VerdictKind};
+use results::{Evidence, Subject, VerdictKind};
 use scenario::Figure;
 
-use crate::facts::{JobFacts, PointFacts, RowFacts, RunFacts};
+use crate::facts::{FaultFacts, JobFacts, PointFacts, RowFacts, RunFacts};
 use crate::grids::verdicts;
 use crate::markdown::add;
 use crate::numbers::{DASH, heading, shown};
@@ -34,6 +34,8 @@ const COST: [(Figure, bool); 9] = [
     (Figure::ServerBytesPerConnection, false),
 ];
 
+const FAULT_LINE_MAX: usize = 80;
+
 /// All of a job, a block for each point of the sweep.
 pub fn tables(job: &Evidence) -> String {
     of_facts(&JobFacts::of(job))
@@ -56,6 +58,9 @@ pub(crate) fn of_facts(job: &JobFacts) -> String {
             let reasons = run.reasons.join("; ");
             add(&mut out, format_args!("run {} {}: {}: {reasons}\n", run.run, run.subject(), run.verdict));
         }
+        for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+            add(&mut out, format_args!("{}\n", fault_line(&row.subject(), fault)));
+        }
     }
     out.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
@@ -69,6 +74,15 @@ fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunFacts>) -> BTreeMap<&'a 
         }
     }
     by_reason
+}
+
+/// A kind of fault and the first of them, cut to the width of a narrow terminal.
+fn fault_line(subject: &Subject, fault: &FaultFacts) -> String {
+    let line = format!("faults: {subject}: {} × {} ({})", fault.count, fault.kind, fault.first);
+    if line.chars().count() <= FAULT_LINE_MAX {
+        return line;
+    }
+    line.chars().take(FAULT_LINE_MAX - 2).chain("…)".chars()).collect()
 }
 
 /// A table: lines of fields, the first two of them the heads; how many columns are words.
@@ -161,5 +175,24 @@ mod tests {
         assert!(text.contains(why), "{text}");
         let costs = text.lines().filter(|line| line.starts_with(job.runs[1].record.transport.name())).nth(1);
         assert!(costs.is_some_and(|line| line.ends_with(DASH)), "{text}");
+    }
+
+    #[test]
+    fn what_broke_stands_under_the_table_whatever_the_verdict() {
+        let mut job = results::invented::evidence(&[100]);
+        assert!(!tables(&job).contains("faults:"));
+        let sse = |run: &&mut results::Run| run.record.transport == wire::Transport::Sse;
+        for (run, times) in job.runs.iter_mut().filter(sse).zip(1..) {
+            let faults = &mut run.record.faults;
+            (0..times).for_each(|_| faults.note(results::FaultKind::BadBytes, "a chunk without a size".to_owned()));
+            faults.note(results::FaultKind::ServerError, "status 500 instead of 200: ".to_owned() + &"x".repeat(200));
+        }
+        let lines: Vec<_> =
+            tables(&job).lines().filter(|line| line.starts_with("faults:")).map(str::to_owned).collect();
+        let rounds: u64 = job.runs.iter().filter(|run| run.record.transport == wire::Transport::Sse).count() as u64;
+        let all = rounds * (rounds + 1) / 2;
+        assert_eq!(lines[1], format!("faults: sse: {all} × bad bytes (a chunk without a size)"));
+        assert!(lines[0].starts_with(&format!("faults: sse: {rounds} × server error (status 500")), "{}", lines[0]);
+        assert_eq!((lines.len(), lines[0].chars().count(), lines[0].ends_with("x…)")), (2, 80, true), "{lines:?}");
     }
 }

@@ -13,8 +13,8 @@ use wire::{Encoding, ProcessUsage, Transport, TransportUsage, Usage};
 
 use crate::{
     Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Folder, Generator, Host, Interval, Kernel,
-    Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run, RunRecord,
-    SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
+    KernelTotal, Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run,
+    RunRecord, SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
 };
 
 /// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
@@ -206,6 +206,10 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             bytes_down: window.total(Direction::Down),
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
+        }),
+        kernel_total: Some(KernelTotal {
+            bytes_up: window.total(Direction::Up),
+            bytes_down: window.total(Direction::Down),
         }),
         machine: Machine {
             spin_before: 880.0,

@@ -1,5 +1,7 @@
 //! Whether the figures of a run may be shown as a result. Decided from what was measured, never by hand.
 
+mod traffic;
+
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
+
+pub use traffic::{BYTES_APART_SHARE_MAX, USELESS_SHARE_MAX};
 
 /// A worker busier than this may have been the bottleneck.
 pub const WORKER_BUSY_MAX: f64 = 0.85;
@@ -120,6 +124,7 @@ fn correctness(record: &RunRecord) -> Vec<String> {
     if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
         reasons.push(format!("first: {:?} at seat {}, seq {}", first.kind, first.seat, first.seq).to_lowercase());
     }
+    reasons.extend(traffic::useless_answers(record));
     reasons
 }
 
@@ -152,6 +157,7 @@ fn instrument(record: &RunRecord) -> Vec<String> {
             WORKER_BUSY_MAX * 100.0
         ));
     }
+    reasons.extend(traffic::bytes_apart(record));
     reasons.extend(lateness(record));
     let planned = &record.planned;
     let missing = planned.posts_in_window.saturating_sub(planned.left_in_window);

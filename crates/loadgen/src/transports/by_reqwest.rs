@@ -6,16 +6,18 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, CURSOR_HEADER, EventDecoder, Start, Transport, WireError, encode_post_json, parse_after};
 
-use super::exchange::{BODY_WITHIN, bad_status};
+use super::exchange::unexpected;
 use super::polling::take_lines;
 use super::sse::{EVENT_BYTES_MAX, take_events};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
+use crate::lean::response::retry_after;
 use crate::seat::{Seat, Way};
 use crate::worker::Worker;
 
@@ -74,6 +76,17 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     }
 }
 
+/// A status other than those that answer the request is a fault, with the beginning of what came with it.
+async fn expect(mut response: Response, wanted: &[u16]) -> Result<Response, Fault> {
+    let status = response.status().as_u16();
+    if wanted.contains(&status) {
+        return Ok(response);
+    }
+    let pause = response.headers().get(RETRY_AFTER).map(|value| retry_after(value.to_str().unwrap_or_default()));
+    let body = response.chunk().await.ok().flatten().unwrap_or_default();
+    Err(unexpected(status, pause, wanted, &body))
+}
+
 struct Caller {
     worker: Rc<Worker>,
     seat: Rc<Seat>,
@@ -105,7 +118,7 @@ impl Caller {
     async fn ask(&self, parameters: &str) -> Result<(), End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let start = seat.start();
-        let response = answered(self.get(start, parameters).await?, &[200, 204]).await?;
+        let response = expect(self.get(start, parameters).await?, &[200, 204]).await?;
         let status = response.status().as_u16();
         let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
         let cursor = cursor.map(|value| parse_after(CURSOR_HEADER, value)).transpose();
@@ -125,7 +138,7 @@ impl Caller {
 
     async fn stream(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
-        let mut response = answered(self.get(seat.start(), "").await?, &[200]).await?;
+        let mut response = expect(self.get(seat.start(), "").await?, &[200]).await?;
         let (mut lines, mut events) = (Carry::default(), EventDecoder::new(EVENT_BYTES_MAX));
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
             let before = worker.delivered();
@@ -146,16 +159,11 @@ impl Caller {
 
     async fn get(&self, start: Start, parameters: &str) -> Result<Response, Fault> {
         let mut url = self.url() + "?" + parameters;
-        let cursor = Option::<u64>::from(start);
-        if let Some(after) = cursor {
+        if let Start::After(after) = start {
             url += &format!("&after={after}");
         }
-        let mut request = self.authorize(self.client.get(url));
-        if let Some(after) = cursor.filter(|_| self.worker.transport == Transport::Sse) {
-            request = request.header("last-event-id", after);
-        }
         self.worker.hot.borrow_mut().tally.requests += 1;
-        Ok(request.send().await?)
+        Ok(self.authorize(self.client.get(url)).send().await?)
     }
 
     fn open_way(&self) {
@@ -179,8 +187,8 @@ impl Caller {
             worker.leave(seat, &due);
             worker.hot.borrow_mut().tally.requests += 1;
             let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
-            let response = self.authorize(request).send().await.map_err(Fault::from)?;
-            let answer = answered(response, &[200]).await?.bytes().await.map_err(Fault::from)?;
+            let response = expect(self.authorize(request).send().await.map_err(Fault::from)?, &[200]).await?;
+            let answer = response.bytes().await.map_err(Fault::from)?;
             let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
             worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);
             seat.mark_blocked();
@@ -198,14 +206,4 @@ impl Caller {
             None => request,
         }
     }
-}
-
-/// A status other than those that answer the request is a fault, with the beginning of its body.
-async fn answered(mut response: Response, expected: &[u16]) -> Result<Response, Fault> {
-    let status = response.status().as_u16();
-    if expected.contains(&status) {
-        return Ok(response);
-    }
-    let body = tokio::time::timeout(BODY_WITHIN, response.chunk()).await.ok().and_then(Result::ok).flatten();
-    Err(bad_status(status, expected, &body.unwrap_or_default()))
 }

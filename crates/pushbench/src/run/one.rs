@@ -8,7 +8,8 @@ use std::time::Duration;
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{
-    Crash, Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge,
+    Crash, Ended, Generator, Kernel, KernelTotal, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind,
+    judge,
 };
 use scenario::{Lane, Plan};
 use tokio_util::sync::CancellationToken;
@@ -238,6 +239,9 @@ fn record(
             header_bytes_per_segment: sockets.header_bytes_per_segment,
             socket_memory_bytes: readings.socket_memory_bytes(),
         }),
+        kernel_total: recording
+            .kernel_total
+            .map(|sockets| KernelTotal { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
         machine,
     };
     record.verdict = judge(&record);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
-fn sound() -> RunRecord {
+pub(super) fn sound() -> RunRecord {
     let latency = [(Series::Delivery, latency(400, 900)), (Series::Lateness, latency(40, 120))];
     RunRecord {
         schema: SCHEMA,
@@ -49,6 +49,7 @@ fn sound() -> RunRecord {
         },
         server: None,
         kernel: None,
+        kernel_total: None,
         machine: Machine { spin_before: 50.0, spin_after: 50.0, spin_best: 50.0, stolen_share: 0.0, throttled_us: 0 },
     }
 }
@@ -89,7 +90,7 @@ fn judged(change: impl FnOnce(&mut RunRecord)) -> (VerdictKind, Vec<String>) {
     (verdict.kind, verdict.reasons)
 }
 
-fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
+pub(super) fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
     assert_eq!(judged(change), (kind, reasons.iter().map(|reason| (*reason).to_owned()).collect()));
 }
 
