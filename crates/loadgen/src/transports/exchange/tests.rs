@@ -187,7 +187,7 @@ async fn another_status_is_told_with_its_words_whatever_the_body_is() {
     for (answer, text) in [
         ("HTTP/1.1 404 No\r\ncontent-length: 3\r\n\r\nno\n", "bad status: status 404 instead of 200: no"),
         ("HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops", "server error: status 500 instead of 200: oops"),
-        ("HTTP/1.1 502 Bad Gateway\r\n\r\n<html>\nwhy\n", "server error: status 502 instead of 200: <html>\nwhy"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n<html>\nwhy\n", "server error: status 502 instead of 200: <html>\\nwhy"),
         ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", "server error: status 503 instead of 200"),
         (
             "HTTP/1.1 503 Busy\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
