@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
-use scenario::Dialect;
+use scenario::Protocol;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
-use wire::Transport;
 
 use crate::fault::{End, Fault};
 use crate::live::Cue;
@@ -26,7 +25,7 @@ use results::Tally;
 use results::{Cpu, Faults};
 
 /// What those who say goodbye leave the server for hearing it before their connections end.
-const GOODBYE: Duration = Duration::from_millis(200);
+pub(crate) const GOODBYE: Duration = Duration::from_millis(200);
 const LIVE_EVERY: Duration = Duration::from_millis(50);
 /// Silence beyond what a transport's own beat explains.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -184,22 +183,25 @@ async fn ramp(worker: Rc<Worker>) {
 /// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
 pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
     let (mut tries, mut faults, mut failures) = (0, 0, 0);
-    while faults <= worker.plan.limits.retries_max {
+    while faults <= worker.plan.limits.reconnects_max {
         worker.begin_connecting(&seat);
         let Err(end) = transports::session(&worker, &seat).await;
         let was_joined = seat.joined.get();
         worker.part(&seat);
-        let broke = end != End::Cut;
+        let (broke, mut pause) = (end != End::Cut, Duration::ZERO);
         match end {
             End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
             End::Fault(_) if seat.aborted.take() => {}
-            End::Fault(fault) => worker.fault(fault),
+            End::Fault(fault) => {
+                pause = fault.pause();
+                worker.fault(fault);
+            }
         }
         tries += 1;
         faults += u32::from(broke);
         // Only a client that was in its room and was sent away properly comes back at once.
         failures = if was_joined { u32::from(broke) } else { failures + 1 };
-        sleep(backoff(seat.id, tries, failures)).await;
+        sleep(backoff(seat.id, tries, failures).max(pause)).await;
     }
     worker.give_up(&seat);
 }
@@ -231,21 +233,9 @@ async fn pace(worker: Rc<Worker>, timer: FineTimer) {
 
 /// Breaks connections on which nothing was heard for longer than their transport explains.
 async fn watch_over(worker: Rc<Worker>) {
-    let tuning = &worker.plan.tuning;
-    let beat = match worker.transport {
-        Transport::Tcp => Duration::from_secs(30),
-        Transport::Polling => tuning.polling.gap_max(),
-        Transport::LongPolling => tuning.long_polling.hold,
-        Transport::HttpStreaming => tuning.http_streaming.heartbeat * 2,
-        Transport::Sse => tuning.sse.heartbeat * 2,
-        Transport::Websocket => tuning.websocket.heartbeat * 2,
-        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            tuning.socketio.heartbeat * 2
-        }
-        Transport::Stomp => tuning.stomp.heartbeat * 2,
-    };
+    let idle_max = worker.tuning().idle_max();
     // Who only repeats what it is told does not beat.
-    let beat = if worker.target.dialect == Dialect::Pushbench { beat } else { Duration::MAX / 2 };
+    let beat = if worker.target.protocol == Protocol::Pushbench { idle_max } else { Duration::MAX / 2 };
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {
         sleep(Duration::from_secs(1)).await;
@@ -266,7 +256,7 @@ async fn watch_over(worker: Rc<Worker>) {
 async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>, cpu_now: impl Fn() -> Cpu) {
     let phases = worker.plan.phases;
     let mut asking = Cpu::default();
-    for edge in [phases.warm_up, phases.posting()] {
+    for edge in [phases.warm_up(), phases.posting()] {
         sleep_until(worker.clock.instant(edge)).await;
         let (at, tally, mut begun) = (Instant::now(), worker.hot.borrow().tally, cpu_now());
         let cpu = Cpu { user_us: begun.user_us - asking.user_us, system_us: begun.system_us - asking.system_us };
@@ -303,7 +293,7 @@ fn second_part(worker: &Worker, second: i64) -> SecondPart {
 }
 
 fn remains(worker: &Worker, sockets: SocketCounts) -> Remains {
-    if worker.target.dialect != Dialect::Pushbench {
+    if worker.target.protocol != Protocol::Pushbench {
         worker.confirm_what_left();
     }
     let hot = worker.hot.borrow();

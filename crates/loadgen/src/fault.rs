@@ -1,6 +1,7 @@
 //! What goes wrong between a client and a server: told apart, counted, never lumped.
 
 use std::io;
+use std::time::Duration;
 
 use results::FaultKind;
 use wire::WireError;
@@ -11,11 +12,21 @@ use wire::WireError;
 pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
     pub(crate) detail: String,
+    /// How long the server asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
+
+/// Longer than this no client stays away, whatever it is told: a run has an end.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self { kind, detail: detail.into(), retry_after: None }
+    }
+
+    /// How long to stay away at least.
+    pub(crate) fn pause(&self) -> Duration {
+        self.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)
     }
 
     pub(crate) fn cut_short(during: &str) -> Self {

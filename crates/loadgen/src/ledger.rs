@@ -77,6 +77,7 @@ impl SeatLedger {
 pub(crate) struct RoomLedger {
     base: Option<u64>,
     by_seq: Box<[u32]>,
+    began_anew: bool,
 }
 
 const NOT_SEEN: u32 = u32::MAX;
@@ -84,7 +85,16 @@ const NOT_SEEN: u32 = u32::MAX;
 impl RoomLedger {
     pub(crate) fn new(posts: u64) -> Self {
         let posts = usize::try_from(posts).expect("the plan bounds its posts");
-        Self { base: None, by_seq: vec![NOT_SEEN; posts].into() }
+        Self { base: None, by_seq: vec![NOT_SEEN; posts].into(), began_anew: false }
+    }
+
+    /// The server lost the log: its seqs stand for nothing that is known, and contradict nothing.
+    pub(crate) fn begin_anew(&mut self) {
+        self.began_anew = true;
+    }
+
+    pub(crate) const fn began_anew(&self) -> bool {
+        self.began_anew
     }
 
     /// The probe came under this seq: the plan's posts follow it.
@@ -94,6 +104,9 @@ impl RoomLedger {
 
     /// Notes which post a seq stands for. `None` when it contradicts what was seen before; true when it is the first sighting.
     pub(crate) fn agree(&mut self, seq: u64, post: u32) -> Option<bool> {
+        if self.began_anew {
+            return Some(false);
+        }
         let at = usize::try_from(seq.checked_sub(self.base? + 1)?).ok()?;
         let known = self.by_seq.get_mut(at)?;
         if *known == NOT_SEEN {

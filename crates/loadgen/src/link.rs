@@ -60,7 +60,7 @@ pub(crate) async fn open(to: SocketAddr, source: Option<Ipv4Addr>, sockets: &Rc<
 }
 
 impl Link {
-    /// Sends now what the kernel takes; the rest follows when it can.
+    /// Sends now what the kernel takes; the rest follows when it can. An error of the system is met before anything has left.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut unsent = self.unsent.borrow_mut();
         let sent = if unsent.is_empty() {
@@ -124,6 +124,21 @@ impl Reading {
     /// Waits for bytes and reads them to the head of `scratch`; 0 is the end of the connection.
     pub(crate) async fn fill(&mut self, scratch: &RefCell<Vec<u8>>) -> Result<usize, Fault> {
         poll_fn(|cx| self.poll_fill(cx, scratch)).await
+    }
+
+    /// Reads what has come already to the head of `scratch`: `None` when nothing has, 0 at the end of the connection.
+    pub(crate) fn look(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
+        match self.half.try_read(&mut scratch.borrow_mut()) {
+            Ok(n) => Ok(Some(n)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until there is something to read, or the end of the connection.
+    #[cfg(test)]
+    pub(crate) async fn readable(&self) {
+        self.half.readable().await.expect("a socket that can be waited for");
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &RefCell<Vec<u8>>) -> Poll<Result<usize, Fault>> {

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use results::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally};
 
+use crate::recorder::Recorder;
 use crate::sockets::SocketCounts;
 
 /// Everything one run of one transport showed.
@@ -43,6 +44,28 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Of a run that could not begin.
+    pub fn empty(ended: Ended) -> Self {
+        Self {
+            ended,
+            window_us: 0,
+            histograms: Recorder::new().into_histograms(),
+            saturated: 0,
+            negative: 0,
+            seconds: Vec::new(),
+            set_up: Tally::default(),
+            window: Tally::default(),
+            total: Tally::default(),
+            kernel_window: None,
+            kernel_total: None,
+            ledger: LedgerSummary::default(),
+            faults: Faults::default(),
+            cpu: Cpu::default(),
+            worker_busy_max: 0.0,
+            left_in_window: 0,
+        }
+    }
+
     /// The histogram of a series.
     pub fn of(&self, series: Series) -> &Histogram<u64> {
         &self.histograms[series as usize]

@@ -113,6 +113,11 @@ impl Sockets {
         Entry { sockets: Rc::clone(self), key: self.open.borrow_mut().insert(Weak::clone(link)) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
     /// Everything so far. `between` is awaited after every few sockets, so that thousands of them delay no client; those that are
     /// closed meanwhile are kept until their turn, so that none is missed or counted twice.
     pub(crate) async fn total(&self, mut between: impl AsyncFnMut()) -> SocketCounts {
@@ -196,6 +201,6 @@ mod tests {
         let after = sockets.total(async || links.clear()).await;
         assert_eq!((after.bytes_up, after.bytes_down), (5 * all, 3 * all));
         assert_eq!(sockets.total(async || ()).await.since(&open).bytes_up, 0);
-        assert!(sockets.open.borrow().is_empty());
+        assert!(sockets.is_empty());
     }
 }

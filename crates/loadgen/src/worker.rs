@@ -8,15 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use scenario::{Dialect, Plan};
+use scenario::{Plan, Protocol, TransportTuning};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use wire::{Down, Form, Message, Transport};
+use wire::{Form, Transport};
 
 use crate::clock::{Clock, micros};
-use crate::fault::{End, Fault};
+use crate::fault::Fault;
 use crate::lean::request::Requests;
-use crate::ledger::{RoomLedger, Sighting};
+use crate::ledger::RoomLedger;
 use crate::link::{self, Reading};
 use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
@@ -28,9 +28,9 @@ use crate::sockets::Sockets;
 use crate::target::Target;
 use results::FaultKind;
 use results::Faults;
+use results::LedgerSummary;
 use results::Series;
 use results::{Class, Direction, Purpose, Tally};
-use results::{Incident, IncidentKind, LedgerSummary};
 
 /// Author of the one message every room gets before T0; it is not in the plan.
 pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
@@ -44,13 +44,13 @@ pub(crate) struct Hot {
     pub(crate) tally: Tally,
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
-    rooms: Vec<Option<RoomLedger>>,
+    pub(crate) rooms: Vec<Option<RoomLedger>>,
     /// What stands in for the seqs of a server that gives none.
     pub(crate) numbers: Option<Numbers>,
     /// Newest post known of each author: its seq and its ordinal, which must rise together.
-    authors: Vec<(u64, u64)>,
+    pub(crate) authors: Vec<(u64, u64)>,
     /// The post that was checked last, and where its text is: the others of its room mostly see it next.
-    said: (usize, usize),
+    pub(crate) said: (usize, usize),
     /// What the seconds before told: counts and faults.
     pub(crate) reported: (Tally, u64),
 }
@@ -73,11 +73,11 @@ pub(crate) struct Worker {
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,
     pub(crate) lock_step: bool,
-    window_us: Range<i64>,
+    pub(crate) window_us: Range<i64>,
     at: (u32, u32),
     second: Cell<u32>,
     joined: Cell<u32>,
-    probed: Cell<u32>,
+    pub(crate) probed: Cell<u32>,
     gone: Cell<u32>,
     /// The tasks of its seats.
     pub(crate) lives: RefCell<Vec<AbortHandle>>,
@@ -103,13 +103,14 @@ pub(crate) struct Share {
 impl Worker {
     pub(crate) fn new(share: Share) -> Self {
         let Share { plan, transport, target, posts, live, cue, base, at, lock_step } = share;
-        let seats: Vec<_> = plan.share(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
+        let seats: Vec<_> =
+            plan.clients_of_worker(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
         let mut rooms: Vec<Option<RoomLedger>> = (0..plan.rooms).map(|_| None).collect();
         for seat in &seats {
             let room = &mut rooms[seat.room as usize];
             room.get_or_insert_with(|| RoomLedger::new(plan.posts_in_room(seat.room)));
         }
-        let pacer = Pacer::new(&plan, plan.share(at.0, at.1));
+        let pacer = Pacer::new(&plan, plan.clients_of_worker(at.0, at.1));
         let next_due_us = if lock_step { i64::MAX } else { pacer.due_us().map_or(i64::MAX, i64::from) };
         Self {
             form: Form::of(transport, plan.encoding(transport)),
@@ -117,9 +118,9 @@ impl Worker {
                 tally: Tally::default(),
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
-                numbers: (target.dialect != Dialect::Pushbench).then(|| Numbers::new(&plan)),
+                numbers: (target.protocol != Protocol::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
-                authors: vec![(0, 0); plan.seats as usize],
+                authors: vec![(0, 0); plan.clients as usize],
                 said: (usize::MAX, 0),
                 reported: (Tally::default(), 0),
             }),
@@ -129,7 +130,7 @@ impl Worker {
             sockets: Rc::default(),
             compose: RefCell::default(),
             next_due_us: Cell::new(next_due_us),
-            window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
+            window_us: micros(plan.phases.warm_up())..micros(plan.phases.posting()),
             second: Cell::new(0),
             joined: Cell::new(0),
             probed: Cell::new(0),
@@ -157,6 +158,11 @@ impl Worker {
     /// Whether this seat posts its room's probe.
     pub(crate) fn is_prober(&self, seat: &Seat) -> bool {
         seat.id < self.plan.rooms
+    }
+
+    /// Settings of the transport.
+    pub(crate) fn tuning(&self) -> TransportTuning {
+        self.plan.tuning.of(self.transport)
     }
 
     /// Whether a seat ever posts.
@@ -287,114 +293,6 @@ impl Worker {
         self.live.gone.store(self.gone.get(), Relaxed);
         self.live.delivered.store(self.hot.borrow().tally.delivered, Relaxed);
         self.live.faults.store(self.faults.borrow().total(), Relaxed);
-    }
-
-    /// Takes an item that came down; `item_bytes` is its encoding, `framing_bytes` what said where it ends.
-    pub(crate) fn take(&self, seat: &Seat, item: Down<'_>, item_bytes: usize, framing_bytes: usize) -> Result<(), End> {
-        let (purpose, payload) = match &item {
-            Down::Message(message) => (Purpose::Delivery, message.text.len()),
-            Down::Ack(_) => (Purpose::Posting, 0),
-            Down::Heartbeat => (Purpose::KeepAlive, 0),
-            Down::Joined(_) | Down::Gap(_) | Down::Problem(_) | Down::Bye => (Purpose::SetUp, 0),
-        };
-        let mut hot = self.hot.borrow_mut();
-        hot.tally.add(Direction::Down, purpose, Class::Payload, payload);
-        hot.tally.add(Direction::Down, purpose, Class::Envelope, item_bytes - payload);
-        hot.tally.add(Direction::Down, purpose, Class::Framing, framing_bytes);
-        match item {
-            Down::Message(message) => self.deliver(&mut hot, seat, &message),
-            Down::Ack(ack) => self.confirm(&mut hot, seat, ack.ordinal),
-            Down::Joined(joined) => {
-                drop(hot);
-                self.join(seat, joined.after);
-            }
-            Down::Gap(gap) => hot.ledger.gap_messages += gap.to.saturating_sub(gap.from).saturating_add(1),
-            Down::Problem(problem) => return Err(Fault::new(FaultKind::Problem, problem.to_string()).into()),
-            Down::Heartbeat => {}
-            Down::Bye => return Err(End::Cut),
-        }
-        Ok(())
-    }
-
-    /// The server has a post of this seat.
-    pub(crate) fn confirm(&self, hot: &mut Hot, seat: &Seat, ordinal: u64) {
-        // The probe is no post of the plan: it neither leaves nor is confirmed in the counts.
-        let Some(index) = self.plan.post_index(seat.id, ordinal) else { return };
-        hot.tally.accepted += 1;
-        self.posts.confirm(index);
-        if self.is_in_window(index)
-            && let Some(left) = self.posts.left_us(index)
-        {
-            hot.recorder.record(Series::Accepted, self.clock.now_us() - left);
-        }
-    }
-
-    fn deliver(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>) {
-        let now = self.clock.now_us();
-        let sighting = seat.ledger.borrow_mut().see(message.seq);
-        // Our own numbers say nothing about an order.
-        let late = hot.numbers.is_none().then_some(IncidentKind::Reordered);
-        let kind = match sighting {
-            Sighting::New => self.check(hot, seat, message, now),
-            Sighting::Late => self.check(hot, seat, message, now).or(late),
-            Sighting::Again => Some(IncidentKind::Duplicated),
-        };
-        if let Some(kind) = kind {
-            if kind == IncidentKind::Foreign && message.author != PROBE_AUTHOR {
-                seat.ledger.borrow_mut().reopen(message.seq);
-            }
-            hot.ledger.note(Incident { kind, seat: seat.id, seq: message.seq });
-        }
-        if let Some(cut) = seat.cut_us.take() {
-            hot.recorder.record(Series::Outage, self.clock.run_us() - cut);
-        }
-    }
-
-    /// Holds a new message against the plan, and records it.
-    fn check(&self, hot: &mut Hot, seat: &Seat, message: &Message<'_>, now: i64) -> Option<IncidentKind> {
-        let room = hot.rooms[seat.room as usize].as_mut().expect("a seat's room is among its worker's");
-        if message.author == PROBE_AUTHOR {
-            if !seat.probed.replace(true) {
-                self.probed.set(self.probed.get() + 1);
-            }
-            return (!room.set_base(message.seq)).then_some(IncidentKind::Foreign);
-        }
-        let Some(index) = self.plan.post_index(message.author, message.ordinal) else {
-            return Some(IncidentKind::Foreign);
-        };
-        hot.tally.delivered += 1;
-        seat.ledger.borrow_mut().seen += 1;
-        if hot.said.0 != index {
-            hot.said = (index, self.plan.text_place(message.author, message.ordinal));
-        }
-        if message.text != self.plan.text_at(hot.said.1) {
-            // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
-            return Some(IncidentKind::Corrupted);
-        }
-        let mut kind = None;
-        match room.agree(message.seq, index as u32) {
-            Some(false) => {}
-            Some(true) => {
-                self.posts.see(index);
-                let last = &mut hot.authors[message.author as usize];
-                // By their places in the log: the first to see two of them may have got them in the wrong order.
-                let rises = (message.seq > last.0) == (message.ordinal > last.1);
-                kind = (!rises && hot.numbers.is_none()).then_some(IncidentKind::Reordered);
-                *last = (message.seq, message.ordinal).max(*last);
-            }
-            None => kind = Some(IncidentKind::Corrupted),
-        }
-        let due = i64::from(self.plan.due_us(index));
-        if self.window_us.contains(&due) {
-            hot.recorder.record(Series::Delivery, now - due);
-            if let Some(left) = self.posts.left_us(index) {
-                hot.recorder.record(Series::DeliveryUncorrected, now - left);
-            }
-            if let Some(spread) = self.posts.spread_us(index, now, self.plan.members(seat.room)) {
-                hot.recorder.record(Series::Spread, spread);
-            }
-        }
-        kind
     }
 
     pub(crate) fn is_in_window(&self, index: usize) -> bool {

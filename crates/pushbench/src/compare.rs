@@ -63,10 +63,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         rows,
         cells: Vec::new(),
     };
-    print::out(&formats::table(&comparison));
     if let Some(folder) = &args.reports {
         crate::gate::write_reports(folder, &comparison)?;
     }
+    print::out(&formats::table(&comparison))?;
     Ok(match comparison.outcome() {
         Outcome::Regressed => REGRESSION.into(),
         Outcome::Open if args.strict => INCONCLUSIVE.into(),

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use loadgen::{Edge, Order, Steps, Until, lock_step};
-use report::counters::{Counted, LOCK_SCHEMA, Lock, table};
+use report::counters::{Check, Counted, LOCK_SCHEMA, Lock, Outcome, table};
 use results::{Class, Direction, Purpose, Tally};
 use scenario::{Override, Plan};
+use tokio_util::sync::CancellationToken;
 use wire::{Transport, Usage};
 
-use crate::exit::{REGRESSION, USAGE};
+use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
 use crate::run::{Control, Launch, ServerProcess};
+use crate::signals::stoppable;
 use crate::{machine, print};
 
 /// More than this is no longer a matter of seconds.
@@ -23,6 +26,8 @@ const DELIVERIES_MAX: u64 = 200_000;
 /// Ports below this make the `host` header shorter, and with it every request.
 const PORT_MIN: u16 = 10_000;
 const PORT_TRIES: usize = 20;
+/// The connections of a server that crashes break a moment before its process has ended.
+const CRASH_WITHIN: Duration = Duration::from_millis(500);
 const COMPILER: &str = concat!(env!("PUSHBENCH_PROFILE"), " ", env!("PUSHBENCH_RUSTC"));
 
 /// Count what a message costs on every transport, exactly: one message in flight, nothing timed
@@ -35,7 +40,8 @@ Examples:
 
 Allocations are counted by a server built for it (cargo run --features count-allocations), instructions under valgrind.
 
-Exit codes: 0 as locked, 1 failed, 2 bad usage, scenario or lock file, 3 not as locked")]
+Exit codes: 0 as locked, 1 failed, 2 bad usage, scenario or lock file, 3 not as locked,
+130 interrupted (what was counted is shown, nothing is compared)")]
 pub(crate) struct Args {
     /// The scenario: clients, rooms and posts are followed, times are not
     scenario: PathBuf,
@@ -44,7 +50,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
 
-    /// The lock file to compare with: counts must be equal, allocations and instructions within 1 %
+    /// The lock file to compare with: counts must be equal, allocations and instructions within 1 %. What cannot be compared, as allocations of a
+    /// server that does not count them or of another compiler, is counted as skipped
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 
@@ -85,10 +92,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.instructions && !valgrind {
         print::note("instructions are skipped: there is no valgrind here");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let launch = args.server.clone().map_or_else(Launch::own, Ok)?;
-    let found = runtime.block_on(count(&launch, &job.name, plan, valgrind))?;
-    print::out(&table(&found));
+    let found = stoppable(async |stop| count(&launch, &job.name, plan, valgrind, stop).await)?;
+    print::out(&table(&found))?;
+    let (counted, asked) = (found.transports.len(), plan.transports.len());
+    if counted < asked {
+        print::note(&format!("interrupted after {counted} of {asked} transports; nothing was compared or locked"));
+        return Ok(INTERRUPTED.into());
+    }
+    let near = if args.instructions { &["allocations", "instructions"][..] } else { &["allocations"] };
     match (&args.check, locked) {
         (None, _) => Ok(ExitCode::SUCCESS),
         (Some(path), locked) if args.bless => bless(path, locked, found),
@@ -97,7 +109,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "{} was made from another scenario or other settings; --bless makes it anew",
             path.display()
         )),
-        (Some(_), Some(locked)) => Ok(compare(&locked, &found)),
+        (Some(_), Some(locked)) => compare(&locked, &found, near),
     }
 }
 
@@ -129,33 +141,44 @@ fn bless(path: &Path, locked: Option<Lock>, found: Lock) -> anyhow::Result<ExitC
     };
     let text = serde_json::to_string_pretty(&lock).context("a lock is JSON")? + "\n";
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    print::out(&format!("\nlocked in {}\n", path.display()));
+    print::out(&format!("\nlocked in {}\n", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each transport is a check: a line a difference, and a last line that test scripts add up.
-fn compare(locked: &Lock, found: &Lock) -> ExitCode {
-    let differences = locked.differences(found);
-    differences.iter().for_each(|difference| print::out(&format!("{difference}\n")));
-    let skipped = locked.unknown(found);
-    skipped
-        .iter()
-        .for_each(|what| print::out(&format!("{what}: not compared, the lock was made with another compiler\n")));
-    let mut wrong: Vec<_> = differences.iter().map(|difference| &difference.transport).collect();
-    wrong.dedup();
-    let all = locked.transports.len().max(found.transports.len());
-    print::out(&format!("\n{} passed, {} failed, {} skipped\n", all - wrong.len(), wrong.len(), skipped.len()));
-    if differences.is_empty() {
-        return ExitCode::SUCCESS;
+/// A line for each difference and for each reason why something could not be compared, and a last line that test scripts add up.
+fn compare(locked: &Lock, found: &Lock, near: &[&str]) -> anyhow::Result<ExitCode> {
+    let checks = locked.checks(found, near);
+    let (mut failed, mut skipped) = (0, BTreeMap::<_, usize>::new());
+    for Check { transport, outcome } in &checks {
+        match outcome {
+            Outcome::Passed => {}
+            Outcome::Failed(differences) => {
+                failed += 1;
+                differences.iter().try_for_each(|difference| print::out(&format!("{transport} {difference}\n")))?;
+            }
+            Outcome::Skipped(why) => *skipped.entry(why).or_default() += 1,
+        }
     }
-    print::out("what was meant to change: accept it with --bless\n");
-    REGRESSION.into()
+    skipped.iter().try_for_each(|(why, transports)| print::out(&format!("{transports} transports: {why}\n")))?;
+    if failed > 0 {
+        print::out("If the change is intended, update the lock file with --bless\n")?;
+    }
+    let skipped: usize = skipped.values().sum();
+    print::out(&format!("\n{} passed, {failed} failed, {skipped} skipped\n", checks.len() - failed - skipped))?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { REGRESSION.into() })
 }
 
-async fn count(launch: &Launch, scenario: &str, plan: &Plan, valgrind: bool) -> anyhow::Result<Lock> {
+/// Every transport in turn, or those that were counted when it was stopped.
+async fn count(
+    launch: &Launch,
+    scenario: &str,
+    plan: &Plan,
+    valgrind: bool,
+    stop: CancellationToken,
+) -> anyhow::Result<Lock> {
     let plan = Arc::new(plan.clone());
     let asked = [
-        ("seats", u64::from(plan.seats)),
+        ("seats", u64::from(plan.clients)),
         ("rooms", u64::from(plan.rooms)),
         ("authors", u64::from(plan.authors)),
         ("payload_bytes", plan.payload_bytes as u64),
@@ -165,11 +188,11 @@ async fn count(launch: &Launch, scenario: &str, plan: &Plan, valgrind: bool) -> 
     ];
     let mut transports = BTreeMap::new();
     for transport in plan.transports.iter().copied() {
-        let mut counted = one(launch, &plan, transport).await?;
-        if valgrind {
-            let instructions = instructions(launch, &plan, transport).await? / counted.deliveries as f64;
-            note_near(&mut counted, "instructions", instructions);
-        }
+        let counted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            counted = one(launch, &plan, transport, valgrind) => counted?,
+        };
         transports.insert(transport.name().to_owned(), counted);
     }
     let plan = asked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -190,10 +213,9 @@ async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Re
     bail!("no port of five digits in {PORT_TRIES} tries; widen net.ipv4.ip_local_port_range")
 }
 
-async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<Counted> {
+async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: bool) -> anyhow::Result<Counted> {
     let server = start(launch, plan, transport).await?;
-    let (steps, usage) = walk(plan, transport, &server, Until::End).await?;
-    server.stop().await;
+    let (steps, usage) = walk_and_stop(plan, transport, server, Until::End).await?;
     let [begin, settled, _, start, end, after] = usage.as_slice() else {
         bail!("{} readings of the server, six were expected", usage.len());
     };
@@ -204,13 +226,17 @@ async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow:
     client_counts("window.client", &steps.window, &mut exact);
     exact.retain(|_, count| *count > 0);
     let mut counted =
-        Counted { deliveries: steps.window.delivered, clients: plan.seats.into(), exact, near: BTreeMap::new() };
+        Counted { deliveries: steps.window.delivered, clients: plan.clients.into(), exact, near: BTreeMap::new() };
     let allocations = |usage: &Usage| usage.process.allocations;
     if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
         // The reading itself allocates; two of them with nothing between say how much.
         let window = (end - start).saturating_sub(after - end);
         let each = window as f64 / counted.deliveries as f64;
         note_near(&mut counted, "allocations", each);
+    }
+    if valgrind {
+        let instructions = instructions(launch, plan, transport).await? / counted.deliveries as f64;
+        note_near(&mut counted, "instructions", instructions);
     }
     Ok(counted)
 }
@@ -219,6 +245,23 @@ fn note_near(counted: &mut Counted, what: &str, value: f64) {
     // More digits than that are noise, and would change the file each time.
     let rounded = (value * 100.0).round() / 100.0;
     counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
+}
+
+/// Walks, and ends the server; one that has ended by itself is why it went no further.
+async fn walk_and_stop(
+    plan: &Arc<Plan>,
+    transport: Transport,
+    mut server: ServerProcess,
+    until: Until,
+) -> anyhow::Result<(Steps, Vec<Usage>)> {
+    let walked = walk(plan, transport, &server, until).await;
+    if walked.is_err()
+        && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
+    {
+        bail!("over {transport}, {crash}");
+    }
+    server.stop().await;
+    walked
 }
 
 /// Readings of the server at every edge; two at the last.
@@ -307,9 +350,7 @@ async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Un
     let out = format!("--callgrind-out-file={}", file.display());
     launch.words.splice(0..0, valgrind.into_iter().chain([out]));
     let server = start(&launch, plan, transport).await?;
-    let walked = walk(plan, transport, &server, until).await;
-    server.stop().await;
-    walked?;
+    walk_and_stop(plan, transport, server, until).await?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind left no {}", file.display()))?;
     std::fs::remove_file(&file).ok();
     let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));

@@ -8,16 +8,18 @@ use anyhow::Context;
 use clap::Parser;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal, kill, killpg, raise};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{self, SigHandler, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::signals::{Signals, parent_gone};
 use crate::{family, machine};
 
 /// Between asking it to end and ending it.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Run a program on some cores until it ends or standard input closes
+/// Run a program on some cores until it ends, standard input closes, or a signal asks for its end
 #[derive(Parser)]
 #[command(hide = true)]
 pub(crate) struct Args {
@@ -37,12 +39,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         machine::pin(&args.cores).with_context(|| format!("cannot stay on cores {:?}", args.cores))?;
     }
     let (program, arguments) = args.command.split_first().context("no command")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    // Before there is a child: it must not be left behind by a signal that ends us.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
     let child = Pid::from_raw(child.id().cast_signed());
     std::thread::spawn(move || {
-        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+        runtime.block_on(async {
+            tokio::select! {
+                _ = signals.next() => {}
+                () = parent_gone() => {}
+            }
+        });
         killpg(child, Signal::SIGTERM).ok();
         std::thread::sleep(GRACE);
         end_all();
@@ -61,12 +71,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match ended {
         WaitStatus::Exited(_, code) => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
         WaitStatus::Signaled(_, signal, _) => {
-            // Whoever waits for us sees how it ended.
-            raise(signal).ok();
-            Ok(ExitCode::FAILURE)
+            end_by(signal);
+            // Still here: this system did not end us by it. A shell's code for the signal says the same.
+            Ok(u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from))
         }
         _ => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Ends this process as the program's ended, for its parent to see.
+fn end_by(end: Signal) {
+    // A second core dump would show nothing of the program.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).ok();
+    #[expect(
+        unsafe_code,
+        reason = "the default action runs no code of ours; SIGPIPE and SIGSEGV would not end us otherwise"
+    )]
+    // SAFETY: no handler is installed.
+    unsafe { signal::signal(end, SigHandler::SigDfl) }.ok();
+    signal::raise(end).ok();
 }
 
 fn end_all() {

@@ -1,4 +1,16 @@
-//! Exit codes, as `--help` lists them.
+//! Exit codes, each with what it means for every command that has it.
+
+/// As `--help` lists them. 0 and 1 are those of every program.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    done, and everything that was asked for has figures
+  1    failed: messages went wrong, a server ended by itself or did not start, or something could not be read or written
+  2    bad usage, or a bad scenario
+  3    something got worse (gate), or is not as it was locked (counters)
+  4    something could not be decided (gate --strict)
+  5    it cannot be measured here: the machine or the target is not as the scenario needs it
+  6    something that was asked for has no figures, because all its runs were invalid
+  130  interrupted; what was measured is written";
 
 /// Bad usage, or a bad scenario. The same code clap uses.
 pub(crate) const USAGE: u8 = 2;
@@ -6,10 +18,10 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const REGRESSION: u8 = 3;
 /// Something could not be decided, and had to be.
 pub(crate) const INCONCLUSIVE: u8 = 4;
-/// The machine cannot run the scenario honestly.
+/// The machine or the target is not as the scenario needs it.
 pub(crate) const PREFLIGHT: u8 = 5;
-/// Every run was invalid.
-pub(crate) const ALL_INVALID: u8 = 6;
+/// Something that was asked for has no figures, because all its runs were invalid.
+pub(crate) const NO_FIGURES: u8 = 6;
 /// Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 

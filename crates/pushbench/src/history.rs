@@ -45,16 +45,16 @@ enum What {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = match &args.what {
-        What::Add { results, csv, commit } => add(results, &table(csv), commit.as_deref()),
+        What::Add { results, csv, commit } => add(results, &table(csv), commit.as_deref()).map(|()| String::new()),
         What::Show { csv } => show(&table(csv)),
     };
-    Ok(match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    match outcome {
+        Ok(text) => print::out(&text).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             print::error(&error);
-            USAGE.into()
+            Ok(USAGE.into())
         }
-    })
+    }
 }
 
 fn add(folder: &Path, csv: &Path, commit: Option<&str>) -> anyhow::Result<()> {
@@ -74,25 +74,25 @@ fn table(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("history.csv") } else { path.to_owned() }
 }
 
-fn show(csv: &Path) -> anyhow::Result<()> {
+/// Draws it, and gives what is to be said of it.
+fn show(csv: &Path) -> anyhow::Result<String> {
     anyhow::ensure!(csv.exists(), "{} is not there; `pushbench history add` makes it", csv.display());
     let history = read(csv)?;
-    print::out(&history::table(&history));
-    let Some(plot) = report::exhibits::history(&history) else {
+    let table = history::table(&history);
+    let Some(plot) = report::plots::history(&history) else {
         print::note(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
-        return Ok(());
+        return Ok(table);
     };
     let stem = format!("{}-plot", csv.file_stem().unwrap_or_default().to_string_lossy());
     let file = |ending: &str| csv.with_file_name(format!("{stem}.{ending}"));
     for (ending, bytes) in [("svg", plot.svg.as_bytes()), ("csv", plot.csv.as_bytes()), ("png", &plot.png)] {
         std::fs::write(file(ending), bytes).with_context(|| format!("cannot write {}", file(ending).display()))?;
     }
-    print::out(&format!("\nplot: {} (and .svg, .csv)\n", file("png").display()));
     let changed = history.trends().iter().filter(|trend| trend.stretches.len() > 1).count();
     if changed > 0 {
         print::note(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
     }
-    Ok(())
+    Ok(format!("{table}\nplot: {} (and .svg, .csv)\n", file("png").display()))
 }
 
 fn read(csv: &Path) -> anyhow::Result<History> {

@@ -1,6 +1,7 @@
 //! The hand: the command line. The only crate that prints, colours or exits.
 
 mod compare;
+mod core_locks;
 mod counters;
 mod doctor;
 mod exec;
@@ -16,6 +17,7 @@ mod schema;
 mod selfcheck;
 mod serve;
 mod show;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 /// What does polling, long polling, HTTP streaming, SSE or WebSocket cost? One chat, every transport, measured.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 110)]
+#[command(version, about, max_term_width = 110, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

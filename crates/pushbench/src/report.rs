@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    keep(&build(&jobs), &out)?;
+    let report = build(&jobs);
+    say(&report, &Folder::at(&out).save_report(&report.files)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,14 +62,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 pub(crate) fn of_job(folder: &Path) -> anyhow::Result<()> {
     let job = load(folder)?;
     let report = build(&[job]);
-    print::out(&report.tables);
-    keep(&report, &folder.join(FOLDER))?;
-    print::out(&format!("results: {}\n", folder.display()));
-    Ok(())
+    let path = Folder::at(&folder.join(FOLDER)).save_report(&report.files)?;
+    print::out(&report.tables)?;
+    say(&report, &path)?;
+    print::out(&format!("results: {}\n", folder.display()))
 }
 
-fn keep(report: &Report, out: &Path) -> anyhow::Result<()> {
-    let path = Folder::at(out).save_report(&report.files)?;
-    print::out(&format!("\n{}\nreport:  {}\n", report.text, path.display()));
-    Ok(())
+fn say(report: &Report, path: &Path) -> anyhow::Result<()> {
+    print::out(&format!("\n{}\nreport:  {}\n", report.text, path.display()))
 }

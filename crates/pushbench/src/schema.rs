@@ -26,6 +26,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Kind::Scenario => scenario::schema(),
         Kind::Results => results::schema(),
     };
-    print::out(&(serde_json::to_string_pretty(&schema)? + "\n"));
+    print::out(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }

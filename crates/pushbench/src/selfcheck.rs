@@ -1,14 +1,16 @@
 //! `pushbench selfcheck`: how often does the gate cry wolf, and how often does it see one?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use report::gate::{Counts, Noise, Row, Verdict, promise, trials};
+use report::gate::{ComparisonRow, Counts, GateVerdict, Noise, promise, trials};
 use report::stats::clopper_pearson;
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::INTERRUPTED;
-use crate::gate::{self, Ending, PlanArgs};
+use crate::gate::{self, Ending, GateJob, PlanArgs, measure_all};
+use crate::signals::stoppable;
 use crate::{machine, print};
 
 /// Blocks of a simulated job.
@@ -21,7 +23,7 @@ Examples:
   pushbench selfcheck                                                        # a minute: the rule on simulated noise
   pushbench selfcheck --aa 12 scenarios/quick.toml --set transports=websocket   # an hour: twelve gates of one program with itself
 
-Exit codes: 0 the error rates are as promised, 1 they are not, 2 bad usage")]
+Exit codes: 0 the error rates are as promised, 1 they are not, 2 bad usage, 130 interrupted (the gates made are counted)")]
 pub(crate) struct Args {
     /// Jobs a noise, without and with a change
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -41,37 +43,39 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match (args.aa, &args.scenario) {
-        (Some(gates), Some(scenario)) => against_itself(gates, scenario, &args.gate),
-        _ => Ok(simulated(args)),
+        (Some(gates), Some(scenario)) => match gate::of_itself(scenario, &args.gate)? {
+            Ok((_locks, job)) => stoppable(async |stop| against_itself(gates, &job, stop).await),
+            Err(code) => Ok(code.into()),
+        },
+        _ => simulated(args),
     }
 }
 
-fn simulated(args: &Args) -> ExitCode {
+fn simulated(args: &Args) -> anyhow::Result<ExitCode> {
     let blocks = args.gate.blocks.map_or(BLOCKS, usize::from);
     let rows: Vec<_> = Noise::ALL.map(|noise| (noise, shared_out(noise, blocks, args.gate.seed, args.trials))).into();
-    print::out(&promise::table(blocks, &rows));
+    print::out(&promise::table(blocks, &rows))?;
     let broken = rows.iter().any(|(noise, counts)| promise::broken(*noise, blocks, *counts));
-    if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Every gate has an order of its own; whatever is called changed is a false alarm.
-fn against_itself(gates: u64, scenario: &Path, plan: &PlanArgs) -> anyhow::Result<ExitCode> {
+async fn against_itself(gates: u64, job: &GateJob, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (mut done, mut alarms) = (0, 0);
     for gate in 0..gates {
-        let seeded = PlanArgs { seed: plan.seed + gate, ..plan.clone() };
-        let (comparison, ending) = match gate::against_itself(scenario, &seeded)? {
-            Ok(measured) => measured,
-            Err(code) => return Ok(code.into()),
-        };
+        let seeded = GateJob { seed: job.seed + gate, ..job.clone() };
+        let (comparison, ending) = measure_all(seeded, stop.clone()).await?;
         if ending == Ending::Interrupted {
+            print::note(&format!("interrupted after {done} of {gates} gates; the one in progress is not counted"));
             return Ok(INTERRUPTED.into());
         }
         done += 1;
-        let changed = |row: &Row| matches!(row.verdict, Some(Verdict::Regression | Verdict::Improved));
+        let changed =
+            |row: &ComparisonRow| matches!(row.verdict, Some(GateVerdict::Regression | GateVerdict::Improved));
         let alarm = comparison.rows.iter().any(changed);
         alarms += u64::from(alarm);
         if alarm {
-            print::out(&report::gate::formats::table(&comparison));
+            print::out(&report::gate::formats::table(&comparison))?;
         }
         let (low, high) = clopper_pearson(alarms, done);
         print::out(&format!(
@@ -81,7 +85,7 @@ fn against_itself(gates: u64, scenario: &Path, plan: &PlanArgs) -> anyhow::Resul
             100.0 * alarms as f64 / done as f64,
             low * 100.0,
             high * 100.0
-        ));
+        ))?;
     }
     Ok(if promise::too_many(alarms, done) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

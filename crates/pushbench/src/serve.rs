@@ -1,6 +1,6 @@
 //! `pushbench serve`: the chat server, until it is told to stop.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use server::{Access, Config, Handicap, Limits};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use wire::Listening;
 
 use crate::machine;
+use crate::signals::{Signals, parent_gone};
 
 /// Cut off whatever still runs on the runtime when the server has said goodbye.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
@@ -49,9 +48,15 @@ pub(crate) struct Args {
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin from which browsers may come besides the server's own; may be repeated
-    #[arg(long, value_name = "ORIGIN")]
+    /// Origin whose web pages may read and post besides the server's own, as in https://chat.example; may be repeated
+    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
+
+    /// Host name that requests may be sent to, as in chat.example; may be repeated. Without a token any other name is refused,
+    /// so that no web page can reach the server by DNS rebinding. IP addresses, localhost and the hosts of --allow-origin are
+    /// always allowed
+    #[arg(long, value_name = "NAME", value_parser = parse_host)]
+    allow_host: Vec<String>,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -81,7 +86,7 @@ struct LimitArgs {
           value_parser = clap::value_parser!(u64).range(1..=wire::TEXT_BYTES_CEILING as u64))]
     message_bytes_max: u64,
 
-    /// Rooms at once
+    /// Rooms at once. All rooms together keep at most 2 times this times --log-bytes-max: 1 GiB by default
     #[arg(long, value_name = "N", default_value_t = Limits::default().rooms_max)]
     rooms_max: usize,
 
@@ -89,7 +94,7 @@ struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().log_messages_max)]
     log_messages_max: usize,
 
-    /// Bytes a room keeps for those who come late
+    /// Bytes of messages a room keeps for those who come late, and as many again written for several readers at once
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().log_bytes_max)]
     log_bytes_max: usize,
 
@@ -121,7 +126,7 @@ struct LimitArgs {
     #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().header_timeout), value_parser = positive())]
     header_timeout_ms: u64,
 
-    /// How long a connection may stay without a request
+    /// How long a connection may stay open after its last answer without another request
     #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().idle_timeout), value_parser = positive())]
     idle_timeout_ms: u64,
 
@@ -148,6 +153,23 @@ fn parse_token(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a token has at least 8 characters of A-Z a-z 0-9 - . _ ~, so that it fits into a URL".to_owned())
+}
+
+fn parse_origin(text: &str) -> Result<String, String> {
+    let authority = text.split_once("://").filter(|(scheme, _)| !scheme.is_empty()).map(|(_, authority)| authority);
+    if authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' '])) {
+        return Ok(text.to_owned());
+    }
+    Err("an origin is a scheme and a host, with a port where it has one and without a path: https://chat.example"
+        .to_owned())
+}
+
+fn parse_host(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if !text.is_empty() && text.bytes().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("a host name has neither a scheme nor a port: chat.example".to_owned())
 }
 
 impl From<LimitArgs> for Limits {
@@ -183,7 +205,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config {
         listen: args.listen,
         tcp_listen: args.tcp_listen,
-        access: Access { token: args.token, origins: args.allow_origin },
+        access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host },
         limits: args.limits.into(),
         handicap: args.handicap,
     };
@@ -194,8 +216,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut signals = Signals::listen()?;
     let running = server::start(config).await?;
     announce(&Listening {
         http: running.http,
@@ -205,9 +226,8 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     })?;
     tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
     let why = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "Ctrl-C",
-        () = parent_gone(exit_with_parent) => "the parent is gone",
+        why = signals.next() => why,
+        () = parent_gone(), if exit_with_parent => "the parent is gone",
     };
     tracing::info!(why, "stopping");
     running.shutdown().await;
@@ -219,21 +239,6 @@ fn announce(listening: &Listening) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, listening).context("cannot write the addresses to standard output")?;
     writeln!(out).and_then(|()| out.flush()).context("cannot write the addresses to standard output")
-}
-
-/// Comes back when standard input is closed, or never.
-async fn parent_gone(asked: bool) {
-    if !asked {
-        return std::future::pending().await;
-    }
-    let (gone, wait) = oneshot::channel();
-    // A thread of its own: a blocked read would keep the runtime from ending.
-    std::thread::spawn(move || {
-        let mut sink = [0; 256];
-        while matches!(std::io::stdin().read(&mut sink), Ok(n) if n > 0) {}
-        gone.send(()).ok();
-    });
-    wait.await.ok();
 }
 
 fn check_exposure(args: &Args) -> anyhow::Result<()> {

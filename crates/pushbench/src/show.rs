@@ -1,4 +1,4 @@
-//! `pushbench show`: the tables of jobs again, from their folders alone.
+//! `pushbench show`: the tables of jobs and comparisons again, from their folders alone.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,13 +8,14 @@ use clap::Parser;
 use results::{Evidence, LoadError, State};
 
 use crate::exit::USAGE;
-use crate::print;
+use crate::print::harmless;
+use crate::{gate, print};
 
-/// Print the tables of a job again, from its folder
+/// Print the tables of a job, or the table of a gate, again, from its folder
 #[derive(Parser)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Results folders
+    /// Results folders, and folders that `gate --reports` made
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
 }
@@ -30,9 +31,16 @@ Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad us
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut failed, mut shown) = (None, false);
     for folder in &args.folders {
-        match results::load(folder) {
-            Ok(evidence) => {
-                print::out(&format!("{}{}", if shown { "\n" } else { "" }, text(&evidence)));
+        let text = match (results::load(folder), gate::saved_table(folder)) {
+            (Ok(evidence), _) => Ok(text(&evidence)),
+            (Err(LoadError::NoResults { .. }), Some(table)) => {
+                Ok(table.lines().map(|line| harmless(line) + "\n").collect())
+            }
+            (Err(error), _) => Err(error),
+        };
+        match text {
+            Ok(text) => {
+                print::out(&format!("{}{text}", if shown { "\n" } else { "" }))?;
                 shown = true;
             }
             Err(error) => {
@@ -48,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn text(evidence: &Evidence) -> String {
     let tables = report::tables(evidence);
     let tables = if evidence.runs.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
-    format!("{}\n{tables}", harmless(&heading(evidence)))
+    format!("{}\n{tables}", print::harmless(&heading(evidence)))
 }
 
 /// Scenario, date, machine, state.
@@ -85,11 +93,6 @@ fn date(stamp: &str) -> String {
     format!("{}-{}-{} {}:{}:{} UTC", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
 }
 
-/// A folder may come from anywhere: nothing in it may speak to the terminal.
-fn harmless(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +114,5 @@ mod tests {
         assert_eq!(first(&evidence), expected);
         evidence.runs.clear();
         assert!(text(&evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
-    }
-
-    #[test]
-    fn nothing_speaks_to_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2J\nµ\u{7}"), "a\u{fffd}[2J\u{fffd}µ\u{fffd}");
     }
 }

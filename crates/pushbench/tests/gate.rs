@@ -1,8 +1,13 @@
-//! The counters and the gate with the real program: what they find, and what they refuse. Never how fast anything was.
+//! The counters and the gate with the real program: what they find, what they refuse, and what they keep when they are stopped. Never how
+//! fast anything was.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pushbench");
 
@@ -16,10 +21,35 @@ fn scratch(name: &str) -> PathBuf {
     folder.join(name)
 }
 
+/// The program, beside whatever else measures here.
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(words).env("PUSHBENCH_ANYWAY", "true").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
+    command
+}
+
 fn run(words: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = Command::new(PROGRAM).args(words).output().unwrap();
+    let Output { status, stdout, stderr } = program(words).output().unwrap();
     let text = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
     (status.code().unwrap(), text)
+}
+
+/// Sends a signal as soon as the program says something on standard error: its exit code, its results, and all it has said.
+fn stopped(words: &[&str], when: &str, how: Signal) -> (i32, String, String) {
+    let mut child = program(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let (mut said, mut sent) = (String::new(), false);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while stderr.read_line(&mut said).unwrap() > 0 {
+        if !sent && said.contains(when) {
+            kill(pid, how).unwrap();
+            sent = true;
+        }
+    }
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert!(sent, "it never said {when:?}: {said}");
+    (child.wait().unwrap().code().unwrap(), out, said)
 }
 
 fn counters(words: &[&str]) -> (i32, String) {
@@ -45,6 +75,44 @@ fn counting_twice_gives_the_same_file_and_a_handicap_another() {
     let bytes = text.lines().find(|line| line.starts_with("websocket window.server.down.total")).unwrap();
     let numbers: Vec<u64> = bytes.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert_eq!(numbers[1] - numbers[0], 400 * 64, "{bytes}");
+}
+
+#[test]
+fn allocations_that_cannot_be_compared_are_skipped_and_not_passed() {
+    let path = scratch("allocations.json");
+    let check = ["--set", "transports=tcp,websocket", "--check", path.to_str().unwrap()];
+    assert_eq!(counters(&[&check[..], &["--bless"]].concat()).0, 0);
+    let lock = std::fs::read_to_string(&path).unwrap();
+    let mut lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
+    for transport in ["tcp", "websocket"] {
+        lock["transports"][transport]["near"] = serde_json::json!({"allocations": {"debug 1.0.0": 1.5}});
+    }
+    std::fs::write(&path, lock.to_string()).unwrap();
+    let (code, text) = counters(&check);
+    assert_eq!(code, 0, "{text}");
+    let why = "2 transports: allocations were not compared: this server does not count them; \
+               use one built with --features count-allocations by the lock's compiler (debug 1.0.0)\n";
+    assert!(text.contains(why) && text.ends_with("\n2 passed, 0 failed, 2 skipped\n"), "{text}");
+}
+
+#[test]
+fn counting_that_is_stopped_compares_nothing() {
+    let path = scratch("stopped.json");
+    // A server that never says where it listens.
+    let words = [
+        "counters",
+        scenario("counters.toml").to_str().unwrap(),
+        "--server",
+        "sh -c 'echo started >&2; exec sleep 60'",
+    ]
+    .map(str::to_owned);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let bless = ["--check", path.to_str().unwrap(), "--bless"];
+    for how in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let (code, _, said) = stopped(&[&words[..], &bless].concat(), "started", how);
+        let note = "interrupted after 0 of 7 transports; nothing was compared or locked";
+        assert!(code == 130 && said.contains(note) && !path.exists(), "{how}: {code} {said}");
+    }
 }
 
 #[test]
@@ -84,9 +152,11 @@ fn gate(base: &str, head: &str, words: &[&str]) -> (i32, String) {
 fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
     let dies = "sh -c 'exit 7' {port}";
     for (base, head, words, code, says) in [
-        ("/does/not/exist", PROGRAM, &[][..], 1, "cannot start /does/not/exist"),
-        (dies, dies, &[], 1, "ended before it was ready"),
-        ("echo hello", "echo hello", &[], 1, "is not its addresses"),
+        ("/does/not/exist", PROGRAM, &[][..], 2, "'--base <CMD|URL>': there is no program /does/not/exist; build it"),
+        (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it lacks {port}"),
+        (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that you may write to: "),
+        (dies, dies, &[], 1, "the server exited with status 7 before it was ready"),
+        ("echo serve", "echo serve", &[], 1, "as a build of pushbench (another server takes {port} in its command)"),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),
         (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "delivered_per_s"),
@@ -97,5 +167,63 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         let (found, text) = gate(base, head, words);
         assert!(found == code && text.contains(says), "{base} {words:?}: {found} {text}");
         assert!(!text.contains("regression,"), "a verdict: {text}");
+        assert!(code != 2 || !text.contains("block 1"), "it is found before anything is measured: {text}");
     }
+}
+
+#[test]
+fn a_gate_that_is_stopped_keeps_what_it_has_and_calls_it_partial() {
+    let short = ["ramp_up", "settle", "warm_up", "window"].map(|phase| format!("phases.{phase}_s=0.2"));
+    let set: Vec<&str> = short.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+    let smoke = scenario("smoke.toml");
+    let fixed =
+        ["gate", "--base", PROGRAM, "--head", PROGRAM, smoke.to_str().unwrap(), "--set", "transports=websocket"];
+    for (when, how, blocks) in [("block 1 ", Signal::SIGTERM, 0), ("block 2 ", Signal::SIGINT, 1)] {
+        let reports = scratch(&format!("stopped-{blocks}"));
+        let words = [&fixed[..], &set, &["--reports", reports.to_str().unwrap()]].concat();
+        let (code, out, said) = stopped(&words, when, how);
+        assert_eq!(code, 130, "{out}{said}");
+        let note = format!("note: partial: interrupted after {blocks} of 24 blocks");
+        assert!(out.contains(&note) && !out.contains("regression  "), "{out}");
+        let file = |name: &str| std::fs::read_to_string(reports.join(name)).unwrap();
+        assert!(file("summary.md").contains("partial: interrupted"), "{}", file("summary.md"));
+        assert!(file("junit.xml").contains("<skipped") && !file("junit.xml").contains("<failure"));
+        let whole: serde_json::Value = serde_json::from_str(&file("comparison.json")).unwrap();
+        let rows = whole["rows"].as_array().unwrap();
+        assert_eq!((rows.is_empty(), whole["blocks"].as_u64()), (blocks == 0, Some(blocks)));
+        assert!(rows.iter().all(|row| row["verdict"].is_null() || row["verdict"] == "inconclusive"), "{whole}");
+        assert_eq!(run(&["show", reports.to_str().unwrap()]), (0, out));
+    }
+}
+
+#[test]
+fn a_selfcheck_that_is_stopped_says_how_far_it_came() {
+    let words = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
+        .map(str::to_owned);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (code, out, said) = stopped(&words, "[1/", Signal::SIGHUP);
+    let note = "interrupted after 0 of 2 gates; the one in progress is not counted";
+    assert!(code == 130 && out.is_empty() && said.contains(note), "{code} {out} {said}");
+}
+
+/// A server of ours below a shell that kills it after a while and ends with 9; what follows are words of the server's.
+fn killed_after(seconds: &str) -> String {
+    let script = format!("exec 3<&0; \"$0\" serve \"$@\" <&3 & sleep {seconds}; kill -KILL $!; exit 9");
+    format!("sh -c '{script}' {PROGRAM}")
+}
+
+#[test]
+fn a_server_that_ends_while_it_is_measured_is_an_error_and_no_verdict() {
+    let dies = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
+    let (code, text) = gate(PROGRAM, &dies, &["--set", "phases.window_s=5"]);
+    assert!(
+        code == 1 && text.contains("head over websocket: the server exited with status 9 during the run"),
+        "{text}"
+    );
+    assert!(!text.contains("regression,"), "a verdict: {text}");
+    // A few messages take longer than the server has.
+    let dies = killed_after("2") + " --allow-handicap --handicap cpu=500ms";
+    let (code, text) = counters(&["--server", &dies]);
+    let says = "over tcp, the server exited with status 9 during the run";
+    assert!(code == 1 && text.contains(says) && !text.contains("passed"), "{text}");
 }

@@ -93,6 +93,7 @@ fn trust(job: &JobSummary) -> String {
     for (kind, what) in [
         (VerdictKind::Overloaded, "overloaded"),
         (VerdictKind::Wrong, "wrong"),
+        (VerdictKind::Crashed, "crashed"),
         (VerdictKind::Invalid, "invalid and in no figure"),
     ] {
         if count(kind) > 0 {

@@ -42,27 +42,42 @@ pub struct Counted {
     pub near: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-/// Something that is not as locked.
+/// One kind of count of one transport, held against the lock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// Which transport.
+    pub transport: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It is as locked.
+    Passed,
+    /// It is not.
+    Failed(Vec<Difference>),
+    /// It could not be compared: why, and how it can be.
+    Skipped(String),
+}
+
+/// A number that is not as locked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Of which transport; empty for the plan.
-    pub transport: String,
-    /// Of what.
+    /// What was counted.
     pub name: String,
     /// The lock file's.
-    pub locked: Option<f64>,
+    pub locked: f64,
     /// What was counted now.
-    pub found: Option<f64>,
+    pub found: f64,
 }
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value}"));
-        write!(f, "{} {}: {} locked, {} found", self.transport, self.name, shown(self.locked), shown(self.found))?;
-        match (self.locked, self.found) {
-            (Some(locked), Some(found)) if locked > 0.0 => write!(f, " ({:+.2} %)", (found / locked - 1.0) * 100.0),
-            _ => Ok(()),
-        }
+        let Self { name, locked, found } = self;
+        write!(f, "{name}: {locked} locked, {found} found")?;
+        if *locked > 0.0 { write!(f, " ({:+.2} %)", (found / locked - 1.0) * 100.0) } else { Ok(()) }
     }
 }
 
@@ -72,46 +87,19 @@ impl Lock {
         self.scenario == other.scenario && self.plan == other.plan
     }
 
-    /// Everything in `found` that is not as locked here, and everything that is missing there.
-    pub fn differences(&self, found: &Self) -> Vec<Difference> {
+    /// Holds `found` against this lock: for each transport its exact counts, and each of `near` (`allocations`, `instructions`) that
+    /// either of the two has.
+    pub fn checks(&self, found: &Self, near: &[&str]) -> Vec<Check> {
+        let came = found.transports.keys().filter(|name| !self.transports.contains_key(*name));
         let mut all = Vec::new();
-        for name in
-            self.transports.keys().chain(found.transports.keys().filter(|name| !self.transports.contains_key(*name)))
-        {
+        for transport in self.transports.keys().chain(came) {
+            let (locked, now) = (self.transports.get(transport), found.transports.get(transport));
             let none = Counted::default();
-            let locked = self.transports.get(name).unwrap_or(&none);
-            let now = found.transports.get(name).unwrap_or(&none);
-            let mut note = |what: &str, locked: Option<f64>, found: Option<f64>| {
-                all.push(Difference { transport: name.clone(), name: what.to_owned(), locked, found });
-            };
-            let names = locked.exact.keys().chain(now.exact.keys().filter(|name| !locked.exact.contains_key(*name)));
-            for what in names {
-                let of = |counted: &Counted| counted.exact.get(what).copied().unwrap_or(0);
-                if of(locked) != of(now) {
-                    note(what, Some(of(locked) as f64), Some(of(now) as f64));
-                }
-            }
-            for (what, compiler, value) in now.near() {
-                let Some(known) = locked.near.get(what).and_then(|by| by.get(compiler)) else { continue };
-                if !is_near(*known, value) {
-                    note(&format!("{what} per delivery ({compiler})"), Some(*known), Some(value));
-                }
-            }
-        }
-        all
-    }
-
-    /// What of `found` cannot be compared because the lock was never made with its compiler.
-    pub fn unknown(&self, found: &Self) -> Vec<String> {
-        let mut all: Vec<String> = Vec::new();
-        for (transport, counted) in &found.transports {
-            let locked = self.transports.get(transport);
-            for (what, compiler, _) in counted.near() {
-                let known = locked.and_then(|locked| locked.near.get(what)).is_some_and(|by| by.contains_key(compiler));
-                let named = format!("{what} ({compiler})");
-                if !known && !all.contains(&named) {
-                    all.push(named);
-                }
+            let exact = exact_differences(locked.unwrap_or(&none), now.unwrap_or(&none));
+            let mut check = |outcome| all.push(Check { transport: transport.clone(), outcome });
+            check(if exact.is_empty() { Outcome::Passed } else { Outcome::Failed(exact) });
+            if let (Some(locked), Some(now)) = (locked, now) {
+                near.iter().filter_map(|what| near_outcome(what, locked, now)).for_each(check);
             }
         }
         all
@@ -136,17 +124,49 @@ impl Lock {
     }
 }
 
+fn exact_differences(locked: &Counted, now: &Counted) -> Vec<Difference> {
+    let names = locked.exact.keys().chain(now.exact.keys().filter(|name| !locked.exact.contains_key(*name)));
+    let of = |counted: &Counted, name: &String| counted.exact.get(name).copied().unwrap_or(0);
+    let differing = names.filter(|name| of(locked, name) != of(now, name));
+    let difference =
+        |name: &String| Difference { name: name.clone(), locked: of(locked, name) as f64, found: of(now, name) as f64 };
+    differing.map(difference).collect()
+}
+
+/// `None` where neither has it. A number is only compared with what the same compiler made.
+fn near_outcome(what: &str, locked: &Counted, now: &Counted) -> Option<Outcome> {
+    let known = locked.near.get(what);
+    let compilers = known.map(|by| by.keys().cloned().collect::<Vec<_>>().join(" or ")).unwrap_or_default();
+    let skipped = |why: String| Some(Outcome::Skipped(format!("{what} were not compared: {why}")));
+    let Some((compiler, found)) = now.near.get(what).and_then(BTreeMap::first_key_value) else {
+        let why = match what {
+            "instructions" => "they could not be counted; install valgrind".to_owned(),
+            _ => format!(
+                "this server does not count them; \
+                 use one built with --features count-allocations by the lock's compiler ({compilers})"
+            ),
+        };
+        return known.and_then(|_| skipped(why));
+    };
+    let Some(known) = known else { return skipped("the lock file has none; --bless adds them".to_owned()) };
+    let Some(known) = known.get(compiler) else {
+        return skipped(format!(
+            "the lock file has those of {compilers}, this is {compiler}; \
+             use such a build, or --bless to add this one's"
+        ));
+    };
+    if is_near(*known, *found) {
+        return Some(Outcome::Passed);
+    }
+    let name = format!("{what} per delivery ({compiler})");
+    Some(Outcome::Failed(vec![Difference { name, locked: *known, found: *found }]))
+}
+
 fn is_near(locked: f64, found: f64) -> bool {
     (found - locked).abs() <= locked.abs() * NEAR
 }
 
 impl Counted {
-    fn near(&self) -> impl Iterator<Item = (&str, &str, f64)> {
-        self.near
-            .iter()
-            .flat_map(|(what, by)| by.iter().map(move |(compiler, value)| (what.as_str(), compiler.as_str(), *value)))
-    }
-
     fn each(&self, name: &str, of: u64) -> f64 {
         self.exact.get(name).copied().unwrap_or(0) as f64 / of.max(1) as f64
     }
@@ -177,7 +197,7 @@ pub fn table(lock: &Lock) -> String {
             out += &format!(" {:>9.3}", counted.each(counter, counted.deliveries));
         }
         for what in ["allocations", "instructions"] {
-            let value = counted.near().find(|(near, ..)| *near == what).map(|(_, _, value)| value);
+            let value = counted.near.get(what).and_then(BTreeMap::first_key_value).map(|(_, value)| *value);
             out += &value.map_or_else(|| format!(" {:>9}", "–"), |value| format!(" {value:>9.1}"));
         }
         let connecting = |counter: &str| counted.each(&format!("connecting.server.{counter}"), counted.clients);
@@ -204,23 +224,52 @@ mod tests {
         Lock { schema: LOCK_SCHEMA, scenario: "counters".to_owned(), plan: BTreeMap::new(), transports }
     }
 
+    fn said(checks: &[Check]) -> Vec<String> {
+        let one = |check: &Check| match &check.outcome {
+            Outcome::Passed => "passed".to_owned(),
+            Outcome::Failed(differences) => differences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Outcome::Skipped(why) => why.clone(),
+        };
+        checks.iter().map(one).collect()
+    }
+
     #[test]
     fn counts_must_be_equal_both_ways_and_what_is_compiled_near() {
-        let told =
-            |found: &Lock| lock(400, 10.0).differences(found).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(told(&lock(400, 10.1)), Vec::<String>::new());
-        assert_eq!(told(&lock(401, 10.0)), ["sse window.server.frames: 400 locked, 401 found (+0.25 %)"]);
-        assert_eq!(told(&lock(399, 10.0)), ["sse window.server.frames: 400 locked, 399 found (-0.25 %)"]);
-        let dearer = "sse allocations per delivery (debug 1.90.0): 10 locked, 10.2 found (+2.00 %)";
-        assert_eq!(told(&lock(400, 10.2)), [dearer]);
-        assert_eq!(told(&lock(400, 9.8)).len(), 1);
+        let told = |found: &Lock| said(&lock(400, 10.0).checks(found, &["allocations"]));
+        assert_eq!(told(&lock(400, 10.1)), ["passed", "passed"]);
+        assert_eq!(told(&lock(401, 10.0)), ["window.server.frames: 400 locked, 401 found (+0.25 %)", "passed"]);
+        assert_eq!(told(&lock(399, 10.0)), ["window.server.frames: 400 locked, 399 found (-0.25 %)", "passed"]);
+        let dearer = "allocations per delivery (debug 1.90.0): 10 locked, 10.2 found (+2.00 %)";
+        assert_eq!(told(&lock(400, 10.2)), ["passed", dearer]);
+        assert_ne!(told(&lock(400, 9.8))[1], "passed");
     }
 
     #[test]
     fn a_transport_that_went_or_came_is_a_difference() {
         let none = Lock { transports: BTreeMap::new(), ..lock(0, 0.0) };
-        assert_eq!((lock(400, 10.0).differences(&none).len(), none.differences(&lock(400, 10.0)).len()), (1, 1));
+        for (locked, found) in [(&lock(400, 10.0), &none), (&none, &lock(400, 10.0))] {
+            let checks = locked.checks(found, &["allocations"]);
+            assert!(matches!(checks.as_slice(), [Check { outcome: Outcome::Failed(_), .. }]), "{checks:?}");
+        }
         assert!(none.same_question(&lock(1, 1.0)));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_skipped_and_how_it_can_be_is_said() {
+        let mut uncounted = lock(400, 99.0);
+        uncounted.transports.values_mut().for_each(|counted| counted.near.clear());
+        let skipped = |locked: &Lock, found: &Lock, why: &str| {
+            assert_eq!(said(&locked.checks(found, &["allocations"])), ["passed", why]);
+        };
+        let locked = lock(400, 10.0);
+        let why = "allocations were not compared: this server does not count them; \
+                   use one built with --features count-allocations by the lock's compiler (debug 1.90.0)";
+        skipped(&locked, &uncounted, why);
+        skipped(&uncounted, &locked, "allocations were not compared: the lock file has none; --bless adds them");
+        let neither = uncounted.checks(&uncounted, &["allocations", "instructions"]);
+        assert_eq!(said(&neither), ["passed"], "the lock has nothing that was not compared");
+        let asked = locked.checks(&locked, &["instructions"]);
+        assert_eq!(said(&asked), ["passed"], "what was not asked for is no check");
     }
 
     #[test]
@@ -231,8 +280,9 @@ mod tests {
                 BTreeMap::from([("allocations".to_owned(), BTreeMap::from([("release 1.90.0".to_owned(), 5.0)]))]);
         });
         let locked = lock(400, 10.0);
-        assert!(locked.differences(&other).is_empty());
-        assert_eq!(locked.unknown(&other), ["allocations (release 1.90.0)"]);
+        let why = "allocations were not compared: the lock file has those of debug 1.90.0, this is release 1.90.0; \
+                   use such a build, or --bless to add this one's";
+        assert_eq!(said(&locked.checks(&other, &["allocations"])), ["passed", why]);
         let both = locked.blessed(other).transports["sse"].near["allocations"].clone();
         assert_eq!(both.into_values().collect::<Vec<_>>(), [10.0, 5.0]);
     }

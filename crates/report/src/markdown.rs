@@ -51,6 +51,9 @@ fn section(job: &Evidence, summary: &JobSummary, out: &mut String) {
             let beside = table(&tables::beside(point));
             add(out, format_args!("### {}\n\n{beside}{}\n\n", tables::BESIDE_TITLE, tables::BESIDE_NOTE));
         }
+        if point.has_faults() {
+            add(out, format_args!("### {}\n\n{}", tables::FAULTS_TITLE, table(&tables::faults(point))));
+        }
     }
     if !summary.claims.is_empty() {
         add(out, format_args!("## Claims\n\n{}", table(&tables::claims(summary))));

@@ -67,6 +67,10 @@ fn opening(job: &JobSummary) -> Markup {
                     (table(&tables::beside(point)))
                     p { (tables::BESIDE_NOTE) }
                 }
+                @if point.has_faults() {
+                    h3 { (tables::FAULTS_TITLE) }
+                    (table(&tables::faults(point)))
+                }
             }
         }
         @if !job.claims.is_empty() {

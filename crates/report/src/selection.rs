@@ -41,8 +41,8 @@ impl<'a> RunSelection<'a> {
         let here = |run: &&Run| run.record.label == label && run.record.subject() == *subject;
         let all: Vec<_> = job.runs.iter().filter(here).collect();
         let verdicts = verdicts(all.iter().copied());
-        let kinds = [VerdictKind::Sound, VerdictKind::Overloaded];
-        let kind = kinds.into_iter().find(|kind| verdicts.contains_key(kind));
+        // The first of those that have figures: sound before overloaded.
+        let kind = verdicts.keys().copied().find(|kind| kind.has_figures());
         let runs = all.into_iter().filter(|run| Some(run.record.verdict.kind) == kind).collect();
         Self { subject: subject.clone(), verdicts, kind, runs }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::{Evidence, MetricId, Run, State, Subject, VerdictKind};
+use results::{Evidence, FaultKind, Faults, MetricId, Run, State, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
 use wire::{BUILTIN_SERVER, Transport};
 
@@ -81,6 +81,20 @@ pub struct SubjectSummary {
     /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times_ours: BTreeMap<MetricId, Estimate>,
+    /// What broke in all of its runs, those without figures included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultSummary>,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultSummary {
+    /// Which.
+    pub kind: FaultKind,
+    /// How often.
+    pub count: u64,
+    /// The first of them in words.
+    pub first: String,
 }
 
 /// A run in the validity panel.
@@ -110,6 +124,9 @@ pub struct RunSummary {
     pub machine_share: f64,
     /// How much the median delivery grew over the window, slice by slice, as a share of itself.
     pub growth_share: Option<f64>,
+    /// Why the server's memory for a connection is not known, where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_unknown: Option<String>,
 }
 
 impl Summary {
@@ -165,6 +182,11 @@ impl PointSummary {
         self.rows.iter().any(|row| row.subject().target.is_some() && row.shown.is_some())
     }
 
+    /// Whether anything broke here.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.rows.iter().any(|row| !row.faults.is_empty())
+    }
+
     /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&SubjectSummary> {
         self.rows.iter().find(|row| row.subject() == Subject::ours(transport))
@@ -184,6 +206,7 @@ impl SubjectSummary {
             figures: figures.collect(),
             times_baseline: times(&shown, floor),
             times_ours: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
+            faults: FaultSummary::of(job, label, subject),
         }
     }
 
@@ -201,6 +224,16 @@ impl SubjectSummary {
     /// A figure, where it was measured.
     pub fn figure(&self, figure: MetricId) -> Option<&Estimate> {
         self.figures.get(&figure)
+    }
+}
+
+impl FaultSummary {
+    fn of(job: &Evidence, label: &str, subject: &Subject) -> Vec<Self> {
+        let mut faults = Faults::default();
+        let runs = job.runs.iter().map(|run| &run.record);
+        runs.filter(|run| run.label == label && run.subject() == *subject).for_each(|run| faults.merge(&run.faults));
+        let first = |kind| faults.texts.get(kind).and_then(|texts| texts.first()).cloned().unwrap_or_default();
+        faults.counts.iter().map(|(kind, count)| Self { kind: *kind, count: *count, first: first(kind) }).collect()
     }
 }
 
@@ -231,6 +264,7 @@ impl RunSummary {
                 .then(|| planned.left_in_window as f64 / planned.posts_in_window as f64),
             machine_share: machine.spin_before.min(machine.spin_after) / machine.spin_best.max(f64::MIN_POSITIVE),
             growth_share: slices(&medians).map(|slices| slices.growth_share),
+            memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
         }
     }
 }

@@ -158,6 +158,23 @@ fn field(row: &SubjectSummary, column: MetricId) -> String {
     row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
+/// Over the table of faults.
+pub(crate) const FAULTS_TITLE: &str = "What broke";
+
+/// What broke, in all runs.
+pub(crate) fn faults(point: &PointSummary) -> Grid {
+    let mut grid = Grid::new(&["transport", "faults", "kind", "the first of them"]);
+    for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+        grid.rows.push(vec![
+            toned(row.subject().to_string(), Tone::Name),
+            figure(fault.count.to_string()),
+            words(fault.kind.to_string()),
+            words(&fault.first),
+        ]);
+    }
+    grid
+}
+
 /// Theory beside measurement.
 pub(crate) fn theory(cells: &[Prediction]) -> Grid {
     let mut grid = Grid::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);
@@ -266,7 +283,7 @@ fn validity_row(run: &RunSummary) -> Vec<Field> {
     let tone = match run.verdict {
         VerdictKind::Sound => Tone::Good,
         VerdictKind::Overloaded => Tone::Open,
-        VerdictKind::Wrong | VerdictKind::Invalid => Tone::Bad,
+        VerdictKind::Wrong | VerdictKind::Crashed | VerdictKind::Invalid => Tone::Bad,
     };
     let share = |share: Option<f64>| figure(share.map_or_else(|| DASH.to_owned(), percent));
     vec![
@@ -314,6 +331,7 @@ pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
         ("cores", format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores))),
         ("limits", format!("{} open files, {} ports a source address", host.open_files_max, host.ports_per_source)),
     ];
+    rows.extend(manifest.findings.iter().map(|finding| ("doubtful", finding.clone())));
     rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
     rows
 }
@@ -330,7 +348,7 @@ pub(crate) const METHOD: [&str; 6] = [
     "Delivery is measured from when a post was due by the plan, not from when it left: a server that makes senders wait cannot hide it. Every receiver counts.",
     "A figure is the median over the sound runs of a transport at a point. [low–high] is its 95 % interval by order statistics of the runs, which takes six of them, or for a percentile of a single run by those of its messages; (low–high) is the range of fewer runs than six, and no interval. A dash was not measured, or the sample cannot carry it.",
     "× floor is the ratio to raw TCP, run against run of the same round. Runs come in a fresh random order in every round, each against a server of its own.",
-    "Runs are sound, overloaded (the backlog grew: shown under that name, only where nothing is sound), wrong (messages lost, doubled, altered) or invalid (the instrument or the machine failed). Wrong and invalid runs are in no figure.",
-    "Theory: d is one way up and down without anybody to wait for, the mean of raw TCP less its own fan-out and queue; c is server CPU of one delivery, n the members of a room, N clients, I the poll interval, T the hold time, λ messages a second at one client, G the time between two long polling (d and the server's CPU of one request). PredictedRange intervals are those of the inputs; a prediction is within when its interval meets the measured one, explained by queueing when it does once the mean wait ρnc/(2(1−ρ)) is added, else unexplained.",
+    "Runs are sound, overloaded (the backlog grew: shown under that name, only where nothing is sound), wrong (messages lost, doubled, altered), crashed (the server ended by itself) or invalid (the instrument or the machine failed). Wrong, crashed and invalid runs are in no figure.",
+    "Theory: d is one way up and down without anybody to wait for, the mean of raw TCP less its own fan-out and queue; c is server CPU of one delivery, n the members of a room, N clients, I the poll interval, T the hold time, λ messages a second at one client, G the time between two long polls (d and the server's CPU of one request). Predicted intervals are those of the inputs; a prediction is within when its interval meets the measured one, explained by queueing when it does once the mean wait ρnc/(2(1−ρ)) is added, else unexplained.",
     "A claim is confirmed when the whole interval of every comparison satisfies it, refuted when the whole interval of one does not, else not decidable.",
 ];

@@ -1,10 +1,12 @@
 //! The tables of a job for a terminal: the figures of the report, in columns of text.
 
-use results::{Evidence, MetricId, VerdictKind};
+use std::collections::BTreeMap;
+
+use results::{Evidence, MetricId, Subject, VerdictKind};
 
 use crate::format::{DASH, shown};
 use crate::markdown::add;
-use crate::summary::{JobSummary, PointSummary, SubjectSummary};
+use crate::summary::{FaultSummary, JobSummary, PointSummary, RunSummary, SubjectSummary};
 use crate::tables::verdicts;
 
 /// Columns of a table, and whether there is room for what is around the figure.
@@ -31,6 +33,8 @@ const COST: [(MetricId, bool); 9] = [
     (MetricId::ServerBytesPerConnection, false),
 ];
 
+const FAULT_LINE_MAX: usize = 80;
+
 /// All of a job, a block for each point of the sweep.
 pub fn tables(job: &Evidence) -> String {
     of_facts(&JobSummary::of(job))
@@ -46,12 +50,38 @@ pub(crate) fn of_facts(job: &JobSummary) -> String {
         out.push('\n');
         out += &aligned(&cost(point));
         let here = job.runs.iter().filter(|run| run.label == point.label);
+        for (why, runs) in memory_unknown(here.clone()) {
+            add(&mut out, format_args!("server memory is not known in run {}: {why}\n", runs.join(", ")));
+        }
         for run in here.filter(|run| run.verdict != VerdictKind::Sound) {
             let reasons = run.reasons.join("; ");
             add(&mut out, format_args!("run {} {}: {}: {reasons}\n", run.run, run.subject(), run.verdict));
         }
+        for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+            add(&mut out, format_args!("{}\n", fault_line(&row.subject(), fault)));
+        }
     }
     out.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
+/// Why a dash stands for the server's memory, and in which of the runs that have figures.
+fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> BTreeMap<&'a str, Vec<String>> {
+    let mut by_reason = BTreeMap::<_, Vec<_>>::new();
+    for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Sound | VerdictKind::Overloaded)) {
+        if let Some(why) = &run.memory_unknown {
+            by_reason.entry(why.as_str()).or_default().push(run.run.to_string());
+        }
+    }
+    by_reason
+}
+
+/// A kind of fault and the first of them, cut to the width of a narrow terminal.
+fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
+    let line = format!("faults: {subject}: {} × {} ({})", fault.count, fault.kind, fault.first);
+    if line.chars().count() <= FAULT_LINE_MAX {
+        return line;
+    }
+    line.chars().take(FAULT_LINE_MAX - 2).chain("…)".chars()).collect()
 }
 
 /// A table: lines of fields, the first two of them the heads; how many columns are words.
@@ -130,5 +160,42 @@ mod tests {
         let text = tables(&job);
         assert!(text.contains("1 invalid") && text.contains("run 1 tcp: invalid: the clock stood still\n"), "{text}");
         assert!(text.lines().nth(2).unwrap().ends_with(DASH), "{text}");
+    }
+
+    #[test]
+    fn memory_that_is_not_known_has_a_dash_and_a_reason() {
+        let mut job = results::invented::evidence(&[100]);
+        let known = tables(&job);
+        assert!(!known.contains("server memory is not known"), "{known}");
+        job.runs.truncate(3);
+        for run in &mut job.runs[1..] {
+            let server = run.record.server.as_mut().unwrap();
+            server.settled.process = server.begin.process;
+        }
+        job.runs[2].record.verdict.kind = VerdictKind::Invalid;
+        let text = tables(&job);
+        let why = "\nserver memory is not known in run 2: it grew by no more than what a process may have spare\n";
+        assert!(text.contains(why), "{text}");
+        let costs = text.lines().filter(|line| line.starts_with(job.runs[1].record.transport.name())).nth(1);
+        assert!(costs.is_some_and(|line| line.ends_with(DASH)), "{text}");
+    }
+
+    #[test]
+    fn what_broke_stands_under_the_table_whatever_the_verdict() {
+        let mut job = results::invented::evidence(&[100]);
+        assert!(!tables(&job).contains("faults:"));
+        let sse = |run: &&mut results::Run| run.record.transport == wire::Transport::Sse;
+        for (run, times) in job.runs.iter_mut().filter(sse).zip(1..) {
+            let faults = &mut run.record.faults;
+            (0..times).for_each(|_| faults.note(results::FaultKind::BadBytes, "a chunk without a size".to_owned()));
+            faults.note(results::FaultKind::ServerError, "status 500 instead of 200: ".to_owned() + &"x".repeat(200));
+        }
+        let lines: Vec<_> =
+            tables(&job).lines().filter(|line| line.starts_with("faults:")).map(str::to_owned).collect();
+        let rounds: u64 = job.runs.iter().filter(|run| run.record.transport == wire::Transport::Sse).count() as u64;
+        let all = rounds * (rounds + 1) / 2;
+        assert_eq!(lines[1], format!("faults: sse: {all} × bad bytes (a chunk without a size)"));
+        assert!(lines[0].starts_with(&format!("faults: sse: {rounds} × server error (status 500")), "{}", lines[0]);
+        assert_eq!((lines.len(), lines[0].chars().count(), lines[0].ends_with("x…)")), (2, 80, true), "{lines:?}");
     }
 }

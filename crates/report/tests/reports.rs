@@ -56,6 +56,18 @@ fn the_page_opens_with_the_answer_and_has_every_part() {
 }
 
 #[test]
+fn what_broke_has_a_table_of_its_own() {
+    let whole = changed(|_| {});
+    let broken = changed(|job| {
+        job.runs[0].record.faults.note(results::FaultKind::Reset, "gone".into());
+    });
+    for name in ["report.html", "report.md"] {
+        assert!(!file(&whole, name).contains("What broke") && file(&broken, name).contains("What broke"), "{name}");
+    }
+    assert!(file(&broken, "report.md").contains("| 1 | reset | gone |"));
+}
+
+#[test]
 fn what_others_wrote_is_text_everywhere() {
     let evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>|`[a](javascript:b)";
     let made = changed(|job| {
@@ -68,6 +80,7 @@ fn what_others_wrote_is_text_everywhere() {
         job.manifest.points[0].label = evil.into();
         every(job, |run| {
             run.record.verdict.reasons = vec![evil.into()];
+            run.record.faults.note(results::FaultKind::BadStatus, evil.into());
             run.record.label = if run.record.label == "clients=100" { evil.into() } else { run.record.label.clone() };
         });
     });

@@ -21,8 +21,12 @@ pub enum FaultKind {
     TimedOut,
     /// The connection ended in the middle of something.
     CutShort,
-    /// An HTTP status that is no answer to the request.
+    /// An HTTP status that is no answer to the request, and none of the next two.
     BadStatus,
+    /// An HTTP status of a server that failed: 500 to 599.
+    ServerError,
+    /// The server had no place or time, and said so: 429, or 503 with `Retry-After`.
+    RetryLater,
     /// Bytes that are not what the transport says.
     BadBytes,
     /// The server said what was wrong.
@@ -43,6 +47,8 @@ impl fmt::Display for FaultKind {
             Self::TimedOut => "timed out",
             Self::CutShort => "cut short",
             Self::BadStatus => "bad status",
+            Self::ServerError => "server error",
+            Self::RetryLater => "asked to come later",
             Self::BadBytes => "bad bytes",
             Self::Problem => "told of a problem",
             Self::OutOfFiles => "out of open files",

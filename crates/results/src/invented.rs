@@ -13,8 +13,8 @@ use wire::{Encoding, ProcessUsage, Transport, TransportUsage, Usage};
 
 use crate::{
     Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Folder, Generator, Host, Interval, Kernel,
-    Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run, RunRecord,
-    SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
+    KernelTotal, Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run,
+    RunRecord, SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
 };
 
 /// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
@@ -89,6 +89,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
             points: points.collect(),
             repetitions: ROUNDS,
             seed: 1,
+            room_prefix: "room".to_owned(),
             order: order.collect(),
             command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
             program: Program {
@@ -109,6 +110,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
                 open_files_max: 1 << 20,
                 ports_per_source: 28_232,
             },
+            findings: Vec::new(),
         },
         runs,
     }
@@ -160,7 +162,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         label,
         transport,
         target: wire::BUILTIN_SERVER.to_owned(),
-        client: "lean".to_owned(),
+        client: "built-in".to_owned(),
         encoding: Encoding::Json,
         verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },
         ended: Ended::Complete,
@@ -189,6 +191,8 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             resident_bytes_crowd: u64::from(clients) * 3_100,
         },
         server: Some(ServerReadings {
+            started: true,
+            idle_resident_bytes: None,
             begin: usage(transport, 0, 0, 0),
             settled: usage(transport, 0, 0, u64::from(clients)),
             window_start: usage(transport, 0, 0, u64::from(clients)),
@@ -201,6 +205,10 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             bytes_down: window.total(Direction::Down),
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
+        }),
+        kernel_total: Some(KernelTotal {
+            bytes_up: window.total(Direction::Up),
+            bytes_down: window.total(Direction::Down),
         }),
         machine: Machine {
             spin_before: 880.0,

@@ -44,7 +44,8 @@ pub struct LedgerSummary {
     pub lost: u64,
     /// Those of posts that never reached the server.
     pub faulted: u64,
-    /// Messages the server said were gone before the receiver came to them; they are among the lost.
+    /// Messages the server said were gone: before the receiver came to them (a gap; they are among the lost), or with a log that it began
+    /// anew (a reset; whoever had not seen them lost them).
     pub gap_messages: u64,
     /// Extra copies.
     pub duplicated: u64,
@@ -59,9 +60,9 @@ pub struct LedgerSummary {
 }
 
 impl LedgerSummary {
-    /// Whether everybody saw what the plan says, once, in order.
+    /// Whether everybody saw what the plan says, once, in order, and the server lost nothing.
     pub const fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.corrupted + self.foreign == 0
+        self.lost + self.gap_messages + self.duplicated + self.reordered + self.corrupted + self.foreign == 0
     }
 
     /// Counts an incident, and keeps it with its details while there is room.

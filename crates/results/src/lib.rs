@@ -28,7 +28,9 @@ pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
 pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
-pub use record::{Generator, Kernel, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings};
+pub use record::{
+    Generator, Kernel, KernelTotal, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings,
+};
 pub use robust::{Line, median};
 pub use schema::schema;
 pub use series::Series;
@@ -36,7 +38,8 @@ pub use store::{Folder, StoreError};
 pub use subject::Subject;
 pub use tables::tables_markdown;
 pub use tally::{Class, Direction, Purpose, Tally};
-pub use timeline::{Cpu, Ended, Second, ServerSecond};
+pub use timeline::{Cpu, Crash, Ended, Second, ServerSecond};
 pub use verdict::{
-    LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, SPIN_LOSS_MAX, Verdict, VerdictKind, WORKER_BUSY_MAX, judge,
+    BYTES_APART_SHARE_MAX, LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, SPIN_LOSS_MAX, USELESS_SHARE_MAX, Verdict,
+    VerdictKind, WORKER_BUSY_MAX, judge,
 };

@@ -23,6 +23,10 @@ pub struct Manifest {
     pub repetitions: u32,
     /// Where all chance came from.
     pub seed: u64,
+    /// What the names of the job's rooms began with: `ab12` for `ab12-0`, `ab12-1` and so on. Where a server was not started by the job,
+    /// this keeps the rooms of two jobs apart.
+    #[serde(default = "before_there_were_prefixes")]
+    pub room_prefix: String,
     /// Every run that was to be made, in order.
     pub order: Vec<Place>,
     /// The command line.
@@ -31,6 +35,9 @@ pub struct Manifest {
     pub program: Program,
     /// The machine.
     pub host: Host,
+    /// What was doubtful about it before the first run, such as another job on the same cores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// How far a job came.
@@ -130,4 +137,9 @@ pub struct Host {
     pub open_files_max: u64,
     /// Local ports one source address has.
     pub ports_per_source: u64,
+}
+
+/// What a manifest says that was written before jobs had rooms of their own.
+fn before_there_were_prefixes() -> String {
+    "room".to_owned()
 }

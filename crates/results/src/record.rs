@@ -63,6 +63,9 @@ pub struct RunRecord {
     pub server: Option<ServerReadings>,
     /// What the kernel said of the crowd's sockets; empty where it was not asked.
     pub kernel: Option<Kernel>,
+    /// What the kernel counted on the crowd's sockets over the whole run; the verdict holds `total` against it. Empty where the sockets are not the generator's own (`client` is `reqwest`) and in folders that were written before it was kept.
+    #[serde(default)]
+    pub kernel_total: Option<KernelTotal>,
     /// How fast the machine was, and what it took away.
     pub machine: Machine,
 }
@@ -128,6 +131,12 @@ pub struct Generator {
 /// The server's readings at the edges of a run.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerReadings {
+    /// Whether the server was started for this run; one that was found running may have served others.
+    #[serde(default = "started")]
+    pub started: bool,
+    /// Resident memory at a reading before `begin`: what differs between the two is nobody's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_resident_bytes: Option<u64>,
     /// Before the first connection.
     pub begin: Usage,
     /// Everybody connected, nobody speaking.
@@ -136,6 +145,11 @@ pub struct ServerReadings {
     pub window_start: Usage,
     /// Last instant of the window.
     pub window_end: Usage,
+}
+
+/// Of a record that does not say.
+const fn started() -> bool {
+    true
 }
 
 /// The crowd's sockets as the kernel sees them, over the window.
@@ -153,6 +167,15 @@ pub struct Kernel {
     pub header_bytes_per_segment: u64,
     /// Memory of what all TCP sockets of the machine had not sent or read yet when everybody was connected, less that before. The sockets themselves are not in it.
     pub socket_memory_bytes: u64,
+}
+
+/// The crowd's sockets as the kernel sees them, from the first connection to the end of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct KernelTotal {
+    /// Bytes of data to the server.
+    pub bytes_up: u64,
+    /// Bytes of data to the client.
+    pub bytes_down: u64,
 }
 
 /// The machine around a run.

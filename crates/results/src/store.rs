@@ -16,7 +16,7 @@ pub(crate) const RUNS: &str = "runs";
 
 /// Why a folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {}: {source}", path.display())]
+#[error("cannot {doing} {}", path.display())]
 pub struct StoreError {
     doing: &'static str,
     path: PathBuf,
@@ -48,6 +48,14 @@ impl Folder {
     /// The folder a report goes to: the one of a job that was [loaded](crate::load), or any other.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
+    }
+
+    /// Makes sure that a report can be saved here, before anything is measured for it.
+    pub fn prepare_report(&self) -> Result<(), StoreError> {
+        let probe = self.aside("report");
+        let wrote = fs::create_dir_all(&self.path).and_then(|()| File::create(&probe)).map(drop);
+        let wrote = wrote.and_then(|()| fs::remove_file(&probe));
+        wrote.map_err(|source| StoreError { doing: "write to", path: self.path.clone(), source })
     }
 
     /// Saves a report, each file with its path below the folder; says where the first of them is.

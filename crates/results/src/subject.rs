@@ -29,6 +29,11 @@ impl Subject {
         Self { target: (target != BUILTIN_SERVER).then(|| target.to_owned()), transport }
     }
 
+    /// Name of its server.
+    pub fn target_name(&self) -> &str {
+        self.target.as_deref().unwrap_or(BUILTIN_SERVER)
+    }
+
     /// Everybody in these runs: ours in the order of [`Transport::ALL`], then the others by name.
     pub fn all<'a>(records: impl Iterator<Item = &'a RunRecord>) -> Vec<Self> {
         let all: std::collections::BTreeSet<_> = records.map(RunRecord::subject).collect();

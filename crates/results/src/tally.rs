@@ -127,6 +127,12 @@ impl Tally {
         *cell = cell.saturating_add_signed(bytes);
     }
 
+    /// Spends bytes on something else than they were counted for before that was known.
+    pub fn reassign(&mut self, direction: Direction, class: Class, from: Purpose, to: Purpose, bytes: usize) {
+        self.correct(direction, from, class, -(bytes as i64));
+        self.add(direction, to, class, bytes);
+    }
+
     /// Bytes of one kind.
     pub fn bytes(&self, direction: Direction, purpose: Purpose, class: Class) -> u64 {
         self.bytes[direction as usize][purpose as usize][class as usize]
@@ -186,5 +192,8 @@ mod tests {
         let window = late.since(&early);
         assert_eq!((window.delivered, window.total(Direction::Down), window.total(Direction::Up)), (2, 20, 0));
         assert_eq!(early.plus(&window), late);
+        late.reassign(Direction::Down, Class::Payload, Purpose::Delivery, Purpose::Posting, 50);
+        let spent = [Purpose::Delivery, Purpose::Posting].map(|on| late.bytes(Direction::Down, on, Class::Payload));
+        assert_eq!((spent, late.total(Direction::Down)), ([0, 50], 50));
     }
 }

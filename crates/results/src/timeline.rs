@@ -1,5 +1,7 @@
 //! A run in time: how it ended, and what each of its seconds showed.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,29 @@ pub enum Ended {
     Interrupted,
     /// It could not go on.
     Failed(String),
+    /// The server ended by itself.
+    Crashed(Crash),
+}
+
+/// A server that ended by itself, or that could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Crash {
+    /// What happened, and when: `the server exited with status 1 during the run`.
+    pub how: String,
+    /// The last lines of its output, oldest first; empty where it said nothing, or where somebody else reads its output.
+    pub last_output: Vec<String>,
+}
+
+impl std::error::Error for Crash {}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.how)?;
+        if !self.last_output.is_empty() {
+            f.write_str("; its output ended with:")?;
+        }
+        self.last_output.iter().try_for_each(|line| write!(f, "\n  | {line}"))
+    }
 }
 
 /// One second of a run, from T0.

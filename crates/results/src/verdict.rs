@@ -1,5 +1,7 @@
 //! Whether the figures of a run may be shown as a result. Decided from what was measured, never by hand.
 
+mod traffic;
+
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 use crate::{Ended, FaultKind, Line, RunRecord, Series, median};
+
+pub use traffic::{BYTES_APART_SHARE_MAX, USELESS_SHARE_MAX};
 
 /// A worker busier than this may have been the bottleneck.
 pub const WORKER_BUSY_MAX: f64 = 0.85;
@@ -38,6 +42,8 @@ pub enum VerdictKind {
     Overloaded,
     /// Messages were lost, doubled, out of order or not what was posted.
     Wrong,
+    /// The server ended by itself, or could not be started.
+    Crashed,
     /// The instrument failed.
     Invalid,
 }
@@ -49,8 +55,14 @@ impl VerdictKind {
             Self::Sound => "sound",
             Self::Overloaded => "overloaded",
             Self::Wrong => "wrong",
+            Self::Crashed => "crashed",
             Self::Invalid => "invalid",
         }
+    }
+
+    /// Whether the figures of such a run are shown.
+    pub const fn has_figures(self) -> bool {
+        matches!(self, Self::Sound | Self::Overloaded)
     }
 }
 
@@ -72,9 +84,15 @@ pub struct Verdict {
 /// Judges a run by everything but its own verdict.
 pub fn judge(record: &RunRecord) -> Verdict {
     let (failed, wrong, overloaded) = (instrument(record), correctness(record), backlog(record));
-    // A wrong message is a fact even when the timing means nothing; a backlog explains a generator that falls behind.
+    let crash = match &record.ended {
+        Ended::Crashed(crash) => Some(crash.how.clone()),
+        Ended::Complete | Ended::Interrupted | Ended::Failed(_) => None,
+    };
+    // A wrong message is a fact even when the server ended or the timing means nothing; a backlog explains a generator that falls behind.
     let (kind, reasons) = if !wrong.is_empty() {
-        (VerdictKind::Wrong, wrong)
+        (VerdictKind::Wrong, wrong.into_iter().chain(crash).collect())
+    } else if let Some(how) = crash {
+        (VerdictKind::Crashed, vec![how])
     } else if !failed.is_empty() {
         (VerdictKind::Invalid, failed)
     } else if !overloaded.is_empty() {
@@ -100,16 +118,20 @@ fn correctness(record: &RunRecord) -> Vec<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} of {} deliveries {what}", ledger.planned))
         .collect();
+    if ledger.gap_messages > 0 {
+        reasons.push(format!("the server said that {} messages were gone", ledger.gap_messages));
+    }
     if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
         reasons.push(format!("first: {:?} at seat {}, seq {}", first.kind, first.seat, first.seq).to_lowercase());
     }
+    reasons.extend(traffic::useless_answers(record));
     reasons
 }
 
 fn instrument(record: &RunRecord) -> Vec<String> {
     let mut reasons = Vec::new();
     match &record.ended {
-        Ended::Complete => {}
+        Ended::Complete | Ended::Crashed(_) => {}
         Ended::Interrupted => reasons.push("interrupted".to_owned()),
         Ended::Failed(why) => reasons.push(why.clone()),
     }
@@ -135,6 +157,7 @@ fn instrument(record: &RunRecord) -> Vec<String> {
             WORKER_BUSY_MAX * 100.0
         ));
     }
+    reasons.extend(traffic::bytes_apart(record));
     reasons.extend(lateness(record));
     let planned = &record.planned;
     let missing = planned.posts_in_window.saturating_sub(planned.left_in_window);

@@ -1,4 +1,6 @@
-//! Who may come in: the shared token, and the origins from which browsers may.
+//! Who may come in: the shared token, the origins from which browsers may, and the host names that requests may be sent to.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderMap, header};
 use wire::Problem;
@@ -8,7 +10,7 @@ use crate::config::Access;
 impl Access {
     /// Whether a caller shows the token, in `Authorization: Bearer` or, where headers cannot be set, in the query or join.
     pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), Problem> {
-        let bearer = || headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
+        let bearer = || bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
         self.check(given.or_else(bearer))
     }
 
@@ -46,8 +48,51 @@ impl Access {
 
     /// Whether an origin is one of those allowed besides our own.
     pub(crate) fn lists(&self, origin: &str) -> bool {
-        self.origins.iter().any(|allowed| allowed == origin)
+        self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
+
+    /// Whether requests may be sent to this host: an address, `localhost`, or a name that was allowed, with any port.
+    ///
+    /// A web page whose host name its owner lets resolve to our address (DNS rebinding) is of the same origin as this server to a browser, and
+    /// could read and post. Its requests carry that name. Where there is a token the page does not know it, and any host will do.
+    pub(crate) fn admits_host(&self, host: &str) -> Result<(), Problem> {
+        if self.token.is_some() || is_address(host) || self.names(without_port(host)) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            "Host",
+            host,
+            "requests may not be sent to this host name",
+            "use an IP address or localhost, or start the server with --allow-host NAME",
+        ))
+    }
+
+    fn names(&self, host: &str) -> bool {
+        let of_origins = self.origins.iter().filter_map(|origin| Some(without_port(origin.split_once("://")?.1)));
+        let mut allowed = self.hosts.iter().map(String::as_str).chain(of_origins).chain(["localhost"]);
+        allowed.any(|name| name.eq_ignore_ascii_case(host))
+    }
+}
+
+/// Whether a host is an address: `127.0.0.1:8080`, or `[::1]:8080`.
+fn is_address(host: &str) -> bool {
+    let host = without_port(host);
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// A host without its port. What is no port stays, and is no host then.
+fn without_port(host: &str) -> &str {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
+}
+
+/// The token of an `Authorization` header. The scheme may be written in any case (RFC 9110, section 11.1).
+fn bearer_token(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 /// Compares without telling by its duration where the difference is.
@@ -65,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_token_is_asked_for_only_where_there_is_one() {
-        let closed = Access { token: Some("s3cret".into()), origins: vec![] };
+        let closed = Access { token: Some("s3cret".into()), ..Access::default() };
         let bearer = headers(&[(header::AUTHORIZATION, "Bearer s3cret")]);
         assert!(Access::default().check(None).is_ok());
         assert!(closed.admits_token(&bearer, None).is_ok());
@@ -76,8 +121,58 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_of_a_token_is_written_in_any_case() {
+        let closed = Access { token: Some("s3cret".into()), ..Access::default() };
+        let of = |value: &str| closed.admits_token(&headers(&[(header::AUTHORIZATION, value)]), None);
+        for right in ["Bearer s3cret", "bearer s3cret", "BEARER s3cret", "bEaReR   s3cret"] {
+            assert_eq!(of(right), Ok(()), "{right}");
+        }
+        for wrong in ["s3cret", "Bearers3cret", "Basic s3cret", "Bearer S3CRET", "Bearer", "Bearer "] {
+            assert_eq!(of(wrong).unwrap_err().field, "token", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses_localhost_or_named() {
+        let hosts = vec!["Chat.Internal".into()];
+        let access = Access { hosts, origins: vec!["https://chat.example:8443".into()], token: None };
+        let names = ["localhost", "LOCALHOST", "chat.internal", "chat.example", "127.0.0.1", "192.0.2.7", "[::1]"];
+        for host in names.iter().flat_map(|name| [(*name).to_owned(), format!("{name}:80"), format!("{name}:")]) {
+            assert_eq!(access.admits_host(&host), Ok(()), "{host}");
+        }
+        for foreign in [
+            "",
+            ":80",
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "::1",
+            "[::1",
+            "[evil]",
+            "[127.0.0.1]",
+            "localhost:80:80",
+            "localhost:x",
+            "x@localhost",
+            "localhost, localhost",
+            "https",
+            "https://chat.example",
+            "chat.example.evil",
+        ] {
+            let problem = access.admits_host(foreign).unwrap_err();
+            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("Host", foreign));
+            assert!(problem.hint.contains("--allow-host"), "{problem}");
+        }
+        let with_token = Access { token: Some("s3cret".into()), ..Access::default() };
+        assert_eq!(with_token.admits_host("evil.example"), Ok(()));
+    }
+
+    #[test]
     fn origins_are_the_host_s_own_or_listed() {
-        let access = Access { token: None, origins: vec!["https://chat.example".into()] };
+        let access = Access { origins: vec!["https://chat.example".into()], ..Access::default() };
         let of = |origin: &str| {
             let headers = headers(&[(header::HOST, "localhost:8080"), (header::ORIGIN, origin)]);
             access.admits_origin(&headers)

@@ -45,7 +45,7 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long a request head, a request body or a join may take.
     pub header_timeout: Duration,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay open after its last answer without another request.
     pub idle_timeout: Duration,
     /// How long a client may leave its socket unread.
     pub stall_timeout: Duration,
@@ -57,9 +57,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 << 10,
-            rooms_max: 10_000,
+            // All logs together fit into a laptop: 512 MB, and as many again for what was written for several readers.
+            rooms_max: 1_000,
             log_messages_max: 4096,
-            log_bytes_max: 1 << 20,
+            log_bytes_max: 512 << 10,
             connections_max: 20_000,
             hold_max: Duration::from_secs(25),
             stream_age: Duration::from_secs(300),
@@ -79,6 +80,20 @@ impl Default for Limits {
 pub struct Access {
     /// Shared secret that reads, posts and control requests must carry.
     pub token: Option<String>,
-    /// Origins, besides the server's own, from which browsers may come.
+    /// Origins, besides the server's own, whose pages may send requests and read the answers.
     pub origins: Vec<String>,
+    /// Host names, besides those of the origins, that requests may be sent to while there is no token. Addresses and `localhost` need no
+    /// name here.
+    pub hosts: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_rooms_of_the_default_size_fit_into_a_laptop() {
+        let limits = Limits::default();
+        assert!(2 * limits.rooms_max * limits.log_bytes_max <= 1 << 30, "{limits:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Ack, Down, Gap, Joined, Message, Post, Up, WireError};
+use crate::{Ack, Down, Gap, Joined, Message, Post, Reset, Up, WireError};
 
 const KIND_MESSAGE: u8 = 1;
 const KIND_GAP: u8 = 2;
@@ -11,6 +11,7 @@ const KIND_JOINED: u8 = 4;
 const KIND_HEARTBEAT: u8 = 5;
 const KIND_BYE: u8 = 6;
 const KIND_PROBLEM: u8 = 7;
+const KIND_RESET: u8 = 8;
 const KIND_JOIN: u8 = 16;
 const KIND_POST: u8 = 17;
 
@@ -26,10 +27,8 @@ pub fn encode_down(item: &Down<'_>, out: &mut Vec<u8>) {
         }
         Down::Gap(gap) => push_pair(out, KIND_GAP, gap.from, gap.to),
         Down::Ack(ack) => push_pair(out, KIND_ACK, ack.ordinal, ack.seq),
-        Down::Joined(joined) => {
-            out.push(KIND_JOINED);
-            out.extend_from_slice(&joined.after.to_be_bytes());
-        }
+        Down::Joined(joined) => push_number(out, KIND_JOINED, joined.after),
+        Down::Reset(reset) => push_number(out, KIND_RESET, reset.head),
         Down::Heartbeat => out.push(KIND_HEARTBEAT),
         Down::Bye => out.push(KIND_BYE),
         Down::Problem(problem) => push_json(out, KIND_PROBLEM, problem),
@@ -51,6 +50,7 @@ pub fn decode_down(bytes: &[u8]) -> Result<Down<'_>, WireError> {
         KIND_PROBLEM => return Ok(Down::Problem(serde_json::from_slice(rest)?)),
         KIND_GAP => Down::Gap(Gap { from: take_u64(&mut rest, "from")?, to: take_u64(&mut rest, "to")? }),
         KIND_ACK => Down::Ack(Ack { ordinal: take_u64(&mut rest, "ordinal")?, seq: take_u64(&mut rest, "seq")? }),
+        KIND_RESET => Down::Reset(Reset { head: take_u64(&mut rest, "head")? }),
         KIND_JOINED => Down::Joined(Joined { after: take_u64(&mut rest, "after")? }),
         KIND_HEARTBEAT => Down::Heartbeat,
         KIND_BYE => Down::Bye,
@@ -87,6 +87,11 @@ pub fn decode_up(bytes: &[u8]) -> Result<Up<'_>, WireError> {
         })),
         unknown => Err(WireError::UnknownKind(unknown)),
     }
+}
+
+fn push_number(out: &mut Vec<u8>, kind: u8, number: u64) {
+    out.push(kind);
+    out.extend_from_slice(&number.to_be_bytes());
 }
 
 fn push_pair(out: &mut Vec<u8>, kind: u8, first: u64, second: u64) {

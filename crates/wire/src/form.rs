@@ -91,7 +91,13 @@ impl Form {
         };
         let payload = match item {
             Down::Message(Message { text, .. }) => text.len(),
-            Down::Joined(_) | Down::Gap(_) | Down::Ack(_) | Down::Problem(_) | Down::Heartbeat | Down::Bye => 0,
+            Down::Joined(_)
+            | Down::Gap(_)
+            | Down::Reset(_)
+            | Down::Ack(_)
+            | Down::Problem(_)
+            | Down::Heartbeat
+            | Down::Bye => 0,
         };
         Split {
             payload: payload as u64,
@@ -108,6 +114,8 @@ fn encode_event(item: &Down<'_>, out: &mut Vec<u8>) -> usize {
         Down::Message(message) => (None, Some(message.seq)),
         Down::Joined(joined) => (Some("joined"), Some(joined.after)),
         Down::Gap(gap) => (Some("gap"), Some(gap.to)),
+        // The start of the log.
+        Down::Reset(_) => (Some("reset"), Some(0)),
         Down::Ack(_) => (Some("ack"), None),
         Down::Problem(_) => (Some("problem"), None),
         Down::Heartbeat | Down::Bye => {
@@ -136,7 +144,7 @@ fn encode_event(item: &Down<'_>, out: &mut Vec<u8>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Joined, decode_json};
+    use crate::{Joined, Reset, decode_json};
 
     fn message(text: &str) -> Down<'_> {
         Down::Message(Message { seq: 5, author: 1, ordinal: 2, text: text.into() })
@@ -159,6 +167,14 @@ mod tests {
             "id: 5\ndata: {\"seq\":5,\"author\":1,\"ordinal\":2,\"text\":\"hi\"}\n\nevent: joined\nid: 4\ndata: {\"joined\":{\"after\":4}}\n\n"
         );
         assert_eq!(split, Split { payload: 2, envelope: 42, framing: 14 });
+    }
+
+    #[test]
+    fn a_reset_tells_the_head_and_takes_a_browser_to_the_start_of_the_log() {
+        let mut out = Vec::new();
+        let split = Form::Events.encode(&Down::Reset(Reset { head: 7 }), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "event: reset\nid: 0\ndata: {\"reset\":{\"head\":7}}\n\n");
+        assert_eq!(split, Split { payload: 0, envelope: 20, framing: 27 });
     }
 
     #[test]

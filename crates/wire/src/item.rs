@@ -42,6 +42,18 @@ pub struct Gap {
     pub to: u64,
 }
 
+/// The reader came back with a cursor beyond the end of the log: the log was begun anew, after a restart of the server for example. The
+/// messages between its end and the cursor are gone, and those in it are others than the reader knows. What follows begins at its start.
+///
+/// Only `sse` has it, and only where the cursor is a `Last-Event-ID`. A browser's `EventSource` comes back by itself, and after a refusal
+/// never again; every other client is refused, and can choose another cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Seq of the newest message in the log, 0 when there is none.
+    pub head: u64,
+}
+
 /// The server has a post, and this is its place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,12 +75,14 @@ pub struct Joined {
 /// Anything a server says to a client inside a transport's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Down<'a> {
-    /// First item on every stream.
+    /// First item on every stream, but for a reset.
     Joined(Joined),
     /// The next message.
     Message(Message<'a>),
     /// Messages lost to the reader.
     Gap(Gap),
+    /// A log that was begun anew.
+    Reset(Reset),
     /// Answer to a post sent in-band.
     Ack(Ack),
     /// What the client did wrong.
@@ -133,6 +147,7 @@ pub(crate) mod tests {
             any::<u64>().prop_map(|after| Down::Joined(Joined { after })),
             any_message().prop_map(Down::Message),
             any::<(u64, u64)>().prop_map(|(from, to)| Down::Gap(Gap { from, to })),
+            any::<u64>().prop_map(|head| Down::Reset(Reset { head })),
             any::<(u64, u64)>().prop_map(|(ordinal, seq)| Down::Ack(Ack { ordinal, seq })),
             any_problem().prop_map(Down::Problem),
             Just(Down::Heartbeat),
@@ -141,10 +156,9 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn any_up() -> impl Strategy<Value = Up<'static>> {
-        let join =
-            ("[a-zA-Z0-9._-]{1,64}", any::<Option<u64>>(), any::<Option<String>>()).prop_map(|(room, after, token)| {
-                Up::Join(Join { room: room.parse().unwrap(), start: after.into(), token })
-            });
+        let join = ("[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,63}", any::<Option<u64>>(), any::<Option<String>>()).prop_map(
+            |(room, after, token)| Up::Join(Join { room: room.parse().unwrap(), start: after.into(), token }),
+        );
         prop_oneof![join, any_post().prop_map(Up::Post)]
     }
 }

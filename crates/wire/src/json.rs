@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ack, Down, Gap, Joined, Message, Post, Problem, WireError};
+use crate::{Ack, Down, Gap, Joined, Message, Post, Problem, Reset, WireError};
 
 /// Appends an item as one JSON object without a line end. Heart-beats and farewells have no JSON: transports that speak it have their own.
 pub fn encode_json(item: &Down<'_>, out: &mut Vec<u8>) {
@@ -12,6 +12,7 @@ pub fn encode_json(item: &Down<'_>, out: &mut Vec<u8>) {
         Down::Message(message) => write(out, message),
         Down::Joined(joined) => write(out, &Tagged { joined: Some(joined), ..Tagged::default() }),
         Down::Gap(gap) => write(out, &Tagged { gap: Some(gap), ..Tagged::default() }),
+        Down::Reset(reset) => write(out, &Tagged { reset: Some(reset), ..Tagged::default() }),
         Down::Ack(ack) => write(out, &Tagged { ack: Some(ack), ..Tagged::default() }),
         Down::Problem(problem) => write(out, problem),
         Down::Heartbeat | Down::Bye => {}
@@ -60,16 +61,18 @@ fn decode_any(bytes: &[u8]) -> Result<Down<'_>, WireError> {
             ordinal: Some(ordinal),
             text: Some(text),
             gap: None,
+            reset: None,
             ack: None,
             joined: None,
             error: None,
             ..
         } => Ok(Down::Message(Message { seq, author, ordinal, text })),
         Any { gap: Some(gap), .. } => Ok(Down::Gap(gap)),
+        Any { reset: Some(reset), .. } => Ok(Down::Reset(reset)),
         Any { ack: Some(ack), .. } => Ok(Down::Ack(ack)),
         Any { joined: Some(joined), .. } => Ok(Down::Joined(joined)),
         Any { error: Some(error), field, value, hint, .. } => Ok(Down::Problem(Problem { error, field, value, hint })),
-        _ => Err(WireError::Json("neither a message, gap, ack, joined nor error".to_owned())),
+        _ => Err(WireError::Json("neither a message, gap, reset, ack, joined nor error".to_owned())),
     }
 }
 
@@ -95,6 +98,8 @@ struct Tagged<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<&'a Gap>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<&'a Reset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ack: Option<&'a Ack>,
 }
 
@@ -106,6 +111,7 @@ struct Any<'a> {
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     gap: Option<Gap>,
+    reset: Option<Reset>,
     ack: Option<Ack>,
     joined: Option<Joined>,
     error: Option<String>,

@@ -21,7 +21,7 @@ pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use events::{Event, EventDecoder};
 pub use form::{Form, Split};
 pub use frames::{FRAME_PREFIX_BYTES, Frame, push_frame, split_frame};
-pub use item::{Ack, Down, Gap, Join, Joined, Message, Post, Up};
+pub use item::{Ack, Down, Gap, Join, Joined, Message, Post, Reset, Up};
 pub use json::{decode_json, decode_post_json, encode_json, encode_post_json};
 pub use problem::{Problem, WireError};
 pub use query::{ReadQuery, Start, parse_after};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Problem;
 
-/// 1–64 characters of `a-z A-Z 0-9 . _ -`. Cheap to clone.
+/// 1–64 characters of `a-z A-Z 0-9 . _ -`, but neither `.` nor `..`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(Arc<str>);
@@ -27,6 +27,10 @@ impl FromStr for RoomName {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
+        if matches!(text, "." | "..") {
+            let error = "a room cannot have this name: clients take it out of a URL as a step in its path";
+            return Err(Problem::new("room", text, error, "use another name"));
+        }
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));
@@ -67,12 +71,20 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        for good in ["a", "Lobby_1.x-Y", &"r".repeat(64)] {
+        for good in ["a", "Lobby_1.x-Y", "...", ".a", &"r".repeat(64)] {
             assert_eq!(good.parse::<RoomName>().unwrap().as_str(), good);
         }
-        for bad in ["", "a b", "ä", "a/b", &"r".repeat(65), "%20"] {
+        for bad in ["", "a b", "ä", "a/b", &"r".repeat(65), "%20", "%2e", "%2E%2e"] {
             let problem = bad.parse::<RoomName>().unwrap_err();
             assert_eq!((problem.field.as_str(), problem.hint.contains("1 to 64")), ("room", true));
+        }
+    }
+    #[test]
+    fn a_step_in_a_path_is_no_name() {
+        for step in [".", ".."] {
+            let problem = step.parse::<RoomName>().unwrap_err();
+            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("room", step));
+            assert!(problem.error.contains("a step in its path"), "{problem}");
         }
     }
 }

@@ -172,6 +172,7 @@ pub fn encode_stomp(subscription: &str, item: &Down<'_>, out: &mut Vec<u8>) -> u
         let id = match item {
             Down::Message(message) => message.seq.to_string(),
             Down::Gap(gap) => format!("gap-{}", gap.to),
+            Down::Reset(reset) => format!("reset-{}", reset.head),
             Down::Joined(joined) => format!("joined-{}", joined.after),
             Down::Ack(ack) => format!("ack-{}", ack.ordinal),
             Down::Problem(_) | Down::Heartbeat | Down::Bye => String::new(),

@@ -96,7 +96,7 @@ pub struct TransportUsage {
     pub socket_reads: u64,
     /// `write` calls on sockets that returned.
     pub socket_writes: u64,
-    /// Gaps told to readers.
+    /// Gaps and resets told to readers.
     pub gaps: u64,
     /// Bytes from clients.
     pub up: BytesUsage,

@@ -55,7 +55,7 @@ async fn stopped_by<T>(
 
 fn plan() -> Plan {
     let text = "name = \"t\"\nquestion = \"?\"\nclients = 4\nrooms = 1\n[posts]\nper_client_per_s = 2.0\n[phases]\nsettle_s = 1.0\n\
-                warm_up_s = 3.0\nwindow_s = 5.0\ndrain_quiet_s = 2.0\ndrain_max_s = 30.0\n";
+                warm_up_s = 3.0\nwindow_s = 5.0\ndrain_idle_s = 2.0\ndrain_max_s = 30.0\n";
     scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0)
 }
 

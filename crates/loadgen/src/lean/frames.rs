@@ -33,7 +33,8 @@ pub(crate) struct FrameReader {
 }
 
 impl FrameReader {
-    /// Takes whole frames from the head of `bytes` and returns how many bytes they were. `on_frame` gets each with the bytes of its header.
+    /// Takes whole frames from the head of `bytes` and returns how many bytes they were. `on_frame` gets each with how many bytes of it
+    /// are no message's: its header, of a control frame all.
     pub(crate) fn feed<E: From<Fault>>(
         &mut self,
         bytes: &[u8],
@@ -55,7 +56,8 @@ impl FrameReader {
             let Some(payload) = bytes.get(from..from + length as usize) else { return Ok(taken) };
             let incoming = self.take(&header, payload)?;
             let whole = matches!(incoming, Incoming::Message(_));
-            on_frame(incoming, header_bytes)?;
+            let is_control = matches!(header.opcode, OpCode::Control(_));
+            on_frame(incoming, header_bytes + if is_control { payload.len() } else { 0 })?;
             if whole {
                 self.in_message = false;
                 self.fragments = Vec::new();

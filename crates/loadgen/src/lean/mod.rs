@@ -3,6 +3,8 @@
 
 mod carry;
 pub(crate) mod frames;
+pub(crate) mod handshake;
+mod head;
 pub(crate) mod packets;
 pub(crate) mod request;
 pub(crate) mod response;

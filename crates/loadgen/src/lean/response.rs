@@ -1,34 +1,28 @@
-//! Reading HTTP/1.1 responses: heads by `httparse`, bodies sized, chunked or until the end of the connection.
+//! Reading HTTP/1.0 and HTTP/1.1 responses: heads, and bodies that are sized, chunked or go on until the end of the connection.
 
-use std::mem::MaybeUninit;
-
-use wire::CURSOR_HEADER;
-
+use super::head::{LENGTH_MAX, Length, parse_head};
 use crate::fault::Fault;
 use results::FaultKind;
 
-const HEAD_BYTES_MAX: usize = 16 << 10;
-const HEADERS_MAX: usize = 64;
-const CHUNK_LINE_BYTES_MAX: usize = 256;
+pub(crate) use super::head::{Head, retry_after};
 
-/// What of a head matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    /// Bytes of status line and headers, the empty line included.
-    pub(crate) bytes: usize,
-    /// The cursor a polling client is told when it asked without one.
-    pub(crate) cursor: Option<u64>,
-    /// The server will close the connection.
-    pub(crate) closes: bool,
-}
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Interim responses (1xx) before the one that was asked for.
+const INTERIM_MAX: u32 = 100;
+/// A chunk's size with its extensions.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// All trailers of a response.
+const TRAILER_BYTES_MAX: usize = 16 << 10;
+/// Says that the connection speaks another protocol from here on.
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// A piece of a response, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
-    Head(Head),
+    /// The head, and as it was written.
+    Head(Head, &'a [u8]),
     Body(&'a [u8]),
-    /// Bytes of chunk sizes and their line ends.
+    /// Bytes of chunk sizes, trailers and their line ends.
     Framing(usize),
     End,
 }
@@ -41,7 +35,8 @@ enum State {
     ChunkSize,
     Chunk(u64),
     ChunkEnd,
-    Trailer,
+    /// With the bytes of those before.
+    Trailer(usize),
 }
 
 /// Reads one response after the other from a connection.
@@ -49,11 +44,13 @@ enum State {
 pub(crate) struct ResponseReader {
     state: State,
     kept: Vec<u8>,
+    /// Interim responses before the next one, and their bytes.
+    interim: (u32, usize),
 }
 
 impl ResponseReader {
     pub(crate) const fn new() -> Self {
-        Self { state: State::Head, kept: Vec::new() }
+        Self { state: State::Head, kept: Vec::new(), interim: (0, 0) }
     }
 
     /// Whether the end of the connection is now the end of the response.
@@ -92,7 +89,7 @@ impl ResponseReader {
                     self.state = if left == 0 { State::ChunkEnd } else { State::Chunk(left) };
                     false
                 }
-                State::ChunkSize | State::ChunkEnd | State::Trailer => self.read_line(&mut rest, &mut on_part)?,
+                State::ChunkSize | State::ChunkEnd | State::Trailer(_) => self.read_line(&mut rest, &mut on_part)?,
             };
             if ended {
                 on_part(Part::End)?;
@@ -108,35 +105,41 @@ impl ResponseReader {
         rest: &mut &[u8],
         on_part: &mut impl FnMut(Part<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let kept_before = self.kept.len();
-        let parsed = if kept_before == 0 {
-            parse_head(rest)?
+        let mut kept = std::mem::take(&mut self.kept);
+        let kept_before = kept.len();
+        let bytes = if kept_before == 0 {
+            *rest
         } else {
-            self.kept.extend_from_slice(rest);
-            parse_head(&self.kept)?
+            kept.extend_from_slice(rest);
+            &kept
         };
-        let Some((head, body)) = parsed else {
-            if kept_before == 0 {
-                self.kept.extend_from_slice(rest);
-            }
+        let parsed = parse_head(bytes)?;
+        if parsed.as_ref().map_or(bytes.len(), |(head, _)| head.bytes) > HEAD_BYTES_MAX {
+            return Err(bad("a response head without end").into());
+        }
+        let Some((mut head, length)) = parsed else {
+            self.kept = if kept_before == 0 { rest.to_vec() } else { kept };
             *rest = &[];
-            if self.kept.len() > HEAD_BYTES_MAX {
-                return Err(bad("a response head without end").into());
-            }
             return Ok(false);
         };
+        let written = &bytes[..head.bytes];
         *rest = &rest[head.bytes - kept_before..];
-        self.kept = Vec::new();
-        if head.status == 100 {
+        if matches!(head.status, 100..=199) && head.status != SWITCHING_PROTOCOLS {
+            self.interim = (self.interim.0 + 1, self.interim.1 + head.bytes);
+            if self.interim.0 > INTERIM_MAX {
+                return Err(bad("interim responses without end").into());
+            }
             return Ok(false);
         }
-        on_part(Part::Head(head))?;
-        self.state = body;
-        if matches!(body, State::Sized(0)) {
-            self.state = State::Head;
-            return Ok(true);
-        }
-        Ok(false)
+        head.bytes += std::mem::take(&mut self.interim).1;
+        on_part(Part::Head(head, written))?;
+        self.state = match length {
+            Length::Bytes(0) => State::Head,
+            Length::Bytes(bytes) => State::Sized(bytes),
+            Length::Chunked => State::ChunkSize,
+            Length::UntilClose => State::UntilClose,
+        };
+        Ok(self.state == State::Head)
     }
 
     fn read_line<E: From<Fault>>(
@@ -144,40 +147,46 @@ impl ResponseReader {
         rest: &mut &[u8],
         on_part: &mut impl FnMut(Part<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            self.kept.extend_from_slice(rest);
-            *rest = &[];
-            if self.kept.len() > CHUNK_LINE_BYTES_MAX {
-                return Err(bad("a chunk size without end").into());
-            }
-            return Ok(false);
-        };
-        let (head, tail) = rest.split_at(end + 1);
+        let end = memchr::memchr(b'\n', rest);
+        let (head, tail) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
         *rest = tail;
-        let (size, bytes) = if self.kept.is_empty() {
-            (self.line(head)?, head.len())
-        } else {
-            let mut kept = std::mem::take(&mut self.kept);
-            kept.extend_from_slice(head);
-            (self.line(&kept)?, kept.len())
+        let (max, what) = match self.state {
+            State::Trailer(before) => (TRAILER_BYTES_MAX - before, "trailers without end"),
+            _ => (CHUNK_LINE_BYTES_MAX, "a chunk size without end"),
         };
-        on_part(Part::Framing(bytes))?;
-        self.state = size;
-        Ok(size == State::Head)
+        if self.kept.len() + head.len() > max {
+            return Err(bad(what).into());
+        }
+        if end.is_none() {
+            self.kept.extend_from_slice(head);
+            return Ok(false);
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        let line = if kept.is_empty() {
+            head
+        } else {
+            kept.extend_from_slice(head);
+            &kept
+        };
+        self.state = self.behind(line)?;
+        on_part(Part::Framing(line.len()))?;
+        Ok(self.state == State::Head)
     }
 
     /// The state behind a line of chunked framing.
-    fn line(&self, line: &[u8]) -> Result<State, Fault> {
+    fn behind(&self, line: &[u8]) -> Result<State, Fault> {
         let text = line.strip_suffix(b"\r\n").ok_or_else(|| bad("a chunk line that ends without CR LF"))?;
         match self.state {
             State::ChunkEnd if text.is_empty() => Ok(State::ChunkSize),
             State::ChunkEnd => Err(bad("a chunk that is longer than it said")),
-            State::Trailer if text.is_empty() => Ok(State::Head),
-            State::Trailer => Ok(State::Trailer),
+            State::Trailer(_) if text.is_empty() => Ok(State::Head),
+            State::Trailer(before) => Ok(State::Trailer(before + line.len())),
             State::ChunkSize | State::Head | State::Sized(_) | State::UntilClose | State::Chunk(_) => {
+                // An empty line is a size of nothing to the parser.
+                let sized = text.first().is_some_and(u8::is_ascii_hexdigit);
                 match httparse::parse_chunk_size(line) {
-                    Ok(httparse::Status::Complete((_, 0))) => Ok(State::Trailer),
-                    Ok(httparse::Status::Complete((_, size))) => Ok(State::Chunk(size)),
+                    Ok(httparse::Status::Complete((_, 0))) if sized => Ok(State::Trailer(0)),
+                    Ok(httparse::Status::Complete((_, size))) if sized && size <= LENGTH_MAX => Ok(State::Chunk(size)),
                     _ => Err(bad("a chunk without a size")),
                 }
             }
@@ -193,116 +202,5 @@ fn bad(what: &str) -> Fault {
     Fault::new(FaultKind::BadBytes, what)
 }
 
-fn parse_head(bytes: &[u8]) -> Result<Option<(Head, State)>, Fault> {
-    // Not cleared first: that would take as long as the parsing.
-    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
-        .map_err(|error| bad(&format!("not a response head: {error}")))?;
-    let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
-    let status = response.code.unwrap_or(0);
-    let mut head = Head { status, bytes, cursor: None, closes: false };
-    let mut body = State::UntilClose;
-    for header in response.headers.iter() {
-        let value = std::str::from_utf8(header.value).unwrap_or("");
-        if header.name.eq_ignore_ascii_case("content-length") {
-            let length = value.trim().parse().map_err(|_| bad("a content length that is no number"))?;
-            body = if body == State::ChunkSize { body } else { State::Sized(length) };
-        } else if header.name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
-            body = State::ChunkSize;
-        } else if header.name.eq_ignore_ascii_case("connection") {
-            head.closes = value.eq_ignore_ascii_case("close");
-        } else if header.name.eq_ignore_ascii_case(CURSOR_HEADER) {
-            head.cursor = Some(wire::parse_after(CURSOR_HEADER, value).map_err(|problem| bad(&problem.to_string()))?);
-        }
-    }
-    if matches!(status, 100..=199 | 204 | 304) {
-        body = State::Sized(0);
-    }
-    head.closes |= body == State::UntilClose;
-    Ok(Some((head, body)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[derive(Debug, Default, PartialEq, Eq, Clone)]
-    struct Seen {
-        heads: Vec<(u16, Option<u64>, bool)>,
-        bodies: Vec<Vec<u8>>,
-        ends: usize,
-        head_bytes: usize,
-        framing: usize,
-    }
-
-    fn read(chunks: &[&[u8]]) -> Result<Seen, Fault> {
-        let mut reader = ResponseReader::new();
-        let mut seen = Seen::default();
-        for chunk in chunks {
-            let mut rest = *chunk;
-            while !rest.is_empty() {
-                let taken = reader.feed(rest, |part| {
-                    match part {
-                        Part::Head(head) => {
-                            seen.heads.push((head.status, head.cursor, head.closes));
-                            seen.head_bytes += head.bytes;
-                            seen.bodies.push(Vec::new());
-                        }
-                        Part::Body(bytes) => seen.bodies.last_mut().unwrap().extend_from_slice(bytes),
-                        Part::Framing(bytes) => seen.framing += bytes,
-                        Part::End => seen.ends += 1,
-                    }
-                    Ok::<_, Fault>(())
-                })?;
-                rest = &rest[taken..];
-            }
-        }
-        Ok(seen)
-    }
-
-    const THREE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\npushbench-cursor: 42\r\n\r\nabc\
-        HTTP/1.1 204 No Content\r\n\r\n\
-        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n";
-
-    #[test]
-    fn sized_empty_and_chunked() {
-        let seen = read(&[THREE]).unwrap();
-        assert_eq!(seen.heads, [(200, Some(42), false), (204, None, false), (200, None, true)]);
-        assert_eq!(seen.bodies, [b"abc".to_vec(), vec![], b"hello0123456789".to_vec()]);
-        assert_eq!((seen.ends, seen.framing), (3, 3 + 2 + 7 + 2 + 3 + 2));
-        assert_eq!(seen.head_bytes + seen.framing + 3 + 15, THREE.len());
-    }
-
-    #[test]
-    fn split_at_every_byte() {
-        let whole = read(&[THREE]).unwrap();
-        for cut in 0..THREE.len() {
-            assert_eq!(read(&[&THREE[..cut], &THREE[cut..]]).unwrap(), whole, "cut at {cut}");
-        }
-        assert_eq!(read(&THREE.chunks(1).collect::<Vec<_>>()).unwrap(), whole);
-    }
-
-    #[test]
-    fn bad_bytes_are_named() {
-        for (bytes, error) in [
-            (&b"SSH-2.0-OpenSSH\r\n"[..], "not a response head"),
-            (b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", "a content length that is no number"),
-            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "a chunk without a size"),
-            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n", "longer than it said"),
-        ] {
-            let fault = read(&[bytes]).unwrap_err();
-            assert!(fault.detail.contains(error) && fault.kind == FaultKind::BadBytes, "{fault}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read(&[&bytes]);
-            let _ = read(&[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &bytes]);
-        }
-    }
-}
+mod tests;

@@ -6,16 +6,18 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, CURSOR_HEADER, EventDecoder, Start, Transport, WireError, encode_post_json, parse_after};
 
-use super::exchange::expect_status;
+use super::exchange::unexpected;
 use super::polling::take_lines;
 use super::sse::{EVENT_BYTES_MAX, take_events};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
+use crate::lean::response::retry_after;
 use crate::seat::{Seat, Way};
 use crate::worker::Worker;
 
@@ -39,21 +41,9 @@ impl From<reqwest::Error> for Fault {
 }
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let tuning = &worker.plan.tuning;
-    let keep_alive = match worker.transport {
-        Transport::Polling => tuning.polling.keep_alive,
-        Transport::LongPolling => tuning.long_polling.keep_alive,
-        Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::Tcp
-        | Transport::Websocket
-        | Transport::SocketioPolling
-        | Transport::SocketioWebsocket
-        | Transport::Socketio
-        | Transport::Stomp => true,
-    };
-    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.long_polling.hold + ANSWER_MAX);
-    let client = builder.pool_max_idle_per_host(if keep_alive { 2 } else { 0 }).build()?;
+    let tuning = worker.tuning();
+    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.idle_max() + ANSWER_MAX);
+    let client = builder.pool_max_idle_per_host(if tuning.keep_alive { 2 } else { 0 }).build()?;
     let caller = Rc::new(Caller { worker: Rc::clone(worker), seat: Rc::clone(seat), client });
     let reading = async {
         match worker.transport {
@@ -74,6 +64,17 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     }
 }
 
+/// A status other than those that answer the request is a fault, with the beginning of what came with it.
+async fn expect(mut response: Response, wanted: &[u16]) -> Result<Response, Fault> {
+    let status = response.status().as_u16();
+    if wanted.contains(&status) {
+        return Ok(response);
+    }
+    let pause = response.headers().get(RETRY_AFTER).map(|value| retry_after(value.to_str().unwrap_or_default()));
+    let body = response.chunk().await.ok().flatten().unwrap_or_default();
+    Err(unexpected(status, pause, wanted, &body))
+}
+
 struct Caller {
     worker: Rc<Worker>,
     seat: Rc<Seat>,
@@ -84,18 +85,17 @@ impl Caller {
     async fn poll(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
-        let mut poll = 0;
+        let interval = worker.tuning().interval.unwrap_or_default();
         loop {
             self.ask("").await?;
             sleep_until(next).await;
-            next += worker.plan.poll_gap(seat.id, poll);
-            poll += 1;
+            next += interval;
         }
     }
 
     async fn long_poll(&self) -> Result<Infallible, End> {
         self.ask("hold_ms=0").await?;
-        let held = format!("hold_ms={}", self.worker.plan.tuning.long_polling.hold.as_millis());
+        let held = format!("hold_ms={}", self.worker.tuning().hold.unwrap_or_default().as_millis());
         loop {
             self.ask(&held).await?;
         }
@@ -105,9 +105,8 @@ impl Caller {
     async fn ask(&self, parameters: &str) -> Result<(), End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let start = seat.start();
-        let response = self.get(start, parameters).await?;
+        let response = expect(self.get(start, parameters).await?, &[200, 204]).await?;
         let status = response.status().as_u16();
-        expect_status(status, &[200, 204])?;
         let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
         let cursor = cursor.map(|value| parse_after(CURSOR_HEADER, value)).transpose();
         let cursor = cursor.map_err(|problem| Fault::new(FaultKind::BadBytes, problem.to_string()))?;
@@ -126,8 +125,7 @@ impl Caller {
 
     async fn stream(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
-        let mut response = self.get(seat.start(), "").await?;
-        expect_status(response.status().as_u16(), &[200])?;
+        let mut response = expect(self.get(seat.start(), "").await?, &[200]).await?;
         let (mut lines, mut events) = (Carry::default(), EventDecoder::new(EVENT_BYTES_MAX));
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
             let before = worker.delivered();
@@ -176,8 +174,7 @@ impl Caller {
             worker.leave(seat, &due);
             worker.hot.borrow_mut().tally.requests += 1;
             let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
-            let response = self.authorize(request).send().await.map_err(Fault::from)?;
-            expect_status(response.status().as_u16(), &[200])?;
+            let response = expect(self.authorize(request).send().await.map_err(Fault::from)?, &[200]).await?;
             let answer = response.bytes().await.map_err(Fault::from)?;
             let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
             worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);

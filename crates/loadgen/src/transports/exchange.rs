@@ -1,77 +1,314 @@
-//! A request and its response on a connection: what every HTTP transport is made of.
+//! Requests and their answers on a connection: what every HTTP transport is made of.
+
+use std::rc::Rc;
+use std::time::Duration;
 
 use crate::fault::{End, Fault};
 use crate::lean::response::{Head, Part, ResponseReader};
-use crate::link::Reading;
+use crate::link::{Link, Reading};
 use crate::seat::Seat;
 use crate::worker::Worker;
 use results::FaultKind;
 use results::{Class, Direction, Purpose};
 
-/// A connection on which requests are made, one at a time.
-pub(super) struct Exchange {
+/// An answer that is taken as a whole.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of the body of a refusal that stand in its fault.
+const REFUSAL_BYTES_MAX: usize = 200;
+/// Longest wait for more of that body.
+const REFUSAL_WITHIN: Duration = Duration::from_millis(300);
+const SWITCHING_PROTOCOLS: u16 = 101;
+const TOO_MANY_REQUESTS: u16 = 429;
+const SERVICE_UNAVAILABLE: u16 = 503;
+
+/// What answers a request, and what heads and the framing of bodies are counted under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) statuses: &'static [u16],
+    pub(super) heads: Purpose,
+    pub(super) framing: Purpose,
+}
+
+impl Wanted {
+    pub(super) const SET_UP: Self = Self::all(&[200], Purpose::SetUp);
+    pub(super) const POST: Self = Self::all(&[200], Purpose::Posting);
+
+    pub(super) const fn all(statuses: &'static [u16], purpose: Purpose) -> Self {
+        Self { statuses, heads: purpose, framing: purpose }
+    }
+}
+
+/// A request as it goes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Bytes of its body, and of the payload in it.
+    pub(super) body: usize,
+    pub(super) payload: usize,
+    pub(super) wanted: Wanted,
+}
+
+impl<'a> Request<'a> {
+    /// One that only asks.
+    pub(super) const fn get(bytes: &'a [u8], wanted: Wanted) -> Self {
+        Self { bytes, body: 0, payload: 0, wanted }
+    }
+
+    pub(super) const fn post(bytes: &'a [u8], body: usize, payload: usize) -> Self {
+        Self { bytes, body, payload, wanted: Wanted::POST }
+    }
+
+    /// Sends and counts it. After an error nothing of it has left.
+    pub(super) fn send(&self, worker: &Worker, link: &Link) -> Result<(), Fault> {
+        worker.send(link, self.bytes)?;
+        let tally = &mut worker.hot.borrow_mut().tally;
+        tally.requests += 1;
+        tally.add(Direction::Up, self.wanted.heads, Class::Payload, self.payload);
+        tally.add(Direction::Up, self.wanted.heads, Class::Envelope, self.body - self.payload);
+        tally.add(Direction::Up, self.wanted.heads, Class::Headers, self.bytes.len() - self.body);
+        Ok(())
+    }
+
+    /// Counts its head and that of its answer under what they turned out to be good for.
+    pub(super) fn was_for(&self, worker: &Worker, answer: &Head, purpose: Purpose) {
+        let tally = &mut worker.hot.borrow_mut().tally;
+        for (direction, bytes) in [(Direction::Up, self.bytes.len() - self.body), (Direction::Down, answer.bytes)] {
+            tally.reassign(direction, Class::Headers, self.wanted.heads, purpose, bytes);
+        }
+    }
+}
+
+/// What a read came to.
+pub(super) enum Heard {
+    /// The answer goes on.
+    Part,
+    /// It is complete, and this is its head.
+    Whole(Head),
+    /// The connection is over: what is wrong with that if an answer was awaited.
+    Gone(Fault),
+}
+
+/// A connection on which requests are answered, one at a time.
+pub(super) struct Connection {
     reading: Reading,
     reader: ResponseReader,
-    /// What came behind a response: frames after an upgrade.
+    /// Of the answer that is being read.
+    head: Option<Head>,
+    /// What an answer with another status says.
+    refusal: Vec<u8>,
+    /// What came behind a 101: no HTTP any more.
     rest: Vec<u8>,
 }
 
-/// A status other than those that answer the request is a fault.
-pub(super) fn expect_status(found: u16, expected: &[u16]) -> Result<(), Fault> {
-    if expected.contains(&found) {
-        return Ok(());
-    }
-    let expected: Vec<_> = expected.iter().map(u16::to_string).collect();
-    Err(Fault::new(FaultKind::BadStatus, format!("status {found} instead of {}", expected.join(" or "))))
-}
-
-impl Exchange {
+impl Connection {
     pub(super) const fn new(reading: Reading) -> Self {
-        Self { reading, reader: ResponseReader::new(), rest: Vec::new() }
+        Self { reading, reader: ResponseReader::new(), head: None, refusal: Vec::new(), rest: Vec::new() }
     }
 
-    pub(super) const fn reading(&self) -> &Reading {
-        &self.reading
+    pub(super) const fn link(&self) -> &Rc<Link> {
+        self.reading.link()
     }
 
     pub(super) fn into_parts(self) -> (Reading, Vec<u8>) {
         (self.reading, self.rest)
     }
 
-    /// Sends a request, reads its response to the end, and gives the body out as it comes. Chunk framing is counted under
-    /// `purpose`; the rest is the caller's to count, who knows what it was good for.
+    /// Waits for bytes and gives out what they are parts of; head and framing are counted here. Bytes that come behind an answer, or
+    /// while nothing is asked, are a fault, and so is any other status.
+    pub(super) async fn read(
+        &mut self,
+        worker: &Worker,
+        seat: &Seat,
+        wanted: Wanted,
+        is_asked: impl Fn() -> bool,
+        on_part: impl FnMut(Part<'_>) -> Result<(), End>,
+    ) -> Result<Heard, End> {
+        let is_refused = self.head.is_some_and(|head| !wanted.statuses.contains(&head.status));
+        let filling = worker.fill(seat, &mut self.reading);
+        let filled = if is_refused {
+            // What has come of the body in time is enough: the status says more.
+            Box::pin(tokio::time::timeout(REFUSAL_WITHIN, filling)).await.unwrap_or(Ok(0))
+        } else {
+            filling.await
+        };
+        let ended = match filled {
+            Ok(0) if is_refused || self.reader.ends_with_connection() => true,
+            Ok(0) => return Ok(Heard::Gone(Fault::cut_short("an answer"))),
+            Ok(n) if is_asked() => self.take(worker, n, wanted, on_part)?,
+            Ok(n) => return Err(surplus(worker, wanted, n, "that nobody asked for").into()),
+            Err(fault) if fault.kind == FaultKind::Reset => return Ok(Heard::Gone(fault)),
+            Err(fault) => return Err(fault.into()),
+        };
+        let Some(head) = self.head.take_if(|_| ended) else { return Ok(Heard::Part) };
+        if wanted.statuses.contains(&head.status) {
+            return Ok(Heard::Whole(head));
+        }
+        Err(unexpected(head.status, head.retry_after, wanted.statuses, &self.refusal).into())
+    }
+
+    /// Takes bytes at the head of the scratch buffer, and returns whether the answer is complete.
+    fn take(
+        &mut self,
+        worker: &Worker,
+        n: usize,
+        wanted: Wanted,
+        mut on_part: impl FnMut(Part<'_>) -> Result<(), End>,
+    ) -> Result<bool, End> {
+        let Self { reader, head, refusal, rest, .. } = self;
+        let count = |purpose, class, bytes| worker.count(Direction::Down, purpose, class, bytes);
+        let scratch = worker.scratch.borrow();
+        let mut ended = false;
+        let taken = reader.feed(&scratch[..n], |part| {
+            match &part {
+                Part::Head(found, _) => {
+                    count(wanted.heads, Class::Headers, found.bytes);
+                    *head = Some(*found);
+                }
+                Part::Framing(bytes) => count(wanted.framing, Class::Framing, *bytes),
+                Part::Body(_) => {}
+                Part::End => ended = true,
+            }
+            if head.is_some_and(|head| wanted.statuses.contains(&head.status)) {
+                return on_part(part);
+            }
+            if let Part::Body(bytes) = part {
+                count(wanted.framing, Class::Framing, bytes.len());
+                refusal.extend_from_slice(&bytes[..bytes.len().min(REFUSAL_BYTES_MAX - refusal.len())]);
+            }
+            Ok::<_, End>(())
+        })?;
+        if head.is_some_and(|head| head.status == SWITCHING_PROTOCOLS) {
+            rest.extend_from_slice(&scratch[taken..n]);
+        } else if taken < n {
+            return Err(surplus(worker, wanted, n - taken, "behind an answer").into());
+        }
+        Ok(ended)
+    }
+
+    /// Whether it still stands, now that nothing is asked: not when the server has closed it. Bytes are a fault.
+    fn is_open(&mut self, worker: &Worker, wanted: Wanted) -> Result<bool, Fault> {
+        match self.reading.look(&worker.scratch) {
+            Ok(None) => Ok(true),
+            Ok(Some(0)) | Err(_) => Ok(false),
+            Ok(Some(n)) => Err(surplus(worker, wanted, n, "that nobody asked for")),
+        }
+    }
+}
+
+/// Bytes that belong to no answer: they came, so they count, and nothing behind them can be trusted.
+fn surplus(worker: &Worker, wanted: Wanted, bytes: usize, what: &str) -> Fault {
+    worker.count(Direction::Down, wanted.framing, Class::Framing, bytes);
+    Fault::new(FaultKind::BadBytes, format!("{bytes} bytes {what}"))
+}
+
+/// What it means when an answer has a status that is none of those wanted.
+pub(super) fn unexpected(status: u16, retry_after: Option<Duration>, wanted: &[u16], body: &[u8]) -> Fault {
+    let kind = match status {
+        TOO_MANY_REQUESTS => FaultKind::RetryLater,
+        SERVICE_UNAVAILABLE if retry_after.is_some() => FaultKind::RetryLater,
+        500..=599 => FaultKind::ServerError,
+        _ => FaultKind::BadStatus,
+    };
+    let wanted: Vec<_> = wanted.iter().map(u16::to_string).collect();
+    let said = String::from_utf8_lossy(&body[..body.len().min(REFUSAL_BYTES_MAX)]);
+    let mut detail = format!("status {status} instead of {}", wanted.join(" or "));
+    for (at, letter) in said.trim().chars().enumerate() {
+        detail += if at == 0 { ": " } else { "" };
+        if letter.is_control() { detail.extend(letter.escape_default()) } else { detail.push(letter) }
+    }
+    Fault { retry_after, ..Fault::new(kind, detail) }
+}
+
+/// Keeps what came of an answer that is taken as a whole.
+pub(super) fn keep(bytes: &[u8], answer: &mut Vec<u8>) -> Result<(), Fault> {
+    if answer.len() + bytes.len() > ANSWER_BYTES_MAX {
+        return Err(Fault::new(FaultKind::BadBytes, format!("an answer beyond {ANSWER_BYTES_MAX} bytes")));
+    }
+    answer.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Requests, one at a time, on a connection that is opened when there is none, and kept while both sides want to.
+pub(super) struct Exchange {
+    kept: Option<Connection>,
+    pub(super) keep_alive: bool,
+}
+
+impl Exchange {
+    pub(super) const fn new(keep_alive: bool) -> Self {
+        Self { kept: None, keep_alive }
+    }
+
+    /// Makes a request, reads its answer to the end, and gives the body out as it comes.
+    ///
+    /// A server may close a kept connection at any time, and the request that meets its end is made on a new one (RFC 9112, section
+    /// 9.3.1): any request of which nothing has left, and one that only asks if no byte of an answer has come. A post that has
+    /// left is never made again: the server may have it.
     pub(super) async fn ask(
         &mut self,
         worker: &Worker,
         seat: &Seat,
-        request: &[u8],
-        purpose: Purpose,
+        request: &Request<'_>,
         mut on_body: impl FnMut(&[u8]) -> Result<(), End>,
     ) -> Result<Head, End> {
-        worker.hot.borrow_mut().tally.requests += 1;
-        worker.send(self.reading.link(), request)?;
-        let mut head = None;
         loop {
-            let mut ended = false;
-            let n = worker.fill(seat, &mut self.reading).await?;
-            if n == 0 {
-                let done = head.filter(|_| self.reader.ends_with_connection());
-                return done.ok_or_else(|| Fault::cut_short("a response").into());
+            let (mut connection, was_kept) = self.connection(worker, seat, request.wanted).await?;
+            match request.send(worker, connection.link()) {
+                Ok(()) => {}
+                Err(fault) if was_kept && fault.kind == FaultKind::Reset => continue,
+                Err(fault) => return Err(fault.into()),
             }
-            let scratch = worker.scratch.borrow();
-            let taken = self.reader.feed(&scratch[..n], |part| {
-                match part {
-                    Part::Head(found) => head = Some(found),
-                    Part::Body(bytes) => on_body(bytes)?,
-                    Part::Framing(bytes) => worker.count(Direction::Down, purpose, Class::Framing, bytes),
-                    Part::End => ended = true,
+            match answer(&mut connection, worker, seat, request.wanted, &mut on_body).await? {
+                Ok(head) => {
+                    if self.keep_alive && !head.closes {
+                        self.kept = Some(connection);
+                    } else {
+                        *seat.link.borrow_mut() = None;
+                    }
+                    return Ok(head);
                 }
-                Ok::<_, End>(())
-            })?;
-            if let Some(head) = head.filter(|_| ended) {
-                self.rest.extend_from_slice(&scratch[taken..n]);
-                return Ok(head);
+                // A connection that the watchman broke is no kept one that was closed.
+                Err(_) if was_kept && request.body == 0 && !seat.aborted.get() => {}
+                Err(fault) => return Err(fault.into()),
             }
         }
     }
+
+    /// The connection that was kept, if it still stands, or a new one; and which of them it is.
+    async fn connection(&mut self, worker: &Worker, seat: &Seat, wanted: Wanted) -> Result<(Connection, bool), Fault> {
+        if let Some(mut kept) = self.kept.take()
+            && kept.is_open(worker, wanted)?
+        {
+            return Ok((kept, true));
+        }
+        let opened = Connection::new(worker.open(seat).await?);
+        *seat.link.borrow_mut() = Some(Rc::clone(opened.link()));
+        Ok((opened, false))
+    }
 }
+
+/// Reads an answer to its end and returns its head; or says why there is none, not a byte of it.
+async fn answer(
+    connection: &mut Connection,
+    worker: &Worker,
+    seat: &Seat,
+    wanted: Wanted,
+    on_body: &mut impl FnMut(&[u8]) -> Result<(), End>,
+) -> Result<Result<Head, Fault>, End> {
+    let mut begun = false;
+    loop {
+        let part = |part: Part<'_>| match part {
+            Part::Body(bytes) => on_body(bytes),
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        match connection.read(worker, seat, wanted, || true, part).await? {
+            Heard::Part => begun = true,
+            Heard::Whole(head) => return Ok(Ok(head)),
+            Heard::Gone(fault) if begun => return Err(fault.into()),
+            Heard::Gone(fault) => return Ok(Err(fault)),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

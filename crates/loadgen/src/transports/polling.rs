@@ -1,37 +1,36 @@
 //! Traditional polling: a question every interval, on a schedule that does not wait for answers; posts go between two questions.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, Start, Transport, decode_json};
+use wire::{Ack, Start, decode_json};
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::{Exchange, Request, Wanted, keep};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::request::Requests;
-use crate::lean::response::Head;
 use crate::seat::{Due, Seat, Way};
 use crate::worker::Worker;
 use results::FaultKind;
 use results::{Class, Direction, Purpose};
 
 const LINE_BYTES_MAX: usize = 8 << 20;
+/// Until it brings something a question is an empty one.
+const MESSAGES: Wanted = Wanted { statuses: &[200, 204], heads: Purpose::Empty, framing: Purpose::Delivery };
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let polling = worker.plan.tuning.polling;
-    let mut client = Asking::new(worker, seat, "", polling.keep_alive);
+    let interval = worker.tuning().interval.unwrap_or(NEVER);
+    let mut client = Asking::new(worker, seat, "");
     // In lock-step it asks when it is told to: rung without anything to post.
     let first = if worker.lock_step { NEVER } else { worker.plan.poll_phase(seat.id) };
     let mut next = Instant::now() + first;
     client.read().await?;
     *seat.way.borrow_mut() = Way::Between;
     let mut timer = std::pin::pin!(sleep_until(next));
-    let mut poll = 0;
     loop {
         // One post at least, however late the next question is: otherwise a server slower than the interval would never be posted to.
         loop {
@@ -53,10 +52,9 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
             }
         }
         if !worker.lock_step {
-            next += worker.plan.poll_gap(seat.id, poll);
+            next += interval;
         }
         timer.as_mut().reset(next);
-        poll += 1;
         client.read().await?;
     }
 }
@@ -66,26 +64,23 @@ pub(super) struct Asking<'a> {
     worker: &'a Rc<Worker>,
     seat: &'a Rc<Seat>,
     requests: Requests,
-    keep_alive: bool,
-    exchange: Option<Exchange>,
+    exchange: Exchange,
     request: Vec<u8>,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str, keep_alive: bool) -> Self {
-        let headers = if keep_alive { "" } else { "connection: close\r\n" };
-        let padded = match worker.transport {
-            Transport::Polling => worker.plan.tuning.polling.request_bytes,
-            _ => 0,
-        };
-        let requests = worker.requests(seat, parameters, headers).padded(usize::try_from(padded).unwrap_or(0));
-        Self { worker, seat, requests, keep_alive, exchange: None, request: Vec::new() }
+    pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str) -> Self {
+        let tuning = worker.tuning();
+        let headers = if tuning.keep_alive { "" } else { "connection: close\r\n" };
+        let padded = usize::try_from(tuning.request_bytes).unwrap_or(0);
+        let requests = worker.requests(seat, parameters, headers).padded(padded);
+        Self { worker, seat, requests, exchange: Exchange::new(tuning.keep_alive), request: Vec::new() }
     }
 
     /// The same client, asking with other parameters.
     pub(super) fn with_parameters(self, parameters: &str) -> Self {
-        let exchange = self.exchange;
-        Self { exchange, ..Self::new(self.worker, self.seat, parameters, self.keep_alive) }
+        let next = Self::new(self.worker, self.seat, parameters);
+        Self { exchange: self.exchange, ..next }
     }
 
     /// Asks once and takes what comes.
@@ -101,19 +96,21 @@ impl<'a> Asking<'a> {
             full |= worker.delivered() > before;
             Ok(())
         };
-        let head = self.ask(Purpose::Delivery, take).await?;
-        expect_status(head.status, &[200, 204])?;
+        let request = Request::get(&self.request, MESSAGES);
+        let head = self.exchange.ask(worker, seat, &request, take).await?;
+        // While it asked, nothing could be posted.
+        seat.mark_blocked();
         if carry.len() > 0 {
             return Err(Fault::cut_short("a line").into());
         }
         let empty = head.status == 204;
+        if !empty {
+            request.was_for(worker, &head, Purpose::Delivery);
+        }
         {
             let tally = &mut worker.hot.borrow_mut().tally;
             tally.batches += u64::from(full);
             tally.empty_answers += u64::from(empty);
-            let purpose = if empty { Purpose::Empty } else { Purpose::Delivery };
-            tally.add(Direction::Up, purpose, Class::Headers, self.request.len());
-            tally.add(Direction::Down, purpose, Class::Headers, head.bytes);
         }
         if let (Start::Now, Some(cursor)) = (start, head.cursor) {
             worker.join(seat, cursor);
@@ -135,37 +132,11 @@ impl<'a> Asking<'a> {
         self.request.clear();
         worker.leave(seat, &due);
         let post = worker.post(seat, due.ordinal);
-        let body_bytes = self.requests.post(&post, &mut self.request);
-        count_post(worker, post.text.len(), body_bytes, self.request.len());
-        drop(post);
-        let answer = RefCell::new(Vec::new());
-        let head = self
-            .ask(Purpose::Posting, |bytes| {
-                answer.borrow_mut().extend_from_slice(bytes);
-                Ok(())
-            })
-            .await?;
-        take_ack(worker, seat, &head, &answer.into_inner())?;
-        Ok(())
-    }
-
-    /// Makes the request on the connection there is, or on a new one.
-    async fn ask(&mut self, purpose: Purpose, on_body: impl FnMut(&[u8]) -> Result<(), End>) -> Result<Head, End> {
-        let mut exchange = match self.exchange.take() {
-            Some(exchange) => exchange,
-            None => {
-                let opened = Exchange::new(self.worker.open(self.seat).await?);
-                *self.seat.link.borrow_mut() = Some(Rc::clone(opened.reading().link()));
-                opened
-            }
-        };
-        let head = exchange.ask(self.worker, self.seat, &self.request, purpose, on_body).await?;
-        if self.keep_alive && !head.closes {
-            self.exchange = Some(exchange);
-        }
-        // While it asked, nothing could be posted.
-        self.seat.mark_blocked();
-        Ok(head)
+        let body = self.requests.post(&post, &mut self.request);
+        let (request, mut answer) = (Request::post(&self.request, body, post.text.len()), Vec::new());
+        self.exchange.ask(worker, seat, &request, |bytes| Ok(keep(bytes, &mut answer)?)).await?;
+        seat.mark_blocked();
+        Ok(take_ack(worker, seat, &answer)?)
     }
 }
 
@@ -187,21 +158,11 @@ pub(super) fn take_lines(worker: &Worker, seat: &Seat, bytes: &[u8]) -> Result<u
     Ok(taken)
 }
 
-/// Counts the bytes of a post request.
-pub(super) fn count_post(worker: &Worker, payload: usize, body: usize, request: usize) {
-    let tally = &mut worker.hot.borrow_mut().tally;
-    tally.add(Direction::Up, Purpose::Posting, Class::Payload, payload);
-    tally.add(Direction::Up, Purpose::Posting, Class::Envelope, body - payload);
-    tally.add(Direction::Up, Purpose::Posting, Class::Headers, request - body);
-}
-
 /// Takes the answer to a post.
-pub(super) fn take_ack(worker: &Worker, seat: &Seat, head: &Head, body: &[u8]) -> Result<(), Fault> {
-    expect_status(head.status, &[200])?;
-    let ack: Ack = serde_json::from_slice(body).map_err(wire::WireError::from)?;
+pub(super) fn take_ack(worker: &Worker, seat: &Seat, body: &[u8]) -> Result<(), Fault> {
     let mut hot = worker.hot.borrow_mut();
-    hot.tally.add(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
     hot.tally.add(Direction::Down, Purpose::Posting, Class::Envelope, body.len());
+    let ack: Ack = serde_json::from_slice(body).map_err(wire::WireError::from)?;
     worker.confirm(&mut hot, seat, ack.ordinal);
     Ok(())
 }
@@ -219,13 +180,13 @@ mod tests {
     async fn what_others_hear_while_one_waits_is_no_batch_of_its_own() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut worker = Rc::into_inner(worker(2, 1, "")).unwrap();
-        worker.transport = Transport::Polling;
+        worker.transport = wire::Transport::Polling;
         worker.target.http = listener.local_addr().unwrap();
         worker.clock.set_t0(Instant::now());
         let worker = Rc::new(worker);
         let (asks, hears) = (worker.seat(0), worker.seat(1));
         worker.join(hears, 0);
-        let mut client = Asking::new(&worker, asks, "", true);
+        let mut client = Asking::new(&worker, asks, "");
         let answering = async {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut question = [0; 1024];

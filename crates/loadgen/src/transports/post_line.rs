@@ -4,20 +4,24 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::polling::{count_post, take_ack};
+use super::exchange::{Connection, Heard, Request, Wanted, keep};
+use super::polling::take_ack;
 use crate::crowd::spawn;
 use crate::fault::{End, Fault};
 use crate::lean::request::Requests;
-use crate::lean::response::{Head, Part, ResponseReader};
+use crate::lean::response::Part;
 use crate::link::Link;
-use crate::seat::{Seat, Way};
+use crate::seat::{Due, Seat, Way};
 use crate::worker::Worker;
+use results::FaultKind;
 
 pub(crate) struct PostLine {
     requests: Requests,
     link: RefCell<Option<Rc<Link>>>,
     /// A post is on its way and not answered.
     busy: Cell<bool>,
+    /// It has answered: from then on the server may have closed it whenever nothing is on its way.
+    is_kept: Cell<bool>,
 }
 
 impl PostLine {
@@ -32,6 +36,7 @@ impl PostLine {
                 requests: worker.requests(seat, "", ""),
                 link: RefCell::default(),
                 busy: Cell::new(false),
+                is_kept: Cell::new(false),
             });
             spawn(worker, run(Rc::clone(worker), Rc::clone(seat), Rc::clone(&line)));
             line
@@ -61,12 +66,18 @@ impl PostLine {
         let post = worker.post(seat, due.ordinal);
         let mut request = Vec::with_capacity(post.text.len() + 256);
         let body = self.requests.post(&post, &mut request);
-        count_post(worker, post.text.len(), body, request.len());
-        worker.hot.borrow_mut().tally.requests += 1;
         if !due.left {
             worker.leave(seat, &due);
         }
-        worker.send(link, &request)
+        match Request::post(&request, body, post.text.len()).send(worker, link) {
+            // Nothing of it has left. The reading side meets the same end, and opens another line for it.
+            Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
+                self.busy.set(false);
+                seat.outbox.borrow_mut().push_front(Due { left: true, ..due });
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 }
 
@@ -77,13 +88,13 @@ async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
         }
         let outcome = serve(&worker, &seat, &line).await;
         *line.link.borrow_mut() = None;
-        if line.busy.replace(false) || !matches!(outcome, Ok(()) | Err(End::Cut)) {
-            worker.fault(match outcome {
-                Err(End::Fault(fault)) => fault,
-                Ok(()) | Err(End::Cut) => Fault::cut_short("a post"),
-            });
+        line.busy.set(false);
+        line.is_kept.set(false);
+        if let Err(End::Fault(fault)) = outcome {
+            let pause = RETRY_PAUSE.max(fault.pause());
+            worker.fault(fault);
             seat.mark_blocked();
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -91,36 +102,30 @@ async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
 /// After a post broke, the line rests before it is opened again.
 const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Opens the line and reads answers until it is closed.
+/// Opens the line and reads answers until it is closed between two posts.
 async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End> {
-    let mut reading = worker.open_for_posts(seat).await?;
-    *line.link.borrow_mut() = Some(Rc::clone(reading.link()));
-    line.send_next(worker, seat, reading.link())?;
-    let (mut reader, mut body, mut head) = (ResponseReader::new(), Vec::new(), None::<Head>);
+    let mut connection = Connection::new(worker.open_for_posts(seat).await?);
+    *line.link.borrow_mut() = Some(Rc::clone(connection.link()));
+    line.send_next(worker, seat, connection.link())?;
+    let mut answer = Vec::new();
     loop {
-        let n = worker.fill(seat, &mut reading).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        let scratch = worker.scratch.borrow();
-        let mut answered = false;
-        reader.feed(&scratch[..n], |part| {
-            match part {
-                Part::Head(found) => head = Some(found),
-                Part::Body(bytes) => body.extend_from_slice(bytes),
-                Part::Framing(_) => {}
-                Part::End => answered = true,
+        let part = |part: Part<'_>| match part {
+            Part::Body(bytes) => Ok(keep(bytes, &mut answer)?),
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        match connection.read(worker, seat, Wanted::POST, || line.busy.get(), part).await? {
+            Heard::Part => {}
+            Heard::Whole(head) => {
+                take_ack(worker, seat, &std::mem::take(&mut answer))?;
+                line.busy.set(false);
+                line.is_kept.set(true);
+                if head.closes {
+                    return Ok(());
+                }
+                line.send_next(worker, seat, connection.link())?;
             }
-            Ok::<_, Fault>(())
-        })?;
-        drop(scratch);
-        if let Some(head) = head.take_if(|_| answered) {
-            take_ack(worker, seat, &head, &std::mem::take(&mut body))?;
-            line.busy.set(false);
-            if head.closes {
-                return Err(End::Cut);
-            }
-            line.send_next(worker, seat, reading.link())?;
+            Heard::Gone(fault) if line.busy.get() => return Err(fault.into()),
+            Heard::Gone(_) => return Ok(()),
         }
         worker.pace();
     }
@@ -128,6 +133,13 @@ async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use results::Direction;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::LocalSet;
+
     use super::*;
     use crate::worker::tests::{blocked_by_opening, worker_to};
 
@@ -135,10 +147,120 @@ mod tests {
     async fn what_comes_while_the_line_is_opened_is_not_the_pacer_s_fault() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let worker = worker_to(&listener, wire::Transport::LongPolling);
-        tokio::task::LocalSet::new()
+        LocalSet::new()
             .run_until(async {
                 PostLine::attach(&worker, worker.seat(0));
                 assert_eq!(blocked_by_opening(&worker).await, 1);
+            })
+            .await;
+    }
+
+    /// A line that has taken its first post, and the server's end of it.
+    async fn line() -> (Rc<Worker>, TcpListener, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::LongPolling);
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        PostLine::attach(&worker, worker.seat(0));
+        post(&worker, 1);
+        let (mut socket, _) = listener.accept().await.unwrap();
+        acknowledge(&mut socket, 1, "").await;
+        until(|| worker.hot.borrow().tally.accepted == 1).await;
+        (worker, listener, socket)
+    }
+
+    fn post(worker: &Worker, ordinal: u64) {
+        worker.seat(0).outbox.borrow_mut().push_back(Due::now(ordinal));
+        worker.flush(worker.seat(0));
+    }
+
+    /// Hears one post and confirms it, with more behind the answer.
+    async fn acknowledge(socket: &mut TcpStream, ordinal: u64, more: &str) {
+        let mut request = vec![0; 4096];
+        let n = socket.read(&mut request).await.unwrap();
+        let text = String::from_utf8_lossy(&request[..n]).into_owned();
+        assert!(text.contains(&format!("\"ordinal\":{ordinal},")) && text.matches("POST").count() == 1, "{text}");
+        let body = format!("{{\"ordinal\":{ordinal},\"seq\":{ordinal}}}");
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}{more}", body.len());
+        socket.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    async fn until(done: impl Fn() -> bool) {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn counts(worker: &Worker) -> [u64; 5] {
+        let tally = worker.hot.borrow().tally;
+        [tally.posted, tally.requests, tally.accepted, tally.connections, worker.faults.borrow().total()]
+    }
+
+    #[tokio::test]
+    async fn a_post_of_which_nothing_has_left_goes_on_a_new_line_without_a_fault() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(socket);
+                // Before its reader can know: the write is what meets the end.
+                post(&worker, 2);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 2, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_broken_while_nobody_posts_is_no_fault() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(socket);
+                until(|| worker.sockets.is_empty()).await;
+                post(&worker, 2);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 2, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_post_that_has_left_is_never_made_again() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, listener, socket) = line().await;
+                drop(socket);
+                // The server has ended its half only: this is written, and nobody hears it.
+                post(&worker, 2);
+                until(|| worker.faults.borrow().total() > 0).await;
+                post(&worker, 3);
+                let (mut socket, _) = listener.accept().await.unwrap();
+                acknowledge(&mut socket, 3, "").await;
+                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                assert_eq!(counts(&worker), [3, 3, 2, 2, 1], "{:?}", worker.faults.borrow());
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_an_acknowledgement_end_the_line_and_are_counted() {
+        LocalSet::new()
+            .run_until(async {
+                let (worker, _listener, mut socket) = line().await;
+                let before = worker.hot.borrow().tally.total(Direction::Down);
+                post(&worker, 2);
+                acknowledge(&mut socket, 2, "HTTP/1.1 200").await;
+                until(|| worker.faults.borrow().total() > 0).await;
+                let faults = worker.faults.borrow();
+                assert_eq!(faults.texts[&FaultKind::BadBytes], ["12 bytes behind an answer"]);
+                // A head of 39 bytes; the acknowledgement is not taken.
+                assert_eq!(worker.hot.borrow().tally.total(Direction::Down) - before, 39 + 12);
             })
             .await;
     }

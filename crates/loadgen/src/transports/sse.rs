@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wire::{EventDecoder, decode_json};
+use wire::{EventDecoder, Start, decode_json};
 
 use super::stream;
 use crate::fault::End;
@@ -15,8 +15,13 @@ pub(super) const EVENT_BYTES_MAX: usize = 8 << 20;
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     let mut events = EventDecoder::new(EVENT_BYTES_MAX);
+    let mut headers = "accept: text/event-stream\r\n".to_owned();
+    // As `EventSource` does when it comes back; in the URL the cursor stands for servers that do not know the header.
+    if let Start::After(last) = seat.start() {
+        headers += &format!("last-event-id: {last}\r\n");
+    }
     let take = |bytes: &[u8]| take_events(worker, seat, &mut events, bytes);
-    stream::session(worker, seat, "accept: text/event-stream\r\n", take).await
+    stream::session(worker, seat, &headers, take).await
 }
 
 /// Takes the events a piece of the stream completes.

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use wire::stomp::{DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame};
 use wire::{Ack, Down, Post, decode_json, encode_post_json};
 
-use super::upgraded::{self, Upgraded, push_text, send_text};
+use super::upgraded::{Upgraded, push_text, send_text};
 use crate::fault::{End, Fault};
+use crate::lean::handshake::Offer;
 use crate::link::Link;
 use crate::seat::Seat;
 use crate::worker::Worker;
@@ -15,11 +16,11 @@ use results::FaultKind;
 use results::{Class, Direction, Purpose};
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let mut request = Vec::new();
-    worker.requests(seat, "", &upgraded::headers(Some(SUBPROTOCOL))).read(seat.start(), &mut request);
-    let mut socket = Upgraded::open(worker, seat, &request).await?;
-    drop(request);
-    let beat = worker.plan.tuning.stomp.heartbeat.as_millis();
+    let (offer, mut request) = (Offer::new(Some(SUBPROTOCOL)), Vec::new());
+    worker.requests(seat, "", &offer.headers()).read(seat.start(), &mut request);
+    let mut socket = Upgraded::open(worker, seat, &request, &offer).await?;
+    drop((request, offer));
+    let beat = worker.tuning().heartbeat.unwrap_or_default().as_millis();
     let host = worker.target.http;
     let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{beat}\n\n\0");
     send_text(worker, socket.link(), Purpose::SetUp, connect.as_bytes())?;

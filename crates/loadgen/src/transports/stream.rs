@@ -3,13 +3,15 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::{Connection, Heard, Request, Wanted};
 use super::post_line::PostLine;
-use crate::fault::{End, Fault};
-use crate::lean::response::{Part, ResponseReader};
+use crate::fault::End;
+use crate::lean::response::Part;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::{Class, Direction, Purpose};
+use results::Purpose;
+
+const STREAM: Wanted = Wanted { framing: Purpose::Delivery, ..Wanted::SET_UP };
 
 /// Asks for the stream and feeds it to `on_body`, until the server ends it properly (a cut) or not (a fault).
 pub(super) async fn session(
@@ -20,36 +22,28 @@ pub(super) async fn session(
 ) -> Result<Infallible, End> {
     let mut request = Vec::new();
     worker.requests(seat, "", headers).read(seat.start(), &mut request);
-    let (mut reading, _) = Exchange::new(worker.open(seat).await?).into_parts();
-    worker.hot.borrow_mut().tally.requests += 1;
-    worker.count(Direction::Up, Purpose::SetUp, Class::Headers, request.len());
-    worker.send(reading.link(), &request)?;
+    let mut connection = Connection::new(worker.open(seat).await?);
+    Request::get(&request, STREAM).send(worker, connection.link())?;
     drop(request);
-    let mut reader = ResponseReader::new();
-    *seat.link.borrow_mut() = Some(Rc::clone(reading.link()));
+    *seat.link.borrow_mut() = Some(Rc::clone(connection.link()));
     loop {
-        let n = worker.fill(seat, &mut reading).await?;
-        if n == 0 {
-            return Err(Fault::cut_short("the stream").into());
-        }
-        let scratch = worker.scratch.borrow();
-        let before = worker.delivered();
+        let mut delivered = None;
         let was_joined = seat.joined.get();
-        reader.feed(&scratch[..n], |part| match part {
-            Part::Head(head) => {
-                expect_status(head.status, &[200])?;
-                worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
-                Ok(())
+        let part = |part: Part<'_>| match part {
+            Part::Body(bytes) => {
+                delivered.get_or_insert_with(|| worker.delivered());
+                on_body(bytes)
             }
-            Part::Body(bytes) => on_body(bytes),
-            Part::Framing(bytes) => {
-                worker.count(Direction::Down, Purpose::Delivery, Class::Framing, bytes);
-                Ok(())
-            }
-            Part::End => Err(End::Cut),
-        })?;
-        drop(scratch);
-        worker.count_batch(before);
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        match connection.read(worker, seat, STREAM, || true, part).await? {
+            Heard::Part => {}
+            Heard::Whole(_) => return Err(End::Cut),
+            Heard::Gone(fault) => return Err(fault.into()),
+        }
+        if let Some(before) = delivered {
+            worker.count_batch(before);
+        }
         if seat.joined.get() && !was_joined {
             PostLine::attach(worker, seat);
         }

@@ -1,12 +1,13 @@
 //! A WebSocket under a transport: the handshake by request, whole messages out of frames, pings answered, and an end that says why.
 
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::exchange::{Exchange, expect_status};
+use super::exchange::{Connection, Heard, Request, Wanted};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::frames::{FrameReader, Incoming, push_frame};
+use crate::lean::handshake::Offer;
+use crate::lean::response::Part;
 use crate::link::{Link, Reading};
 use crate::seat::Seat;
 use crate::worker::Worker;
@@ -27,24 +28,25 @@ pub(super) struct Upgraded {
     rest: Vec<u8>,
 }
 
-/// What a request for an upgrade says besides where to and who.
-pub(super) fn headers(subprotocol: Option<&str>) -> String {
-    let protocol = subprotocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
-    format!(
-        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {}\r\n{protocol}",
-        generate_key()
-    )
-}
+const SWITCHED: Wanted = Wanted::all(&[101], Purpose::SetUp);
 
 impl Upgraded {
-    /// Asks for the upgrade and checks the answer.
-    pub(super) async fn open(worker: &Worker, seat: &Seat, request: &[u8]) -> Result<Self, End> {
-        worker.count(Direction::Up, Purpose::SetUp, Class::Headers, request.len());
-        let mut exchange = Exchange::new(worker.open(seat).await?);
-        let head = exchange.ask(worker, seat, request, Purpose::SetUp, |_| Ok(())).await?;
-        expect_status(head.status, &[101])?;
-        worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
-        let (reading, rest) = exchange.into_parts();
+    /// Asks for the upgrade with a request that holds the headers of `offer`, and checks the answer.
+    pub(super) async fn open(worker: &Worker, seat: &Seat, request: &[u8], offer: &Offer) -> Result<Self, End> {
+        let mut connection = Connection::new(worker.open(seat).await?);
+        Request::get(request, SWITCHED).send(worker, connection.link())?;
+        loop {
+            let part = |part: Part<'_>| match part {
+                Part::Head(_, written) => Ok(offer.check(written)?),
+                Part::Body(_) | Part::Framing(_) | Part::End => Ok(()),
+            };
+            match connection.read(worker, seat, SWITCHED, || true, part).await? {
+                Heard::Part => {}
+                Heard::Whole(_) => break,
+                Heard::Gone(fault) => return Err(fault.into()),
+            }
+        }
+        let (reading, rest) = connection.into_parts();
         Ok(Self { reading, carry: Carry::default(), frames: FrameReader::default(), rest })
     }
 
@@ -86,19 +88,33 @@ fn take_frames(
     bytes: &[u8],
     take: &mut impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
 ) -> Result<usize, End> {
-    frames.feed(bytes, |incoming, header_bytes| match incoming {
-        Incoming::Message(message) => take(link, message, header_bytes),
+    let count = |purpose, bytes| worker.count(Direction::Down, purpose, Class::Framing, bytes);
+    frames.feed(bytes, |incoming, around| match incoming {
+        Incoming::Message(message) => take(link, message, around),
+        // What it carries is counted with the message it is part of.
+        Incoming::Fragment => {
+            count(Purpose::Delivery, around);
+            Ok(())
+        }
+        Incoming::Pong => {
+            count(Purpose::KeepAlive, around);
+            Ok(())
+        }
         Incoming::Ping(data) => {
-            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            count(Purpose::KeepAlive, around);
             let mut pong = Vec::new();
             push_frame(OpCode::Control(Control::Pong), data.to_vec(), MASK, &mut pong);
             worker.count(Direction::Up, Purpose::KeepAlive, Class::Framing, pong.len());
             Ok(worker.send(link, &pong)?)
         }
-        Incoming::Close(CLOSE_AWAY) => Err(End::Cut),
-        Incoming::Close(CLOSE_WITHOUT_CODE) if worker.transport.is_socketio() => Err(End::Cut),
-        Incoming::Close(code) => Err(Fault::new(FaultKind::Problem, format!("close code {code}")).into()),
-        Incoming::Pong | Incoming::Fragment => Ok(()),
+        Incoming::Close(code) => {
+            count(Purpose::SetUp, around);
+            Err(match code {
+                CLOSE_AWAY => End::Cut,
+                CLOSE_WITHOUT_CODE if worker.transport.is_socketio() => End::Cut,
+                code => Fault::new(FaultKind::Problem, format!("close code {code}")).into(),
+            })
+        }
     })
 }
 

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use wire::{Encoding, Form, Post, Up, decode_down, decode_json, encode_post_json, encode_up};
 
-use super::upgraded::{self, Upgraded, push_binary, push_text};
+use super::upgraded::{Upgraded, push_binary, push_text};
 use crate::fault::End;
+use crate::lean::handshake::Offer;
 use crate::seat::Seat;
 use crate::worker::Worker;
 use results::{Class, Direction, Purpose};
@@ -27,10 +28,11 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
 }
 
 async fn connect(worker: &Worker, seat: &Seat, encoding: Encoding) -> Result<Upgraded, End> {
-    let requests = worker.requests(seat, &format!("encoding={}", encoding.name()), &upgraded::headers(None));
+    let offer = Offer::new(None);
+    let requests = worker.requests(seat, &format!("encoding={}", encoding.name()), &offer.headers());
     let mut request = Vec::new();
     requests.read(seat.start(), &mut request);
-    Upgraded::open(worker, seat, &request).await
+    Upgraded::open(worker, seat, &request, &offer).await
 }
 
 pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {

@@ -3,21 +3,23 @@
 use std::net::TcpListener;
 use tokio::time::Instant;
 
-use results::IncidentKind::{Corrupted, Duplicated, Foreign, Reordered};
+use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Lost, Reordered};
+use wire::{Down, Message, Reset};
 
 use super::*;
+use crate::fault::End;
 use crate::posting::{PROBE_ORDINAL, PROBE_TEXT};
 use crate::seat::Due;
 
 /// All of a plan's seats in one worker, at a target where nobody listens.
 pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
-    worker_at(clients, rooms, more, Dialect::Pushbench)
+    worker_at(clients, rooms, more, Protocol::Pushbench)
 }
 
 /// The same at a server that speaks otherwise.
-pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, dialect: Dialect) -> Rc<Worker> {
+pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, protocol: Protocol) -> Rc<Worker> {
     let share = share(clients, rooms, more);
-    Rc::new(Worker::new(Share { target: Target { dialect, ..share.target.clone() }, ..share }))
+    Rc::new(Worker::new(Share { target: Target { protocol, ..share.target.clone() }, ..share }))
 }
 
 /// The same over another transport, with somebody who listens.
@@ -35,7 +37,7 @@ fn share(clients: u32, rooms: u32, more: &str) -> Share {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
-    let target = Target { http: nobody, tcp: nobody, token: None, dialect: Dialect::Pushbench };
+    let target = Target { http: nobody, tcp: nobody, token: None, protocol: Protocol::Pushbench };
     let (live, base) = (Arc::new(Live::default()), Instant::now());
     Share { plan, transport: Transport::Tcp, target, posts, live, cue, base, at: (0, 1), lock_step: false }
 }
@@ -129,6 +131,39 @@ fn what_nobody_planned_leaves_a_hole() {
     see(&worker, 1, 3, 0, 1);
     assert_eq!(incidents(&worker), [(Foreign, 1, 2), (Duplicated, 1, 3)]);
     assert_eq!(worker.seats[1].ledger.borrow().first_hole(), Some(2));
+}
+
+#[test]
+fn a_log_that_was_begun_anew_has_lost_messages_and_nothing_else() {
+    let worker = room();
+    let reset = |seat: u32, head| worker.take(worker.seat(seat), Down::Reset(Reset { head }), 20, 27);
+    for seat in 0..3 {
+        see(&worker, seat, 2, 0, 1);
+        see(&worker, seat, 3, 1, 1);
+    }
+    reset(0, 1).unwrap();
+    // This one still reads what the server sent before.
+    see(&worker, 1, 4, 0, 2);
+    reset(1, 1).unwrap();
+    reset(2, 1).unwrap();
+    for seat in 0..3 {
+        see(&worker, seat, 1, 0, 3);
+        see(&worker, seat, 2, 1, 2);
+    }
+    assert_eq!(incidents(&worker), [(Lost, 0, 2), (Lost, 1, 2), (Lost, 2, 2)]);
+    let ledger = worker.hot.borrow().ledger.clone();
+    assert_eq!((ledger.gap_messages, ledger.is_clean()), (2 + 3 + 2, false));
+    assert_eq!(worker.delivered(), 3 * 4 + 1);
+}
+
+#[test]
+fn a_reset_to_where_a_client_is_or_further_is_a_fault() {
+    let worker = room();
+    for head in [1, 7, u64::MAX] {
+        let end = worker.take(worker.seat(0), Down::Reset(Reset { head }), 20, 27).unwrap_err();
+        assert!(matches!(&end, End::Fault(fault) if fault.kind == FaultKind::BadBytes), "{end:?}");
+    }
+    assert_eq!(incidents(&worker), []);
 }
 
 #[test]

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use report::gate::{Block, Cell, Comparison, Rule, judge, value};
+use report::gate::{Block, Comparison, GateVerdict, InconclusiveReason, Look, MetricBlocks, Rule, judge, value};
 use report::stats::Chance;
-use results::{Ended, Machine, MetricId, RunRecord, Series, Verdict, VerdictKind};
-use scenario::{Lane, Override, Plan};
+use results::{Ended, Machine, MetricId, RunRecord, Series, Subject, VerdictKind};
+use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use super::arms::Arm;
 use crate::machine;
-use crate::run::{Bench, Place, Shown, listen_for_ctrl_c, measure};
+use crate::run::{Bench, Place, Shown, measure};
 
 /// Times an arm is measured anew when the instrument failed; then its block is given up.
 const RERUNS_MAX: u32 = 1;
@@ -21,10 +21,11 @@ const RERUNS_MAX: u32 = 1;
 const BUDGET_SLACK: f64 = 1.2;
 /// No run of a gate takes longer over these than this: it has many.
 const SHORT_S: [(&str, f64); 4] =
-    [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_quiet_s", 1.0)];
+    [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_idle_s", 1.0)];
 const ARMS: [&str; 3] = ["base", "head", "base again"];
 
 /// Everything decided.
+#[derive(Clone)]
 pub(crate) struct GateJob {
     pub(crate) scenario: String,
     pub(crate) plan: Plan,
@@ -38,6 +39,8 @@ pub(crate) struct GateJob {
     /// The metrics were asked for by name: one that is not there is an error.
     pub(crate) insist: bool,
     pub(crate) seed: u64,
+    /// What a reader must know of the machine.
+    pub(crate) notes: Vec<String>,
 }
 
 /// How it ended.
@@ -45,18 +48,17 @@ pub(crate) struct GateJob {
 pub(crate) enum Ending {
     Complete,
     Interrupted,
-    AllInvalid,
+    NoFigures,
 }
 
 /// The scenario's phases, made short where nobody asked for them on the command line.
 pub(crate) fn short_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
     let phases = &plan.phases;
     let asked = |key: &str| set.iter().any(|set| set.path() == key);
-    let lengths = [phases.ramp_up, phases.settle, phases.warm_up, phases.drain_quiet];
+    let lengths = [phases.ramp_up(), phases.settle(), phases.warm_up(), phases.drain_idle()];
     let short = SHORT_S.into_iter().zip(lengths).filter(|((key, short), length)| {
         // A poller hears nothing for as long as its interval.
-        let needed =
-            if *key == "phases.drain_quiet_s" { plan.tuning.polling.gap_max().as_secs_f64() * 1.5 } else { 0.0 };
+        let needed = if *key == "phases.drain_idle_s" { plan.tuning.polling.interval_ms as f64 * 1.5e-3 } else { 0.0 };
         !asked(key) && length.as_secs_f64() > short.max(needed)
     });
     short.map(|((key, short), _)| seconds(key, Duration::from_secs_f64(short))).collect()
@@ -67,53 +69,29 @@ pub(crate) fn seconds(key: &str, value: Duration) -> Override {
     format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
 }
 
-/// The floor runs in a gate only where it was named, or where everything was.
-pub(crate) fn transports_asked(plan: &Plan) -> Vec<Transport> {
-    let named = plan.settings.get("transports").and_then(|named| named.as_array().cloned());
-    let asked = |transport: &Transport| {
-        named.as_ref().is_none_or(|named| named.iter().any(|name| name.as_str() == Some(transport.name())))
-    };
-    plan.transports.iter().copied().filter(asked).collect()
-}
-
-/// Measures until all is decided, or all blocks are made, or the time is up.
-pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, Ending)> {
-    let mut gate = Gate::new(job)?;
-    let rule = Rule::of(gate.job.blocks);
-    let begun = Instant::now();
-    let mut done = 0;
-    let mut look = rule.cut_short(0);
-    while done < gate.job.blocks {
-        if begun.elapsed() > gate.job.budget.mul_f64(BUDGET_SLACK) {
-            gate.notes.push(format!("the time was up after {done} of {} blocks", gate.job.blocks));
-            break;
-        }
-        gate.block(done).await?;
-        if gate.bench.stop.is_cancelled() {
-            break;
-        }
-        done += 1;
-        let Some(due) = rule.look_after(done) else { continue };
-        look = due;
-        let rows = judge(&gate.cells(), &look);
-        let open = rows.iter().filter_map(|row| row.verdict).any(|verdict| !verdict.is_decided());
-        if !rows.is_empty() && !open && done < gate.job.blocks {
-            gate.notes.push(format!("decided after {done} of {} blocks", gate.job.blocks));
-            break;
-        }
-    }
-    if look.blocks != done {
-        look = rule.cut_short(done);
-    }
-    let ending = match (gate.bench.stop.is_cancelled(), gate.values.iter().all(Vec::is_empty)) {
+/// Measures until all is decided, or all blocks are made, or the time is up, or it is stopped.
+pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
+    let mut gate = Gate::new(job, stop);
+    let (look, interrupted) = gate.blocks().await?;
+    let ending = match (interrupted, gate.values.iter().any(Vec::is_empty)) {
         (true, _) => Ending::Interrupted,
-        (false, true) => Ending::AllInvalid,
+        (false, true) => Ending::NoFigures,
         (false, false) => Ending::Complete,
     };
-    if ending == Ending::Complete {
-        gate.check_metrics()?;
+    match ending {
+        Ending::Complete => gate.check_metrics()?,
+        Ending::NoFigures => gate.name_what_has_no_figures(),
+        Ending::Interrupted => {}
     }
     let cells = gate.cells();
+    let mut rows = judge(&cells, &look);
+    if interrupted {
+        // Whoever stopped it has not waited for the verdict: the figures are kept, and called open.
+        rows.iter_mut().for_each(|row| {
+            row.verdict = row.verdict.map(|_| GateVerdict::Inconclusive(InconclusiveReason::Interrupted))
+        });
+        gate.notes.push(gate.partial_note(look.blocks));
+    }
     let counted = gate.values.iter().flatten().flatten();
     let excused = counted.clone().filter(|run| run.excused).count();
     gate.notes.extend(excused_note(excused, counted.count()));
@@ -124,10 +102,10 @@ pub(crate) async fn measure_all(job: GateJob) -> anyhow::Result<(Comparison, End
         head: job.head.text,
         seed: job.seed,
         blocks_planned: job.blocks,
-        blocks: done,
+        blocks: look.blocks,
         paired: true,
         notes,
-        rows: judge(&cells, &look),
+        rows,
         cells,
     };
     Ok((comparison, ending))
@@ -156,15 +134,13 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(job: GateJob) -> anyhow::Result<Self> {
+    fn new(job: GateJob, stop: CancellationToken) -> Self {
         let all_cores = machine::cores();
-        let (server_cores, generator_cores) = machine::share_cores(&job.plan.cores, &all_cores);
+        let (server_cores, generator_cores) = machine::share_cores(job.plan.cores.as_ref(), &all_cores);
         machine::pin(&generator_cores).ok();
-        let stop = CancellationToken::new();
-        listen_for_ctrl_c(stop.clone())?;
         let runs = job.blocks * job.transports.len() * ARMS.len();
-        let estimate = (job.plan.phases.window + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
-        Ok(Self {
+        let estimate = (job.plan.phases.window() + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
+        Self {
             plan: Arc::new(job.plan.clone()),
             bench: Bench { generator_cores, all_cores, stop, spin_best: 0.0 },
             shown: Shown::new(runs as u64, estimate),
@@ -172,9 +148,46 @@ impl Gate {
             chance: Chance::new(job.seed, 0),
             runs: 0,
             values: job.transports.iter().map(|_| Vec::new()).collect(),
-            notes: Vec::new(),
+            notes: job.notes.clone(),
             job,
-        })
+        }
+    }
+
+    /// The blocks, with a look whenever one is due. Gives the last look, over all blocks that were made, and whether it was stopped.
+    async fn blocks(&mut self) -> anyhow::Result<(Look, bool)> {
+        let rule = Rule::of(self.job.blocks);
+        let begun = Instant::now();
+        let (mut done, mut interrupted) = (0, false);
+        let mut look = rule.cut_short(0);
+        while done < self.job.blocks {
+            if begun.elapsed() > self.job.budget.mul_f64(BUDGET_SLACK) {
+                self.notes.push(format!("the time was up after {done} of {} blocks", self.job.blocks));
+                break;
+            }
+            self.block(done).await?;
+            interrupted = self.bench.stop.is_cancelled();
+            if interrupted {
+                break;
+            }
+            done += 1;
+            let Some(due) = rule.look_after(done) else { continue };
+            look = due;
+            let rows = judge(&self.cells(), &look);
+            let open = rows.iter().filter_map(|row| row.verdict).any(|verdict| !verdict.is_decided());
+            if !rows.is_empty() && !open && done < self.job.blocks {
+                self.notes.push(format!("decided after {done} of {} blocks", self.job.blocks));
+                break;
+            }
+        }
+        Ok((if look.blocks == done { look } else { rule.cut_short(done) }, interrupted))
+    }
+
+    /// Says that it was stopped, and what is missing for it.
+    fn partial_note(&self, done: usize) -> String {
+        let empty = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
+        let names: Vec<_> = empty.map(|(transport, _)| transport.name()).collect();
+        let missing = if names.is_empty() { String::new() } else { format!("; not measured: {}", names.join(", ")) };
+        format!("partial: interrupted after {done} of {} blocks{missing}", self.job.blocks)
     }
 
     /// One block of every transport. A transport whose arm stays invalid has none this time.
@@ -208,9 +221,10 @@ impl Gate {
             let verdict = but_for_the_machine(&record);
             let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
             match (&record.ended, verdict.kind) {
+                (Ended::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
                 (Ended::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
-                (_, VerdictKind::Invalid) => {}
+                (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
                 (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
                     let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
                     return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
@@ -231,8 +245,8 @@ impl Gate {
         let log = &mut std::io::sink();
         // No waiting for a better moment: what the machine does is the same chance for every arm.
         self.bench.spin_best = 0.0;
-        let lane = Lane { transport, peer: None };
-        let record = measure(&mut self.bench, &self.plan, &lane, patient, place, log, show).await?;
+        let subject = Subject::ours(transport);
+        let record = measure(&mut self.bench, &self.plan, &subject, patient, place, log, show).await?;
         let verdict = but_for_the_machine(&record);
         let reasons = verdict.reasons.join("; ");
         self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
@@ -240,18 +254,25 @@ impl Gate {
     }
 
     /// A cell for every metric that was asked for, with the blocks in which all three arms have it.
-    fn cells(&self) -> Vec<Cell> {
+    fn cells(&self) -> Vec<MetricBlocks> {
         let mut cells = Vec::new();
         for (transport, blocks) in self.job.transports.iter().zip(&self.values) {
             for (at, metric) in self.job.metrics.iter().enumerate() {
                 let whole = blocks.iter().filter_map(|[base, head, again]| {
                     Some(Block { base: base.values[at]?, head: head.values[at]?, again: again.values[at]? })
                 });
-                let cell = Cell { transport: transport.name().to_owned(), metric: *metric, blocks: whole.collect() };
+                let cell =
+                    MetricBlocks { transport: transport.name().to_owned(), metric: *metric, blocks: whole.collect() };
                 cells.extend((!cell.blocks.is_empty()).then_some(cell));
             }
         }
         cells
+    }
+
+    fn name_what_has_no_figures(&mut self) {
+        let without = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
+        let names: Vec<_> = without.map(|(transport, _)| transport.name()).collect();
+        self.notes.push(format!("no figures for {}: it has no block without an invalid run", names.join(", ")));
     }
 
     /// Says which metrics were not there.
@@ -276,7 +297,7 @@ impl Gate {
 
 /// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
 /// order: that is noise like any other, and every arm has the same chance of it.
-fn but_for_the_machine(record: &RunRecord) -> Verdict {
+fn but_for_the_machine(record: &RunRecord) -> results::Verdict {
     let spin = record.machine.spin_best;
     let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
     let mut kept = RunRecord { machine, ..record.clone() };

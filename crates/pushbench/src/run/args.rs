@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::Parser;
 use scenario::Override;
 
+use crate::core_locks::LockArgs;
+use crate::exit;
+
 /// What both commands know.
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
@@ -23,11 +26,14 @@ pub(crate) struct JobArgs {
     /// Folder below which the results folder is made
     #[arg(long, value_name = "DIR", default_value = "results/runs")]
     pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) lock: LockArgs,
 }
 
 /// Measure every transport of a scenario, each against a server of its own
 #[derive(Parser)]
-#[command(after_help = RUN_EXAMPLES)]
+#[command(after_help = format!("{RUN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -35,7 +41,7 @@ pub(crate) struct RunArgs {
 
 /// Measure a server that somebody else started
 #[derive(Parser)]
-#[command(after_help = LOAD_EXAMPLES)]
+#[command(after_help = format!("{LOAD_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -48,7 +54,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) target_tcp: SocketAddr,
 
-    /// Its process, to be metered from outside: its CPU and memory are then known whatever it says of itself
+    /// Its process, or the one that started all of its processes, to be metered from outside: its CPU and memory are then known whatever it
+    /// says of itself. Memory per connection is not: for that, let the scenario start it as a [[target]]
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 
@@ -61,10 +68,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   pushbench run scenarios/quick.toml
   pushbench run scenarios/chat.toml --set repetitions=3 --set 'transports=[\"sse\",\"websocket\"]'
-  pushbench run scenarios/scale.toml --dry-run
-
-Exit codes: 0 ok, 1 failed while running or messages went wrong, 2 bad usage or scenario, 5 the machine cannot run it honestly,
-6 every run was invalid, 130 interrupted (what was measured is written)";
+  pushbench run scenarios/scale.toml --dry-run";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:

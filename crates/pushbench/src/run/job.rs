@@ -5,20 +5,25 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Folder, Manifest, RunRecord, State, VerdictKind};
-use scenario::{Dialect, Job, Lane, Plan};
+use results::{Ended, Folder, Manifest, RunRecord, State, Subject, VerdictKind};
+use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
+use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
+use super::foreign::{Foreign, room_prefix};
+use super::listening;
 use super::manifest::manifest;
 use super::meter::Meter;
-use super::one::{Bench, Foreign, Patient, Place, measure};
+use super::one::{Bench, Patient, Place, measure, not_begun};
+use super::outcome::outcome;
 use super::peer;
-use super::preflight::{Level, findings};
+use super::preflight::{self, Finding, Level};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
-use crate::exit::{ALL_INVALID, INTERRUPTED, PREFLIGHT, USAGE};
-use crate::{machine, print};
+use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
+use crate::signals::stoppable;
+use crate::{core_locks, machine, print};
 
 /// Probes at the start of a job, so that the first run knows what the machine can do.
 const SPIN_ROUNDS: usize = 5;
@@ -28,8 +33,9 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, dialect: Dialect::Pushbench };
-    match args.pid.map(Meter::attach).transpose() {
+    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
+    let metered = |pid| Meter::attach(pid).and_then(|meter| listening::check(pid, args.target).map(|()| meter));
+    match args.pid.map(metered).transpose() {
         Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
         Err(error) => {
             print::error(&error.context("--pid"));
@@ -48,21 +54,33 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
         }
     };
     if foreign.is_some() {
-        // One server is there, and nobody starts others.
-        job.plans.iter_mut().for_each(|plan| plan.peers.clear());
+        let rooms = room_prefix();
+        for plan in &mut job.plans {
+            // One server is there, which others may use too, and nobody starts others.
+            plan.external_servers.clear();
+            plan.room_prefix = rooms.clone();
+        }
     }
     if args.dry_run {
-        print::out(&describe(&job));
+        print::out(&describe(&job))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let findings = findings(Some(&job));
+    // Before the machine is looked at, which takes longer.
+    if let Some(foreign) = &foreign
+        && let Err(error) = stoppable(async |_| foreign.let_one_join(&mut job.plans).await)
+    {
+        print::error(&error);
+        return Ok(PREFLIGHT.into());
+    }
+    let cores = &job.plans.first().context("the scenario has no plan")?.cores;
+    // Held until the job has ended.
+    let (_locks, mut findings) = core_locks::take(cores.as_ref(), args.lock);
+    findings.extend(preflight::findings(Some(&job)));
     print::findings(findings.iter().filter(|finding| finding.level != Level::Good));
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
         return Ok(PREFLIGHT.into());
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(Running::start(args, job, foreign)?.all())
+    stoppable(async |stop| Running::start(args, job, &findings, foreign, stop)?.all().await)
 }
 
 struct Running {
@@ -78,17 +96,22 @@ struct Running {
 }
 
 impl Running {
-    fn start(args: &JobArgs, job: Job, foreign: Option<Foreign>) -> anyhow::Result<Self> {
+    fn start(
+        args: &JobArgs,
+        job: Job,
+        findings: &[Finding],
+        foreign: Option<Foreign>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
-        let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
+        let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
         let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
-        let manifest = manifest(&job, &all_cores, &server_cores, &generator_cores);
+        let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
         // What conducts and meters shares the generator's cores, never the server's.
         machine::pin(&generator_cores).ok();
-        let stop = CancellationToken::new();
         Ok(Self {
             shown: Shown::new(job.runs(), job.duration_estimate()),
             reruns_left: first.limits.invalid_reruns,
@@ -103,40 +126,39 @@ impl Running {
     }
 
     async fn all(mut self) -> anyhow::Result<ExitCode> {
-        listen_for_ctrl_c(self.bench.stop.clone())?;
-        let outcome = self.rounds().await;
-        self.manifest.state = match &outcome {
-            Err(_) => State::Failed,
-            Ok(()) if self.bench.stop.is_cancelled() => State::Interrupted,
-            Ok(()) => State::Complete,
-        };
+        let made = self.rounds().await;
+        self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
-        outcome?;
+        // What was measured is shown, also by a job that could not go on.
+        let reported =
+            if self.records.is_empty() && made.is_err() { Ok(()) } else { crate::report::of_job(self.folder.path()) };
+        made?;
         kept?;
-        crate::report::of_job(self.folder.path())?;
+        reported?;
         if self.bench.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }
-        if self.records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
-            print::note("a server lost, doubled, reordered or altered messages; see the runs called wrong");
-            return Ok(ExitCode::FAILURE);
-        }
-        let any_valid = self.records.iter().any(|record| record.verdict.kind != VerdictKind::Invalid);
-        Ok(if any_valid { ExitCode::SUCCESS } else { ALL_INVALID.into() })
+        let outcome = outcome(&self.manifest, &self.records, self.folder.path());
+        outcome.sentences.iter().for_each(|sentence| print::note(sentence));
+        Ok(outcome.code.into())
     }
 
-    async fn rounds(&mut self) -> anyhow::Result<()> {
+    /// Makes the runs, and says how far it came.
+    async fn rounds(&mut self) -> anyhow::Result<State> {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
-            for (plan, lane) in self.job.order(round) {
+            for (plan, subject) in self.job.order(round) {
                 let mut rerun = 0;
                 loop {
                     run += 1;
                     let place = Place { run, round: round + 1, rerun };
-                    let kind = self.one(&plans[plan], &lane, place).await?;
+                    let kind = self.one(&plans[plan], &subject, place).await?;
                     if self.bench.stop.is_cancelled() {
-                        return Ok(());
+                        return Ok(State::Interrupted);
+                    }
+                    if self.is_gone(subject.transport).await {
+                        return Ok(State::Failed);
                     }
                     if kind != VerdictKind::Invalid || self.reruns_left == 0 {
                         break;
@@ -146,23 +168,31 @@ impl Running {
                 }
             }
         }
-        Ok(())
+        Ok(State::Complete)
     }
 
-    async fn one(&mut self, plan: &Arc<Plan>, lane: &Lane, place: Place) -> anyhow::Result<VerdictKind> {
+    /// Whether the one server there is ended in the last run, and nobody starts it again.
+    async fn is_gone(&self, transport: Transport) -> bool {
+        let crashed = self.records.last().is_some_and(|record| matches!(record.ended, Ended::Crashed(_)));
+        match &self.foreign {
+            Some(foreign) if crashed => !foreign.comes_back(transport).await,
+            _ => false,
+        }
+    }
+
+    async fn one(&mut self, plan: &Arc<Plan>, subject: &Subject, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.shown.begin(place.run, &format!("{lane}{label}"));
-        let patient = match (&self.foreign, &lane.peer) {
-            (Some(foreign), _) => Patient::Found(foreign.clone()),
-            (None, Some(peer)) => Patient::Started(peer::start(peer, &self.job.file, &self.server_cores).await?.into()),
-            (None, None) => {
-                Patient::Started(ServerProcess::start(plan, lane.transport, &self.server_cores).await?.into())
-            }
-        };
+        self.shown.begin(place.run, &format!("{subject}{label}"));
+        let started = self.patient(plan, subject).await;
         let mut log = self.folder.begin_log(place.run)?;
-        let shown = &mut self.shown;
-        let show = |progress| shown.show(progress);
-        let record = measure(&mut self.bench, plan, lane, patient, place, &mut log, show).await?;
+        let record = match started {
+            Ok(patient) => {
+                let shown = &mut self.shown;
+                let show = |progress| shown.show(progress);
+                measure(&mut self.bench, plan, subject, patient, place, &mut log, show).await?
+            }
+            Err(error) => not_begun(&self.bench, plan, subject, place, error.downcast()?),
+        };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =
@@ -172,45 +202,32 @@ impl Running {
         self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
     }
-}
 
-/// The first Ctrl-C ends the run and keeps what was measured; the second ends the program.
-pub(crate) fn listen_for_ctrl_c(stop: CancellationToken) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    tokio::spawn(async move {
-        for _ in 0..2 {
-            tokio::select! {
-                _ = interrupts.recv() => {}
-                _ = terminations.recv() => {}
-            }
-            if stop.is_cancelled() {
-                print::note("stopped at once; the run in progress is lost");
-                crate::exit::now(INTERRUPTED);
-            }
-            print::note("stopping; what was measured is written (once more to stop at once)");
-            stop.cancel();
-        }
-    });
-    Ok(())
+    async fn patient(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<Patient> {
+        let started = match (&self.foreign, plan.external_server(subject)) {
+            (Some(foreign), _) => return Ok(Patient::Found(foreign.clone())),
+            (None, Some(peer)) => peer::start(peer, &self.job.file, &self.server_cores).await,
+            (None, None) => ServerProcess::start(plan, subject.transport, &self.server_cores).await,
+        };
+        Ok(Patient::Started(started?.into()))
+    }
 }
 
 fn describe(job: &Job) -> String {
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
-        let lanes: Vec<_> = plan.lanes().iter().map(ToString::to_string).collect();
+        let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
         out += &format!(
             "  {label}{} seats in {} rooms, {} authors, {:.1} posts/s, {:.0} deliveries/s, {} bytes each, window {} s\n    over {}\n",
-            plan.seats,
+            plan.clients,
             plan.rooms,
             plan.authors,
-            plan.posts_in_window() as f64 / plan.phases.window.as_secs_f64(),
-            plan.deliveries_in_window() as f64 / plan.phases.window.as_secs_f64(),
+            plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64(),
+            plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64(),
             plan.payload_bytes,
-            plan.phases.window.as_secs_f64(),
-            lanes.join(", "),
+            plan.phases.window().as_secs_f64(),
+            subjects.join(", "),
         );
     }
     out + &format!(

@@ -2,13 +2,21 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State};
-use scenario::{Job, Lane};
+use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State, Subject};
+use scenario::Job;
 
+use super::preflight::{Finding, Level};
 use crate::machine;
 
 /// The manifest of a job that begins now.
-pub(crate) fn manifest(job: &Job, cores: &[usize], server_cores: &[usize], generator_cores: &[usize]) -> Manifest {
+pub(crate) fn manifest(
+    job: &Job,
+    findings: &[Finding],
+    cores: &[usize],
+    server_cores: &[usize],
+    generator_cores: &[usize],
+) -> Manifest {
+    let doubtful = findings.iter().filter(|finding| finding.level == Level::Doubtful);
     Manifest {
         schema: SCHEMA,
         started: stamp(SystemTime::now()),
@@ -23,8 +31,9 @@ pub(crate) fn manifest(job: &Job, cores: &[usize], server_cores: &[usize], gener
         points: points(job),
         repetitions: job.repetitions,
         seed: job.seed,
+        room_prefix: job.plans.first().map_or_else(String::new, |plan| plan.room_prefix.to_string()),
         order: order(job),
-        command: command(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
+        command: command_line(),
         program: program(),
         host: Host {
             cpu_model: machine::cpu_model(),
@@ -37,6 +46,7 @@ pub(crate) fn manifest(job: &Job, cores: &[usize], server_cores: &[usize], gener
             open_files_max: machine::raise_open_files().unwrap_or(0),
             ports_per_source: machine::ports_per_source(),
         },
+        findings: doubtful.map(|finding| format!("{}: {}", finding.what, finding.found)).collect(),
     }
 }
 
@@ -51,16 +61,21 @@ fn points(job: &Job) -> Vec<Point> {
 
 fn order(job: &Job) -> Vec<Place> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let place = |(round, (plan, lane)): (u32, (usize, Lane))| Place {
+    let place = |(round, (plan, subject)): (u32, (usize, Subject))| Place {
         round: round + 1,
         label: job.plans[plan].label.clone(),
-        transport: lane.transport.name().to_owned(),
-        target: lane.target().to_owned(),
+        transport: subject.transport.name().to_owned(),
+        target: subject.target_name().to_owned(),
     };
     runs.map(place).collect()
 }
 
-/// The words of the command line without the secret that `--token` gives away.
+/// The words of this program's command line, without secrets.
+pub(crate) fn command_line() -> Vec<String> {
+    command(std::env::args_os().map(|word| word.to_string_lossy().into_owned()))
+}
+
+/// The words of a command line without the secret that `--token` gives away.
 fn command(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut secret = false;
     let hidden = words.map(|word| match (std::mem::replace(&mut secret, word == "--token"), word.split_once('=')) {

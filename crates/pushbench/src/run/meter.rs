@@ -108,11 +108,19 @@ impl Meter {
         })
     }
 
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Comes back when the process has ended.
     pub(crate) async fn ended(&self) {
-        while self.stat().is_some() {
+        while !self.has_ended() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stat().is_none()
     }
 
     /// None once it has ended: another one may have its pid then.

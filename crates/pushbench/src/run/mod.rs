@@ -2,10 +2,14 @@
 
 mod args;
 mod control;
+mod foreign;
 mod job;
+mod listening;
 mod manifest;
 mod meter;
 mod one;
+mod outcome;
+mod output;
 mod peer;
 mod preflight;
 mod progress;
@@ -14,8 +18,10 @@ mod server_process;
 
 pub(crate) use args::{LoadArgs, RunArgs};
 pub(crate) use control::Control;
-pub(crate) use job::{listen_for_ctrl_c, load, run};
-pub(crate) use one::{Bench, Foreign, Patient, Place, measure};
+pub(crate) use foreign::{Foreign, room_prefix};
+pub(crate) use job::{load, run};
+pub(crate) use manifest::command_line;
+pub(crate) use one::{Bench, Patient, Place, measure};
 pub(crate) use peer::start_in;
 pub(crate) use preflight::{Finding, Level, findings};
 pub(crate) use progress::Shown;

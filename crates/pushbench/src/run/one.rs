@@ -1,16 +1,22 @@
 //! One run: a server, a crowd, the readings around the window, and the record of it all.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
-use results::{Ended, Generator, Kernel, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind, judge};
-use scenario::{Lane, Plan};
+use results::{
+    Crash, Ended, Generator, Kernel, KernelTotal, Machine, Planned, RunRecord, SCHEMA, Series, Subject, Verdict,
+    VerdictKind, judge,
+};
+use scenario::Plan;
 use tokio_util::sync::CancellationToken;
+use wire::Transport;
 
 use super::control::Control;
+use super::foreign::Foreign;
 use super::meter::Meter;
 use super::readings::Readings;
 use super::server_process::ServerProcess;
@@ -52,13 +58,6 @@ impl Bench {
 const FIT_PROBES_MAX: usize = 20;
 const FIT_PAUSE: Duration = Duration::from_millis(350);
 
-/// A server that somebody else started, and its process where that is known.
-#[derive(Debug, Clone)]
-pub(crate) struct Foreign {
-    pub(crate) target: Target,
-    pub(crate) meter: Option<Meter>,
-}
-
 /// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
 pub(crate) enum Patient {
     Started(Box<ServerProcess>),
@@ -88,76 +87,72 @@ impl Patient {
         }
     }
 
-    /// Comes back when it ends by itself, and says so; never where its process is not known.
-    async fn ended(&mut self) -> String {
+    /// Comes back when it has ended by itself; `connected` are the clients that are connected now.
+    async fn crashed(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
-            Self::Started(server) => died(&server.ended().await),
-            Self::Found(Foreign { meter: Some(meter), .. }) => {
-                meter.ended().await;
-                died("somebody else's process: how is not known")
-            }
-            Self::Found(Foreign { meter: None, .. }) => std::future::pending().await,
+            Self::Started(server) => server.crashed().await,
+            Self::Found(foreign) => foreign.crashed(transport, connected).await,
         }
     }
 
-    /// Lets go of it; says so when it had ended by itself.
-    async fn end(self) -> Option<String> {
+    /// Lets go of it; says so when it had ended by itself. `broke` says that there were faults.
+    async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
             Self::Started(mut server) => {
-                let ended = server.has_ended();
+                let crash = server.crashes_within(Duration::ZERO).await;
                 server.stop().await;
-                ended
+                crash
             }
-            Self::Found(_) => {
+            Self::Found(foreign) => {
                 tokio::time::sleep(FAREWELL).await;
-                None
+                foreign.has_crashed(transport, broke).await
             }
         }
     }
-}
-
-fn died(how: &str) -> String {
-    format!("the server ended during the run ({how})")
 }
 
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Runs a lane against `patient` and writes the interval log to `log`.
+/// Runs a subject against `patient` and writes the interval log to `log`.
 pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
-    lane: &Lane,
+    subject: &Subject,
     mut patient: Patient,
     place: Place,
     log: &mut impl Write,
     mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
     let target = patient.target();
-    let readings = Readings::new(patient.control()?, patient.meter());
+    let readings = Readings::new(patient.control()?, patient.meter(), matches!(patient, Patient::Started(_)));
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
     let order =
-        Order { plan: Arc::clone(plan), transport: lane.transport, target, cores: bench.generator_cores.clone() };
+        Order { plan: Arc::clone(plan), transport: subject.transport, target, cores: bench.generator_cores.clone() };
+    let connected = Cell::new(0);
     let stop = async {
         tokio::select! {
             biased;
             () = bench.stop.cancelled() => Ended::Interrupted,
-            why = patient.ended() => Ended::Failed(why),
+            crash = patient.crashed(subject.transport, &connected) => Ended::Crashed(crash),
         }
     };
-    let show = |progress| {
+    let show = |progress: Progress| {
         readings.look(progress);
+        connected.set(progress.joined);
         on_progress(progress);
     };
     let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
     if let (Some(why), Patient::Started(_)) = (readings.failed(), &patient) {
         tracing::warn!(why, "a reading of the server failed");
     }
-    let server_ended = patient.end().await;
+    let broke = recorded.as_ref().is_ok_and(|recording| recording.faults.total() > 0);
+    let crash = patient.end(subject.transport, broke).await;
     let mut recording = recorded?;
-    if let Some(status) = server_ended {
-        recording.ended = Ended::Failed(died(&status));
+    // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
+    if let Some(crash) = crash.filter(|_| matches!(recording.ended, Ended::Complete | Ended::Failed(_))) {
+        recording.ended = Ended::Crashed(crash);
     }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
@@ -169,12 +164,20 @@ pub(crate) async fn measure(
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
-    Ok(record(plan, lane, place, &recording, &readings, machine))
+    Ok(record(plan, subject, place, &recording, &readings, machine))
+}
+
+/// The record of a run whose server could not be started.
+pub(crate) fn not_begun(bench: &Bench, plan: &Plan, subject: &Subject, place: Place, crash: Crash) -> RunRecord {
+    let spin = bench.spin_best;
+    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
+    let recording = Recording::empty(Ended::Crashed(crash));
+    record(plan, subject, place, &recording, &Readings::new(None, None, false), machine)
 }
 
 fn record(
     plan: &Plan,
-    lane: &Lane,
+    subject: &Subject,
     place: Place,
     recording: &Recording,
     readings: &Readings,
@@ -197,17 +200,17 @@ fn record(
         round: place.round,
         rerun: place.rerun,
         label: plan.label.clone(),
-        transport: lane.transport,
-        target: lane.target().to_owned(),
-        client: plan.client.name().to_owned(),
-        encoding: plan.encoding(lane.transport),
+        transport: subject.transport,
+        target: subject.target_name().to_owned(),
+        client: plan.http_client.name().to_owned(),
+        encoding: plan.encoding(subject.transport),
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
         planned: Planned {
-            seats: plan.seats,
+            seats: plan.clients,
             rooms: plan.rooms,
             payload_bytes: plan.payload_bytes as u64,
-            window_us: micros(plan.phases.window),
+            window_us: micros(plan.phases.window()),
             posts_in_window: posts,
             left_in_window: recording.left_in_window,
             deliveries_in_window: plan.deliveries_in_window(),
@@ -236,6 +239,9 @@ fn record(
             header_bytes_per_segment: sockets.header_bytes_per_segment,
             socket_memory_bytes: readings.socket_memory_bytes(),
         }),
+        kernel_total: recording
+            .kernel_total
+            .map(|sockets| KernelTotal { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
         machine,
     };
     record.verdict = judge(&record);

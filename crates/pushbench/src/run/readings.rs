@@ -14,6 +14,8 @@ use crate::machine;
 
 /// Reads, and keeps what it has read.
 pub(crate) struct Readings {
+    /// Whether the server was started for the run.
+    started: bool,
     /// None for a server that has nothing to say of itself.
     control: Option<Control>,
     meter: Option<Meter>,
@@ -23,6 +25,8 @@ pub(crate) struct Readings {
 #[derive(Default)]
 struct Read {
     usage: Vec<(Edge, Usage)>,
+    /// Of the server, before the reading at the beginning.
+    idle_resident_bytes: Option<u64>,
     resident_bytes: Vec<(Edge, u64)>,
     socket_memory_bytes: Vec<(Edge, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
@@ -34,13 +38,26 @@ struct Read {
 }
 
 impl Readings {
-    pub(crate) fn new(control: Option<Control>, meter: Option<Meter>) -> Self {
+    pub(crate) fn new(control: Option<Control>, meter: Option<Meter>, started: bool) -> Self {
         let read = Read { silent: control.is_none(), ..Read::default() };
-        Self { control, meter, read: RefCell::new(read) }
+        Self { started, control, meter, read: RefCell::new(read) }
     }
 
-    /// Reads everything. A server that does not say what it costs when it is first asked is not asked again: its process is read.
+    /// Reads everything.
     pub(crate) async fn edge(&self, edge: Edge) {
+        if edge == Edge::Begin {
+            let idle = self.usage(edge).await;
+            self.read.borrow_mut().idle_resident_bytes = idle.map(|usage| usage.process.resident_bytes);
+        }
+        let usage = self.usage(edge).await;
+        let mut read = self.read.borrow_mut();
+        read.usage.extend(usage.map(|usage| (edge, usage)));
+        read.resident_bytes.push((edge, machine::resident_bytes()));
+        read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
+    }
+
+    /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
+    async fn usage(&self, edge: Edge) -> Option<Usage> {
         let silent = self.read.borrow().silent;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
@@ -52,10 +69,7 @@ impl Readings {
             read.silent = edge == Edge::Begin;
         }
         let from_outside = || self.meter.as_ref().filter(|_| read.silent).and_then(Meter::usage);
-        let usage = said.ok().flatten().or_else(from_outside);
-        read.usage.extend(usage.map(|usage| (edge, usage)));
-        read.resident_bytes.push((edge, machine::resident_bytes()));
-        read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
+        said.ok().flatten().or_else(from_outside)
     }
 
     /// Reads the server's process whenever a second has ended.
@@ -75,6 +89,8 @@ impl Readings {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
         Some(ServerReadings {
+            started: self.started,
+            idle_resident_bytes: read.idle_resident_bytes,
             begin: at(Edge::Begin)?,
             settled: at(Edge::Settled)?,
             window_start: at(Edge::WindowStart)?,
@@ -118,8 +134,8 @@ mod tests {
 
     fn readings(meter: Option<Meter>) -> Readings {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let target = Target { http: nobody, tcp: nobody, token: None, dialect: scenario::Dialect::Pushbench };
-        Readings::new(Some(Control::new(&target).unwrap()), meter)
+        let target = Target { http: nobody, tcp: nobody, token: None, protocol: scenario::Protocol::Pushbench };
+        Readings::new(Some(Control::new(&target).unwrap()), meter, false)
     }
 
     async fn all_edges(readings: &Readings) {

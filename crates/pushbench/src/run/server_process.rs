@@ -1,17 +1,21 @@
 //! A server as a process of its own: started for one run, ended with it, and with us. How ours is started.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::Target;
-use scenario::{Dialect, Plan};
+use nix::sys::signal::Signal;
+use results::Crash;
+use scenario::{Plan, Protocol};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{Listening, Transport};
 
 use super::meter::Meter;
+use super::output::Output;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
@@ -20,6 +24,9 @@ const LOG_MESSAGES: u64 = 16_384;
 const LOG_BYTES: u64 = 16 << 20;
 /// Besides the crowd's own.
 const SPARE_CONNECTIONS: u64 = 100;
+
+/// When a server ended that was being started.
+pub(super) const BEFORE_READY: &str = "before it was ready";
 
 pub(crate) struct ServerProcess {
     pub(super) child: Child,
@@ -30,6 +37,7 @@ pub(crate) struct ServerProcess {
     pub(crate) meter: Option<Meter>,
     /// Whether it says what it costs.
     pub(crate) speaks_of_itself: bool,
+    pub(super) output: Output,
 }
 
 /// How a server of ours is started: the words of its command line, to which what the plan needs is added.
@@ -75,37 +83,37 @@ impl ServerProcess {
         command.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole group; the server's end is ours to order.
         command.process_group(0).kill_on_drop(true);
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.with_context(|| format!("cannot start {program}"))?;
-        let stdout = child.stdout.take().context("the server has no standard output")?;
+        let (mut child, stdout, mut output) = spawn(command).with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
-            Err(_) => bail!("{program} did not say where it listens within {} s", START_MAX.as_secs()),
+            Err(_) => bail!(not_ready(START_MAX, &format!("{program} did not say where it listens"), &output)),
         };
         let Some(line) = line else {
-            let status = child.wait().await.context("cannot wait for the server")?;
-            bail!("{program} ended at once ({status}); its message is above");
+            bail!(crash(&mut child, &mut output, BEFORE_READY).await);
         };
         let listening: Listening = serde_json::from_str(&line)
             .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
+        output.follow(lines.into_inner());
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            target: Target { http: listening.http, tcp: listening.tcp, token: None, dialect: Dialect::Pushbench },
+            target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: Protocol::Pushbench },
             meter: Meter::attach(listening.pid).ok(),
             speaks_of_itself: true,
+            output,
         })
     }
 
-    /// Whether it has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> Option<String> {
-        self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    /// Comes back when it has ended by itself.
+    pub(crate) async fn crashed(&mut self) -> Crash {
+        crash(&mut self.child, &mut self.output, "during the run").await
     }
 
-    /// Comes back when it has ended by itself, and says how.
-    pub(crate) async fn ended(&mut self) -> String {
-        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+    /// Whether it has ended by itself, or does so within a time.
+    pub(crate) async fn crashes_within(&mut self, time: Duration) -> Option<Crash> {
+        tokio::time::timeout(time, self.child.wait()).await.ok()?.ok()?;
+        Some(self.crashed().await)
     }
 
     /// Ends it by closing its standard input, and makes sure.
@@ -115,7 +123,39 @@ impl ServerProcess {
             tracing::warn!("the server did not end in time and is killed");
             self.child.kill().await.ok();
         }
+        self.output.end().await;
     }
+}
+
+/// Starts a server whose standard error is passed on from its first word; its standard output is the caller's to read.
+pub(super) fn spawn(mut command: Command) -> anyhow::Result<(Child, ChildStdout, Output)> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut output = Output::default();
+    output.pass_on(child.stderr.take().context("it has no standard error")?);
+    let stdout = child.stdout.take().context("it has no standard output")?;
+    Ok((child, stdout, output))
+}
+
+/// Waits until a server has ended, and says how.
+pub(super) async fn crash(child: &mut Child, output: &mut Output, when: &str) -> Crash {
+    let status = child.wait().await;
+    output.end().await;
+    let how = status.map_or_else(|error| format!("ended in a way that is not known ({error})"), ended);
+    Crash { how: format!("the server {how} {when}"), last_output: output.last_lines() }
+}
+
+/// A server that was started and did not get ready.
+pub(super) fn not_ready(within: Duration, why: &str, output: &Output) -> Crash {
+    let how = format!("the server was not ready within {} s: {why}", within.as_secs_f64());
+    Crash { how, last_output: output.last_lines() }
+}
+
+fn ended(status: ExitStatus) -> String {
+    let Some(signal) = status.signal() else {
+        return format!("exited with status {}", status.code().unwrap_or_default());
+    };
+    let name = Signal::try_from(signal).map_or_else(|_| String::new(), |signal| format!(" ({signal})"));
+    format!("was killed by signal {signal}{name}")
 }
 
 pub(super) fn program() -> anyhow::Result<PathBuf> {
@@ -123,7 +163,6 @@ pub(super) fn program() -> anyhow::Result<PathBuf> {
 }
 
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
-    let tuning = &plan.tuning;
     let mut arguments: Vec<String> =
         ["--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"].map(str::to_owned).into();
     let mut set = |flag: &str, value: u128| arguments.extend([flag.to_owned(), value.to_string()]);
@@ -132,23 +171,8 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
     set("--log-messages-max", LOG_MESSAGES.into());
     set("--log-bytes-max", LOG_BYTES.into());
     set("--message-bytes-max", plan.payload_bytes.max(1 << 10) as u128);
-    match transport {
-        Transport::Tcp | Transport::Polling => {}
-        Transport::LongPolling => set("--hold-max-ms", tuning.long_polling.hold.as_millis()),
-        Transport::HttpStreaming | Transport::Sse => {
-            let streaming = if transport == Transport::Sse { tuning.sse } else { tuning.http_streaming };
-            set("--stream-age-ms", streaming.age.as_millis());
-            set("--stream-bytes-max", streaming.bytes_max.into());
-            set("--heartbeat-ms", streaming.heartbeat.as_millis());
-        }
-        Transport::Websocket => {
-            set("--websocket-age-ms", tuning.websocket.age.as_millis());
-            set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
-        }
-        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
-        }
-        Transport::Stomp => set("--heartbeat-ms", tuning.stomp.heartbeat.as_millis()),
+    for (flag, value) in plan.tuning.of(transport).server_flags() {
+        set(flag, value);
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();

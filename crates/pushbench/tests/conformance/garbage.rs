@@ -96,7 +96,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
     ];
     (method, target, proptest::collection::vec(header, 0..4), body).prop_map(|(method, target, headers, body)| {
         let length = format!("content-length: {}\r\n", body.len());
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n{}{length}\r\n", headers.concat());
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{}{length}\r\n", headers.concat());
         [head.into_bytes(), body].concat()
     })
 }
@@ -143,7 +143,7 @@ fn bytes_behind_a_join() {
 fn bytes_behind_a_websocket_handshake() {
     for encoding in ["json", "binary"] {
         let head = format!(
-            "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         bombard(&ws_frames(), |house| house.http, head.as_bytes());
     }

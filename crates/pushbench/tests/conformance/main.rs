@@ -6,16 +6,24 @@
 
 mod bad_bytes;
 mod clients;
+mod cross_origin;
+mod engineio;
+mod engineio_protocol;
 mod garbage;
+mod hosts;
 mod house;
 mod limits;
 mod process;
 mod raw;
 mod refusals;
+mod refused_bodies;
+mod resets;
 mod shutdown;
 mod slow;
 mod socketio;
+mod socketio_protocol;
 mod socketio_sessions;
+mod socketio_upgrades;
 mod stomp;
 mod transcript;
 mod usage;

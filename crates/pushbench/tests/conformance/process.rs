@@ -57,8 +57,8 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.listening.pid).unwrap()), signal).unwrap();
     }
 
-    /// Waits for a proper end, in the time that was promised, without another word on standard output.
-    async fn ends(mut self) {
+    /// Waits for a proper end, in the time that was promised, without another word on standard output; what it has logged.
+    async fn ends(mut self) -> String {
         let start = Instant::now();
         let status = within("the server to end", self.child.wait()).await.unwrap();
         assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
@@ -66,6 +66,7 @@ impl Program {
         self.child.stdout.unwrap().read_to_string(&mut more).await.unwrap();
         self.child.stderr.unwrap().read_to_string(&mut log).await.unwrap();
         assert_eq!((status.code(), more.as_str()), (Some(0), ""), "{log}");
+        log
     }
 }
 
@@ -82,8 +83,8 @@ async fn one_json_line_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn sigterm_and_ctrl_c_end_it_and_clients_are_told() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+async fn signals_end_it_and_clients_are_told() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let program = Program::start(serve(&[])).await;
         let house = House::elsewhere(&program.listening);
         let mut websocket = Wish::new(Transport::Websocket, "lobby").join(&house).await;
@@ -92,6 +93,21 @@ async fn sigterm_and_ctrl_c_end_it_and_clients_are_told() {
         assert_eq!((websocket.end().await, stream.end().await), (End::Close(1001), End::Complete));
         program.ends().await;
     }
+}
+
+/// As below `nohup`.
+#[tokio::test]
+async fn a_hang_up_that_is_to_be_ignored_is() {
+    let ignoring = format!("trap '' HUP; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_pushbench"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &ignoring, "sh", "serve"]).args(FREE_PORTS).env_remove("PUSHBENCH_TOKEN");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let program = Program::start(command).await;
+    program.signal(Signal::SIGHUP);
+    // Signals that are pending at once come in the order of their numbers: had the first one counted, it would be named.
+    program.signal(Signal::SIGTERM);
+    let log = program.ends().await;
+    assert!(log.contains("SIGTERM") && !log.contains("SIGHUP"), "{log}");
 }
 
 #[tokio::test]

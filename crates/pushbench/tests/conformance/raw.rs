@@ -133,7 +133,7 @@ impl Raw {
     /// Sends a request with these header lines, and reads the head of its answer.
     pub(crate) async fn begin(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answer {
         let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-        self.send(format!("{method} {target} HTTP/1.1\r\nhost: x\r\n{headers}{length}\r\n{body}")).await;
+        self.send(format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}")).await;
         self.head().await
     }
 

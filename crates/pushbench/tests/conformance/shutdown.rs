@@ -7,7 +7,7 @@ use wire::Transport;
 
 use crate::clients::{Client, End, Wish};
 use crate::house::{House, Reading, within};
-use crate::raw::Raw;
+use crate::raw::{Raw, masked};
 
 /// What `pushbench serve` promises.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ async fn everybody_is_told_in_its_transport_s_own_way() {
 async fn the_answer_to_a_held_poll_says_when_to_come_back() {
     let house = House::open().await;
     let mut raw = Raw::connect(house.http).await;
-    raw.send("GET /rooms/lobby/long-polling HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    raw.send("GET /rooms/lobby/long-polling HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     house.until_readers(1).await;
     let (answer, ()) = tokio::join!(raw.head(), house.shutdown());
     let answer = raw.whole(answer).await;
@@ -78,6 +78,26 @@ async fn clients_that_do_not_leave_are_not_waited_for() {
     house.shutdown().await;
     assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
     drop((tcp, websocket, half));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_went_as_soon_as_they_had_come_are_not_waited_for() {
+    let house = House::open().await;
+    for _ in 0..40 {
+        let mut websocket = Raw::connect(house.http).await;
+        websocket.upgrade("/socket.io/?EIO=4&transport=websocket").await;
+        websocket.send([masked(0x81, b"40"), masked(0x81, b"1")].concat()).await;
+        let mut polling = Raw::connect(house.http).await;
+        let target = "/socket.io/?EIO=4&transport=polling";
+        let open = polling.ask("GET", target, "", "").await;
+        let open: serde_json::Value = serde_json::from_slice(&open.body[1..]).unwrap();
+        let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
+        polling.ask("POST", &target, "", "40\u{1e}1").await;
+    }
+    house.until_empty().await;
+    let start = Instant::now();
+    house.shutdown().await;
+    assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}, and nobody was there", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,11 +25,11 @@ async fn never_reads(house: &House, transport: Transport) -> Raw {
         }
         // One answer fits into what the kernels keep; hundreds that were asked for in advance do not.
         Transport::Polling | Transport::LongPolling => {
-            let ask = format!("GET {target}?after=0 HTTP/1.1\r\nhost: x\r\n\r\n");
+            let ask = format!("GET {target}?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n");
             raw.send(ask.repeat(400)).await;
         }
         Transport::HttpStreaming | Transport::Sse => {
-            raw.send(format!("GET {target}?after=0 HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+            raw.send(format!("GET {target}?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
         }
         Transport::Websocket => {
             raw.upgrade(&format!("{target}?after=0")).await;
@@ -58,7 +58,7 @@ async fn never_reads(house: &House, transport: Transport) -> Raw {
                 raw.frame().await.unwrap();
                 raw.send(masked(0x81, b"5")).await;
             } else {
-                let ask = format!("GET {PATH}&transport=polling&sid={sid} HTTP/1.1\r\nhost: x\r\n\r\n");
+                let ask = format!("GET {PATH}&transport=polling&sid={sid} HTTP/1.1\r\nhost: localhost\r\n\r\n");
                 raw.send(ask.repeat(400)).await;
             }
         }
@@ -148,7 +148,7 @@ async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted
 async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
     let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let heads: [&[u8]; 4] =
-        [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: x\r\n"];
+        [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\n"];
     all_are_dropped(&house, &heads, false, Usage::of_nobody).await;
     let joins: [&[u8]; 3] = [b"", &[0, 0], &[0, 0, 0, 20, 16, b'{']];
     all_are_dropped(&house, &joins, true, |usage| usage.of(Transport::Tcp)).await;
@@ -176,7 +176,8 @@ async fn half_a_body_is_answered_408_and_counted() {
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
         let mut raw = Raw::connect(house.http).await;
-        raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{{")).await;
+        raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{{"))
+            .await;
         let answer = raw.head().await;
         assert_eq!(answer.status, 408, "{transport}");
         raw.rest().await;
@@ -211,7 +212,8 @@ async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_o
     let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let mut raw = Raw::connect(house.http).await;
     let body = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
-    let head = format!("POST /rooms/lobby/polling HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /rooms/lobby/polling HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     for seq in 1..=2 {
         raw.send(&head).await;
         // The head is there when its answer to another question is: one thread of the server would be enough.
@@ -233,7 +235,7 @@ async fn a_client_that_leaves_while_it_is_held_is_let_go_at_once() {
     for transport in [Transport::LongPolling, Transport::HttpStreaming, Transport::Sse] {
         for half_closed in [false, true] {
             let mut raw = Raw::connect(house.http).await;
-            raw.send(format!("GET /rooms/lobby/{transport} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+            raw.send(format!("GET /rooms/lobby/{transport} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
             house.until_readers(1).await;
             if half_closed {
                 raw.finish().await;

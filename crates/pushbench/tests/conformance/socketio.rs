@@ -3,102 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use wire::{Down, Encoding, Message, Post, Transport, Up, encode_down, encode_up};
 
 use crate::clients::{Heard, Wish};
-use crate::house::{House, Reading, within};
-use crate::raw::{Answer, Raw, WsFrame, masked};
-
-pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
-pub(crate) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
-const ALL: [Transport; 3] = [Transport::SocketioPolling, Transport::SocketioWebsocket, Transport::Socketio];
-
-/// A session on polling, and the connection it was asked for on.
-pub(crate) struct Session {
-    raw: Raw,
-    pub(crate) target: String,
-}
-
-impl Session {
-    pub(crate) async fn open(house: &House) -> Self {
-        let (raw, answer) = first(house, false).await;
-        assert_eq!((answer.status, answer.body[0]), (200, b'0'));
-        let open: Value = serde_json::from_slice(&answer.body[1..]).unwrap();
-        assert_eq!(open["upgrades"], serde_json::json!(["websocket"]));
-        Self { raw, target: format!("{POLLING}&sid={}", open["sid"].as_str().unwrap()) }
-    }
-
-    /// The same in its namespace.
-    pub(crate) async fn connected(house: &House, namespace: &str) -> Self {
-        let mut session = Self::open(house).await;
-        assert_eq!(session.say(&format!("40{namespace}")).await.status, 200);
-        session.until(&format!("40{namespace}{{\"sid\"")).await;
-        session
-    }
-
-    pub(crate) async fn say(&mut self, packets: &str) -> Answer {
-        self.raw.ask("POST", &self.target, "", packets).await
-    }
-
-    /// Asks until a packet begins like this.
-    pub(crate) async fn until(&mut self, start: &str) -> String {
-        loop {
-            let answer = self.raw.ask("GET", &self.target, "", "").await;
-            let body = String::from_utf8(answer.body).unwrap();
-            assert_eq!(answer.status, 200, "{start:?} was due: {body}");
-            if let Some(packet) = body.split('\x1e').find(|packet| packet.starts_with(start)) {
-                return packet.to_owned();
-            }
-        }
-    }
-}
-
-/// A session's first question and its answer, asked until the server has a place for it.
-async fn first(house: &House, upgrades: bool) -> (Raw, Answer) {
-    within("a place for a session", async {
-        loop {
-            let mut raw = Raw::connect(house.http).await;
-            let answer = if upgrades { raw.upgrade(WEBSOCKET).await } else { raw.ask("GET", POLLING, "", "").await };
-            if answer.status != 503 {
-                return (raw, answer);
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-}
-
-/// A WebSocket of its own, and its session's first frame.
-pub(crate) async fn websocket(house: &House) -> Raw {
-    let (mut raw, answer) = first(house, true).await;
-    assert_eq!(answer.status, 101);
-    assert_eq!(raw.frame().await.unwrap().payload[0], b'0');
-    raw
-}
-
-/// The next text that begins like this, or `None` when the connection ended first.
-pub(crate) async fn until(raw: &mut Raw, start: &str) -> Option<String> {
-    loop {
-        let frame = raw.frame().await?;
-        let text = String::from_utf8_lossy(&frame.payload).into_owned();
-        if frame.opcode == WsFrame::CLOSE {
-            return None;
-        }
-        if text.starts_with(start) {
-            return Some(text);
-        }
-    }
-}
-
-/// The others do not notice.
-pub(crate) async fn is_well(house: &House) {
-    for transport in ALL {
-        let mut client = Wish::new(transport, "well").join(house).await;
-        client.post("still here").await;
-        assert_eq!(client.next_message().await.text, "still here", "{transport}");
-    }
-}
+use crate::engineio::{ALL, POLLING, Session, WEBSOCKET, is_well, until, until_closed, websocket};
+use crate::house::{House, Reading};
+use crate::raw::{Raw, WsFrame, masked};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
@@ -138,7 +48,7 @@ async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
                         next = gap.to + 1;
                     }
                     Heard::Beat => {}
-                    Heard::Ended(end) => panic!("{wish:?}: {end:?}"),
+                    end @ (Heard::Reset(_) | Heard::Ended(_)) => panic!("{wish:?}: {end:?}"),
                 }
             }
             assert!(gaps || missed == 0, "{wish:?} was told of {missed} missed messages that the log still has");
@@ -210,38 +120,105 @@ async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_none_are_400_in_engine_io_s_words() {
+async fn requests_that_are_none_are_400_and_say_why() {
     let house = House::open().await;
+    let session = Session::open(&house).await;
     let mut raw = Raw::connect(house.http).await;
-    for (method, target, code) in [
-        ("GET", "/socket.io/?transport=polling".to_owned(), "5"),
-        ("GET", "/socket.io/?EIO=3&transport=polling".to_owned(), "5"),
-        ("GET", "/socket.io/?EIO=4".to_owned(), "0"),
-        ("GET", "/socket.io/?EIO=4&transport=pigeon".to_owned(), "0"),
-        ("GET", "/socket.io/".to_owned(), "0"),
-        ("GET", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "1"),
-        ("POST", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "1"),
-        ("POST", POLLING.to_owned(), "2"),
-        ("PUT", POLLING.to_owned(), "2"),
+    for (method, target, field) in [
+        ("GET", "/socket.io/?transport=polling".to_owned(), "EIO"),
+        ("GET", "/socket.io/?EIO=3&transport=polling".to_owned(), "EIO"),
+        ("GET", "/socket.io/?EIO=3&transport=websocket".to_owned(), "EIO"),
+        ("GET", "/socket.io/?EIO=4".to_owned(), "transport"),
+        ("GET", "/socket.io/?EIO=4&transport=pigeon".to_owned(), "transport"),
+        ("GET", "/socket.io/?EIO=4&transport=websocket=".to_owned(), "transport"),
+        ("GET", "/socket.io/".to_owned(), "EIO"),
+        ("GET", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "sid"),
+        ("POST", format!("{POLLING}&sid=AAAAAAAAAAAAAAAA"), "sid"),
+        ("POST", POLLING.to_owned(), "method"),
+        ("PUT", POLLING.to_owned(), "method"),
+        ("PUT", session.target.clone(), "method"),
+        ("OPTIONS", session.target.clone(), "method"),
     ] {
         let answer = raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await;
         assert_eq!(answer.status, 400, "{method} {target}");
-        let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        assert_eq!(told["code"].as_str().unwrap_or_default(), code, "{method} {target}: {told}");
+        let problem: wire::Problem = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(problem.field, field, "{method} {target}: {problem}");
     }
-    let mut raw = Raw::connect(house.http).await;
-    assert_eq!(raw.ask("GET", WEBSOCKET, "", "").await.status, 400, "no handshake");
-    // Here the library says yes first, and hangs up.
-    let mut raw = Raw::connect(house.http).await;
-    raw.upgrade(&format!("{WEBSOCKET}&sid=AAAAAAAAAAAAAAAA")).await;
-    assert_eq!(raw.frame().await, None);
     is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_or_unknown_sid_opens_no_session() {
+    let house = House::with(|limits| limits.connections_max = 4).await;
+    let long = "A".repeat(4000);
+    for sid in
+        ["", "A", "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAA%3D", "../../etc", &long]
+    {
+        for (method, target) in [("GET", POLLING), ("POST", POLLING), ("GET", WEBSOCKET)] {
+            let mut raw = Raw::connect(house.http).await;
+            let target = format!("{target}&sid={sid}");
+            let answer = if target.contains("websocket") {
+                raw.upgrade(&target).await
+            } else {
+                raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await
+            };
+            let problem: wire::Problem = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, problem.field.as_str()), (400, "sid"), "{method} {target}");
+        }
+    }
+    house.until_empty().await;
+    // All its places are free.
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::connect(house.http).await;
+        sessions.push(raw.ask("GET", POLLING, "connection: close\r\n", "").await.status);
+    }
+    assert_eq!(sessions, [200; 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_wants_a_handshake_and_takes_no_place_without() {
+    let house = House::with(|limits| limits.connections_max = 4).await;
+    let session = Session::open(&house).await;
+    let right = [
+        "upgrade: websocket",
+        "connection: upgrade",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    for target in [WEBSOCKET.to_owned(), format!("{WEBSOCKET}&sid={}", session.sid)] {
+        for (method, wrong, instead, status) in [
+            ("GET", 0, "x: y", 426),
+            ("GET", 0, "upgrade: h2c", 426),
+            ("GET", 1, "connection: keep-alive", 426),
+            ("POST", 1, "connection: upgrade", 426),
+            ("GET", 2, "sec-websocket-version: 8", 426),
+            ("GET", 2, "x: y", 426),
+            ("GET", 3, "sec-websocket-key: short", 400),
+            ("GET", 3, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZS!=", 400),
+            ("GET", 3, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQAA", 400),
+            ("GET", 3, "x: y", 400),
+        ] {
+            let mut lines = right;
+            lines[wrong] = instead;
+            let mut raw = Raw::connect(house.http).await;
+            let answer = raw.ask(method, &target, &(lines.join("\r\n") + "\r\n"), "").await;
+            assert_eq!(answer.status, status, "{method} {target} {instead}");
+        }
+        let mut raw = Raw::connect(house.http).await;
+        raw.send(format!("GET {target} HTTP/1.0\r\nhost: x\r\n{}\r\n\r\n", right.join("\r\n"))).await;
+        assert_eq!(raw.head().await.status, 426, "HTTP/1.0");
+    }
+    drop(session.probed(&house).await);
+    for _ in 0..3 {
+        websocket(&house).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_question_while_one_is_held_ends_the_session() {
     let house = House::open().await;
-    let Session { mut raw, target } = Session::connected(&house, "").await;
+    let Session { mut raw, target, .. } = Session::connected(&house, "").await;
     let mut second = Raw::connect(house.http).await;
     let ask = async |raw: &mut Raw| {
         loop {
@@ -289,7 +266,7 @@ async fn who_says_goodbye_on_polling_is_gone_at_once() {
 async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
     let house = House::with(|limits| limits.message_bytes_max = 1000).await;
     let long = format!("42[\"post\",\"{}\"]", "x".repeat(8000));
-    let cases = [(long.as_str(), 413), ("9", 400), ("4\x1e9", 400), ("b***", 500), ("5", 400), ("2probe", 400)];
+    let cases = [(long.as_str(), 413), ("9", 400), ("4\x1e9", 400), ("b***", 400), ("5", 400), ("2probe", 400)];
     for (body, status) in cases {
         let mut session = Session::connected(&house, "").await;
         let answer = session.say(body).await;
@@ -344,7 +321,7 @@ async fn events_that_make_no_sense_are_acknowledged_with_what_is_wrong() {
 async fn who_does_not_connect_in_time_is_closed() {
     let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     let mut silent = websocket(&house).await;
-    assert_eq!(until(&mut silent, "never").await, None);
+    until_closed(&mut silent).await;
     let mut session = Session::open(&house).await;
     loop {
         let target = session.target.clone();
@@ -359,25 +336,5 @@ async fn who_does_not_connect_in_time_is_closed() {
     early.send(masked(0x81, b"42[\"join\",{\"room\":\"lobby\"}]")).await;
     assert_eq!(until(&mut early, "43").await, None);
     assert_eq!(house.usage().await.hub.readers, 0);
-    is_well(&house).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_that_is_not_finished_leaves_nothing_behind() {
-    let house = House::open().await;
-    for beginning in [vec![], masked(0x81, b"2probe"), masked(0x81, b"2"), masked(0x81, b"42[]"), vec![0x81, 0x86, 1]] {
-        let session = Session::connected(&house, "").await;
-        let sid = session.target.rsplit_once("sid=").unwrap().1.to_owned();
-        let mut raw = Raw::connect(house.http).await;
-        assert_eq!(raw.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await.status, 101);
-        raw.send(&beginning).await;
-        if beginning == masked(0x81, b"2probe") {
-            assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
-        }
-        // Never says `5`, and goes.
-        drop(raw);
-        drop(session);
-    }
-    house.until_empty().await;
     is_well(&house).await;
 }

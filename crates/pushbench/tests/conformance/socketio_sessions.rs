@@ -5,19 +5,17 @@ use std::time::Duration;
 use wire::Transport;
 
 use crate::clients::Wish;
+use crate::engineio::{POLLING, Session, connected_websocket, is_well, text, until, websocket};
 use crate::house::House;
 use crate::raw::{Raw, WsFrame, masked};
-use crate::socketio::{POLLING, Session, WEBSOCKET, is_well, until, websocket};
 
 const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
 
 /// A WebSocket whose session is in a room.
 async fn joined(house: &House) -> Raw {
-    let mut raw = websocket(house).await;
-    for (packet, answer) in [("40", "40"), (JOIN, "430")] {
-        raw.send(masked(0x81, packet.as_bytes())).await;
-        until(&mut raw, answer).await.unwrap();
-    }
+    let mut raw = connected_websocket(house).await;
+    raw.send(text(JOIN)).await;
+    until(&mut raw, "430").await.unwrap();
     raw
 }
 
@@ -43,7 +41,7 @@ async fn a_session_gives_its_place_back_however_it_ends() {
         hasty.say("40\x1e1").await;
         drop(hasty);
         let mut hasty = websocket(&house).await;
-        hasty.send([masked(0x81, b"40"), masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")].concat()).await;
+        hasty.send([text("40"), masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")].concat()).await;
         drop(hasty);
     }
     Session::open(&house).await;
@@ -66,11 +64,10 @@ async fn sessions_without_a_namespace_count_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_connect_is_refused_and_the_first_goes_on() {
+async fn a_second_connect_is_ignored_and_the_first_goes_on() {
     let house = House::open().await;
     let mut raw = joined(&house).await;
-    raw.send(masked(0x81, b"40")).await;
-    assert!(until(&mut raw, "44").await.unwrap().contains("a second CONNECT"));
+    raw.send(text("40")).await;
     let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
     for text in ["one", "two"] {
         author.post(text).await;
@@ -85,30 +82,18 @@ async fn a_second_connect_is_refused_and_the_first_goes_on() {
     is_well(&house).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_upgrades_before_it_connects_is_fed_to_the_end() {
-    const BURST: u64 = 5000;
-    let house = House::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
-    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
-    for _ in 0..BURST {
-        author.post(&"x".repeat(200)).await;
+/// One thread serves, so that the order of the library's tasks is always the same: with more, it ignores a CONNECT that comes before the
+/// end of the one that it has answered already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_namespace_that_was_left_can_be_entered_again_at_once() {
+    let house = House::open().await;
+    let mut raw = joined(&house).await;
+    for round in 0..10 {
+        raw.send([text("41"), text("40")].concat()).await;
+        assert!(until(&mut raw, "40").await.is_some(), "round {round}");
     }
-    let session = Session::open(&house).await;
-    let sid = session.target.rsplit_once("sid=").unwrap().1;
-    let mut raw = Raw::connect(house.http).await;
-    assert_eq!(raw.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await.status, 101);
-    raw.send(masked(0x81, b"2probe")).await;
-    assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
-    for packet in ["5", "40", JOIN] {
-        raw.send(masked(0x81, packet.as_bytes())).await;
-        if packet == "40" {
-            until(&mut raw, "40").await.unwrap();
-        }
-    }
-    for seq in 1..=BURST {
-        let message = until(&mut raw, "42").await.unwrap();
-        assert!(message.starts_with(&format!("42[\"message\",{{\"seq\":{seq},")), "{seq}: {message}");
-    }
+    house.until_readers(0).await;
+    is_well(&house).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -262,7 +262,8 @@ async fn a_body_that_comes_later_is_counted_with_its_request() {
     let house = House::open().await;
     let mut raw = Raw::connect(house.http).await;
     let body = body(1);
-    raw.send(format!("POST /rooms/lobby/sse HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())).await;
+    raw.send(format!("POST /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len()))
+        .await;
     house.until("the head to be read", |usage| usage.of(Transport::Sse).requests == 1).await;
     raw.send(&body).await;
     let answer = raw.head().await;

@@ -43,7 +43,7 @@ async fn a_fragmented_message_is_one_post_and_pings_between_are_answered() {
 async fn a_message_sent_with_the_handshake_is_not_lost() {
     let house = House::open().await;
     let mut raw = Raw::connect(house.http).await;
-    let head = "GET /rooms/lobby/websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let head = "GET /rooms/lobby/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     raw.send([head.as_bytes(), &masked(FIN | TEXT, POST.as_bytes())].concat()).await;
     assert_eq!(raw.head().await.status, 101);
     for _ in 0..3 {

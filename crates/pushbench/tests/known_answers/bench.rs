@@ -9,7 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use results::{RunRecord, Series, Verdict, VerdictKind};
+use results::{Evidence, RunRecord, Series, Verdict, VerdictKind};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
@@ -52,11 +52,18 @@ impl Bench {
         bench
     }
 
+    /// A file or folder of the test's own.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The command line of `run` or `load` with what else it needs, as words.
     pub(crate) fn words(&self, command: &str, more: &[&str]) -> Vec<String> {
         let mut words = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
         words.push(self.scenario.display().to_string());
-        words.extend(["--out".to_owned(), self.folder.display().to_string()]);
+        if !more.contains(&"--out") {
+            words.extend(["--out".to_owned(), self.folder.display().to_string()]);
+        }
         words.extend(self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         words.extend(more.iter().map(|word| (*word).to_owned()));
         words
@@ -72,6 +79,12 @@ impl Bench {
         let only = jobs.next().expect("the job made a results folder");
         assert!(jobs.next().is_none(), "one job, one folder");
         only
+    }
+
+    /// What two jobs left.
+    pub(crate) fn both(&self) -> [Evidence; 2] {
+        let jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| results::load(&entry.unwrap().path()).unwrap());
+        jobs.collect::<Vec<_>>().try_into().expect("two jobs, two folders")
     }
 
     /// Every run that was saved, in order.
@@ -132,9 +145,18 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Beside whatever else measures on this machine: tests ask what is measured, not how well.
     pub(crate) fn start(words: &[String]) -> Self {
+        Self::start_in(words, "PUSHBENCH_ANYWAY", "true")
+    }
+
+    /// With one variable of the environment set.
+    pub(crate) fn start_in(words: &[String], variable: &str, value: &str) -> Self {
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_remove("PUSHBENCH_TOKEN").env_remove("RUST_LOG").env_remove("COLUMNS");
+        for ours in ["PUSHBENCH_TOKEN", "PUSHBENCH_ANYWAY", "RUST_LOG", "COLUMNS"] {
+            command.env_remove(ours);
+        }
+        command.args(&words[1..]).env(variable, value);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), heard: Vec::new() }
     }

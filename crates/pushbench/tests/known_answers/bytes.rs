@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loadgen::{Order, Target};
 use results::{Class, Direction, Ended, Purpose, RunRecord};
 use scenario::Plan;
-use wire::{BytesUsage, Transport};
+use wire::{BytesUsage, Transport, TransportUsage};
 
 use crate::bench::{Bench, assert_sound, smoke};
 use crate::processes::Server;
@@ -21,7 +21,8 @@ async fn both_sides_count_the_same_to_the_byte() {
     // A poll that is under way when the run ends is counted by one side: it ends between two, or is made again.
     for _ in 0..3 {
         let polling = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
-        if polling.total.empty_answers == usage.transports[Transport::Polling.name()].empty_answers {
+        let begin = &polling.server.as_ref().unwrap().begin.transports[Transport::Polling.name()];
+        if polling.total.empty_answers == since(&usage.transports[Transport::Polling.name()], begin).empty_answers {
             break;
         }
         (records, usage) = counted_by_both().await;
@@ -29,7 +30,9 @@ async fn both_sides_count_the_same_to_the_byte() {
     for record in &records {
         assert_sound(record);
         let (transport, ours) = (record.transport, &record.total);
-        let theirs = usage.transports[transport.name()];
+        // Before the first run a client has joined over each transport.
+        let begin = &record.server.as_ref().unwrap().begin;
+        let theirs = since(&usage.transports[transport.name()], &begin.transports[transport.name()]);
         // The probe is in the server's counts: one post a room, one message a seat.
         assert_eq!((ours.posted + ROOMS, ours.delivered + SEATS), (theirs.posts, theirs.messages), "{transport}");
         // Sessions on polling say goodbye when the counting is over.
@@ -109,7 +112,7 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
         http: server.listening.http,
         tcp: server.listening.tcp,
         token: None,
-        dialect: scenario::Dialect::Pushbench,
+        protocol: scenario::Protocol::Pushbench,
     };
     let order = Order { plan, transport, target, cores: Vec::new() };
     let (mut log, never) = (Vec::new(), std::future::pending());
@@ -135,6 +138,28 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
 
 fn by_class(record: &RunRecord, direction: Direction) -> [u64; 4] {
     Class::ALL.map(|class| Purpose::ALL.iter().map(|purpose| record.total.bytes(direction, *purpose, class)).sum())
+}
+
+/// What a server has counted from one reading to another, as far as it is looked at here.
+fn since(end: &TransportUsage, begin: &TransportUsage) -> TransportUsage {
+    let bytes = |end: &BytesUsage, begin: &BytesUsage| BytesUsage {
+        total: end.total - begin.total,
+        payload: end.payload - begin.payload,
+        envelope: end.envelope - begin.envelope,
+        framing: end.framing - begin.framing,
+        headers: end.headers - begin.headers,
+    };
+    TransportUsage {
+        connections_opened: end.connections_opened - begin.connections_opened,
+        requests: end.requests - begin.requests,
+        empty_answers: end.empty_answers - begin.empty_answers,
+        posts: end.posts - begin.posts,
+        messages: end.messages - begin.messages,
+        malformed: end.malformed - begin.malformed,
+        up: bytes(&end.up, &begin.up),
+        down: bytes(&end.down, &begin.down),
+        ..TransportUsage::default()
+    }
 }
 
 /// In the order of [`Class::ALL`].

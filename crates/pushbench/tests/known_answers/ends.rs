@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use results::{Ended, FaultKind, State, VerdictKind};
+use results::{Crash, Ended, FaultKind, RunRecord, State, VerdictKind};
 use wire::Transport;
 
-use crate::bench::{Bench, Job};
+use crate::bench::{Bench, Job, assert_sound};
 use crate::processes::{Found, Server, exists, signal, until_gone};
 
 const SET: [&str; 4] = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
@@ -22,26 +22,42 @@ async fn in_the_window(bench: &Bench) -> (Job, Found) {
     (job, server)
 }
 
+/// What a run whose server ended says of it.
+fn crash(record: &RunRecord) -> &Crash {
+    let Ended::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
+    assert_eq!((record.verdict.kind, &record.verdict.reasons), (VerdictKind::Crashed, &vec![crash.how.clone()]));
+    crash
+}
+
 #[tokio::test]
-async fn a_server_that_dies_fails_its_run() {
-    let set = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", LONG_WINDOW];
+async fn a_server_that_is_killed_has_crashed_and_the_others_are_measured() {
+    let set = ["transports=tcp,sse", "phases.window_s=3", "limits.invalid_reruns=3"];
     let bench = Bench::new(&set).await;
-    let (job, server) = in_the_window(&bench).await;
+    let job = bench.start("run", &[]);
+    let server = Found::below(job.pid()).await;
+    server.until_any_posts(&[Transport::Tcp, Transport::Sse], 10).await;
     signal(server.pid, Signal::SIGKILL);
     let ended = job.end().await;
-    assert_eq!(ended.code, Some(6), "{ended:#?}");
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert!(!exists(server.pid), "it is waited for");
-    let record = bench.record();
-    let why = "the server ended during the run (signal: 9 (SIGKILL))";
-    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Failed(why.to_owned())));
-    assert_eq!(record.verdict.reasons[0], why);
-    assert!(record.total.delivered > 0, "what was measured before is kept");
-    assert!(ended.out.contains(why), "{}", ended.out);
+    let mut records = bench.records();
+    let killed = records.remove(0);
+    let how = "the server was killed by signal 9 (SIGKILL) during the run";
+    assert_eq!(crash(&killed).how, how);
+    assert!(killed.total.delivered > 0, "what was measured before is kept");
+    assert!(records.iter().all(|record| record.transport != killed.transport), "it is not repeated");
+    assert_sound(records.last().expect("the job went on"));
+    let said = format!("pushbench: {} crashed in 1 of 1 runs: {how}\nsee ", killed.transport);
+    assert!(ended.err.contains(&said), "{}", ended.err);
+    assert!(ended.out.contains(&format!("run 1 {}: crashed: {how}", killed.transport)), "{}", ended.out);
+    // The record that the sentence points to.
+    let file = bench.results().join("runs/0001.json");
+    assert!(ended.err.contains(&format!("\nsee {}\n", file.display())), "{}", ended.err);
 }
 
 /// With its pid, somebody else's server is watched as well as ours; it may say nothing of itself.
 #[tokio::test]
-async fn a_target_whose_pid_is_known_fails_its_run_when_it_dies() {
+async fn a_target_whose_pid_is_known_has_crashed_when_it_is_gone() {
     let bench = Bench::new(&["transports=tcp", "posts.per_client_per_s=10", LONG_WINDOW]).await;
     let server = Server::start(&[]).await;
     let pid = server.listening.pid.to_string();
@@ -51,10 +67,9 @@ async fn a_target_whose_pid_is_known_fails_its_run_when_it_dies() {
     server.until_posts(Transport::Tcp, POSTS).await;
     server.kill().await;
     let ended = job.end().await;
-    assert_eq!(ended.code, Some(6), "{ended:#?}");
-    let record = bench.record();
-    let why = "the server ended during the run (somebody else's process: how is not known)";
-    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Failed(why.to_owned())));
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let how = format!("process {pid} ended during the run; only who started it knows how");
+    assert_eq!(crash(&bench.record()).how, how);
 }
 
 #[tokio::test]
@@ -65,34 +80,57 @@ async fn a_pid_that_is_nobody_s_is_found_before_anything_runs() {
     assert!(ended.err.contains("--pid: there is no process 2147483647 to meter"), "{}", ended.err);
 }
 
-/// Somebody else's server: nobody tells the generator that it died, but posts that nobody took are no result.
 #[tokio::test]
-async fn a_target_that_dies_is_never_sound() {
-    let set = ["transports=websocket", "posts.per_client_per_s=10", "phases.window_s=2", "limits.retries_max=3"];
-    let bench = Bench::new(&set).await;
+async fn a_pid_that_does_not_serve_the_target_is_found_before_anything_runs() {
+    let bench = Bench::new(&[]).await;
+    let (server, other) = (Server::start(&[]).await, Server::start(&[]).await);
+    let target = server.target();
+    let pid = other.listening.pid.to_string();
+    let words: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
+    let ended = bench.start("load", &words).end().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
+    let expected = format!(
+        "pushbench: --pid: process {pid} (pushbench) does not listen on {}; give the pid of the one that does: {} (pushbench)\n",
+        server.listening.http, server.listening.pid
+    );
+    assert_eq!(ended.err, expected);
+}
+
+/// Somebody else's server, whose process is not known: its port refuses, and the job does not wait for the end of the window.
+#[tokio::test]
+async fn a_target_whose_port_refuses_has_crashed_and_the_rest_is_not_run() {
+    let bench = Bench::new(&["transports=tcp,websocket", "posts.per_client_per_s=10", LONG_WINDOW]).await;
     let server = Server::start(&[]).await;
     let job = bench.start("load", &server.target().each_ref().map(String::as_str));
-    // The other transport's run may be first; its server dies too, and the second finds nobody.
     server.until_any_posts(&[Transport::Tcp, Transport::Websocket], POSTS).await;
+    let addresses = [server.listening.tcp, server.listening.http];
     server.kill().await;
     let ended = job.end().await;
-    assert!(matches!(ended.code, Some(1 | 6)), "{ended:#?}");
-    let records = bench.records();
-    assert_eq!(records.len(), 2);
-    for record in records {
-        let kind = record.verdict.kind;
-        assert!(matches!(kind, VerdictKind::Invalid | VerdictKind::Wrong), "{:?}", record.verdict);
-        assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
-        let ledger = &record.ledger;
-        assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted);
-    }
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let record = bench.record();
+    let address = addresses[usize::from(record.transport != Transport::Tcp)];
+    assert_eq!(crash(&record).how, format!("the server ended during the run: {address} refuses every connection"));
+    assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
+    assert_eq!(record.ledger.planned, record.ledger.seen + record.ledger.lost + record.ledger.faulted);
+    let other = if record.transport == Transport::Tcp { "websocket" } else { "tcp" };
+    assert!(ended.err.contains(&format!("{other} (not run)")), "{}", ended.err);
+    assert_eq!(results::load(&bench.results()).unwrap().manifest.state, State::Failed);
 }
 
 #[tokio::test]
 async fn ctrl_c_keeps_what_was_measured() {
+    keeps_what_was_measured(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_leaves_what_was_measured() {
+    keeps_what_was_measured(Signal::SIGHUP).await;
+}
+
+async fn keeps_what_was_measured(how: Signal) {
     let bench = Bench::new(&SET).await;
     let (job, server) = in_the_window(&bench).await;
-    signal(job.pid(), Signal::SIGINT);
+    signal(job.pid(), how);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     assert!(!exists(server.pid), "the server went first");

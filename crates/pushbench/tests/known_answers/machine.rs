@@ -79,7 +79,7 @@ async fn too_few_open_files_are_found_before_anything_runs() {
 
 #[tokio::test]
 async fn a_server_that_lets_nobody_in_is_no_result() {
-    let bench = Bench::new(&["transports=websocket", "limits.retries_max=1"]).await;
+    let bench = Bench::new(&["transports=websocket", "limits.reconnects_max=1"]).await;
     let server = Server::start(&["--connections-max", "10"]).await;
     let ended = bench.start("load", &server.target().each_ref().map(String::as_str)).end().await;
     assert_eq!(ended.code, Some(6), "{ended:#?}");
@@ -98,20 +98,7 @@ async fn a_server_that_lets_nobody_in_is_no_result() {
             record.verdict
         );
         assert!(ended.out.contains(why.as_str()), "the table says why\n{}", ended.out);
+        let named = format!("{} (invalid: {why}; {kind} ", record.transport);
+        assert!(ended.err.contains(&named), "no subject without figures is left unsaid\n{}", ended.err);
     }
-}
-
-#[tokio::test]
-async fn nobody_at_the_target_is_no_result() {
-    let nobody = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let bench = Bench::new(&["transports=tcp", "clients=4", "limits.retries_max=1"]).await;
-    let target = crate::processes::target(nobody(), nobody());
-    let ended = bench.start("load", &target.each_ref().map(String::as_str)).end().await;
-    assert_eq!(ended.code, Some(6), "{ended:#?}");
-    let record = bench.record();
-    assert_eq!(record.ended, Ended::Failed("0 of 4 seats joined, and no more came".to_owned()));
-    assert!(record.faults.counts[&FaultKind::Refused] >= 4, "{:?}", record.faults);
-    let gave_up = record.faults.texts.get(&FaultKind::System).map_or("", |texts| texts[0].as_str());
-    assert!(gave_up.ends_with(" came back too often and gave up"), "{:?}", record.faults);
-    assert_eq!(record.faults.counts.len(), 2, "{:?}", record.faults);
 }

@@ -103,16 +103,22 @@ impl Found {
 
     /// Waits until it has taken so many posts.
     pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
-        until_posts(&self.web, self.http, transport, posts).await;
+        until_any_posts(&self.web, self.http, &[transport], posts).await;
+    }
+
+    /// Waits until one of these transports has taken so many posts.
+    pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) {
+        until_any_posts(&self.web, self.http, transports, posts).await;
     }
 }
 
-async fn until_posts(web: &reqwest::Client, http: SocketAddr, transport: Transport, posts: u64) {
-    until(&format!("{posts} posts over {transport}"), async || {
+/// Waits until one of these transports has taken so many posts, and says which.
+async fn until_any_posts(web: &reqwest::Client, http: SocketAddr, transports: &[Transport], posts: u64) -> Transport {
+    until(&format!("{posts} posts over one of {transports:?}"), async || {
         let usage = try_usage(web, http).await?;
-        (usage.transports[transport.name()].posts >= posts).then_some(())
+        transports.iter().copied().find(|transport| usage.transports[transport.name()].posts >= posts)
     })
-    .await;
+    .await
 }
 
 /// A server the test has started.
@@ -145,7 +151,7 @@ impl Server {
 
     /// Waits until it has taken so many posts.
     pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
-        until_posts(&self.web, self.listening.http, transport, posts).await;
+        self.until_any_posts(&[transport], posts).await;
     }
 
     pub(crate) async fn usage(&self) -> Usage {
@@ -154,11 +160,7 @@ impl Server {
 
     /// Waits until one of these transports has taken so many posts, and says which.
     pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) -> Transport {
-        until(&format!("{posts} posts over one of {transports:?}"), async || {
-            let usage = try_usage(&self.web, self.listening.http).await?;
-            transports.iter().copied().find(|transport| usage.transports[transport.name()].posts >= posts)
-        })
-        .await
+        until_any_posts(&self.web, self.listening.http, transports, posts).await
     }
 
     pub(crate) fn signal(&self, what: Signal) {

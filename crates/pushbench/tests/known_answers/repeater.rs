@@ -63,6 +63,10 @@ async fn serve() {
 impl Room {
     fn tell(&mut self, message: &Message, sender: &UnboundedSender<Message>, does: &str) {
         self.texts += 1;
+        if does == "all-until-it-exits" && self.texts == ODD {
+            std::io::stderr().write_all(b"out of tokens\n    at repeat (repeater)\n").unwrap();
+            std::process::exit(1);
+        }
         let hearers = match does {
             "echo-all-but-one" | "all-but-one-for-all" if self.texts == ODD => &[],
             "echo" | "echo-all-but-one" => std::slice::from_ref(sender),

@@ -63,6 +63,8 @@ pub enum InconclusiveReason {
     Noise,
     /// There are not enough values.
     Missing,
+    /// The job was interrupted.
+    Interrupted,
 }
 
 impl GateVerdict {
@@ -87,6 +89,7 @@ impl GateVerdict {
                 "the base differs from itself: this machine cannot judge it now"
             }
             Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
+            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before it was decided",
         }
     }
 

@@ -114,7 +114,7 @@ fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
     let each = |bytes: f64, count: u64| if count == 0 { 0.0 } else { bytes / count as f64 };
     let parts = [Class::Payload, Class::Envelope, Class::Framing];
     let messages: u64 = parts.iter().map(|class| window.bytes(Direction::Down, Purpose::Delivery, *class)).sum();
-    (asked > 0 && window.delivered > 0 && record.client == "lean").then(|| {
+    (asked > 0 && window.delivered > 0 && record.counts_all_bytes()).then(|| {
         let bytes = PollBytes {
             question: each(question, asked),
             answer: each(headers(Direction::Down, Purpose::Delivery), asked.saturating_sub(empty)),

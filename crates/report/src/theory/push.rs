@@ -75,7 +75,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
 fn item_bytes(record: &RunRecord) -> Option<f64> {
     let window = &record.window;
     let of = |class| window.bytes(Direction::Down, Purpose::Delivery, class);
-    (window.delivered > 0 && record.client == "lean")
+    (window.delivered > 0 && record.counts_all_bytes())
         .then(|| (of(Class::Payload) + of(Class::Envelope)) as f64 / window.delivered as f64)
 }
 

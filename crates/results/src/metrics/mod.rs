@@ -16,7 +16,7 @@ use self::traffic::{
 use crate::{Quantile, RunRecord, Series};
 
 pub use self::server::server_cpu_us;
-pub(crate) use self::server::{ServerWindow, connections_opened, memory_growth};
+pub(crate) use self::server::{ServerWindow, connections_opened};
 
 /// The unit of a metric in every file; pages show a share as per cent.
 #[derive(Debug, Clone, Copy, PartialEq)]

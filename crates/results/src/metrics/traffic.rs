@@ -9,7 +9,7 @@ use crate::{Class, Direction, Kernel, Purpose, RunRecord, Tally};
 impl RunRecord {
     /// Whether the generator's HTTP client counts every byte; reqwest does not show its headers.
     pub fn counts_all_bytes(&self) -> bool {
-        self.client == "lean"
+        self.client == "built-in"
     }
 
     /// Requests that read: all but those that post.

@@ -1,7 +1,7 @@
 //! `costs.csv`: what a run cost over its window, tidy: one number a row.
 
 use super::{Column, maybe};
-use crate::metrics::{ServerWindow, connections_opened, memory_growth};
+use crate::metrics::{ServerWindow, connections_opened};
 use crate::{Class, Cpu, Direction, Purpose, RunRecord};
 
 type CostColumn = Column<Row>;
@@ -125,7 +125,7 @@ impl Rows<'_> {
 
     fn memory(&mut self) {
         let opened = connections_opened(self.record);
-        if let Some(bytes) = memory_growth(self.record) {
+        if let Some(Ok(bytes)) = self.record.server_memory_bytes() {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
         if let Some(kernel) = self.record.kernel {

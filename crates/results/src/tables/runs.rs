@@ -41,9 +41,9 @@ fn identity() -> Vec<RunColumn> {
         RunColumn::new("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
         RunColumn::new("client", "HTTP client of the generator", |r| r.client.as_str().into()),
         RunColumn::new("encoding", "How messages were written", |r| r.encoding.name().into()),
-        RunColumn::new("verdict", "`sound`, `overloaded`, `wrong` or `invalid`", |r| r.verdict.kind.into()),
+        RunColumn::new("verdict", "`sound`, `overloaded`, `wrong`, `crashed` or `invalid`", |r| r.verdict.kind.into()),
         RunColumn::new("reasons", "Why it is not sound, separated by semicolons", |r| r.verdict.reasons.join("; ").into()),
-        RunColumn::new("ended", "`complete`, `interrupted` or `failed`", how_it_ended),
+        RunColumn::new("ended", "`complete`, `interrupted`, `failed` or `crashed`", how_it_ended),
         RunColumn::new("seats", "Simulated clients, once for each room they are in", |r| r.planned.seats.into()),
         RunColumn::new("rooms", "Rooms", |r| r.planned.rooms.into()),
         RunColumn::new("payload_bytes", "Bytes of text in a post", |r| r.planned.payload_bytes.into()),
@@ -68,7 +68,7 @@ fn checks() -> Vec<RunColumn> {
         RunColumn::new("reordered", "Messages that came after one that follows them", |r| r.ledger.reordered.into()),
         RunColumn::new("corrupted", "Messages with the wrong content", |r| r.ledger.corrupted.into()),
         RunColumn::new("foreign", "Messages nobody planned", |r| r.ledger.foreign.into()),
-        RunColumn::new("gap_messages", "Messages the server said were gone; they are among the lost", |r| r.ledger.gap_messages.into()),
+        RunColumn::new("gap_messages", "Messages the server said were gone, in gaps or with a log that it began anew", |r| r.ledger.gap_messages.into()),
         RunColumn::new("blocked", "Posts of the whole run that waited for the one before to be confirmed", |r| r.total.blocked.into()),
         RunColumn::new("faults", "What broke between clients and server; the record names each kind", |r| r.faults.total().into()),
         RunColumn::new("saturated", "Latencies beyond 60 s, counted as 60 s", |r| r.saturated.into()),
@@ -87,6 +87,7 @@ fn how_it_ended(run: &RunRecord) -> Cell {
         Ended::Complete => "complete",
         Ended::Interrupted => "interrupted",
         Ended::Failed(_) => "failed",
+        Ended::Crashed(_) => "crashed",
     }
     .into()
 }

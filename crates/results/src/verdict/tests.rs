@@ -4,12 +4,12 @@ use wire::Encoding;
 
 use super::*;
 use crate::{
-    Cpu, Faults, Generator, Incident, IncidentKind, Latency, LedgerSummary, Machine, Planned, Quantile, SCHEMA, Second,
-    Tally,
+    Cpu, Crash, Faults, Generator, Incident, IncidentKind, Latency, LedgerSummary, Machine, Planned, Quantile, SCHEMA,
+    Second, Tally,
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
-fn sound() -> RunRecord {
+pub(super) fn sound() -> RunRecord {
     let latency = [(Series::Delivery, latency(400, 900)), (Series::Lateness, latency(40, 120))];
     RunRecord {
         schema: SCHEMA,
@@ -19,7 +19,7 @@ fn sound() -> RunRecord {
         label: String::new(),
         transport: Transport::Sse,
         target: wire::BUILTIN_SERVER.to_owned(),
-        client: "lean".to_owned(),
+        client: "built-in".to_owned(),
         encoding: Encoding::Json,
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: Ended::Complete,
@@ -49,6 +49,7 @@ fn sound() -> RunRecord {
         },
         server: None,
         kernel: None,
+        kernel_total: None,
         machine: Machine { spin_before: 50.0, spin_after: 50.0, spin_best: 50.0, stolen_share: 0.0, throttled_us: 0 },
     }
 }
@@ -89,7 +90,7 @@ fn judged(change: impl FnOnce(&mut RunRecord)) -> (VerdictKind, Vec<String>) {
     (verdict.kind, verdict.reasons)
 }
 
-fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
+pub(super) fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&mut RunRecord)) {
     assert_eq!(judged(change), (kind, reasons.iter().map(|reason| (*reason).to_owned()).collect()));
 }
 
@@ -131,6 +132,15 @@ fn all_kinds_of_wrong_are_said() {
 }
 
 #[test]
+fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had_seen_them() {
+    let reasons = ["the server said that 12 messages were gone", "first: lost at seat 17, seq 4"];
+    expect(VerdictKind::Wrong, &reasons, |record| {
+        record.ledger.gap_messages = 12;
+        record.ledger.incidents = vec![Incident { kind: IncidentKind::Lost, seat: 17, seq: 4 }];
+    });
+}
+
+#[test]
 fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
     expect(VerdictKind::Invalid, &["interrupted"], |record| {
         record.ended = Ended::Interrupted;
@@ -152,6 +162,23 @@ fn a_run_that_failed_says_why_and_what_broke() {
         record.faults.note(FaultKind::Refused, "nobody there".to_owned());
         record.faults.note(FaultKind::Reset, "gone".to_owned());
         record.faults.note(FaultKind::Refused, "still nobody".to_owned());
+    });
+}
+
+#[test]
+fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
+    let how = "the server exited with status 1 during the run";
+    let crash = |record: &mut RunRecord| {
+        record.ended = Ended::Crashed(Crash { how: how.to_owned(), last_output: vec!["boom".to_owned()] });
+        record.ledger.lost = 100;
+        record.planned.left_in_window = 10;
+        record.machine.spin_after = 10.0;
+        (0..40).for_each(|_| record.faults.note(FaultKind::Reset, "gone".to_owned()));
+    };
+    expect(VerdictKind::Crashed, &[how], crash);
+    expect(VerdictKind::Wrong, &["1 of 12000 deliveries corrupted", how], |record| {
+        crash(record);
+        record.ledger.corrupted = 1;
     });
 }
 

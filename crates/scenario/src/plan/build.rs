@@ -20,6 +20,9 @@ use crate::load::Point;
 use crate::schema::paths;
 use crate::target::{ExternalServer, ProtocolName};
 
+/// Prefix of room names on a server that one job uses alone.
+const ROOM_PREFIX: &str = "room";
+
 /// A plan for each point. The points that claims name are checked unless the command line changed the scenario: then a claim may be
 /// about runs that are not made, and is undecided.
 pub(crate) fn build(points: &[(Point, ScenarioFile)], check_operands: bool) -> Result<Vec<Plan>, ScenarioError> {
@@ -82,6 +85,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         http_client: file.http_client,
         clients: file.clients,
         rooms: file.rooms,
+        room_prefix: ROOM_PREFIX.parse().expect("letters are a room name"),
         authors,
         posts_per_author_per_s: file.posts.per_client_per_s,
         payload_bytes,

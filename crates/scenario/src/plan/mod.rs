@@ -47,6 +47,8 @@ pub struct Plan {
     pub clients: u32,
     /// Rooms, numbered from 0.
     pub rooms: u32,
+    /// Prefix of the names of the rooms. Another one of the same length changes no byte count.
+    pub room_prefix: RoomName,
     /// Clients `0..authors` post; the others only read.
     pub authors: u32,
     /// Mean number of posts per second of each author.
@@ -95,6 +97,15 @@ impl Plan {
         self.external_servers.iter().find(|server| server.name == *name)
     }
 
+    /// Transports of the built-in server that were asked for: the baseline is among them only where it was named, or where none was.
+    pub fn transports_asked(&self) -> Vec<Transport> {
+        let named = self.settings.get("transports").and_then(Value::as_array);
+        let is_asked = |transport: &Transport| {
+            named.is_none_or(|named| named.iter().any(|name| name.as_str() == Some(transport.name())))
+        };
+        self.transports.iter().copied().filter(is_asked).collect()
+    }
+
     /// The encoding that a transport uses: the one asked for, or its default when it cannot carry that.
     pub fn encoding(&self, transport: Transport) -> Encoding {
         match transport.encodings() {
@@ -110,7 +121,7 @@ impl Plan {
 
     /// What the server calls a room.
     pub fn room_name(&self, room: u32) -> RoomName {
-        format!("room-{room}").parse().expect("letters, a dash and digits are a room name")
+        format!("{}-{room}", self.room_prefix).parse().expect("a short room name, a dash and digits are a room name")
     }
 
     /// The clients in a room, rising.

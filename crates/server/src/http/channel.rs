@@ -10,9 +10,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::WebSocketStream;
@@ -50,43 +52,52 @@ pub(crate) fn upgrade<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let accept = check_handshake(&visit.request)?;
-    if let Some(name) = subprotocol.filter(|name| !offers(visit.request.headers(), name)) {
-        let hint = format!("ask for the subprotocol {name}");
-        let problem = Problem::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
-        return Err(Refusal::bad(problem));
+    let mut response = accept(&visit.request)?;
+    if let Some(name) = subprotocol {
+        if !offers(visit.request.headers(), name) {
+            let hint = format!("ask for the subprotocol {name}");
+            let problem = Problem::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
+            return Err(Refusal::bad(problem));
+        }
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     let upgraded = hyper::upgrade::on(&mut visit.request);
     visit.app.tasks.clone().spawn(async move {
-        let upgraded = match upgraded.await {
-            Ok(upgraded) => upgraded,
-            Err(error) => return tracing::debug!(%error, "the client left during the upgrade"),
-        };
-        let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
-            return tracing::error!("an upgraded connection is not the socket that was accepted");
-        };
-        // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
-        let (socket, read_already) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        drop(parts.read_buf);
+        let Some((socket, read_already)) = socket_of(upgraded).await else { return };
         let Visit { app, gauge, reader, encoding, .. } = visit;
         let mut channel = Channel::new(&app, gauge, socket, read_already).await;
         let _held = channel.ws.get_mut().hold();
         talk(Caller { app, reader, encoding }, channel).await;
     });
+    Ok(response)
+}
+
+/// Accepts a WebSocket handshake.
+pub(crate) fn accept(request: &Request) -> Result<Response, Refusal> {
+    let accept = check_handshake(request)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some(name) = subprotocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-    }
     Ok(response)
 }
 
+/// Waits until the response to a handshake is sent. Returns the socket and the bytes that were read behind the request, or `None` when the
+/// client has closed the connection.
+pub(crate) async fn socket_of(upgraded: OnUpgrade) -> Option<(Socket, Vec<u8>)> {
+    let upgraded = upgraded.await.inspect_err(|error| tracing::debug!(%error, "the client left during the upgrade"));
+    let Ok(parts) = upgraded.ok()?.downcast::<TokioIo<Socket>>() else {
+        tracing::error!("an upgraded connection is not the socket that was accepted");
+        return None;
+    };
+    // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
 /// Checks what RFC 6455 asks of the request, and derives the answer to its key.
-fn check_handshake(request: &axum::extract::Request) -> Result<HeaderValue, Refusal> {
+fn check_handshake(request: &Request) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     let refuse = |status, field: &str, hint: &str| {
         let found = headers.get(field).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -100,9 +111,15 @@ fn check_handshake(request: &axum::extract::Request) -> Result<HeaderValue, Refu
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(refuse(StatusCode::UPGRADE_REQUIRED, "sec-websocket-version", "version 13 is spoken here"));
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "sec-websocket-key", "send 16 bytes in base64"))?;
     Ok(HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header value"))
+}
+
+/// Whether these are 16 bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    let digits = key.strip_suffix(b"==").filter(|digits| digits.len() == 22);
+    digits.is_some_and(|digits| digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')))
 }
 
 fn offers(headers: &HeaderMap, subprotocol: &str) -> bool {

@@ -15,9 +15,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use wire::{Down, Joined, Problem, Split};
 
-use super::{Refusal, Visit, answer};
+use super::{Refusal, Visit, answer, cors};
 use crate::hub::{Batch, Next, Reader, push_chunk};
-use crate::meter::Label;
+use crate::meter::{Count, Label};
 use crate::net::Socket;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -69,14 +69,19 @@ struct Stream {
 impl Stream {
     fn new(visit: Visit, kind: &'static StreamKind) -> Self {
         let mut opening = head(&visit, kind);
-        let mut first = kind.hello.to_vec();
+        let label = visit.gauge.label();
         let joined = Down::Joined(Joined { after: visit.reader.cursor() });
-        let split = visit.reader.form().encode(&joined, &mut first);
+        let reset = visit.reset.map(Down::Reset);
+        let (mut first, mut split) = (kind.hello.to_vec(), Split::default());
+        for item in reset.iter().chain([&joined]) {
+            split += visit.reader.form().encode(item, &mut first);
+        }
         let head_bytes = opening.len();
         push_chunk(&first, &mut opening);
         let framing = (opening.len() - head_bytes) as u64 - split.envelope;
-        let label = visit.gauge.label();
-        visit.gauge.meter().add_batch(label, 0, 2, Split { framing, ..split });
+        let resets = u64::from(reset.is_some());
+        visit.gauge.meter().add(label, Count::Gaps, resets);
+        visit.gauge.meter().add_batch(label, 0, 2 + resets, Split { framing, ..split });
         let limits = &visit.app.limits;
         Self {
             label,
@@ -151,17 +156,20 @@ impl Stream {
 }
 
 fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
-    let origin = visit.request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let allowed = origin.filter(|origin| visit.app.access.lists(origin));
-    let allowed = allowed.map(|origin| format!("access-control-allow-origin: {origin}\r\n")).unwrap_or_default();
     // Proxies that collect a response before they pass it on (nginx does) are asked not to.
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n{allowed}\
-         connection: close\r\ntransfer-encoding: chunked\r\ndate: {}\r\n\r\n",
+    let mut head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n\
+         connection: close\r\ntransfer-encoding: chunked\r\ndate: {}\r\n",
         kind.content_type,
         httpdate::fmt_http_date(SystemTime::now())
     )
-    .into_bytes()
+    .into_bytes();
+    let origin = visit.request.headers().get(header::ORIGIN);
+    for (name, value) in cors::headers(&visit.app.access, origin).into_iter().flatten() {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 /// Takes what the client sends, which nobody wants; true when that was its end.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use wire::{Ack, Encoding, Form, Problem, ReadQuery, Split, Start, Transport, decode_post_json};
+use wire::{Ack, Encoding, Form, Problem, ReadQuery, Reset, Split, Start, Transport, decode_post_json};
 
 use super::{Refusal, gauge_of, json};
 use crate::app::App;
@@ -16,9 +16,6 @@ use crate::hub::{Layout, Reader, Room};
 use crate::meter::Label;
 use crate::net::Gauge;
 use crate::transports::HttpRead;
-
-/// Most of a refused body that is still read.
-const PASSED_OVER_BYTES_MAX: usize = 16 << 20;
 
 /// What JSON may add to a text: every byte of it escaped, and the fields around it.
 pub(crate) const fn post_bytes_max(message_bytes_max: usize) -> usize {
@@ -34,6 +31,8 @@ pub(crate) struct Visit {
     pub(crate) hold_ms: Option<u64>,
     /// Whether the client knew where it stands; otherwise it has to be told.
     pub(crate) had_cursor: bool,
+    /// The log was begun anew since the client came last.
+    pub(crate) reset: Option<Reset>,
     pub(crate) request: Request,
 }
 
@@ -52,12 +51,17 @@ impl Visit {
             None => transport.encodings()[0],
             Some(encoding) => encoding,
         };
-        let start = last_event_id(transport, request.headers())?.unwrap_or(query.start);
+        let returns = last_event_id(transport, request.headers())?;
+        let start = returns.unwrap_or(query.start);
         let room = app.hub.room(room_of(&request))?;
-        let reader = room.reader(Layout { form: Form::of(transport, encoding), chunked: read.chunked }, start);
-        let reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
+        let layout = Layout { form: Form::of(transport, encoding), chunked: read.chunked };
+        let (reader, reset) = match room.reader(layout, start) {
+            Ok(reader) => (reader, None),
+            Err(ahead) if returns.is_some() => (room.reader_from_start(layout), Some(Reset { head: ahead.head })),
+            Err(ahead) => return Err(Refusal::cursor_ahead(start, ahead)),
+        };
         let hold_ms = query.hold_ms;
-        Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != Start::Now, request })
+        Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != Start::Now, reset, request })
     }
 
     /// Checks a control request.
@@ -71,9 +75,16 @@ impl Visit {
 pub(super) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
     let gauge = gauge_of(&request);
     gauge.begin_request(Label::of(transport));
-    let origin = request.headers().get(header::ORIGIN).cloned();
     let outcome = take_post(&app, &gauge, request).await;
-    finish(&app, &gauge, origin, outcome.map(|ack| answer_ack(&gauge, &ack)))
+    finish(&app, &gauge, outcome.map(|ack| answer_ack(&gauge, &ack)))
+}
+
+/// Refuses a reading request with a body. Its answer may begin a stream or a WebSocket, and what comes then is not HTTP's any more.
+pub(super) async fn refuse_read_with_body(app: Arc<App>, transport: Transport, request: Request) -> Response {
+    let gauge = gauge_of(&request);
+    gauge.begin_request(Label::of(transport));
+    let hint = "send the request without content-length and transfer-encoding";
+    finish(&app, &gauge, Err(Refusal::bad(Problem::new("body", "", "a reading request has no body", hint))))
 }
 
 fn answer_ack(gauge: &Gauge, ack: &Ack) -> Response {
@@ -83,25 +94,16 @@ fn answer_ack(gauge: &Gauge, ack: &Ack) -> Response {
     response
 }
 
-/// Turns an outcome into the answer, counts a refusal, and lets an allowed foreign browser read it.
-pub(crate) fn finish(
-    app: &App,
-    gauge: &Gauge,
-    origin: Option<HeaderValue>,
-    outcome: Result<Response, Refusal>,
-) -> Response {
-    let mut response = outcome.unwrap_or_else(|refusal| {
+/// Turns an outcome into the answer, and counts a refusal.
+pub(crate) fn finish(app: &App, gauge: &Gauge, outcome: Result<Response, Refusal>) -> Response {
+    outcome.unwrap_or_else(|refusal| {
         gauge.count(refusal.count());
         let mut response = refusal.into_response();
         if app.closing.is_cancelled() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    });
-    if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| app.access.lists(origin))) {
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    }
-    response
+    })
 }
 
 async fn take_post(app: &App, gauge: &Arc<Gauge>, request: Request) -> Result<Ack, Refusal> {
@@ -135,27 +137,17 @@ pub(crate) fn check_text(app: &App, found: usize) -> Result<(), Refusal> {
     if found <= max { Ok(()) } else { Err(too_large(max)) }
 }
 
-async fn read_body(app: &App, mut body: Body) -> Result<bytes::Bytes, Refusal> {
+async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, Refusal> {
     let max = app.limits.message_bytes_max;
-    match Limited::new(&mut body, post_bytes_max(max)).collect().await {
+    // A client that waits for a 100 (Continue) is not asked for a body that is refused.
+    if body.size_hint().lower() > post_bytes_max(max) as u64 {
+        return Err(too_large(max));
+    }
+    match Limited::new(body, post_bytes_max(max)).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            pass_over(body).await;
-            Err(too_large(max))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Err(error) => {
             Err(Refusal::bad(Problem::new("body", "", format!("the body broke off: {error}"), "send it whole")))
-        }
-    }
-}
-
-/// Throws away what is left of a body that is refused: many clients do not listen before they have said everything.
-async fn pass_over(mut body: Body) {
-    let mut left = PASSED_OVER_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
-        if left == 0 {
-            break;
         }
     }
 }

@@ -74,6 +74,12 @@ impl Room {
         Ok(Reader::new(Arc::clone(self), layout, cursor))
     }
 
+    /// A cursor before the first message.
+    pub(crate) fn reader_from_start(self: &Arc<Self>, layout: Layout) -> Reader {
+        self.lock().readers += 1;
+        Reader::new(Arc::clone(self), layout, 0)
+    }
+
     pub(super) fn since(&self, layout: Layout, after: u64) -> Option<Batch> {
         self.lock().log.batch(layout, after)
     }

@@ -19,7 +19,7 @@ use axum::response::Response;
 use wire::Transport;
 
 use crate::app::App;
-use crate::http::{Refusal, Visit, finish};
+use crate::http::{Refusal, Visit, add_cors_headers, finish};
 use crate::meter::Label;
 use crate::net::Gauge;
 
@@ -64,6 +64,8 @@ pub(crate) fn answer_read(
             Ok(answer) => answer.await,
             Err(refusal) => Err(refusal),
         };
-        finish(&app, &gauge, origin, outcome)
+        let mut response = finish(&app, &gauge, outcome);
+        add_cors_headers(&app.access, origin.as_ref(), response.headers_mut());
+        response
     }
 }

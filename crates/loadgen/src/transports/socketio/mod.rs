@@ -10,8 +10,9 @@ use std::rc::Rc;
 use wire::Transport;
 
 use self::talk::{Talk, path};
-use super::upgraded::{self, Upgraded, send_text};
+use super::upgraded::{Upgraded, send_text};
 use crate::fault::End;
+use crate::lean::handshake::Offer;
 use crate::seat::Seat;
 use crate::worker::Worker;
 
@@ -20,8 +21,9 @@ pub(super) use talk::compose_frames as compose;
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     if worker.transport == Transport::SocketioWebsocket {
-        let request = request(worker, "GET", "websocket", "", &upgraded::headers(None));
-        let socket = Upgraded::open(worker, seat, &request).await?;
+        let offer = Offer::new(None);
+        let request = request(worker, "GET", "websocket", "", &offer.headers());
+        let socket = Upgraded::open(worker, seat, &request, &offer).await?;
         return listen(worker, seat, socket, Talk::default()).await;
     }
     let (socket, talk) = Box::pin(upgrade::begin(worker, seat)).await?;

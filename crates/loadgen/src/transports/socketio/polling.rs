@@ -12,13 +12,16 @@ use super::talk::{Say, Talk, push_packets};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::packets::{PACKET_BYTES_MAX, SEPARATOR};
-use crate::lean::response::{Part, ResponseReader};
+use crate::lean::response::Part;
 use crate::link::Link;
 use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, expect_status};
+use crate::transports::exchange::{Connection, Exchange, Heard, Request, Wanted};
 use crate::worker::Worker;
 use results::FaultKind;
 use results::{Class, Direction, Purpose};
+
+/// Until it brings something a question is an empty one.
+const PACKETS: Wanted = Wanted { statuses: &[200], heads: Purpose::Empty, framing: Purpose::Delivery };
 
 /// The connection a session asks on.
 pub(super) struct Downlink {
@@ -54,9 +57,10 @@ impl Downlink {
             Ok(())
         };
         let mut batches = 0;
+        let request = Request::get(&self.question, PACKETS);
         let head = self
             .exchange
-            .ask(worker, seat, &self.question, Purpose::Delivery, |bytes| {
+            .ask(worker, seat, &request, |bytes| {
                 let before = worker.delivered();
                 carry.feed(bytes, |bytes| {
                     let mut taken = 0;
@@ -73,20 +77,14 @@ impl Downlink {
                 Ok(())
             })
             .await?;
-        expect_status(head.status, &[200])?;
         let before = worker.delivered();
         take(&carry.take(), 0)?;
         batches += u64::from(worker.delivered() > before);
+        request.was_for(worker, &head, purpose);
         let tally = &mut worker.hot.borrow_mut().tally;
         tally.batches += batches.min(1);
         tally.empty_answers += u64::from(purpose == Purpose::Empty);
-        tally.add(Direction::Up, purpose, Class::Headers, self.question.len());
-        tally.add(Direction::Down, purpose, Class::Headers, head.bytes);
         Ok(())
-    }
-
-    pub(super) const fn link(&self) -> &Rc<Link> {
-        self.exchange.reading().link()
     }
 }
 
@@ -96,6 +94,8 @@ pub(crate) struct Uplink {
     link: RefCell<Option<Rc<Link>>>,
     /// A request is on its way and not answered.
     busy: Cell<bool>,
+    /// It has answered: from then on the server may have closed it whenever nothing is on its way.
+    is_kept: Cell<bool>,
     /// What is to be said besides posts.
     said: RefCell<Vec<u8>>,
     bell: Notify,
@@ -111,6 +111,7 @@ impl Uplink {
             head,
             link: RefCell::default(),
             busy: Cell::new(false),
+            is_kept: Cell::new(false),
             said: RefCell::default(),
             bell: Notify::new(),
             quiet: Notify::new(),
@@ -162,10 +163,21 @@ impl Uplink {
         let mut request = self.head.clone();
         request.extend_from_slice(format!("{}\r\n\r\n", body.len()).as_bytes());
         let purpose = if body.len() > protocol { Purpose::Posting } else { Purpose::KeepAlive };
-        worker.count(Direction::Up, purpose, Class::Headers, request.len());
+        let head = request.len();
         request.extend_from_slice(&body);
-        worker.hot.borrow_mut().tally.requests += 1;
-        worker.send(link, &request)
+        if let Err(fault) = worker.send(link, &request) {
+            if fault.kind != FaultKind::Reset || !self.is_kept.get() {
+                return Err(fault);
+            }
+            // Nothing of it has left. The reading side meets the same end, and opens another line for it.
+            self.busy.set(false);
+            *self.said.borrow_mut() = body;
+            return Ok(());
+        }
+        let tally = &mut worker.hot.borrow_mut().tally;
+        tally.requests += 1;
+        tally.add(Direction::Up, purpose, Class::Headers, head);
+        Ok(())
     }
 
     /// Ends the session: the server would otherwise keep it, and feed it, until a ping goes unanswered.
@@ -198,53 +210,39 @@ impl Uplink {
             }
             let outcome = self.talk(worker, seat).await;
             *self.link.borrow_mut() = None;
-            match outcome {
-                // Closed between two requests: the next one opens another.
-                Ok(()) if !self.busy.get() => {}
-                Ok(()) => return Err(Fault::cut_short("a post").into()),
-                Err(end) => return Err(end),
-            }
+            self.is_kept.set(false);
+            outcome?;
         }
     }
 
+    /// Opens the line, says what there is to say and reads answers, until it is closed between two requests.
     async fn talk(&self, worker: &Worker, seat: &Seat) -> Result<(), End> {
         let opened = if self.carries_posts(seat) { worker.open_for_posts(seat).await } else { worker.open(seat).await };
-        let mut reading = opened?;
-        *self.link.borrow_mut() = Some(Rc::clone(reading.link()));
-        let (mut reader, mut status) = (ResponseReader::new(), None);
+        let mut connection = Connection::new(opened?);
+        *self.link.borrow_mut() = Some(Rc::clone(connection.link()));
         loop {
             if !self.busy.get() {
                 self.send(worker, self.carries_posts(seat).then_some(seat))?;
                 self.quiet.notify_one();
             }
-            let n = worker.fill(seat, &mut reading).await?;
-            if n == 0 {
-                return Ok(());
-            }
-            let scratch = worker.scratch.borrow();
-            let mut answered = false;
-            reader.feed(&scratch[..n], |part| {
-                match part {
-                    Part::Head(head) => {
-                        worker.count(Direction::Down, Purpose::Posting, Class::Headers, head.bytes);
-                        status = Some(head);
-                    }
-                    Part::Body(bytes) => {
-                        worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
-                    }
-                    Part::Framing(bytes) => worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes),
-                    Part::End => answered = true,
+            let part = |part: Part<'_>| {
+                if let Part::Body(bytes) = part {
+                    worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
                 }
-                Ok::<_, Fault>(())
-            })?;
-            drop(scratch);
-            if let Some(head) = status.take_if(|_| answered) {
-                expect_status(head.status, &[200])?;
-                self.busy.set(false);
-                if head.closes {
-                    self.quiet.notify_one();
-                    return Ok(());
+                Ok(())
+            };
+            match connection.read(worker, seat, Wanted::POST, || self.busy.get(), part).await? {
+                Heard::Part => {}
+                Heard::Whole(head) => {
+                    self.busy.set(false);
+                    self.is_kept.set(true);
+                    if head.closes {
+                        self.quiet.notify_one();
+                        return Ok(());
+                    }
                 }
+                Heard::Gone(fault) if self.busy.get() => return Err(fault.into()),
+                Heard::Gone(_) => return Ok(()),
             }
             worker.pace();
         }
@@ -268,5 +266,43 @@ mod tests {
             blocked = blocked_by_opening(&worker) => assert_eq!(blocked, 1),
             end = uplink.serve(&worker, seat) => panic!("{end:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn what_has_not_left_goes_on_a_new_line_without_a_fault() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker_to(&listener, wire::Transport::SocketioPolling);
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let (seat, uplink) = (worker.seat(0), Uplink::new(&worker, "sid"));
+        let say = |packet: &str| {
+            let packet = packet.as_bytes().to_vec();
+            uplink.say(&worker, Say { purpose: Purpose::KeepAlive, packet }).unwrap();
+        };
+        let serving = async {
+            let mut request = vec![0; 1024];
+            for packets in ["3", "6\u{1e}6"] {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let n = socket.read(&mut request).await.unwrap();
+                let text = String::from_utf8_lossy(&request[..n]).into_owned();
+                assert!(text.ends_with(&format!("\r\n\r\n{packets}")), "{text:?}");
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                while uplink.busy.get() {
+                    tokio::task::yield_now().await;
+                }
+                socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+                drop(socket);
+                // Before its reader can know: the write is what meets the end. What comes behind it goes along.
+                say("6");
+                say("6");
+            }
+        };
+        say("3");
+        tokio::select! {
+            () = serving => {}
+            end = uplink.serve(&worker, seat) => panic!("{end:?}"),
+        }
+        assert_eq!((worker.hot.borrow().tally.requests, worker.faults.borrow().total()), (2, 0));
     }
 }

@@ -11,10 +11,11 @@ use super::polling::{Downlink, Uplink};
 use super::request;
 use super::talk::{Say, Talk};
 use crate::fault::{End, Fault};
+use crate::lean::handshake::Offer;
 use crate::lean::packets::{Open, Packet};
 use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, expect_status};
-use crate::transports::upgraded::{self, Upgraded, send_text};
+use crate::transports::exchange::{Exchange, Request, Wanted, keep};
+use crate::transports::upgraded::{Upgraded, send_text};
 use crate::worker::Worker;
 use results::{Class, Direction, FaultKind, Purpose};
 
@@ -32,12 +33,11 @@ struct Session<'a> {
 
 /// Comes back with a WebSocket, or not at all while the session stays on polling.
 pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgraded, Talk), End> {
-    let mut exchange = Exchange::new(worker.open(seat).await?);
+    let mut exchange = Exchange::new(true);
     let open = handshake(worker, seat, &mut exchange).await?;
     let opened_us = worker.clock.run_us();
     let uplink = Uplink::new(worker, &open.sid);
     let downlink = Downlink::new(exchange, worker, &open.sid);
-    *seat.link.borrow_mut() = Some(Rc::clone(downlink.link()));
     uplink.say(worker, Say::connect(worker))?;
     let may_upgrade = worker.transport == Transport::Socketio;
     let offered = open.upgrades.iter().any(|name| name == "websocket");
@@ -77,17 +77,8 @@ pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgra
 }
 
 async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Result<Open, End> {
-    let ask = request(worker, "GET", "polling", "", "");
-    worker.count(Direction::Up, Purpose::SetUp, Class::Headers, ask.len());
-    let mut body = Vec::new();
-    let head = exchange
-        .ask(worker, seat, &ask, Purpose::SetUp, |bytes| {
-            body.extend_from_slice(bytes);
-            Ok(())
-        })
-        .await?;
-    expect_status(head.status, &[200])?;
-    worker.count(Direction::Down, Purpose::SetUp, Class::Headers, head.bytes);
+    let (ask, mut body) = (request(worker, "GET", "polling", "", ""), Vec::new());
+    exchange.ask(worker, seat, &Request::get(&ask, Wanted::SET_UP), |bytes| Ok(keep(bytes, &mut body)?)).await?;
     worker.count(Direction::Down, Purpose::SetUp, Class::Framing, body.len());
     match Packet::parse(&body)? {
         Packet::Open(open) => Ok(serde_json::from_slice(open).map_err(wire::WireError::from)?),
@@ -133,8 +124,9 @@ impl Session<'_> {
 
     async fn try_probe(&self) -> Result<Upgraded, End> {
         let (worker, seat) = (self.worker, self.seat);
-        let ask = request(worker, "GET", "websocket", &self.sid, &upgraded::headers(None));
-        let mut socket = Upgraded::open(worker, seat, &ask).await?;
+        let offer = Offer::new(None);
+        let ask = request(worker, "GET", "websocket", &self.sid, &offer.headers());
+        let mut socket = Upgraded::open(worker, seat, &ask, &offer).await?;
         send_text(worker, socket.link(), Purpose::SetUp, b"2probe")?;
         let answered = Cell::new(false);
         while !answered.get() {

@@ -1,7 +1,7 @@
 //! Reads and writes the JSON of the chat as a stranger would, from its documentation alone: not with our codec.
 
 use serde_json::{Value, json};
-use wire::{Ack, Down, Gap, Joined, Message, Problem};
+use wire::{Ack, Down, Gap, Joined, Message, Problem, Reset};
 
 pub(super) fn item(bytes: &[u8]) -> Down<'static> {
     let value: Value =
@@ -9,6 +9,9 @@ pub(super) fn item(bytes: &[u8]) -> Down<'static> {
     let number = |value: &Value, field: &str| value[field].as_u64().unwrap_or_else(|| panic!("{field} in {value}"));
     if let Some(gap) = value.get("gap") {
         return Down::Gap(Gap { from: number(gap, "from"), to: number(gap, "to") });
+    }
+    if let Some(reset) = value.get("reset") {
+        return Down::Reset(Reset { head: number(reset, "head") });
     }
     if let Some(ack) = value.get("ack") {
         return Down::Ack(Ack { ordinal: number(ack, "ordinal"), seq: number(ack, "seq") });

@@ -9,7 +9,7 @@ mod stream;
 mod tcp;
 mod websocket;
 
-use wire::{Ack, Down, Encoding, Gap, Message, Problem, Start, Transport};
+use wire::{Ack, Down, Encoding, Gap, Message, Problem, Reset, Start, Transport};
 
 use crate::house::{House, within};
 
@@ -112,6 +112,7 @@ pub(crate) struct Refused {
 pub(crate) enum Heard {
     Message(Message<'static>),
     Gap(Gap),
+    Reset(Reset),
     /// Nothing new, still here: a heart-beat, a ping, an empty answer.
     Beat,
     Ended(End),
@@ -243,6 +244,10 @@ fn heard(item: Down<'_>, cursor: &mut u64) -> Option<Heard> {
         Down::Gap(gap) => {
             *cursor = gap.to;
             Heard::Gap(gap)
+        }
+        Down::Reset(reset) => {
+            *cursor = 0;
+            Heard::Reset(reset)
         }
         Down::Heartbeat => Heard::Beat,
         Down::Bye => Heard::Ended(End::Bye),

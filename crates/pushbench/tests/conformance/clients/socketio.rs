@@ -279,7 +279,7 @@ impl Drop for Client {
         let Ok(mut socket) = std::net::TcpStream::connect(self.address) else { return };
         socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let path = format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid);
-        let head = "host: x\r\nconnection: close\r\ncontent-length: 1\r\n";
+        let head = "host: localhost\r\nconnection: close\r\ncontent-length: 1\r\n";
         socket.write_all(format!("POST {path} HTTP/1.1\r\n{head}\r\n1").as_bytes()).ok();
         socket.read_to_end(&mut Vec::new()).ok();
     }

@@ -88,6 +88,7 @@ impl Client {
             Down::Message(message) => ("message", message.seq),
             Down::Joined(joined) => ("joined", joined.after),
             Down::Gap(gap) => ("gap", gap.to),
+            Down::Reset(_) => ("reset", 0),
             other => panic!("{other:?} in an event stream"),
         };
         assert_eq!((name, id), (expected_name, Some(expected_id)), "a browser comes back with the last id");
@@ -98,7 +99,8 @@ impl Client {
         if let Down::Joined(joined) = &item {
             (self.cursor, self.joined) = (joined.after, true);
         }
-        assert!(self.joined, "the join is the first item, not {item:?}");
+        let opens = self.joined || matches!(item, Down::Reset(_));
+        assert!(opens, "the join is the first item, or follows a reset, not {item:?}");
         self.heard.extend(heard(item, &mut self.cursor));
     }
 }

@@ -105,6 +105,7 @@ fn kept(item: Down<'_>) -> Down<'static> {
         Down::Message(message) => Down::Message(owned(message)),
         Down::Joined(joined) => Down::Joined(joined),
         Down::Gap(gap) => Down::Gap(gap),
+        Down::Reset(reset) => Down::Reset(reset),
         Down::Ack(ack) => Down::Ack(ack),
         Down::Problem(problem) => Down::Problem(problem),
         Down::Heartbeat => Down::Heartbeat,

@@ -15,8 +15,20 @@ pub fn junit(comparison: &Comparison) -> String {
         });
         report.add_test_suite(suite);
     }
+    if comparison.rows.is_empty() {
+        // A report without a case would read as one without a failure.
+        let mut suite = TestSuite::new(&comparison.scenario);
+        suite.add_test_case(TestCase::new("gate", skipped(comparison.notes.join("; "))));
+        report.add_test_suite(suite);
+    }
     // It only fails on what XML cannot hold, and our words are plain.
     report.to_string().unwrap_or_default()
+}
+
+fn skipped(why: String) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(why);
+    status
 }
 
 fn case(row: &ComparisonRow) -> Option<TestCase> {
@@ -27,11 +39,7 @@ fn case(row: &ComparisonRow) -> Option<TestCase> {
             status.set_message(message);
             status
         }
-        GateVerdict::Inconclusive(_) => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(message);
-            status
-        }
+        GateVerdict::Inconclusive(_) => skipped(message),
         GateVerdict::Improved | GateVerdict::Same => TestCaseStatus::success(),
     };
     Some(TestCase::new(row.metric.name(), status))

@@ -71,4 +71,6 @@ fn a_forest_has_a_tree_a_row() {
 fn what_nobody_gated_is_open() {
     let none = Comparison { rows: Vec::new(), ..comparison() };
     assert_eq!(none.outcome(), Outcome::Open);
+    let report = junit(&none);
+    assert!(report.contains("name=\"gate\"") && report.contains("<skipped message=\"p99 is not measured"), "{report}");
 }

@@ -3,56 +3,28 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{self, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use socketioxide::service::SocketIoService;
 use socketioxide::socket::Sid;
-use tower_service::Service;
-use wire::{Problem, Split, Transport};
+use wire::{Problem, Split};
 
 use super::entries::{Entries, Entry};
+use super::library::{Library, SEPARATOR};
+use super::request::{EngineRequest, label_of, unknown_session};
+use super::stream::Stream;
+use super::upgrade::UpgradeAttempt;
 use crate::app::App;
-use crate::http::{Refusal, finish, gauge_of};
+use crate::http::{Refusal, accept, finish, gauge_of, socket_of};
 use crate::meter::{Count, Label};
 use crate::net::Gauge;
-
-/// Between two packets of a poll's answer.
-const SEPARATOR: u8 = 0x1e;
-
-/// What socketioxide does not answer, nobody does.
-pub(super) type Io = SocketIoService<Router>;
-
-/// What the query says.
-struct Ask {
-    websocket: bool,
-    sid: Option<Sid>,
-    label: Label,
-}
-
-impl Ask {
-    /// A session that says `upgrade=1` is one that means to; others are counted where they are, until they do.
-    fn parse(query: &str) -> Self {
-        let of = |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(k, _)| *k == key));
-        let websocket = of("transport").is_some_and(|(_, value)| value == "websocket");
-        let sid = of("sid").and_then(|(_, value)| Sid::from_str(value).ok());
-        let transport = match (websocket, of("sid").is_some() || of("upgrade").is_some()) {
-            (true, false) => Transport::SocketioWebsocket,
-            (false, _) if of("upgrade").is_none() => Transport::SocketioPolling,
-            _ => Transport::Socketio,
-        };
-        Self { websocket, sid, label: Label::of(transport) }
-    }
-}
 
 /// The way in.
 pub(crate) struct Door {
     pub(super) app: Arc<App>,
-    pub(super) service: Io,
+    pub(super) library: Library,
     pub(super) entries: Arc<Entries>,
 }
 
@@ -60,25 +32,40 @@ impl Door {
     /// Answers anything below `/socket.io/`.
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let gauge = gauge_of(&request);
-        let ask = Ask::parse(request.uri().query().unwrap_or(""));
-        gauge.begin_request(ask.label);
-        let origin = request.headers().get(header::ORIGIN).cloned();
-        let outcome = self.admit(&request, &ask);
-        let outcome = match outcome {
-            Ok(()) => self.pass_on(&gauge, ask, request).await,
+        let label = label_of(request.uri().query().unwrap_or(""));
+        gauge.begin_request(label);
+        let outcome = match self.admit(&request) {
+            Ok(kind) => self.pass_on(&gauge, kind, request).await,
             Err(refusal) => Err(refusal),
         };
-        finish(&self.app, &gauge, origin, outcome)
+        finish(&self.app, &gauge, outcome)
     }
 
-    fn admit(&self, request: &Request, ask: &Ask) -> Result<(), Refusal> {
+    fn admit(&self, request: &Request) -> Result<EngineRequest, Refusal> {
         let forbidden = |problem| Refusal::new(StatusCode::FORBIDDEN, problem);
         self.app.access.admits_origin(request.headers()).map_err(forbidden)?;
-        let begins = ask.sid.is_none() && request.method() == Method::GET;
-        if begins && self.app.closing.is_cancelled() {
+        let kind = EngineRequest::parse(request.method(), request.uri().query().unwrap_or(""))?;
+        if matches!(kind, EngineRequest::Open | EngineRequest::OpenWebSocket) && self.app.closing.is_cancelled() {
             return Err(Refusal::closing());
         }
-        Ok(())
+        Ok(kind)
+    }
+
+    async fn pass_on(
+        &self,
+        gauge: &Arc<Gauge>,
+        kind: EngineRequest,
+        mut request: Request,
+    ) -> Result<Response, Refusal> {
+        // A session may outlive the connections of its requests.
+        request.extensions_mut().remove::<Arc<Gauge>>();
+        match kind {
+            EngineRequest::Open => self.open(gauge, request).await,
+            EngineRequest::OpenWebSocket => self.open_websocket(gauge, request),
+            EngineRequest::Poll(sid) => self.poll(gauge, sid, request).await,
+            EngineRequest::Post(sid) => self.post(gauge, sid, request).await,
+            EngineRequest::Upgrade(sid) => self.upgrade(gauge, sid, request),
+        }
     }
 
     /// A session on polling is no connection, but it costs as much.
@@ -87,63 +74,86 @@ impl Door {
         self.entries.begin(label).ok_or_else(full)
     }
 
-    async fn pass_on(&self, gauge: &Arc<Gauge>, ask: Ask, mut request: Request) -> Result<Response, Refusal> {
-        let held = gauge.hold();
-        let entry = if ask.sid.is_some() { None } else { Some(self.begin(ask.label)?) };
-        let flow = match (&entry, ask.sid) {
-            (Some(entry), _) => Some(Arc::clone(&entry.flow)),
-            (None, sid) => sid.and_then(|sid| self.entries.flow(sid)),
-        };
-        if let Some(flow) = flow.as_ref().filter(|_| ask.websocket) {
-            gauge.drain_into(flow);
-        }
-        // A session may outlive the connections of its requests.
-        request.extensions_mut().remove::<Arc<Gauge>>();
-        if let Some(entry) = &entry {
-            request.extensions_mut().insert(Arc::clone(entry));
-        }
-        let (polls, posts) = (request.method() == Method::GET, request.method() == Method::POST);
-        let answering = self.service.clone().call(request);
-        let answer = if posts {
-            let answer = tokio::time::timeout(self.app.limits.header_timeout, answering).await;
-            answer.map_err(|_| {
-                let problem = Problem::new("body", "", "the body did not come in time", "send it in one piece");
-                Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
-            })?
-        } else {
-            answering.await
-        };
-        let (head, body) = match answer {
-            Ok(response) => response.into_parts(),
-            Err(never) => match never {},
-        };
-        if head.status.is_client_error() || head.status.is_server_error() {
-            gauge.count(Count::Malformed);
-        }
-        drop(held);
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            gauge.keep();
-        }
-        if ask.websocket {
-            return Ok(Response::from_parts(head, Body::new(body)));
-        }
-        // It is whole already: this waits for nothing.
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let body = if polls { repaired(body) } else { body };
-        if polls && head.status == StatusCode::OK && ask.sid.is_some() {
-            count_answer(gauge, &body);
-            if let Some(flow) = flow {
-                flow.drain(body.len());
-            }
-        }
-        if let Some((entry, sid)) = entry.zip(sid_of(&body)) {
+    fn find(&self, sid: Sid) -> Result<Arc<Entry>, Refusal> {
+        self.entries.find(sid).ok_or_else(|| unknown_session(sid.as_str()))
+    }
+
+    async fn open(&self, gauge: &Gauge, mut request: Request) -> Result<Response, Refusal> {
+        let entry = self.begin(gauge.label())?;
+        request.extensions_mut().insert(Arc::clone(&entry));
+        let answer = self.library.answer(request).await;
+        if let Some(sid) = sid_of(answer.body()) {
             entry.name(sid);
         }
-        // Its length may have changed.
-        let mut head = head;
-        head.headers.remove(header::CONTENT_LENGTH);
-        Ok(Response::from_parts(head, Body::from(body)))
+        Ok(counted(gauge, answer))
     }
+
+    fn open_websocket(&self, gauge: &Gauge, mut request: Request) -> Result<Response, Refusal> {
+        let response = accept(&request)?;
+        let entry = self.begin(gauge.label())?;
+        gauge.drain_into(&entry.flow);
+        gauge.keep();
+        request.extensions_mut().insert(entry);
+        let upgraded = hyper::upgrade::on(&mut request);
+        let (library, request) = (self.library.clone(), request.map(drop));
+        self.app.tasks.spawn(async move {
+            if let Some((socket, unread)) = socket_of(upgraded).await {
+                library.open(Stream::new(socket, unread), request);
+            }
+        });
+        Ok(response)
+    }
+
+    fn upgrade(&self, gauge: &Gauge, sid: Sid, mut request: Request) -> Result<Response, Refusal> {
+        let response = accept(&request)?;
+        let attempt = UpgradeAttempt::begin(sid, self.find(sid)?)?;
+        gauge.keep();
+        let upgraded = hyper::upgrade::on(&mut request);
+        let (app, library) = (Arc::clone(&self.app), self.library.clone());
+        self.app.tasks.spawn(async move {
+            if let Some((socket, unread)) = socket_of(upgraded).await {
+                attempt.run(&app, &library, Stream::to_probe(socket, unread)).await;
+            }
+        });
+        Ok(response)
+    }
+
+    async fn poll(&self, gauge: &Arc<Gauge>, sid: Sid, request: Request) -> Result<Response, Refusal> {
+        let entry = self.find(sid)?;
+        let _held = gauge.hold();
+        let answer = entry.upgrade.poll(sid, self.library.answer(request)).await?.unwrap_or_else(noop);
+        if answer.status() == StatusCode::OK {
+            count_answer(gauge, answer.body());
+            entry.flow.drain(answer.body().len());
+        }
+        Ok(counted(gauge, answer))
+    }
+
+    async fn post(&self, gauge: &Arc<Gauge>, sid: Sid, request: Request) -> Result<Response, Refusal> {
+        self.find(sid)?;
+        let _held = gauge.hold();
+        let answer = tokio::time::timeout(self.app.limits.header_timeout, self.library.answer(request)).await;
+        let answer = answer.map_err(|_| {
+            let problem = Problem::new("body", "", "the body did not come in time", "send it in one piece");
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
+        })?;
+        Ok(counted(gauge, answer))
+    }
+}
+
+/// Counts an answer that refuses the request.
+fn counted(gauge: &Gauge, answer: http::Response<Bytes>) -> Response {
+    if answer.status().is_client_error() || answer.status().is_server_error() {
+        gauge.count(Count::Malformed);
+    }
+    answer.map(Body::from)
+}
+
+/// The answer to a poll that ends without packets.
+fn noop() -> http::Response<Bytes> {
+    let mut answer = http::Response::new(Bytes::from_static(b"6"));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
+    answer
 }
 
 /// The name that a session's first answer gives it.
@@ -156,23 +166,9 @@ fn sid_of(body: &[u8]) -> Option<Sid> {
     Sid::from_str(open.sid).ok()
 }
 
-/// Puts back what engineioxide 0.17 leaves out: an event that a question waited for stands in the answer without a separator between
-/// its packet and its attachment, and no client can tell the two apart.
-fn repaired(body: Bytes) -> Bytes {
-    if !body.starts_with(b"45") || body.contains(&SEPARATOR) {
-        return body;
-    }
-    // Base64 has no brackets: the last one ends the packet.
-    let Some(end) = body.iter().rposition(|byte| *byte == b']') else { return body };
-    if body.get(end + 1) != Some(&b'b') {
-        return body;
-    }
-    [&body[..=end], &[SEPARATOR], &body[end + 1..]].concat().into()
-}
-
 /// Counts a poll's answer. What its messages are made of was counted when they were given to the session.
 fn count_answer(gauge: &Gauge, body: &Bytes) {
-    let packets = || body.split(|byte| *byte == SEPARATOR);
+    let packets = || body.split(|byte| char::from(*byte) == SEPARATOR);
     let frames = packets().count() as u64;
     if packets().any(|packet| packet.starts_with(b"42") || packet.starts_with(b"45")) {
         gauge.count(Count::Batches);
@@ -181,30 +177,4 @@ fn count_answer(gauge: &Gauge, body: &Bytes) {
     }
     let split = Split { framing: frames - 1, ..Split::default() };
     gauge.meter().add_batch(gauge.label(), 0, frames, split);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attachment_is_a_packet_of_its_own() {
-        let of = |body: &'static str| repaired(Bytes::from(body));
-        assert_eq!(of("451-[\"a\",{\"num\":0}]baGk="), "451-[\"a\",{\"num\":0}]\u{1e}baGk=");
-        for right in ["451-[\"a\",{\"num\":0}]\u{1e}baGk=", "42[\"a\",\"]b\"]", "2", ""] {
-            assert_eq!(of(right), right);
-        }
-    }
-
-    #[test]
-    fn whose_request_it_is() {
-        let of = |query: &str| Ask::parse(query).label;
-        let sid = Sid::new();
-        assert_eq!(of("EIO=4&transport=polling"), Label::of(Transport::SocketioPolling));
-        assert_eq!(of(&format!("EIO=4&transport=polling&sid={sid}")), Label::of(Transport::SocketioPolling));
-        assert_eq!(of("EIO=4&transport=polling&upgrade=1"), Label::of(Transport::Socketio));
-        assert_eq!(of("EIO=4&transport=websocket"), Label::of(Transport::SocketioWebsocket));
-        assert_eq!(of(&format!("EIO=4&transport=websocket&sid={sid}")), Label::of(Transport::Socketio));
-        assert_eq!(Ask::parse(&format!("sid={sid}")).sid, Some(sid));
-    }
 }

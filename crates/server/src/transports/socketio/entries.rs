@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use socketioxide::socket::Sid;
 
+use super::upgrade::UpgradeState;
 use crate::flow::Flow;
 use crate::meter::Label;
 
-/// All sessions, and the flows of those that make further requests.
+/// All sessions; those that make further requests are found by their names.
 pub(super) struct Entries {
     max: usize,
     open: AtomicUsize,
-    flows: Mutex<HashMap<Sid, Arc<Flow>>>,
+    named: Mutex<HashMap<Sid, Weak<Entry>>>,
 }
 
 impl Entries {
     pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, open: AtomicUsize::new(0), flows: Mutex::default() })
+        Arc::new(Self { max, open: AtomicUsize::new(0), named: Mutex::default() })
     }
 
     /// Lets a session begin, unless there are too many.
@@ -27,18 +28,27 @@ impl Entries {
         Some(Arc::new(Entry {
             label,
             flow: Arc::default(),
+            upgrade: UpgradeState::default(),
             sid: OnceLock::new(),
-            namespaces: Mutex::default(),
             entries: Arc::clone(self),
         }))
     }
 
-    pub(super) fn flow(&self, sid: Sid) -> Option<Arc<Flow>> {
-        self.lock().get(&sid).cloned()
+    pub(super) fn find(&self, sid: Sid) -> Option<Arc<Entry>> {
+        self.lock().get(&sid)?.upgrade()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Flow>>> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the polls of all sessions that are on polling.
+    pub(super) fn end_polls(&self) {
+        // An entry that is dropped here takes the lock again.
+        let entries: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        for entry in entries {
+            entry.upgrade.end_poll();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Weak<Entry>>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -46,29 +56,15 @@ impl Entries {
 pub(super) struct Entry {
     pub(super) label: Label,
     pub(super) flow: Arc<Flow>,
+    pub(super) upgrade: UpgradeState,
     sid: OnceLock<Sid>,
-    namespaces: Mutex<Vec<String>>,
     entries: Arc<Entries>,
 }
 
 impl Entry {
-    /// The session has a name: its next requests find its flow by it.
-    pub(super) fn name(&self, sid: Sid) {
-        self.entries.lock().insert(*self.sid.get_or_init(|| sid), Arc::clone(&self.flow));
-    }
-
-    /// Takes a place in a namespace, of which a session has one: socketioxide would forget the first for a second.
-    pub(super) fn come_to(self: &Arc<Self>, namespace: &str) -> Option<Place> {
-        let mut namespaces = self.namespaces();
-        if namespaces.iter().any(|taken| taken == namespace) {
-            return None;
-        }
-        namespaces.push(namespace.to_owned());
-        Some(Place { entry: Arc::clone(self), namespace: namespace.to_owned() })
-    }
-
-    fn namespaces(&self) -> MutexGuard<'_, Vec<String>> {
-        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The session has a name: its next requests find it by that.
+    pub(super) fn name(self: &Arc<Self>, sid: Sid) {
+        self.entries.lock().insert(*self.sid.get_or_init(|| sid), Arc::downgrade(self));
     }
 }
 
@@ -78,18 +74,6 @@ impl Drop for Entry {
             self.entries.lock().remove(sid);
         }
         self.entries.open.fetch_sub(1, SeqCst);
-    }
-}
-
-/// A session's place in a namespace, free again when this is dropped.
-pub(super) struct Place {
-    entry: Arc<Entry>,
-    namespace: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.entry.namespaces().retain(|taken| *taken != self.namespace);
     }
 }
 
@@ -103,12 +87,8 @@ mod tests {
         let entry = entries.begin(Label::OTHER).unwrap();
         assert!(entries.begin(Label::OTHER).is_none());
         entry.name(sid);
-        assert!(Arc::ptr_eq(&entries.flow(sid).unwrap(), &entry.flow));
-        let place = entry.come_to("/").unwrap();
-        assert!(entry.come_to("/").is_none() && entry.come_to("/chat").is_some());
-        drop(place);
-        assert!(entry.come_to("/").is_some());
+        assert!(Arc::ptr_eq(&entries.find(sid).unwrap(), &entry));
         drop(entry);
-        assert!(entries.flow(sid).is_none() && entries.begin(Label::OTHER).is_some());
+        assert!(entries.find(sid).is_none() && entries.begin(Label::OTHER).is_some());
     }
 }

@@ -46,7 +46,8 @@ struct Given {
 
 impl Feed {
     pub(super) async fn run(&self, reader: &mut Reader) {
-        // The client is told that it is connected an instant before the library takes it for connected, and may be as quick as that.
+        // socketioxide 0.18.9 answers a CONNECT before it marks the socket as connected, and emits nothing to a socket without that
+        // mark. A client may send its `join` in between.
         while !self.socket.connected() && !self.ended.load(SeqCst) {
             tokio::task::yield_now().await;
         }

@@ -11,18 +11,23 @@
 mod door;
 mod entries;
 mod feed;
+mod library;
+mod request;
 mod session;
+mod stream;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::{ParserConfig, SocketIo};
 use tokio_util::task::TaskTracker;
 
 use self::door::Door;
 use self::entries::Entries;
+use self::library::Library;
 use self::session::Session;
 use crate::app::App;
 use crate::flow::QUEUE_PACKETS_MAX;
@@ -35,6 +40,8 @@ const NAMESPACES: [&str; 2] = ["/", "/chat"];
 const WS_READ_BUFFER_BYTES: usize = 1 << 10;
 /// What a packet adds to a post: types, namespace, acknowledgement, event name.
 const PACKET_OVERHEAD_BYTES: usize = 128;
+/// Maximum number of attachments of an event. No event has more than the one of a post.
+const ATTACHMENTS_MAX: usize = 1;
 /// How long readers have to hand over what is left when the server goes away.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
@@ -47,12 +54,22 @@ struct Auth {
 /// Serves Socket.IO until the server closes.
 pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
     let limits = &app.limits;
+    // Maximum size of a body, of a WebSocket message, and of an attachment.
+    let packet_bytes_max = post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES;
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(ATTACHMENTS_MAX)
+        .max_incoming_binary_buf_size(packet_bytes_max)
+        .packet_completion_timeout(limits.header_timeout);
     let (service, io) = SocketIo::builder()
         .req_path("/socket.io")
         .ping_interval(limits.heartbeat)
         .ping_timeout(limits.stall_timeout)
         .connect_timeout(limits.header_timeout)
-        .max_payload((post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES) as u64)
+        .upgrade_timeout(limits.header_timeout)
+        .with_parser(parser)
+        .max_payload(packet_bytes_max as u64)
+        .ws_max_message_size(packet_bytes_max)
+        .ws_max_frame_size(packet_bytes_max)
         .max_buffer_size(QUEUE_PACKETS_MAX)
         .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
         .build_with_inner_svc(Router::new());
@@ -67,14 +84,17 @@ pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
         use socketioxide::handler::ConnectHandler as _;
         io.ns(namespace, (|| std::future::ready(())).with(admit));
     }
-    app.tasks.spawn(close(Arc::clone(app), io, readers));
-    Arc::new(Door { app: Arc::clone(app), service, entries: Entries::new(limits.connections_max) })
+    let entries = Entries::new(limits.connections_max);
+    app.tasks.spawn(close(Arc::clone(app), io, readers, Arc::clone(&entries)));
+    Arc::new(Door { app: Arc::clone(app), library: Library(service), entries })
 }
 
 /// Ends all sessions when the server goes away, after what is left was handed over.
-async fn close(app: Arc<App>, io: SocketIo, readers: TaskTracker) {
+async fn close(app: Arc<App>, io: SocketIo, readers: TaskTracker, entries: Arc<Entries>) {
     app.closing.cancelled().await;
     readers.close();
     tokio::time::timeout(GOODBYE_MAX, readers.wait()).await.ok();
     io.close().await;
+    // socketioxide 0.18.9 closes the sessions in namespaces only.
+    entries.end_polls();
 }

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef};
-use socketioxide::handler::{FromMessage, Value};
+use socketioxide::handler::{DisconnectHandler, FromMessage, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{SendError, SocketError, TransportType};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::{Ack, Encoding, Form, Joined, Post, Problem, Split, Start, Transport, Up, WireError, decode_up};
 
-use super::entries::{Entry, Place};
+use super::entries::Entry;
 use super::feed::{Feed, label_now, ws_header};
 use crate::app::App;
 use crate::flow::Flow;
@@ -23,8 +24,6 @@ use crate::meter::{Count, Label};
 
 /// A client's frame headers carry a mask.
 const MASK_BYTES: usize = 4;
-/// `40{"sid":"…"}`, the answer to a CONNECT.
-const CONNECTED_BYTES: usize = 28;
 
 /// An event as it came.
 struct Raw {
@@ -33,7 +32,7 @@ struct Raw {
     wants_ack: bool,
 }
 
-impl FromMessage<socketioxide::adapter::LocalAdapter> for Raw {
+impl FromMessage<LocalAdapter> for Raw {
     type Error = std::convert::Infallible;
 
     fn from_message(socket: Arc<Socket>, value: Value, ack: Option<i64>) -> Result<Self, Self::Error> {
@@ -68,7 +67,6 @@ pub(super) struct Session {
     ended: Arc<AtomicBool>,
     /// Whether it left an answer unread, and is on its way out.
     stalled: AtomicBool,
-    _place: Place,
 }
 
 impl Session {
@@ -84,11 +82,6 @@ impl Session {
         app.access
             .admits_token(&parts.headers, token)
             .inspect_err(|_| app.meter.add(entry.label, Count::Malformed, 1))?;
-        let second = || Problem::new("namespace", socket.ns(), "a second CONNECT", "leave the namespace first");
-        let place = entry
-            .come_to(socket.ns())
-            .ok_or_else(second)
-            .inspect_err(|_| app.meter.add(entry.label, Count::Malformed, 1))?;
         let session = Arc::new(Self {
             app: Arc::clone(app),
             flow: Arc::clone(&entry.flow),
@@ -97,9 +90,7 @@ impl Session {
             member: Mutex::default(),
             ended: Arc::default(),
             stalled: AtomicBool::new(false),
-            _place: place,
         });
-        session.expect_answer_read(socket);
         // The bodies run while the event is taken, one after the other; only what they return is a task.
         let here = Arc::clone(&session);
         socket.on("join", move |ack: AckSender, raw: Raw| {
@@ -117,23 +108,8 @@ impl Session {
             here.answer(ack, &raw, &true);
             std::future::ready(())
         });
-        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
-            session.end(&socket, &reason);
-            std::future::ready(())
-        });
+        socket.on_disconnect(DisconnectSession(session));
         Ok(())
-    }
-
-    /// Ends a session that leaves the answer to its CONNECT. socketioxide takes a CONNECT in a task of its own: of a client that is gone
-    /// by then it never hears again.
-    fn expect_answer_read(&self, socket: &SocketRef) {
-        let mark = self.flow.give(CONNECTED_BYTES);
-        let (flow, socket, patience) = (Arc::clone(&self.flow), socket.clone(), self.app.limits.stall_timeout);
-        tokio::spawn(async move {
-            if tokio::time::timeout(patience, flow.has_left(mark)).await.is_err() {
-                socket.disconnect().ok();
-            }
-        });
     }
 
     fn join(&self, ack: AckSender, raw: &Raw) {
@@ -285,6 +261,17 @@ impl Session {
 
     fn member(&self) -> MutexGuard<'_, Option<Member>> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a session when its socket leaves the namespace. A function in this place would do as well, but then socketioxide 0.18.9 removes
+/// the socket from the namespace in a task, and ignores a CONNECT that arrives before that task runs.
+struct DisconnectSession(Arc<Session>);
+
+impl DisconnectHandler<LocalAdapter, ()> for DisconnectSession {
+    fn call_with_defer(&self, socket: Arc<Socket>, reason: DisconnectReason, remove: fn(Arc<Socket>)) {
+        self.0.end(&SocketRef::from(Arc::clone(&socket)), &reason);
+        remove(socket);
     }
 }
 

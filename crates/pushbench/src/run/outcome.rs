@@ -1,0 +1,159 @@
+//! What a job that was not interrupted comes to: its exit code, and a sentence for each thing that keeps it from being 0.
+
+use std::path::Path;
+
+use results::{Ended, Manifest, Place, RunRecord, VerdictKind};
+
+use crate::exit::NO_FIGURES;
+
+/// The exit code, and what is to be said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) code: u8,
+    pub(crate) sentences: Vec<String>,
+}
+
+/// Holds the runs that were made against those that were asked for: every subject needs one with figures, and none that crashed or was
+/// wrong. `folder` is where the runs are.
+pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
+    let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
+    // The first round has every subject once.
+    for place in manifest.order.iter().filter(|place| place.round == 1) {
+        let runs: Vec<_> = records.iter().filter(|record| is_of(record, place)).collect();
+        let crash = crash(place, &runs, folder);
+        failed |= crash.is_some();
+        sentences.extend(crash);
+        if !runs.iter().any(|run| run.verdict.kind.has_figures()) {
+            without.push(format!("{} ({})", name(place), why(runs.last())));
+        }
+    }
+    if records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
+        failed = true;
+        sentences.push("a server lost, doubled, reordered or altered messages; see the runs called wrong".to_owned());
+    }
+    if !without.is_empty() {
+        sentences.push(format!("no figures for {}", without.join(", ")));
+    }
+    let code = match (failed, without.is_empty()) {
+        (true, _) => 1,
+        (false, false) => NO_FIGURES,
+        (false, true) => 0,
+    };
+    Outcome { code, sentences }
+}
+
+fn is_of(record: &RunRecord, place: &Place) -> bool {
+    (record.transport.name(), &record.target, &record.label) == (place.transport.as_str(), &place.target, &place.label)
+}
+
+/// How a subject's server ended in the last of its runs in which it did.
+fn crash(place: &Place, runs: &[&RunRecord], folder: &Path) -> Option<String> {
+    let crashes = runs.iter().filter_map(|run| match &run.ended {
+        Ended::Crashed(crash) => Some((run.run, crash)),
+        Ended::Complete | Ended::Interrupted | Ended::Failed(_) => None,
+    });
+    let crashes: Vec<_> = crashes.collect();
+    let (run, crash) = crashes.last()?;
+    let file = folder.join(format!("runs/{run:04}.json"));
+    Some(format!(
+        "{} crashed in {} of {} runs: {crash}\nsee {}",
+        name(place),
+        crashes.len(),
+        runs.len(),
+        file.display()
+    ))
+}
+
+fn why(last: Option<&&RunRecord>) -> String {
+    match last.map(|run| &run.verdict) {
+        None => "not run".to_owned(),
+        // What happened has been said.
+        Some(verdict) if verdict.kind != VerdictKind::Invalid => verdict.kind.to_string(),
+        Some(verdict) => format!("{}: {}", verdict.kind, verdict.reasons.join("; ")),
+    }
+}
+
+fn name(place: &Place) -> String {
+    let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
+    let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
+    format!("{}{target}{label}", place.transport)
+}
+
+#[cfg(test)]
+mod tests {
+    use results::{Crash, Evidence, Verdict, invented};
+
+    use super::*;
+
+    fn of(job: &Evidence) -> (u8, Vec<String>) {
+        let records: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
+        let Outcome { code, sentences } = outcome(&job.manifest, &records, Path::new("there"));
+        (code, sentences)
+    }
+
+    /// A job whose runs over SSE at the second point are changed, round by round.
+    fn changed(change: impl Fn(&mut RunRecord)) -> Evidence {
+        let mut job = invented::evidence(&[10, 100]);
+        let records = job.runs.iter_mut().map(|run| &mut run.record);
+        records.filter(|run| run.transport.name() == "sse" && run.label == "clients=100").for_each(change);
+        job
+    }
+
+    fn verdict(kind: VerdictKind, reason: &str) -> Verdict {
+        Verdict { kind, reasons: vec![reason.to_owned()] }
+    }
+
+    #[test]
+    fn a_job_in_which_everything_has_figures_is_done() {
+        assert_eq!(of(&invented::evidence(&[10, 100])), (0, vec![]));
+        let one_of_three = changed(|run| {
+            if run.round < 3 {
+                run.verdict = verdict(VerdictKind::Invalid, "late");
+            }
+        });
+        assert_eq!(of(&one_of_three), (0, vec![]));
+        let overloaded = changed(|run| run.verdict = verdict(VerdictKind::Overloaded, "behind"));
+        assert_eq!(of(&overloaded), (0, vec![]));
+    }
+
+    #[test]
+    fn what_was_asked_for_and_has_no_figures_is_named_with_the_last_reason() {
+        let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
+        assert_eq!(of(&invalid), (6, vec!["no figures for sse at clients=100 (invalid: late in 3)".to_owned()]));
+        let mut not_run = invented::evidence(&[10]);
+        not_run.runs.retain(|run| run.record.transport.name() != "tcp");
+        assert_eq!(of(&not_run), (6, vec!["no figures for tcp (not run)".to_owned()]));
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_whatever_the_other_runs_gave() {
+        let crashed = |rounds| {
+            changed(move |run| {
+                if run.round <= rounds {
+                    let how = format!("exited in {}", run.round);
+                    run.verdict = verdict(VerdictKind::Crashed, &how);
+                    run.ended = Ended::Crashed(Crash { how, last_output: vec!["boom".to_owned()] });
+                }
+            })
+        };
+        let said = |rounds: u32, run: u32| {
+            format!(
+                "sse at clients=100 crashed in {rounds} of 3 runs: exited in {rounds}; its output ended with:\n  | boom\n\
+                 see there/runs/{run:04}.json"
+            )
+        };
+        assert_eq!(of(&crashed(1)), (1, vec![said(1, 15)]));
+        let none = "no figures for sse at clients=100 (crashed)".to_owned();
+        assert_eq!(of(&crashed(3)), (1, vec![said(3, 55), none]));
+    }
+
+    #[test]
+    fn one_wrong_run_is_a_failure() {
+        let (code, sentences) = of(&changed(|run| {
+            if run.round == 2 {
+                run.verdict = verdict(VerdictKind::Wrong, "1 lost");
+            }
+        }));
+        assert_eq!((code, sentences.len()), (1, 1), "{sentences:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! What a server says while it runs: its standard error is passed on as it comes, and the last lines of both outputs are kept for the
+//! case that it ends by itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::print;
+
+/// Kept of both outputs together …
+const BYTES_KEPT_MAX: usize = 2 << 10;
+/// … and shown of it.
+const LINES_MAX: usize = 10;
+/// Another process may hold the outputs open when the server has ended.
+const END_WITHIN: Duration = Duration::from_millis(300);
+
+/// The outputs of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    last: Arc<Mutex<Vec<u8>>>,
+    readers: JoinSet<()>,
+}
+
+impl Output {
+    /// Reads an output to its end; a server must not wait for a reader.
+    pub(crate) fn follow(&mut self, from: impl AsyncRead + Unpin + Send + 'static) {
+        self.read(from, |_| ());
+    }
+
+    /// The same, and passes everything on to our standard error.
+    pub(crate) fn pass_on(&mut self, from: impl AsyncRead + Unpin + Send + 'static) {
+        self.read(from, print::pass_on);
+    }
+
+    /// Reads an output to its end as well, and tells when it has said `text`.
+    pub(crate) fn follow_until(
+        &mut self,
+        from: impl AsyncRead + Unpin + Send + 'static,
+        text: &str,
+    ) -> oneshot::Receiver<()> {
+        let (found, receiver) = oneshot::channel();
+        let (text, mut found, mut seen) = (text.as_bytes().to_vec(), Some(found), Vec::new());
+        self.read(from, move |bytes| {
+            if found.is_none() {
+                return;
+            }
+            seen.extend_from_slice(bytes);
+            if seen.windows(text.len()).any(|window| window == text) {
+                found.take().map(|found| found.send(()));
+            }
+            // What is left may be the beginning of it.
+            seen.drain(..seen.len().saturating_sub(text.len()));
+        });
+        receiver
+    }
+
+    fn read(
+        &mut self,
+        mut from: impl AsyncRead + Unpin + Send + 'static,
+        mut on_bytes: impl FnMut(&[u8]) + Send + 'static,
+    ) {
+        let last = Arc::clone(&self.last);
+        self.readers.spawn(async move {
+            let mut buffer = vec![0; BYTES_KEPT_MAX];
+            while let Ok(n @ 1..) = from.read(&mut buffer).await {
+                on_bytes(&buffer[..n]);
+                keep(&last, &buffer[..n]);
+            }
+        });
+    }
+
+    /// Reads what is left in the outputs of a server that has ended.
+    pub(crate) async fn end(&mut self) {
+        let reading = async { while self.readers.join_next().await.is_some() {} };
+        tokio::time::timeout(END_WITHIN, reading).await.ok();
+    }
+
+    /// The last lines, oldest first, without anything that a terminal would obey.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&last);
+        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(LINES_MAX)..].iter().map(|line| print::harmless(line)).collect()
+    }
+}
+
+fn keep(last: &Mutex<Vec<u8>>, bytes: &[u8]) {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    last.extend_from_slice(bytes);
+    let too_many = last.len().saturating_sub(BYTES_KEPT_MAX);
+    last.drain(..too_many);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_lines_of_both_outputs_are_kept_and_no_more() {
+        let mut output = Output::default();
+        output.follow(&b"first\n\x1b[31mred\xff\n"[..]);
+        output.end().await;
+        output.follow(&b"\nof the other"[..]);
+        output.end().await;
+        assert_eq!(output.last_lines(), ["first", "\u{fffd}[31mred\u{fffd}", "of the other"]);
+        let many: String = (0..10_000).map(|line| format!("line {line}\n")).collect();
+        output.follow(std::io::Cursor::new(many));
+        output.end().await;
+        let expected: Vec<_> = (9_990..10_000).map(|line| format!("line {line}")).collect();
+        assert_eq!(output.last_lines(), expected);
+        output.follow(std::io::Cursor::new("x".repeat(1 << 20)));
+        output.end().await;
+        assert_eq!(output.last_lines(), ["x".repeat(BYTES_KEPT_MAX)]);
+    }
+
+    #[tokio::test]
+    async fn a_text_is_found_wherever_it_is_cut() {
+        for parts in [&["now list", "ening on 1\n"][..], &["list", "eni", "ng\n"], &["listen\n", "listening"]] {
+            let (mut says, heard) = tokio::io::duplex(64);
+            let mut output = Output::default();
+            let mut found = output.follow_until(heard, "listening");
+            for part in parts {
+                assert!(found.try_recv().is_err());
+                says.write_all(part.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            found.await.unwrap();
+            drop(says);
+            output.end().await;
+            assert_eq!(output.last_lines().concat(), parts.concat().replace('\n', ""));
+        }
+        let (says, heard) = tokio::io::duplex(64);
+        let never = Output::default().follow_until(heard, "listening");
+        drop(says);
+        assert!(never.await.is_err(), "its end is no such text");
+    }
+
+    #[tokio::test]
+    async fn an_output_that_stays_open_is_not_waited_for() {
+        let (mut held, read) = tokio::io::duplex(64);
+        let mut output = Output::default();
+        output.follow(read);
+        held.write_all(b"last words\n").await.unwrap();
+        output.end().await;
+        assert_eq!(output.last_lines(), ["last words"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The cases of Socket.IO's own test suite (socketio/socket.io-protocol, 32 of them), told of our server. The half of them that is about
+//! Engine.IO is in `engineio_protocol.rs`.
+//!
+//! There the server has namespaces `/` and `/custom`, tells a client what its CONNECT said, and repeats events. Ours has `/` and `/chat`,
+//! tells nobody, and knows `join`, `post` and `leave`. Two cases cannot hold: an event of ours has one attachment at most, and our
+//! acknowledgements have none.
+
+use std::time::Duration;
+
+use server::Access;
+
+use crate::engineio::{connected_websocket, is_well, text, until, until_closed, websocket};
+use crate::house::House;
+use crate::raw::{Raw, masked};
+
+const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
+
+/// Sends a packet and waits for one that begins like this.
+async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
+    raw.send(text(packet)).await;
+    until(raw, start).await.unwrap_or_else(|| panic!("{packet} ended the connection"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
+    let access = Access { token: Some("123".to_owned()), ..Access::default() };
+    let (open, guarded) = (House::open().await, House::guarded(access, |_| {}).await);
+    for (house, payload) in [(&open, ""), (&open, "{\"anything\":[1]}"), (&guarded, "{\"token\":\"123\"}")] {
+        for namespace in ["", "/chat,"] {
+            let mut raw = websocket(house).await;
+            let answer = ask(&mut raw, &format!("40{namespace}{payload}"), &format!("40{namespace}")).await;
+            let told: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
+            assert_eq!(told.as_object().unwrap().len(), 1, "{answer}");
+            assert!(told["sid"].is_string(), "{answer}");
+        }
+    }
+    let mut raw = websocket(&guarded).await;
+    assert!(ask(&mut raw, "40{\"token\":\"abc\"}", "44").await.contains("this server wants its token"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_does_not_connect_to_a_namespace_that_is_not_there() {
+    let house = House::open().await;
+    let mut raw = websocket(&house).await;
+    assert_eq!(ask(&mut raw, "40/random", "44").await, "44/random,{\"message\":\"Invalid namespace\"}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_with_something_else_or_with_nothing_is_closed() {
+    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    for beginning in ["4abc", "42[\"join\",{\"room\":\"lobby\"}]", "41", "3"] {
+        let mut raw = websocket(&house).await;
+        raw.send(text(beginning)).await;
+        until_closed(&mut raw).await;
+    }
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_is_left_and_the_connection_stays() {
+    let house = House::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let mut raw = connected_websocket(&house).await;
+    raw.send(text("41")).await;
+    for _ in 0..2 {
+        until(&mut raw, "2").await.unwrap();
+        raw.send(text("3")).await;
+    }
+    let mut raw = connected_websocket(&house).await;
+    ask(&mut raw, "40/chat", "40/chat,{").await;
+    ask(&mut raw, "420[\"join\",{\"room\":\"lobby\"}]", "430").await;
+    raw.send(text("41/chat")).await;
+    let message = ask(&mut raw, "42[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"to /\"}]", "42").await;
+    assert_eq!(message, "42[\"message\",{\"seq\":1,\"author\":1,\"ordinal\":1,\"text\":\"to /\"}]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_taken_with_or_without_attachment_and_acknowledgement() {
+    let house = House::open().await;
+    let mut attached = Vec::new();
+    wire::encode_up(&wire::Up::Post(wire::Post { author: 1, ordinal: 1, text: "hi".into() }), &mut attached);
+    let plain = "[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]";
+    for (room, acknowledged) in [("a", ""), ("b", "456")] {
+        let mut raw = connected_websocket(&house).await;
+        ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}\"}}]"), "430").await;
+        let mut due = vec!["42[\"message\",{\"seq\":1,\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]"];
+        due.extend((!acknowledged.is_empty()).then_some("43456[{\"ordinal\":1,\"seq\":1}]"));
+        raw.send(text(&format!("42{acknowledged}{plain}"))).await;
+        while !due.is_empty() {
+            let packet = until(&mut raw, "4").await.unwrap();
+            assert!(due.contains(&packet.as_str()), "{packet}");
+            due.retain(|one| *one != packet);
+        }
+        let mut raw = connected_websocket(&house).await;
+        ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}2\",\"encoding\":\"binary\"}}]"), "430").await;
+        let announced = format!("451-{acknowledged}[\"post\",{PLACEHOLDER}]");
+        raw.send([text(&announced), masked(0x82, &attached)].concat()).await;
+        let mut due = vec![format!("451-[\"message\",{PLACEHOLDER}]"), "hi".to_owned()];
+        due.extend((!acknowledged.is_empty()).then(|| "43456[{\"ordinal\":1,\"seq\":1}]".to_owned()));
+        while !due.is_empty() {
+            let packet = until(&mut raw, "").await.unwrap();
+            due.retain(|one| !packet.ends_with(one.as_str()));
+        }
+    }
+    // Two attachments are one too many.
+    let mut raw = connected_websocket(&house).await;
+    raw.send(text(&format!("452-[\"post\",{PLACEHOLDER},{{\"_placeholder\":true,\"num\":1}}]"))).await;
+    until_closed(&mut raw).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_that_is_none_ends_the_connection() {
+    let house = House::open().await;
+    for wrong in [
+        "4abc",
+        "4",
+        "48",
+        "42{}",
+        "42abc[\"post\",1,\"2\",{\"3\":[false]}]",
+        "42",
+        "42[",
+        "42[1]",
+        "43[]",
+        "44{\"message\":\"no\"}",
+        "45[\"post\"]",
+        "451[\"post\"]",
+        "45-[\"post\"]",
+        "45x-[\"post\"]",
+    ] {
+        let mut raw = connected_websocket(&house).await;
+        raw.send(text(wrong)).await;
+        until_closed(&mut raw).await;
+    }
+    assert_eq!(house.usage().await.hub.log_messages, 0);
+    is_well(&house).await;
+}
+
+/// Announced without bound, or longer than the longest post: ended before it is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_have_a_bound() {
+    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    for count in ["2", "10000", "1000000000", "18446744073709551615", "99999999999999999999999999"] {
+        let mut raw = websocket(&house).await;
+        raw.send(text(&format!("45{count}-[\"post\",{PLACEHOLDER}]"))).await;
+        until_closed(&mut raw).await;
+        let mut session = crate::engineio::Session::open(&house).await;
+        session.say(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
+        session.until_over().await;
+    }
+    let long = [0; 8000];
+    for wrong in [
+        masked(0x82, &long),
+        [masked(0x02, &long[..4000]), masked(0x00, &long[..4000])].concat(),
+        // Nobody announced a second one.
+        [masked(0x82, b"\x11"), masked(0x82, b"\x11")].concat(),
+        text("42[\"leave\",null]"),
+    ] {
+        let mut raw = connected_websocket(&house).await;
+        raw.send([text(&format!("451-[\"post\",{PLACEHOLDER}]")), wrong].concat()).await;
+        until_closed(&mut raw).await;
+    }
+    let mut raw = connected_websocket(&house).await;
+    raw.send(text(&format!("42[\"post\",\"{}\"]", "x".repeat(8000)))).await;
+    until_closed(&mut raw).await;
+    house.until_empty().await;
+    is_well(&house).await;
+}
+
+/// Six bytes with a character across the first: the library once cut them there.
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_of_characters_in_several_bytes_panic_nowhere_and_take_no_place() {
+    let house = House::with(|limits| limits.connections_max = 4).await;
+    for wrong in ["ééé", "éabcd", "漢字", "🎈éa", "aéabc", "bé", "b漢字"] {
+        let mut raw = connected_websocket(&house).await;
+        raw.send(text(wrong)).await;
+        until_closed(&mut raw).await;
+        let mut session = crate::engineio::Session::connected(&house, "").await;
+        assert_eq!(session.say(wrong).await.status, 400, "{wrong}");
+        session.until_over().await;
+    }
+    for odd in ["2éabc", "3éabc", "4é", "42/é,[\"é\"]", "40/é", "421é", "42é[\"x\"]", "451-/é,1[\"é\"]"] {
+        let mut raw = connected_websocket(&house).await;
+        raw.send([text(odd), masked(0x88, b"\x03\xe8")].concat()).await;
+        until_closed(&mut raw).await;
+    }
+    // No character at all.
+    let mut raw = connected_websocket(&house).await;
+    raw.send(masked(0x81, b"4\xc3")).await;
+    until_closed(&mut raw).await;
+    house.until_empty().await;
+    for _ in 0..3 {
+        is_well(&house).await;
+    }
+}

@@ -1,0 +1,278 @@
+//! From polling to a WebSocket: an upgrade that fails leaves the session where it is, one that succeeds loses nothing.
+
+use std::time::{Duration, Instant};
+
+use wire::Transport;
+
+use crate::clients::Wish;
+use crate::engineio::{Session, WEBSOCKET, is_well, text, until, until_closed};
+use crate::house::{House, Reading};
+use crate::raw::{Raw, WsFrame, masked};
+
+const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
+
+/// Polls until a message comes. No poll may end without something to tell but for a ping and a noop.
+async fn poll_for(session: &mut Session, text: &str) {
+    let mut polls = Vec::new();
+    while !polls.last().is_some_and(|packets: &String| packets.contains(text)) {
+        assert!(polls.len() < 3, "{text} was due: {polls:?}");
+        let (status, packets) = session.packets().await;
+        assert_eq!(status, 200, "{text} was due: {polls:?}");
+        polls.push(packets);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_fails_leaves_the_session_on_polling() {
+    let house = House::open().await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let probe_and_close = [text("2probe"), masked(0x80 | WsFrame::CLOSE, b"")].concat();
+    for (what, beginning) in [
+        ("gone", vec![]),
+        ("closed", masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")),
+        ("closed after the probe", probe_and_close),
+        ("nonsense", text("xyz")),
+        ("characters in several bytes", text("éabcd")),
+        ("a ping that is no probe", text("2")),
+        ("an event", text("42[]")),
+        ("the end without the beginning", text("5")),
+        ("nonsense after the probe", [text("2probe"), text("2probe")].concat()),
+        ("bytes", masked(0x82, b"2probe")),
+        ("half a frame", vec![0x81, 0x86, 1]),
+        ("no mask", b"\x81\x062probe".to_vec()),
+        ("more than a probe", masked(0x81, &[b'2'; 1000])),
+    ] {
+        let mut session = Session::joined(&house, "lobby").await;
+        for round in 0..2 {
+            let mut raw = session.websocket(&house).await;
+            raw.send(&beginning).await;
+            if matches!(what, "gone" | "half a frame") {
+                raw.finish().await;
+            }
+            until_closed(&mut raw).await;
+            let said = format!("{what}, round {round}");
+            author.post(&said).await;
+            poll_for(&mut session, &said).await;
+        }
+        // It may still upgrade.
+        let mut raw = session.probed(&house).await;
+        raw.send(text("5")).await;
+        author.post("afterwards").await;
+        assert!(until(&mut raw, "42").await.unwrap().contains("afterwards"), "{what}");
+    }
+    drop(author);
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_websocket_changes_nothing_and_is_closed_in_time() {
+    let house = House::with(|limits| limits.header_timeout = Duration::from_secs(1)).await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let mut session = Session::joined(&house, "lobby").await;
+    let mut raw = session.websocket(&house).await;
+    tokio::join!(poll_for(&mut session, "beside it"), author.post("beside it"));
+    assert_eq!(raw.close_code().await, None);
+    raw.rest().await;
+    assert_eq!(house.usage_of(Transport::Socketio).await.timed_out, 1);
+    author.post("after it").await;
+    poll_for(&mut session, "after it").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_beside_a_probed_websocket_are_let_go_but_not_at_once() {
+    let house = House::open().await;
+    let mut session = Session::joined(&house, "lobby").await;
+    // One that waits for its end goes on without delay; those who ask all the same do not spin.
+    let mut raw = session.probed(&house).await;
+    let start = Instant::now();
+    const POLLS: u32 = 6;
+    for _ in 0..POLLS {
+        let (status, packets) = session.packets().await;
+        assert!(status == 200 && matches!(packets.as_str(), "2" | "6"), "{packets}");
+    }
+    // The first noop and a ping may come at once.
+    assert!(start.elapsed() >= (POLLS - 2) * Duration::from_millis(100), "{:?}", start.elapsed());
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    author.post("meanwhile").await;
+    poll_for(&mut session, "meanwhile").await;
+    raw.send(text("5")).await;
+    author.post("afterwards").await;
+    assert!(until(&mut raw, "42").await.unwrap().contains("afterwards"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_is_held_is_let_go_by_the_probe() {
+    let house = House::open().await;
+    let mut session = Session::open(&house).await;
+    assert_eq!(session.packets().await.1, "2");
+    let mut raw = session.websocket(&house).await;
+    let before = house.usage_of(Transport::SocketioPolling).await.requests;
+    let probing = async {
+        house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
+        raw.send(text("2probe")).await;
+        assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
+    };
+    assert_eq!(tokio::join!(session.packets(), probing).0, (200, "6".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_websockets_one_gets_the_session() {
+    let house = House::open().await;
+    for _ in 0..20 {
+        let session = Session::connected(&house, "").await;
+        let ((mut one, first), (mut other, second)) =
+            tokio::join!(session.try_websocket(&house), session.try_websocket(&house));
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [101, 400]);
+        let raw = if first.status == 101 { &mut one } else { &mut other };
+        raw.send([text("2probe"), text("5"), text(JOIN)].concat()).await;
+        assert_eq!(until(raw, "430").await.unwrap(), "430[{\"after\":0}]");
+        assert_eq!(session.try_websocket(&house).await.1.status, 400);
+    }
+    house.until_empty().await;
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
+    let house = House::open().await;
+    let all = [text("2probe"), text("5"), text("40"), text("3")].concat();
+    let ping = masked(0x80 | WsFrame::PING, b"there?");
+    let fragments = [masked(0x01, b"2pr"), ping.clone(), masked(0x80, b"obe"), ping, text("5"), text("40")].concat();
+    for (what, pieces) in [
+        ("one piece", vec![all.clone()]),
+        ("byte by byte", all.chunks(1).map(<[u8]>::to_vec).collect()),
+        ("fragments and pings", vec![fragments]),
+    ] {
+        let session = Session::open(&house).await;
+        let mut raw = session.websocket(&house).await;
+        for piece in pieces {
+            raw.send(&piece).await;
+        }
+        assert!(until(&mut raw, "40{").await.is_some(), "{what}");
+    }
+    // With the handshake.
+    let session = Session::open(&house).await;
+    let mut raw = Raw::connect(house.http).await;
+    let head = format!(
+        "GET {WEBSOCKET}&sid={} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        session.sid
+    );
+    raw.send([head.as_bytes(), &all].concat()).await;
+    assert_eq!(raw.head().await.status, 101);
+    assert!(until(&mut raw, "40{").await.is_some());
+}
+
+/// As many polls as a client likes, and then the upgrade: what the last of them had no place for comes first on the WebSocket.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_repeated_in_an_upgrade() {
+    const BURST: u64 = 400;
+    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    for ordinal in 1..=BURST {
+        author.post(&format!("<{ordinal:0900}>")).await;
+    }
+    for (encoding, polls) in [("json", 0), ("json", 1), ("json", 3), ("binary", 3)] {
+        let mut session = Session::connected(&house, "").await;
+        let join = JOIN.replace("\"after\"", &format!("\"encoding\":\"{encoding}\",\"after\""));
+        let before = house.usage_of(Transport::SocketioPolling).await.messages;
+        assert_eq!(session.say(&join).await.status, 200);
+        // More than a poll's answer has place for.
+        house.until("its messages", |usage| usage.of(Transport::SocketioPolling).messages > before + 20).await;
+        let mut heard = Vec::new();
+        for _ in 0..polls {
+            let (status, packets) = session.packets().await;
+            assert_eq!(status, 200);
+            heard.extend(packets.split('\x1e').map(decoded));
+        }
+        let mut raw = session.probed(&house).await;
+        raw.send(text("5")).await;
+        let mut due = 1;
+        heard.reverse();
+        while due <= BURST {
+            let packet = match heard.pop() {
+                Some(packet) => packet,
+                None => String::from_utf8_lossy(&raw.frame().await.unwrap().payload).into_owned(),
+            };
+            if packet.contains('<') {
+                assert!(
+                    packet.contains(&format!("<{due:0900}>")),
+                    "{encoding}, {polls} polls: {due} was due: {packet}"
+                );
+                due += 1;
+            }
+        }
+    }
+}
+
+/// A packet of a poll's answer as it is on a WebSocket.
+fn decoded(packet: &str) -> String {
+    use base64::Engine;
+    match packet.strip_prefix('b') {
+        Some(encoded) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        None => packet.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_upgrades_before_it_connects_is_fed_to_the_end() {
+    const BURST: u64 = 5000;
+    let house = House::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
+    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    for _ in 0..BURST {
+        author.post(&"x".repeat(200)).await;
+    }
+    let session = Session::open(&house).await;
+    let mut raw = session.probed(&house).await;
+    raw.send([text("5"), text("40")].concat()).await;
+    until(&mut raw, "40").await.unwrap();
+    raw.send(text(JOIN)).await;
+    for seq in 1..=BURST {
+        let message = until(&mut raw, "42").await.unwrap();
+        assert!(message.starts_with(&format!("42[\"message\",{{\"seq\":{seq},")), "{seq}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_takes_its_upgrade_with_it_and_leaves_no_place_taken() {
+    let house = House::with(|limits| {
+        limits.connections_max = 4;
+        limits.header_timeout = Duration::from_secs(1);
+    })
+    .await;
+    for _ in 0..6 {
+        let mut session = Session::connected(&house, "").await;
+        let mut raw = session.probed(&house).await;
+        assert_eq!(session.say("1").await.status, 200);
+        raw.send([text("5"), text(JOIN)].concat()).await;
+        until_closed(&mut raw).await;
+        // One that is silent to its end.
+        let mut session = Session::connected(&house, "").await;
+        let raw = session.websocket(&house).await;
+        assert_eq!(session.say("1").await.status, 200);
+        drop((session, raw));
+    }
+    house.until_empty().await;
+    is_well(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_without_namespace_and_its_probe_do_not_delay_a_shutdown() {
+    let house = House::with(|limits| limits.header_timeout = Duration::from_secs(60)).await;
+    let mut session = Session::open(&house).await;
+    assert_eq!(session.packets().await.1, "2");
+    let mut raw = session.websocket(&house).await;
+    let before = house.usage_of(Transport::SocketioPolling).await.requests;
+    let stopping = async {
+        house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
+        let start = Instant::now();
+        house.shutdown().await;
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    };
+    let (poll, (), ()) = tokio::join!(session.packets(), until_closed(&mut raw), stopping);
+    assert_eq!(poll, (200, "6".to_owned()));
+}

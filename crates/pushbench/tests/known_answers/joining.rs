@@ -1,0 +1,139 @@
+//! What `load` finds before its first run: nobody at the address, the wrong secret, another server, one that is silent. Each is one
+//! error that says where, what was answered and what to do, and nothing is measured. And two jobs on one server, which do not meet.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use results::Evidence;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::bench::{Bench, Ended, assert_sound};
+use crate::processes::{Server, target};
+
+/// A job that finds nothing to measure ends within two seconds; the rest is for a machine that is busy.
+const FOUND_WITHIN: Duration = Duration::from_secs(5);
+
+/// The one error of a job that never began.
+async fn error_of(bench: &Bench, words: &[&str]) -> String {
+    let begun = Instant::now();
+    let ended = bench.start("load", words).end().await;
+    assert!(begun.elapsed() < FOUND_WITHIN, "it took {:?}", begun.elapsed());
+    assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
+    let lines: Vec<_> = ended.err.lines().collect();
+    let [line] = lines[..] else { panic!("not one error: {}", ended.err) };
+    line.strip_prefix("pushbench: no client can join over ").unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+/// A server that answers every request with these bytes; with none at all, it is silent.
+async fn stranger(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while let Ok(1..) = socket.read(&mut request).await {
+                    socket.write_all(answer).await.ok();
+                }
+            });
+        }
+    });
+    address
+}
+
+fn nobody() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_at_which_nobody_listens_is_found_at_once() {
+    let (http, tcp) = (nobody(), nobody());
+    let target = target(http, tcp);
+    let target = target.each_ref().map(String::as_str);
+    let bench = Bench::new(&[]).await;
+    let refused = "Connection refused (os error 111); start the server, or correct";
+    assert_eq!(error_of(&bench, &target).await, format!("tcp at tcp://{tcp}: {refused} --target-tcp"));
+    drop(bench);
+    let bench = Bench::new(&["transports=socketio"]).await;
+    let expected = format!("socketio at http://{http}/socket.io/: {refused} --target");
+    assert_eq!(error_of(&bench, &target).await, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_found_at_once_on_every_transport() {
+    let server = Server::start(&["--token", "right-right-right"]).await;
+    let target = server.target();
+    let words = [&target.each_ref().map(String::as_str)[..], &["--token", "wrong-wrong-wrong"]].concat();
+    for transport in wire::Transport::ALL {
+        let bench = Bench::new(&[&format!("transports={transport}")]).await;
+        let error = error_of(&bench, &words).await;
+        assert!(error.starts_with(&format!("{transport} at ")), "{error}");
+        assert!(error.contains("token") && error.contains("; correct --target"), "{error}");
+        let by_status = transport.has_room_url();
+        assert_eq!(error.contains("status 401 instead of "), by_status, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_otherwise_is_found_at_once() {
+    let other = stranger(b"HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\nCannot GET \x1b[1m that\r\n\r\n").await;
+    let target = target(other, other);
+    let target = target.each_ref().map(String::as_str);
+    for (transport, expected) in [("websocket", "101"), ("sse", "200"), ("polling", "200 or 204")] {
+        let bench = Bench::new(&[&format!("transports={transport}")]).await;
+        let error = error_of(&bench, &target).await;
+        let (place, found) = error.split_once(": ").unwrap();
+        let (start, end) = (format!("{transport} at http://{other}/rooms/"), format!("-0/{transport}"));
+        assert!(place.starts_with(&start) && place.ends_with(&end), "{error}");
+        let body = "Cannot GET \\u{1b}[1m that";
+        let advice = "correct --target or --token; --set transports=… leaves a transport out";
+        assert_eq!(found, format!("status 404 instead of {expected}: {body}; {advice}"));
+    }
+    let bench = Bench::new(&["transports=tcp"]).await;
+    let error = error_of(&bench, &target).await;
+    assert!(error.starts_with(&format!("tcp at tcp://{other}: ")), "{error}");
+    assert!(error.contains("; is a server there that speaks tcp? correct --target-tcp; "), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_not_waited_for() {
+    let silent = stranger(b"").await;
+    let target = target(silent, silent);
+    let bench = Bench::new(&["transports=long-polling"]).await;
+    let error = error_of(&bench, &target.each_ref().map(String::as_str)).await;
+    assert!(error.contains(": the client had not joined after 1.5 s; is a server there that speaks"), "{error}");
+}
+
+/// Somebody else's server need not have raw TCP.
+#[tokio::test]
+async fn a_floor_that_nobody_asked_for_may_be_missing() {
+    let server = Server::start(&[]).await;
+    let tcp = nobody();
+    let target = target(server.listening.http, tcp);
+    let bench = Bench::new(&["transports=sse", "phases.window_s=1"]).await;
+    let ended = bench.start("load", &target.each_ref().map(String::as_str)).end().await;
+    ended.ran();
+    assert_sound(&bench.record());
+    let said = format!("pushbench: runs have no floor: no client can join over tcp at tcp://{tcp}: ");
+    assert!(ended.err.contains(&said), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn two_loads_on_one_server_do_not_meet() {
+    let server = Server::start(&[]).await;
+    let bench = Bench::new(&["transports=tcp,sse,socketio", "posts.per_client_per_s=10"]).await;
+    let target = server.target();
+    let start = || bench.start("load", &target.each_ref().map(String::as_str));
+    let (first, second) = tokio::join!(start().end(), start().end());
+    [first, second].iter().for_each(Ended::ran);
+    let [first, second] = bench.both();
+    assert_ne!(first.manifest.room_prefix, second.manifest.room_prefix);
+    for job in [&first, &second] {
+        assert_eq!((job.runs.len(), job.manifest.room_prefix.len()), (3, "room".len()));
+        job.runs.iter().for_each(|run| assert_sound(&run.record));
+    }
+    let begun = |job: &Evidence| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
+    let ended = |job: &Evidence| job.runs[2].record.server.as_ref().unwrap().window_end.uptime_us;
+    assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "they were there at the same time");
+}

@@ -1,0 +1,61 @@
+//! A server that is restarted below its clients, and has an empty log then. Browsers' streams of events come back by themselves and are
+//! told so; the run is `wrong`, for the server lost messages, and nobody is accused of anything else.
+
+use std::net::SocketAddr;
+
+use results::{IncidentKind, VerdictKind};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use wire::Transport;
+
+use crate::bench::{Bench, on_a_quiet_machine};
+use crate::processes::{Server, target};
+
+/// Passes every connection on to the server that is current when it comes, and cuts it when another is.
+async fn forward(to: watch::Receiver<SocketAddr>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut to = to.clone();
+            tokio::spawn(async move {
+                let server = *to.borrow_and_update();
+                let mut server = TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = to.changed() => {}
+                }
+            });
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
+    let set = ["transports=sse", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
+    for client in ["built-in", "reqwest"] {
+        let bench = Bench::new(&[&set[..], &[&format!("http_client={client}")]].concat()).await;
+        let (before, after) = (Server::start(&[]).await, Server::start(&[]).await);
+        let (switch, current) = watch::channel(before.listening.http);
+        let words = target(forward(current).await, before.listening.tcp);
+        let job = bench.start("load", &words.each_ref().map(String::as_str));
+        before.until_posts(Transport::Sse, 200).await;
+        switch.send_replace(after.listening.http);
+        let ended = job.end().await;
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        let records = bench.records();
+        let record = records.iter().find(|record| record.transport == Transport::Sse).unwrap();
+        let ledger = &record.ledger;
+        let verdict = on_a_quiet_machine(record);
+        assert_eq!(verdict.kind, VerdictKind::Wrong, "{client} {verdict:?}");
+        let gone = format!("the server said that {} messages were gone", ledger.gap_messages);
+        assert!(ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&gone), "{client} {verdict:?} {ledger:#?}");
+        let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.foreign];
+        assert_eq!(others, [0; 4], "{client} {ledger:#?}");
+        assert!(ledger.incidents.iter().all(|incident| incident.kind == IncidentKind::Lost), "{client} {ledger:#?}");
+        assert!(after.usage().await.transports["sse"].gaps >= 20, "each client was told");
+        assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted);
+    }
+}

@@ -1,0 +1,52 @@
+//! Two jobs on the same cores: the second waits for the first, or says that it does not.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::bench::{Bench, Job};
+use crate::processes::{Found, signal};
+
+const LONG: [&str; 2] = ["transports=tcp", "phases.window_s=600"];
+
+/// What the manifest says of other jobs.
+fn findings(folder: &Path) -> Vec<String> {
+    let folder = std::fs::read_dir(folder).unwrap().next().expect("a results folder").unwrap().path();
+    let findings = results::load(&folder).unwrap().manifest.findings;
+    findings.into_iter().filter(|finding| finding.starts_with("other jobs: ")).collect()
+}
+
+#[tokio::test]
+async fn a_second_job_waits_for_the_first_or_says_that_it_does_not() {
+    let bench = Bench::new(&LONG).await;
+    let words = |name: &str, more: &[&str]| {
+        let out = bench.scratch(name).display().to_string();
+        bench.words("run", &[&["--out", &out], more].concat())
+    };
+    // The locks of these jobs alone, whatever else goes on here.
+    let locks = bench.scratch("locks");
+    std::fs::create_dir_all(&locks).unwrap();
+    let start = |words: &[String]| Job::start_in(words, "TMPDIR", locks.to_str().unwrap());
+
+    let first = start(&words("first", &[]));
+    Found::below(first.pid()).await;
+    let about = format!("pid {} ({} run ", first.pid(), env!("CARGO_BIN_EXE_pushbench"));
+    let mut second = start(&words("second", &[]));
+    second.until_says(&format!("waiting for {about}")).await;
+
+    let beside = start(&words("beside", &["--anyway"]));
+    Found::below(beside.pid()).await;
+    signal(beside.pid(), Signal::SIGINT);
+    let ended = beside.end().await;
+    assert!(ended.err.contains(&format!("doubtful other jobs  {about}")), "{}", ended.err);
+    let found = findings(&bench.scratch("beside"));
+    assert!(matches!(found.as_slice(), [one] if one.starts_with(&format!("other jobs: {about}"))), "{found:?}");
+
+    assert!(!bench.scratch("second").exists(), "it still waits");
+    signal(first.pid(), Signal::SIGINT);
+    first.end().await;
+    Found::below(second.pid()).await;
+    signal(second.pid(), Signal::SIGINT);
+    assert_eq!(second.end().await.code, Some(130));
+    assert!(findings(&bench.scratch("second")).is_empty(), "it was alone in the end");
+}

@@ -1,0 +1,156 @@
+//! Whether what went over the wire is fit for a result: answers that could be used, and bytes that were counted.
+
+use wire::Transport;
+
+use crate::{Direction, Ended, FaultKind, RunRecord};
+
+/// Of a server's answers this share may be useless: more, and what came in spite of it is no result. An answer is a response to an HTTP
+/// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status from 500 to 599, and
+/// everything that cannot be read; that the server has no place now (429, or 503 with `Retry-After`) is not.
+pub const USELESS_SHARE_MAX: f64 = 0.01;
+/// The generator's count of bytes and the kernel's may be apart by this share, and in short runs by so many bytes: what is just on its
+/// way when both are read at the end of a run, and what broken connections leave behind.
+pub const BYTES_APART_SHARE_MAX: f64 = 0.01;
+const BYTES_APART_MAX: u64 = 4 << 10;
+
+pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
+    let of = |kind: FaultKind| record.faults.counts.get(&kind).copied().unwrap_or(0);
+    let kinds = [FaultKind::ServerError, FaultKind::BadBytes];
+    let useless: u64 = kinds.into_iter().map(of).sum();
+    let answers = answers(record).max(useless);
+    if useless as f64 <= USELESS_SHARE_MAX * answers as f64 {
+        return None;
+    }
+    let most = kinds.into_iter().max_by_key(|kind| of(*kind))?;
+    let first = record.faults.texts.get(&most).and_then(|texts| texts.first());
+    Some(format!(
+        "{useless} of {answers} answers ({:.1} %) were 5xx or could not be read, at most {:.0} % is fair; first: {}",
+        100.0 * useless as f64 / answers as f64,
+        100.0 * USELESS_SHARE_MAX,
+        first.map_or("", String::as_str)
+    ))
+}
+
+/// What a run that was stopped had on its way nobody knows.
+pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
+    let Some(kernel) = record.kernel_total.filter(|_| record.ended == Ended::Complete) else { return Vec::new() };
+    let ways = [(Direction::Up, "sent", kernel.bytes_up), (Direction::Down, "received", kernel.bytes_down)];
+    let apart = ways.into_iter().filter_map(|(direction, verb, kernel)| {
+        let counted = record.total.total(direction);
+        let allowed = BYTES_APART_MAX.max((kernel as f64 * BYTES_APART_SHARE_MAX) as u64);
+        (kernel.abs_diff(counted) > allowed).then(|| {
+            format!(
+                "the kernel {verb} {kernel} bytes and the generator counted {counted}, at most {allowed} apart is fair"
+            )
+        })
+    });
+    apart.collect()
+}
+
+/// Answers of the whole run.
+fn answers(record: &RunRecord) -> u64 {
+    let tally = &record.total;
+    match record.transport {
+        // Their batches are responses.
+        Transport::Polling | Transport::LongPolling | Transport::SocketioPolling => tally.requests,
+        Transport::Tcp => tally.connections.saturating_add(tally.batches),
+        Transport::HttpStreaming
+        | Transport::Sse
+        | Transport::Websocket
+        | Transport::SocketioWebsocket
+        | Transport::Socketio
+        | Transport::Stomp => tally.requests.saturating_add(tally.batches),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::VerdictKind;
+    use super::super::tests::{expect, sound};
+    use super::*;
+    use crate::{Class, KernelTotal, Purpose};
+
+    #[test]
+    fn bytes_that_the_kernel_saw_and_nobody_counted_are_told() {
+        let apart = |up: i64, down: i64| {
+            move |record: &mut RunRecord| {
+                record.total.add(Direction::Up, Purpose::Posting, Class::Headers, 50_000);
+                record.total.add(Direction::Down, Purpose::Delivery, Class::Payload, 1_000_000);
+                let bytes = |counted: u64, apart| counted.saturating_add_signed(apart);
+                record.kernel_total =
+                    Some(KernelTotal { bytes_up: bytes(50_000, up), bytes_down: bytes(1_000_000, down) });
+            }
+        };
+        let (up, down) = (
+            "the kernel sent 54097 bytes and the generator counted 50000, at most 4096 apart is fair",
+            "the kernel received 1010203 bytes and the generator counted 1000000, at most 10102 apart is fair",
+        );
+        expect(VerdictKind::Sound, &[], apart(0, 0));
+        expect(VerdictKind::Sound, &[], apart(4_096, 10_101));
+        expect(VerdictKind::Sound, &[], apart(-4_096, -9_900));
+        expect(VerdictKind::Invalid, &[up], apart(4_097, 0));
+        expect(VerdictKind::Invalid, &[down], apart(0, 10_203));
+        expect(VerdictKind::Invalid, &[up, down], apart(4_097, 10_203));
+        let too_many = "the kernel received 980000 bytes and the generator counted 1000000, at most 9800 apart is fair";
+        expect(VerdictKind::Invalid, &[too_many], apart(0, -20_000));
+        // What was on its way when a run was stopped nobody knows, and sockets of another client are not asked.
+        expect(VerdictKind::Invalid, &["interrupted"], |record| {
+            apart(0, 500_000)(record);
+            record.ended = Ended::Interrupted;
+        });
+        expect(VerdictKind::Sound, &[], |record| {
+            apart(0, 500_000)(record);
+            record.kernel_total = None;
+        });
+    }
+
+    /// As many answers to requests, and so many faults.
+    fn with(requests: u64, faults: &[(FaultKind, u64, &str)]) -> impl Fn(&mut RunRecord) {
+        let faults: Vec<_> = faults.iter().map(|(kind, count, text)| (*kind, *count, (*text).to_owned())).collect();
+        move |record| {
+            (record.transport, record.total.requests) = (Transport::Polling, requests);
+            for (kind, count, text) in &faults {
+                (0..*count).for_each(|_| record.faults.note(*kind, text.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_talks_nonsense_is_wrong() {
+        use FaultKind::{BadBytes, BadStatus, CutShort, Reset, RetryLater, ServerError};
+        let reason = "11 of 1000 answers (1.1 %) were 5xx or could not be read, at most 1 % is fair; first: status 500";
+        expect(VerdictKind::Wrong, &[reason], with(1_000, &[(ServerError, 11, "status 500")]));
+        expect(VerdictKind::Sound, &[], with(1_000, &[(ServerError, 10, "status 500")]));
+        let reason = "12 of 1000 answers (1.2 %) were 5xx or could not be read, at most 1 % is fair; first: zzz";
+        let both = [(ServerError, 5, "status 500"), (BadBytes, 7, "zzz")];
+        expect(VerdictKind::Wrong, &[reason], with(1_000, &both));
+        // What is a refusal, a question that was wrong, or the end of a connection is something else.
+        let others =
+            [(RetryLater, 500, "status 503"), (BadStatus, 90, "status 404"), (Reset, 90, ""), (CutShort, 90, "")];
+        expect(VerdictKind::Sound, &[], with(1_000, &others));
+        // A run that could not even begin says it too, and so does one in which nothing else came.
+        let reason = "3 of 3 answers (100.0 %) were 5xx or could not be read, at most 1 % is fair; first: zzz";
+        expect(VerdictKind::Wrong, &[reason], |record| {
+            with(0, &[(BadBytes, 3, "zzz")])(record);
+            record.ended = Ended::Failed("0 of 20 seats joined, and no more came".to_owned());
+        });
+    }
+
+    #[test]
+    fn what_an_answer_is_depends_on_who_speaks() {
+        let count = |transport| {
+            let mut record = sound();
+            record.transport = transport;
+            (record.total.requests, record.total.batches, record.total.connections) = (100, 30, 7);
+            answers(&record)
+        };
+        for transport in Transport::ALL {
+            let expected = match transport {
+                Transport::Polling | Transport::LongPolling | Transport::SocketioPolling => 100,
+                Transport::Tcp => 37,
+                _ => 130,
+            };
+            assert_eq!(count(transport), expected, "{transport}");
+        }
+    }
+}

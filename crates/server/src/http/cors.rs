@@ -1,0 +1,54 @@
+//! Cross-origin requests of browsers (the CORS protocol of the Fetch standard). A page of an origin that `--allow-origin` names may send
+//! posts as JSON with a token, and read every answer. Pages of other origins are refused, and get none of these headers.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+
+use super::{Refusal, finish};
+use crate::app::App;
+use crate::config::Access;
+use crate::meter::Label;
+use crate::net::Gauge;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
+/// How long a browser may remember the answer to a preflight: the longest that Chromium takes.
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
+
+/// What lets a page of an allowed origin read an answer, whatever the answer is.
+pub(super) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[(HeaderName, HeaderValue); 3]> {
+    let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| access.lists(origin));
+    let origin = origin.filter(listed)?;
+    Some([
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(wire::CURSOR_HEADER)),
+        (header::VARY, HeaderValue::from_static("origin")),
+    ])
+}
+
+pub(crate) fn add_headers(access: &Access, origin: Option<&HeaderValue>, to: &mut HeaderMap) {
+    to.extend(headers(access, origin).into_iter().flatten());
+}
+
+/// Whether a browser asks for leave to send a request that its page could not send without.
+pub(super) fn is_preflight(request: &Request) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    request.method() == Method::OPTIONS && has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The same for every path, and without a token: a preflight never carries one.
+pub(super) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> Response {
+    gauge.begin_request(Label::OTHER);
+    let outcome = app.access.admits_origin(request.headers()).map(|()| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+        response
+    });
+    finish(app, gauge, outcome.map_err(|problem| Refusal::new(StatusCode::FORBIDDEN, problem)))
+}

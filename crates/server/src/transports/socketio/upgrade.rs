@@ -1,0 +1,205 @@
+//! The upgrade of a session from polling to a WebSocket.
+//!
+//! engineioxide 0.17.9 marks a session as upgrading as soon as a WebSocket names it. From then on it answers every poll at once, sends
+//! no pings, and ends the session when the WebSocket closes, is silent or sends a wrong packet; two WebSockets may upgrade one session
+//! at the same time. Therefore this module does the probe itself, for one WebSocket per session at a time, and hands the WebSocket to
+//! the library only after the client has sent `5`. Until then the session stays on polling, as with the JavaScript server: polls
+//! return packets, and after the probe a poll without packets returns a noop, because the client waits for the end of its poll.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use socketioxide::socket::Sid;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use wire::{Problem, Split};
+
+use super::entries::Entry;
+use super::library::{Library, SEPARATOR};
+use super::stream::Stream;
+use crate::app::App;
+use crate::http::Refusal;
+use crate::meter::Count;
+
+/// How long a poll is held after the probe, as in the JavaScript server.
+const POLL_HOLD: Duration = Duration::from_millis(100);
+/// Maximum size of a message before the session is on the WebSocket.
+const PROBE_BYTES_MAX: usize = 128;
+/// How long a client may take to answer a close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// Stages of an upgrade: no WebSocket names the session.
+const POLLING: u8 = 0;
+/// A WebSocket is open.
+const OPENED: u8 = 1;
+/// The server has answered the probe.
+const PROBED: u8 = 2;
+/// The client has sent `5`: the session is on the WebSocket.
+const UPGRADED: u8 = 3;
+
+/// The stage of a session's upgrade, and the poll it has to end.
+#[derive(Default)]
+pub(super) struct UpgradeState {
+    stage: AtomicU8,
+    /// Locked while a poll is in progress.
+    poll: Mutex<()>,
+    /// Notified when the poll in progress has to end, or else the next one.
+    poll_ends: Notify,
+}
+
+impl UpgradeState {
+    /// Runs a poll. Returns `None` when the poll has to end without packets.
+    pub(super) async fn poll<T>(&self, sid: Sid, poll: impl Future<Output = T>) -> Result<Option<T>, Refusal> {
+        // Of two polls at the same time, the library refuses the second.
+        let _in_progress = self.poll.try_lock();
+        if self.stage.load(SeqCst) == UPGRADED {
+            return Err(websocket_exists(sid));
+        }
+        tokio::select! {
+            biased;
+            answer = poll => Ok(Some(answer)),
+            () = self.poll_has_to_end() => Ok(None),
+        }
+    }
+
+    async fn poll_has_to_end(&self) {
+        let notified = self.poll_ends.notified();
+        match self.stage.load(SeqCst) {
+            POLLING | OPENED => notified.await,
+            _ => timeout(POLL_HOLD, notified).await.unwrap_or_default(),
+        }
+    }
+
+    fn enter(&self, stage: u8) {
+        self.stage.store(stage, SeqCst);
+        self.end_poll();
+    }
+
+    /// Ends the poll in progress, or else the next one.
+    pub(super) fn end_poll(&self) {
+        self.poll_ends.notify_one();
+    }
+}
+
+fn websocket_exists(sid: Sid) -> Refusal {
+    let error = "this session has a WebSocket already";
+    Refusal::bad(Problem::new("sid", sid.as_str(), error, "use that WebSocket, or close it before its upgrade"))
+}
+
+/// A WebSocket that may become the transport of a session. While it exists, no other WebSocket may.
+pub(super) struct UpgradeAttempt {
+    sid: Sid,
+    entry: Arc<Entry>,
+}
+
+impl UpgradeAttempt {
+    pub(super) fn begin(sid: Sid, entry: Arc<Entry>) -> Result<Self, Refusal> {
+        let stage = &entry.upgrade.stage;
+        stage.compare_exchange(POLLING, OPENED, SeqCst, SeqCst).map_err(|_| websocket_exists(sid))?;
+        Ok(Self { sid, entry })
+    }
+
+    /// Probes the WebSocket. When the client completes the upgrade in time, the session continues there; otherwise on polling.
+    pub(super) async fn run(self, app: &App, library: &Library, stream: Stream) {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(PROBE_BYTES_MAX)
+            .max_message_size(Some(PROBE_BYTES_MAX))
+            .max_frame_size(Some(PROBE_BYTES_MAX));
+        let mut ws = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        let probed = tokio::select! {
+            probed = timeout(app.limits.header_timeout, self.probe(&mut ws)) => probed,
+            () = app.closing.cancelled() => Ok(None),
+        };
+        if let Ok(Some(())) = probed {
+            return self.finish(library, ws).await;
+        }
+        if probed.is_err() {
+            ws.get_ref().gauge().count(Count::TimedOut);
+        }
+        drop(self);
+        let closing = async {
+            ws.close(None).await.ok();
+            while let Some(Ok(_)) = ws.next().await {}
+        };
+        timeout(CLOSE_WAIT, closing).await.ok();
+    }
+
+    /// Answers `2probe` and waits for `5`. Returns `None` when the client closes the WebSocket or sends another packet.
+    async fn probe(&self, ws: &mut WebSocketStream<Stream>) -> Option<()> {
+        expect(ws, "2probe").await?;
+        ws.send(Message::text("3probe")).await.ok()?;
+        self.entry.upgrade.enter(PROBED);
+        expect(ws, "5").await
+    }
+
+    async fn finish(self, library: &Library, mut ws: WebSocketStream<Stream>) {
+        self.entry.upgrade.enter(UPGRADED);
+        drop(self.entry.upgrade.poll.lock().await);
+        ws.get_ref().gauge().drain_into(&self.entry.flow);
+        self.send_remaining(library, &mut ws).await;
+        library.upgrade(self.sid, ws.into_inner().after_probe());
+    }
+
+    /// Sends the packets that the next poll would return. engineioxide 0.17.9 loses one of them in an upgrade: the packet that did not
+    /// fit into the last answer.
+    async fn send_remaining(&self, library: &Library, ws: &mut WebSocketStream<Stream>) {
+        let mut messages = Vec::new();
+        // Nothing is written in this loop. So the session gets no more packets than `Flow` allows, and the loop ends.
+        while let Some(answer) = library.poll(self.sid).now_or_never() {
+            let packets = std::str::from_utf8(answer.body()).unwrap_or_default();
+            if answer.status() != StatusCode::OK || packets.is_empty() {
+                break;
+            }
+            messages.extend(packets.split(SEPARATOR).map(message));
+        }
+        let gauge = ws.get_ref().gauge();
+        gauge.meter().add_batch(gauge.label(), 0, messages.len() as u64, Split::default());
+        for message in messages {
+            if ws.feed(message).await.is_err() {
+                return;
+            }
+        }
+        ws.flush().await.ok();
+    }
+}
+
+impl Drop for UpgradeAttempt {
+    fn drop(&mut self) {
+        let stage = &self.entry.upgrade.stage;
+        if stage.load(SeqCst) != UPGRADED {
+            stage.store(POLLING, SeqCst);
+        }
+    }
+}
+
+/// Waits for this packet. Returns `None` when the client closes the WebSocket or sends another packet.
+async fn expect(ws: &mut WebSocketStream<Stream>, packet: &str) -> Option<()> {
+    loop {
+        match ws.next().await?.ok()? {
+            Message::Text(text) if text.as_str() == packet => return Some(()),
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(_) => return None,
+            _ => {
+                ws.get_ref().gauge().count(Count::Malformed);
+                return None;
+            }
+        }
+    }
+}
+
+/// Converts a packet from its form on polling to its form on a WebSocket.
+fn message(packet: &str) -> Message {
+    match packet.strip_prefix('b') {
+        Some(encoded) => Message::binary(STANDARD.decode(encoded).unwrap_or_default()),
+        None => Message::text(packet),
+    }
+}
