@@ -15,6 +15,8 @@ mod room;
 pub mod stomp;
 mod transport;
 mod usage;
+#[doc(hidden)]
+pub mod websocket_cases;
 
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use events::{Event, EventDecoder};

@@ -47,12 +47,15 @@ struct Auth {
 /// Serves Socket.IO until the server closes.
 pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
     let limits = &app.limits;
+    let packet_bytes_max = post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES;
     let (service, io) = SocketIo::builder()
         .req_path("/socket.io")
         .ping_interval(limits.heartbeat)
         .ping_timeout(limits.stall_timeout)
         .connect_timeout(limits.header_timeout)
-        .max_payload((post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES) as u64)
+        .max_payload(packet_bytes_max as u64)
+        .ws_max_message_size(packet_bytes_max)
+        .ws_max_frame_size(packet_bytes_max)
         .max_buffer_size(QUEUE_PACKETS_MAX)
         .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
         .build_with_inner_svc(Router::new());
