@@ -116,11 +116,12 @@ impl Frame {
                 out.extend_from_slice(&announced.to_be_bytes());
             }
         }
-        let mask = if masked { self.mask } else { [0; 4] };
         if masked {
-            out.extend_from_slice(&mask);
+            out.extend_from_slice(&self.mask);
+            out.extend(self.payload.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        } else {
+            out.extend_from_slice(&self.payload);
         }
-        out.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     }
 }
 
