@@ -7,6 +7,9 @@ mod binary;
 mod events;
 mod form;
 mod frames;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod item;
 mod json;
 mod problem;

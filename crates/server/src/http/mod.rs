@@ -1,6 +1,8 @@
 //! HTTP: the connections, the routes, and what the transports on it have in common.
 
 mod channel;
+#[cfg(feature = "echo")]
+mod echo;
 mod refusal;
 mod stream;
 mod visit;
@@ -52,6 +54,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let door = transports::socketio::open(app);
     let knock = move |request: Request| async move { door.answer(request).await };
     let app = Arc::clone(app);
+    #[cfg(feature = "echo")]
+    let router = {
+        let app = Arc::clone(&app);
+        router.route(echo::PATH, get(move |request: Request| echo::answer(app, request)))
+    };
     router
         .route(transports::socketio::PATH, any(knock))
         .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))
