@@ -4,6 +4,9 @@ mod distribution;
 mod evidence;
 mod faults;
 mod figures;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod interval_log;
 #[doc(hidden)]
 pub mod invented;

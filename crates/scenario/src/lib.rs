@@ -10,6 +10,9 @@ mod claims;
 mod decide;
 mod error;
 mod fields;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod job;
 mod keys;
 mod kind;
