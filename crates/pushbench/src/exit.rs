@@ -4,7 +4,7 @@
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done, and everything that was asked for has figures
-  1    failed: messages were wrong, a server ended by itself or did not start, or a file cannot be used
+  1    failed: messages were wrong, a server ended or did not start, or a file cannot be used
   2    bad usage, or a bad scenario
   3    something got worse (gate), or is not as it was locked (counters)
   4    something could not be decided (gate --strict)
