@@ -156,7 +156,7 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
     let session = Session::open(&house).await;
     let mut raw = Raw::connect(house.http).await;
     let head = format!(
-        "GET {WEBSOCKET}&sid={} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET {WEBSOCKET}&sid={} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         session.sid
     );
     raw.send([head.as_bytes(), &all].concat()).await;
