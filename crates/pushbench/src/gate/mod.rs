@@ -16,9 +16,9 @@ use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
 use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_FIGURES, PREFLIGHT, REGRESSION, USAGE};
-use crate::print;
 use crate::run::{Level, findings, room_prefix};
 use crate::signals::stoppable;
+use crate::{machine, print};
 use arms::Arm;
 use fit::{fit, parse_duration};
 pub(crate) use job::{Ending, GateJob, measure_all};
@@ -90,7 +90,8 @@ Examples:
 Metrics: throughput_per_s, server_cpu_us_per_message, server_bytes_per_connection, delivery_us_p50, delivery_us_p99
 
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
-4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run, 130 interrupted";
+4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run,
+130 interrupted (the blocks made are reported, as partial and inconclusive)";
 
 fn parse_metric(text: &str) -> Result<Metric, String> {
     let gated = || METRICS.into_iter().filter(|metric| metric.delta.is_some());
@@ -193,6 +194,7 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
         metrics,
         insist: !args.metrics.is_empty(),
         seed: args.seed,
+        cores: machine::cores(),
         notes: Vec::new(),
     };
     Ok((job, gate))
