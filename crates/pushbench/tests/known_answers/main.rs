@@ -9,6 +9,7 @@ mod bytes;
 mod ends;
 mod frozen;
 mod machine;
+mod nonsense;
 mod peers;
 mod polling;
 mod processes;
