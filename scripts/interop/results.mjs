@@ -17,7 +17,9 @@ const JOB_MAX_MS = 120_000;
 // A short job. Exit code 6 is a machine too busy to measure on: its folder is as good as any here.
 async function job(binary, out) {
   const set = ["transports=long-polling", "phases.window_s=1"].flatMap((key) => ["--set", key]);
-  const ended = run(binary, ["run", scenario, "--out", out, ...set], { timeout: JOB_MAX_MS });
+  // Beside whatever else measures here: only what is written matters.
+  const env = { ...process.env, PUSHBENCH_ANYWAY: "true" };
+  const ended = run(binary, ["run", scenario, "--out", out, ...set], { timeout: JOB_MAX_MS, env });
   await ended.catch((error) => {
     if (error.code !== 6) throw error;
   });

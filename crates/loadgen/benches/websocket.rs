@@ -113,7 +113,7 @@ fn join(http: SocketAddr, plan: &Plan) -> io::Result<TcpStream> {
     socket.set_nodelay(true)?;
     write!(
         socket,
-        "GET /rooms/{}/websocket HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        "GET /rooms/{}/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         plan.room_name(0)
     )?;
@@ -138,7 +138,7 @@ fn post_all(http: SocketAddr, plan: &Plan) -> io::Result<()> {
         let mut body = Vec::new();
         encode_post_json(&Post { author: 0, ordinal, text: text.as_str().into() }, &mut body);
         let head = format!(
-            "POST /rooms/{}/polling HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST /rooms/{}/polling HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             plan.room_name(0),
             body.len()
         );

@@ -10,6 +10,9 @@ mod collect;
 mod conduct;
 mod crowd;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod joining;
 mod lean;
 mod ledger;

@@ -2,7 +2,7 @@
 //!
 //! The locks are `flock`s on files in a folder that only this user can enter, so that no other user can hold one, take its file away or
 //! have a link stand in its place. A folder that is not ours, or open to others, is not used: the job then goes on, and says that it
-//! could not look. Jobs of other users, and those with another TMPDIR, are not seen.
+//! could not look. Jobs of other users, those with another TMPDIR, and those that go on beside another (`--anyway`) are not seen.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};

@@ -4,12 +4,12 @@
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done, and everything that was asked for has figures
-  1    failed: messages went wrong, a server ended by itself or did not start, or something could not be read or written
+  1    failed: messages were wrong, a server ended or did not start, or a file cannot be used
   2    bad usage, or a bad scenario
   3    something got worse (gate), or is not as it was locked (counters)
   4    something could not be decided (gate --strict)
-  5    it cannot be measured here: the machine or the target is not as the scenario needs it
-  6    something that was asked for has no figures, because all its runs were invalid
+  5    not measured: the machine or the target is not as the scenario needs it
+  6    a subject that was asked for has no figures, because all its runs were invalid
   130  interrupted; what was measured is written";
 
 /// Bad usage, or a bad scenario. The same code clap uses.
@@ -20,7 +20,7 @@ pub(crate) const REGRESSION: u8 = 3;
 pub(crate) const INCONCLUSIVE: u8 = 4;
 /// The machine or the target is not as the scenario needs it.
 pub(crate) const PREFLIGHT: u8 = 5;
-/// Something that was asked for has no figures, because all its runs were invalid.
+/// A subject that was asked for has no figures, because all its runs were invalid.
 pub(crate) const NO_FIGURES: u8 = 6;
 /// Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;

@@ -3,6 +3,9 @@
 mod distribution;
 mod evidence;
 mod faults;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod interval_log;
 #[doc(hidden)]
 pub mod invented;

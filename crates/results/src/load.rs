@@ -158,7 +158,10 @@ impl Run {
 
 /// A JSON file of ours, without whole numbers beyond `number_max`.
 fn json<T: DeserializeOwned>(path: &Path, number_max: u64) -> Result<T, LoadError> {
-    let bytes = contents(path)?;
+    parse(path, &contents(path)?, number_max)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8], number_max: u64) -> Result<T, LoadError> {
     let bad = |line, found: String, advice| LoadError::Content { path: path.to_owned(), line, found, advice };
     let not_json = |error: serde_json::Error| {
         // The place stands in front already.
@@ -166,7 +169,7 @@ fn json<T: DeserializeOwned>(path: &Path, number_max: u64) -> Result<T, LoadErro
         let text = text.split(" at line ").next().unwrap_or_default().escape_debug().to_string();
         bad(Some(error.line()), text, CHANGED)
     };
-    let value: Value = serde_json::from_slice(&bytes).map_err(not_json)?;
+    let value: Value = serde_json::from_slice(bytes).map_err(not_json)?;
     match value.get("schema").map(|schema| (schema.as_u64(), schema)) {
         Some((Some(version), _)) if version == u64::from(SCHEMA) => {}
         Some((_, found)) => {
@@ -178,7 +181,19 @@ fn json<T: DeserializeOwned>(path: &Path, number_max: u64) -> Result<T, LoadErro
     if let Some(number) = largest(&value).filter(|number| *number > number_max) {
         return Err(bad(None, format!("the number {number}, larger than anything measured ({number_max})"), CHANGED));
     }
-    serde_json::from_slice(&bytes).map_err(not_json)
+    serde_json::from_slice(bytes).map_err(not_json)
+}
+
+/// A record's bytes, as [`load`] reads them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn record(bytes: &[u8]) -> Result<RunRecord, LoadError> {
+    parse(Path::new(RUNS), bytes, NUMBER_MAX)
+}
+
+/// A manifest's bytes, as [`load`] reads them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
+    parse(Path::new(MANIFEST), bytes, u64::MAX)
 }
 
 /// Largest whole number anywhere; serde_json lets nothing in that is nested so deep that this would matter.

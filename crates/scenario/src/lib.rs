@@ -9,6 +9,9 @@ mod check;
 mod claim;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod job;
 mod load;
 mod overrides;

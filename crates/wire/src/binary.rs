@@ -161,8 +161,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode_down(&bytes);
-            let _ = decode_up(&bytes);
+            crate::fuzz::binary(&bytes);
         }
     }
 }

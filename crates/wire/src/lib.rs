@@ -7,6 +7,9 @@ mod binary;
 mod events;
 mod form;
 mod frames;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod item;
 mod json;
 mod problem;
@@ -15,6 +18,8 @@ mod room;
 pub mod stomp;
 mod transport;
 mod usage;
+#[doc(hidden)]
+pub mod websocket_cases;
 mod ws_frame;
 
 pub use binary::{decode_down, decode_up, encode_down, encode_up};

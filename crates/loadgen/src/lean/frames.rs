@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use crate::fault::Fault;
@@ -11,30 +11,50 @@ use results::FaultKind;
 
 /// Largest message a client takes.
 const MESSAGE_BYTES_MAX: u64 = 8 << 20;
+const CONTROL_BYTES_MAX: u64 = 125;
+/// Registered with IANA for gateways; tungstenite 0.30.0 takes it for forbidden.
+const CODE_BAD_GATEWAY: u16 = 1014;
+
+/// A whole message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// What is in it, for whom both kinds are one.
+    pub(crate) const fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
 
 /// What a frame means to a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
-    /// A whole message.
-    Message(&'a [u8]),
+    Message(Message<'a>),
     Ping(&'a [u8]),
-    Pong,
-    /// The code, 1005 when there is none.
-    Close(u16),
-    /// Part of a message that goes on.
-    Fragment,
+    Pong(&'a [u8]),
+    /// The code, if there is one, and all of the payload.
+    Close(Option<u16>, &'a [u8]),
 }
 
 /// Puts fragmented messages together; costs nothing while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
     fragments: Vec<u8>,
-    in_message: bool,
+    /// Bytes of their headers.
+    header_bytes: usize,
+    /// What the message is whose end has not come.
+    unfinished: Option<Data>,
 }
 
 impl FrameReader {
-    /// Takes whole frames from the head of `bytes` and returns how many bytes they were. `on_frame` gets each with how many bytes of it
-    /// are no message's: its header, of a control frame all.
+    /// Takes whole frames from the head of `bytes` and returns how many bytes they were. `on_frame` gets messages and control
+    /// frames, each with the bytes of its headers.
     pub(crate) fn feed<E: From<Fault>>(
         &mut self,
         bytes: &[u8],
@@ -45,62 +65,97 @@ impl FrameReader {
             let mut cursor = Cursor::new(&bytes[taken..]);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|error| bad(error.to_string()))?;
             let Some((header, length)) = parsed else { return Ok(taken) };
-            if length > MESSAGE_BYTES_MAX {
-                return Err(bad(format!("a frame of {length} bytes, {MESSAGE_BYTES_MAX} are taken")).into());
-            }
-            if header.mask.is_some() || header.rsv1 || header.rsv2 || header.rsv3 {
-                return Err(bad("a frame with a mask or reserved bits from a server").into());
-            }
             let header_bytes = cursor.position() as usize;
+            self.check(&header, header_bytes, length)?;
             let from = taken + header_bytes;
             let Some(payload) = bytes.get(from..from + length as usize) else { return Ok(taken) };
-            let incoming = self.take(&header, payload)?;
-            let whole = matches!(incoming, Incoming::Message(_));
-            let is_control = matches!(header.opcode, OpCode::Control(_));
-            on_frame(incoming, header_bytes + if is_control { payload.len() } else { 0 })?;
-            if whole {
-                self.in_message = false;
-                self.fragments = Vec::new();
+            match header.opcode {
+                OpCode::Data(kind) => self.take_data(kind, header.is_final, payload, header_bytes, &mut on_frame)?,
+                OpCode::Control(kind) => on_frame(control(kind, payload)?, header_bytes)?,
             }
             taken = from + length as usize;
         }
     }
 
-    fn take<'a>(&'a mut self, header: &FrameHeader, payload: &'a [u8]) -> Result<Incoming<'a>, Fault> {
+    /// Refuses what no server may send as soon as its header is there: what it announces may never come.
+    fn check(&self, header: &FrameHeader, header_bytes: usize, length: u64) -> Result<(), Fault> {
+        if header.mask.is_some() || header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(bad("a frame with a mask or reserved bits from a server"));
+        }
+        if header_bytes != header.len(length) {
+            return Err(bad(format!("a length of {length} that is written longer than it must be")));
+        }
         match header.opcode {
-            OpCode::Data(Data::Text | Data::Binary) if self.in_message => Err(bad("a message inside a message")),
-            OpCode::Data(Data::Text | Data::Binary) if header.is_final => Ok(Incoming::Message(payload)),
-            OpCode::Data(Data::Text | Data::Binary) => self.keep(payload),
-            OpCode::Data(Data::Continue) if !self.in_message => Err(bad("a continuation of nothing")),
-            OpCode::Data(Data::Continue) => {
-                let fragment = self.keep(payload)?;
-                Ok(if header.is_final { Incoming::Message(&self.fragments) } else { fragment })
+            OpCode::Control(_) if !header.is_final => Err(bad("a control frame in fragments")),
+            OpCode::Control(_) if length > CONTROL_BYTES_MAX => Err(bad(format!("a control frame of {length} bytes"))),
+            OpCode::Control(_) => Ok(()),
+            OpCode::Data(Data::Continue) if self.unfinished.is_none() => Err(bad("a continuation of nothing")),
+            OpCode::Data(Data::Text | Data::Binary) if self.unfinished.is_some() => {
+                Err(bad("a message inside a message"))
             }
-            OpCode::Control(_) if !header.is_final || payload.len() > 125 => Err(bad("a control frame too long")),
-            OpCode::Control(Control::Ping) => Ok(Incoming::Ping(payload)),
-            OpCode::Control(Control::Pong) => Ok(Incoming::Pong),
-            OpCode::Control(Control::Close) => {
-                Ok(Incoming::Close(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))))
+            OpCode::Data(_) if length.saturating_add(self.fragments.len() as u64) > MESSAGE_BYTES_MAX => {
+                Err(bad(format!("a message of more than {MESSAGE_BYTES_MAX} bytes")))
             }
-            OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => Err(bad("an unknown frame")),
+            OpCode::Data(_) => Ok(()),
         }
     }
 
-    fn keep(&mut self, payload: &[u8]) -> Result<Incoming<'static>, Fault> {
-        if self.fragments.len() + payload.len() > MESSAGE_BYTES_MAX as usize {
-            return Err(bad("a message without end"));
+    fn take_data<E: From<Fault>>(
+        &mut self,
+        kind: Data,
+        is_final: bool,
+        payload: &[u8],
+        header_bytes: usize,
+        on_frame: &mut impl FnMut(Incoming<'_>, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if is_final && self.unfinished.is_none() {
+            return on_frame(message(kind, payload)?, header_bytes);
         }
-        self.in_message = true;
+        let kind = *self.unfinished.get_or_insert(kind);
         self.fragments.extend_from_slice(payload);
-        Ok(Incoming::Fragment)
+        self.header_bytes += header_bytes;
+        if !is_final {
+            return Ok(());
+        }
+        let whole = std::mem::take(self);
+        on_frame(message(kind, &whole.fragments)?, whole.header_bytes)
     }
+}
+
+fn message(kind: Data, payload: &[u8]) -> Result<Incoming<'_>, Fault> {
+    if kind == Data::Binary {
+        return Ok(Incoming::Message(Message::Binary(payload)));
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| bad("a text message that is not UTF-8"))?;
+    Ok(Incoming::Message(Message::Text(text)))
+}
+
+fn control(kind: Control, payload: &[u8]) -> Result<Incoming<'_>, Fault> {
+    match kind {
+        Control::Ping => Ok(Incoming::Ping(payload)),
+        Control::Pong => Ok(Incoming::Pong(payload)),
+        Control::Close => Ok(Incoming::Close(close_code(payload)?, payload)),
+        Control::Reserved(opcode) => Err(bad(format!("a frame of the reserved opcode {opcode}"))),
+    }
+}
+
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Fault> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err(bad("a close frame of one byte")) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !CloseCode::from(code).is_allowed() && code != CODE_BAD_GATEWAY {
+        return Err(bad(format!("a close frame with the code {code}, which nobody may send")));
+    }
+    std::str::from_utf8(reason).map_err(|_| bad("a close frame whose reason is not UTF-8"))?;
+    Ok(Some(code))
 }
 
 /// Appends a masked frame, and returns the bytes of its header.
 pub(crate) fn push_frame(opcode: OpCode, payload: Vec<u8>, mask: [u8; 4], out: &mut Vec<u8>) -> usize {
     let length = payload.len();
-    let mut frame = Frame::message(payload, opcode, true);
-    frame.header_mut().mask = Some(mask);
+    let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
+    let frame = Frame::from_payload(header, payload.into());
     let start = out.len();
     frame.format(out).expect("memory does not refuse a write");
     out.len() - start - length
@@ -113,24 +168,9 @@ fn bad(what: impl Into<String>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lean::Carry;
+    use crate::fuzz::read_frames as read;
     use proptest::prelude::*;
-
-    fn read(chunks: &[&[u8]]) -> Result<Vec<String>, Fault> {
-        let (mut carry, mut reader, mut seen) = (Carry::default(), FrameReader::default(), Vec::new());
-        for chunk in chunks {
-            carry.feed(chunk, |bytes| {
-                reader.feed(bytes, |incoming, _| {
-                    seen.push(match incoming {
-                        Incoming::Message(bytes) => format!("message {}", String::from_utf8_lossy(bytes)),
-                        other => format!("{other:?}"),
-                    });
-                    Ok::<_, Fault>(())
-                })
-            })?;
-        }
-        Ok(seen)
-    }
+    use wire::websocket_cases::{self, Messages, Outcome, Receiver, Side};
 
     /// A text, a fragmented text with a ping in between, a close.
     const STREAM: &[u8] = b"\x81\x02hi\x01\x04frag\x89\x01p\x80\x02me\x88\x02\x03\xe9";
@@ -138,18 +178,41 @@ mod tests {
     #[test]
     fn fragments_and_controls() {
         let whole = read(&[STREAM]).unwrap();
-        assert_eq!(whole, ["message hi", "Fragment", "Ping([112])", "message fragme", "Close(1001)"]);
+        let expected = [
+            "Message(Text(\"hi\")) 2",
+            "Ping([112]) 2",
+            "Message(Text(\"fragme\")) 4",
+            "Close(Some(1001), [3, 233]) 2",
+        ];
+        assert_eq!(whole, expected);
         for cut in 0..STREAM.len() {
             assert_eq!(read(&[&STREAM[..cut], &STREAM[cut..]]).unwrap(), whole, "cut at {cut}");
         }
     }
 
+    /// Whole, and a byte at a time; sessions have them too (`transports/tests.rs`).
     #[test]
-    fn what_a_server_may_not_send() {
-        for bytes in
-            [&b"\x81\x82\0\0\0\0hi"[..], b"\xc1\x00", b"\x80\x00", b"\x01\x00\x81\x00", b"\x09\x00", b"\x83\x00"]
+    fn every_case_whatever_its_chunks() {
+        for receiver in Receiver::all(Side::Client) {
+            let messages = Messages::of(&receiver, MESSAGE_BYTES_MAX as usize);
+            for case in websocket_cases::all() {
+                let bytes = case.bytes(Side::Client, &messages);
+                let whole = read(&[&bytes]);
+                let is_right = !matches!(case.outcome(&receiver), Outcome::Failed(_));
+                assert!(whole.is_ok() || !is_right, "{} for {receiver:?}: {whole:?}", case.name);
+                if bytes.len() < 1000 {
+                    let chunks: Vec<_> = bytes.chunks(1).collect();
+                    assert_eq!(read(&chunks), whole, "{}", case.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_before_it_has_come() {
+        for header in [&b"\x89\x7e\x00\x7e"[..], b"\x82\x7f\x00\x00\x00\x00\x00\x80\x00\x01", b"\x80\x05", b"\xc1\x05"]
         {
-            assert_eq!(read(&[bytes]).unwrap_err().kind, FaultKind::BadBytes, "{bytes:?}");
+            assert_eq!(read(&[header]).unwrap_err().kind, FaultKind::BadBytes, "{header:?}");
         }
     }
 
@@ -163,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read(&[&bytes]);
+            crate::fuzz::frames(&bytes);
         }
     }
 }

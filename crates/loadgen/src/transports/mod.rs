@@ -77,3 +77,6 @@ pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8
         | Transport::SocketioPolling => unreachable!("these transports post by request"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>, path: &str) ->
     worker.join(seat, 0);
     worker.open_in_band(seat, socket.link());
     loop {
-        socket.read(worker, seat, |_, message, header_bytes| worker.hear(seat, message, header_bytes)).await?;
+        socket.read(worker, seat, |_, message, header_bytes| worker.hear(seat, message.bytes(), header_bytes)).await?;
         worker.pace();
     }
 }

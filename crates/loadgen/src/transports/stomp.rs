@@ -8,6 +8,7 @@ use wire::{Ack, Down, Post, decode_json, encode_post_json};
 
 use super::upgraded::{Upgraded, push_text, send_text};
 use crate::fault::{End, Fault};
+use crate::lean::frames::Message;
 use crate::lean::handshake::Offer;
 use crate::link::Link;
 use crate::seat::Seat;
@@ -27,19 +28,26 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     drop(connect);
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| take(worker, seat, link, message, header_bytes))
+            .read(worker, seat, |link, message, header_bytes| take(worker, seat, link, text_of(message)?, header_bytes))
             .await?;
         worker.open_in_band(seat, socket.link());
         worker.pace();
     }
 }
 
-fn take(worker: &Worker, seat: &Seat, link: &Link, message: &[u8], header_bytes: usize) -> Result<(), End> {
-    if let Some(body) = plain_message(message) {
+/// STOMP comes in both kinds of message.
+fn text_of(message: Message<'_>) -> Result<&str, Fault> {
+    match message {
+        Message::Text(text) => Ok(text),
+        Message::Binary(bytes) => std::str::from_utf8(bytes).map_err(|_| bad("a frame that is not UTF-8")),
+    }
+}
+
+fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: usize) -> Result<(), End> {
+    if let Some(body) = plain_message(message.as_bytes()) {
         return worker.take(seat, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
     }
-    let text = std::str::from_utf8(message).map_err(|_| bad("a frame that is not UTF-8"))?;
-    let Some(frame) = StompFrame::parse(text).map_err(|error| bad(&error.to_string()))? else {
+    let Some(frame) = StompFrame::parse(message).map_err(|error| bad(&error.to_string()))? else {
         worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, message.len() + header_bytes);
         return Ok(());
     };

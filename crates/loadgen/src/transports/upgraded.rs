@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::exchange::{Connection, Heard, Request, Wanted};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
-use crate::lean::frames::{FrameReader, Incoming, push_frame};
+use crate::lean::frames::{FrameReader, Incoming, Message, push_frame};
 use crate::lean::handshake::Offer;
 use crate::lean::response::Part;
 use crate::link::{Link, Reading};
@@ -17,8 +17,6 @@ use results::{Class, Direction, Purpose};
 /// Masks hide nothing on loopback; a constant one costs the server the same as a random one.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x3c];
 const CLOSE_AWAY: u16 = 1001;
-/// What a close frame without a code counts as: how a Socket.IO server ends a session.
-const CLOSE_WITHOUT_CODE: u16 = 1005;
 
 pub(super) struct Upgraded {
     reading: Reading,
@@ -54,12 +52,12 @@ impl Upgraded {
         self.reading.link()
     }
 
-    /// Waits for bytes and gives out the messages they complete, each with the bytes of its frame's header.
+    /// Waits for bytes and gives out the messages they complete, each with the bytes of its frames' headers.
     pub(super) async fn read(
         &mut self,
         worker: &Worker,
         seat: &Seat,
-        mut take: impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
+        mut take: impl FnMut(&Link, Message<'_>, usize) -> Result<(), End>,
     ) -> Result<(), End> {
         let Self { reading, carry, frames, rest } = self;
         let before;
@@ -86,36 +84,44 @@ fn take_frames(
     link: &Link,
     frames: &mut FrameReader,
     bytes: &[u8],
-    take: &mut impl FnMut(&Link, &[u8], usize) -> Result<(), End>,
+    take: &mut impl FnMut(&Link, Message<'_>, usize) -> Result<(), End>,
 ) -> Result<usize, End> {
-    let count = |purpose, bytes| worker.count(Direction::Down, purpose, Class::Framing, bytes);
-    frames.feed(bytes, |incoming, around| match incoming {
-        Incoming::Message(message) => take(link, message, around),
-        // What it carries is counted with the message it is part of.
-        Incoming::Fragment => {
-            count(Purpose::Delivery, around);
-            Ok(())
-        }
-        Incoming::Pong => {
-            count(Purpose::KeepAlive, around);
-            Ok(())
-        }
+    frames.feed(bytes, |incoming, header_bytes| match incoming {
+        Incoming::Message(message) => take(link, message, header_bytes),
         Incoming::Ping(data) => {
-            count(Purpose::KeepAlive, around);
+            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
             let mut pong = Vec::new();
             push_frame(OpCode::Control(Control::Pong), data.to_vec(), MASK, &mut pong);
             worker.count(Direction::Up, Purpose::KeepAlive, Class::Framing, pong.len());
             Ok(worker.send(link, &pong)?)
         }
-        Incoming::Close(code) => {
-            count(Purpose::SetUp, around);
-            Err(match code {
-                CLOSE_AWAY => End::Cut,
-                CLOSE_WITHOUT_CODE if worker.transport.is_socketio() => End::Cut,
-                code => Fault::new(FaultKind::Problem, format!("close code {code}")).into(),
-            })
+        Incoming::Pong(data) => {
+            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            Ok(())
+        }
+        Incoming::Close(code, data) => {
+            worker.count(Direction::Down, Purpose::SetUp, Class::Framing, header_bytes + data.len());
+            Err(answer_close(worker, link, code))
         }
     })
+}
+
+/// Answers the server's close frame, and says what its code means.
+fn answer_close(worker: &Worker, link: &Link, code: Option<u16>) -> End {
+    let code_bytes = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
+    let mut answer = Vec::new();
+    push_frame(OpCode::Control(Control::Close), code_bytes, MASK, &mut answer);
+    // A server that no longer listens has said what it had to say.
+    if worker.send(link, &answer).is_ok() {
+        worker.count(Direction::Up, Purpose::SetUp, Class::Framing, answer.len());
+    }
+    match code {
+        Some(CLOSE_AWAY) => End::Cut,
+        // How a Socket.IO server ends a session.
+        None if worker.transport.is_socketio() => End::Cut,
+        Some(code) => Fault::new(FaultKind::Problem, format!("close code {code}")).into(),
+        None => Fault::new(FaultKind::Problem, "closed without a code").into(),
+    }
 }
 
 /// Appends a message as one text frame, and returns the bytes of its header.

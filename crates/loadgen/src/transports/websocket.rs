@@ -6,11 +6,12 @@ use std::rc::Rc;
 use wire::{Encoding, Form, Post, Up, decode_down, decode_json, encode_post_json, encode_up};
 
 use super::upgraded::{Upgraded, push_binary, push_text};
-use crate::fault::End;
+use crate::fault::{End, Fault};
+use crate::lean::frames::Message;
 use crate::lean::handshake::Offer;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::{Class, Direction, Purpose};
+use results::{Class, Direction, FaultKind, Purpose};
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     let binary = worker.form == Form::BinaryFrames;
@@ -18,8 +19,12 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     loop {
         socket
             .read(worker, seat, |_, message, header_bytes| {
-                let item = if binary { decode_down(message)? } else { decode_json(message)? };
-                worker.take(seat, item, message.len(), header_bytes)
+                let item = match (message, binary) {
+                    (Message::Text(text), false) => decode_json(text.as_bytes())?,
+                    (Message::Binary(bytes), true) => decode_down(bytes)?,
+                    _ => return Err(Fault::new(FaultKind::BadBytes, "text for binary, or binary for text").into()),
+                };
+                worker.take(seat, item, message.bytes().len(), header_bytes)
             })
             .await?;
         worker.open_in_band(seat, socket.link());

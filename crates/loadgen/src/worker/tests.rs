@@ -1,6 +1,7 @@
 //! A worker without a network: what it makes of messages, and whom it accuses.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+
 use tokio::time::Instant;
 
 use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Lost, Reordered};
@@ -24,16 +25,28 @@ pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, protocol: Protocol
 
 /// The same over another transport, with somebody who listens.
 pub(crate) fn worker_to(listener: &TcpListener, transport: Transport) -> Rc<Worker> {
-    let (share, to) = (share(1, 1, ""), listener.local_addr().unwrap());
+    worker_of(&Arc::new(plan(1, 1, "")), listener.local_addr().unwrap(), transport)
+}
+
+/// The same for a plan.
+pub(crate) fn worker_of(plan: &Arc<Plan>, to: SocketAddr, transport: Transport) -> Rc<Worker> {
+    let share = share_of(Arc::clone(plan));
     Rc::new(Worker::new(Share { transport, target: Target { http: to, tcp: to, ..share.target.clone() }, ..share }))
 }
 
-fn share(clients: u32, rooms: u32, more: &str) -> Share {
+pub(crate) fn plan(clients: u32, rooms: u32, more: &str) -> Plan {
     let text = format!(
         "name = \"t\"\nquestion = \"?\"\nclients = {clients}\nrooms = {rooms}\ntransports = [\"tcp\"]\n[posts]\n\
          per_client_per_s = 5.0\n{more}"
     );
-    let plan = Arc::new(scenario::parse("t.toml", &text, &[]).unwrap().plans.remove(0));
+    scenario::parse("t.toml", &text, &[]).unwrap().plans.remove(0)
+}
+
+fn share(clients: u32, rooms: u32, more: &str) -> Share {
+    share_of(Arc::new(plan(clients, rooms, more)))
+}
+
+fn share_of(plan: Arc<Plan>) -> Share {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);

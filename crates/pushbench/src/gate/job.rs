@@ -39,6 +39,8 @@ pub(crate) struct GateJob {
     /// The metrics were asked for by name: one that is not there is an error.
     pub(crate) insist: bool,
     pub(crate) seed: u64,
+    /// Cores that this process may use, as long as nothing has pinned it.
+    pub(crate) cores: Vec<usize>,
     /// What a reader must know of the machine.
     pub(crate) notes: Vec<String>,
 }
@@ -135,14 +137,13 @@ struct Gate {
 
 impl Gate {
     fn new(job: GateJob, stop: CancellationToken) -> Self {
-        let all_cores = machine::cores();
-        let (server_cores, generator_cores) = machine::share_cores(job.plan.cores.as_ref(), &all_cores);
+        let (server_cores, generator_cores) = machine::share_cores(job.plan.cores.as_ref(), &job.cores);
         machine::pin(&generator_cores).ok();
         let runs = job.blocks * job.transports.len() * ARMS.len();
         let estimate = (job.plan.phases.window() + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
         Self {
             plan: Arc::new(job.plan.clone()),
-            bench: Bench { generator_cores, all_cores, stop, spin_best: 0.0 },
+            bench: Bench { generator_cores, all_cores: job.cores.clone(), stop, spin_best: 0.0 },
             shown: Shown::new(runs as u64, estimate),
             server_cores,
             chance: Chance::new(job.seed, 0),
@@ -283,8 +284,7 @@ impl Gate {
                 if cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
                     continue;
                 }
-                let why =
-                    "the runs do not carry it: a longer --budget, more posts, or a server that says what it costs";
+                let why = "the runs do not carry it: a longer --budget, more posts, or a server that is started for each run and says what it costs";
                 if self.job.insist {
                     bail!("{} of {transport} was not measured; {why}", metric.name());
                 }

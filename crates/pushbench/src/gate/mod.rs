@@ -17,9 +17,9 @@ use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
 use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_FIGURES, PREFLIGHT, REGRESSION, USAGE};
-use crate::print;
 use crate::run::{Level, findings, room_prefix};
 use crate::signals::stoppable;
+use crate::{machine, print};
 use arms::Arm;
 use fit::{fit, parse_duration};
 pub(crate) use job::{Ending, GateJob, measure_all};
@@ -89,7 +89,8 @@ Examples:
   pushbench gate --base ./pushbench --head './pushbench serve --handicap cpu=5us --allow-handicap' scenarios/quick.toml --budget 10m
 
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
-4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run, 130 interrupted";
+4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run,
+130 interrupted (the blocks made are reported, as partial and inconclusive)";
 
 fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
     let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);
@@ -189,6 +190,7 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
         metrics,
         insist: !args.metrics.is_empty(),
         seed: args.seed,
+        cores: machine::cores(),
         notes: Vec::new(),
     };
     Ok((job, gate))

@@ -56,7 +56,7 @@ impl Foreign {
     }
 
     /// Joins one client over each transport of a plan. Where only the floor, which nobody asked for, is not there, plans go without it.
-    pub(crate) async fn let_one_join(&self, plans: &mut [Plan]) -> anyhow::Result<()> {
+    pub(crate) async fn check_joining(&self, plans: &mut [Plan]) -> anyhow::Result<()> {
         let Some(plan) = plans.first().cloned().map(Arc::new) else { return Ok(()) };
         let asked = plan.transports_asked();
         for transport in &asked {
@@ -110,8 +110,8 @@ impl Foreign {
         }
     }
 
-    /// Whether it can be measured again after it has ended. Its pid is another one then.
-    pub(crate) async fn comes_back(&self, transport: Transport) -> bool {
+    /// Whether it accepts again after it has ended, because something starts it again. Its pid would be another one.
+    pub(crate) async fn is_restarted(&self, transport: Transport) -> bool {
         if self.meter.is_some() {
             return false;
         }
@@ -133,7 +133,7 @@ fn advice(error: &JoinError, transport: Transport) -> String {
     match error.kind {
         FaultKind::Refused => format!("start the server, or correct {target}"),
         FaultKind::BadStatus | FaultKind::Problem => format!("correct {target} or --token; {without}"),
-        _ => format!("is a server there that speaks {transport}? correct {target}; {without}"),
+        _ => format!("check that a server there speaks {transport}, or correct {target}; {without}"),
     }
 }
 
@@ -142,7 +142,7 @@ async fn refuses(address: SocketAddr) -> bool {
 }
 
 fn process_ended(meter: &Meter) -> Crash {
-    let how = format!("process {} ended during the run; only who started it knows how", meter.pid());
+    let how = format!("process {} ended during the run; its exit status is not known", meter.pid());
     Crash { how, last_output: Vec::new() }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Ended, Folder, Manifest, RunRecord, State, Subject, VerdictKind};
+use results::{Crash, Ended, Folder, Manifest, RunRecord, State, Subject, VerdictKind};
 use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -67,7 +67,7 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
     }
     // Before the machine is looked at, which takes longer.
     if let Some(foreign) = &foreign
-        && let Err(error) = stoppable(async |_| foreign.let_one_join(&mut job.plans).await)
+        && let Err(error) = stoppable(async |_| foreign.check_joining(&mut job.plans).await)
     {
         print::error(&error);
         return Ok(PREFLIGHT.into());
@@ -171,11 +171,11 @@ impl Running {
         Ok(State::Complete)
     }
 
-    /// Whether the one server there is ended in the last run, and nobody starts it again.
+    /// Whether the one server there is ended in the last run, and is not started again.
     async fn is_gone(&self, transport: Transport) -> bool {
         let crashed = self.records.last().is_some_and(|record| matches!(record.ended, Ended::Crashed(_)));
         match &self.foreign {
-            Some(foreign) if crashed => !foreign.comes_back(transport).await,
+            Some(foreign) if crashed => !foreign.is_restarted(transport).await,
             _ => false,
         }
     }
@@ -183,7 +183,10 @@ impl Running {
     async fn one(&mut self, plan: &Arc<Plan>, subject: &Subject, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
         self.shown.begin(place.run, &format!("{subject}{label}"));
-        let started = self.patient(plan, subject).await;
+        let started = match self.patient(plan, subject).await {
+            Ok(patient) => Ok(patient),
+            Err(error) => Err(error.downcast::<Crash>()?),
+        };
         let mut log = self.folder.begin_log(place.run)?;
         let record = match started {
             Ok(patient) => {
@@ -191,7 +194,7 @@ impl Running {
                 let show = |progress| shown.show(progress);
                 measure(&mut self.bench, plan, subject, patient, place, &mut log, show).await?
             }
-            Err(error) => not_begun(&self.bench, plan, subject, place, error.downcast()?),
+            Err(crash) => not_begun(&self.bench, plan, subject, place, crash),
         };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();

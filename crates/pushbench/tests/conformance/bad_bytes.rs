@@ -228,7 +228,7 @@ async fn bad_websocket_messages_have_their_codes() {
         (0x81, b"{\"author\":1,\"ordinal\":1,\"text\":\"\xc3\x28\"}", 1007),
         (0x81, b"hello", 1008),
         (0x81, b"", 1008),
-        (0x82, b"\x11", 1008),
+        (0x82, b"\x11", 1003),
     ];
     let binary: &[(u8, &[u8], u16)] = &[
         (0x82, binary_bad.as_slice(), 1007),
@@ -236,7 +236,7 @@ async fn bad_websocket_messages_have_their_codes() {
         (0x82, b"\x63", 1008),
         (0x82, b"\x11\0", 1008),
         (0x82, b"\x10{\"room\":\"lobby\"}", 1008),
-        (0x81, b"{}", 1008),
+        (0x81, b"{}", 1003),
     ];
     let mut n = 0;
     for (query, cases) in [("", json), ("?encoding=binary", binary)] {

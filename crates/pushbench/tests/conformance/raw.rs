@@ -113,6 +113,12 @@ impl Raw {
         std::mem::take(&mut self.unread)
     }
 
+    /// Whether the server has no more to say and closes, rather than resets, the connection.
+    pub(crate) async fn ends(&mut self) -> bool {
+        let reading = self.socket.read_buf(&mut self.unread);
+        matches!(within("the end of the connection", reading).await, Ok(0)) && self.unread.is_empty()
+    }
+
     pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {
         while self.unread.len() < n {
             assert!(self.more().await, "closed when {n} bytes were due and {} had come", self.unread.len());

@@ -206,7 +206,7 @@ async fn a_websocket_wants_a_handshake_and_takes_no_place_without() {
             assert_eq!(answer.status, status, "{method} {target} {instead}");
         }
         let mut raw = Raw::connect(house.http).await;
-        raw.send(format!("GET {target} HTTP/1.0\r\nhost: x\r\n{}\r\n\r\n", right.join("\r\n"))).await;
+        raw.send(format!("GET {target} HTTP/1.0\r\nhost: 127.0.0.1\r\n{}\r\n\r\n", right.join("\r\n"))).await;
         assert_eq!(raw.head().await.status, 426, "HTTP/1.0");
     }
     drop(session.probed(&house).await);

@@ -156,7 +156,7 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
     let session = Session::open(&house).await;
     let mut raw = Raw::connect(house.http).await;
     let head = format!(
-        "GET {WEBSOCKET}&sid={} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET {WEBSOCKET}&sid={} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         session.sid
     );
     raw.send([head.as_bytes(), &all].concat()).await;
@@ -168,7 +168,7 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_repeated_in_an_upgrade() {
     const BURST: u64 = 400;
-    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let house = House::with(|limits| (limits.message_bytes_max, limits.log_bytes_max) = (1000, 1 << 20)).await;
     let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
     for ordinal in 1..=BURST {
         author.post(&format!("<{ordinal:0900}>")).await;

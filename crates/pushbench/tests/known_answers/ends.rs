@@ -68,7 +68,7 @@ async fn a_target_whose_pid_is_known_has_crashed_when_it_is_gone() {
     server.kill().await;
     let ended = job.end().await;
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    let how = format!("process {pid} ended during the run; only who started it knows how");
+    let how = format!("process {pid} ended during the run; its exit status is not known");
     assert_eq!(crash(&bench.record()).how, how);
 }
 

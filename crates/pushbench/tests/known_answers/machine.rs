@@ -88,7 +88,7 @@ async fn a_server_that_lets_nobody_in_is_no_result() {
         assert!(why.ends_with(" of 20 seats joined, and no more came"), "{why}");
         let kind = match record.transport {
             Transport::Tcp => FaultKind::Problem,
-            _ => FaultKind::BadStatus,
+            _ => FaultKind::RetryLater,
         };
         assert!(record.faults.counts[&kind] >= 10, "{:?}", record.faults);
         assert_eq!((record.verdict.kind, &record.verdict.reasons[0]), (VerdictKind::Invalid, why));

@@ -11,6 +11,7 @@ mod frozen;
 mod joining;
 mod machine;
 mod memory;
+mod nonsense;
 mod peers;
 mod polling;
 mod processes;

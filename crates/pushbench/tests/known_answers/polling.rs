@@ -1,8 +1,10 @@
-//! A poll interval that server and machine cannot keep: the questions fall behind, and the posts must not starve behind them.
+//! A poll interval that server and machine cannot keep: the questions fall behind, and the posts must not starve behind them. And one
+//! that is longer than the server keeps a connection.
 
 use wire::Transport;
 
-use crate::bench::{Bench, on_a_quiet_machine};
+use crate::bench::{Bench, assert_sound, on_a_quiet_machine};
+use crate::processes::Server;
 use results::VerdictKind;
 
 #[tokio::test]
@@ -23,4 +25,20 @@ async fn pollers_that_are_always_late_still_post() {
     assert_eq!(record.planned.left_in_window, record.planned.posts_in_window);
     let verdict = on_a_quiet_machine(record);
     assert!(matches!(verdict.kind, VerdictKind::Sound | VerdictKind::Overloaded), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closes_between_two_questions_is_opened_again() {
+    let set =
+        ["transports=polling", "tuning.polling.interval_ms=600", "posts.per_client_per_s=0.5", "phases.window_s=3"];
+    let bench = Bench::new(&set).await;
+    let server = Server::start(&["--idle-timeout-ms", "200", "--header-timeout-ms", "100"]).await;
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
+    let records = bench.records();
+    let record = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
+    assert_sound(record);
+    assert_eq!(record.faults.total(), 0, "{:?}", record.faults);
+    // Nearly every question finds its connection closed.
+    let (connections, requests) = (record.total.connections, record.total.requests);
+    assert!(connections > 20 * 4 && connections <= requests, "{connections} connections for {requests} requests");
 }

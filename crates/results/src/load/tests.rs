@@ -112,6 +112,7 @@ proptest! {
         if cut {
             bytes.truncate(at);
         }
+        [crate::fuzz::manifest, crate::fuzz::record, crate::fuzz::interval_log][file](&bytes);
         fs::write(&path, bytes).unwrap();
         if let Err(error) = load(&scratch.0) {
             prop_assert!(error.to_string().contains(path.to_str().unwrap()), "{}", error);

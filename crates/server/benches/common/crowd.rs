@@ -85,7 +85,7 @@ impl Arm {
     /// What a client says to be in the room behind `after`.
     fn hello(self, room: &str, after: u64) -> Vec<u8> {
         let get = |path: &str, more: &str| {
-            format!("GET /rooms/{room}/{path} HTTP/1.1\r\nhost: bench\r\n{more}\r\n").into_bytes()
+            format!("GET /rooms/{room}/{path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").into_bytes()
         };
         let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -33,7 +33,9 @@ use crate::net::{Gauge, Socket};
 
 /// Room for a few posts; longer ones make it grow while they are read.
 const READ_BUFFER_BYTES: usize = 1 << 10;
-/// How long a client may take to answer our close frame.
+/// What tungstenite makes of a close frame whose code no endpoint may send. It answers with 1002.
+const CODE_REFUSED: &str = "Protocol violation";
+/// How long a client may take to answer our close frame, and to close its connection.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Who came, and where it stands.
@@ -145,7 +147,9 @@ pub(crate) struct Channel {
 pub(crate) enum End {
     /// We close it, with this code.
     Close(CloseCode, String),
-    /// It is over already.
+    /// The client closed it, and has its answer.
+    Closed,
+    /// The connection is over already.
     Gone,
 }
 
@@ -220,7 +224,14 @@ impl Channel {
         match message {
             Message::Text(_) | Message::Binary(_) => return Ok(Some(message)),
             // tungstenite has made its answer; it must be gone before the next message frame.
-            Message::Ping(_) | Message::Close(_) => self.ws.flush().await?,
+            Message::Ping(_) => self.ws.flush().await?,
+            Message::Close(frame) => {
+                if frame.is_some_and(|frame| frame.reason == CODE_REFUSED) {
+                    self.count(Count::Malformed);
+                }
+                self.ws.flush().await?;
+                return Err(End::Closed);
+            }
             Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(None)
@@ -261,19 +272,23 @@ impl Channel {
 
     /// Ends it. What the client sent before it heard of that goes to `last`, until that wants no more.
     pub(crate) async fn close(mut self, end: End, mut last: impl FnMut(&Self, &Message) -> bool) {
-        let End::Close(code, reason) = end else { return };
-        if !matches!(code, CloseCode::Away | CloseCode::Normal) {
-            self.gauge.count(Count::Malformed);
-        }
-        let frame = CloseFrame { code, reason: reason.into() };
         let closing = async {
-            self.ws.close(Some(frame)).await.ok();
-            while let Some(Ok(message)) = self.ws.next().await {
-                if (message.is_text() || message.is_binary()) && !last(&self, &message) {
-                    break;
+            match end {
+                End::Close(code, reason) => {
+                    if !matches!(code, CloseCode::Away | CloseCode::Normal) {
+                        self.count(Count::Malformed);
+                    }
+                    self.ws.close(Some(CloseFrame { code, reason: reason.into() })).await.ok();
+                    // After a bad frame tungstenite reads no more.
+                    while let Some(Ok(message)) = self.ws.next().await {
+                        if (message.is_text() || message.is_binary()) && !last(&self, &message) {
+                            break;
+                        }
+                    }
                 }
+                End::Closed => {}
+                End::Gone => return,
             }
-            // After a bad frame tungstenite reads no more.
             self.ws.get_mut().linger().await.ok();
         };
         tokio::time::timeout(CLOSE_WAIT, closing).await.ok();

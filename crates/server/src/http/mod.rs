@@ -3,6 +3,8 @@
 mod channel;
 mod connection;
 mod cors;
+#[cfg(feature = "echo")]
+mod echo;
 mod host;
 mod refusal;
 mod request_body;
@@ -44,6 +46,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let door = transports::socketio::open(app);
     let knock = move |request: Request| async move { door.answer(request).await };
     let app = Arc::clone(app);
+    #[cfg(feature = "echo")]
+    let router = {
+        let app = Arc::clone(&app);
+        router.route(echo::PATH, get(move |request: Request| echo::answer(app, request)))
+    };
     router
         .route(transports::socketio::PATH, any(knock))
         .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))

@@ -83,7 +83,7 @@ fn publish(caller: &Caller, channel: &Channel, message: &Message) -> Result<Ack,
         },
         (_, encoding) => {
             let expected = format!("this connection was opened for {} messages", encoding.name());
-            return Err(End::close(CloseCode::Policy, &expected));
+            return Err(End::close(CloseCode::Unsupported, &expected));
         }
     };
     let max = caller.app.limits.message_bytes_max;

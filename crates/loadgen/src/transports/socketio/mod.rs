@@ -12,6 +12,7 @@ use wire::Transport;
 use self::talk::{Talk, path};
 use super::upgraded::{Upgraded, send_text};
 use crate::fault::End;
+use crate::lean::frames::Message;
 use crate::lean::handshake::Offer;
 use crate::seat::Seat;
 use crate::worker::Worker;
@@ -34,9 +35,15 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
 async fn listen(worker: &Worker, seat: &Seat, mut socket: Upgraded, talk: Talk) -> Result<Infallible, End> {
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| match talk.take(worker, seat, message, header_bytes)? {
-                Some(say) => Ok(send_text(worker, link, say.purpose, &say.packet)?),
-                None => Ok(()),
+            .read(worker, seat, |link, message, header_bytes| {
+                let packet = match message {
+                    Message::Text(packet) => packet.as_bytes(),
+                    Message::Binary(item) => return talk.take_attachment(worker, seat, item, header_bytes),
+                };
+                match talk.take(worker, seat, packet, header_bytes)? {
+                    Some(say) => Ok(send_text(worker, link, say.purpose, &say.packet)?),
+                    None => Ok(()),
+                }
             })
             .await?;
         worker.open_in_band(seat, socket.link());

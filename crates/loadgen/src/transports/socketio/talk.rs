@@ -54,17 +54,14 @@ pub(super) fn path(worker: &Worker, transport: &str, sid: &str) -> String {
 impl Talk {
     /// Takes a packet with `around` bytes of framing, and gives back what is to be said to it.
     pub(super) fn take(&self, worker: &Worker, seat: &Seat, bytes: &[u8], around: usize) -> Result<Option<Say>, End> {
-        if self.announced.get() {
-            if let [b'b', encoded @ ..] = bytes
-                && worker.transport != Transport::SocketioWebsocket
-            {
-                let item = decode_attachment(encoded)?;
-                return self.take_attachment(worker, seat, &item, bytes.len() - item.len() + around);
-            }
-            return self.take_attachment(worker, seat, bytes, around);
-        }
         let count = |purpose| worker.count(Direction::Down, purpose, Class::Framing, bytes.len() + around);
         match Packet::parse(bytes)? {
+            Packet::Encoded(encoded) => {
+                let item = decode_attachment(encoded)?;
+                self.take_attachment(worker, seat, &item, bytes.len() - item.len() + around)?;
+                Ok(None)
+            }
+            _ if self.announced.get() => Err(bad("a packet where its attachment is due").into()),
             Packet::Event { name: b"message", data } => {
                 worker.take(seat, decode_json(data)?, data.len(), bytes.len() - data.len() + around)?;
                 Ok(None)
@@ -113,16 +110,16 @@ impl Talk {
                 count(Purpose::SetUp);
                 Ok(None)
             }
-            Packet::Announced { .. } | Packet::Encoded(_) => {
-                Err(Fault::new(FaultKind::BadBytes, "an attachment that nobody expects").into())
-            }
+            Packet::Announced { .. } => Err(bad("an attachment that nobody expects").into()),
         }
     }
 
-    fn take_attachment(&self, worker: &Worker, seat: &Seat, item: &[u8], around: usize) -> Result<Option<Say>, End> {
-        self.announced.set(false);
-        worker.take(seat, decode_down(item)?, item.len(), around)?;
-        Ok(None)
+    /// Takes an attachment with `around` bytes of framing: a binary message of a WebSocket, or what base64 held.
+    pub(super) fn take_attachment(&self, worker: &Worker, seat: &Seat, item: &[u8], around: usize) -> Result<(), End> {
+        if !self.announced.replace(false) {
+            return Err(bad("an attachment that nobody expects").into());
+        }
+        worker.take(seat, decode_down(item)?, item.len(), around)
     }
 
     fn take_ack(&self, worker: &Worker, seat: &Seat, id: u64, data: &[u8], around: usize) -> Result<(), End> {
@@ -137,6 +134,10 @@ impl Talk {
         };
         worker.take(seat, item, data.len(), around)
     }
+}
+
+fn bad(what: &str) -> Fault {
+    Fault::new(FaultKind::BadBytes, what)
 }
 
 fn join(worker: &Worker, seat: &Seat) -> String {

@@ -11,6 +11,7 @@ use super::polling::{Downlink, Uplink};
 use super::request;
 use super::talk::{Say, Talk};
 use crate::fault::{End, Fault};
+use crate::lean::frames::Message;
 use crate::lean::handshake::Offer;
 use crate::lean::packets::{Open, Packet};
 use crate::seat::{Seat, Way};
@@ -112,6 +113,10 @@ impl Session<'_> {
         match self.try_probe().await {
             Ok(socket) => Some(socket),
             Err(End::Fault(fault)) => {
+                // To refuse is the server's right; what no server may send is not.
+                if fault.kind == FaultKind::BadBytes {
+                    self.worker.fault(fault.clone());
+                }
                 self.stay(fault);
                 None
             }
@@ -132,8 +137,11 @@ impl Session<'_> {
         while !answered.get() {
             socket
                 .read(worker, seat, |_, message, around| {
-                    worker.count(Direction::Down, Purpose::SetUp, Class::Framing, message.len() + around);
-                    answered.set(Packet::parse(message)? == Packet::Probed);
+                    let Message::Text(packet) = message else {
+                        return Err(Fault::new(FaultKind::BadBytes, "an attachment in answer to the probe").into());
+                    };
+                    worker.count(Direction::Down, Purpose::SetUp, Class::Framing, packet.len() + around);
+                    answered.set(Packet::parse(packet.as_bytes())? == Packet::Probed);
                     Ok(())
                 })
                 .await?;

@@ -1,0 +1,4 @@
+//! Engine.IO and Socket.IO packets as the load generator reads them.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| loadgen::fuzz::packets(bytes));

@@ -1,0 +1,4 @@
+//! The manifest of a results folder.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| results::fuzz::manifest(bytes));

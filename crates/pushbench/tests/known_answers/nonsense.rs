@@ -1,0 +1,108 @@
+//! A server that talks nonsense now and then, though the cursor brings everything in the end: a few faults stand under the table, many
+//! are `wrong`, and bytes that are in no count make a run invalid.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use results::{Direction, FaultKind, RunRecord, VerdictKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use wire::Transport;
+
+use crate::bench::{Bench, Ended, on_a_quiet_machine};
+use crate::processes::{Server, target};
+
+/// What becomes of an answer, by its number among all of them, from 1.
+type Nonsense = fn(u64, Vec<u8>) -> Vec<u8>;
+
+/// Stands before a server that answers each request with one write, and changes its answers. One that was changed is the last of its
+/// connection.
+async fn proxy(server: SocketAddr, nonsense: Nonsense) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, answers) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let up = TcpStream::connect(server).await.unwrap();
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), up.into_split());
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let answers = Arc::clone(&answers);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+                    let answer = nonsense(answers.fetch_add(1, Relaxed) + 1, buffer[..n].to_vec());
+                    if to_client.write_all(&answer).await.is_err() || answer != buffer[..n] {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    at
+}
+
+/// A run of polling through the proxy.
+async fn polled(nonsense: Nonsense) -> (RunRecord, Ended) {
+    let bench = Bench::new(&["transports=polling", "phases.window_s=3"]).await;
+    let server = Server::start(&[]).await;
+    let words = target(proxy(server.listening.http, nonsense).await, server.listening.tcp);
+    let ended = bench.start("load", &words.each_ref().map(String::as_str)).end().await;
+    let record = bench.records().into_iter().find(|record| record.transport == Transport::Polling).unwrap();
+    (record, ended)
+}
+
+fn failed() -> Vec<u8> {
+    b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops".to_vec()
+}
+
+#[tokio::test]
+async fn a_few_useless_answers_stand_under_the_table() {
+    let (record, ended) = polled(|number, answer| if number % 200 == 0 { failed() } else { answer }).await;
+    let verdict = on_a_quiet_machine(&record);
+    assert_eq!(verdict.kind, VerdictKind::Sound, "{:?} {:?}", verdict.reasons, record.faults);
+    let faults = record.faults.counts[&FaultKind::ServerError];
+    assert!(faults >= 2 && record.faults.total() == faults, "{:?}", record.faults);
+    let line = format!("faults: polling: {faults} × server error (status 500 instead of 200 or 204: oops)\n");
+    // Whether it was a post or a question that was answered so is chance.
+    assert!(ended.out.contains(&line) || ended.out.contains(&line.replace(" or 204", "")), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
+    const TWICE: Nonsense = |number, answer| if number % 20 == 0 { [&*answer, &answer].concat() } else { answer };
+    const NEGATIVE: Nonsense = |number, answer| {
+        let text = String::from_utf8_lossy(&answer).replace("content-length: ", "content-length: -");
+        if number % 20 == 0 && text.contains("-") { text.into_bytes() } else { answer }
+    };
+    let cases: [(Nonsense, &str); 3] = [
+        (|number, answer| if number % 20 == 0 { failed() } else { answer }, "first: status 500 instead of 200"),
+        (TWICE, " bytes behind an answer"),
+        (NEGATIVE, "first: a content length of \"-"),
+    ];
+    for (nonsense, first) in cases {
+        let (record, ended) = polled(nonsense).await;
+        assert_eq!((record.verdict.kind, ended.code), (VerdictKind::Wrong, Some(1)), "{:?} {ended:?}", record.verdict);
+        let reason = record.verdict.reasons.iter().find(|reason| reason.contains("were 5xx or could not be read"));
+        assert!(reason.is_some_and(|reason| reason.contains(first)), "{:?}", record.verdict);
+        assert!(record.ledger.lost + record.ledger.duplicated + record.ledger.corrupted == 0, "{:?}", record.ledger);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_came_and_are_in_no_count_make_a_run_invalid() {
+    // One flood, of which the client reads no more than it must to see what it is.
+    let (record, ended) = polled(|number, mut answer| {
+        answer.resize(if number == 100 { 4 << 20 } else { answer.len() }, b'z');
+        answer
+    })
+    .await;
+    assert_eq!(record.faults.counts[&FaultKind::BadBytes], 1, "{:?}", record.faults);
+    let (kernel, counted) = (record.kernel_total.unwrap().bytes_down, record.total.total(Direction::Down));
+    let verdict = on_a_quiet_machine(&record);
+    let begins = format!("the kernel received {kernel} bytes and the generator counted {counted}, at most ");
+    assert!(verdict.kind == VerdictKind::Invalid && verdict.reasons[0].starts_with(&begins), "{verdict:?}");
+    assert!(ended.out.contains(&begins), "the table says why\n{}", ended.out);
+    assert!(ended.out.contains("faults: polling: 1 × bad bytes ("), "{}", ended.out);
+}

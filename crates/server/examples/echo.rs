@@ -1,0 +1,27 @@
+//! Serves `/echo` for the Autobahn test suite, with messages as long as it has them, until it is stopped:
+//!
+//! ```sh
+//! cargo run --release -p pushbench-server --features echo --example echo -- 127.0.0.1:9001
+//! wstest -m fuzzingclient -s spec.json
+//! ```
+
+use std::net::SocketAddr;
+
+use server::{Access, Config, Limits, StartError, start};
+
+/// Autobahn's longest message.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+#[tokio::main]
+async fn main() -> Result<(), StartError> {
+    let address = std::env::args().nth(1).and_then(|address| address.parse().ok());
+    let config = Config {
+        listen: address.expect("the address to listen on, such as 127.0.0.1:9001"),
+        tcp_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        limits: Limits { message_bytes_max: MESSAGE_BYTES_MAX, ..Limits::default() },
+        access: Access::default(),
+        handicap: None,
+    };
+    let _running = start(config).await?;
+    std::future::pending().await
+}

@@ -1,0 +1,84 @@
+//! What holds of any bytes, a parser each: the bodies of property tests and of the targets in `crates/fuzz`.
+
+use crate::stomp::StompFrame;
+use crate::{
+    Down, Event, EventDecoder, ReadQuery, RoomName, WireError, decode_down, decode_json, decode_post_json, decode_up,
+    encode_down, encode_json, encode_post_json, encode_up, json, parse_after, split_frame,
+};
+
+/// A frame is no longer than it may be, and lies within the buffer.
+pub fn frames(bytes: &[u8]) {
+    let max = bytes.len() / 2;
+    if let Ok(Some(frame)) = split_frame(bytes, max) {
+        assert!(frame.item.len() <= max && frame.taken <= bytes.len());
+    }
+}
+
+/// A binary item that was read is the same when it is written and read again.
+pub fn binary(bytes: &[u8]) {
+    let mut out = Vec::new();
+    if let Ok(item) = decode_down(bytes) {
+        encode_down(&item, &mut out);
+        assert_eq!(decode_down(&out), Ok(item));
+    }
+    out.clear();
+    if let Ok(item) = decode_up(bytes) {
+        encode_up(&item, &mut out);
+        assert_eq!(decode_up(&out), Ok(item));
+    }
+}
+
+/// So is a JSON item, and the short way of reading one never says anything else than the long one.
+pub fn json(bytes: &[u8]) {
+    let mut out = Vec::new();
+    if let Ok(item) = decode_json(bytes) {
+        encode_json(&item, &mut out);
+        assert_eq!(decode_json(&out), Ok(item));
+    }
+    out.clear();
+    if let Ok(post) = decode_post_json(bytes) {
+        encode_post_json(&post, &mut out);
+        assert_eq!(decode_post_json(&out), Ok(post));
+    }
+    if let Some(plain) = json::plain_message(bytes) {
+        assert_eq!(json::decode_any(bytes), Ok(Down::Message(plain)));
+    }
+}
+
+/// Events are the same however their bytes are cut.
+pub fn events(bytes: &[u8]) {
+    let chunks: Vec<_> = bytes.chunks(1).collect();
+    assert_eq!(decode_events(&chunks), decode_events(&[bytes]));
+}
+
+/// A STOMP frame's body is part of its text.
+pub fn stomp(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(Some(frame)) = StompFrame::parse(text) {
+        assert!(text.contains(frame.body));
+        frame.header("content-length");
+    }
+}
+
+/// What a request's query, cursor or room is not, is said in words.
+pub fn query(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let refused = |problem: crate::Problem| assert!(!problem.to_string().is_empty());
+    ReadQuery::parse(text, &["after", "hold_ms", "encoding", "token"]).map_or_else(refused, drop);
+    parse_after("after", text).map_or_else(refused, drop);
+    text.parse::<RoomName>().map_or_else(refused, drop);
+}
+
+type Events = Vec<(String, Vec<u8>, String)>;
+
+pub(crate) fn decode_events(chunks: &[&[u8]]) -> Result<Events, WireError> {
+    let mut decoder = EventDecoder::new(1 << 16);
+    let mut seen = Vec::new();
+    for chunk in chunks {
+        decoder.feed(chunk, |event: Event<'_>| {
+            seen.push((event.name.to_owned(), event.data.to_owned(), event.last_id.to_owned()));
+            Ok::<_, WireError>(())
+        })?;
+    }
+    Ok(seen)
+}
