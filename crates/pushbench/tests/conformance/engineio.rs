@@ -1,17 +1,21 @@
 //! Engine.IO by hand: sessions on polling and on WebSockets, packet by packet.
 
+use std::future::Future;
+
 use serde_json::Value;
-use wire::Transport;
+use wire::{Post, Transport, Up, encode_up};
 
 use crate::clients::Wish;
-use crate::house::{House, within};
+use crate::house::{House, Reading, within};
 use crate::raw::{Answer, Raw, WsFrame, masked};
 
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 pub(crate) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+/// The argument of an event that is its attachment.
+pub(crate) const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 pub(crate) const ALL: [Transport; 3] = [Transport::SocketioPolling, Transport::SocketioWebsocket, Transport::Socketio];
 
-/// A session on polling, and the connection it was asked for on.
+/// A session on polling, and its connection.
 pub(crate) struct Session {
     pub(crate) raw: Raw,
     pub(crate) target: String,
@@ -28,7 +32,7 @@ impl Session {
         Self { raw, target: format!("{POLLING}&sid={sid}"), sid }
     }
 
-    /// The same in its namespace.
+    /// A session in a namespace.
     pub(crate) async fn connected(house: &House, namespace: &str) -> Self {
         let mut session = Self::open(house).await;
         assert_eq!(session.say(&format!("40{namespace}")).await.status, 200);
@@ -36,7 +40,7 @@ impl Session {
         session
     }
 
-    /// The same in a room, after what is there.
+    /// A session in a room, behind its newest message.
     pub(crate) async fn joined(house: &House, room: &str) -> Self {
         let mut session = Self::connected(house, "").await;
         assert_eq!(session.say(&format!("420[\"join\",{{\"room\":\"{room}\"}}]")).await.status, 200);
@@ -52,13 +56,23 @@ impl Session {
         self.raw.ask("GET", &self.target, "", "").await
     }
 
-    /// The status of a poll, and what it brings.
+    /// The status of a poll and its packets.
     pub(crate) async fn packets(&mut self) -> (u16, String) {
         let answer = self.poll().await;
         (answer.status, String::from_utf8(answer.body).unwrap())
     }
 
-    /// Asks until a packet begins like this.
+    /// Polls, and runs `then` as soon as the server has the poll.
+    pub(crate) async fn poll_and<T>(&mut self, house: &House, then: impl Future<Output = T>) -> ((u16, String), T) {
+        let before = house.usage_of(Transport::SocketioPolling).await.requests;
+        let then = async {
+            house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
+            then.await
+        };
+        tokio::join!(self.packets(), then)
+    }
+
+    /// Polls until a packet begins like this.
     pub(crate) async fn until(&mut self, start: &str) -> String {
         loop {
             let (status, body) = self.packets().await;
@@ -69,12 +83,12 @@ impl Session {
         }
     }
 
-    /// Asks until the session is over.
+    /// Polls until the session has ended.
     pub(crate) async fn until_over(&mut self) {
         while self.poll().await.status == 200 {}
     }
 
-    /// A WebSocket that names this session, or what is answered instead.
+    /// Opens a WebSocket for this session, and returns the answer to its handshake.
     pub(crate) async fn try_websocket(&self, house: &House) -> (Raw, Answer) {
         let mut raw = Raw::connect(house.http).await;
         let answer = raw.upgrade(&format!("{WEBSOCKET}&sid={}", self.sid)).await;
@@ -87,7 +101,7 @@ impl Session {
         raw
     }
 
-    /// The same, with the probe answered.
+    /// A WebSocket for this session whose probe the server has answered.
     pub(crate) async fn probed(&self, house: &House) -> Raw {
         let mut raw = self.websocket(house).await;
         raw.send(text("2probe")).await;
@@ -96,7 +110,7 @@ impl Session {
     }
 }
 
-/// A session's first question and its answer, asked until the server has a place for it.
+/// Opens a session, repeatedly until the server has a place for it.
 async fn first(house: &House, upgrades: bool) -> (Raw, Answer) {
     within("a place for a session", async {
         loop {
@@ -111,7 +125,7 @@ async fn first(house: &House, upgrades: bool) -> (Raw, Answer) {
     .await
 }
 
-/// A WebSocket of its own, and its session's first frame.
+/// A session on a WebSocket; its first frame has been read.
 pub(crate) async fn websocket(house: &House) -> Raw {
     let (mut raw, answer) = first(house, true).await;
     assert_eq!(answer.status, 101);
@@ -119,7 +133,7 @@ pub(crate) async fn websocket(house: &House) -> Raw {
     raw
 }
 
-/// The same in its namespace.
+/// A session on a WebSocket in the namespace `/`.
 pub(crate) async fn connected_websocket(house: &House) -> Raw {
     let mut raw = websocket(house).await;
     raw.send(text("40")).await;
@@ -130,6 +144,13 @@ pub(crate) async fn connected_websocket(house: &House) -> Raw {
 /// A client's text frame.
 pub(crate) fn text(packet: &str) -> Vec<u8> {
     masked(0x81, packet.as_bytes())
+}
+
+/// A post in its binary encoding.
+pub(crate) fn binary_post(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_up(&Up::Post(Post { author: 1, ordinal: 1, text: text.into() }), &mut out);
+    out
 }
 
 /// The next text that begins like this, or `None` when the connection ended first.
@@ -151,7 +172,7 @@ pub(crate) async fn until_closed(raw: &mut Raw) {
     assert_eq!(until(raw, "never").await, None);
 }
 
-/// The others do not notice.
+/// Checks that the server serves other clients.
 pub(crate) async fn is_well(house: &House) {
     for transport in ALL {
         let mut client = Wish::new(transport, "well").join(house).await;

@@ -120,7 +120,7 @@ async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_none_are_400_and_say_why() {
+async fn invalid_requests_are_400_and_name_the_parameter() {
     let house = House::open().await;
     let session = Session::open(&house).await;
     let mut raw = Raw::connect(house.http).await;
@@ -167,7 +167,7 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
         }
     }
     house.until_empty().await;
-    // All its places are free.
+    // All places are free.
     let mut sessions = Vec::new();
     for _ in 0..4 {
         let mut raw = Raw::connect(house.http).await;
@@ -177,7 +177,7 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_wants_a_handshake_and_takes_no_place_without() {
+async fn an_invalid_handshake_is_refused_and_takes_no_place() {
     let house = House::with(|limits| limits.connections_max = 4).await;
     let session = Session::open(&house).await;
     let right = [

@@ -82,10 +82,10 @@ async fn a_second_connect_is_ignored_and_the_first_goes_on() {
     is_well(&house).await;
 }
 
-/// One thread serves, so that the order of the library's tasks is always the same: with more, it ignores a CONNECT that comes before the
-/// end of the one that it has answered already.
+/// The server has one thread, so that the library's tasks always run in the same order. With more threads, socketioxide 0.18.9 also ignores
+/// a CONNECT that arrives while it finishes the one before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_namespace_that_was_left_can_be_entered_again_at_once() {
+async fn a_client_may_leave_a_namespace_and_enter_it_again_at_once() {
     let house = House::open().await;
     let mut raw = joined(&house).await;
     for round in 0..10 {

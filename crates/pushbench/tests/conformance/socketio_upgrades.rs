@@ -1,7 +1,9 @@
-//! From polling to a WebSocket: an upgrade that fails leaves the session where it is, one that succeeds loses nothing.
+//! The upgrade of a session from polling to a WebSocket: a failed upgrade leaves the session on polling, a completed one loses no message.
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use wire::Transport;
 
 use crate::clients::Wish;
@@ -11,7 +13,7 @@ use crate::raw::{Raw, WsFrame, masked};
 
 const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
 
-/// Polls until a message comes. No poll may end without something to tell but for a ping and a noop.
+/// Polls until a message arrives. At most two polls may return without it: one with a ping and one with a noop.
 async fn poll_for(session: &mut Session, text: &str) {
     let mut polls = Vec::new();
     while !polls.last().is_some_and(|packets: &String| packets.contains(text)) {
@@ -54,7 +56,7 @@ async fn an_upgrade_that_fails_leaves_the_session_on_polling() {
             author.post(&said).await;
             poll_for(&mut session, &said).await;
         }
-        // It may still upgrade.
+        // A later upgrade succeeds.
         let mut raw = session.probed(&house).await;
         raw.send(text("5")).await;
         author.post("afterwards").await;
@@ -79,19 +81,19 @@ async fn a_silent_websocket_changes_nothing_and_is_closed_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_beside_a_probed_websocket_are_let_go_but_not_at_once() {
+async fn polls_after_the_probe_return_a_noop_after_a_while() {
     let house = House::open().await;
     let mut session = Session::joined(&house, "lobby").await;
-    // One that waits for its end goes on without delay; those who ask all the same do not spin.
+    // The first poll returns at once, because the client waits for its end. A client that continues to poll has to wait.
     let mut raw = session.probed(&house).await;
     let start = Instant::now();
-    const POLLS: u32 = 6;
+    const POLLS: u32 = 12;
     for _ in 0..POLLS {
         let (status, packets) = session.packets().await;
         assert!(status == 200 && matches!(packets.as_str(), "2" | "6"), "{packets}");
     }
-    // The first noop and a ping may come at once.
-    assert!(start.elapsed() >= (POLLS - 2) * Duration::from_millis(100), "{:?}", start.elapsed());
+    // The first noop and the ping may arrive at once.
+    assert!(start.elapsed() >= (POLLS - 2) * Duration::from_millis(20), "{:?}", start.elapsed());
     let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
     author.post("meanwhile").await;
     poll_for(&mut session, "meanwhile").await;
@@ -101,18 +103,16 @@ async fn polls_beside_a_probed_websocket_are_let_go_but_not_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_is_held_is_let_go_by_the_probe() {
+async fn the_probe_ends_a_held_poll() {
     let house = House::open().await;
     let mut session = Session::open(&house).await;
     assert_eq!(session.packets().await.1, "2");
     let mut raw = session.websocket(&house).await;
-    let before = house.usage_of(Transport::SocketioPolling).await.requests;
-    let probing = async {
-        house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
+    let probe = async {
         raw.send(text("2probe")).await;
         assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
     };
-    assert_eq!(tokio::join!(session.packets(), probing).0, (200, "6".to_owned()));
+    assert_eq!(session.poll_and(&house, probe).await.0, (200, "6".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
         }
         assert!(until(&mut raw, "40{").await.is_some(), "{what}");
     }
-    // With the handshake.
+    // In the same write as the handshake.
     let session = Session::open(&house).await;
     let mut raw = Raw::connect(house.http).await;
     let head = format!(
@@ -164,7 +164,7 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
     assert!(until(&mut raw, "40{").await.is_some());
 }
 
-/// As many polls as a client likes, and then the upgrade: what the last of them had no place for comes first on the WebSocket.
+/// The messages that did not fit into the answer of the last poll arrive first on the WebSocket.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_repeated_in_an_upgrade() {
     const BURST: u64 = 400;
@@ -178,7 +178,7 @@ async fn nothing_is_lost_or_repeated_in_an_upgrade() {
         let join = JOIN.replace("\"after\"", &format!("\"encoding\":\"{encoding}\",\"after\""));
         let before = house.usage_of(Transport::SocketioPolling).await.messages;
         assert_eq!(session.say(&join).await.status, 200);
-        // More than a poll's answer has place for.
+        // More messages than fit into the answer of a poll.
         house.until("its messages", |usage| usage.of(Transport::SocketioPolling).messages > before + 20).await;
         let mut heard = Vec::new();
         for _ in 0..polls {
@@ -206,20 +206,16 @@ async fn nothing_is_lost_or_repeated_in_an_upgrade() {
     }
 }
 
-/// A packet of a poll's answer as it is on a WebSocket.
+/// Converts a packet from its form on polling to its form on a WebSocket.
 fn decoded(packet: &str) -> String {
-    use base64::Engine;
     match packet.strip_prefix('b') {
-        Some(encoded) => {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
-            String::from_utf8_lossy(&bytes).into_owned()
-        }
+        Some(encoded) => String::from_utf8_lossy(&STANDARD.decode(encoded).unwrap()).into_owned(),
         None => packet.to_owned(),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_upgrades_before_it_connects_is_fed_to_the_end() {
+async fn a_session_that_upgrades_before_its_connect_gets_every_message() {
     const BURST: u64 = 5000;
     let house = House::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
     let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
@@ -238,7 +234,7 @@ async fn who_upgrades_before_it_connects_is_fed_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ends_takes_its_upgrade_with_it_and_leaves_no_place_taken() {
+async fn a_session_that_ends_during_its_upgrade_takes_no_place() {
     let house = House::with(|limits| {
         limits.connections_max = 4;
         limits.header_timeout = Duration::from_secs(1);
@@ -250,7 +246,7 @@ async fn a_session_that_ends_takes_its_upgrade_with_it_and_leaves_no_place_taken
         assert_eq!(session.say("1").await.status, 200);
         raw.send([text("5"), text(JOIN)].concat()).await;
         until_closed(&mut raw).await;
-        // One that is silent to its end.
+        // The same before the probe.
         let mut session = Session::connected(&house, "").await;
         let raw = session.websocket(&house).await;
         assert_eq!(session.say("1").await.status, 200);
@@ -267,12 +263,12 @@ async fn a_session_without_namespace_and_its_probe_do_not_delay_a_shutdown() {
     assert_eq!(session.packets().await.1, "2");
     let mut raw = session.websocket(&house).await;
     let before = house.usage_of(Transport::SocketioPolling).await.requests;
-    let stopping = async {
+    let stop = async {
         house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
         let start = Instant::now();
         house.shutdown().await;
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     };
-    let (poll, (), ()) = tokio::join!(session.packets(), until_closed(&mut raw), stopping);
+    let (poll, (), ()) = tokio::join!(session.packets(), until_closed(&mut raw), stop);
     assert_eq!(poll, (200, "6".to_owned()));
 }

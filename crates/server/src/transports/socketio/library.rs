@@ -21,7 +21,8 @@ pub(super) const SEPARATOR: char = '\x1e';
 pub(super) struct Library(pub(super) SocketIoService<Router>);
 
 impl Library {
-    /// Answers a request on polling. May be cancelled: engineioxide 0.17.9 takes no packet out of its queue before it returns.
+    /// Answers a request on polling. A cancelled poll loses no packet: engineioxide 0.17.9 takes packets from its queue only when it
+    /// returns them.
     pub(super) async fn answer(&self, request: Request) -> http::Response<Bytes> {
         let Ok(answer) = self.0.clone().call(request).await;
         let (head, body) = answer.into_parts();

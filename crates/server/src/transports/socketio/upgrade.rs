@@ -30,8 +30,9 @@ use crate::app::App;
 use crate::http::Refusal;
 use crate::meter::Count;
 
-/// How long a poll is held after the probe, as in the JavaScript server.
-const POLL_HOLD: Duration = Duration::from_millis(100);
+/// How long a poll is held after the probe. A client whose upgrade waits for this poll loses that time; a client that goes on with
+/// polling gets 50 answers per second at most.
+const POLL_HOLD: Duration = Duration::from_millis(20);
 /// Maximum size of a message before the session is on the WebSocket.
 const PROBE_BYTES_MAX: usize = 128;
 /// How long a client may take to answer a close frame.
