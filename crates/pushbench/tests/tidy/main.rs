@@ -21,6 +21,8 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 /// A workspace of its own, for it is built with cargo-fuzz alone.
 const FUZZ: &str = "fuzz";
+/// Circles of imports that are still to be cut. The list only gets shorter.
+const KNOWN_CIRCLES: &[&str] = &[];
 /// What only the hand may do.
 const PRINTING: &[&str] = &["println!", "print!", "eprintln!", "eprint!", "process::exit("];
 const PRINTS: &str = "pushbench";
@@ -120,7 +122,7 @@ fn crates_depend_on_each_other_as_planned() {
 #[test]
 fn modules_import_in_one_direction() {
     let mut wrong = Vec::new();
-    for name in manifests().keys() {
+    for (name, _) in EDGES.iter().filter(|(name, _)| *name != FUZZ) {
         let (src, mut found) = (root().join("crates").join(name).join("src"), Vec::new());
         files(&src, ".rs", &mut found);
         let modules = modules::modules(&src, found.into_iter().map(|path| (path.clone(), read(&path))).collect());
@@ -129,6 +131,7 @@ fn modules_import_in_one_direction() {
             wrong.push(format!("crates/{name}: {}", names.join(" → ")));
         }
     }
+    wrong.retain(|circle| !KNOWN_CIRCLES.contains(&circle.as_str()));
     assert!(wrong.is_empty(), "circles of imports:\n{}", wrong.join("\n"));
 }
 
