@@ -13,7 +13,7 @@ use nix::sys::signal::{self, SigHandler, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::signals::{Signals, parent_gone};
+use crate::signals::{Signals, parent_gone, runtime};
 use crate::{family, machine};
 
 /// Between asking it to end and ending it.
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         machine::pin(&args.cores).with_context(|| format!("cannot stay on cores {:?}", args.cores))?;
     }
     let (program, arguments) = args.command.split_first().context("no command")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let runtime = runtime()?;
     // Before there is a child: it must not be left behind by a signal that ends us.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut command = Command::new(program);

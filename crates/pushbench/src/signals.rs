@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -45,11 +46,14 @@ impl Signals {
     }
 }
 
+/// A runtime of one thread. As long as nothing on it listens for signals, they end the program at once.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+}
+
 /// Runs a job on a runtime of its own. The first signal cancels the token, so that what was measured is kept; the second ends the program.
 pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();

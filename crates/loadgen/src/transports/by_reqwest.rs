@@ -10,11 +10,11 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, CURSOR_HEADER, EventDecoder, Start, Transport, WireError, encode_post_json, parse_after};
+use wire::{Ack, CURSOR_HEADER, Start, Transport, WireError, encode_post_json, parse_after};
 
 use super::exchange::unexpected;
 use super::polling::take_lines;
-use super::sse::{EVENT_BYTES_MAX, take_events};
+use super::sse::{Events, take_events};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::lean::response::retry_after;
@@ -126,7 +126,7 @@ impl Caller {
     async fn stream(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let mut response = expect(self.get(seat.start(), "").await?, &[200]).await?;
-        let (mut lines, mut events) = (Carry::default(), EventDecoder::new(EVENT_BYTES_MAX));
+        let (mut lines, mut events) = (Carry::default(), Events::new());
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
             let before = worker.delivered();
             seat.heard_s.set(worker.second());

@@ -13,7 +13,7 @@ use results::{Class, Direction, Purpose};
 
 /// An answer that is taken as a whole.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of the body of a refusal that stand in its fault.
+/// Most bytes of the body of a refusal that are read, and stand in its fault.
 const REFUSAL_BYTES_MAX: usize = 200;
 /// Longest wait for more of that body.
 const REFUSAL_WITHIN: Duration = Duration::from_millis(300);
@@ -168,12 +168,13 @@ impl Connection {
                 Part::Body(_) => {}
                 Part::End => ended = true,
             }
-            if head.is_some_and(|head| wanted.statuses.contains(&head.status)) {
-                return on_part(part);
-            }
+            let Some(other) = head.filter(|head| !wanted.statuses.contains(&head.status)) else { return on_part(part) };
             if let Part::Body(bytes) = part {
                 count(wanted.framing, Class::Framing, bytes.len());
                 refusal.extend_from_slice(&bytes[..bytes.len().min(REFUSAL_BYTES_MAX - refusal.len())]);
+                if refusal.len() == REFUSAL_BYTES_MAX {
+                    return Err(unexpected(other.status, other.retry_after, wanted.statuses, refusal).into());
+                }
             }
             Ok::<_, End>(())
         })?;
@@ -311,4 +312,4 @@ async fn answer(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

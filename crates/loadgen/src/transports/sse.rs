@@ -11,10 +11,23 @@ use crate::seat::Seat;
 use crate::worker::Worker;
 use results::{Class, Direction, Purpose};
 
-pub(super) const EVENT_BYTES_MAX: usize = 8 << 20;
+const EVENT_BYTES_MAX: usize = 8 << 20;
+
+/// Events out of the pieces of a stream.
+pub(super) struct Events {
+    decoder: EventDecoder,
+    /// What the piece before was counted under.
+    before: Purpose,
+}
+
+impl Events {
+    pub(super) fn new() -> Self {
+        Self { decoder: EventDecoder::new(EVENT_BYTES_MAX), before: Purpose::KeepAlive }
+    }
+}
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let mut events = EventDecoder::new(EVENT_BYTES_MAX);
+    let mut events = Events::new();
     let mut headers = "accept: text/event-stream\r\n".to_owned();
     // As `EventSource` does when it comes back; in the URL the cursor stands for servers that do not know the header.
     if let Start::After(last) = seat.start() {
@@ -25,17 +38,44 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
 }
 
 /// Takes the events a piece of the stream completes.
-pub(super) fn take_events(worker: &Worker, seat: &Seat, events: &mut EventDecoder, bytes: &[u8]) -> Result<(), End> {
+pub(super) fn take_events(worker: &Worker, seat: &Seat, events: &mut Events, bytes: &[u8]) -> Result<(), End> {
     let mut data_bytes = 0;
     let before = worker.delivered();
-    events.feed(bytes, |event| {
+    events.decoder.feed(bytes, |event| {
         data_bytes += event.data.len();
         worker.take(seat, decode_json(event.data)?, event.data.len(), 0)
     })?;
     // What is not data is field names, ids and line ends; a piece without any event is a sign of life.
     let purpose = if worker.delivered() > before { Purpose::Delivery } else { Purpose::KeepAlive };
-    // Data may have come with an earlier piece, and was counted as framing then.
     let framing = bytes.len() as i64 - data_bytes as i64;
-    worker.hot.borrow_mut().tally.correct(Direction::Down, purpose, Class::Framing, framing);
+    // Data may have come with the piece before, and was counted as framing then.
+    let counted = if framing < 0 { events.before } else { purpose };
+    worker.hot.borrow_mut().tally.correct(Direction::Down, counted, Class::Framing, framing);
+    events.before = purpose;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::tests::worker;
+
+    #[test]
+    fn every_byte_is_counted_once_however_the_stream_is_cut() {
+        let worker = worker(2, 1, "");
+        let text = worker.plan.text(0, 1);
+        let message =
+            |seq| format!("id:{seq}\ndata:{{\"seq\":{seq},\"author\":0,\"ordinal\":1,\"text\":\"{text}\"}}\n\n");
+        let stream = format!(": hello\n\n{}: beat\n\n{}", message(1), message(2));
+        let pieces = (1..=stream.len()).map(|size| stream.as_bytes().chunks(size).collect::<Vec<_>>());
+        let halves = (0..stream.len()).map(|cut| vec![&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
+        for pieces in pieces.chain(halves) {
+            let (mut events, before) = (Events::new(), worker.hot.borrow().tally);
+            for piece in &pieces {
+                take_events(&worker, worker.seat(0), &mut events, piece).unwrap();
+            }
+            let counted = worker.hot.borrow().tally.since(&before).total(Direction::Down);
+            assert_eq!(counted as usize, stream.len(), "{} pieces of {}", pieces.len(), pieces[0].len());
+        }
+    }
 }

@@ -22,7 +22,7 @@ use super::preflight::{self, Finding, Level};
 use super::progress::Shown;
 use super::server_process::ServerProcess;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
-use crate::signals::stoppable;
+use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
 
 /// Probes at the start of a job, so that the first run knows what the machine can do.
@@ -67,7 +67,7 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
     }
     // Before the machine is looked at, which takes longer.
     if let Some(foreign) = &foreign
-        && let Err(error) = stoppable(async |_| foreign.check_joining(&mut job.plans).await)
+        && let Err(error) = runtime()?.block_on(foreign.check_joining(&mut job.plans))
     {
         print::error(&error);
         return Ok(PREFLIGHT.into());

@@ -1,6 +1,7 @@
 //! Other people's servers: they run beside ours and are judged like ours; those that fail, never listen, die or do not want to end have a
 //! known end.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -224,7 +225,7 @@ async fn a_signal_to_the_keeper_of_a_target_ends_them_all() {
         let below = until("its children", async || Some(children(target)).filter(|below| below.len() == 2)).await;
         signal(pid, how);
         let status = keeper.wait().await.unwrap();
-        assert_eq!(status.code(), Some(128 + Signal::SIGTERM as i32), "{how}: the target was asked to end");
+        assert_eq!(status.signal(), Some(Signal::SIGTERM as i32), "{how}: the target was asked to end");
         assert!(!exists(target) && !below.into_iter().any(exists), "{how}");
     }
 }

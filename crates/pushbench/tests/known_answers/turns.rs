@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use crate::bench::{Bench, Job};
-use crate::processes::{Found, signal};
+use crate::processes::{Found, Server, signal};
 
 const LONG: [&str; 2] = ["transports=tcp", "phases.window_s=600"];
 
@@ -41,6 +41,15 @@ async fn a_second_job_waits_for_the_first_or_says_that_it_does_not() {
     assert!(ended.err.contains(&format!("doubtful other jobs  {about}")), "{}", ended.err);
     let found = findings(&bench.scratch("beside"));
     assert!(matches!(found.as_slice(), [one] if one.starts_with(&format!("other jobs: {about}"))), "{found:?}");
+
+    // A load has had a client join by now; nothing that is to be kept, so that Ctrl-C ends it at once.
+    let server = Server::start(&[]).await;
+    let target = server.target();
+    let target: Vec<&str> = ["--out", "/dev/null"].into_iter().chain(target.iter().map(String::as_str)).collect();
+    let mut third = start(&bench.words("load", &target));
+    third.until_says("waiting for ").await;
+    signal(third.pid(), Signal::SIGINT);
+    assert_eq!(third.end().await.code, None, "it ends by the signal");
 
     assert!(!bench.scratch("second").exists(), "it still waits");
     signal(first.pid(), Signal::SIGINT);

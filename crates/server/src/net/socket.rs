@@ -43,8 +43,8 @@ impl From<&Limits> for Patience {
 /// Most that is read from a client after the last answer to it.
 const LINGER_BYTES_MAX: usize = 8 << 20;
 const LINGER_BUFFER_BYTES: usize = 4 << 10;
-/// Requests are not timed one by one. While they come, a connection is looked at this many times in an idle timeout, and ends at most
-/// one such part of it too late.
+/// Requests that come fast are not timed one by one. While they come, a connection is looked at this many times in an idle timeout, and
+/// ends at most one such part of it too late.
 const LOOKS_PER_IDLE_TIMEOUT: u32 = 32;
 
 pub(crate) struct Socket {
@@ -59,8 +59,8 @@ pub(crate) struct Socket {
 struct Watch {
     timer: Pin<Box<Sleep>>,
     seen: Seen,
-    /// Whether nothing had happened between the last two looks: the timer runs to the end of the idle timeout.
-    quiet: bool,
+    /// Whether the timer runs to the end of the client's time, and not only to the next look.
+    is_limit: bool,
 }
 
 /// Requests so far, and whether another had begun.
@@ -139,21 +139,25 @@ impl Socket {
         let Patience { header, idle, .. } = *self.patience;
         let look = idle / LOOKS_PER_IDLE_TIMEOUT;
         let now = Seen { requests: gauge.requests(), in_head: gauge.is_in_head() };
-        let first = if now.in_head { header } else { look };
-        let watch = self.watch.get_or_insert_with(|| Watch { timer: Box::pin(sleep(first)), seen: now, quiet: false });
-        // The timer is not set anew for each request: only for one after a quiet time, or whose head came in pieces.
-        if watch.seen != now && (watch.quiet || watch.seen.in_head || now.in_head) {
-            (watch.seen, watch.quiet) = (now, false);
-            watch.timer.as_mut().reset(Instant::now() + first);
+        let limit = if now.in_head { header } else { idle };
+        let watch =
+            self.watch.get_or_insert_with(|| Watch { timer: Box::pin(sleep(limit)), seen: now, is_limit: true });
+        // Set anew for each request only of a client whose requests come further apart than the looks at the others.
+        if watch.seen != now && (watch.is_limit || now.in_head) {
+            let at = Instant::now();
+            let was_quiet = watch.timer.deadline() < at + (idle - look);
+            watch.is_limit = now.in_head || watch.seen.in_head || was_quiet;
+            watch.seen = now;
+            watch.timer.as_mut().reset(at + if watch.is_limit { limit } else { look });
         }
         while watch.timer.as_mut().poll(cx).is_ready() {
-            if watch.seen == now && (now.in_head || watch.quiet) {
+            if watch.is_limit {
                 gauge.count(Count::TimedOut);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            watch.quiet = watch.seen == now;
+            watch.is_limit = watch.seen == now;
             watch.seen = now;
-            watch.timer.as_mut().reset(Instant::now() + if watch.quiet { idle - look } else { look });
+            watch.timer.as_mut().reset(Instant::now() + if watch.is_limit { idle - look } else { look });
         }
         Poll::Pending
     }

@@ -26,7 +26,7 @@ fn lengths() -> Vec<Case> {
         longer("a length of 126 in 64 bits", 1, |m| vec![m.frame(m.long(126)).in_64_bits()]),
         longer("a length of 65,535 in 64 bits", 1, |m| vec![m.frame(m.long(65_535)).in_64_bits()]),
         longer("a fragment's length in 64 bits", 1, |m| {
-            vec![m.frame("").more().in_64_bits(), Frame::rest(m.with(b""))]
+            vec![m.frame("").not_final().in_64_bits(), Frame::continuation(m.with(b""))]
         }),
         longer("a ping's length in 16 bits", 0, |_| vec![Frame::ping("long").in_16_bits()]),
         longer("a ping's length in 64 bits", 0, |_| vec![Frame::ping("long").in_64_bits()]),
@@ -50,7 +50,8 @@ fn too_long() -> Vec<Case> {
     ] {
         let build = move |m: &Messages| vec![m.frame("some bytes").announcing(announced)];
         cases.push(Case::new(format!("a length of {name}"), "10.4", Failed(Some(1009)), build));
-        let build = move |m: &Messages| vec![m.frame("").more(), Frame::rest("more").announcing(announced)];
+        let build =
+            move |m: &Messages| vec![m.frame("").not_final(), Frame::continuation("more").announcing(announced)];
         cases.push(Case::new(format!("a fragment with a length of {name}"), "10.4", Failed(Some(1009)), build));
     }
     let one_more = |m: &Messages| vec![m.frame("some bytes").announcing(m.bytes_max as u64 + 1)];
@@ -121,25 +122,27 @@ pub(super) fn between(m: &Messages, frames: Vec<Frame>) -> Vec<Frame> {
 fn wrong_fragments() -> Vec<Case> {
     let bad = |name: &str, build: fn(&Messages) -> Vec<Frame>| Case::new(name, "5.4", Failed(Some(1002)), build);
     vec![
-        bad("a last fragment of nothing", |_| vec![Frame::rest("hello")]),
-        bad("a fragment of nothing that goes on", |_| vec![Frame::rest("hello").more()]),
-        bad("a last fragment of nothing with nothing in it", |_| vec![Frame::rest("")]),
-        bad("a fragment behind a whole message", |m| vec![m.whole(b"one"), Frame::rest("two")]),
-        bad("a fragment behind the last one", |m| [m.cut(b"one two", &[3]), vec![Frame::rest("three")]].concat()),
+        bad("a continuation of nothing", |_| vec![Frame::continuation("hello")]),
+        bad("a continuation of nothing that is not final", |_| vec![Frame::continuation("hello").not_final()]),
+        bad("an empty continuation of nothing", |_| vec![Frame::continuation("")]),
+        bad("a continuation behind a whole message", |m| vec![m.whole(b"one"), Frame::continuation("two")]),
+        bad("a continuation behind the final one", |m| {
+            [m.cut(b"one two", &[3]), vec![Frame::continuation("three")]].concat()
+        }),
         bad("a message inside a message", |m| between(m, vec![m.whole(b"inside")])),
-        bad("a fragment that begins inside a message", |m| between(m, vec![m.frame("{").more()])),
+        bad("a fragment that begins inside a message", |m| between(m, vec![m.frame("{").not_final()])),
         bad("a text inside a message", |m| between(m, vec![Frame::new(TEXT, "")])),
         bad("a binary message inside a message", |m| between(m, vec![Frame::new(BINARY, "")])),
         bad("all fragments with the opcode of the first", |m| {
-            vec![m.frame(m.head.clone()).more(), m.frame("one").more(), m.frame("\"}")]
+            vec![m.frame(m.head.clone()).not_final(), m.frame("one").not_final(), m.frame("\"}")]
         }),
-        bad("a ping in two fragments", |_| vec![Frame::ping("one ").more(), Frame::rest("two")]),
-        bad("the first fragment of a ping", |_| vec![Frame::ping("one").more()]),
-        bad("the first fragment of an empty ping", |_| vec![Frame::ping("").more()]),
-        bad("the first fragment of a pong", |_| vec![Frame::pong("one").more()]),
-        bad("the first fragment of a close", |_| vec![Frame::close(1000, b"").more()]),
-        bad("the first fragment of an empty close", |_| vec![Frame::close_with("").more()]),
-        bad("the first fragment of a ping inside a message", |m| between(m, vec![Frame::ping("one").more()])),
+        bad("a ping in two fragments", |_| vec![Frame::ping("one ").not_final(), Frame::continuation("two")]),
+        bad("the first fragment of a ping", |_| vec![Frame::ping("one").not_final()]),
+        bad("the first fragment of an empty ping", |_| vec![Frame::ping("").not_final()]),
+        bad("the first fragment of a pong", |_| vec![Frame::pong("one").not_final()]),
+        bad("the first fragment of a close", |_| vec![Frame::close(1000, b"").not_final()]),
+        bad("the first fragment of an empty close", |_| vec![Frame::close_with("").not_final()]),
+        bad("the first fragment of a ping inside a message", |m| between(m, vec![Frame::ping("one").not_final()])),
     ]
 }
 
@@ -158,16 +161,16 @@ fn reserved() -> Vec<Case> {
         bad(format!("a ping {with}"), bits, |_, bits| vec![Frame::ping("?").reserved(bits)]);
         bad(format!("a pong {with}"), bits, |_, bits| vec![Frame::pong("").reserved(bits)]);
         bad(format!("a close {with}"), bits, |_, bits| vec![Frame::close(1000, b"").reserved(bits)]);
-        bad(format!("a first fragment {with}"), bits, |m, bits| vec![m.frame("{").more().reserved(bits)]);
+        bad(format!("a first fragment {with}"), bits, |m, bits| vec![m.frame("{").not_final().reserved(bits)]);
         bad(format!("a last fragment {with}"), bits, |m, bits| {
-            vec![m.frame("{").more(), Frame::rest("}").reserved(bits)]
+            vec![m.frame("{").not_final(), Frame::continuation("}").reserved(bits)]
         });
     }
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
         let of = format!("of the reserved opcode {opcode}");
         bad(format!("an empty frame {of}"), opcode, |_, opcode| vec![Frame::new(opcode, "")]);
         bad(format!("a frame {of}"), opcode, |_, opcode| vec![Frame::new(opcode, "hello")]);
-        bad(format!("a fragment {of}"), opcode, |_, opcode| vec![Frame::new(opcode, "hello").more()]);
+        bad(format!("a fragment {of}"), opcode, |_, opcode| vec![Frame::new(opcode, "hello").not_final()]);
         bad(format!("a frame between fragments {of}"), opcode, |m, opcode| {
             between(m, vec![Frame::new(opcode, "hello")])
         });
@@ -186,7 +189,9 @@ fn masks() -> Vec<Case> {
         bad("a pong masked wrongly", |_| vec![Frame::pong("!").masked_wrongly()]),
         bad("a close masked wrongly", |_| vec![Frame::close(1000, b"").masked_wrongly()]),
         bad("an empty close masked wrongly", |_| vec![Frame::close_with("").masked_wrongly()]),
-        bad("a last fragment masked wrongly", |m| vec![m.frame("{").more(), Frame::rest("}").masked_wrongly()]),
+        bad("a last fragment masked wrongly", |m| {
+            vec![m.frame("{").not_final(), Frame::continuation("}").masked_wrongly()]
+        }),
         ok("a mask of zeros", |m| vec![m.whole(b"hello").masked_by([0; 4])]),
         ok("a mask of ones", |m| vec![m.whole(b"hello").masked_by([0xff; 4])]),
     ]

@@ -41,7 +41,7 @@ impl Frame {
         Self { first: FIN | opcode, payload: payload.into(), length, mask, masked_wrongly: false }
     }
 
-    pub(super) fn rest(payload: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn continuation(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(CONTINUATION, payload)
     }
 
@@ -63,7 +63,7 @@ impl Frame {
     }
 
     /// More fragments follow.
-    pub(super) fn more(mut self) -> Self {
+    pub(super) fn not_final(mut self) -> Self {
         self.first &= !FIN;
         self
     }
@@ -188,7 +188,7 @@ impl Messages {
 
 /// The frames of one message.
 pub(super) fn in_frames(opcode: u8, pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Frame> {
-    let mut frames: Vec<_> = pieces.into_iter().map(|piece| Frame::rest(piece).more()).collect();
+    let mut frames: Vec<_> = pieces.into_iter().map(|piece| Frame::continuation(piece).not_final()).collect();
     if let Some(first) = frames.first_mut() {
         first.first |= opcode;
     }
