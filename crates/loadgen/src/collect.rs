@@ -12,7 +12,7 @@ use crate::crowd::{Reading, Remains, Report, SecondPart};
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::recording::Recording;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 use results::Series;
 use results::Tally;
 use results::{Cpu, Ended, Faults, Second};

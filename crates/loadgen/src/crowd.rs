@@ -16,7 +16,7 @@ use crate::live::Cue;
 use crate::pacer::FineTimer;
 use crate::recorder::Recorder;
 use crate::seat::Seat;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 use crate::transports;
 use crate::worker::{Share, Worker};
 use results::FaultKind;

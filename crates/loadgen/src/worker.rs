@@ -17,14 +17,13 @@ use crate::clock::{Clock, micros};
 use crate::fault::Fault;
 use crate::lean::request::Requests;
 use crate::ledger::RoomLedger;
-use crate::link::{self, Reading};
+use crate::link::{self, OpenConnections, Reading};
 use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::repeated::Numbers;
 use crate::seat::{Seat, Way};
-use crate::sockets::Sockets;
 use crate::target::Target;
 use results::FaultKind;
 use results::Faults;
@@ -36,7 +35,7 @@ use results::{Class, Direction, Purpose, Tally};
 pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
 /// Read into by all clients of the thread, one after the other.
 const SCRATCH_BYTES: usize = 64 << 10;
-/// Sockets one source address carries towards one destination before another is taken; the usual port range has 28,232.
+/// OpenConnections one source address carries towards one destination before another is taken; the usual port range has 28,232.
 const PORTS_PER_SOURCE: u64 = 25_000;
 
 /// What the hot path changes.
@@ -68,7 +67,7 @@ pub(crate) struct Worker {
     pub(crate) faults: RefCell<Faults>,
     pub(crate) pacer: RefCell<Pacer>,
     pub(crate) scratch: RefCell<Vec<u8>>,
-    pub(crate) sockets: Rc<Sockets>,
+    pub(crate) sockets: Rc<OpenConnections>,
     pub(crate) cue: watch::Receiver<Cue>,
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,

@@ -11,16 +11,10 @@ fn root() -> PathBuf {
 
 /// The tables of a Markdown text, in order.
 fn tables(markdown: &str) -> Vec<String> {
-    let mut tables = vec![String::new()];
-    for line in markdown.split_inclusive('\n') {
-        if line.starts_with('|') {
-            tables.last_mut().unwrap().push_str(line);
-        } else if !tables.last().unwrap().is_empty() {
-            tables.push(String::new());
-        }
-    }
-    tables.retain(|table| !table.is_empty());
-    tables
+    let is_row = |line: &&str| line.starts_with('|');
+    let lines: Vec<&str> = markdown.split_inclusive('\n').collect();
+    let blocks = lines.chunk_by(|one, next| is_row(one) == is_row(next));
+    blocks.filter(|block| block.first().is_some_and(is_row)).map(<[&str]>::concat).collect()
 }
 
 #[test]

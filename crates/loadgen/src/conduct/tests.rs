@@ -6,7 +6,7 @@ use results::{Cpu, Tally};
 
 use super::*;
 use crate::crowd::Reading;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 
 const SEATS: u32 = 4;
 /// The conductor looks up this often, and the runtime's timer has a millisecond.

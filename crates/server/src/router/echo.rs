@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use wire::{Encoding, Form, Split, Start};
 
-use super::{Caller, Channel, End, Refusal, Visit, gauge_of, upgrade};
 use crate::app::App;
+use crate::http::{Caller, Channel, End, Refusal, Visit, gauge_of, upgrade};
 use crate::meter::Label;
 
 /// Where it is.
@@ -27,7 +27,8 @@ fn begin(app: Arc<App>, request: Request) -> Result<Response, Refusal> {
     // Nobody posts there; a WebSocket has a room.
     let reader = app.hub.room("echo")?.reader(Form::TextFrames.into(), Start::Now);
     let reader = reader.map_err(|ahead| Refusal::cursor_ahead(Start::Now, ahead))?;
-    let visit = Visit { app, gauge, reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, request };
+    let visit =
+        Visit { app, gauge, reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, reset: None, request };
     upgrade(visit, None, serve)
 }
 

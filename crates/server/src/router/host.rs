@@ -4,8 +4,8 @@
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 use wire::Problem;
 
-use super::Refusal;
 use crate::config::Access;
+use crate::http::Refusal;
 
 /// Checks a request's host, and leaves it in the Host header.
 ///

@@ -12,8 +12,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::post_bytes_max;
 use crate::app::App;
+use crate::http::post_bytes_max;
 use crate::net::Gauge;
 
 tokio::task_local! {

@@ -20,12 +20,13 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use wire::Transport;
 
+use super::host;
 use super::request_body::{RequestBody, answered, read_past};
-use super::{Refusal, cors, finish, host};
 use crate::app::App;
+use crate::http::{HttpRead, Refusal, Visit, cors, finish};
 use crate::meter::{Count, Label};
 use crate::net::{Gauge, Handover, Socket};
-use crate::transports::{self, HttpRead};
+use crate::transports;
 
 /// hyper's smallest, and more than a request head of ours ever needs.
 const HEAD_BYTES_MAX: usize = 8 << 10;
@@ -70,7 +71,7 @@ fn answer_any(
     }
     if let Some((transport, read)) = find_read(&request) {
         let request = request.map(|_| Body::empty());
-        return Either::Left(transports::answer_read(app, gauge, transport, read, request).map(Ok));
+        return Either::Left(answer_read(app, gauge, transport, read, request).map(Ok));
     }
     Either::Right(Box::pin(answer(app, gauge, request, Ok(router))))
 }
@@ -87,6 +88,29 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, HttpRead)
             Some((transport, transports::http_read(transport)?))
         }
         _ => None,
+    }
+}
+
+/// Answers `GET /rooms/{room}/{transport}`. What needs the request is done before the future is polled.
+fn answer_read(
+    app: Arc<App>,
+    gauge: Arc<Gauge>,
+    transport: Transport,
+    read: HttpRead,
+    request: Request,
+) -> impl Future<Output = Response> {
+    gauge.begin_request(Label::of(transport));
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, &read, request);
+    let answer = visit.map(read.answer);
+    async move {
+        let outcome = match answer {
+            Ok(answer) => answer.await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = finish(&app, &gauge, outcome);
+        cors::add_headers(&app.access, origin.as_ref(), response.headers_mut());
+        response
     }
 }
 
