@@ -27,7 +27,7 @@ fn begin(app: Arc<App>, request: Request) -> Result<Response, Refusal> {
     // Nobody posts there; a WebSocket has a room.
     let reader = app.hub.room("echo")?.reader(Form::TextFrames.into(), Start::Now);
     let reader = reader.map_err(|ahead| Refusal::cursor_ahead(Start::Now, ahead))?;
-    let visit = Visit { app, gauge, reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, request };
+    let visit = Visit { app, gauge, reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, reset: None, request };
     upgrade(visit, None, serve)
 }
 
