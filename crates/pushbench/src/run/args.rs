@@ -55,7 +55,7 @@ pub(crate) struct LoadArgs {
     pub(crate) target_tcp: SocketAddr,
 
     /// Its process, or the one that started all of its processes, to be metered from outside: its CPU and memory are then known whatever it
-    /// says of itself. Memory per connection is not: for that, let the scenario start it as a [[target]]
+    /// says of itself. Memory per connection is not: for that, let the scenario start it as a `[[target]]`
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 
