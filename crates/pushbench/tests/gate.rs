@@ -129,7 +129,7 @@ fn a_lock_that_does_not_fit_is_no_verdict() {
     assert!(code == 2 && text.contains("another scenario or other settings"), "{text}");
     assert_eq!(counters(&["--bless"]).0, 2);
     assert_eq!(counters(&["--set", "posts.per_client_per_s=0"]).0, 2);
-    assert_eq!(counters(&["--set", "client=reqwest"]).0, 1);
+    assert_eq!(counters(&["--set", "http_client=reqwest"]).0, 1);
     let (code, text) = run(&["counters", scenario("payload.toml").to_str().unwrap()]);
     assert!(code == 2 && text.contains("sweeps"), "{text}");
 }
