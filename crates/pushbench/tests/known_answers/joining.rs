@@ -77,7 +77,7 @@ async fn a_wrong_secret_is_found_at_once_on_every_transport() {
 
 #[tokio::test]
 async fn a_server_that_speaks_otherwise_is_found_at_once() {
-    let other = stranger(b"HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\nCannot GET \x1b[1m that\r\n\r\n").await;
+    let other = stranger(b"HTTP/1.1 404 Not Found\r\ncontent-length: 24\r\n\r\nCannot GET \x1b[1m that\r\n\r\n").await;
     let target = target(other, other);
     let target = target.each_ref().map(String::as_str);
     for (transport, expected) in [("websocket", "101"), ("sse", "200"), ("polling", "200 or 204")] {
