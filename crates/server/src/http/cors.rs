@@ -29,7 +29,9 @@ pub(crate) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[
 }
 
 pub(crate) fn add_headers(access: &Access, origin: Option<&HeaderValue>, to: &mut HeaderMap) {
-    to.extend(headers(access, origin).into_iter().flatten());
+    if let Some(headers) = headers(access, origin) {
+        to.extend(headers);
+    }
 }
 
 /// Whether a browser asks for leave to send a request that its page could not send without.

@@ -69,6 +69,11 @@ impl Gauge {
         })
     }
 
+    /// The head of a request is complete; whose it is, its handler says.
+    pub(crate) fn end_head(&self) {
+        self.phase.store(Phase::Idle as u8, Relaxed);
+    }
+
     /// A request is complete: what was read for it, and what follows, belongs to `label`.
     pub(crate) fn begin_request(&self, label: Label) {
         self.requests.store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);

@@ -2,6 +2,8 @@
 
 mod gauge;
 mod socket;
+mod wait;
 
 pub(crate) use gauge::{Gauge, Handover};
-pub(crate) use socket::{Patience, Socket};
+pub(crate) use socket::Socket;
+pub(crate) use wait::Patience;

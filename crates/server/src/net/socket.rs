@@ -9,15 +9,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::Gauge;
 use super::gauge::Hold;
-use crate::config::Limits;
+use super::wait::{Patience, Seen, Wait};
 use crate::meter::Count;
 
 /// Pieces (a chunk's size, the chunk, a line end) that are small together are copied and written as one: the copy costs less than
@@ -26,27 +25,9 @@ const GATHERED_BYTES_MAX: usize = 4 << 10;
 
 thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
 
-/// How long a socket waits for its client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    header: Duration,
-    idle: Duration,
-    stall: Duration,
-}
-
-impl From<&Limits> for Patience {
-    fn from(limits: &Limits) -> Self {
-        Self { header: limits.header_timeout, idle: limits.idle_timeout, stall: limits.stall_timeout }
-    }
-}
-
 /// Most that is read from a client after the last answer to it.
 const LINGER_BYTES_MAX: usize = 8 << 20;
 const LINGER_BUFFER_BYTES: usize = 4 << 10;
-/// Requests that come fast are not timed one by one. While they come, a connection is looked at this many times in an idle timeout, and
-/// ends at most one such part of it too late.
-const LOOKS_PER_IDLE_TIMEOUT: u32 = 32;
-
 pub(crate) struct Socket {
     tcp: TcpStream,
     gauge: Arc<Gauge>,
@@ -55,19 +36,10 @@ pub(crate) struct Socket {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-/// The reading side's timer, and what was true when it was set.
+/// The reading side's timer.
 struct Watch {
     timer: Pin<Box<Sleep>>,
-    seen: Seen,
-    /// Whether the timer runs to the end of the client's time, and not only to the next look.
-    is_limit: bool,
-}
-
-/// Requests so far, and whether another had begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    requests: u32,
-    in_head: bool,
+    wait: Wait,
 }
 
 impl Socket {
@@ -136,28 +108,21 @@ impl Socket {
             self.watch = None;
             return Poll::Pending;
         }
-        let Patience { header, idle, .. } = *self.patience;
-        let look = idle / LOOKS_PER_IDLE_TIMEOUT;
-        let now = Seen { requests: gauge.requests(), in_head: gauge.is_in_head() };
-        let limit = if now.in_head { header } else { idle };
-        let watch =
-            self.watch.get_or_insert_with(|| Watch { timer: Box::pin(sleep(limit)), seen: now, is_limit: true });
-        // Set anew for each request only of a client whose requests come further apart than the looks at the others.
-        if watch.seen != now && (watch.is_limit || now.in_head) {
-            let at = Instant::now();
-            let was_quiet = watch.timer.deadline() < at + (idle - look);
-            watch.is_limit = now.in_head || watch.seen.in_head || was_quiet;
-            watch.seen = now;
-            watch.timer.as_mut().reset(at + if watch.is_limit { limit } else { look });
+        let patience = &self.patience;
+        let seen = Seen { requests: gauge.requests(), in_head: gauge.is_in_head() };
+        let Watch { timer, wait } = self.watch.get_or_insert_with(|| {
+            let (wait, end) = Wait::begin(patience, seen, Instant::now());
+            Watch { timer: Box::pin(sleep_until(end)), wait }
+        });
+        if let Some(end) = wait.note(patience, seen, timer.deadline(), Instant::now) {
+            timer.as_mut().reset(end);
         }
-        while watch.timer.as_mut().poll(cx).is_ready() {
-            if watch.is_limit {
+        while timer.as_mut().poll(cx).is_ready() {
+            let Some(end) = wait.go_on(patience, seen, timer.deadline()) else {
                 gauge.count(Count::TimedOut);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
-            }
-            watch.is_limit = watch.seen == now;
-            watch.seen = now;
-            watch.timer.as_mut().reset(Instant::now() + if watch.is_limit { idle - look } else { look });
+            };
+            timer.as_mut().reset(end);
         }
         Poll::Pending
     }
@@ -249,65 +214,5 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::meter::{Label, Meter};
-
-    const HEADER: Duration = Duration::from_secs(10);
-    const IDLE: Duration = Duration::from_secs(75);
-
-    /// A socket whose client sends nothing.
-    async fn silent() -> (Socket, TcpStream) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (client, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let patience = Patience { header: HEADER, idle: IDLE, stall: HEADER };
-        let gauge = Gauge::new(Arc::new(Meter::new(None)), Arc::default());
-        (Socket::new(accepted.unwrap().0, gauge, Arc::new(patience)).unwrap(), client.unwrap())
-    }
-
-    /// Time until the socket gives its client up.
-    async fn time_to_end(socket: &mut Socket) -> Duration {
-        let begun = Instant::now();
-        let end = socket.read(&mut [0; 8]).await.unwrap_err();
-        assert_eq!(end.kind(), io::ErrorKind::TimedOut);
-        begun.elapsed()
-    }
-
-    /// One request in each `period`, answered at once.
-    async fn requests(socket: &mut Socket, period: Duration, count: u32) {
-        for _ in 0..count {
-            timeout(period, socket.read(&mut [0; 8])).await.unwrap_err();
-            socket.gauge.begin_request(Label::OTHER);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_idle_timeout_begins_with_the_last_request_however_often_they_came() {
-        for (period_ms, count) in [(10, 1), (100, 300), (1_000, 20), (5_000, 10), (60_000, 3), (74_000, 3)] {
-            let (mut socket, _client) = silent().await;
-            socket.gauge.begin_request(Label::OTHER);
-            requests(&mut socket, Duration::from_millis(period_ms), count).await;
-            let took = time_to_end(&mut socket).await;
-            assert!((IDLE..IDLE.mul_f64(1.04)).contains(&took), "{took:?} after a request in {period_ms} ms");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_own_timeout_from_its_first_byte() {
-        let (mut socket, _client) = silent().await;
-        let slack = Duration::from_millis(10);
-        assert!((HEADER..HEADER + slack).contains(&time_to_end(&mut socket).await), "no byte came");
-        for quiet_s in [0, 1, 4, 70] {
-            let (mut socket, _client) = silent().await;
-            socket.gauge.begin_request(Label::OTHER);
-            timeout(Duration::from_secs(quiet_s), socket.read(&mut [0; 8])).await.unwrap_err();
-            socket.gauge.on_read(1);
-            let took = time_to_end(&mut socket).await;
-            assert!((HEADER..HEADER + slack).contains(&took), "{took:?} for half a head after {quiet_s} s");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! One HTTP connection: what every request on it meets first, and its end. A transport may take its socket over.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use tower_service::Service;
 use wire::Transport;
 
 use super::host;
-use super::request_body::{RequestBody, answered, read_past};
+use super::request_body::{RequestBody, keeping_unread, read_past};
 use crate::app::App;
 use crate::http::{HttpRead, Refusal, Visit, cors, finish};
 use crate::meter::{Count, Label};
@@ -115,40 +116,49 @@ fn answer_read(
 }
 
 /// Answers what is no plain read: a refusal at the door, a preflight, or whatever the router knows.
-async fn answer(
+fn answer(
     app: Arc<App>,
     gauge: Arc<Gauge>,
     request: hyper::Request<Incoming>,
     admitted: Result<Router, Refusal>,
-) -> Result<Response, Infallible> {
+) -> impl Future<Output = Result<Response, Infallible>> {
+    gauge.end_head();
     let origin = request.headers().get(header::ORIGIN).cloned();
     // A client that waits for a 100 (Continue) would be sent one by whoever reads on.
     let waits = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| Body::new(RequestBody::new(body)));
-    let (mut response, unread) = answered(route(&app, &gauge, admitted, request)).await;
-    cors::add_headers(&app.access, origin.as_ref(), response.headers_mut());
-    if let Some(body) = unread.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
-        let ends = waits || response.headers().contains_key(header::CONNECTION);
-        if ends || !read_past(&app, &gauge, body).await {
-            gauge.leave_body_unread();
-            announce_end(&mut response);
+    let answering = keeping_unread(|| route(&app, &gauge, admitted, request));
+    async move {
+        let mut answering = std::pin::pin!(answering);
+        let mut response = answering.as_mut().await?;
+        let unread = answering.take_value().and_then(RefCell::into_inner);
+        cors::add_headers(&app.access, origin.as_ref(), response.headers_mut());
+        if let Some(body) = unread.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
+            let ends = waits || response.headers().contains_key(header::CONNECTION);
+            if ends || !Box::pin(read_past(&app, &gauge, body)).await {
+                gauge.leave_body_unread();
+                announce_end(&mut response);
+            }
         }
+        Ok(response)
     }
-    Ok(response)
 }
 
-async fn route(app: &App, gauge: &Arc<Gauge>, admitted: Result<Router, Refusal>, mut request: Request) -> Response {
-    match admitted {
+fn route(
+    app: &App,
+    gauge: &Arc<Gauge>,
+    admitted: Result<Router, Refusal>,
+    mut request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let response = match admitted {
         Err(refusal) => finish(app, gauge, Err(refusal)),
         Ok(_) if cors::is_preflight(&request) => cors::answer_preflight(app, gauge, &request),
         Ok(mut router) => {
             request.extensions_mut().insert(Arc::clone(gauge));
-            match router.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
+            return Either::Right(router.call(request));
         }
-    }
+    };
+    Either::Left(std::future::ready(Ok(response)))
 }
 
 /// Says that the connection takes no further request.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::app::App;
 use crate::http::post_bytes_max;
@@ -21,10 +22,10 @@ tokio::task_local! {
     static UNREAD: RefCell<Option<Incoming>>;
 }
 
-/// Answers a request whose body is a [`RequestBody`], and hands back what was not read of it.
-pub(super) async fn answered<T>(answering: impl Future<Output = T>) -> (T, Option<Incoming>) {
-    let answering = async { (answering.await, UNREAD.with(RefCell::take)) };
-    UNREAD.scope(RefCell::default(), answering).await
+/// Keeps what is not read of a request's body, by the function that takes the request or by the future that answers it.
+pub(super) fn keeping_unread<F: Future>(answer: impl FnOnce() -> F) -> TaskLocalFuture<RefCell<Option<Incoming>>, F> {
+    let (answering, unread) = UNREAD.sync_scope(RefCell::default(), || (answer(), UNREAD.with(RefCell::take)));
+    UNREAD.scope(RefCell::new(unread), answering)
 }
 
 /// Reads past the rest of a body, if it is no longer than a post may be and comes in the time that one has.
@@ -73,7 +74,7 @@ impl http_body::Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.incoming.take().filter(|incoming| !incoming.is_end_stream());
-        // Outside of `answered` there is nobody to hand it to.
+        // Outside of `keeping_unread` there is nobody to hand it to.
         UNREAD.try_with(|slot| slot.replace(unread)).ok();
     }
 }
