@@ -63,7 +63,7 @@ fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     let server = Server::start()?;
     let http = server.target.http;
     let epoll = Epoll::new(EpollCreateFlags::empty())?;
-    let mut sockets = (0..plan.seats).map(|_| join(http, plan)).collect::<io::Result<Vec<_>>>()?;
+    let mut sockets = (0..plan.clients).map(|_| join(http, plan)).collect::<io::Result<Vec<_>>>()?;
     for (at, socket) in sockets.iter().enumerate() {
         epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
     }
@@ -84,7 +84,7 @@ fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
         if elapsed >= plan.phases.posting() {
             break;
         }
-        if start.is_none() && elapsed >= plan.phases.warm_up {
+        if start.is_none() && elapsed >= plan.phases.warm_up() {
             start = Some((thread_cpu()?, seen));
         }
     }

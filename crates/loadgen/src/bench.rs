@@ -22,7 +22,7 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let worker = Worker::new(Share {
         plan: Arc::clone(plan),
         transport: Transport::Websocket,
-        target: Target { http: nowhere, tcp: nowhere, token: None, dialect: scenario::Dialect::Pushbench },
+        target: Target { http: nowhere, tcp: nowhere, token: None, protocol: scenario::Protocol::Pushbench },
         posts: Arc::new(Posts::new(plan.posts_total() as usize)),
         live: Arc::new(Live::default()),
         cue: heard,
@@ -36,7 +36,7 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     for (room, messages) in items.iter().enumerate() {
         for (item, json) in messages {
             let begun = Instant::now();
-            for id in plan.seats_in(room as u32) {
+            for id in plan.clients_in(room as u32) {
                 let item = if decoding { decode_json(json).expect("our own JSON") } else { borrowed(item) };
                 worker.take(worker.seat(id), item, json.len(), 2).expect("a message of the plan");
                 deliveries += 1;
@@ -64,7 +64,7 @@ fn items(plan: &Plan) -> Vec<Vec<(Message<'_>, Vec<u8>)>> {
         items.push((message, json));
     };
     (0..plan.rooms).for_each(|room| push(room, PROBE_AUTHOR, 0, "probe"));
-    for author in 0..plan.seats {
+    for author in 0..plan.clients {
         for ordinal in 1..=plan.posts_of(author) {
             push(plan.room_of(author), author, ordinal, plan.text(author, ordinal));
         }

@@ -12,7 +12,7 @@ use crate::crowd::{Reading, Remains, Report, SecondPart};
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::recording::Recording;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 use results::Series;
 use results::Tally;
 use results::{Cpu, Ended, Faults, Second};
@@ -197,7 +197,7 @@ fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
     let mut summary = LedgerSummary::default();
     remains.iter().for_each(|remains| summary.merge(&remains.ledger));
     let mut real = vec![0_u64; plan.rooms as usize];
-    for author in 0..plan.seats {
+    for author in 0..plan.clients {
         let Some(first) = plan.post_index(author, 1) else { continue };
         let own = first..first + plan.posts_of(author) as usize;
         real[plan.room_of(author) as usize] += own.filter(|index| posts.is_real(*index)).count() as u64;
@@ -276,7 +276,7 @@ mod tests {
         let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
         (0..usize::try_from(plan.posts_total()).unwrap()).for_each(|index| posts.confirm(index));
         let all = |seat| u32::try_from(plan.posts_in_room(plan.room_of(seat))).unwrap();
-        let seats = (0..plan.seats).map(|seat| (seat, all(seat) - if seat == 4 { 2 } else { 0 }, 9)).collect();
+        let seats = (0..plan.clients).map(|seat| (seat, all(seat) - if seat == 4 { 2 } else { 0 }, 9)).collect();
         let summary = settle(&plan, &posts, &[remains(seats)]);
         assert_eq!((summary.lost, summary.faulted, summary.seen), (2, 0, summary.planned - 2));
         assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, seat: 4, seq: 9 }]);
@@ -301,10 +301,10 @@ mod tests {
                     posts.see(index);
                 }
             }
-            let share = |worker| plan.share(worker, workers).map(|seat| (seat, seen[seat as usize], 1)).collect();
+            let share = |worker| plan.clients_of_worker(worker, workers).map(|seat| (seat, seen[seat as usize], 1)).collect();
             let all: Vec<_> = (0..workers).map(|worker| remains(share(worker))).collect();
             let summary = settle(&plan, &posts, &all);
-            let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.members(room))).sum();
+            let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
             prop_assert_eq!(summary.planned, planned);
             prop_assert_eq!(summary.planned, summary.seen + summary.lost + summary.faulted);
         }

@@ -132,7 +132,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             threads,
             lives,
             posts,
-            seats: order.plan.seats,
+            seats: order.plan.clients,
             transport: order.transport,
             stop,
             on_progress,
@@ -144,14 +144,14 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Edge)) -> Result<(), Ended> {
         self.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await?;
         self.cue.send_replace(Cue::Probe);
-        let slowest = if self.transport == Transport::Polling { plan.tuning.polling.gap_max() } else { Duration::ZERO };
+        let slowest = plan.tuning.of(self.transport).interval.unwrap_or_default();
         self.until_all(Stage::Probe, PATIENCE + slowest * 2, "saw the probe", |live| &live.probed).await?;
-        self.until(Stage::Settle, Instant::now() + plan.phases.settle).await?;
+        self.until(Stage::Settle, Instant::now() + plan.phases.settle()).await?;
         on_edge(Edge::Settled).await;
         let t0 = Instant::now() + LEAD;
         self.cue.send_replace(Cue::Go { t0 });
         self.t0 = Some(t0);
-        self.until(Stage::WarmUp, t0 + plan.phases.warm_up).await?;
+        self.until(Stage::WarmUp, t0 + plan.phases.warm_up()).await?;
         on_edge(Edge::WindowStart).await;
         self.until(Stage::Window, t0 + plan.phases.posting()).await?;
         on_edge(Edge::WindowEnd).await;
@@ -201,7 +201,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         while !self.collector.has_window() && Instant::now() < read_by {
             self.look(Instant::now() + LOOK_EVERY).await?;
         }
-        let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.members(room))).sum();
+        let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
         let begun = Instant::now();
         let (mut last, mut moved) = (0, begun);
         loop {
@@ -209,8 +209,8 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             if delivered > last {
                 (last, moved) = (delivered, Instant::now());
             }
-            let quiet = moved.elapsed() > plan.phases.drain_quiet;
-            if delivered >= planned || quiet || begun.elapsed() > plan.phases.drain_max {
+            let quiet = moved.elapsed() > plan.phases.drain_idle();
+            if delivered >= planned || quiet || begun.elapsed() > plan.phases.drain_max() {
                 return Ok(());
             }
             self.look(Instant::now() + LOOK_EVERY).await?;

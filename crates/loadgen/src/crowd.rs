@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
-use scenario::Dialect;
+use scenario::Protocol;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
-use wire::Transport;
 
 use crate::fault::{End, Fault};
 use crate::live::Cue;
 use crate::pacer::FineTimer;
 use crate::recorder::Recorder;
 use crate::seat::Seat;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 use crate::transports;
 use crate::worker::{Share, Worker};
 use results::FaultKind;
@@ -184,7 +183,7 @@ async fn ramp(worker: Rc<Worker>) {
 /// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
 pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
     let (mut tries, mut faults, mut failures) = (0, 0, 0);
-    while faults <= worker.plan.limits.retries_max {
+    while faults <= worker.plan.limits.reconnects_max {
         worker.begin_connecting(&seat);
         let Err(end) = transports::session(&worker, &seat).await;
         let was_joined = seat.joined.get();
@@ -234,21 +233,9 @@ async fn pace(worker: Rc<Worker>, timer: FineTimer) {
 
 /// Breaks connections on which nothing was heard for longer than their transport explains.
 async fn watch_over(worker: Rc<Worker>) {
-    let tuning = &worker.plan.tuning;
-    let beat = match worker.transport {
-        Transport::Tcp => Duration::from_secs(30),
-        Transport::Polling => tuning.polling.gap_max(),
-        Transport::LongPolling => tuning.long_polling.hold,
-        Transport::HttpStreaming => tuning.http_streaming.heartbeat * 2,
-        Transport::Sse => tuning.sse.heartbeat * 2,
-        Transport::Websocket => tuning.websocket.heartbeat * 2,
-        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            tuning.socketio.heartbeat * 2
-        }
-        Transport::Stomp => tuning.stomp.heartbeat * 2,
-    };
+    let idle_max = worker.tuning().idle_max();
     // Who only repeats what it is told does not beat.
-    let beat = if worker.target.dialect == Dialect::Pushbench { beat } else { Duration::MAX / 2 };
+    let beat = if worker.target.protocol == Protocol::Pushbench { idle_max } else { Duration::MAX / 2 };
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {
         sleep(Duration::from_secs(1)).await;
@@ -269,7 +256,7 @@ async fn watch_over(worker: Rc<Worker>) {
 async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>, cpu_now: impl Fn() -> Cpu) {
     let phases = worker.plan.phases;
     let mut asking = Cpu::default();
-    for edge in [phases.warm_up, phases.posting()] {
+    for edge in [phases.warm_up(), phases.posting()] {
         sleep_until(worker.clock.instant(edge)).await;
         let (at, tally, mut begun) = (Instant::now(), worker.hot.borrow().tally, cpu_now());
         let cpu = Cpu { user_us: begun.user_us - asking.user_us, system_us: begun.system_us - asking.system_us };
@@ -306,7 +293,7 @@ fn second_part(worker: &Worker, second: i64) -> SecondPart {
 }
 
 fn remains(worker: &Worker, sockets: SocketCounts) -> Remains {
-    if worker.target.dialect != Dialect::Pushbench {
+    if worker.target.protocol != Protocol::Pushbench {
         worker.confirm_what_left();
     }
     let hot = worker.hot.borrow();

@@ -41,7 +41,7 @@ pub async fn try_join(order: &Order, within: Duration) -> Result<(), JoinError> 
         cue: heard,
         base: Instant::now(),
         // A worker for each client: the first of them has the first client.
-        at: (0, order.plan.seats),
+        at: (0, order.plan.clients),
         lock_step: false,
     }));
     let joined = LocalSet::new().run_until(join(&worker, within)).await;

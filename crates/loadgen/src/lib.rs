@@ -27,8 +27,8 @@ mod recorder;
 mod recording;
 mod repeated;
 mod seat;
-mod sockets;
 mod target;
+mod tcp_info;
 mod transports;
 mod worker;
 
@@ -37,5 +37,5 @@ pub use joining::{JoinError, try_join};
 pub use live::{Progress, Stage};
 pub use lockstep::{LockStepError, Steps, Until, lock_step};
 pub use recording::Recording;
-pub use sockets::SocketCounts;
 pub use target::Target;
+pub use tcp_info::SocketCounts;

@@ -1,33 +1,37 @@
 //! A client's TCP connection: read into the worker's one scratch buffer, written to at once, without a buffer of its own unless the
 //! kernel takes less than it was given.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use slab::Slab;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::fault::Fault;
-use crate::sockets::{self, SocketCounts, Sockets};
+use crate::tcp_info::{SocketCounts, counts};
 use results::FaultKind;
 
 /// What a client keeps for a server that does not read.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 
+/// Sockets read in one go: together they take about as long as a handful of messages.
+const SLICE: usize = 32;
+
 /// The writing side: anybody on the worker's thread may send.
 pub(crate) struct Link {
     half: OwnedWriteHalf,
     unsent: RefCell<Vec<u8>>,
     reader: RefCell<Option<Waker>>,
-    entry: sockets::Entry,
+    entry: ConnectionEntry,
 }
 
 /// The reading side, which belongs to one task; it also finishes what could not be sent at once.
@@ -37,7 +41,11 @@ pub(crate) struct Reading {
 }
 
 /// Connects. `source` is an address of this host to come from, where one is not enough.
-pub(crate) async fn open(to: SocketAddr, source: Option<Ipv4Addr>, sockets: &Rc<Sockets>) -> Result<Reading, Fault> {
+pub(crate) async fn open(
+    to: SocketAddr,
+    source: Option<Ipv4Addr>,
+    sockets: &Rc<OpenConnections>,
+) -> Result<Reading, Fault> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         // The port is chosen when the destination is known: one source address then serves many destinations.
@@ -92,7 +100,7 @@ impl Link {
 
     /// What the kernel says of it.
     pub(crate) fn counts(&self) -> SocketCounts {
-        sockets::counts(self.half.as_ref())
+        counts(self.half.as_ref())
     }
 
     fn poll_send_rest(&self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
@@ -160,5 +168,90 @@ impl Reading {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// The open connections of a worker. Its total at an instant is what its closed sockets came to and what its open ones say; a window is
+/// the difference of two totals. What a socket says of its own end after it is closed is not in it.
+#[derive(Default)]
+pub(crate) struct OpenConnections {
+    open: RefCell<Slab<Weak<Link>>>,
+    closed: Cell<SocketCounts>,
+}
+
+/// The place of a connection among those that are open.
+struct ConnectionEntry {
+    sockets: Rc<OpenConnections>,
+    key: usize,
+}
+
+impl OpenConnections {
+    fn enter(self: &Rc<Self>, link: &Weak<Link>) -> ConnectionEntry {
+        ConnectionEntry { sockets: Rc::clone(self), key: self.open.borrow_mut().insert(Weak::clone(link)) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// Everything so far. `between` is awaited after every few sockets, so that thousands of them delay no client; those that are
+    /// closed meanwhile are kept until their turn, so that none is missed or counted twice.
+    pub(crate) async fn total(&self, mut between: impl AsyncFnMut()) -> SocketCounts {
+        let mut total = self.closed.get();
+        let open: Vec<_> = self.open.borrow().iter().filter_map(|(_, link)| link.upgrade()).collect();
+        let mut open = open.into_iter();
+        while open.len() > 0 {
+            total = open.by_ref().take(SLICE).fold(total, |total, link| total.plus(&link.counts()));
+            between().await;
+        }
+        total
+    }
+}
+
+impl ConnectionEntry {
+    /// The socket is about to be closed.
+    fn leave(&self, last: &SocketCounts) {
+        self.sockets.open.borrow_mut().remove(self.key);
+        self.sockets.closed.set(self.sockets.closed.get().plus(last));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_count_while_they_are_open_and_after_they_are_closed() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (sockets, scratch) = (Rc::new(OpenConnections::default()), RefCell::new(vec![0; 64]));
+        let mut links = Vec::new();
+        // More than are read in one go.
+        for _ in 0..SLICE + 3 {
+            let opened = open(listener.local_addr().unwrap(), None, &sockets);
+            let (reading, accepted) = tokio::join!(opened, listener.accept());
+            let (mut reading, (mut server, _)) = (reading.unwrap(), accepted.unwrap());
+            reading.link().send(b"hello").unwrap();
+            server.write_all(b"hey").await.unwrap();
+            server.read_exact(&mut [0; 5]).await.unwrap();
+            assert_eq!(reading.fill(&scratch).await.unwrap(), 3);
+            // The end of the server's half is no byte of data.
+            server.shutdown().await.unwrap();
+            assert_eq!(reading.fill(&scratch).await.unwrap(), 0);
+            links.push((reading, server));
+        }
+        let all = links.len() as u64;
+        let mut between = 0;
+        let open = sockets.total(async || between += 1).await;
+        assert_eq!((open.bytes_up, open.bytes_down, between), (5 * all, 3 * all, 2));
+        assert!(open.segments_up >= 2 * all && open.segments_down >= 2 * all, "{open:?}");
+        assert!((40..=52).contains(&open.header_bytes_per_segment), "{open:?}");
+        links.truncate(1);
+        // One more is closed while the others are counted.
+        let after = sockets.total(async || links.clear()).await;
+        assert_eq!((after.bytes_up, after.bytes_down), (5 * all, 3 * all));
+        assert_eq!(sockets.total(async || ()).await.since(&open).bytes_up, 0);
+        assert!(sockets.is_empty());
     }
 }

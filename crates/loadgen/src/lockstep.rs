@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use results::Tally;
-use scenario::Client;
+use scenario::HttpClient;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ pub struct Steps {
 #[derive(Debug, thiserror::Error)]
 pub enum LockStepError {
     /// Not with these clients.
-    #[error("client = \"reqwest\" polls by its own clock; lock-step needs client = \"lean\"")]
+    #[error("http_client = \"reqwest\" polls by its own clock; lock-step needs http_client = \"built-in\"")]
     Client,
     /// Something did not come.
     #[error("over {0}, {1} did not happen within {limit_s} s", limit_s = STEP_MAX.as_secs())]
@@ -73,7 +73,7 @@ pub enum Until {
 /// Walks through the plan's posts on the current thread. `on_edge` is awaited as in a run: before the first connection, when
 /// everybody is connected, before the first post of the window and after its last.
 pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
-    if order.plan.client != Client::Lean {
+    if order.plan.http_client != HttpClient::BuiltIn {
         return Err(LockStepError::Client);
     }
     let (_cue, heard) = watch::channel(Cue::RampUp);

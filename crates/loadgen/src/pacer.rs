@@ -103,7 +103,7 @@ mod tests {
             let plan = plan(arrivals);
             let mut all = 0;
             for worker in 0..2 {
-                let mut pacer = Pacer::new(&plan, plan.share(worker, 2));
+                let mut pacer = Pacer::new(&plan, plan.clients_of_worker(worker, 2));
                 let mut ordinals = std::collections::HashMap::new();
                 let (mut now, mut last) = (0, 0);
                 while let Some(due) = pacer.due_us() {

@@ -101,9 +101,9 @@ impl Worker {
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
         if hot.said.0 != index {
-            hot.said = (index, self.plan.text_place(message.author, message.ordinal));
+            hot.said = (index, self.plan.text_offset(message.author, message.ordinal));
         }
-        if message.text != self.plan.text_at(hot.said.1) {
+        if message.text != self.plan.text_at_offset(hot.said.1) {
             // Who it says it is may be as wrong as what it says: it teaches the room nothing, and times nothing.
             return Some(IncidentKind::Corrupted);
         }
@@ -128,7 +128,7 @@ impl Worker {
             if let Some(left) = self.posts.left_us(index) {
                 hot.recorder.record(Series::DeliveryUncorrected, now - left);
             }
-            if let Some(spread) = self.posts.spread_us(index, now, self.plan.members(seat.room)) {
+            if let Some(spread) = self.posts.spread_us(index, now, self.plan.room_size(seat.room)) {
                 hot.recorder.record(Series::Spread, spread);
             }
         }

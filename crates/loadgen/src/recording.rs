@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use results::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally};
 
 use crate::recorder::Recorder;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 
 /// Everything one run of one transport showed.
 #[derive(Debug, Clone)]

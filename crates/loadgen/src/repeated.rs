@@ -29,7 +29,7 @@ impl Numbers {
         Self {
             by_post: vec![0; posts].into(),
             last: vec![PROBE_NUMBER as u32; plan.rooms as usize].into(),
-            newest: vec![0; plan.seats as usize].into(),
+            newest: vec![0; plan.clients as usize].into(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use scenario::Dialect;
+use scenario::Protocol;
 
 /// Addresses of a server, the secret it wants, and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,5 +14,5 @@ pub struct Target {
     /// Sent with every join, read and post, where there is one.
     pub token: Option<String>,
     /// What it speaks.
-    pub dialect: Dialect,
+    pub protocol: Protocol,
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use scenario::{Dialect, Plan};
+use scenario::{Plan, Protocol, TransportTuning};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use wire::{Form, Transport};
@@ -17,14 +17,13 @@ use crate::clock::{Clock, micros};
 use crate::fault::Fault;
 use crate::lean::request::Requests;
 use crate::ledger::RoomLedger;
-use crate::link::{self, Reading};
+use crate::link::{self, OpenConnections, Reading};
 use crate::live::{Cue, Live};
 use crate::pacer::Pacer;
 use crate::posts::Posts;
 use crate::recorder::Recorder;
 use crate::repeated::Numbers;
 use crate::seat::{Seat, Way};
-use crate::sockets::Sockets;
 use crate::target::Target;
 use results::FaultKind;
 use results::Faults;
@@ -36,7 +35,7 @@ use results::{Class, Direction, Purpose, Tally};
 pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
 /// Read into by all clients of the thread, one after the other.
 const SCRATCH_BYTES: usize = 64 << 10;
-/// Sockets one source address carries towards one destination before another is taken; the usual port range has 28,232.
+/// OpenConnections one source address carries towards one destination before another is taken; the usual port range has 28,232.
 const PORTS_PER_SOURCE: u64 = 25_000;
 
 /// What the hot path changes.
@@ -68,7 +67,7 @@ pub(crate) struct Worker {
     pub(crate) faults: RefCell<Faults>,
     pub(crate) pacer: RefCell<Pacer>,
     pub(crate) scratch: RefCell<Vec<u8>>,
-    pub(crate) sockets: Rc<Sockets>,
+    pub(crate) sockets: Rc<OpenConnections>,
     pub(crate) cue: watch::Receiver<Cue>,
     pub(crate) compose: RefCell<Vec<u8>>,
     pub(crate) next_due_us: Cell<i64>,
@@ -103,13 +102,14 @@ pub(crate) struct Share {
 impl Worker {
     pub(crate) fn new(share: Share) -> Self {
         let Share { plan, transport, target, posts, live, cue, base, at, lock_step } = share;
-        let seats: Vec<_> = plan.share(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
+        let seats: Vec<_> =
+            plan.clients_of_worker(at.0, at.1).map(|id| Rc::new(Seat::new(id, plan.room_of(id)))).collect();
         let mut rooms: Vec<Option<RoomLedger>> = (0..plan.rooms).map(|_| None).collect();
         for seat in &seats {
             let room = &mut rooms[seat.room as usize];
             room.get_or_insert_with(|| RoomLedger::new(plan.posts_in_room(seat.room)));
         }
-        let pacer = Pacer::new(&plan, plan.share(at.0, at.1));
+        let pacer = Pacer::new(&plan, plan.clients_of_worker(at.0, at.1));
         let next_due_us = if lock_step { i64::MAX } else { pacer.due_us().map_or(i64::MAX, i64::from) };
         Self {
             form: Form::of(transport, plan.encoding(transport)),
@@ -117,9 +117,9 @@ impl Worker {
                 tally: Tally::default(),
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
-                numbers: (target.dialect != Dialect::Pushbench).then(|| Numbers::new(&plan)),
+                numbers: (target.protocol != Protocol::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
-                authors: vec![(0, 0); plan.seats as usize],
+                authors: vec![(0, 0); plan.clients as usize],
                 said: (usize::MAX, 0),
                 reported: (Tally::default(), 0),
             }),
@@ -129,7 +129,7 @@ impl Worker {
             sockets: Rc::default(),
             compose: RefCell::default(),
             next_due_us: Cell::new(next_due_us),
-            window_us: micros(plan.phases.warm_up)..micros(plan.phases.posting()),
+            window_us: micros(plan.phases.warm_up())..micros(plan.phases.posting()),
             second: Cell::new(0),
             joined: Cell::new(0),
             probed: Cell::new(0),
@@ -157,6 +157,11 @@ impl Worker {
     /// Whether this seat posts its room's probe.
     pub(crate) fn is_prober(&self, seat: &Seat) -> bool {
         seat.id < self.plan.rooms
+    }
+
+    /// Settings of the transport.
+    pub(crate) fn tuning(&self) -> TransportTuning {
+        self.plan.tuning.of(self.transport)
     }
 
     /// Whether a seat ever posts.

@@ -41,7 +41,7 @@ pub(crate) struct CoreLocks {
 type Holders = BTreeMap<String, Vec<usize>>;
 
 /// Takes the cores of a plan, when they are free. Finds out who else measures on them, if that is to be put up with.
-pub(crate) fn take(cores: &scenario::Cores, args: LockArgs) -> (CoreLocks, Vec<Finding>) {
+pub(crate) fn take(cores: Option<&scenario::Cores>, args: LockArgs) -> (CoreLocks, Vec<Finding>) {
     let (server, generator) = machine::share_cores(cores, &machine::cores());
     let folder = std::env::temp_dir().join(format!("pushbench-{}", geteuid()));
     take_in(&folder, &[server, generator].concat(), args)

@@ -178,7 +178,7 @@ async fn count(
 ) -> anyhow::Result<Lock> {
     let plan = Arc::new(plan.clone());
     let asked = [
-        ("seats", u64::from(plan.seats)),
+        ("seats", u64::from(plan.clients)),
         ("rooms", u64::from(plan.rooms)),
         ("authors", u64::from(plan.authors)),
         ("payload_bytes", plan.payload_bytes as u64),
@@ -226,7 +226,7 @@ async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: 
     client_counts("window.client", &steps.window, &mut exact);
     exact.retain(|_, count| *count > 0);
     let mut counted =
-        Counted { deliveries: steps.window.delivered, clients: plan.seats.into(), exact, near: BTreeMap::new() };
+        Counted { deliveries: steps.window.delivered, clients: plan.clients.into(), exact, near: BTreeMap::new() };
     let allocations = |usage: &Usage| usage.process.allocations;
     if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
         // The reading itself allocates; two of them with nothing between say how much.

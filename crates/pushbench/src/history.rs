@@ -79,7 +79,7 @@ fn show(csv: &Path) -> anyhow::Result<String> {
     anyhow::ensure!(csv.exists(), "{} is not there; `pushbench history add` makes it", csv.display());
     let history = read(csv)?;
     let table = history::table(&history);
-    let Some(plot) = report::exhibits::history(&history) else {
+    let Some(plot) = report::plots::history(&history) else {
         print::note(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
         return Ok(table);
     };

@@ -169,10 +169,10 @@ pub(crate) fn socket_memory_bytes() -> u64 {
 }
 
 /// Who serves and who loads: the first half of the cores and the second. A single core is shared.
-pub(crate) fn share_cores(plan: &scenario::Cores, available: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn share_cores(plan: Option<&scenario::Cores>, available: &[usize]) -> (Vec<usize>, Vec<usize>) {
     match plan {
-        scenario::Cores::Fixed { server, generator } => (server.clone(), generator.clone()),
-        scenario::Cores::Auto => match available.split_at(available.len().div_ceil(2)) {
+        Some(cores) => (cores.server.clone(), cores.generator.clone()),
+        None => match available.split_at(available.len().div_ceil(2)) {
             (all, []) => (all.to_vec(), all.to_vec()),
             (server, generator) => (server.to_vec(), generator.to_vec()),
         },

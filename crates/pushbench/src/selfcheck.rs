@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use report::gate::{Counts, Noise, Row, Verdict, promise, trials};
+use report::gate::{ComparisonRow, Counts, GateVerdict, Noise, promise, trials};
 use report::stats::clopper_pearson;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +70,8 @@ async fn against_itself(gates: u64, job: &GateJob, stop: CancellationToken) -> a
             return Ok(INTERRUPTED.into());
         }
         done += 1;
-        let changed = |row: &Row| matches!(row.verdict, Some(Verdict::Regression | Verdict::Improved));
+        let changed =
+            |row: &ComparisonRow| matches!(row.verdict, Some(GateVerdict::Regression | GateVerdict::Improved));
         let alarm = comparison.rows.iter().any(changed);
         alarms += u64::from(alarm);
         if alarm {

@@ -103,7 +103,7 @@ fn hosts_that_differ_are_said() {
 fn a_history_is_drawn_beside_its_table_and_gates_nothing() {
     let scratch = Scratch::new("history");
     let row = |at: usize| format!("t,c{at},{}\n", if at < 15 { 100 + at % 4 } else { 110 + at % 4 });
-    let rows = "time,commit,q.sse.delivery_us_p50\n".to_owned() + &(0..30).map(row).collect::<String>();
+    let rows = "time,commit,q.sse.delivery_p50_ms\n".to_owned() + &(0..30).map(row).collect::<String>();
     fs::write(scratch.file("history.csv"), rows).unwrap();
     let (code, out, err) = run(&["history", "show", &scratch.file("")]);
     assert!(code == Some(0) && out.contains("c15 (+9.") && out.contains("history-plot.png"), "{out}");

@@ -129,7 +129,7 @@ fn a_lock_that_does_not_fit_is_no_verdict() {
     assert!(code == 2 && text.contains("another scenario or other settings"), "{text}");
     assert_eq!(counters(&["--bless"]).0, 2);
     assert_eq!(counters(&["--set", "posts.per_client_per_s=0"]).0, 2);
-    assert_eq!(counters(&["--set", "client=reqwest"]).0, 1);
+    assert_eq!(counters(&["--set", "http_client=reqwest"]).0, 1);
     let (code, text) = run(&["counters", scenario("payload.toml").to_str().unwrap()]);
     assert!(code == 2 && text.contains("sweeps"), "{text}");
 }
@@ -159,7 +159,7 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         ("echo serve", "echo serve", &[], 1, "as a build of pushbench (another server takes {port} in its command)"),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),
-        (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "there are throughput_per_s"),
+        (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "delivered_per_s"),
         (PROGRAM, PROGRAM, &["--set", "clients=0"], 2, "clients"),
         ("http://192.0.2.1:80", PROGRAM, &[], 2, "loopback"),
         ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "nobody listens"),

@@ -2,14 +2,20 @@
 
 use results::Evidence;
 
-use crate::exhibits::plots;
-use crate::facts::Facts;
-use crate::{markdown, page};
+use crate::plots::plots;
+use crate::summary::Summary;
+use crate::{conclusions, markdown, page};
+
+/// The same summary with the answer of each job.
+fn answered(mut summary: Summary) -> Summary {
+    summary.jobs.iter_mut().for_each(|job| job.answer = conclusions::sentences(job));
+    summary
+}
 
 /// The answers in their sentences, and what became of each claim.
-fn text(facts: &Facts) -> String {
+fn text(summary: &Summary) -> String {
     let mut out = String::new();
-    for job in &facts.jobs {
+    for job in &summary.jobs {
         let answer = job.answer.iter().cloned();
         let claims = job.claims.iter().map(|claim| format!("{}: {}", claim.finding.name(), claim.say));
         for line in answer.chain(claims) {
@@ -33,18 +39,18 @@ pub struct Report {
 
 /// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
 pub fn build(jobs: &[Evidence]) -> Report {
-    let (facts, plots) = (Facts::of(jobs), plots(jobs));
-    let summary = serde_json::to_vec_pretty(&facts).expect("facts hold nothing that JSON does not know");
+    let (summary, plots) = (answered(Summary::of(jobs)), plots(jobs));
+    let json = serde_json::to_vec_pretty(&summary).expect("a summary holds nothing that JSON does not know");
     let mut files = vec![
-        ("report.html".to_owned(), page::html(jobs, &facts, &plots).into_bytes()),
-        ("report.md".to_owned(), markdown::markdown(jobs, &facts, &plots).into_bytes()),
-        ("summary.json".to_owned(), [summary.as_slice(), b"\n"].concat()),
+        ("report.html".to_owned(), page::html(jobs, &summary, &plots).into_bytes()),
+        ("report.md".to_owned(), markdown::markdown(jobs, &summary, &plots).into_bytes()),
+        ("summary.json".to_owned(), [json.as_slice(), b"\n"].concat()),
     ];
     for plot in plots {
         files.push((format!("plots/{}.svg", plot.name), plot.svg.into_bytes()));
         files.push((format!("plots/{}.png", plot.name), plot.png));
         files.push((format!("plots/{}.csv", plot.name), plot.csv.into_bytes()));
     }
-    let tables: Vec<_> = facts.jobs.iter().map(crate::terminal::of_facts).collect();
-    Report { tables: tables.join("\n"), text: text(&facts), files }
+    let tables: Vec<_> = summary.jobs.iter().map(crate::terminal::of_facts).collect();
+    Report { tables: tables.join("\n"), text: text(&summary), files }
 }

@@ -1,12 +1,11 @@
 //! Claims held against the runs: confirmed when the whole intervals satisfy them, refuted when one whole interval does not.
 
 use results::{Evidence, Subject};
-use scenario::{Bound, Claim, Condition, Published, Scenario, Source, Term};
+use scenario::{Claim, Condition, LoadedScenario, Operand, Operator, Published, ScenarioFile};
 use serde::{Deserialize, Serialize};
-use wire::OURS;
+use wire::BUILTIN_SERVER;
 
-use crate::facts::Value;
-use crate::shown::{Shown, labels};
+use crate::selection::{RunSelection, labels};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
 
 /// What the runs say of a claim.
@@ -34,33 +33,33 @@ impl Finding {
 
 /// A claim with what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClaimFacts {
+pub struct ClaimResult {
     /// The claim.
     pub say: String,
     /// All conditions together.
     pub finding: Finding,
     /// Each of them.
-    pub conditions: Vec<ConditionFacts>,
+    pub conditions: Vec<ConditionResult>,
 }
 
 /// A condition with what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConditionFacts {
+pub struct ConditionResult {
     /// In words.
     pub asks: String,
     /// Whether it holds.
     pub finding: Finding,
     /// The figure on the left.
-    pub left: Option<Value>,
+    pub left: Option<Estimate>,
     /// The figure on the right; empty when it is a number.
-    pub right: Option<Value>,
+    pub right: Option<Estimate>,
     /// How many times the right one the left one is, run against run of the same round.
-    pub ratio: Option<Value>,
+    pub ratio: Option<Estimate>,
 }
 
 /// A published figure beside ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PublishedFacts {
+pub struct PublishedResult {
     /// Who published it.
     pub who: String,
     /// What it is.
@@ -72,27 +71,27 @@ pub struct PublishedFacts {
     /// Which figures of ours.
     pub from: String,
     /// Ours.
-    pub ours: Option<Value>,
+    pub ours: Option<Estimate>,
 }
 
 /// The scenario a job ran, read again; `None` when this version cannot read it.
-pub(crate) fn scenario_of(job: &Evidence) -> Option<Scenario> {
+pub(crate) fn scenario_of(job: &Evidence) -> Option<ScenarioFile> {
     let asked = &job.manifest.scenario;
     let set: Vec<_> = asked.set.iter().filter_map(|set| set.parse().ok()).collect();
-    Source::parse(&asked.file, &asked.text, &set).ok().map(|source| source.scenario)
+    LoadedScenario::parse(&asked.file, &asked.text, &set).ok().map(|loaded| loaded.first().clone())
 }
 
 /// All claims of a job's scenario.
-pub(crate) fn claims(job: &Evidence, scenario: &Scenario) -> Vec<ClaimFacts> {
+pub(crate) fn claims(job: &Evidence, scenario: &ScenarioFile) -> Vec<ClaimResult> {
     scenario.claim.iter().map(|claim| hold(job, claim)).collect()
 }
 
 /// All published figures of a job's scenario.
-pub(crate) fn published(job: &Evidence, scenario: &Scenario) -> Vec<PublishedFacts> {
+pub(crate) fn published(job: &Evidence, scenario: &ScenarioFile) -> Vec<PublishedResult> {
     scenario.published.iter().map(|row| beside(job, row)).collect()
 }
 
-fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
+fn hold(job: &Evidence, claim: &Claim) -> ClaimResult {
     let conditions: Vec<_> = claim.condition.iter().map(|condition| check(job, condition)).collect();
     let has = |finding| conditions.iter().any(|condition| condition.finding == finding);
     let finding = match (has(Finding::Refuted), has(Finding::NotDecidable)) {
@@ -100,52 +99,46 @@ fn hold(job: &Evidence, claim: &Claim) -> ClaimFacts {
         (false, true) => Finding::NotDecidable,
         (false, false) => Finding::Confirmed,
     };
-    ClaimFacts { say: claim.say.clone(), finding, conditions }
+    ClaimResult { say: claim.statement.clone(), finding, conditions }
 }
 
 /// Whom a term speaks of.
-fn subject(term: &Term) -> Subject {
-    Subject::new(term.transport, term.target.as_deref().unwrap_or(OURS))
+fn subject(term: &Operand) -> Subject {
+    Subject::new(term.transport, term.target.as_deref().unwrap_or(BUILTIN_SERVER))
 }
 
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.
-fn runs<'a>(job: &'a Evidence, term: &Term) -> Option<Shown<'a>> {
+fn runs<'a>(job: &'a Evidence, term: &Operand) -> Option<RunSelection<'a>> {
     let labels = labels(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
     let (label, None) = (at.next()?, at.next()) else { return None };
-    Some(Shown::of(job, label, &subject(term)))
+    Some(RunSelection::of(job, label, &subject(term)))
 }
 
-fn values(job: &Evidence, term: &Term) -> Vec<InRound> {
-    runs(job, term).map(|runs| runs.in_rounds(term.figure)).unwrap_or_default()
+fn values(job: &Evidence, term: &Operand) -> Vec<InRound> {
+    runs(job, term).map(|runs| runs.in_rounds(term.metric)).unwrap_or_default()
 }
 
-fn check(job: &Evidence, condition: &Condition) -> ConditionFacts {
+fn check(job: &Evidence, condition: &Condition) -> ConditionResult {
     let left = values(job, &condition.left);
     let plain = |values: &[InRound]| over_runs(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
     let (decided, right, compared) = match &condition.right {
         Some(term) => {
             let right = values(job, term);
-            let over = excess(&left, condition.times.unwrap_or(1.0), &right);
-            (decide(over, 0.0, condition.is), plain(&right), ratio(&left, &right))
+            let over = excess(&left, condition.factor.unwrap_or(1.0), &right);
+            (decide(over, 0.0, condition.op), plain(&right), ratio(&left, &right))
         }
-        None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.is), None, None),
+        None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.op), None, None),
     };
-    ConditionFacts {
-        asks: words(job, condition),
-        finding: decided,
-        left: plain(&left).map(Value::from),
-        right: right.map(Value::from),
-        ratio: compared.map(Value::from),
-    }
+    ConditionResult { asks: words(job, condition), finding: decided, left: plain(&left), right, ratio: compared }
 }
 
 /// Holds an estimate against a bound.
-pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Bound) -> Finding {
-    let Some((low, high)) = estimate.and_then(|estimate| estimate.interval) else { return Finding::NotDecidable };
+pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Operator) -> Finding {
+    let Some((low, high)) = estimate.and_then(|estimate| estimate.interval()) else { return Finding::NotDecidable };
     let (holds, fails) = match is {
-        Bound::AtLeast => (low >= bound, high < bound),
-        Bound::AtMost => (high <= bound, low > bound),
+        Operator::AtLeast => (low >= bound, high < bound),
+        Operator::AtMost => (high <= bound, low > bound),
     };
     match (holds, fails) {
         (true, _) => Finding::Confirmed,
@@ -155,36 +148,36 @@ pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Bound) -> Findi
 }
 
 fn words(job: &Evidence, condition: &Condition) -> String {
-    let bound = match (&condition.right, condition.times, condition.value) {
+    let bound = match (&condition.right, condition.factor, condition.value) {
         (Some(right), None, _) => term_words(job, right),
         (Some(right), Some(times), _) => format!("{times} × {}", term_words(job, right)),
         (None, _, value) => value.map_or_else(String::new, |value| value.to_string()),
     };
-    format!("{} is {} {bound}", term_words(job, &condition.left), condition.is.name())
+    format!("{} is {} {bound}", term_words(job, &condition.left), condition.op.name())
 }
 
-fn term_words(job: &Evidence, term: &Term) -> String {
+fn term_words(job: &Evidence, term: &Operand) -> String {
     let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
     let mark = if runs(job, term).is_some_and(|runs| runs.is_overloaded()) { " (overloaded)" } else { "" };
-    format!("{} of {}{mark}{at}", term.figure.name(), subject(term))
+    format!("{} of {}{mark}{at}", term.metric.name(), subject(term))
 }
 
-fn beside(job: &Evidence, row: &Published) -> PublishedFacts {
+fn beside(job: &Evidence, row: &Published) -> PublishedResult {
     let left = values(job, &row.left);
     let ours = match &row.right {
         Some(right) => ratio(&left, &values(job, right)),
         None => over_runs(&left.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
     };
-    let times = row.times.unwrap_or(1.0);
-    let scaled = row.times.map_or_else(String::new, |times| format!("{times} × "));
+    let times = row.factor.unwrap_or(1.0);
+    let scaled = row.factor.map_or_else(String::new, |times| format!("{times} × "));
     let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(job, right)));
-    PublishedFacts {
+    PublishedResult {
         who: row.who.clone(),
         what: row.what.clone(),
         theirs: row.value,
         unit: row.unit.clone(),
         from: format!("{scaled}{}{divided}", term_words(job, &row.left)),
-        ours: ours.map(|ours| Value::from(ours).times(times)),
+        ours: ours.map(|ours| ours.times(times)),
     }
 }
 
@@ -207,17 +200,17 @@ mod tests {
     fn claim(conditions: &[&str]) -> String {
         let conditions: String =
             conditions.iter().map(|condition| format!("[[claim.condition]]\n{condition}\n")).collect();
-        format!("[[claim]]\nsay = 'It is so'\n{conditions}")
+        format!("[[claim]]\nstatement = 'It is so'\n{conditions}")
     }
 
-    const POLLING: &str = "left = {figure = 'delivery_p50_ms', transport = 'polling', at = 'clients=100'}";
-    const WEBSOCKET: &str = "right = {figure = 'delivery_p50_ms', transport = 'websocket', at = 'clients=100'}";
+    const POLLING: &str = "left = {metric = 'delivery_p50_ms', transport = 'polling', at = 'clients=100'}";
+    const WEBSOCKET: &str = "right = {metric = 'delivery_p50_ms', transport = 'websocket', at = 'clients=100'}";
 
     #[test]
     fn whole_intervals_confirm_and_refute_and_those_that_reach_over_leave_it_open() {
-        let asks = |is: &str, times: f64| claim(&[&format!("{POLLING}\nis = '{is}'\ntimes = {times}\n{WEBSOCKET}")]);
-        assert_eq!(findings(&asks("at least", 100.0), |_| {}), [Finding::Confirmed]);
-        assert_eq!(findings(&asks("at most", 100.0), |_| {}), [Finding::Refuted]);
+        let asks = |op: &str, factor: f64| claim(&[&format!("{POLLING}\nop = '{op}'\nfactor = {factor}\n{WEBSOCKET}")]);
+        assert_eq!(findings(&asks(">=", 100.0), |_| {}), [Finding::Confirmed]);
+        assert_eq!(findings(&asks("<=", 100.0), |_| {}), [Finding::Refuted]);
         let middle = |job: &mut Evidence| {
             let websocket =
                 job.runs.iter().find(|run| run.record.transport.name() == "websocket").unwrap().record.clone();
@@ -228,12 +221,12 @@ mod tests {
                 run.record.latency = latency;
             }
         };
-        assert_eq!(findings(&asks("at least", 1.5), middle), [Finding::NotDecidable]);
+        assert_eq!(findings(&asks(">=", 1.5), middle), [Finding::NotDecidable]);
     }
 
     #[test]
     fn all_conditions_have_to_hold_and_one_that_fails_refutes() {
-        let (holds, fails) = ("is = 'at least'\nvalue = 1.0", "is = 'at most'\nvalue = 1.0");
+        let (holds, fails) = ("op = '>='\nvalue = 1.0", "op = '<='\nvalue = 1.0");
         let both = |second: &str| claim(&[&format!("{POLLING}\n{holds}"), &format!("{POLLING}\n{second}")]);
         assert_eq!(findings(&both(holds), |_| {}), [Finding::Confirmed]);
         assert_eq!(findings(&both(fails), |_| {}), [Finding::Refuted]);
@@ -241,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_decidable() {
-        let asks = claim(&[&format!("{POLLING}\nis = 'at least'\nvalue = 1.0")]);
+        let asks = claim(&[&format!("{POLLING}\nop = '>='\nvalue = 1.0")]);
         assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
         assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 6)), [Finding::NotDecidable]);
         let invalid = |job: &mut Evidence| {
@@ -256,8 +249,8 @@ mod tests {
     fn a_published_figure_stands_beside_ours() {
         let mut job = invented::evidence(&[100]);
         invented::repeat(&mut job);
-        let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\ntimes = 2.0\n\
-                   left = {figure = 'framing_bytes_per_message', transport = 'websocket'}";
+        let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\nfactor = 2.0\n\
+                   left = {metric = 'framing_bytes_per_message', transport = 'websocket'}";
         job.manifest.scenario.text = format!("{SCENARIO}{row}");
         let rows = super::published(&job, &scenario_of(&job).unwrap());
         let ours = rows[0].ours.unwrap();

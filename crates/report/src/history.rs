@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, Subject};
+use results::{Evidence, MetricId, Subject};
 
-use crate::gate::{METRICS, value};
-use crate::shown::{Shown, labels};
+use crate::gate::value;
+use crate::selection::{RunSelection, labels};
 use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
@@ -80,11 +80,11 @@ impl History {
             let here = evidence.runs.iter().filter(|run| run.record.label == label);
             for subject in Subject::all(here.map(|run| &run.record)) {
                 // A server that could not keep up is in a regime of its own.
-                let shown = Shown::of(evidence, label, &subject);
-                for metric in METRICS.iter().filter(|_| !shown.is_overloaded()) {
+                let shown = RunSelection::of(evidence, label, &subject);
+                for metric in MetricId::gated().filter(|_| !shown.is_overloaded()) {
                     let place = format!("{}.{subject}.{label}", evidence.manifest.scenario.name);
-                    let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name));
-                    values.entry(name).or_default().extend(shown.each(|record| value(record, metric)));
+                    let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name()));
+                    values.entry(name).or_default().extend(shown.each(|record| value(metric, record)));
                 }
             }
         }

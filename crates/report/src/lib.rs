@@ -1,26 +1,24 @@
 //! The conclusion: records in, text and pictures out. Pure; reads no file and prints nothing.
 
-mod answer;
 mod build;
 mod claims;
+mod conclusions;
 pub mod counters;
-pub mod exhibits;
-mod facts;
+mod format;
 pub mod gate;
-mod grids;
 pub mod history;
 mod markdown;
-mod measure;
-mod numbers;
 mod page;
-mod shown;
+pub mod plots;
+mod selection;
 pub mod stats;
+mod summary;
+mod tables;
 mod terminal;
 mod theory;
 
 pub use build::{Report, build};
-pub use claims::{ClaimFacts, ConditionFacts, Finding, PublishedFacts};
-pub use facts::{Facts, JobFacts, PointFacts, RowFacts, RunFacts, SUMMARY_SCHEMA, Value};
-pub use measure::measure;
+pub use claims::{ClaimResult, ConditionResult, Finding, PublishedResult};
+pub use summary::{JobSummary, PointSummary, RunSummary, SUMMARY_SCHEMA, SubjectSummary, Summary};
 pub use terminal::tables;
-pub use theory::{Agreement, Cell};
+pub use theory::{Prediction, PredictionCheck};

@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use results::Evidence;
 
-use crate::exhibits::Exhibit;
-use crate::facts::{Facts, JobFacts};
-use crate::grids::{self, Grid, Tone};
+use crate::plots::PlotFiles;
+use crate::summary::{JobSummary, Summary};
+use crate::tables::{self, Grid, Tone};
 
 /// The whole file.
-pub(crate) fn markdown(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> String {
+pub(crate) fn markdown(jobs: &[Evidence], summary: &Summary, plots: &[PlotFiles]) -> String {
     let mut out = String::new();
-    for (job, facts) in jobs.iter().zip(&facts.jobs) {
-        section(job, facts, &mut out);
+    for (job, summary) in jobs.iter().zip(&summary.jobs) {
+        section(job, summary, &mut out);
     }
     if !plots.is_empty() {
         out += "## Plots\n\n";
@@ -28,54 +28,54 @@ pub(crate) fn markdown(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> S
         );
     }
     out += "## Method\n\n";
-    for paragraph in grids::METHOD {
+    for paragraph in tables::METHOD {
         add(&mut out, format_args!("- {}\n", text(paragraph)));
     }
     out
 }
 
-fn section(job: &Evidence, facts: &JobFacts, out: &mut String) {
-    add(out, format_args!("# {}\n\n", text(&facts.question)));
-    if facts.is_partial() {
-        add(out, format_args!("**partial**: {} of {} runs\n\n", facts.runs_made, facts.runs_planned));
+fn section(job: &Evidence, summary: &JobSummary, out: &mut String) {
+    add(out, format_args!("# {}\n\n", text(&summary.question)));
+    if summary.is_partial() {
+        add(out, format_args!("**partial**: {} of {} runs\n\n", summary.runs_made, summary.runs_planned));
     }
-    facts.answer.iter().for_each(|sentence| add(out, format_args!("{} ", text(sentence))));
+    summary.answer.iter().for_each(|sentence| add(out, format_args!("{} ", text(sentence))));
     *out += "\n\n";
-    for point in &facts.points {
+    for point in &summary.points {
         if !point.label.is_empty() {
             add(out, format_args!("## {}\n\n", text(&point.label)));
         }
-        out.push_str(&table(&grids::delivery(point)));
-        out.push_str(&table(&grids::cost(point)));
+        out.push_str(&table(&tables::delivery(point)));
+        out.push_str(&table(&tables::cost(point)));
         if point.has_others() {
-            let beside = table(&grids::beside(point));
-            add(out, format_args!("### {}\n\n{beside}{}\n\n", grids::BESIDE_TITLE, grids::BESIDE_NOTE));
+            let beside = table(&tables::beside(point));
+            add(out, format_args!("### {}\n\n{beside}{}\n\n", tables::BESIDE_TITLE, tables::BESIDE_NOTE));
         }
         if point.has_faults() {
-            add(out, format_args!("### {}\n\n{}", grids::FAULTS_TITLE, table(&grids::faults(point))));
+            add(out, format_args!("### {}\n\n{}", tables::FAULTS_TITLE, table(&tables::faults(point))));
         }
     }
-    if !facts.claims.is_empty() {
-        add(out, format_args!("## Claims\n\n{}", table(&grids::claims(facts))));
+    if !summary.claims.is_empty() {
+        add(out, format_args!("## Claims\n\n{}", table(&tables::claims(summary))));
     }
-    if !facts.published.is_empty() {
-        add(out, format_args!("## Published figures beside ours\n\n{}", table(&grids::published(facts))));
+    if !summary.published.is_empty() {
+        add(out, format_args!("## Published figures beside ours\n\n{}", table(&tables::published(summary))));
     }
-    if facts.points.iter().any(|point| !point.theory.is_empty()) {
+    if summary.points.iter().any(|point| !point.theory.is_empty()) {
         *out += "## Theory beside measurement\n\n";
     }
-    for point in facts.points.iter().filter(|point| !point.theory.is_empty()) {
+    for point in summary.points.iter().filter(|point| !point.theory.is_empty()) {
         if !point.label.is_empty() {
             add(out, format_args!("{}\n\n", text(&point.label)));
         }
-        out.push_str(&table(&grids::theory(&point.theory)));
+        out.push_str(&table(&tables::theory(&point.theory)));
     }
-    add(out, format_args!("## Validity\n\n{}", table(&grids::validity(facts))));
+    add(out, format_args!("## Validity\n\n{}", table(&tables::validity(summary))));
     *out += "## What was run\n\n";
-    for (name, value) in grids::about(job) {
+    for (name, value) in tables::about(job) {
         add(out, format_args!("- {name}: {}\n", text(&value)));
     }
-    add(out, format_args!("- folder: {}\n\n", text(&facts.folder)));
+    add(out, format_args!("- folder: {}\n\n", text(&summary.folder)));
 }
 
 fn table(grid: &Grid) -> String {

@@ -3,17 +3,17 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use results::Evidence;
 
-use crate::exhibits::Exhibit;
-use crate::facts::{Facts, JobFacts};
-use crate::grids::{self, Grid, Tone};
+use crate::plots::PlotFiles;
+use crate::summary::{JobSummary, Summary};
+use crate::tables::{self, Grid, Tone};
 
 const STYLE: &str = include_str!("page.css");
 /// What all pictures in the page may take together; others stand beside it as files.
 const PICTURES_BYTES_MAX: usize = 2_500_000;
 
 /// The whole page.
-pub(crate) fn html(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> String {
-    let title = match facts.jobs.as_slice() {
+pub(crate) fn html(jobs: &[Evidence], summary: &Summary, plots: &[PlotFiles]) -> String {
+    let title = match summary.jobs.as_slice() {
         [job] => format!("{} – pushbench", job.scenario),
         several => format!("{} jobs – pushbench", several.len()),
     };
@@ -29,12 +29,12 @@ pub(crate) fn html(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> Strin
             }
             body {
                 main {
-                    @for facts in &facts.jobs { (opening(facts)) }
+                    @for summary in &summary.jobs { (opening(summary)) }
                     (pictures(plots))
-                    @for (job, facts) in jobs.iter().zip(&facts.jobs) { (details(job, facts, jobs.len() == 1)) }
+                    @for (job, summary) in jobs.iter().zip(&summary.jobs) { (details(job, summary, jobs.len() == 1)) }
                     section id="method" {
                         h2 { "Method" }
-                        @for paragraph in grids::METHOD { p { (paragraph) } }
+                        @for paragraph in tables::METHOD { p { (paragraph) } }
                     }
                 }
                 footer { "Made by pushbench from the raw data alone; the same folders give the same report." }
@@ -45,7 +45,7 @@ pub(crate) fn html(jobs: &[Evidence], facts: &Facts, plots: &[Exhibit]) -> Strin
 }
 
 /// What a reader came for: the question, the answer, the summary.
-fn opening(job: &JobFacts) -> Markup {
+fn opening(job: &JobSummary) -> Markup {
     html! {
         header {
             p.kicker { "pushbench · " (job.scenario) " · " (job.folder) }
@@ -59,30 +59,30 @@ fn opening(job: &JobFacts) -> Markup {
             @for point in &job.points {
                 @if !point.label.is_empty() { h2 { (point.label) } }
                 h3 { "When messages arrive" }
-                (table(&grids::delivery(point)))
+                (table(&tables::delivery(point)))
                 h3 { "What that costs" }
-                (table(&grids::cost(point)))
+                (table(&tables::cost(point)))
                 @if point.has_others() {
-                    h3 { (grids::BESIDE_TITLE) }
-                    (table(&grids::beside(point)))
-                    p { (grids::BESIDE_NOTE) }
+                    h3 { (tables::BESIDE_TITLE) }
+                    (table(&tables::beside(point)))
+                    p { (tables::BESIDE_NOTE) }
                 }
                 @if point.has_faults() {
-                    h3 { (grids::FAULTS_TITLE) }
-                    (table(&grids::faults(point)))
+                    h3 { (tables::FAULTS_TITLE) }
+                    (table(&tables::faults(point)))
                 }
             }
         }
         @if !job.claims.is_empty() {
-            section { h2 { "Claims" } (table(&grids::claims(job))) }
+            section { h2 { "Claims" } (table(&tables::claims(job))) }
         }
         @if !job.published.is_empty() {
-            section { h2 { "Published figures beside ours" } (table(&grids::published(job))) }
+            section { h2 { "Published figures beside ours" } (table(&tables::published(job))) }
         }
     }
 }
 
-fn pictures(plots: &[Exhibit]) -> Markup {
+fn pictures(plots: &[PlotFiles]) -> Markup {
     let mut left = PICTURES_BYTES_MAX;
     let fits = plots.iter().map(|plot| {
         let fits = plot.svg.len() <= left;
@@ -120,32 +120,32 @@ fn svg_element(svg: &str) -> &str {
 }
 
 /// What a reader who doubts wants to see.
-fn details(job: &Evidence, facts: &JobFacts, alone: bool) -> Markup {
-    let theory: Vec<_> = facts.points.iter().filter(|point| !point.theory.is_empty()).collect();
+fn details(job: &Evidence, summary: &JobSummary, alone: bool) -> Markup {
+    let theory: Vec<_> = summary.points.iter().filter(|point| !point.theory.is_empty()).collect();
     html! {
         @if !theory.is_empty() {
             section {
                 h2 { "Theory beside measurement" }
                 @for point in theory {
                     @if !point.label.is_empty() { h3 { (point.label) } }
-                    (table(&grids::theory(&point.theory)))
+                    (table(&tables::theory(&point.theory)))
                 }
             }
         }
         section {
             h2 { "Validity" }
-            (table(&grids::validity(facts)))
+            (table(&tables::validity(summary)))
         }
         section {
             h2 { "What was run" }
-            div.scroll { table.about { @for (name, value) in grids::about(job) { tr { th scope="row" { (name) } td { (value) } } } } }
+            div.scroll { table.about { @for (name, value) in tables::about(job) { tr { th scope="row" { (name) } td { (value) } } } } }
             details {
                 summary { "Scenario" }
                 pre { (job.manifest.scenario.text) }
                 @for set in &job.manifest.scenario.set { pre { "--set " (set) } }
             }
             p {
-                "Raw data: folder " code { (facts.folder) }
+                "Raw data: folder " code { (summary.folder) }
                 @if alone {
                     ", with " a href="../manifest.json" { "manifest" } ", " a href="../runs/" { "runs" } " and "
                     a href="../histograms/" { "histograms" } "; this page in figures: " a href="summary.json" { "summary.json" }

@@ -2,46 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, Subject, VerdictKind};
-use scenario::Figure;
+use results::{Evidence, MetricId, Subject, VerdictKind};
 
-use crate::facts::{FaultFacts, JobFacts, PointFacts, RowFacts, RunFacts};
-use crate::grids::verdicts;
+use crate::format::{DASH, shown};
 use crate::markdown::add;
-use crate::numbers::{DASH, heading, shown};
+use crate::summary::{FaultSummary, JobSummary, PointSummary, RunSummary, SubjectSummary};
+use crate::tables::verdicts;
 
 /// Columns of a table, and whether there is room for what is around the figure.
-const DELIVERY: [(Figure, bool); 9] = [
-    (Figure::DeliveredPerS, false),
-    (Figure::DeliveryP50Ms, true),
-    (Figure::DeliveryP90Ms, false),
-    (Figure::DeliveryP99Ms, true),
-    (Figure::DeliveryP999Ms, false),
-    (Figure::DeliveryMaxMs, false),
-    (Figure::UncorrectedP50Ms, false),
-    (Figure::UncorrectedP99Ms, false),
-    (Figure::LatenessP99Ms, false),
+const DELIVERY: [(MetricId, bool); 9] = [
+    (MetricId::DeliveredPerS, false),
+    (MetricId::DeliveryP50, true),
+    (MetricId::DeliveryP90, false),
+    (MetricId::DeliveryP99, true),
+    (MetricId::DeliveryP999, false),
+    (MetricId::DeliveryMax, false),
+    (MetricId::DeliveryFromSendP50, false),
+    (MetricId::DeliveryFromSendP99, false),
+    (MetricId::SendDelayP99, false),
 ];
-const COST: [(Figure, bool); 9] = [
-    (Figure::GeneratorCpuUsPerMessage, false),
-    (Figure::DownBytesPerMessage, false),
-    (Figure::UpBytesPerMessage, false),
-    (Figure::RequestsPerMessage, false),
-    (Figure::WritesPerMessage, false),
-    (Figure::MessagesPerBatch, false),
-    (Figure::EmptyShare, false),
-    (Figure::ConnectP50Ms, false),
-    (Figure::ServerBytesPerConnection, false),
+const COST: [(MetricId, bool); 9] = [
+    (MetricId::GeneratorCpuPerMessage, false),
+    (MetricId::DownBytesPerMessage, false),
+    (MetricId::UpBytesPerMessage, false),
+    (MetricId::RequestsPerMessage, false),
+    (MetricId::WritesPerMessage, false),
+    (MetricId::MessagesPerBatch, false),
+    (MetricId::EmptyShare, false),
+    (MetricId::ConnectP50, false),
+    (MetricId::ServerBytesPerConnection, false),
 ];
 
 const FAULT_LINE_MAX: usize = 80;
 
 /// All of a job, a block for each point of the sweep.
 pub fn tables(job: &Evidence) -> String {
-    of_facts(&JobFacts::of(job))
+    of_facts(&JobSummary::of(job))
 }
 
-pub(crate) fn of_facts(job: &JobFacts) -> String {
+pub(crate) fn of_facts(job: &JobSummary) -> String {
     let mut out = String::new();
     for point in job.points.iter().filter(|point| !point.rows.is_empty()) {
         if !point.label.is_empty() {
@@ -66,7 +65,7 @@ pub(crate) fn of_facts(job: &JobFacts) -> String {
 }
 
 /// Why a dash stands for the server's memory, and in which of the runs that have figures.
-fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunFacts>) -> BTreeMap<&'a str, Vec<String>> {
+fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> BTreeMap<&'a str, Vec<String>> {
     let mut by_reason = BTreeMap::<_, Vec<_>>::new();
     for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Sound | VerdictKind::Overloaded)) {
         if let Some(why) = &run.memory_unknown {
@@ -77,7 +76,7 @@ fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunFacts>) -> BTreeMap<&'a 
 }
 
 /// A kind of fault and the first of them, cut to the width of a narrow terminal.
-fn fault_line(subject: &Subject, fault: &FaultFacts) -> String {
+fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
     let line = format!("faults: {subject}: {} × {} ({})", fault.count, fault.kind, fault.first);
     if line.chars().count() <= FAULT_LINE_MAX {
         return line;
@@ -88,9 +87,9 @@ fn fault_line(subject: &Subject, fault: &FaultFacts) -> String {
 /// A table: lines of fields, the first two of them the heads; how many columns are words.
 type Lines = (Vec<Vec<String>>, usize);
 
-fn delivery(point: &PointFacts) -> Lines {
+fn delivery(point: &PointSummary) -> Lines {
     let mut heads = [vec!["delivery".to_owned(), "runs".to_owned()], vec![String::new(); 2]];
-    DELIVERY.iter().for_each(|(figure, _)| head(&mut heads, heading(*figure)));
+    DELIVERY.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
         let fields = DELIVERY.iter().map(|(figure, ends)| field(row, *figure, *ends));
         [row.name(), verdicts(&row.verdicts)].into_iter().chain(fields).collect()
@@ -98,18 +97,22 @@ fn delivery(point: &PointFacts) -> Lines {
     (heads.into_iter().chain(rows).collect(), 2)
 }
 
-fn cost(point: &PointFacts) -> Lines {
-    const CPU: Figure = Figure::ServerCpuUsPerMessage;
+fn cost(point: &PointSummary) -> Lines {
+    const CPU: MetricId = MetricId::ServerCpuPerMessage;
     let mut heads = [vec!["cost".to_owned()], vec![String::new()]];
-    head(&mut heads, heading(CPU));
+    head_of(&mut heads, CPU);
     head(&mut heads, ("× floor", ""));
-    COST.iter().for_each(|(figure, _)| head(&mut heads, heading(*figure)));
+    COST.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
     let rows = point.rows.iter().map(|row| {
-        let floor = row.times_floor.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
+        let floor = row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
         let fields = COST.iter().map(|(figure, ends)| field(row, *figure, *ends));
         [row.name(), field(row, CPU, true), floor].into_iter().chain(fields).collect()
     });
     (heads.into_iter().chain(rows).collect(), 1)
+}
+
+fn head_of(heads: &mut [Vec<String>; 2], metric: MetricId) {
+    head(heads, (metric.info().label, metric.info().unit.symbol));
 }
 
 fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
@@ -117,7 +120,7 @@ fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
     heads[1].push(unit.replace("message", "msg").replace("connection", "conn"));
 }
 
-fn field(row: &RowFacts, figure: Figure, ends: bool) -> String {
+fn field(row: &SubjectSummary, figure: MetricId, ends: bool) -> String {
     row.figure(figure).map_or_else(|| DASH.to_owned(), |value| shown(figure, value, ends))
 }
 

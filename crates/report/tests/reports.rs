@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use report::{Facts, Report, build};
+use report::{Report, Summary, build};
 use results::{Evidence, Run, State, VerdictKind, invented};
 
 fn file(report: &Report, name: &str) -> String {
@@ -26,7 +26,7 @@ fn changed(change: impl Fn(&mut Evidence)) -> Report {
         let ours = html.replace("http://www.w3.org/2000/svg", "");
         assert!(!ours.contains(word), "{word} in the page");
     }
-    let facts: Facts = serde_json::from_str(&file(&made, "summary.json")).unwrap();
+    let facts: Summary = serde_json::from_str(&file(&made, "summary.json")).unwrap();
     assert_eq!(facts.jobs[0].runs.len(), job.runs.len());
     made
 }
@@ -159,7 +159,7 @@ fn other_servers_stand_beside_ours() {
 #[test]
 fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
     let mut run = invented::evidence(&[100]).runs.remove(0);
-    let share = |run: &Run| report::measure(scenario::Figure::UpgradedShare, run);
+    let share = |run: &Run| results::MetricId::UpgradedShare.value(&run.record);
     assert_eq!(share(&run), None);
     (run.record.total.upgrades, run.record.total.upgrades_refused) = (3, 1);
     assert_eq!(share(&run), Some(0.75));

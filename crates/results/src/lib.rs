@@ -3,7 +3,6 @@
 mod distribution;
 mod evidence;
 mod faults;
-mod figures;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -13,7 +12,7 @@ pub mod invented;
 mod ledger;
 mod load;
 mod manifest;
-mod percentiles;
+mod metrics;
 mod record;
 mod robust;
 mod schema;
@@ -28,10 +27,10 @@ mod verdict;
 pub use distribution::Distribution;
 pub use evidence::{Evidence, Interval, Run};
 pub use faults::{FaultKind, Faults};
-pub use figures::{Figures, quantile};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
 pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
+pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
     Generator, Kernel, KernelTotal, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings,
 };

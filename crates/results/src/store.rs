@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::tables::TABLES;
-use crate::{Interval, Manifest, RunRecord, interval_log, percentiles};
+use crate::{Manifest, RunRecord};
 
 /// What a job is known by.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -76,20 +76,13 @@ impl Folder {
         made.map(BufWriter::new).map_err(|source| StoreError { doing: "write", path, source })
     }
 
-    /// Saves a run: its interval log, what percentiles it comes to, then its record.
+    /// Saves a run: its interval log, then its record.
     pub fn save_run(&self, record: &RunRecord, log: BufWriter<File>) -> Result<(), StoreError> {
         let name = log_name(record.run);
         let (aside, path) = (self.aside(&name), self.path.join(&name));
         let broken = |source| StoreError { doing: "write", path: path.clone(), source };
         let file = log.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken)?;
         file.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
-        let text = fs::read_to_string(&path).map_err(broken)?;
-        let intervals =
-            interval_log::read(&text).map_err(|(line, why)| broken(io::Error::other(format!("line {line}: {why}"))))?;
-        for (series, intervals) in &intervals {
-            let name = format!("histograms/{:04}-{}.txt", record.run, series.name());
-            self.save(&name, percentiles::text(&Interval::whole(intervals)).as_bytes())?;
-        }
         self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wire::{OURS, Transport};
+use wire::{BUILTIN_SERVER, Transport};
 
 use crate::RunRecord;
 
@@ -26,7 +26,12 @@ impl Subject {
 
     /// A transport of a server by its name.
     pub fn new(transport: Transport, target: &str) -> Self {
-        Self { target: (target != OURS).then(|| target.to_owned()), transport }
+        Self { target: (target != BUILTIN_SERVER).then(|| target.to_owned()), transport }
+    }
+
+    /// Name of its server.
+    pub fn target_name(&self) -> &str {
+        self.target.as_deref().unwrap_or(BUILTIN_SERVER)
     }
 
     /// Everybody in these runs: ours in the order of [`Transport::ALL`], then the others by name.
@@ -54,7 +59,7 @@ impl RunRecord {
 
 /// What a record says that was written before there were others.
 pub(crate) fn ours() -> String {
-    OURS.to_owned()
+    BUILTIN_SERVER.to_owned()
 }
 
 #[cfg(test)]

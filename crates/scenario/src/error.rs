@@ -113,6 +113,22 @@ pub enum ScenarioError {
 }
 
 impl ScenarioError {
+    /// TOML's own error, with line and column.
+    pub(crate) fn not_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().map(|span| &text[..text.floor_char_boundary(span.start)]);
+        let line = before.map(|before| 1 + before.matches('\n').count());
+        let column = before.map(|before| 1 + before.rsplit('\n').next().unwrap_or(before).chars().count());
+        let message = error.message().replace('\n', ", ");
+        let message = match message.split('`').nth(1) {
+            Some(number) if message.contains("i128") => {
+                format!("{number} is too large; a whole number is at most {}", i64::MAX)
+            }
+            _ => message,
+        };
+        let message = column.map_or(message.clone(), |column| format!("{message} (column {column})"));
+        Self::NotToml { place: Place::File { name: file.into(), line }, message }
+    }
+
     pub(crate) fn bad_value(key: &str, found: impl ToString, allowed: impl Into<String>) -> Self {
         Self::BadValue { place: Place::Program, key: key.into(), found: found.to_string(), allowed: allowed.into() }
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::plan::Plan;
-use crate::seeded::{Purpose, Stream};
-use crate::targets::Lane;
+use results::Subject;
+
+use crate::plan::{Plan, Rng, RngStream};
 
 /// Everything that will be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,9 +17,9 @@ pub struct Job {
     pub seed: u64,
     /// Rounds; each runs every plan on every transport once.
     pub repetitions: u32,
-    /// The file's name as it was given; empty for a scenario made by a program.
+    /// The file's name as it was given.
     pub file: String,
-    /// The file as written; for a scenario made by a program, the file that says the same.
+    /// The file as written.
     pub text: String,
     /// What was set on the command line over the file, as written.
     pub overrides: Vec<String>,
@@ -29,11 +29,11 @@ pub struct Job {
 
 impl Job {
     /// The runs of a round, in an order drawn afresh for each: the place of a plan in `plans`, and what is run.
-    pub fn order(&self, round: u32) -> Vec<(usize, Lane)> {
+    pub fn order(&self, round: u32) -> Vec<(usize, Subject)> {
         let plans = self.plans.iter().enumerate();
         let mut runs: Vec<_> =
-            plans.flat_map(|(at, plan)| plan.lanes().into_iter().map(move |lane| (at, lane))).collect();
-        let mut chance = Stream::new(self.seed, Purpose::Order, round.into());
+            plans.flat_map(|(at, plan)| plan.subjects().into_iter().map(move |subject| (at, subject))).collect();
+        let mut chance = Rng::new(self.seed, RngStream::Order, round.into());
         for left in (2..=runs.len()).rev() {
             runs.swap(left - 1, chance.below(left as u64) as usize);
         }
@@ -42,19 +42,20 @@ impl Job {
 
     /// Runs of all rounds, repeats of invalid ones not counted.
     pub fn runs(&self) -> u64 {
-        let round: usize = self.plans.iter().map(|plan| plan.lanes().len()).sum();
+        let round: usize = self.plans.iter().map(|plan| plan.subjects().len()).sum();
         round as u64 * u64::from(self.repetitions)
     }
 
     /// Most sockets the generator holds at once in any run.
     pub fn sockets_max(&self) -> u64 {
-        let of = |plan: &Plan| plan.lanes().iter().map(|lane| plan.sockets(lane.transport)).max();
+        let of = |plan: &Plan| plan.subjects().iter().map(|subject| plan.sockets(subject.transport)).max();
         self.plans.iter().filter_map(of).max().unwrap_or(0)
     }
 
     /// About how long all runs take.
     pub fn duration_estimate(&self) -> Duration {
-        let of = |plan: &Plan| plan.lanes().iter().map(|lane| plan.run_estimate(lane.transport)).sum::<Duration>();
+        let of =
+            |plan: &Plan| plan.subjects().iter().map(|subject| plan.run_estimate(subject.transport)).sum::<Duration>();
         self.plans.iter().map(of).sum::<Duration>() * self.repetitions
     }
 }

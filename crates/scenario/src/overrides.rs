@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::error::{Place, ScenarioError};
-use crate::keys::{Keys, known};
+use crate::schema::Node;
+use crate::table::{Sweep, set_path};
+use crate::unknown::unknown_key;
 
 /// One key and the value it gets, whatever the file says. The value is TOML; a bare word is a text, and a list may be written
 /// `sse,websocket`.
@@ -28,20 +30,33 @@ impl Override {
         Place::Set(self.text.clone())
     }
 
-    /// Puts the value in. A key set here is no longer swept.
-    pub(crate) fn apply(&self, keys: &mut Keys) {
+    /// Puts the value in. A key that is set is no longer swept.
+    pub(crate) fn apply(&self, table: &mut Table, sweep: &mut Sweep) -> Result<(), ScenarioError> {
         let swept = self.path.strip_prefix("sweep.");
         let path = swept.unwrap_or(&self.path);
-        let value = match (known(path, path, None), swept, self.value.clone()) {
-            (Ok(field), None, value) => field.kind.loosen(value),
-            (Ok(field), Some(_), Value::Array(items)) => {
-                Value::Array(items.into_iter().map(|item| field.kind.loosen(item)).collect())
+        let node = Node::at(path).ok_or_else(|| unknown_key(&self.path, path))?;
+        sweep.remove(path);
+        match (swept, self.value.clone()) {
+            (None, value) => set_path(table, path, as_list(node, value)),
+            (Some(_), Value::Array(items)) => {
+                let items = items.into_iter().map(|item| as_list(node, item)).collect();
+                sweep.insert(path.to_owned(), Value::Array(items));
             }
-            (_, Some(_), value) if !value.is_array() => Value::Array(vec![value]),
-            (_, _, value) => value,
-        };
-        keys.0.remove(&format!("sweep.{path}"));
-        keys.0.insert(self.path.clone(), value);
+            (Some(_), value) => _ = sweep.insert(path.to_owned(), Value::Array(vec![value])),
+        }
+        Ok(())
+    }
+}
+
+/// What a value means for a key: a list may be written `sse,websocket`, and one item without brackets.
+fn as_list(node: Node, value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items),
+        Value::String(words) if node.is_list() => {
+            Value::Array(words.split(',').map(|word| Value::from(word.trim())).collect())
+        }
+        value if node.is_list() => Value::Array(vec![value]),
+        value => value,
     }
 }
 

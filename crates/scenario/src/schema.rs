@@ -1,96 +1,168 @@
-//! The list of fields for other readers: JSON Schema for programs, a table for people.
+//! The JSON Schema of a scenario file, made from its types, as errors and overrides look things up in it: by dotted path.
 
-use std::fmt::Write;
+use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
 
-use crate::claims::Figure;
-use crate::fields::{FIELDS, Field, Given};
-use crate::kind::Kind;
-use crate::tables;
+use crate::file::ScenarioFile;
 
-/// JSON Schema (2020-12) of a scenario file.
-pub fn schema() -> Value {
-    let mut root = object("");
-    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["title"] = json!("pushbench scenario");
-    root["properties"]["sweep"] = sweep();
+/// Keys of the job as a whole; a sweep changes what a run is.
+const NOT_SWEPT: [&str; 8] =
+    ["name", "question", "repetitions", "seed", "limits.invalid_reruns", "target", "claim", "published"];
+
+static ROOT: LazyLock<Value> = LazyLock::new(|| {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    let mut root = settings.into_generator().into_root_schema_for::<ScenarioFile>().to_value();
+    without_null(&mut root);
     root
-}
+});
 
-fn object(section: &str) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for field in FIELDS.iter().filter(|field| field.section() == section) {
-        // A required key that can be swept may stand in [sweep] alone: `decide` knows, a schema need not.
-        let needed = match field.given {
-            Given::Required => !field.sweepable(),
-            // An optional table is there with all its keys.
-            Given::Optional => !section.is_empty(),
-            Given::Value(_) | Given::EveryWord => false,
-        };
-        if needed {
-            required.push(field.key());
+/// TOML has no null: an optional key is left out.
+fn without_null(node: &mut Value) {
+    if let Some(object) = node.as_object_mut() {
+        if let Some(types) = object.get_mut("type").filter(|types| types.is_array()) {
+            let named = types.as_array().and_then(|types| types.iter().find(|name| *name != "null")).cloned();
+            *types = named.unwrap_or_default();
         }
-        properties.insert(field.key().into(), described(field));
+        let is_null = |option: &Value| option["type"] == "null";
+        let some = object.get("anyOf").and_then(Value::as_array).filter(|options| options.iter().any(is_null));
+        if let Some(Value::Object(some)) =
+            some.and_then(|options| options.iter().find(|option| !is_null(option))).cloned()
+        {
+            object.remove("anyOf");
+            for (key, value) in some {
+                object.entry(key).or_insert(value);
+            }
+        }
+        object.retain(|key, value| !(key == "default" && value.is_null()));
+        object.values_mut().for_each(without_null);
+    } else if let Some(items) = node.as_array_mut() {
+        items.iter_mut().for_each(without_null);
     }
-    let above = if section.is_empty() { String::new() } else { format!("{section}.") };
-    let mut sections: Vec<_> =
-        FIELDS.iter().filter_map(|field| field.path.strip_prefix(&above)?.split_once('.')).collect();
-    sections.dedup_by_key(|(name, _)| *name);
-    for (name, _) in sections {
-        properties.insert(name.into(), object(&format!("{above}{name}")));
-    }
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-fn described(field: &Field) -> Value {
-    let mut schema = field.kind.schema();
-    schema["description"] = json!(field.doc);
-    if let Some(value) = field.default() {
-        schema["default"] = json!(value);
-    }
-    schema
-}
+/// A part of the schema.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node(pub(crate) &'static Value);
 
-fn sweep() -> Value {
-    let keys = FIELDS.iter().filter(|field| field.sweepable());
-    let lists: Map<_, _> = keys
-        .map(|field| {
-            let list = json!({"type": "array", "items": field.kind.schema(), "minItems": 1, "uniqueItems": true});
-            (field.path.to_owned(), list)
+impl Node {
+    /// The whole file.
+    pub(crate) fn root() -> Self {
+        Self(&ROOT)
+    }
+
+    /// The part at a path such as `posts.authors` or `target[2].name`.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        path.split('.').try_fold(Self::root(), |node, segment| {
+            let (key, indexed) = segment.split_once('[').map_or((segment, false), |(key, _)| (key, true));
+            let child = node.child(key)?;
+            Some(if indexed { Self(child.0.get("items")?) } else { child })
         })
-        .collect();
-    json!({
-        "type": "object",
-        "description": "Keys by their dotted path in quotes, each with the values it takes; a plan for every combination",
-        "properties": lists,
-        "additionalProperties": false,
-    })
-}
+    }
 
-/// All fields as a Markdown table: what `scenarios/README.md` shows.
-pub fn fields_table() -> String {
-    let mut table = String::from("| key | type | default | takes | what it does |\n|---|---|---|---|---|\n");
-    for field in FIELDS {
-        let default = match (field.given, field.default()) {
-            (Given::EveryWord, _) => "all".into(),
-            (Given::Required, _) => "*required*".into(),
-            (Given::Value(_) | Given::Optional, Some(value)) => format!("`{value}`"),
-            (Given::Value(_) | Given::Optional, None) => "none".into(),
-        };
-        let (sort, takes) = (field.kind.sort(), field.kind.allowed());
-        writeln!(table, "| `{}` | {sort} | {default} | {takes} | {} |", field.path, field.doc)
-            .expect("writing to a string cannot fail");
-        if let Kind::Tables(fields) = field.kind {
-            tables::rows(&format!("{}[]", field.path), fields, &mut table);
+    fn child(self, key: &str) -> Option<Self> {
+        self.0.get("properties")?.get(key).map(Self)
+    }
+
+    /// The keys of a table, in the order of the file.
+    pub(crate) fn keys(self) -> impl Iterator<Item = (&'static str, Self)> {
+        let properties = self.0.get("properties").and_then(Value::as_object);
+        properties.into_iter().flatten().map(|(key, node)| (key.as_str(), Self(node)))
+    }
+
+    /// Whether it is a table of the file.
+    pub(crate) fn is_table(self) -> bool {
+        self.0.get("properties").is_some()
+    }
+
+    /// Whether it is a list.
+    pub(crate) fn is_list(self) -> bool {
+        self.0["type"] == "array"
+    }
+
+    /// The items of a list.
+    pub(crate) fn items(self) -> Option<Self> {
+        self.0.get("items").map(Self)
+    }
+
+    /// Keys that have no default.
+    pub(crate) fn required(self) -> impl Iterator<Item = &'static str> {
+        self.0.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// What it takes, for an error.
+    pub(crate) fn takes(self) -> String {
+        let schema = self.0;
+        if let Some(text) = schema.get("x-takes").and_then(Value::as_str) {
+            return text.to_owned();
+        }
+        if let Some(words) = self.words() {
+            return format!("one of {}", words.join(", "));
+        }
+        match schema["type"].as_str() {
+            Some("boolean") => "true or false".to_owned(),
+            Some("integer") => {
+                format!("a whole number from {} to {}", bound(schema, "minimum"), bound(schema, "maximum"))
+            }
+            Some("number") => format!("a number from {} to {}", bound(schema, "minimum"), bound(schema, "maximum")),
+            Some("string") => match schema.get("maxLength") {
+                Some(max) => format!("a text of 1 to {max} characters on one line"),
+                None => "a text".to_owned(),
+            },
+            Some("array") => self.takes_list(),
+            _ => format!("a table of {}", self.keys().map(|(key, _)| key).collect::<Vec<_>>().join(", ")),
         }
     }
-    table
+
+    fn takes_list(self) -> String {
+        let Some(items) = self.items() else { return "a list".to_owned() };
+        if items.is_table() {
+            return "one table or more, at most 100".to_owned();
+        }
+        match items.words() {
+            Some(words) => format!("a list of one or more, each once, of {}", words.join(", ")),
+            None => format!("a list of one or more, each {} and there once", items.takes()),
+        }
+    }
+
+    /// The words of an enumeration, quoted.
+    fn words(self) -> Option<Vec<String>> {
+        let named = self.0.get("enum").and_then(Value::as_array).map(|words| words.iter().collect::<Vec<_>>());
+        let described = || {
+            let options = self.0.get("oneOf")?.as_array()?;
+            options.iter().map(|option| option.get("const").or(option.get("enum").and_then(|of| of.get(0)))).collect()
+        };
+        let words: Vec<&Value> = named.or_else(described)?;
+        Some(words.into_iter().map(ToString::to_string).collect())
+    }
 }
 
-/// The figures claims may name, as a Markdown table: what `scenarios/README.md` shows.
-pub fn figures_table() -> String {
-    let rows = Figure::ALL.iter().map(|figure| format!("| `{}` | {} |\n", figure.name(), figure.doc()));
-    format!("| figure | what it is |\n|---|---|\n{}", rows.collect::<String>())
+/// A bound as people write it: without a fraction that is zero.
+fn bound(schema: &Value, name: &str) -> String {
+    match schema.get(name).and_then(Value::as_f64) {
+        Some(bound) if bound.fract() == 0.0 => format!("{bound:.0}"),
+        Some(bound) => bound.to_string(),
+        None => "any".to_owned(),
+    }
+}
+
+/// Whether a sweep may change the key at a path.
+pub(crate) fn is_sweepable(path: &str) -> bool {
+    !NOT_SWEPT.contains(&path)
+}
+
+/// Every key and table outside of lists, by its dotted path, in the order of the file.
+pub(crate) fn paths() -> Vec<(String, Node)> {
+    fn walk(above: &str, node: Node, out: &mut Vec<(String, Node)>) {
+        for (key, child) in node.keys() {
+            let path = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
+            out.push((path.clone(), child));
+            walk(&path, child, out);
+        }
+    }
+    let mut out = Vec::new();
+    walk("", Node::root(), &mut out);
+    out
 }

@@ -34,13 +34,13 @@ fn job(name: &str) -> Job {
 }
 
 fn deliveries_per_s(plan: &Plan) -> f64 {
-    plan.deliveries_in_window() as f64 / plan.phases.window.as_secs_f64()
+    plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64()
 }
 
 /// What one core is busy with, roughly, with the costs of a delivery, a request and a post of a quiet machine.
 fn busy(plan: &Plan, transport: Transport) -> f64 {
     let deliveries = deliveries_per_s(plan);
-    let posts = plan.posts_in_window() as f64 / plan.phases.window.as_secs_f64();
+    let posts = plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64();
     let post_us = if transport.posts_in_band() { 5.0 } else { 10.0 };
     let reading_us = match transport {
         Transport::Tcp | Transport::HttpStreaming | Transport::Sse | Transport::Websocket | Transport::Stomp => {
@@ -48,12 +48,10 @@ fn busy(plan: &Plan, transport: Transport) -> f64 {
         }
         Transport::SocketioWebsocket | Transport::Socketio => deliveries * 6.0,
         Transport::SocketioPolling => deliveries * 15.0,
-        Transport::Polling => {
-            deliveries * 0.5 + f64::from(plan.seats) / plan.tuning.polling.interval.as_secs_f64() * 8.0
-        }
+        Transport::Polling => deliveries * 0.5 + f64::from(plan.clients) / plan.tuning.polling.interval_ms as f64 * 8e3,
         Transport::LongPolling => {
             // measurement.md, section 6: messages per response, for a poller that is back after 150 us.
-            let in_a_gap = deliveries / f64::from(plan.seats) * 150e-6;
+            let in_a_gap = deliveries / f64::from(plan.clients) * 150e-6;
             deliveries * 0.5 + deliveries / (in_a_gap + (-in_a_gap).exp()) * 10.0
         }
     };
@@ -121,22 +119,34 @@ fn scale_grows_the_crowd_and_nothing_else() {
 fn claims_are_decided_in_minutes_and_papers_stand_beside_ours() {
     let claims = files(&folder().join("claims"));
     let jobs: Vec<_> = claims.iter().map(|file| load(file, &[]).unwrap()).collect();
-    assert!(jobs.len() >= 9 && jobs.iter().all(|source| !source.scenario.claim.is_empty()));
+    assert!(jobs.len() >= 9 && jobs.iter().all(|source| !source.first().claim.is_empty()));
     let times: Vec<_> = jobs.iter().map(|source| source.decide().unwrap().duration_estimate()).collect();
     assert!(times.iter().all(|time| *time <= Duration::from_secs(400)), "{times:?}");
     assert!(times.iter().sum::<Duration>() <= Duration::from_secs(2700), "{times:?}");
     for paper in files(&folder().join("papers")) {
-        assert!(!load(&paper, &[]).unwrap().scenario.published.is_empty(), "{}", paper.display());
+        assert!(!load(&paper, &[]).unwrap().first().published.is_empty(), "{}", paper.display());
+    }
+}
+
+/// Holds the table of the README with the same head against this one; `BLESS=1` replaces it.
+fn shows(table: &str) {
+    let path = folder().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let head = table.lines().next().unwrap();
+    let start = readme.find(head).unwrap_or_else(|| panic!("scenarios/README.md has no table with the head {head}"));
+    let rows = readme[start..].split_inclusive('\n').take_while(|line| line.starts_with('|'));
+    let end = start + rows.map(str::len).sum::<usize>();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, [&readme[..start], table, &readme[end..]].concat()).unwrap();
+    } else {
+        assert_eq!(&readme[start..end], table, "scenarios/README.md differs; BLESS=1 accepts it");
     }
 }
 
 #[test]
 fn the_readme_explains_every_field() {
-    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
-    let table = fields_table();
-    assert!(readme.contains(&table), "put this table into scenarios/README.md:\n{table}");
-    let figures = scenario::figures_table();
-    assert!(readme.contains(&figures), "put this table into scenarios/README.md:\n{figures}");
+    shows(&fields_table());
+    shows(&results::metrics_markdown());
 }
 
 #[test]
@@ -150,5 +160,5 @@ fn the_readme_lists_every_file_and_its_example_works() {
     }
     let (_, rest) = readme.rsplit_once("```toml\n").unwrap();
     let example = parse("README.md", rest.split("```").next().unwrap(), &[]).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(example.plans[0].members(0), 2);
+    assert_eq!(example.plans[0].room_size(0), 2);
 }

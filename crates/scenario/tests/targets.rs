@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use scenario::{Dialect, Job, parse};
+use scenario::{Job, Protocol, parse};
 use wire::Transport;
 
 const HEAD: &str = "name = 'x'
@@ -39,35 +39,35 @@ fn without(line: &str, instead: &str) -> String {
 #[test]
 fn a_target_runs_beside_ours_in_every_round() {
     let job = read(&format!(
-        "repetitions = 3\n{HEAD}dialect = 'broadcast'\npath = '/chat?r={{room}}'\nneeds = 'node_modules'\nprepare = 'npm ci'\n"
+        "repetitions = 3\n{HEAD}protocol = 'plain-broadcast'\npath = '/chat?r={{room}}'\nneeds = 'node_modules'\nprepare = 'npm ci'\n"
     ));
-    let lanes: Vec<_> = job.plans[0].lanes().iter().map(ToString::to_string).collect();
+    let lanes: Vec<_> = job.plans[0].subjects().iter().map(ToString::to_string).collect();
     assert_eq!(lanes, ["tcp", "websocket", "websocket @ node-ws"]);
     assert_eq!(job.runs(), 9);
     for round in 0..3 {
-        let mut order: Vec<_> = job.order(round).into_iter().map(|(_, lane)| lane.to_string()).collect();
+        let mut order: Vec<_> = job.order(round).into_iter().map(|(_, subject)| subject.to_string()).collect();
         order.sort();
         assert_eq!(order, lanes);
     }
-    let peer = &job.plans[0].peers[0];
-    assert_eq!((peer.command.len(), peer.folder.as_str(), peer.ready_within), (3, ".", Duration::from_secs(10)));
-    assert_eq!(peer.needs, Some(("node_modules".to_owned(), Some("npm ci".to_owned()))));
-    assert_eq!(peer.dialect, Dialect::Repeated { path: "/chat?r={room}".to_owned() });
+    let peer = &job.plans[0].external_servers[0];
+    assert_eq!((peer.command.0.len(), peer.folder.as_str(), peer.ready_within()), (3, ".", Duration::from_secs(10)));
+    assert_eq!((peer.needs.as_deref(), peer.prepare.as_deref()), (Some("node_modules"), Some("npm ci")));
+    assert_eq!(peer.protocol(), Protocol::PlainBroadcast { path: "/chat?r={room}".to_owned() });
 }
 
 #[test]
 fn a_command_is_words_or_a_list_of_them() {
     let job = read(&HEAD.replace("'node server.js {port}'", "['my server', '--port={port}']"));
-    let peer = &job.plans[0].peers[0];
-    assert_eq!(peer.command, ["my server", "--port={port}"]);
-    assert_eq!((&peer.dialect, &peer.transports[..]), (&Dialect::Pushbench, &[Transport::Websocket][..]));
+    let peer = &job.plans[0].external_servers[0];
+    assert_eq!(peer.command.0, ["my server", "--port={port}"]);
+    assert_eq!((peer.protocol(), &peer.transports[..]), (Protocol::Pushbench, &[Transport::Websocket][..]));
     assert_eq!(
         without("'node server.js {port}'", "[]"),
         "f.toml:9: target[1].command is []; it takes a program and its arguments, in one string or a list of strings"
     );
     assert_eq!(
         without("'node server.js {port}'", "'node server.js 8080'"),
-        "f.toml:9: target[1].command is node server.js 8080, but {port} does not stand in it: the server has to listen where it is told to"
+        "f.toml:9: target[1].command is node server.js 8080, but it does not contain {port}: the server has to listen on the port that it is given"
     );
 }
 
@@ -79,75 +79,79 @@ fn what_is_missing_or_unknown_is_named() {
     );
     assert_eq!(
         with("colour = 'red'"),
-        "f.toml:11: there is no key target[1].colour; target[] knows name, command, folder, needs, prepare, ready, ready_within_s, \
-         transports, dialect, path"
+        "f.toml:11: there is no key target[1].colour; target[] has name, command, folder, needs, prepare, ready, ready_within_s, \
+         transports, protocol, path"
     );
     assert_eq!(
-        with("dialect = 'latin'"),
-        "f.toml:11: target[1].dialect is \"latin\"; it takes one of \"pushbench\", \"broadcast\", \"echo\""
+        with("protocol = 'latin'"),
+        "f.toml:11: target[1].protocol is \"latin\"; it takes one of \"pushbench\", \"plain-broadcast\""
     );
     let tcp = error(&HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['tcp']"));
-    assert!(tcp.starts_with("f.toml:10: target[1].transports is [\"tcp\"]; it takes a list of one or more"), "{tcp}");
+    assert!(
+        tcp.starts_with(
+            "f.toml:10: target[1].transports is [\"tcp\"]; it takes a list of one or more transports other than"
+        ),
+        "{tcp}"
+    );
 }
 
 #[test]
 fn names_are_their_own() {
     assert_eq!(
         without("'node-ws'", "'pushbench'"),
-        "f.toml:8: target[1].name is pushbench, but that is the name of another target: choose one of its own"
+        "f.toml:8: target[1].name is pushbench, but another target has this name: choose a different one"
     );
     let again = "[[target]]\nname = 'node-ws'\ncommand = 'x {port}'\ntransports = ['sse']\n";
     assert_eq!(
         with(again),
-        "f.toml:12: target[2].name is node-ws, but that is the name of another target: choose one of its own"
+        "f.toml:12: target[2].name is node-ws, but another target has this name: choose a different one"
     );
 }
 
 #[test]
 fn a_server_that_only_repeats_has_one_room_or_one_for_each() {
-    let rooms = |rooms: &str, dialect: &str| {
-        error(&format!("{}dialect = '{dialect}'\n", HEAD.replace("rooms = 1", &format!("rooms = {rooms}"))))
+    let with_rooms = |rooms: u32| {
+        format!("{}protocol = 'plain-broadcast'\n", HEAD.replace("rooms = 1", &format!("rooms = {rooms}")))
     };
     assert_eq!(
-        rooms("2", "broadcast"),
-        "f.toml:11: target[1].dialect is broadcast, but everybody is in one room of it: write rooms = 1"
+        error(&with_rooms(2)),
+        "f.toml:11: target[1].protocol is plain-broadcast, but all clients are in one room, or each is alone with an echo: write \
+         rooms = 1, or rooms = 10, one for each client"
     );
-    assert_eq!(
-        rooms("2", "echo"),
-        "f.toml:11: target[1].dialect is echo, but everybody is alone with it: write rooms = 10, one for each seat"
-    );
-    let echo = read(&format!("{}dialect = 'echo'\n", HEAD.replace("rooms = 1", "rooms = 10")));
-    assert_eq!(echo.plans[0].peers[0].dialect, Dialect::Repeated { path: "/".to_owned() });
+    for rooms in [1, 10] {
+        let server = &read(&with_rooms(rooms)).plans[0].external_servers[0];
+        assert_eq!(server.protocol(), Protocol::PlainBroadcast { path: "/".to_owned() });
+    }
 }
 
 #[test]
 fn a_server_that_only_repeats_speaks_text_over_websocket() {
     assert_eq!(
         error(&format!(
-            "{}dialect = 'broadcast'\n",
+            "{}protocol = 'plain-broadcast'\n",
             HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['sse']")
         )),
-        "f.toml:10: target[1].transports is sse, but broadcast is spoken over websocket: leave out the others"
+        "f.toml:10: target[1].transports is sse, but plain-broadcast is for websocket: leave out the others"
     );
     assert_eq!(
-        error(&format!("encoding = 'binary'\n{HEAD}dialect = 'broadcast'\n")),
-        "f.toml:12: target[1].dialect is broadcast, but it sends texts: leave out encoding = \"binary\""
+        error(&format!("encoding = 'binary'\n{HEAD}protocol = 'plain-broadcast'\n")),
+        "f.toml:12: target[1].protocol is plain-broadcast, but it sends texts: leave out encoding = \"binary\""
     );
     assert_eq!(
         with("path = '/chat'"),
-        "f.toml:11: target[1].path is /chat, but a server that speaks like ours has our paths: leave it out, or write another dialect"
+        "f.toml:11: target[1].path is /chat, but it is for protocol = \"plain-broadcast\": leave it out, or write that protocol"
     );
     assert_eq!(
         with("prepare = 'make'"),
-        "f.toml:11: target[1].prepare is without needs, but it makes what needs names: write that too"
+        "f.toml:11: target[1].prepare is without needs, but it makes what needs names: write needs too"
     );
 }
 
 #[test]
 fn its_transports_count_like_ours() {
     let polling = HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['polling']");
-    let quiet = error(&polling.replace("posts.per", "phases.drain_quiet_s = 0.5\nposts.per"));
-    assert!(quiet.contains("phases.drain_quiet_s is 0.5, but polling asks only every 1 s"), "{quiet}");
+    let quiet = error(&polling.replace("posts.per", "phases.drain_idle_s = 0.5\nposts.per"));
+    assert!(quiet.contains("phases.drain_idle_s is 0.5, but clients poll only every 1 s"), "{quiet}");
     let full = error(&polling.replace("posts.per", "limits.connections_max = 5\nposts.per"));
     assert!(full.contains("limits.connections_max is 5, but tcp needs 10 sockets"), "{full}");
 }

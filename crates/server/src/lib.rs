@@ -1,6 +1,7 @@
 //! The patient: one chat server that exposes the same rooms over every transport, and counts what that costs.
 //!
-//! `hub` is the chat and knows no transport; `transports` carry it; `http` and `net` are what they stand on; `meter` counts.
+//! `hub` is the chat and knows no transport; `transports` carry it; `http` and `net` are what they stand on; `router` is above them all;
+//! `meter` counts.
 //! The crate prints nothing and does not know the load generator.
 
 mod access;
@@ -15,6 +16,7 @@ mod hub;
 mod meter;
 mod net;
 mod process;
+mod router;
 mod running;
 mod transports;
 

@@ -10,9 +10,9 @@ use wire::Transport;
 
 use crate::app::{Admission, App};
 use crate::config::Config;
-use crate::http;
 use crate::meter::Label;
 use crate::net::{Gauge, Socket};
+use crate::router;
 use crate::transports::tcp;
 
 /// Connections the kernel keeps for us while we are busy: a crowd arrives at once.
@@ -45,10 +45,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
     let app = Arc::new(App::new(config.limits, config.access, config.handicap));
-    let router = http::router(&app);
+    let routes = router::router(&app);
     let serve_http = move |app: Arc<App>, socket, admission| match admission {
-        Admission::Serve => drop(app.tasks.clone().spawn(http::serve(app, router.clone(), socket))),
-        Admission::Refuse => drop(app.tasks.clone().spawn(http::refuse(app, socket))),
+        Admission::Serve => drop(app.tasks.clone().spawn(router::serve(app, routes.clone(), socket))),
+        Admission::Refuse => drop(app.tasks.clone().spawn(router::refuse(app, socket))),
     };
     app.tasks.spawn(accept(Arc::clone(&app), http_listener, Label::OTHER, serve_http));
     let label = Label::of(Transport::Tcp);

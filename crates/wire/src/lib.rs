@@ -20,6 +20,7 @@ mod transport;
 mod usage;
 #[doc(hidden)]
 pub mod websocket_cases;
+mod ws_frame;
 
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use events::{Event, EventDecoder};
@@ -37,5 +38,5 @@ pub use usage::{BytesUsage, HubUsage, Listening, ProcessUsage, TransportUsage, U
 pub const CURSOR_HEADER: &str = "pushbench-cursor";
 /// Most bytes of a chat message's text that any limit may allow.
 pub const TEXT_BYTES_CEILING: usize = 1 << 20;
-/// The name of our own server among others.
-pub const OURS: &str = "pushbench";
+/// The name of the built-in server among others.
+pub const BUILTIN_SERVER: &str = "pushbench";

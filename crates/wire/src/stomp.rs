@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::form::push_ws_text;
+use crate::ws_frame::{WS_TEXT, push_ws_frame};
 use crate::{Down, encode_json};
 
 /// The WebSocket subprotocol.
@@ -147,7 +147,7 @@ pub fn push_header(key: &str, value: &str, out: &mut Vec<u8>) {
 /// Appends a frame without a body as a server's WebSocket text frame, and returns how many bytes it takes.
 pub fn push_stomp_frame(command: &str, headers: &[(&str, &str)], out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    push_ws_text(out, |out| {
+    push_ws_frame(out, WS_TEXT, |out| {
         out.extend_from_slice(command.as_bytes());
         out.push(b'\n');
         headers.iter().for_each(|(key, value)| push_header(key, value, out));
@@ -158,7 +158,7 @@ pub fn push_stomp_frame(command: &str, headers: &[(&str, &str)], out: &mut Vec<u
 
 /// Appends a heart-beat as a server's WebSocket text frame, and returns how many bytes it takes.
 pub fn push_stomp_beat(out: &mut Vec<u8>) -> usize {
-    push_ws_text(out, |out| out.push(b'\n')) + 1
+    push_ws_frame(out, WS_TEXT, |out| out.push(b'\n')) + 1
 }
 
 /// Appends an item as a server's WebSocket text frame, and returns the bytes that are not the item's own JSON.
@@ -168,7 +168,7 @@ pub fn encode_stomp(subscription: &str, item: &Down<'_>, out: &mut Vec<u8>) -> u
         return push_stomp_beat(out);
     }
     let mut body_bytes = 0;
-    push_ws_text(out, |out| {
+    push_ws_frame(out, WS_TEXT, |out| {
         let id = match item {
             Down::Message(message) => message.seq.to_string(),
             Down::Gap(gap) => format!("gap-{}", gap.to),

@@ -33,6 +33,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The transport that every cost is shown as a multiple of.
+    pub const BASELINE: Self = Self::Tcp;
+
     /// All of them, in the order tables and charts show them.
     pub const ALL: [Self; 10] = [
         Self::Tcp,

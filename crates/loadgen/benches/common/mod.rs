@@ -35,7 +35,7 @@ impl Server {
                 http: listening.http,
                 tcp: listening.tcp,
                 token: None,
-                dialect: scenario::Dialect::Pushbench,
+                protocol: scenario::Protocol::Pushbench,
             },
             process,
         })

@@ -6,7 +6,7 @@ use results::{Cpu, Tally};
 
 use super::*;
 use crate::crowd::Reading;
-use crate::sockets::SocketCounts;
+use crate::tcp_info::SocketCounts;
 
 const SEATS: u32 = 4;
 /// The conductor looks up this often, and the runtime's timer has a millisecond.
@@ -55,7 +55,7 @@ async fn stopped_by<T>(
 
 fn plan() -> Plan {
     let text = "name = \"t\"\nquestion = \"?\"\nclients = 4\nrooms = 1\n[posts]\nper_client_per_s = 2.0\n[phases]\nsettle_s = 1.0\n\
-                warm_up_s = 3.0\nwindow_s = 5.0\ndrain_quiet_s = 2.0\ndrain_max_s = 30.0\n";
+                warm_up_s = 3.0\nwindow_s = 5.0\ndrain_idle_s = 2.0\ndrain_max_s = 30.0\n";
     scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0)
 }
 

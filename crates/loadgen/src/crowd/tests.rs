@@ -17,7 +17,7 @@ fn the_crowd_does_not_come_back_as_one() {
 /// Nobody listens at the target of these workers: every try is refused at once.
 #[tokio::test(start_paused = true)]
 async fn a_seat_tries_as_often_as_it_may_and_waits_longer_each_time() {
-    let worker = worker(4, 2, "[limits]\nretries_max = 3\n");
+    let worker = worker(4, 2, "[limits]\nreconnects_max = 3\n");
     let begun = Instant::now();
     live(Rc::clone(&worker), Rc::clone(&worker.seats[0])).await;
     let faults = worker.faults.borrow();
@@ -33,7 +33,7 @@ async fn a_seat_tries_as_often_as_it_may_and_waits_longer_each_time() {
 
 #[tokio::test(start_paused = true)]
 async fn seats_connect_evenly_over_the_ramp() {
-    let worker = worker(5, 1, "[limits]\nretries_max = 0\n[phases]\nramp_up_s = 10.0\n");
+    let worker = worker(5, 1, "[limits]\nreconnects_max = 0\n[phases]\nramp_up_s = 10.0\n");
     LocalSet::new()
         .run_until(async {
             let begun = Instant::now();

@@ -7,11 +7,11 @@ use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Reordered};
 use super::*;
 use crate::posting::{PROBE_ORDINAL, PROBE_TEXT};
 use crate::worker::tests::worker_at;
-use scenario::Dialect;
+use scenario::Protocol;
 
 /// Three seats of a server that repeats, which have seen the probe.
 fn room() -> Rc<Worker> {
-    let worker = worker_at(3, 1, "", Dialect::Repeated { path: "/".to_owned() });
+    let worker = worker_at(3, 1, "", Protocol::PlainBroadcast { path: "/".to_owned() });
     worker.clock.set_t0(tokio::time::Instant::now());
     for seat in &worker.seats {
         worker.join(seat, 0);
@@ -76,7 +76,7 @@ fn what_did_not_come_is_missing_and_what_came_twice_is_doubled() {
 
 #[test]
 fn other_words_are_found_and_greetings_are_not_held_against_anybody() {
-    let worker = worker_at(3, 1, "", Dialect::Repeated { path: "/".to_owned() });
+    let worker = worker_at(3, 1, "", Protocol::PlainBroadcast { path: "/".to_owned() });
     let seat = worker.seat(0);
     worker.join(seat, 0);
     worker.hear(seat, b"welcome", 2).unwrap();

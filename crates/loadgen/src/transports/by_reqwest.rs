@@ -41,21 +41,9 @@ impl From<reqwest::Error> for Fault {
 }
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let tuning = &worker.plan.tuning;
-    let keep_alive = match worker.transport {
-        Transport::Polling => tuning.polling.keep_alive,
-        Transport::LongPolling => tuning.long_polling.keep_alive,
-        Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::Tcp
-        | Transport::Websocket
-        | Transport::SocketioPolling
-        | Transport::SocketioWebsocket
-        | Transport::Socketio
-        | Transport::Stomp => true,
-    };
-    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.long_polling.hold + ANSWER_MAX);
-    let client = builder.pool_max_idle_per_host(if keep_alive { 2 } else { 0 }).build()?;
+    let tuning = worker.tuning();
+    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.idle_max() + ANSWER_MAX);
+    let client = builder.pool_max_idle_per_host(if tuning.keep_alive { 2 } else { 0 }).build()?;
     let caller = Rc::new(Caller { worker: Rc::clone(worker), seat: Rc::clone(seat), client });
     let reading = async {
         match worker.transport {
@@ -97,18 +85,17 @@ impl Caller {
     async fn poll(&self) -> Result<Infallible, End> {
         let (worker, seat) = (&self.worker, &self.seat);
         let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
-        let mut poll = 0;
+        let interval = worker.tuning().interval.unwrap_or_default();
         loop {
             self.ask("").await?;
             sleep_until(next).await;
-            next += worker.plan.poll_gap(seat.id, poll);
-            poll += 1;
+            next += interval;
         }
     }
 
     async fn long_poll(&self) -> Result<Infallible, End> {
         self.ask("hold_ms=0").await?;
-        let held = format!("hold_ms={}", self.worker.plan.tuning.long_polling.hold.as_millis());
+        let held = format!("hold_ms={}", self.worker.tuning().hold.unwrap_or_default().as_millis());
         loop {
             self.ask(&held).await?;
         }

@@ -10,12 +10,12 @@ use crate::seat::Seat;
 use crate::worker::Worker;
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let tuning = worker.plan.tuning.long_polling;
+    let hold = worker.tuning().hold.unwrap_or_default();
     // The first question must not be held: its answer is how the client knows that it is in.
-    let mut first = Asking::new(worker, seat, "hold_ms=0", tuning.keep_alive);
+    let mut first = Asking::new(worker, seat, "hold_ms=0");
     first.read().await?;
     PostLine::attach(worker, seat);
-    let mut client = first.with_parameters(&format!("hold_ms={}", tuning.hold.as_millis()));
+    let mut client = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
     loop {
         client.read().await?;
     }

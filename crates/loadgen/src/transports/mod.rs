@@ -18,7 +18,7 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use scenario::{Client, Dialect, Plan};
+use scenario::{HttpClient, Plan, Protocol};
 use wire::{Post, Transport};
 
 use crate::fault::End;
@@ -30,7 +30,7 @@ pub(crate) use socketio::Uplink;
 
 /// Connects a seat and keeps it in its room until the connection is over.
 pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if let Dialect::Repeated { path } = &worker.target.dialect {
+    if let Protocol::PlainBroadcast { path } = &worker.target.protocol {
         return repeated::session(worker, seat, path).await;
     }
     if is_by_reqwest(&worker.plan, worker.transport) {
@@ -60,7 +60,7 @@ pub(crate) fn leave(seat: &Seat) -> bool {
 
 /// Whether the clients are `reqwest`'s, which keeps its connections to itself.
 pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
-    plan.client == Client::Reqwest && transport.has_room_url() && !transport.posts_in_band()
+    plan.http_client == HttpClient::Reqwest && transport.has_room_url() && !transport.posts_in_band()
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.

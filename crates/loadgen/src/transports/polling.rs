@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, Start, Transport, decode_json};
+use wire::{Ack, Start, decode_json};
 
 use super::exchange::{Exchange, Request, Wanted, keep};
 use crate::fault::{End, Fault};
@@ -23,15 +23,14 @@ const MESSAGES: Wanted = Wanted { statuses: &[200, 204], heads: Purpose::Empty, 
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let polling = worker.plan.tuning.polling;
-    let mut client = Asking::new(worker, seat, "", polling.keep_alive);
+    let interval = worker.tuning().interval.unwrap_or(NEVER);
+    let mut client = Asking::new(worker, seat, "");
     // In lock-step it asks when it is told to: rung without anything to post.
     let first = if worker.lock_step { NEVER } else { worker.plan.poll_phase(seat.id) };
     let mut next = Instant::now() + first;
     client.read().await?;
     *seat.way.borrow_mut() = Way::Between;
     let mut timer = std::pin::pin!(sleep_until(next));
-    let mut poll = 0;
     loop {
         // One post at least, however late the next question is: otherwise a server slower than the interval would never be posted to.
         loop {
@@ -53,10 +52,9 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
             }
         }
         if !worker.lock_step {
-            next += worker.plan.poll_gap(seat.id, poll);
+            next += interval;
         }
         timer.as_mut().reset(next);
-        poll += 1;
         client.read().await?;
     }
 }
@@ -71,19 +69,17 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str, keep_alive: bool) -> Self {
-        let headers = if keep_alive { "" } else { "connection: close\r\n" };
-        let padded = match worker.transport {
-            Transport::Polling => worker.plan.tuning.polling.request_bytes,
-            _ => 0,
-        };
-        let requests = worker.requests(seat, parameters, headers).padded(usize::try_from(padded).unwrap_or(0));
-        Self { worker, seat, requests, exchange: Exchange::new(keep_alive), request: Vec::new() }
+    pub(super) fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, parameters: &str) -> Self {
+        let tuning = worker.tuning();
+        let headers = if tuning.keep_alive { "" } else { "connection: close\r\n" };
+        let padded = usize::try_from(tuning.request_bytes).unwrap_or(0);
+        let requests = worker.requests(seat, parameters, headers).padded(padded);
+        Self { worker, seat, requests, exchange: Exchange::new(tuning.keep_alive), request: Vec::new() }
     }
 
     /// The same client, asking with other parameters.
     pub(super) fn with_parameters(self, parameters: &str) -> Self {
-        let next = Self::new(self.worker, self.seat, parameters, self.exchange.keep_alive);
+        let next = Self::new(self.worker, self.seat, parameters);
         Self { exchange: self.exchange, ..next }
     }
 
@@ -184,13 +180,13 @@ mod tests {
     async fn what_others_hear_while_one_waits_is_no_batch_of_its_own() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut worker = Rc::into_inner(worker(2, 1, "")).unwrap();
-        worker.transport = Transport::Polling;
+        worker.transport = wire::Transport::Polling;
         worker.target.http = listener.local_addr().unwrap();
         worker.clock.set_t0(Instant::now());
         let worker = Rc::new(worker);
         let (asks, hears) = (worker.seat(0), worker.seat(1));
         worker.join(hears, 0);
-        let mut client = Asking::new(&worker, asks, "", true);
+        let mut client = Asking::new(&worker, asks, "");
         let answering = async {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut question = [0; 1024];

@@ -21,7 +21,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     worker.requests(seat, "", &offer.headers()).read(seat.start(), &mut request);
     let mut socket = Upgraded::open(worker, seat, &request, &offer).await?;
     drop((request, offer));
-    let beat = worker.plan.tuning.stomp.heartbeat.as_millis();
+    let beat = worker.tuning().heartbeat.unwrap_or_default().as_millis();
     let host = worker.target.http;
     let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{beat}\n\n\0");
     send_text(worker, socket.link(), Purpose::SetUp, connect.as_bytes())?;

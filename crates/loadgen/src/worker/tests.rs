@@ -14,13 +14,13 @@ use crate::seat::Due;
 
 /// All of a plan's seats in one worker, at a target where nobody listens.
 pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Rc<Worker> {
-    worker_at(clients, rooms, more, Dialect::Pushbench)
+    worker_at(clients, rooms, more, Protocol::Pushbench)
 }
 
 /// The same at a server that speaks otherwise.
-pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, dialect: Dialect) -> Rc<Worker> {
+pub(crate) fn worker_at(clients: u32, rooms: u32, more: &str, protocol: Protocol) -> Rc<Worker> {
     let share = share(clients, rooms, more);
-    Rc::new(Worker::new(Share { target: Target { dialect, ..share.target.clone() }, ..share }))
+    Rc::new(Worker::new(Share { target: Target { protocol, ..share.target.clone() }, ..share }))
 }
 
 /// The same over another transport, with somebody who listens.
@@ -50,7 +50,7 @@ fn share_of(plan: Arc<Plan>) -> Share {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let posts = Arc::new(Posts::new(usize::try_from(plan.posts_total()).unwrap()));
     let (_, cue) = tokio::sync::watch::channel(Cue::RampUp);
-    let target = Target { http: nobody, tcp: nobody, token: None, dialect: Dialect::Pushbench };
+    let target = Target { http: nobody, tcp: nobody, token: None, protocol: Protocol::Pushbench };
     let (live, base) = (Arc::new(Live::default()), Instant::now());
     Share { plan, transport: Transport::Tcp, target, posts, live, cue, base, at: (0, 1), lock_step: false }
 }

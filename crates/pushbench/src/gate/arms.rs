@@ -3,17 +3,16 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
 use loadgen::Target;
-use scenario::{Dialect, Peer, Plan};
+use scenario::{ExternalServer, Plan, Protocol};
 use wire::Transport;
 
 use crate::run::{Foreign, Launch, Patient, ServerProcess, start_in};
 
 /// A server that takes longer to listen is not coming.
-const READY_WITHIN: Duration = Duration::from_secs(10);
+const READY_WITHIN_S: f64 = 10.0;
 
 /// As written on the command line.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ enum Kind {
     /// A build of this program; ports and limits follow from the plan, and it says where it listens.
     Ours(Launch),
     /// Any other server: `{port}` in its words becomes a free port.
-    Theirs(Box<Peer>),
+    Theirs(Box<ExternalServer>),
     /// It runs already, and goes on.
     Running(Target),
 }
@@ -87,7 +86,7 @@ impl std::str::FromStr for Arm {
                 http,
                 tcp,
                 token: std::env::var("PUSHBENCH_TOKEN").ok(),
-                dialect: Dialect::Pushbench,
+                protocol: Protocol::Pushbench,
             }));
         }
         let launch = Launch::parse(text)?;
@@ -95,7 +94,8 @@ impl std::str::FromStr for Arm {
             return Err(format!("there is no program {program}; build it first, or correct its path"));
         }
         if text.contains("{port}") {
-            return named(Kind::Theirs(Box::new(peer(text, launch.words))));
+            let server = ExternalServer::new(text.to_owned(), launch.words, Transport::ALL.into(), READY_WITHIN_S);
+            return named(Kind::Theirs(Box::new(server)));
         }
         // A build of ours is told to serve, by itself where its words are its path alone; it chooses its ports, and says which.
         if launch.words.iter().skip(1).all(|word| word != "serve") {
@@ -113,19 +113,6 @@ fn is_program(word: &str) -> bool {
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| here(&folder.join(word)))
-}
-
-fn peer(name: &str, command: Vec<String>) -> Peer {
-    Peer {
-        name: name.to_owned(),
-        command,
-        folder: ".".to_owned(),
-        needs: None,
-        ready_line: None,
-        ready_within: READY_WITHIN,
-        transports: Transport::ALL.into(),
-        dialect: Dialect::Pushbench,
-    }
 }
 
 #[cfg(test)]

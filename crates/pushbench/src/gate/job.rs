@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use report::gate::{Block, Cell, Comparison, Doubt, Look, METRICS, Metric, Rule, Verdict, judge, value};
+use report::gate::{Block, Comparison, GateVerdict, InconclusiveReason, Look, MetricBlocks, Rule, judge, value};
 use report::stats::Chance;
-use results::{Ended, Machine, RunRecord, Series, VerdictKind};
-use scenario::{Lane, Override, Plan};
+use results::{Ended, Machine, MetricId, RunRecord, Series, Subject, VerdictKind};
+use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
@@ -21,7 +21,7 @@ const RERUNS_MAX: u32 = 1;
 const BUDGET_SLACK: f64 = 1.2;
 /// No run of a gate takes longer over these than this: it has many.
 const SHORT_S: [(&str, f64); 4] =
-    [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_quiet_s", 1.0)];
+    [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_idle_s", 1.0)];
 const ARMS: [&str; 3] = ["base", "head", "base again"];
 
 /// Everything decided.
@@ -35,7 +35,7 @@ pub(crate) struct GateJob {
     pub(crate) blocks: usize,
     pub(crate) budget: Duration,
     pub(crate) overhead: Duration,
-    pub(crate) metrics: Vec<Metric>,
+    pub(crate) metrics: Vec<MetricId>,
     /// The metrics were asked for by name: one that is not there is an error.
     pub(crate) insist: bool,
     pub(crate) seed: u64,
@@ -57,11 +57,10 @@ pub(crate) enum Ending {
 pub(crate) fn short_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
     let phases = &plan.phases;
     let asked = |key: &str| set.iter().any(|set| set.path() == key);
-    let lengths = [phases.ramp_up, phases.settle, phases.warm_up, phases.drain_quiet];
+    let lengths = [phases.ramp_up(), phases.settle(), phases.warm_up(), phases.drain_idle()];
     let short = SHORT_S.into_iter().zip(lengths).filter(|((key, short), length)| {
         // A poller hears nothing for as long as its interval.
-        let needed =
-            if *key == "phases.drain_quiet_s" { plan.tuning.polling.gap_max().as_secs_f64() * 1.5 } else { 0.0 };
+        let needed = if *key == "phases.drain_idle_s" { plan.tuning.polling.interval_ms as f64 * 1.5e-3 } else { 0.0 };
         !asked(key) && length.as_secs_f64() > short.max(needed)
     });
     short.map(|((key, short), _)| seconds(key, Duration::from_secs_f64(short))).collect()
@@ -90,7 +89,9 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
     let mut rows = judge(&cells, &look);
     if interrupted {
         // Whoever stopped it has not waited for the verdict: the figures are kept, and called open.
-        rows.iter_mut().for_each(|row| row.verdict = row.verdict.map(|_| Verdict::Inconclusive(Doubt::Interrupted)));
+        rows.iter_mut().for_each(|row| {
+            row.verdict = row.verdict.map(|_| GateVerdict::Inconclusive(InconclusiveReason::Interrupted))
+        });
         gate.notes.push(gate.partial_note(look.blocks));
     }
     let counted = gate.values.iter().flatten().flatten();
@@ -112,10 +113,10 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
     Ok((comparison, ending))
 }
 
-type Values = [Option<f64>; METRICS.len()];
+/// A metric of a job each, in its order.
+type Values = Vec<Option<f64>>;
 
 /// What a run gave, and whether it counts here alone.
-#[derive(Clone, Copy)]
 struct Counted {
     values: Values,
     excused: bool,
@@ -136,10 +137,10 @@ struct Gate {
 
 impl Gate {
     fn new(job: GateJob, stop: CancellationToken) -> Self {
-        let (server_cores, generator_cores) = machine::share_cores(&job.plan.cores, &job.cores);
+        let (server_cores, generator_cores) = machine::share_cores(job.plan.cores.as_ref(), &job.cores);
         machine::pin(&generator_cores).ok();
         let runs = job.blocks * job.transports.len() * ARMS.len();
-        let estimate = (job.plan.phases.window + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
+        let estimate = (job.plan.phases.window() + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
         Self {
             plan: Arc::new(job.plan.clone()),
             bench: Bench { generator_cores, all_cores: job.cores.clone(), stop, spin_best: 0.0 },
@@ -147,7 +148,7 @@ impl Gate {
             server_cores,
             chance: Chance::new(job.seed, 0),
             runs: 0,
-            values: vec![Vec::new(); job.transports.len()],
+            values: job.transports.iter().map(|_| Vec::new()).collect(),
             notes: job.notes.clone(),
             job,
         }
@@ -195,7 +196,7 @@ impl Gate {
         for (at, transport) in self.job.transports.clone().into_iter().enumerate() {
             let mut order = [0, 1, 2];
             self.chance.shuffle(&mut order);
-            let mut values = [None; 3];
+            let mut values = [const { None }; 3];
             for arm in order {
                 values[arm] = self.arm(block, arm, transport).await?;
                 if values[arm].is_none() {
@@ -226,7 +227,7 @@ impl Gate {
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
                 (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
                 (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
-                    let values = METRICS.map(|metric| value(&record, &metric));
+                    let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
                     return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
                 }
             }
@@ -245,8 +246,8 @@ impl Gate {
         let log = &mut std::io::sink();
         // No waiting for a better moment: what the machine does is the same chance for every arm.
         self.bench.spin_best = 0.0;
-        let lane = Lane { transport, peer: None };
-        let record = measure(&mut self.bench, &self.plan, &lane, patient, place, log, show).await?;
+        let subject = Subject::ours(transport);
+        let record = measure(&mut self.bench, &self.plan, &subject, patient, place, log, show).await?;
         let verdict = but_for_the_machine(&record);
         let reasons = verdict.reasons.join("; ");
         self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
@@ -254,15 +255,15 @@ impl Gate {
     }
 
     /// A cell for every metric that was asked for, with the blocks in which all three arms have it.
-    fn cells(&self) -> Vec<Cell> {
+    fn cells(&self) -> Vec<MetricBlocks> {
         let mut cells = Vec::new();
         for (transport, blocks) in self.job.transports.iter().zip(&self.values) {
-            for (at, metric) in METRICS.into_iter().enumerate().filter(|(_, metric)| self.job.metrics.contains(metric))
-            {
+            for (at, metric) in self.job.metrics.iter().enumerate() {
                 let whole = blocks.iter().filter_map(|[base, head, again]| {
                     Some(Block { base: base.values[at]?, head: head.values[at]?, again: again.values[at]? })
                 });
-                let cell = Cell { transport: transport.name().to_owned(), metric, blocks: whole.collect() };
+                let cell =
+                    MetricBlocks { transport: transport.name().to_owned(), metric: *metric, blocks: whole.collect() };
                 cells.extend((!cell.blocks.is_empty()).then_some(cell));
             }
         }
@@ -279,15 +280,15 @@ impl Gate {
     fn check_metrics(&mut self) -> anyhow::Result<()> {
         let cells = self.cells();
         for transport in &self.job.transports {
-            for metric in self.job.metrics.iter().filter(|metric| metric.delta.is_some()) {
+            for metric in &self.job.metrics {
                 if cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
                     continue;
                 }
                 let why = "the runs do not carry it: a longer --budget, more posts, or a server that is started for each run and says what it costs";
                 if self.job.insist {
-                    bail!("{} of {transport} was not measured; {why}", metric.name);
+                    bail!("{} of {transport} was not measured; {why}", metric.name());
                 }
-                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.title));
+                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.info().label));
             }
         }
         Ok(())

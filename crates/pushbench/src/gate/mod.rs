@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use report::gate::{Comparison, METRICS, Metric, Outcome};
-use results::Folder;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use report::gate::{Comparison, Outcome};
+use results::{Folder, MetricId};
 use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
@@ -67,8 +68,8 @@ pub(crate) struct PlanArgs {
     pub(crate) blocks: Option<u16>,
 
     /// Metrics to gate [default: all that are measured]
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_metric)]
-    pub(crate) metrics: Vec<Metric>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric_parser())]
+    pub(crate) metrics: Vec<MetricId>,
 
     /// Where the order of the arms comes from
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -87,18 +88,14 @@ Examples:
   pushbench gate --base 'node old.js {port}' --head 'node new.js {port}' scenarios/quick.toml --set transports=websocket,sse
   pushbench gate --base ./pushbench --head './pushbench serve --handicap cpu=5us --allow-handicap' scenarios/quick.toml --budget 10m
 
-Metrics: throughput_per_s, server_cpu_us_per_message, server_bytes_per_connection, delivery_us_p50, delivery_us_p99
-
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
 4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run,
 130 interrupted (the blocks made are reported, as partial and inconclusive)";
 
-fn parse_metric(text: &str) -> Result<Metric, String> {
-    let gated = || METRICS.into_iter().filter(|metric| metric.delta.is_some());
-    gated().find(|metric| metric.name == text).ok_or_else(|| {
-        let names: Vec<_> = gated().map(|metric| metric.name).collect();
-        format!("no metric is called {text:?}; there are {}", names.join(", "))
-    })
+fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
+    let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);
+    PossibleValuesParser::new(MetricId::gated().map(MetricId::name))
+        .map(move |name| by_name(name).expect("the possible values are the names"))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -142,7 +139,7 @@ fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<(CoreLo
         print::error(&error);
         USAGE
     })?;
-    let (locks, others) = core_locks::take(&gate.plan.cores, args.lock);
+    let (locks, others) = core_locks::take(gate.plan.cores.as_ref(), args.lock);
     gate.notes.extend(others.iter().map(|finding| format!("{}: {}", finding.what, finding.found)));
     let found = [others, findings(Some(&job))].concat();
     print::findings(found.iter().filter(|finding| finding.level != Level::Good));
@@ -161,12 +158,11 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
     let short = [args.set.clone(), short].concat();
     let plan = load(&short)?.plans.remove(0);
     let transports = plan.transports_asked();
-    let metrics = if args.metrics.is_empty() { METRICS.to_vec() } else { args.metrics.clone() };
-    let gated = metrics.iter().filter(|metric| metric.delta.is_some()).count();
-    let window = plan.phases.window;
+    let metrics = if args.metrics.is_empty() { MetricId::gated().collect() } else { args.metrics.clone() };
+    let window = plan.phases.window();
     let besides = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
     let overhead = besides + RUN_EXTRA;
-    let cells = transports.len() * gated;
+    let cells = transports.len() * metrics.len();
     let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(usize::from));
     let fitted = fitted.map_err(|needed| {
         let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();

@@ -31,7 +31,7 @@ pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()
         ("bigger-is-better.json", formats::bigger_is_better(comparison)),
         ("openmetrics.txt", formats::openmetrics(comparison)),
     ];
-    let picture = report::exhibits::forest(comparison);
+    let picture = report::plots::forest(comparison);
     let pictures = picture.into_iter().flat_map(|forest| {
         [("forest.svg", forest.svg.into_bytes()), ("forest.png", forest.png), ("forest.csv", forest.csv.into_bytes())]
     });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Crash, Ended, Folder, Manifest, RunRecord, State, VerdictKind};
-use scenario::{Dialect, Job, Lane, Plan};
+use results::{Crash, Ended, Folder, Manifest, RunRecord, State, Subject, VerdictKind};
+use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, dialect: Dialect::Pushbench };
+    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
     let metered = |pid| Meter::attach(pid).and_then(|meter| listening::check(pid, args.target).map(|()| meter));
     match args.pid.map(metered).transpose() {
         Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
@@ -57,7 +57,7 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
         let rooms = room_prefix();
         for plan in &mut job.plans {
             // One server is there, which others may use too, and nobody starts others.
-            plan.peers.clear();
+            plan.external_servers.clear();
             plan.room_prefix = rooms.clone();
         }
     }
@@ -74,7 +74,7 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
     }
     let cores = &job.plans.first().context("the scenario has no plan")?.cores;
     // Held until the job has ended.
-    let (_locks, mut findings) = core_locks::take(cores, args.lock);
+    let (_locks, mut findings) = core_locks::take(cores.as_ref(), args.lock);
     findings.extend(preflight::findings(Some(&job)));
     print::findings(findings.iter().filter(|finding| finding.level != Level::Good));
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
@@ -105,7 +105,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
-        let (server_cores, generator_cores) = machine::share_cores(&first.cores, &all_cores);
+        let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
         let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
         let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
@@ -148,16 +148,16 @@ impl Running {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
-            for (plan, lane) in self.job.order(round) {
+            for (plan, subject) in self.job.order(round) {
                 let mut rerun = 0;
                 loop {
                     run += 1;
                     let place = Place { run, round: round + 1, rerun };
-                    let kind = self.one(&plans[plan], &lane, place).await?;
+                    let kind = self.one(&plans[plan], &subject, place).await?;
                     if self.bench.stop.is_cancelled() {
                         return Ok(State::Interrupted);
                     }
-                    if self.is_gone(lane.transport).await {
+                    if self.is_gone(subject.transport).await {
                         return Ok(State::Failed);
                     }
                     if kind != VerdictKind::Invalid || self.reruns_left == 0 {
@@ -180,10 +180,10 @@ impl Running {
         }
     }
 
-    async fn one(&mut self, plan: &Arc<Plan>, lane: &Lane, place: Place) -> anyhow::Result<VerdictKind> {
+    async fn one(&mut self, plan: &Arc<Plan>, subject: &Subject, place: Place) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.shown.begin(place.run, &format!("{lane}{label}"));
-        let started = match self.patient(plan, lane).await {
+        self.shown.begin(place.run, &format!("{subject}{label}"));
+        let started = match self.patient(plan, subject).await {
             Ok(patient) => Ok(patient),
             Err(error) => Err(error.downcast::<Crash>()?),
         };
@@ -192,9 +192,9 @@ impl Running {
             Ok(patient) => {
                 let shown = &mut self.shown;
                 let show = |progress| shown.show(progress);
-                measure(&mut self.bench, plan, lane, patient, place, &mut log, show).await?
+                measure(&mut self.bench, plan, subject, patient, place, &mut log, show).await?
             }
-            Err(crash) => not_begun(&self.bench, plan, lane, place, crash),
+            Err(crash) => not_begun(&self.bench, plan, subject, place, crash),
         };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
@@ -206,11 +206,11 @@ impl Running {
         Ok(verdict.kind)
     }
 
-    async fn patient(&self, plan: &Plan, lane: &Lane) -> anyhow::Result<Patient> {
-        let started = match (&self.foreign, &lane.peer) {
+    async fn patient(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<Patient> {
+        let started = match (&self.foreign, plan.external_server(subject)) {
             (Some(foreign), _) => return Ok(Patient::Found(foreign.clone())),
             (None, Some(peer)) => peer::start(peer, &self.job.file, &self.server_cores).await,
-            (None, None) => ServerProcess::start(plan, lane.transport, &self.server_cores).await,
+            (None, None) => ServerProcess::start(plan, subject.transport, &self.server_cores).await,
         };
         Ok(Patient::Started(started?.into()))
     }
@@ -219,18 +219,18 @@ impl Running {
 fn describe(job: &Job) -> String {
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
-        let lanes: Vec<_> = plan.lanes().iter().map(ToString::to_string).collect();
+        let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
         out += &format!(
             "  {label}{} seats in {} rooms, {} authors, {:.1} posts/s, {:.0} deliveries/s, {} bytes each, window {} s\n    over {}\n",
-            plan.seats,
+            plan.clients,
             plan.rooms,
             plan.authors,
-            plan.posts_in_window() as f64 / plan.phases.window.as_secs_f64(),
-            plan.deliveries_in_window() as f64 / plan.phases.window.as_secs_f64(),
+            plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64(),
+            plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64(),
             plan.payload_bytes,
-            plan.phases.window.as_secs_f64(),
-            lanes.join(", "),
+            plan.phases.window().as_secs_f64(),
+            subjects.join(", "),
         );
     }
     out + &format!(

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State};
-use scenario::{Job, Lane};
+use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State, Subject};
+use scenario::Job;
 
 use super::preflight::{Finding, Level};
 use crate::machine;
@@ -61,11 +61,11 @@ fn points(job: &Job) -> Vec<Point> {
 
 fn order(job: &Job) -> Vec<Place> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let place = |(round, (plan, lane)): (u32, (usize, Lane))| Place {
+    let place = |(round, (plan, subject)): (u32, (usize, Subject))| Place {
         round: round + 1,
         label: job.plans[plan].label.clone(),
-        transport: lane.transport.name().to_owned(),
-        target: lane.target().to_owned(),
+        transport: subject.transport.name().to_owned(),
+        target: subject.target_name().to_owned(),
     };
     runs.map(place).collect()
 }

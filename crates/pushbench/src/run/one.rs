@@ -8,10 +8,10 @@ use std::time::Duration;
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{
-    Crash, Ended, Generator, Kernel, KernelTotal, Machine, Planned, RunRecord, SCHEMA, Series, Verdict, VerdictKind,
-    judge,
+    Crash, Ended, Generator, Kernel, KernelTotal, Machine, Planned, RunRecord, SCHEMA, Series, Subject, Verdict,
+    VerdictKind, judge,
 };
-use scenario::{Lane, Plan};
+use scenario::Plan;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
@@ -114,11 +114,11 @@ impl Patient {
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Runs a lane against `patient` and writes the interval log to `log`.
+/// Runs a subject against `patient` and writes the interval log to `log`.
 pub(crate) async fn measure(
     bench: &mut Bench,
     plan: &Arc<Plan>,
-    lane: &Lane,
+    subject: &Subject,
     mut patient: Patient,
     place: Place,
     log: &mut impl Write,
@@ -129,13 +129,13 @@ pub(crate) async fn measure(
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
     let order =
-        Order { plan: Arc::clone(plan), transport: lane.transport, target, cores: bench.generator_cores.clone() };
+        Order { plan: Arc::clone(plan), transport: subject.transport, target, cores: bench.generator_cores.clone() };
     let connected = Cell::new(0);
     let stop = async {
         tokio::select! {
             biased;
             () = bench.stop.cancelled() => Ended::Interrupted,
-            crash = patient.crashed(lane.transport, &connected) => Ended::Crashed(crash),
+            crash = patient.crashed(subject.transport, &connected) => Ended::Crashed(crash),
         }
     };
     let show = |progress: Progress| {
@@ -148,7 +148,7 @@ pub(crate) async fn measure(
         tracing::warn!(why, "a reading of the server failed");
     }
     let broke = recorded.as_ref().is_ok_and(|recording| recording.faults.total() > 0);
-    let crash = patient.end(lane.transport, broke).await;
+    let crash = patient.end(subject.transport, broke).await;
     let mut recording = recorded?;
     // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
     if let Some(crash) = crash.filter(|_| matches!(recording.ended, Ended::Complete | Ended::Failed(_))) {
@@ -164,20 +164,20 @@ pub(crate) async fn measure(
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
-    Ok(record(plan, lane, place, &recording, &readings, machine))
+    Ok(record(plan, subject, place, &recording, &readings, machine))
 }
 
 /// The record of a run whose server could not be started.
-pub(crate) fn not_begun(bench: &Bench, plan: &Plan, lane: &Lane, place: Place, crash: Crash) -> RunRecord {
+pub(crate) fn not_begun(bench: &Bench, plan: &Plan, subject: &Subject, place: Place, crash: Crash) -> RunRecord {
     let spin = bench.spin_best;
     let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
     let recording = Recording::empty(Ended::Crashed(crash));
-    record(plan, lane, place, &recording, &Readings::new(None, None, false), machine)
+    record(plan, subject, place, &recording, &Readings::new(None, None, false), machine)
 }
 
 fn record(
     plan: &Plan,
-    lane: &Lane,
+    subject: &Subject,
     place: Place,
     recording: &Recording,
     readings: &Readings,
@@ -200,17 +200,17 @@ fn record(
         round: place.round,
         rerun: place.rerun,
         label: plan.label.clone(),
-        transport: lane.transport,
-        target: lane.target().to_owned(),
-        client: plan.client.name().to_owned(),
-        encoding: plan.encoding(lane.transport),
+        transport: subject.transport,
+        target: subject.target_name().to_owned(),
+        client: plan.http_client.name().to_owned(),
+        encoding: plan.encoding(subject.transport),
         verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
         planned: Planned {
-            seats: plan.seats,
+            seats: plan.clients,
             rooms: plan.rooms,
             payload_bytes: plan.payload_bytes as u64,
-            window_us: micros(plan.phases.window),
+            window_us: micros(plan.phases.window()),
             posts_in_window: posts,
             left_in_window: recording.left_in_window,
             deliveries_in_window: plan.deliveries_in_window(),

@@ -74,7 +74,7 @@ fn why(last: Option<&&RunRecord>) -> String {
 }
 
 fn name(place: &Place) -> String {
-    let target = if place.target == wire::OURS { String::new() } else { format!(" @ {}", place.target) };
+    let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
     let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
     format!("{}{target}{label}", place.transport)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::Target;
-use scenario::Peer;
+use scenario::ExternalServer;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ use crate::family;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Where a target is started, seen from here.
-pub(crate) fn folder(peer: &Peer, scenario_file: &str) -> PathBuf {
+pub(crate) fn folder(peer: &ExternalServer, scenario_file: &str) -> PathBuf {
     let beside = Path::new(scenario_file).parent().unwrap_or(Path::new(""));
     match beside.join(&peer.folder) {
         folder if folder.as_os_str().is_empty() => PathBuf::from("."),
@@ -28,26 +28,30 @@ pub(crate) fn folder(peer: &Peer, scenario_file: &str) -> PathBuf {
 }
 
 /// What is not there and has to be: the thing, and what to do.
-pub(crate) fn missing(peer: &Peer, scenario_file: &str) -> Option<(String, String)> {
+pub(crate) fn missing(peer: &ExternalServer, scenario_file: &str) -> Option<(String, String)> {
     let folder = folder(peer, scenario_file);
     if !folder.is_dir() {
         return Some((format!("{} is no folder", folder.display()), "correct its folder in the scenario".to_owned()));
     }
-    let (needs, prepare) = peer.needs.as_ref()?;
+    let needs = peer.needs.as_ref()?;
     if folder.join(needs).exists() {
         return None;
     }
-    let prepare = prepare.as_ref().map_or("make it".to_owned(), |command| format!("run `{command}`"));
+    let prepare = peer.prepare.as_ref().map_or("make it".to_owned(), |command| format!("run `{command}`"));
     Some((format!("{} is not there", folder.join(needs).display()), format!("{prepare} in {}", folder.display())))
 }
 
 /// Starts it and waits until it is ready.
-pub(crate) async fn start(peer: &Peer, scenario_file: &str, cores: &[usize]) -> anyhow::Result<ServerProcess> {
+pub(crate) async fn start(
+    peer: &ExternalServer,
+    scenario_file: &str,
+    cores: &[usize],
+) -> anyhow::Result<ServerProcess> {
     start_in(peer, &folder(peer, scenario_file), cores).await.with_context(|| format!("target {}", peer.name))
 }
 
 /// The same, in this folder.
-pub(crate) async fn start_in(peer: &Peer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {
+pub(crate) async fn start_in(peer: &ExternalServer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {
     let port = free_port().context("no free port")?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut command = Command::new(program()?);
@@ -55,19 +59,19 @@ pub(crate) async fn start_in(peer: &Peer, folder: &Path, cores: &[usize]) -> any
     if !cores.is_empty() {
         command.args(["--cores", &cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")]);
     }
-    command.arg("--").args(peer.command.iter().map(|word| word.replace("{port}", &port.to_string())));
+    command.arg("--").args(peer.command.0.iter().map(|word| word.replace("{port}", &port.to_string())));
     command.current_dir(folder).env_remove("PUSHBENCH_TOKEN").process_group(0);
     let spawned = spawn(command).with_context(|| format!("cannot start it in {}", folder.display()));
     let (mut child, stdout, mut output) = spawned?;
     let stdin = child.stdin.take();
-    let said = match &peer.ready_line {
+    let said = match &peer.ready {
         Some(text) => Some(output.follow_until(stdout, text)),
         None => {
             output.follow(stdout);
             None
         }
     };
-    let within = peer.ready_within;
+    let within = peer.ready_within();
     tokio::select! {
         _ = child.wait() => bail!(crash(&mut child, &mut output, BEFORE_READY).await),
         ready = tokio::time::timeout(within, until_ready(said, address)) => if ready.is_err() {
@@ -78,7 +82,7 @@ pub(crate) async fn start_in(peer: &Peer, folder: &Path, cores: &[usize]) -> any
         },
     }
     let pid = family::children(child.id().context("it has ended")?).first().copied();
-    let target = Target { http: address, tcp: address, token: None, dialect: peer.dialect.clone() };
+    let target = Target { http: address, tcp: address, token: None, protocol: peer.protocol() };
     Ok(ServerProcess {
         child,
         stdin,
@@ -106,8 +110,8 @@ async fn until_ready(said: Option<oneshot::Receiver<()>>, address: SocketAddr) {
     }
 }
 
-fn wanted(peer: &Peer) -> String {
-    match &peer.ready_line {
+fn wanted(peer: &ExternalServer) -> String {
+    match &peer.ready {
         None => "its port does not accept; does it listen on {port} of 127.0.0.1?".to_owned(),
         Some(text) => format!("its standard output did not contain {text:?}"),
     }

@@ -160,7 +160,7 @@ fn ports_finding(sockets: u64) -> Finding {
 
 /// Targets that cannot be started as things are.
 fn target_findings(job: &Job) -> Vec<Finding> {
-    let peers = job.plans.first().map_or(&[][..], |plan| &plan.peers);
+    let peers = job.plans.first().map_or(&[][..], |plan| &plan.external_servers);
     let missing = peers.iter().filter_map(|peer| Some((peer, peer::missing(peer, &job.file)?)));
     let told = missing.map(|(peer, (found, advice))| Finding {
         level: Level::Fatal,
@@ -173,7 +173,7 @@ fn target_findings(job: &Job) -> Vec<Finding> {
 
 fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {
     let missing = job.plans.iter().find_map(|plan| {
-        let (server, generator) = machine::share_cores(&plan.cores, cores);
+        let (server, generator) = machine::share_cores(plan.cores.as_ref(), cores);
         server.into_iter().chain(generator).find(|core| !cores.contains(core))
     })?;
     Some(finding(

@@ -134,7 +134,7 @@ mod tests {
 
     fn readings(meter: Option<Meter>) -> Readings {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let target = Target { http: nobody, tcp: nobody, token: None, dialect: scenario::Dialect::Pushbench };
+        let target = Target { http: nobody, tcp: nobody, token: None, protocol: scenario::Protocol::Pushbench };
         Readings::new(Some(Control::new(&target).unwrap()), meter, false)
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use loadgen::Target;
 use nix::sys::signal::Signal;
 use results::Crash;
-use scenario::{Dialect, Plan};
+use scenario::{Plan, Protocol};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{Listening, Transport};
@@ -98,7 +98,7 @@ impl ServerProcess {
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            target: Target { http: listening.http, tcp: listening.tcp, token: None, dialect: Dialect::Pushbench },
+            target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: Protocol::Pushbench },
             meter: Meter::attach(listening.pid).ok(),
             speaks_of_itself: true,
             output,
@@ -163,7 +163,6 @@ pub(super) fn program() -> anyhow::Result<PathBuf> {
 }
 
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
-    let tuning = &plan.tuning;
     let mut arguments: Vec<String> =
         ["--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"].map(str::to_owned).into();
     let mut set = |flag: &str, value: u128| arguments.extend([flag.to_owned(), value.to_string()]);
@@ -172,23 +171,8 @@ fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> 
     set("--log-messages-max", LOG_MESSAGES.into());
     set("--log-bytes-max", LOG_BYTES.into());
     set("--message-bytes-max", plan.payload_bytes.max(1 << 10) as u128);
-    match transport {
-        Transport::Tcp | Transport::Polling => {}
-        Transport::LongPolling => set("--hold-max-ms", tuning.long_polling.hold.as_millis()),
-        Transport::HttpStreaming | Transport::Sse => {
-            let streaming = if transport == Transport::Sse { tuning.sse } else { tuning.http_streaming };
-            set("--stream-age-ms", streaming.age.as_millis());
-            set("--stream-bytes-max", streaming.bytes_max.into());
-            set("--heartbeat-ms", streaming.heartbeat.as_millis());
-        }
-        Transport::Websocket => {
-            set("--websocket-age-ms", tuning.websocket.age.as_millis());
-            set("--heartbeat-ms", tuning.websocket.heartbeat.as_millis());
-        }
-        Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            set("--heartbeat-ms", tuning.socketio.heartbeat.as_millis());
-        }
-        Transport::Stomp => set("--heartbeat-ms", tuning.stomp.heartbeat.as_millis()),
+    for (flag, value) in plan.tuning.of(transport).server_flags() {
+        set(flag, value);
     }
     if !cores.is_empty() {
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();

@@ -102,7 +102,7 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
         http: server.listening.http,
         tcp: server.listening.tcp,
         token: None,
-        dialect: scenario::Dialect::Pushbench,
+        protocol: scenario::Protocol::Pushbench,
     };
     let order = Order { plan, transport, target, cores: Vec::new() };
     let (mut log, never) = (Vec::new(), std::future::pending());

@@ -79,7 +79,7 @@ async fn too_few_open_files_are_found_before_anything_runs() {
 
 #[tokio::test]
 async fn a_server_that_lets_nobody_in_is_no_result() {
-    let bench = Bench::new(&["transports=websocket", "limits.retries_max=1"]).await;
+    let bench = Bench::new(&["transports=websocket", "limits.reconnects_max=1"]).await;
     let server = Server::start(&["--connections-max", "10"]).await;
     let ended = bench.start("load", &server.target().each_ref().map(String::as_str)).end().await;
     assert_eq!(ended.code, Some(6), "{ended:#?}");

@@ -1,6 +1,6 @@
 //! Memory for a connection: known of a server that has served nobody, and not of one that has.
 
-use results::Figures;
+use results::MetricId;
 
 use crate::bench::Bench;
 use crate::processes::Server;
@@ -12,7 +12,7 @@ async fn memory_of_a_server_that_has_served_before_is_not_known() {
     let server = Server::start(&[]).await;
     bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
     let records = bench.records();
-    let each = records.iter().map(|record| Figures::of(record).server_bytes_per_connection).collect::<Vec<_>>();
+    let each = records.iter().map(|record| MetricId::ServerBytesPerConnection.value(record)).collect::<Vec<_>>();
     assert!(records.len() >= 2 && each[0].is_some_and(|bytes| bytes > 1_000.0), "a server as it was started: {each:?}");
     assert!(each[1..].iter().all(Option::is_none), "{each:?}");
     let why = "the server may have served connections before the run, and use their memory again";

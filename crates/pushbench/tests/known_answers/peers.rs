@@ -22,13 +22,9 @@ const SET: [&str; 6] = [
 ];
 
 fn broadcast(does: &str) -> String {
-    repeats(does, "broadcast")
-}
-
-fn repeats(does: &str, dialect: &str) -> String {
     let command = repeater::command(does);
     format!(
-        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\ndialect = \"{dialect}\"\n"
+        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\nprotocol = \"plain-broadcast\"\n"
     )
 }
 
@@ -70,7 +66,7 @@ async fn a_server_that_only_repeats_runs_beside_ours() {
 
 #[tokio::test]
 async fn an_echo_runs_beside_ours() {
-    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &repeats("echo", "echo")).await;
+    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &broadcast("echo")).await;
     bench.start("run", &[]).end().await.ran();
     let records = bench.records();
     let names: Vec<_> = records.iter().map(|record| record.subject().to_string()).collect();
@@ -93,7 +89,7 @@ async fn one_is_lost(bench: &Bench) {
 
 #[tokio::test]
 async fn a_text_that_an_echo_swallows_is_lost_to_its_sender() {
-    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &repeats("echo-all-but-one", "echo")).await;
+    let bench = Bench::with_target(&[&SET[..], &["rooms=4"]].concat(), &broadcast("echo-all-but-one")).await;
     one_is_lost(&bench).await;
 }
 
@@ -146,7 +142,7 @@ async fn targets_that_cannot_be_started_have_crashed_and_ours_is_measured() {
     let job = results::load(&bench.results()).expect("a run that could not begin is a run");
     let of = |name: &str| &job.runs.iter().find(|run| run.record.target == name).unwrap().record;
     assert_eq!(job.runs.len(), 1 + cases.len());
-    assert_sound(of(wire::OURS));
+    assert_sound(of(wire::BUILTIN_SERVER));
     for (name, _, _, how, last) in cases {
         let found = crash(of(name));
         assert_eq!((&found.how, found.last_output.concat().as_str()), (&format!("the server {how}"), last));

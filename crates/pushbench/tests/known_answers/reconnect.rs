@@ -13,7 +13,7 @@ async fn streams_that_are_cut_lose_nothing() {
         "tuning.sse.age_s=0.2",
         "tuning.http-streaming.age_s=0.2",
         // A cut is no fault: it uses up none of these.
-        "limits.retries_max=2",
+        "limits.reconnects_max=2",
         "posts.per_client_per_s=10",
     ];
     let bench = Bench::new(&set).await;

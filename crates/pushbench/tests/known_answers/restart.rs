@@ -35,8 +35,8 @@ async fn forward(to: watch::Receiver<SocketAddr>) -> SocketAddr {
 #[tokio::test]
 async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
     let set = ["transports=sse", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
-    for client in ["lean", "reqwest"] {
-        let bench = Bench::new(&[&set[..], &[&format!("client={client}")]].concat()).await;
+    for client in ["built-in", "reqwest"] {
+        let bench = Bench::new(&[&set[..], &[&format!("http_client={client}")]].concat()).await;
         let (before, after) = (Server::start(&[]).await, Server::start(&[]).await);
         let (switch, current) = watch::channel(before.listening.http);
         let words = target(forward(current).await, before.listening.tcp);

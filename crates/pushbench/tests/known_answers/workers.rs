@@ -31,7 +31,7 @@ async fn several_workers_add_up_to_one_run() {
                 http: server.listening.http,
                 tcp: server.listening.tcp,
                 token: None,
-                dialect: scenario::Dialect::Pushbench,
+                protocol: scenario::Protocol::Pushbench,
             },
             cores: vec![core; WORKERS],
         };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cell, Row, Verdict};
+use super::{ComparisonRow, GateVerdict, MetricBlocks};
 
 /// What a gate or a comparison of two folders came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,9 +24,9 @@ pub struct Comparison {
     /// What a reader must know.
     pub notes: Vec<String>,
     /// The rows, by transport and metric.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ComparisonRow>,
     /// What they were made from.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<MetricBlocks>,
 }
 
 /// What it all comes to.
@@ -43,10 +43,10 @@ pub enum Outcome {
 impl Comparison {
     /// The worst of the gated rows.
     pub fn outcome(&self) -> Outcome {
-        let one = |verdict: Verdict| match verdict {
-            Verdict::Regression => Outcome::Regressed,
-            Verdict::Inconclusive(_) => Outcome::Open,
-            Verdict::Improved | Verdict::Same => Outcome::Passed,
+        let one = |verdict: GateVerdict| match verdict {
+            GateVerdict::Regression => Outcome::Regressed,
+            GateVerdict::Inconclusive(_) => Outcome::Open,
+            GateVerdict::Improved | GateVerdict::Same => Outcome::Passed,
         };
         self.rows.iter().filter_map(|row| row.verdict).map(one).max().unwrap_or(Outcome::Open)
     }

@@ -1,6 +1,6 @@
 //! The verdict of every cell of a job, at one look.
 
-use super::{Block, Cell, Doubt, Look, Row, Verdict};
+use super::{Block, ComparisonRow, GateVerdict, InconclusiveReason, Look, MetricBlocks, worse};
 use crate::stats::{self, PairwiseMeans, holm, within_blocks};
 
 /// Level at which the base must not differ from itself.
@@ -16,9 +16,9 @@ const SAME_Z: f64 = 1.645;
 const BLOCKS_SENSIBLE_MAX: f64 = 1_000.0;
 
 /// Judges all cells of a job together, from their first blocks, as many as the look takes.
-pub fn judge(cells: &[Cell], look: &Look) -> Vec<Row> {
-    let read: Vec<Read> = cells.iter().map(|cell| Read::of(cell, look)).collect();
-    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.delta.is_some()).collect();
+pub fn judge(cells: &[MetricBlocks], look: &Look) -> Vec<ComparisonRow> {
+    let read: Vec<BlockStats> = cells.iter().map(|cell| BlockStats::of(cell, look)).collect();
+    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.info().gate.is_some()).collect();
     let adjusted = holm(&gated.iter().map(|at| read[*at].p).collect::<Vec<_>>());
     let mut p: Vec<f64> = read.iter().map(|read| read.p).collect();
     gated.iter().zip(adjusted).for_each(|(at, adjusted)| p[*at] = adjusted);
@@ -27,7 +27,7 @@ pub fn judge(cells: &[Cell], look: &Look) -> Vec<Row> {
 }
 
 /// What one cell's blocks say, in logarithms, worse is positive.
-struct Read<'a> {
+struct BlockStats<'a> {
     blocks: &'a [Block],
     differences: Vec<f64>,
     means: Option<PairwiseMeans>,
@@ -35,10 +35,10 @@ struct Read<'a> {
     p_again: f64,
 }
 
-impl<'a> Read<'a> {
-    fn of(cell: &'a Cell, look: &Look) -> Self {
+impl<'a> BlockStats<'a> {
+    fn of(cell: &'a MetricBlocks, look: &Look) -> Self {
         let blocks = &cell.blocks[..cell.blocks.len().min(look.blocks)];
-        let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+        let sign = worse(cell.metric);
         let log = |value: f64| sign * value.ln();
         let arms: Vec<[f64; 3]> = blocks.iter().map(|b| [log(b.head), log(b.base), log(b.again)]).collect();
         let same: Vec<[f64; 2]> = arms.iter().map(|[_, base, again]| [*again, *base]).collect();
@@ -61,37 +61,37 @@ impl<'a> Read<'a> {
         self.means.as_ref()?.interval(level)
     }
 
-    fn verdict(&self, p: f64, delta: f64, look: &Look) -> Verdict {
+    fn verdict(&self, p: f64, delta: f64, look: &Look) -> GateVerdict {
         let Some((low, high)) = self.interval(look.same_level) else {
-            return Verdict::Inconclusive(Doubt::Missing);
+            return GateVerdict::Inconclusive(InconclusiveReason::Missing);
         };
         if self.p_again <= AGAIN_ALPHA {
-            return Verdict::Inconclusive(Doubt::Machine);
+            return GateVerdict::Inconclusive(InconclusiveReason::Machine);
         }
         let (estimate, matters) = (self.estimate(), delta.ln_1p());
         if p <= look.alpha && estimate.abs() >= matters {
-            return if estimate > 0.0 { Verdict::Regression } else { Verdict::Improved };
+            return if estimate > 0.0 { GateVerdict::Regression } else { GateVerdict::Improved };
         }
         if -matters < low && high < matters {
-            return Verdict::Same;
+            return GateVerdict::Same;
         }
-        Verdict::Inconclusive(Doubt::Noise)
+        GateVerdict::Inconclusive(InconclusiveReason::Noise)
     }
 
-    /// Standard error of the estimate, as wide as its interval says.
+    /// Standard error of the estimate, as wide as its interval explanation.
     fn error(&self) -> Option<f64> {
         let (low, high) = self.interval(SHOWN_LEVEL)?;
         Some((high - low) / (2.0 * SHOWN_Z))
     }
 }
 
-fn row(cell: &Cell, read: &Read<'_>, p: f64, look: &Look, each_alpha: f64) -> Row {
-    let sign = if cell.metric.more_is_better { -1.0 } else { 1.0 };
+fn row(cell: &MetricBlocks, read: &BlockStats<'_>, p: f64, look: &Look, each_alpha: f64) -> ComparisonRow {
+    let sign = worse(cell.metric);
     let ratio = |log: f64| (sign * log).exp();
     let interval = read.interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
-    let verdict = cell.metric.delta.map(|delta| read.verdict(p, delta, look));
-    let planning = cell.metric.delta.zip(read.error());
-    Row {
+    let verdict = cell.metric.info().gate.map(|delta| read.verdict(p, delta, look));
+    let planning = cell.metric.info().gate.zip(read.error());
+    ComparisonRow {
         transport: cell.transport.clone(),
         metric: cell.metric,
         verdict,
@@ -104,7 +104,7 @@ fn row(cell: &Cell, read: &Read<'_>, p: f64, look: &Look, each_alpha: f64) -> Ro
         p_again: read.p_again,
         smallest_effect: planning.map(|(delta, error)| ratio(smallest_effect(delta.ln_1p(), error, each_alpha))),
         blocks_to_decide: planning.and_then(|(delta, error)| {
-            let open = verdict.is_some_and(|verdict| matches!(verdict, Verdict::Inconclusive(_)));
+            let open = verdict.is_some_and(|verdict| matches!(verdict, GateVerdict::Inconclusive(_)));
             open.then(|| blocks_to_decide(read, delta.ln_1p(), error, each_alpha)).flatten()
         }),
         again: read.blocks.iter().map(|block| block.again / block.base).collect(),
@@ -117,7 +117,7 @@ fn smallest_effect(matters: f64, error: f64, alpha: f64) -> f64 {
 }
 
 /// If the estimate is right: blocks until the interval lies within what matters, or until the change is beyond doubt.
-fn blocks_to_decide(read: &Read<'_>, matters: f64, error: f64, alpha: f64) -> Option<u64> {
+fn blocks_to_decide(read: &BlockStats<'_>, matters: f64, error: f64, alpha: f64) -> Option<u64> {
     let spread = error * (read.differences.len() as f64).sqrt();
     let estimate = read.estimate().abs();
     let (room, z) = if estimate < matters {
@@ -144,73 +144,75 @@ fn median(values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Metric, Rule};
+    use results::MetricId;
+
+    use crate::gate::Rule;
     use crate::stats::Chance;
 
-    const LATENCY: Metric =
-        Metric { name: "p50_us", title: "p50", unit: "µs", more_is_better: false, delta: Some(0.05) };
-    const RATE: Metric = Metric { name: "rate", title: "rate", unit: "msg/s", more_is_better: true, delta: Some(0.05) };
+    const COST: MetricId = MetricId::ServerCpuPerMessage;
+    const RATE: MetricId = MetricId::DeliveredPerS;
 
-    fn cell(metric: Metric, sigma: f64, head: f64, again: f64) -> Cell {
+    fn cell(metric: MetricId, sigma: f64, head: f64, again: f64) -> MetricBlocks {
         let mut chance = Chance::new(11, 0);
         let mut value = |factor: f64| 100.0 * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
-        Cell { transport: "tcp".to_owned(), metric, blocks }
+        MetricBlocks { transport: "tcp".to_owned(), metric, blocks }
     }
 
-    fn one(cell: Cell) -> Row {
+    fn one(cell: MetricBlocks) -> ComparisonRow {
         judge(&[cell], Rule::of(16).looks().last().unwrap()).remove(0)
     }
 
     #[test]
-    fn worse_is_more_of_a_latency_and_less_of_a_rate() {
+    fn worse_is_more_of_a_cost_and_less_of_a_rate() {
         let verdict = |metric, head| one(cell(metric, 0.02, head, 1.0)).verdict;
-        assert_eq!(verdict(LATENCY, 1.2), Some(Verdict::Regression));
-        assert_eq!(verdict(LATENCY, 0.8), Some(Verdict::Improved));
-        assert_eq!(verdict(RATE, 1.2), Some(Verdict::Improved));
-        assert_eq!(verdict(RATE, 0.8), Some(Verdict::Regression));
-        assert_eq!(verdict(LATENCY, 1.0), Some(Verdict::Same));
-        assert_eq!(verdict(LATENCY, 1.01), Some(Verdict::Same));
-        assert_eq!(verdict(Metric { delta: None, ..LATENCY }, 1.2), None);
+        assert_eq!(verdict(COST, 1.2), Some(GateVerdict::Regression));
+        assert_eq!(verdict(COST, 0.8), Some(GateVerdict::Improved));
+        assert_eq!(verdict(RATE, 1.2), Some(GateVerdict::Improved));
+        assert_eq!(verdict(RATE, 0.8), Some(GateVerdict::Regression));
+        assert_eq!(verdict(COST, 1.0), Some(GateVerdict::Same));
+        assert_eq!(verdict(COST, 1.01), Some(GateVerdict::Same));
+        assert_eq!(verdict(MetricId::DeliveryMax, 1.2), None, "it is not gated");
     }
 
     #[test]
     fn ratios_are_head_to_base_as_measured() {
-        for metric in [LATENCY, RATE] {
+        for metric in [COST, RATE] {
             let row = one(cell(metric, 0.02, 1.2, 1.0));
             let (low, high) = row.interval.unwrap();
             assert!(low < row.ratio && row.ratio < high && (row.ratio - 1.2).abs() < 0.04, "{row:?}");
             assert!((row.head / row.base - row.ratio).abs() < 0.03, "{row:?}");
             let worse = row.smallest_effect.unwrap();
-            assert_eq!(worse > 1.0, !metric.more_is_better, "{row:?}");
+            assert_eq!(worse > 1.0, metric == COST, "{row:?}");
         }
     }
 
     #[test]
     fn a_base_that_differs_from_itself_is_no_judge() {
-        let row = one(cell(LATENCY, 0.02, 1.3, 1.2));
-        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Machine)));
+        let row = one(cell(COST, 0.02, 1.3, 1.2));
+        assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Machine)));
         assert!(row.p_again < 0.01 && row.again.len() == 16);
     }
 
     #[test]
     fn noise_is_admitted_with_what_could_have_been_seen_and_what_would_help() {
-        let row = one(cell(LATENCY, 0.25, 1.0, 1.0));
-        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
+        let row = one(cell(COST, 0.25, 1.0, 1.0));
+        assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)));
         assert!(row.smallest_effect.unwrap() > 1.2, "{row:?}");
         assert!(row.blocks_to_decide.is_none_or(|blocks| blocks > 50), "{row:?}");
-        let few = Cell { blocks: cell(LATENCY, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(LATENCY, 0.01, 1.0, 1.0) };
-        assert_eq!(one(few).verdict, Some(Verdict::Inconclusive(Doubt::Missing)));
+        let few =
+            MetricBlocks { blocks: cell(COST, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(COST, 0.01, 1.0, 1.0) };
+        assert_eq!(one(few).verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Missing)));
     }
 
     #[test]
     fn values_that_never_vary_are_the_same_and_exact_changes_are_seen() {
         let of = |head| {
             let blocks = vec![Block { base: 64.0, head, again: 64.0 }; 16];
-            one(Cell { transport: "tcp".to_owned(), metric: LATENCY, blocks })
+            one(MetricBlocks { transport: "tcp".to_owned(), metric: COST, blocks })
         };
-        assert_eq!((of(64.0).verdict, of(64.0).ratio, of(64.0).p), (Some(Verdict::Same), 1.0, 1.0));
-        assert_eq!(of(80.0).verdict, Some(Verdict::Regression));
+        assert_eq!((of(64.0).verdict, of(64.0).ratio, of(64.0).p), (Some(GateVerdict::Same), 1.0, 1.0));
+        assert_eq!(of(80.0).verdict, Some(GateVerdict::Regression));
     }
 
     #[test]

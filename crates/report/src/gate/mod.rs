@@ -1,11 +1,10 @@
 //! Did the head get dearer than the base? The rule of the regression gate: blocks of three arms in, a verdict a row out.
 //!
-//! Knows neither servers nor scenarios: a cell is a name and numbers.
+//! Knows neither servers nor scenarios: a cell is a metric and numbers.
 
 mod comparison;
 pub mod formats;
 mod judge;
-mod metrics;
 pub mod promise;
 mod rule;
 mod simulation;
@@ -13,35 +12,20 @@ mod unpaired;
 
 pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
-pub use metrics::{METRICS, value};
 pub use rule::{Look, Rule};
 pub use simulation::{Counts, EFFECT, Noise, SIGMA, trials};
 pub use unpaired::unpaired;
 
+use results::{Better, MetricId, RunRecord};
 use serde::{Serialize, Serializer};
-
-/// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Metric {
-    /// As in machine files, its unit last.
-    pub name: &'static str,
-    /// As people read it.
-    pub title: &'static str,
-    /// Its unit, as people read it.
-    pub unit: &'static str,
-    /// Whether more of it is better.
-    pub more_is_better: bool,
-    /// The change that matters, as a share; `None` is shown and never gated.
-    pub delta: Option<f64>,
-}
 
 /// One metric of one transport in all blocks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cell {
+pub struct MetricBlocks {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
-    pub metric: Metric,
+    pub metric: MetricId,
     /// A block each, in order.
     pub blocks: Vec<Block>,
 }
@@ -59,11 +43,11 @@ pub struct Block {
 
 /// What is said of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum GateVerdict {
     /// Worse, for certain, and by more than what matters.
     Regression,
     /// Nothing can be said; why.
-    Inconclusive(Doubt),
+    Inconclusive(InconclusiveReason),
     /// Better, for certain, and by more than what matters.
     Improved,
     /// If there is a difference, it is smaller than what matters.
@@ -72,7 +56,7 @@ pub enum Verdict {
 
 /// Why nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum InconclusiveReason {
     /// The base differs from itself: the machine is not fit to judge.
     Machine,
     /// The noise is larger than what was looked for.
@@ -83,7 +67,7 @@ pub enum Doubt {
     Interrupted,
 }
 
-impl Verdict {
+impl GateVerdict {
     /// As in machine files.
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,15 +79,17 @@ impl Verdict {
     }
 
     /// In a sentence.
-    pub const fn says(self) -> &'static str {
+    pub const fn explanation(self) -> &'static str {
         match self {
             Self::Regression => "worse, beyond doubt and by more than what matters",
             Self::Improved => "better, beyond doubt and by more than what matters",
             Self::Same => "if there is a difference, it is smaller than what matters",
-            Self::Inconclusive(Doubt::Noise) => "the noise is larger than what was looked for",
-            Self::Inconclusive(Doubt::Machine) => "the base differs from itself: this machine cannot judge it now",
-            Self::Inconclusive(Doubt::Missing) => "too few valid blocks or repetitions",
-            Self::Inconclusive(Doubt::Interrupted) => "the job was interrupted before it was decided",
+            Self::Inconclusive(InconclusiveReason::Noise) => "the noise is larger than what was looked for",
+            Self::Inconclusive(InconclusiveReason::Machine) => {
+                "the base differs from itself: this machine cannot judge it now"
+            }
+            Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
+            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before it was decided",
         }
     }
 
@@ -115,13 +101,13 @@ impl Verdict {
 
 /// A cell and what is said of it. Ratios are head to base, as measured: 1.1 of a latency is worse, of a throughput better.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct ComparisonRow {
     /// What was measured over.
     pub transport: String,
     /// What was measured.
-    pub metric: Metric,
+    pub metric: MetricId,
     /// `None` for a metric that is not gated.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<GateVerdict>,
     /// Blocks behind it.
     pub blocks: usize,
     /// Median of the base's values.
@@ -144,7 +130,20 @@ pub struct Row {
     pub again: Vec<f64>,
 }
 
-impl Serialize for Verdict {
+/// A metric of a run as it is compared; `None` when the run does not have it. Ratios are compared: zero has none.
+pub fn value(metric: MetricId, run: &RunRecord) -> Option<f64> {
+    metric.value(run).filter(|value| value.is_finite() && *value > 0.0)
+}
+
+/// The sign of a change in logarithms that makes a change for the worse positive.
+fn worse(metric: MetricId) -> f64 {
+    match metric.info().better {
+        Better::Less => 1.0,
+        Better::More => -1.0,
+    }
+}
+
+impl Serialize for GateVerdict {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }

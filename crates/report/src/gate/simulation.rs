@@ -1,6 +1,8 @@
 //! The rule against noise that is known: how often it cries wolf, how often it sees one.
 
-use super::{Block, Cell, Metric, Rule, Verdict, judge};
+use results::MetricId;
+
+use super::{Block, GateVerdict, MetricBlocks, Rule, judge};
 use crate::stats::Chance;
 
 /// Run-to-run noise of one arm, as a share.
@@ -9,7 +11,6 @@ pub const SIGMA: f64 = 0.05;
 pub const EFFECT: f64 = 0.10;
 /// Metrics that are gated together.
 const METRICS: usize = 4;
-const DELTA: f64 = 0.05;
 
 /// How a machine's values go astray. Every metric of a trial is astray in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,19 +135,19 @@ pub fn trials(noise: Noise, blocks: usize, seed: u64, numbers: std::ops::Range<u
         let mut chance = Chance::new(seed ^ (noise as u64) << 32, number);
         let (unchanged, blocks_used) = job(noise, blocks, 0.0, &mut chance);
         let (changed, _) = job(noise, blocks, EFFECT.ln_1p(), &mut chance);
-        let alarm = unchanged.iter().any(|verdict| matches!(verdict, Verdict::Regression | Verdict::Improved));
+        let alarm = unchanged.iter().any(|verdict| matches!(verdict, GateVerdict::Regression | GateVerdict::Improved));
         counts.plus(Counts {
             trials: 1,
             alarms: u64::from(alarm),
-            all_same: u64::from(unchanged.iter().all(|verdict| *verdict == Verdict::Same)),
-            found: u64::from(changed[0] == Verdict::Regression),
+            all_same: u64::from(unchanged.iter().all(|verdict| *verdict == GateVerdict::Same)),
+            found: u64::from(changed[0] == GateVerdict::Regression),
             blocks: blocks_used as u64,
         })
     })
 }
 
 /// A whole job with its looks; the head's first metric is worse by `effect`.
-fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Verdict>, usize) {
+fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<GateVerdict>, usize) {
     let orders: Vec<[usize; 3]> = (0..blocks)
         .map(|_| {
             let mut order = [0, 1, 2];
@@ -154,7 +155,7 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
             order
         })
         .collect();
-    let cells: Vec<Cell> = (0..METRICS)
+    let cells: Vec<MetricBlocks> = (0..METRICS)
         .map(|metric| {
             let errors = noise.errors(blocks, chance);
             let change = if metric == 0 { effect } else { 0.0 };
@@ -163,7 +164,11 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
                 head: (errors[*head] + change).exp(),
                 again: errors[*again].exp(),
             };
-            Cell { transport: String::new(), metric: METRIC, blocks: orders.iter().zip(&errors).map(block).collect() }
+            MetricBlocks {
+                transport: String::new(),
+                metric: METRIC,
+                blocks: orders.iter().zip(&errors).map(block).collect(),
+            }
         })
         .collect();
     let mut verdicts = Vec::new();
@@ -176,8 +181,8 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ve
     (verdicts, blocks)
 }
 
-const METRIC: Metric =
-    Metric { name: "simulated", title: "simulated", unit: "", more_is_better: false, delta: Some(DELTA) };
+/// Any metric whose smallest change that matters is 5 %.
+const METRIC: MetricId = MetricId::ServerCpuPerMessage;
 
 #[cfg(test)]
 mod tests {

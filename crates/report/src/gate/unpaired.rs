@@ -1,12 +1,12 @@
 //! Two finished folders: repetitions of the base against repetitions of the head, which took no turns.
 //!
 //! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
-//! whoever shows them says so.
+//! whoever shows them explanation so.
 
-use results::{Evidence, Subject};
+use results::{Evidence, MetricId, Subject};
 
-use super::{Doubt, METRICS, Metric, Row, Verdict, value};
-use crate::shown::{Shown, labels};
+use super::{ComparisonRow, GateVerdict, InconclusiveReason, value, worse};
+use crate::selection::{RunSelection, labels};
 use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
@@ -14,15 +14,15 @@ const ALPHA: f64 = 0.01;
 const LEVEL: f64 = 0.95;
 
 /// Compares two folders of one scenario, a row a point, transport and metric that both have.
-pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
+pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<ComparisonRow> {
     let mut samples = Vec::new();
     for label in labels(base) {
         let here = base.runs.iter().filter(|run| run.record.label == label);
         for subject in Subject::all(here.map(|run| &run.record)) {
-            let (base, head) = (Shown::of(base, label, &subject), Shown::of(head, label, &subject));
+            let (base, head) = (RunSelection::of(base, label, &subject), RunSelection::of(head, label, &subject));
             let named = name(label, &base, &head);
-            for metric in METRICS {
-                let of = |shown: &Shown<'_>| shown.each(|record| value(record, &metric));
+            for metric in MetricId::gated() {
+                let of = |shown: &RunSelection<'_>| shown.each(|record| value(metric, record));
                 let (base, head) = (of(&base), of(&head));
                 if !base.is_empty() && !head.is_empty() {
                     samples.push((named.clone(), metric, base, head));
@@ -34,7 +34,7 @@ pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<Row> {
 }
 
 /// Whose rows, where, and on which side a server could not keep up.
-fn name(label: &str, base: &Shown<'_>, head: &Shown<'_>) -> String {
+fn name(label: &str, base: &RunSelection<'_>, head: &RunSelection<'_>) -> String {
     let mut name = base.subject.to_string();
     if !label.is_empty() {
         name += &format!(" {label}");
@@ -47,12 +47,12 @@ fn name(label: &str, base: &Shown<'_>, head: &Shown<'_>) -> String {
     }
 }
 
-type Sample = (String, Metric, Vec<f64>, Vec<f64>);
+type Sample = (String, MetricId, Vec<f64>, Vec<f64>);
 
-fn rows(samples: &[Sample]) -> Vec<Row> {
-    let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(metric, base, head)).collect();
+fn rows(samples: &[Sample]) -> Vec<ComparisonRow> {
+    let shifts: Vec<Option<Shift>> = samples.iter().map(|(_, metric, base, head)| shift(*metric, base, head)).collect();
     let p = |at: usize| shifts[at].as_ref().map_or(1.0, |shift| shift.p);
-    let gated: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].1.delta.is_some()).collect();
+    let gated: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].1.info().gate.is_some()).collect();
     let mut adjusted: Vec<f64> = (0..samples.len()).map(p).collect();
     let all = holm(&gated.iter().map(|at| p(*at)).collect::<Vec<_>>());
     gated.iter().zip(all).for_each(|(at, p)| adjusted[*at] = p);
@@ -60,29 +60,29 @@ fn rows(samples: &[Sample]) -> Vec<Row> {
 }
 
 /// In logarithms, worse is positive.
-fn shift(metric: &Metric, base: &[f64], head: &[f64]) -> Option<Shift> {
-    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+fn shift(metric: MetricId, base: &[f64], head: &[f64]) -> Option<Shift> {
+    let sign = worse(metric);
     let logs = |values: &[f64]| values.iter().map(|value| sign * value.ln()).collect::<Vec<_>>();
     Shift::of(&logs(base), &logs(head))
 }
 
-fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) -> Row {
-    let sign = if metric.more_is_better { -1.0 } else { 1.0 };
+fn row((transport, metric, base, head): &Sample, shift: Option<&Shift>, p: f64) -> ComparisonRow {
+    let sign = worse(*metric);
     let ratio = |log: f64| (sign * log).exp();
     let interval = shift.and_then(|shift| shift.interval(LEVEL));
     let shown = interval.map(|(low, high)| (ratio(low), ratio(high)));
     let estimate = shift.map_or(0.0, Shift::median);
-    let verdict = metric.delta.map(|delta| {
+    let verdict = metric.info().gate.map(|delta| {
         let matters = delta.ln_1p();
         match interval {
-            None => Verdict::Inconclusive(Doubt::Missing),
-            Some(_) if p <= ALPHA && estimate >= matters => Verdict::Regression,
-            Some(_) if p <= ALPHA && estimate <= -matters => Verdict::Improved,
-            Some((low, high)) if -matters < low && high < matters => Verdict::Same,
-            Some(_) => Verdict::Inconclusive(Doubt::Noise),
+            None => GateVerdict::Inconclusive(InconclusiveReason::Missing),
+            Some(_) if p <= ALPHA && estimate >= matters => GateVerdict::Regression,
+            Some(_) if p <= ALPHA && estimate <= -matters => GateVerdict::Improved,
+            Some((low, high)) if -matters < low && high < matters => GateVerdict::Same,
+            Some(_) => GateVerdict::Inconclusive(InconclusiveReason::Noise),
         }
     });
-    Row {
+    ComparisonRow {
         transport: transport.clone(),
         metric: *metric,
         verdict,
@@ -108,27 +108,31 @@ mod tests {
     use super::*;
     use crate::stats::Chance;
 
-    fn verdict(runs: usize, sigma: f64, factor: f64) -> Option<Verdict> {
+    fn verdict(runs: usize, sigma: f64, factor: f64) -> Option<GateVerdict> {
         let mut chance = Chance::new(2, 0);
         let mut sample =
             |factor: f64| (0..runs).map(|_| 4.0 * factor * (sigma * chance.normal()).exp()).collect::<Vec<_>>();
-        rows(&[("sse".to_owned(), METRICS[1], sample(1.0), sample(factor))])[0].verdict
+        rows(&[("sse".to_owned(), MetricId::ServerCpuPerMessage, sample(1.0), sample(factor))])[0].verdict
     }
 
     #[test]
     fn few_repetitions_say_nothing_and_many_do() {
-        assert_eq!(verdict(2, 0.001, 2.0), Some(Verdict::Inconclusive(Doubt::Missing)));
-        assert_eq!(verdict(4, 0.001, 2.0), Some(Verdict::Inconclusive(Doubt::Noise)), "four of four happen by chance");
-        assert_eq!(verdict(10, 0.01, 1.2), Some(Verdict::Regression));
-        assert_eq!(verdict(10, 0.01, 0.8), Some(Verdict::Improved));
-        assert_eq!(verdict(10, 0.01, 1.0), Some(Verdict::Same));
-        assert_eq!(verdict(10, 0.3, 1.0), Some(Verdict::Inconclusive(Doubt::Noise)));
+        assert_eq!(verdict(2, 0.001, 2.0), Some(GateVerdict::Inconclusive(InconclusiveReason::Missing)));
+        assert_eq!(
+            verdict(4, 0.001, 2.0),
+            Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)),
+            "four of four happen by chance"
+        );
+        assert_eq!(verdict(10, 0.01, 1.2), Some(GateVerdict::Regression));
+        assert_eq!(verdict(10, 0.01, 0.8), Some(GateVerdict::Improved));
+        assert_eq!(verdict(10, 0.01, 1.0), Some(GateVerdict::Same));
+        assert_eq!(verdict(10, 0.3, 1.0), Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)));
     }
 
     #[test]
     fn five_runs_of_which_one_went_astray_are_not_the_same_as_themselves() {
         let runs = vec![380.0, 400.0, 420.0, 430.0, 1540.0];
-        let row = &rows(&[("long-polling".to_owned(), METRICS[4], runs.clone(), runs)])[0];
-        assert_eq!(row.verdict, Some(Verdict::Inconclusive(Doubt::Noise)));
+        let row = &rows(&[("long-polling".to_owned(), MetricId::DeliveryP99, runs.clone(), runs)])[0];
+        assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)));
     }
 }

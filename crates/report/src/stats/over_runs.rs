@@ -1,30 +1,70 @@
 //! A figure over repetitions: the median of the runs. The run is the unit.
 
 use results::median;
+use serde::{Deserialize, Serialize};
 
-/// A value with how far it may be off.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A value with its uncertainty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Median of the runs.
+    /// Median over the runs.
     pub value: f64,
-    /// Ends of the 95 % interval: of the median by order statistics from six runs on, which is the fewest that can hold it (between
-    /// the least and the greatest of n the median lies with 1 − 2·½ⁿ).
-    pub interval: Option<(f64, f64)>,
-    /// The least and the greatest run, where there are several.
-    pub range: Option<(f64, f64)>,
-    /// Runs behind it.
+    /// Lower end of its 95 % interval: of the median by order statistics from six runs on, which is the fewest that can hold it
+    /// (between the least and the greatest of n runs the median lies with probability 1 − 2·½ⁿ); of its own messages for a
+    /// percentile of a single run.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// The least of the runs, where there are several.
+    pub least: Option<f64>,
+    /// The greatest.
+    pub greatest: Option<f64>,
+    /// Number of runs behind it.
     pub runs: usize,
 }
 
 impl Estimate {
-    /// A value of which nothing else is known.
-    pub const fn alone(value: f64) -> Self {
-        Self { value, interval: None, range: None, runs: 0 }
+    /// A value whose uncertainty is unknown.
+    pub fn alone(value: f64) -> Self {
+        Self { value, ..Self::default() }
     }
 
-    /// What is drawn around it: the interval, or the range of too few runs for one.
+    /// The same value with this 95 % interval.
+    pub fn with_interval(self, interval: Option<(f64, f64)>) -> Self {
+        let (low, high) = interval.unzip();
+        Self { low, high, ..self }
+    }
+
+    /// The 95 % interval.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        self.low.zip(self.high)
+    }
+
+    /// The 95 % interval over runs; a single run has none.
+    pub fn over_runs(&self) -> Option<(f64, f64)> {
+        self.interval().filter(|_| self.runs > 1)
+    }
+
+    /// The least and the greatest run, where there are several.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.least.zip(self.greatest)
+    }
+
+    /// What is drawn around the value: the interval, or the range of too few runs for an interval.
     pub fn ends(&self) -> Option<(f64, f64)> {
-        self.interval.or(self.range)
+        self.interval().or(self.range())
+    }
+
+    /// The estimate in another unit.
+    pub fn times(&self, factor: f64) -> Self {
+        let scaled = |part: Option<f64>| part.map(|part| part * factor);
+        Self {
+            value: self.value * factor,
+            low: scaled(self.low),
+            high: scaled(self.high),
+            least: scaled(self.least),
+            greatest: scaled(self.greatest),
+            runs: self.runs,
+        }
     }
 }
 
@@ -35,8 +75,8 @@ pub fn over_runs(values: &[f64]) -> Option<Estimate> {
     sorted.sort_by(f64::total_cmp);
     let at = |rank: u64| sorted[rank as usize - 1];
     let interval = ranks(sorted.len() as u64).map(|(low, high)| (at(low), at(high)));
-    let range = (sorted.len() > 1).then(|| (sorted[0], sorted[sorted.len() - 1]));
-    Some(Estimate { value, interval, range, runs: sorted.len() })
+    let (least, greatest) = (sorted.len() > 1).then(|| (sorted[0], sorted[sorted.len() - 1])).unzip();
+    Some(Estimate { least, greatest, runs: sorted.len(), ..Estimate::alone(value).with_interval(interval) })
 }
 
 /// Ranks (from 1) between which the median lies with 95 %: those of the sign test, exactly. `None` where the least and the greatest
@@ -61,10 +101,10 @@ mod tests {
     fn few_runs_have_a_range_and_no_interval() {
         assert_eq!(over_runs(&[]), None);
         assert_eq!(over_runs(&[3.0]), Some(Estimate { runs: 1, ..Estimate::alone(3.0) }));
-        let range = Some((1.0, 5.0));
-        assert_eq!(over_runs(&[5.0, 1.0, 3.0]), Some(Estimate { value: 3.0, interval: None, range, runs: 3 }));
+        let three = Estimate { least: Some(1.0), greatest: Some(5.0), runs: 3, ..Estimate::alone(3.0) };
+        assert_eq!(over_runs(&[5.0, 1.0, 3.0]), Some(three));
         let six = over_runs(&[5.0, 1.0, 3.0, 2.0, 4.0, 6.0]).unwrap();
-        assert_eq!((six.value, six.interval, six.ends()), (3.5, Some((1.0, 6.0)), Some((1.0, 6.0))));
+        assert_eq!((six.value, six.interval(), six.ends()), (3.5, Some((1.0, 6.0)), Some((1.0, 6.0))));
     }
 
     /// Every way in which runs can fall below and above the true median, counted.
@@ -77,20 +117,20 @@ mod tests {
     fn an_interval_holds_the_median_with_what_it_says() {
         for runs in 6..=18_u32 {
             let values: Vec<f64> = (1..=runs).map(f64::from).collect();
-            let (low, high) = over_runs(&values).unwrap().interval.unwrap();
+            let (low, high) = over_runs(&values).unwrap().interval().unwrap();
             let covered = coverage((low as usize, high as usize), runs);
             assert!(covered >= 0.95, "{runs} runs: {covered}");
             let shorter = coverage((low as usize + 1, high as usize - 1), runs);
             assert!(shorter < 0.95, "{runs} runs: {shorter} would do");
         }
-        assert!(over_runs(&[1.0; 5]).unwrap().interval.is_none() && coverage((1, 5), 5) < 0.95);
+        assert!(over_runs(&[1.0; 5]).unwrap().interval().is_none() && coverage((1, 5), 5) < 0.95);
     }
 
     proptest! {
         #[test]
         fn the_ends_hold_the_median_and_stay_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 2..30)) {
             let estimate = over_runs(&values).unwrap();
-            let (least, most) = estimate.range.unwrap();
+            let (least, most) = estimate.range().unwrap();
             let (low, high) = estimate.ends().unwrap();
             prop_assert!(least <= low && low <= estimate.value && estimate.value <= high && high <= most);
         }

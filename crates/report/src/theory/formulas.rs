@@ -11,7 +11,7 @@ pub(super) fn queue_ms(busy: f64, work_ms: f64) -> Option<f64> {
     (busy < 1.0).then(|| busy * work_ms / (2.0 * (1.0 - busy)))
 }
 
-/// Share of polls that find nothing, when messages come at random.
+/// Share of polling that find nothing, when messages come at random.
 pub(super) fn empty_share(per_s: f64, interval_s: f64) -> f64 {
     (-per_s * interval_s).exp()
 }

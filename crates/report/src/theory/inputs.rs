@@ -1,11 +1,10 @@
 //! What predictions are made from: the settings of a point, and the floor measured there.
 
-use results::{Evidence, Point, Run, Series, Subject};
-use scenario::Figure;
+use results::{Evidence, MetricId, Point, Run, Series, Subject};
 
-use super::Predicted;
+use super::PredictedRange;
 use super::formulas::{fan_out_ms, queue_ms};
-use crate::shown::Shown;
+use crate::selection::RunSelection;
 
 /// 97.5 % point of the normal distribution.
 const Z: f64 = 1.96;
@@ -24,9 +23,9 @@ pub(super) struct Inputs {
     /// Whether messages come at random, which the exponentials suppose.
     pub(super) random: bool,
     /// One post and one delivery without anybody to wait for: mean of tcp, less its own fan-out and queue.
-    pub(super) path_ms: Predicted,
+    pub(super) path_ms: PredictedRange,
     /// tcp's median, less half its fan-out.
-    pub(super) path_p50_ms: Option<Predicted>,
+    pub(super) path_p50_ms: Option<PredictedRange>,
     /// tcp's longest.
     pub(super) path_max_ms: f64,
 }
@@ -35,7 +34,7 @@ impl Inputs {
     /// Those of a point; `None` where the floor has no figures.
     pub(super) fn of(job: &Evidence, label: &str) -> Option<Self> {
         let point = job.manifest.points.iter().find(|point| point.label == label)?.clone();
-        let tcp = Shown::of(job, label, &Subject::FLOOR);
+        let tcp = RunSelection::of(job, label, &Subject::FLOOR);
         // A floor with a backlog is none.
         let planned = tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record.planned;
         let (seats, rooms) = (f64::from(planned.seats), f64::from(planned.rooms.max(1)));
@@ -50,24 +49,24 @@ impl Inputs {
             posts: planned.posts_in_window as f64,
             deliveries_per_s,
             random: point.settings.get("posts.arrivals").and_then(|word| word.as_str()) == Some("poisson"),
-            path_ms: Predicted::exactly(0.0),
+            path_ms: PredictedRange::exactly(0.0),
             path_p50_ms: None,
-            path_max_ms: tcp.estimate(Figure::DeliveryMaxMs)?.value,
+            path_max_ms: tcp.estimate(MetricId::DeliveryMax)?.value,
             point,
         };
-        let mean = tcp.estimate(Figure::DeliveryMeanMs)?;
+        let mean = tcp.estimate(MetricId::DeliveryMean)?;
         let half = mean_half_ms(&tcp.runs);
         let (low, high) = mean.ends().unwrap_or((mean.value, mean.value));
         let (write_ms, queue) = inputs.work(&tcp)?;
         let own = fan_out_ms(members, write_ms);
-        inputs.path_ms = Predicted::between(
+        inputs.path_ms = PredictedRange::between(
             (low.min(mean.value - half) - own - queue).max(0.0),
             (mean.value - own - queue).max(0.0),
             (high.max(mean.value + half) - own - queue).max(0.0),
         );
-        inputs.path_p50_ms = tcp.estimate(Figure::DeliveryP50Ms).map(|p50| {
+        inputs.path_p50_ms = tcp.estimate(MetricId::DeliveryP50).map(|p50| {
             let (low, high) = p50.ends().unwrap_or((p50.value, p50.value));
-            Predicted::between((low - own).max(0.0), (p50.value - own).max(0.0), (high - own).max(0.0))
+            PredictedRange::between((low - own).max(0.0), (p50.value - own).max(0.0), (high - own).max(0.0))
         });
         Some(inputs)
     }
@@ -79,8 +78,8 @@ impl Inputs {
 
     /// What one delivery keeps the server busy with, and the mean wait behind other messages; nothing where its CPU is not known, or
     /// where it was busy all the time.
-    pub(super) fn work(&self, shown: &Shown<'_>) -> Option<(f64, f64)> {
-        let write_ms = shown.estimate(Figure::ServerCpuUsPerMessage)?.value / 1e3;
+    pub(super) fn work(&self, shown: &RunSelection<'_>) -> Option<(f64, f64)> {
+        let write_ms = shown.estimate(MetricId::ServerCpuPerMessage)?.value / 1e3;
         let busy = self.deliveries_per_s * write_ms / 1e3;
         Some((write_ms, queue_ms(busy, self.members * write_ms)?))
     }

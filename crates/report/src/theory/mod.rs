@@ -5,23 +5,21 @@
 
 mod formulas;
 mod inputs;
-mod polls;
-mod pushes;
+mod polling;
+mod push;
 
-use results::{Evidence, Subject};
-use scenario::Figure;
+use results::{Evidence, MetricId, Subject};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::facts::Value;
-use crate::shown::Shown;
-use crate::stats::over_runs;
+use crate::selection::RunSelection;
+use crate::stats::{Estimate, over_runs};
 use inputs::Inputs;
 
 /// What a prediction comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Agreement {
+pub enum PredictionCheck {
     /// Prediction and measurement meet.
     Within,
     /// They meet when the wait behind other messages is added.
@@ -32,7 +30,7 @@ pub enum Agreement {
     Open,
 }
 
-impl Agreement {
+impl PredictionCheck {
     /// As people read it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,7 +44,7 @@ impl Agreement {
 
 /// One prediction beside its measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct Prediction {
     /// Of whom.
     pub transport: Transport,
     /// What is predicted, with its unit.
@@ -54,25 +52,25 @@ pub struct Cell {
     /// From what.
     pub formula: String,
     /// The prediction; its interval is that of its inputs.
-    pub predicted: Value,
+    pub predicted: Estimate,
     /// What waiting behind other messages adds at most to what is measured.
     pub queue: f64,
     /// The measurement; its interval is that of the runs together with that of the messages in a run.
-    pub measured: Value,
+    pub measured: Estimate,
     /// Whether they agree.
-    pub agreement: Agreement,
+    pub agreement: PredictionCheck,
 }
 
 /// A prediction and, where other messages are waited for, what that adds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Predicted {
+struct PredictedRange {
     low: f64,
     value: f64,
     high: f64,
     queue: f64,
 }
 
-impl Predicted {
+impl PredictedRange {
     const fn exactly(value: f64) -> Self {
         Self { low: value, value, high: value, queue: 0.0 }
     }
@@ -89,26 +87,26 @@ impl Predicted {
         Self { queue, ..self }
     }
 
-    fn agreement(&self, measured: &Value) -> Agreement {
-        let (Some(low), Some(high)) = (measured.low, measured.high) else { return Agreement::Open };
+    fn agreement(&self, measured: &Estimate) -> PredictionCheck {
+        let (Some(low), Some(high)) = (measured.low, measured.high) else { return PredictionCheck::Open };
         // What is exact is compared as exactly as divisions are.
         let slack = 1e-9 * self.value.abs();
         if low > self.high + self.queue + slack || high < self.low - slack {
-            Agreement::Unexplained
+            PredictionCheck::Unexplained
         } else if low > self.high + slack {
-            Agreement::Queueing
+            PredictionCheck::Queueing
         } else {
-            Agreement::Within
+            PredictionCheck::Within
         }
     }
 }
 
 /// The cells of all transports at a point.
-pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
+pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Prediction> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
-        let shown = Shown::of(job, label, &Subject::ours(transport));
+        let shown = RunSelection::of(job, label, &Subject::ours(transport));
         // A backlog is beyond these formulas.
         if shown.kind != Some(results::VerdictKind::Sound) {
             continue;
@@ -117,16 +115,16 @@ pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
         match transport {
             // The floor is what the others are predicted from.
             Transport::Tcp => {}
-            Transport::Polling => polls::polling(&mut table),
-            Transport::LongPolling => polls::long_polling(&mut table),
+            Transport::Polling => polling::polling(&mut table),
+            Transport::LongPolling => polling::long_polling(&mut table),
             Transport::HttpStreaming
             | Transport::Sse
             | Transport::Websocket
             | Transport::SocketioWebsocket
             | Transport::Socketio
-            | Transport::Stomp => pushes::pushes(&mut table),
+            | Transport::Stomp => push::push(&mut table),
             // Held like a long poll, asked for pings and acknowledgements as well: only what is around a message is known.
-            Transport::SocketioPolling => pushes::framing(&mut table),
+            Transport::SocketioPolling => push::framing(&mut table),
         }
     }
     cells
@@ -134,9 +132,9 @@ pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Cell> {
 
 /// Where a transport's cells go.
 struct Table<'a> {
-    shown: &'a Shown<'a>,
+    shown: &'a RunSelection<'a>,
     inputs: &'a Inputs,
-    cells: &'a mut Vec<Cell>,
+    cells: &'a mut Vec<Prediction>,
 }
 
 impl Table<'_> {
@@ -151,17 +149,13 @@ impl Table<'_> {
 
     /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
     /// one plan and shares what chance gave it.
-    fn figure(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, figure: Figure) {
+    fn figure(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, figure: MetricId) {
         let Some(estimate) = self.shown.estimate(figure) else { return };
-        let own = self.shown.within_runs(figure).map_or(Own::Nothing, |(low, high)| Own::Between(low, high));
-        self.cell(
-            what,
-            formula,
-            predicted,
-            estimate.value,
-            own,
-            &self.values(|run| crate::measure::measure(figure, run)),
-        );
+        let own = self
+            .shown
+            .within_runs(figure)
+            .map_or(SamplingError::Nothing, |(low, high)| SamplingError::Between(low, high));
+        self.cell(what, formula, predicted, estimate.value, own, &self.values(|run| figure.value(&run.record)));
     }
 
     fn values(&self, of: impl Fn(&results::Run) -> Option<f64>) -> Vec<f64> {
@@ -169,18 +163,26 @@ impl Table<'_> {
     }
 
     /// Anything else, `half` being half the interval that the sample in one run has.
-    fn other(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, values: &[f64], half: f64) {
+    fn other(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
         let Some(estimate) = over_runs(values) else { return };
-        self.cell(what, formula, predicted, estimate.value, Own::Half(half), values);
+        self.cell(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
     }
 
-    fn cell(&mut self, what: &str, formula: &str, predicted: Option<Predicted>, value: f64, own: Own, values: &[f64]) {
+    fn cell(
+        &mut self,
+        what: &str,
+        formula: &str,
+        predicted: Option<PredictedRange>,
+        value: f64,
+        own: SamplingError,
+        values: &[f64],
+    ) {
         let Some(predicted) = predicted.filter(|predicted| predicted.value.is_finite()) else { return };
         let runs = over_runs(values).and_then(|estimate| estimate.ends());
         let own = match own {
-            Own::Half(half) => Some((value - half, value + half)),
-            Own::Between(low, high) => Some((low, high)),
-            Own::Nothing => None,
+            SamplingError::Half(half) => Some((value - half, value + half)),
+            SamplingError::Between(low, high) => Some((low, high)),
+            SamplingError::Nothing => None,
         };
         let interval = match (runs, own) {
             (Some(runs), Some(own)) => Some((runs.0.min(own.0), runs.1.max(own.1))),
@@ -188,18 +190,12 @@ impl Table<'_> {
         };
         // Nothing that is looked at here can be below zero.
         let interval = interval.map(|(low, high)| (low.max(0.0), high));
-        let (low, high) = interval.unzip();
-        let measured = Value { value, low, high, runs: values.len(), ..Value::default() };
-        self.cells.push(Cell {
+        let measured = Estimate { runs: values.len(), ..Estimate::alone(value).with_interval(interval) };
+        self.cells.push(Prediction {
             transport: self.shown.subject.transport,
             what: what.to_owned(),
             formula: formula.to_owned(),
-            predicted: Value {
-                value: predicted.value,
-                low: Some(predicted.low),
-                high: Some(predicted.high),
-                ..Value::default()
-            },
+            predicted: Estimate::alone(predicted.value).with_interval(Some((predicted.low, predicted.high))),
             queue: predicted.queue,
             measured,
             agreement: predicted.agreement(&measured),
@@ -208,7 +204,7 @@ impl Table<'_> {
 }
 
 /// What a run says by itself of the uncertainty of its figure.
-enum Own {
+enum SamplingError {
     Half(f64),
     Between(f64, f64),
     Nothing,

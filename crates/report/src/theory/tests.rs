@@ -4,31 +4,31 @@ use results::{Series, Subject, VerdictKind, invented};
 
 use super::*;
 
-fn measured(low: f64, high: f64) -> Value {
-    Value { value: f64::midpoint(low, high), low: Some(low), high: Some(high), runs: 6, ..Value::default() }
+fn measured(low: f64, high: f64) -> Estimate {
+    Estimate { value: f64::midpoint(low, high), low: Some(low), high: Some(high), runs: 6, ..Estimate::default() }
 }
 
 #[test]
 fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() {
-    let predicted = Predicted::between(10.0, 11.0, 12.0).queued(3.0);
+    let predicted = PredictedRange::between(10.0, 11.0, 12.0).queued(3.0);
     let agreement = |low, high| predicted.agreement(&measured(low, high));
-    assert_eq!(agreement(11.5, 14.0), Agreement::Within);
-    assert_eq!(agreement(12.5, 20.0), Agreement::Queueing);
-    assert_eq!(agreement(15.5, 20.0), Agreement::Unexplained);
-    assert_eq!(agreement(7.0, 9.5), Agreement::Unexplained, "no queue makes anything faster");
-    assert_eq!(predicted.agreement(&Value { low: None, ..measured(11.0, 11.0) }), Agreement::Open);
-    let exact = Predicted::exactly(4.0);
-    assert_eq!(exact.agreement(&measured(4.0, 4.0)), Agreement::Within);
-    assert_eq!(exact.agreement(&measured(4.01, 4.01)), Agreement::Unexplained);
+    assert_eq!(agreement(11.5, 14.0), PredictionCheck::Within);
+    assert_eq!(agreement(12.5, 20.0), PredictionCheck::Queueing);
+    assert_eq!(agreement(15.5, 20.0), PredictionCheck::Unexplained);
+    assert_eq!(agreement(7.0, 9.5), PredictionCheck::Unexplained, "no queue makes anything faster");
+    assert_eq!(predicted.agreement(&Estimate { low: None, ..measured(11.0, 11.0) }), PredictionCheck::Open);
+    let exact = PredictedRange::exactly(4.0);
+    assert_eq!(exact.agreement(&measured(4.0, 4.0)), PredictionCheck::Within);
+    assert_eq!(exact.agreement(&measured(4.01, 4.01)), PredictionCheck::Unexplained);
 }
 
 #[test]
 fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
     let job = invented::evidence(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
-    let tcp = Shown::of(&job, "", &Subject::FLOOR);
-    let mean = tcp.estimate(Figure::DeliveryMeanMs).unwrap().value;
-    let c = tcp.estimate(Figure::ServerCpuUsPerMessage).unwrap().value / 1e3;
+    let tcp = RunSelection::of(&job, "", &Subject::FLOOR);
+    let mean = tcp.estimate(MetricId::DeliveryMean).unwrap().value;
+    let c = tcp.estimate(MetricId::ServerCpuPerMessage).unwrap().value / 1e3;
     // 100 clients in 10 rooms, 1,000 deliveries a second; each in a fan-out of ten.
     let busy = c;
     let expected = mean - 11.0 * c / 2.0 - busy * 10.0 * c / (2.0 * (1.0 - busy));
@@ -44,7 +44,7 @@ fn a_cell_that_fails_is_shown_as_unexplained() {
     }
     let cells = cells(&job, "");
     let mean = cells.iter().find(|cell| cell.transport == Transport::Polling && cell.what.starts_with("mean")).unwrap();
-    assert_eq!(mean.agreement, Agreement::Unexplained);
+    assert_eq!(mean.agreement, PredictionCheck::Unexplained);
 }
 
 #[test]

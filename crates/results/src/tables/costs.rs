@@ -1,8 +1,10 @@
 //! `costs.csv`: what a run cost over its window, tidy: one number a row.
 
-use super::{Column, column, maybe};
-use crate::figures::ServerWindow;
+use super::{Column, maybe};
+use crate::metrics::{ServerWindow, connections_opened};
 use crate::{Class, Cpu, Direction, Purpose, RunRecord};
+
+type CostColumn = Column<Row>;
 
 /// One number.
 pub(super) struct Row {
@@ -122,7 +124,7 @@ impl Rows<'_> {
     }
 
     fn memory(&mut self) {
-        let opened = self.record.connections_opened();
+        let opened = connections_opened(self.record);
         if let Some(Ok(bytes)) = self.record.server_memory_bytes() {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
@@ -140,17 +142,19 @@ fn share(total: u64, of: Option<u64>) -> Option<f64> {
 }
 
 #[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    column("run", "Place in the order of runs, from 1", |r| r.run.into()),
-    column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
-    column("transport", "Transport", |r| r.transport.into()),
-    column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
-    column("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_buffers` or `generator_memory`", |r| r.cost.into()),
-    column("direction", "`up` to the server, `down` to the clients, or empty", |r| r.direction.into()),
-    column("purpose", "What bytes are spent on: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where nobody can tell them apart", |r| r.purpose.into()),
-    column("class", "What it is: `payload`, `envelope`, `framing`, `headers`; which calls; `user` or `system`; memory of `idle` connections", |r| r.class.into()),
-    column("unit", "Of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
-    column("total", "Over the window; memory: when everybody was connected, less that before", |r| r.total.into()),
-    column("per_message", "The same for each delivered message", |r| maybe(share(r.total, r.messages))),
-    column("per_connection", "The same for each connection", |r| maybe(share(r.total, r.connections))),
-];
+pub(super) fn columns() -> Vec<CostColumn> {
+    vec![
+        CostColumn::new("run", "Place in the order of runs, from 1", |r| r.run.into()),
+        CostColumn::new("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
+        CostColumn::new("transport", "Transport", |r| r.transport.into()),
+        CostColumn::new("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
+        CostColumn::new("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_buffers` or `generator_memory`", |r| r.cost.into()),
+        CostColumn::new("direction", "`up` to the server, `down` to the clients, or empty", |r| r.direction.into()),
+        CostColumn::new("purpose", "What bytes are spent on: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where nobody can tell them apart", |r| r.purpose.into()),
+        CostColumn::new("class", "What it is: `payload`, `envelope`, `framing`, `headers`; which calls; `user` or `system`; memory of `idle` connections", |r| r.class.into()),
+        CostColumn::new("unit", "Of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
+        CostColumn::new("total", "Over the window; memory: when everybody was connected, less that before", |r| r.total.into()),
+        CostColumn::new("per_message", "The same for each delivered message", |r| maybe(share(r.total, r.messages))),
+        CostColumn::new("per_connection", "The same for each connection", |r| maybe(share(r.total, r.connections))),
+    ]
+}

@@ -17,7 +17,7 @@ pub(crate) struct Table {
     pub(crate) file: &'static str,
     /// What a row is.
     pub(crate) row: &'static str,
-    columns: fn() -> Vec<(&'static str, &'static str)>,
+    columns: fn() -> Vec<(String, String)>,
     write: fn(&[RunRecord]) -> csv::Result<Vec<u8>>,
 }
 
@@ -26,20 +26,20 @@ pub(crate) const TABLES: [Table; 3] = [
     Table {
         file: "runs.csv",
         row: "a run",
-        columns: || named(runs::COLUMNS),
-        write: |records| written(runs::COLUMNS, records.iter()),
+        columns: || named(runs::columns()),
+        write: |records| written(&runs::columns(), records.iter()),
     },
     Table {
         file: "windows.csv",
         row: "a second of a run",
-        columns: || named(windows::COLUMNS),
-        write: |records| written(windows::COLUMNS, records.iter().flat_map(windows::rows)),
+        columns: || named(windows::columns()),
+        write: |records| written(&windows::columns(), records.iter().flat_map(windows::rows)),
     },
     Table {
         file: "costs.csv",
         row: "a cost of a run over its window, by what it was spent on",
-        columns: || named(costs::COLUMNS),
-        write: |records| written(costs::COLUMNS, records.iter().flat_map(costs::rows)),
+        columns: || named(costs::columns()),
+        write: |records| written(&costs::columns(), records.iter().flat_map(costs::rows)),
     },
 ];
 
@@ -75,13 +75,15 @@ pub(crate) fn tables_schema() -> Value {
 
 /// A column of a table with rows of `R`.
 struct Column<R> {
-    name: &'static str,
-    doc: &'static str,
-    cell: fn(&R) -> Cell,
+    name: String,
+    doc: String,
+    cell: Box<dyn Fn(&R) -> Cell>,
 }
 
-const fn column<R>(name: &'static str, doc: &'static str, cell: fn(&R) -> Cell) -> Column<R> {
-    Column { name, doc, cell }
+impl<R> Column<R> {
+    fn new(name: impl Into<String>, doc: impl Into<String>, cell: impl Fn(&R) -> Cell + 'static) -> Self {
+        Self { name: name.into(), doc: doc.into(), cell: Box::new(cell) }
+    }
 }
 
 /// What stands in a cell.
@@ -98,13 +100,13 @@ fn maybe(value: Option<impl ToString>) -> Cell {
     Cell(value.map(|value| value.to_string()).unwrap_or_default())
 }
 
-fn named<R>(columns: &[Column<R>]) -> Vec<(&'static str, &'static str)> {
-    columns.iter().map(|column| (column.name, column.doc)).collect()
+fn named<R>(columns: Vec<Column<R>>) -> Vec<(String, String)> {
+    columns.into_iter().map(|column| (column.name, column.doc)).collect()
 }
 
 fn written<R: std::borrow::Borrow<T>, T>(columns: &[Column<T>], rows: impl Iterator<Item = R>) -> csv::Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record(columns.iter().map(|column| column.name))?;
+    out.write_record(columns.iter().map(|column| &column.name))?;
     for row in rows {
         out.write_record(columns.iter().map(|column| (column.cell)(row.borrow()).0))?;
     }
@@ -116,7 +118,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{Class, Direction, Figures, Purpose, Tally, invented};
+    use crate::{Class, Direction, MetricId, Purpose, Tally, invented};
 
     fn records() -> Vec<RunRecord> {
         invented::evidence(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
@@ -158,13 +160,11 @@ mod tests {
             assert_eq!(at(&header, row, "label"), record.label);
             assert_eq!(at(&header, row, "reasons"), record.verdict.reasons.join("; "));
             let cpu: f64 = at(&header, row, "server_cpu_us_per_message").parse().unwrap();
-            assert_eq!(Some(cpu), Figures::of(record).server_cpu_us_per_message);
-            let median: u64 = at(&header, row, "delivery_us_p50").parse().unwrap();
-            assert_eq!(
-                Some(median),
-                crate::quantile(record, crate::Series::Delivery, "p50").map(|quantile| quantile.us)
-            );
-            assert_eq!(at(&header, row, "delivery_us_p99_99"), "");
+            assert_eq!(Some(cpu), MetricId::ServerCpuPerMessage.value(record));
+            let median: f64 = at(&header, row, "delivery_p50_ms").parse().unwrap();
+            let low: f64 = at(&header, row, "delivery_p50_ms_low").parse().unwrap();
+            assert!(Some(median) == MetricId::DeliveryP50.value(record) && low <= median);
+            assert_eq!(at(&header, row, "delivery_p99_99_ms"), "");
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let (header, rows) = read("runs.csv", std::slice::from_ref(&record));
         for column in [
             "server_cpu_us_per_message",
-            "delivery_us_p50",
+            "delivery_p50_ms",
             "tcp_ip_bytes_per_message",
             "server_bytes_per_connection",
             "empty_share",

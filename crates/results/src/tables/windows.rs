@@ -1,7 +1,9 @@
 //! `windows.csv`: a run in time.
 
-use super::{Column, column, maybe};
+use super::{Column, maybe};
 use crate::{Cpu, RunRecord, Second};
+
+type SecondColumn = Column<Row>;
 
 /// One second of a run.
 pub(super) struct Row {
@@ -34,21 +36,23 @@ pub(super) fn rows(record: &RunRecord) -> impl Iterator<Item = Row> {
 }
 
 #[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    column("run", "Place in the order of runs, from 1", |r| r.run.into()),
-    column("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
-    column("transport", "Transport", |r| r.transport.into()),
-    column("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
-    column("second", "Which second from the start of the warm-up, from 0", |r| r.second.second.into()),
-    column("delivered", "Messages that arrived in it", |r| r.second.delivered.into()),
-    column("posted", "Posts that left in it", |r| r.second.posted.into()),
-    column("requests", "HTTP requests sent in it", |r| r.second.requests.into()),
-    column("delivery_us_p50", "Due to seen, median of what arrived in it and was due in the window; as the next two without a test of the sample's size", |r| maybe(r.second.delivery_us_p50)),
-    column("delivery_us_p99", "The same, 99 %", |r| maybe(r.second.delivery_us_p99)),
-    column("delivery_us_max", "The same, the largest", |r| maybe(r.second.delivery_us_max)),
-    column("server_cpu_user_us", "CPU of the server's process in it, user mode", |r| maybe(r.cpu.map(|cpu| cpu.user_us))),
-    column("server_cpu_system_us", "The same in the kernel", |r| maybe(r.cpu.map(|cpu| cpu.system_us))),
-    column("server_resident_bytes", "Memory of the server's process at its end", |r| maybe(r.second.server.map(|server| server.resident_bytes))),
-    column("connections", "Seats connected at its end", |r| r.second.joined.into()),
-    column("faults", "Faults in it", |r| r.second.faults.into()),
-];
+pub(super) fn columns() -> Vec<SecondColumn> {
+    vec![
+        SecondColumn::new("run", "Place in the order of runs, from 1", |r| r.run.into()),
+        SecondColumn::new("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
+        SecondColumn::new("transport", "Transport", |r| r.transport.into()),
+        SecondColumn::new("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
+        SecondColumn::new("second", "Which second from the start of the warm-up, from 0", |r| r.second.second.into()),
+        SecondColumn::new("delivered", "Messages that arrived in it", |r| r.second.delivered.into()),
+        SecondColumn::new("posted", "Posts that left in it", |r| r.second.posted.into()),
+        SecondColumn::new("requests", "HTTP requests sent in it", |r| r.second.requests.into()),
+        SecondColumn::new("delivery_us_p50", "Due to seen, median of what arrived in it and was due in the window; as the next two without a test of the sample's size", |r| maybe(r.second.delivery_us_p50)),
+        SecondColumn::new("delivery_us_p99", "The same, 99 %", |r| maybe(r.second.delivery_us_p99)),
+        SecondColumn::new("delivery_us_max", "The same, the largest", |r| maybe(r.second.delivery_us_max)),
+        SecondColumn::new("server_cpu_user_us", "CPU of the server's process in it, user mode", |r| maybe(r.cpu.map(|cpu| cpu.user_us))),
+        SecondColumn::new("server_cpu_system_us", "The same in the kernel", |r| maybe(r.cpu.map(|cpu| cpu.system_us))),
+        SecondColumn::new("server_resident_bytes", "Memory of the server's process at its end", |r| maybe(r.second.server.map(|server| server.resident_bytes))),
+        SecondColumn::new("connections", "Seats connected at its end", |r| r.second.joined.into()),
+        SecondColumn::new("faults", "Faults in it", |r| r.second.faults.into()),
+    ]
+}

@@ -18,7 +18,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-ty
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
 /// What lets a page of an allowed origin read an answer, whatever the answer is.
-pub(super) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[(HeaderName, HeaderValue); 3]> {
+pub(crate) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[(HeaderName, HeaderValue); 3]> {
     let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| access.lists(origin));
     let origin = origin.filter(listed)?;
     Some([
@@ -35,13 +35,13 @@ pub(crate) fn add_headers(access: &Access, origin: Option<&HeaderValue>, to: &mu
 }
 
 /// Whether a browser asks for leave to send a request that its page could not send without.
-pub(super) fn is_preflight(request: &Request) -> bool {
+pub(crate) fn is_preflight(request: &Request) -> bool {
     let has = |name| request.headers().contains_key(name);
     request.method() == Method::OPTIONS && has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The same for every path, and without a token: a preflight never carries one.
-pub(super) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> Response {
+pub(crate) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> Response {
     gauge.begin_request(Label::OTHER);
     let outcome = app.access.admits_origin(request.headers()).map(|()| {
         let mut response = Response::new(Body::empty());

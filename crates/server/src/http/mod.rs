@@ -1,90 +1,30 @@
-//! HTTP: the connections, the routes, and what the transports on it have in common.
+//! What the transports on HTTP have in common: reading requests, posts, streamed responses, WebSockets, refusals.
 
 mod channel;
-mod connection;
-mod cors;
-#[cfg(feature = "echo")]
-mod echo;
-mod host;
+pub(crate) mod cors;
 mod refusal;
-mod request_body;
 mod stream;
 mod visit;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use wire::{Problem, Transport};
+use axum::response::Response;
 
 pub(crate) use channel::{Caller, Channel, End, accept, socket_of, upgrade};
-pub(crate) use connection::{refuse, serve};
-pub(crate) use cors::add_headers as add_cors_headers;
 pub(crate) use refusal::Refusal;
 pub(crate) use stream::{StreamKind, stream};
-pub(crate) use visit::{Visit, check_text, finish, post_bytes_max};
+pub(crate) use visit::{
+    Answer, HttpRead, Visit, answer_post, check_text, finish, post_bytes_max, refuse_read_with_body,
+};
 
-use crate::app::App;
-use crate::meter::Label;
 use crate::net::Gauge;
-use crate::transports;
-
-/// Everything but a room's read: posts, control, and what is not there.
-pub(crate) fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new();
-    for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
-        let (reader_app, poster_app) = (Arc::clone(app), Arc::clone(app));
-        let refuse = move |request: Request| visit::refuse_read_with_body(reader_app, transport, request);
-        let take = move |request: Request| visit::answer_post(poster_app, transport, request);
-        let methods = get(refuse).post(take);
-        router = router.route(&format!("/rooms/{{room}}/{transport}"), methods);
-    }
-    let door = transports::socketio::open(app);
-    let knock = move |request: Request| async move { door.answer(request).await };
-    let app = Arc::clone(app);
-    #[cfg(feature = "echo")]
-    let router = {
-        let app = Arc::clone(&app);
-        router.route(echo::PATH, get(move |request: Request| echo::answer(app, request)))
-    };
-    router
-        .route(transports::socketio::PATH, any(knock))
-        .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-}
 
 /// The gauge of the connection a request came on.
 pub(crate) fn gauge_of(request: &Request) -> Arc<Gauge> {
     Arc::clone(request.extensions().get::<Arc<Gauge>>().expect("`connection` puts it into every routed request"))
-}
-
-fn usage(app: &App, request: &Request) -> Response {
-    gauge_of(request).begin_request(Label::OTHER);
-    match Visit::admit_control(app, request.uri(), request.headers()) {
-        Ok(()) => json(StatusCode::OK, &app.usage()),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn no_such_path(request: Request) -> Response {
-    gauge_of(&request).begin_request(Label::OTHER);
-    let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.has_room_url()).map(Transport::name).collect();
-    let hint =
-        format!("there is /control/usage, /socket.io/, and /rooms/NAME/ followed by one of {}", names.join(", "));
-    let problem = Problem::new("path", request.uri().path(), "nothing lives here", hint);
-    Refusal::new(StatusCode::NOT_FOUND, problem).into_response()
-}
-
-async fn no_such_method(request: Request) -> Response {
-    gauge_of(&request).begin_request(Label::OTHER);
-    let hint = "see the Allow header of this answer";
-    let problem = Problem::new("method", request.method().as_str(), "not with this method", hint);
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
 }
 
 /// A JSON answer that nobody may cache.

@@ -1,5 +1,7 @@
 //! A request to a room, checked: who it is, which room, what it asks for. Reading and posting come through here on every HTTP transport.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -15,7 +17,17 @@ use crate::app::App;
 use crate::hub::{Layout, Reader, Room};
 use crate::meter::Label;
 use crate::net::Gauge;
-use crate::transports::HttpRead;
+
+/// How a transport answers a reading request: the parameters it knows, how it wants its batches, and what it does with a visit that was let in.
+#[derive(Clone, Copy)]
+pub(crate) struct HttpRead {
+    pub(crate) parameters: &'static [&'static str],
+    /// Whether its batches are chunks of one response.
+    pub(crate) chunked: bool,
+    pub(crate) answer: fn(Visit) -> Answer,
+}
+
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
 /// What JSON may add to a text: every byte of it escaped, and the fields around it.
 pub(crate) const fn post_bytes_max(message_bytes_max: usize) -> usize {
@@ -72,7 +84,7 @@ impl Visit {
 }
 
 /// Answers `POST /rooms/{room}/{transport}` with the place the post got.
-pub(super) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
+pub(crate) async fn answer_post(app: Arc<App>, transport: Transport, request: Request) -> Response {
     let gauge = gauge_of(&request);
     gauge.begin_request(Label::of(transport));
     let outcome = take_post(&app, &gauge, request).await;
@@ -80,7 +92,7 @@ pub(super) async fn answer_post(app: Arc<App>, transport: Transport, request: Re
 }
 
 /// Refuses a reading request with a body. Its answer may begin a stream or a WebSocket, and what comes then is not HTTP's any more.
-pub(super) async fn refuse_read_with_body(app: Arc<App>, transport: Transport, request: Request) -> Response {
+pub(crate) async fn refuse_read_with_body(app: Arc<App>, transport: Transport, request: Request) -> Response {
     let gauge = gauge_of(&request);
     gauge.begin_request(Label::of(transport));
     let hint = "send the request without content-length and transfer-encoding";

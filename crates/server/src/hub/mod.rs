@@ -13,8 +13,8 @@ use std::time::Duration;
 use wire::{HubUsage, Problem, RoomName};
 
 pub(crate) use log::{Batch, Layout, push_chunk};
-pub(crate) use reader::{Next, Reader};
-pub(crate) use room::{CursorAhead, Room};
+pub(crate) use reader::Reader;
+pub(crate) use room::{CursorAhead, Next, Room};
 
 /// What a hub and its rooms may hold.
 #[derive(Debug, Clone, Copy)]

@@ -4,18 +4,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use wire::Form;
+use wire::{Form, Start};
 
 use super::log::{Batch, Layout};
-use super::room::Room;
+use super::room::{CursorAhead, Next, Room};
 use super::waiting::Place;
-
-/// What comes to a reader that waits.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Batch(Batch),
-    Closed,
-}
 
 pub(crate) struct Reader {
     room: Arc<Room>,
@@ -24,11 +17,21 @@ pub(crate) struct Reader {
     place: Option<Place>,
 }
 
-impl Reader {
-    pub(super) fn new(room: Arc<Room>, layout: Layout, cursor: u64) -> Self {
-        Self { room, layout, cursor, place: None }
+impl Room {
+    /// A cursor over the log.
+    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: Start) -> Result<Reader, CursorAhead> {
+        let cursor = self.enter(start)?;
+        Ok(Reader { room: Arc::clone(self), layout, cursor, place: None })
     }
 
+    /// A cursor before the first message.
+    pub(crate) fn reader_from_start(self: &Arc<Self>, layout: Layout) -> Reader {
+        self.enter_at_start();
+        Reader { room: Arc::clone(self), layout, cursor: 0, place: None }
+    }
+}
+
+impl Reader {
     /// Seq of the last message handed out, or where the reader began.
     pub(crate) const fn cursor(&self) -> u64 {
         self.cursor
@@ -73,7 +76,7 @@ impl Drop for Reader {
 mod tests {
     use super::*;
     use crate::hub::{Hub, HubLimits};
-    use wire::{Post, Start};
+    use wire::Post;
 
     fn hub() -> Hub {
         Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20, padding_bytes: 0 })

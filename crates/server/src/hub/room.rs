@@ -1,15 +1,14 @@
 //! One room: its log and its readers behind one lock.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wire::{HubUsage, Post, Start};
 
+use super::HubLimits;
 use super::log::{Batch, Layout, Log};
-use super::reader::Reader;
 use super::waiting::{Place, Waiting};
-use super::{HubLimits, Next};
 
 /// The room takes no more posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +18,13 @@ pub(crate) struct RoomClosed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CursorAhead {
     pub(crate) head: u64,
+}
+
+/// What comes to a reader that waits.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Batch(Batch),
+    Closed,
 }
 
 pub(crate) struct Room {
@@ -60,8 +66,8 @@ impl Room {
         Ok(seq)
     }
 
-    /// A cursor over the log.
-    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: Start) -> Result<Reader, CursorAhead> {
+    /// Counts a reader, and returns the cursor that it starts with.
+    pub(super) fn enter(&self, start: Start) -> Result<u64, CursorAhead> {
         let mut inner = self.lock();
         let head = inner.log.head();
         let cursor = match start {
@@ -70,14 +76,12 @@ impl Room {
             Start::After(seq) => seq,
         };
         inner.readers += 1;
-        drop(inner);
-        Ok(Reader::new(Arc::clone(self), layout, cursor))
+        Ok(cursor)
     }
 
-    /// A cursor before the first message.
-    pub(crate) fn reader_from_start(self: &Arc<Self>, layout: Layout) -> Reader {
+    /// Counts a reader that starts before the first message.
+    pub(super) fn enter_at_start(&self) {
         self.lock().readers += 1;
-        Reader::new(Arc::clone(self), layout, 0)
     }
 
     pub(super) fn since(&self, layout: Layout, after: u64) -> Option<Batch> {

@@ -1,7 +1,6 @@
 //! HTTP streaming: one chunked response, a JSON item a line; an empty line is a heart-beat.
 
-use super::{Answer, HttpRead};
-use crate::http::{StreamKind, Visit, stream};
+use crate::http::{Answer, HttpRead, StreamKind, Visit, stream};
 
 const KIND: StreamKind = StreamKind { content_type: "application/x-ndjson", hello: b"", heartbeat: b"1\r\n\n\r\n" };
 

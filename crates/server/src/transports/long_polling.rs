@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wire::Problem;
 
-use super::{Answer, HttpRead, polling};
-use crate::http::{Refusal, Visit};
+use super::polling;
+use crate::http::{Answer, HttpRead, Refusal, Visit};
 use crate::hub::Next;
 
 pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], chunked: false, answer: read };

@@ -5,8 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use wire::CURSOR_HEADER;
 
-use super::{Answer, HttpRead};
-use crate::http::{Refusal, Visit, answer};
+use crate::http::{Answer, HttpRead, Refusal, Visit, answer};
 use crate::hub::Batch;
 use crate::meter::Count;
 

@@ -1,7 +1,6 @@
 //! Server-sent events, as browsers read them: ids for coming back, comments for heart-beats.
 
-use super::{Answer, HttpRead};
-use crate::http::{StreamKind, Visit, stream};
+use crate::http::{Answer, HttpRead, StreamKind, Visit, stream};
 
 const KIND: StreamKind = StreamKind {
     content_type: "text/event-stream",

@@ -12,8 +12,7 @@ use wire::stomp::{
 };
 use wire::{Down, Form, Joined, Problem, Split, Start, decode_json, decode_post_json};
 
-use super::{Answer, HttpRead};
-use crate::http::{Caller, Channel, End, Refusal, Visit, check_text, upgrade};
+use crate::http::{Answer, Caller, Channel, End, HttpRead, Refusal, Visit, check_text, upgrade};
 use crate::hub::{Batch, Next};
 use crate::meter::Count;
 

@@ -5,8 +5,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wire::{Ack, Down, Encoding, Joined, Up, WireError, decode_post_json, decode_up};
 
-use super::{Answer, HttpRead};
-use crate::http::{Caller, Channel, End, Visit, upgrade};
+use crate::http::{Answer, Caller, Channel, End, HttpRead, Visit, upgrade};
 use crate::hub::Next;
 
 pub(super) const READ: HttpRead =

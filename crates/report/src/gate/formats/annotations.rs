@@ -1,18 +1,18 @@
 //! Lines that a workflow shows as annotations.
 
 use super::{explained, interval, percent};
-use crate::gate::{Comparison, Verdict};
+use crate::gate::{Comparison, GateVerdict};
 
 /// An error a regression, a warning for everything that could not be decided.
 pub fn annotations(comparison: &Comparison) -> String {
     let mut out = String::new();
     for row in &comparison.rows {
         let level = match row.verdict {
-            Some(Verdict::Regression) => "error",
-            Some(Verdict::Inconclusive(_)) => "warning",
-            Some(Verdict::Improved | Verdict::Same) | None => continue,
+            Some(GateVerdict::Regression) => "error",
+            Some(GateVerdict::Inconclusive(_)) => "warning",
+            Some(GateVerdict::Improved | GateVerdict::Same) | None => continue,
         };
-        let title = format!("{} {}", row.transport, row.metric.title);
+        let title = format!("{} {}", row.transport, row.metric.info().label);
         let message = format!("{title} {} {}: {}", percent(row.ratio), interval(row), explained(row));
         out += &format!("::{level} title={}::{}\n", property(&title), data(&message));
     }

@@ -16,7 +16,7 @@ pub fn bencher(comparison: &Comparison) -> String {
             measure["upper_value"] = json!(rounded(row.base * high));
         }
         let measures = all.entry(benchmark).or_insert_with(|| json!({}));
-        measures[row.metric.name] = measure;
+        measures[row.metric.name()] = measure;
     }
     format!("{:#}\n", Value::Object(all))
 }

@@ -1,5 +1,6 @@
 //! The two files of github-action-benchmark: one for what should be small, one for what should be large.
 
+use results::Better;
 use serde_json::{Value, json};
 
 use super::{interval, percent, rounded, verdict};
@@ -16,11 +17,11 @@ pub fn bigger_is_better(comparison: &Comparison) -> String {
 }
 
 fn file(comparison: &Comparison, more_is_better: bool) -> String {
-    let rows = comparison.rows.iter().filter(|row| row.metric.more_is_better == more_is_better);
+    let rows = comparison.rows.iter().filter(|row| (row.metric.info().better == Better::More) == more_is_better);
     let entries = rows.map(|row| {
         json!({
-            "name": format!("{}/{}/{}", comparison.scenario, row.transport, row.metric.title),
-            "unit": row.metric.unit,
+            "name": format!("{}/{}/{}", comparison.scenario, row.transport, row.metric.info().label),
+            "unit": row.metric.info().unit.symbol,
             "value": rounded(row.head),
             "extra": format!("{}: {} {}", verdict(row), percent(row.ratio), interval(row)).trim_end(),
         })

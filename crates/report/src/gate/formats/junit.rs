@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{explained, interval, percent};
-use crate::gate::{Comparison, Row, Verdict};
+use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 /// A regression is a failure, what could not be decided is skipped.
 pub fn junit(comparison: &Comparison) -> String {
@@ -31,16 +31,16 @@ fn skipped(why: String) -> TestCaseStatus {
     status
 }
 
-fn case(row: &Row) -> Option<TestCase> {
+fn case(row: &ComparisonRow) -> Option<TestCase> {
     let message = format!("{} {}: {}", percent(row.ratio), interval(row), explained(row));
     let status = match row.verdict? {
-        Verdict::Regression => {
+        GateVerdict::Regression => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(message);
             status
         }
-        Verdict::Inconclusive(_) => skipped(message),
-        Verdict::Improved | Verdict::Same => TestCaseStatus::success(),
+        GateVerdict::Inconclusive(_) => skipped(message),
+        GateVerdict::Improved | GateVerdict::Same => TestCaseStatus::success(),
     };
-    Some(TestCase::new(row.metric.name, status))
+    Some(TestCase::new(row.metric.name(), status))
 }

@@ -1,7 +1,7 @@
 //! The summary of a step of a workflow.
 
 use super::{explained, interval, number, percent, verdict};
-use crate::gate::{Comparison, Verdict};
+use crate::gate::{Comparison, GateVerdict};
 
 /// A table, a headline, and the notes.
 pub fn markdown(comparison: &Comparison) -> String {
@@ -10,17 +10,17 @@ pub fn markdown(comparison: &Comparison) -> String {
     out += "| | transport | metric | base | head | change | 95 % interval | verdict |\n|---|---|---|--:|--:|--:|---|---|\n";
     for row in &comparison.rows {
         let mark = match row.verdict {
-            Some(Verdict::Regression) => "❌",
-            Some(Verdict::Improved) => "🚀",
-            Some(Verdict::Same) => "✅",
-            Some(Verdict::Inconclusive(_)) => "❔",
+            Some(GateVerdict::Regression) => "❌",
+            Some(GateVerdict::Improved) => "🚀",
+            Some(GateVerdict::Same) => "✅",
+            Some(GateVerdict::Inconclusive(_)) => "❔",
             None => "",
         };
         out += &format!(
             "| {mark} | {} | {} ({}) | {} | {} | {} | {} | {}: {} |\n",
             escaped(&row.transport),
-            row.metric.title,
-            row.metric.unit,
+            row.metric.info().label,
+            row.metric.info().unit.symbol,
             number(row.base),
             number(row.head),
             percent(row.ratio),

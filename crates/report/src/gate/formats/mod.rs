@@ -16,7 +16,7 @@ pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 pub use table::table;
 
-use super::{Doubt, Row, Verdict};
+use super::{ComparisonRow, GateVerdict, InconclusiveReason};
 
 /// A change as people read it: `+3.2 %`.
 fn percent(ratio: f64) -> String {
@@ -24,12 +24,12 @@ fn percent(ratio: f64) -> String {
 }
 
 /// `[+1.0 %, +5.4 %]`, or nothing where there is no interval.
-fn interval(row: &Row) -> String {
+fn interval(row: &ComparisonRow) -> String {
     row.interval.map_or_else(String::new, |(low, high)| format!("[{}, {}]", percent(low), percent(high)))
 }
 
-fn verdict(row: &Row) -> &'static str {
-    row.verdict.map_or("not gated", Verdict::name)
+fn verdict(row: &ComparisonRow) -> &'static str {
+    row.verdict.map_or("not gated", GateVerdict::name)
 }
 
 /// A value with as many digits as it can be read with.
@@ -52,10 +52,10 @@ fn p_value(p: f64) -> String {
 }
 
 /// Why, what could have been seen, and what would help, in a sentence.
-fn explained(row: &Row) -> String {
+fn explained(row: &ComparisonRow) -> String {
     let Some(verdict) = row.verdict else { return "shown only".to_owned() };
-    let mut out = verdict.says().to_owned();
-    if let (Verdict::Inconclusive(Doubt::Noise), Some(effect)) = (verdict, row.smallest_effect) {
+    let mut out = verdict.explanation().to_owned();
+    if let (GateVerdict::Inconclusive(InconclusiveReason::Noise), Some(effect)) = (verdict, row.smallest_effect) {
         out += &format!("; a change of {} would have been found", percent(effect));
         out += &match row.blocks_to_decide {
             Some(blocks) => format!(", about {blocks} blocks would decide"),

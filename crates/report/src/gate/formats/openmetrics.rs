@@ -1,20 +1,25 @@
 //! OpenMetrics text, for whatever keeps time series.
 
+use results::MetricId;
+
 use super::rounded;
-use crate::gate::{Comparison, METRICS, Row, Verdict};
+use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 /// A gauge a metric for each arm, the ratio, and the verdict as a number: 1 worse, 0 not, absent where nothing is known.
 pub fn openmetrics(comparison: &Comparison) -> String {
     let mut out = String::new();
     let scenario = escaped(&comparison.scenario);
-    for metric in METRICS {
-        let rows: Vec<&Row> = comparison.rows.iter().filter(|row| row.metric.name == metric.name).collect();
+    for metric in MetricId::gated() {
+        let rows: Vec<&ComparisonRow> = comparison.rows.iter().filter(|row| row.metric == metric).collect();
         if rows.is_empty() {
             continue;
         }
-        let name = format!("pushbench_gate_{}", metric.name);
-        out +=
-            &format!("# TYPE {name} gauge\n# HELP {name} {} in {}, median over blocks.\n", metric.title, metric.unit);
+        let name = format!("pushbench_gate_{}", metric.name());
+        out += &format!(
+            "# TYPE {name} gauge\n# HELP {name} {} in {}, median over blocks.\n",
+            metric.info().help,
+            metric.info().unit.symbol
+        );
         for row in &rows {
             for (arm, value) in [("base", row.base), ("head", row.head)] {
                 let labels = format!("scenario=\"{scenario}\",transport=\"{}\",arm=\"{arm}\"", escaped(&row.transport));
@@ -22,13 +27,13 @@ pub fn openmetrics(comparison: &Comparison) -> String {
             }
         }
     }
-    let by_row = |out: &mut String, name: &str, help: &str, value: fn(&Row) -> Option<f64>| {
+    let by_row = |out: &mut String, name: &str, help: &str, value: fn(&ComparisonRow) -> Option<f64>| {
         *out += &format!("# TYPE {name} gauge\n# HELP {name} {help}\n");
         for row in &comparison.rows {
             if let Some(value) = value(row) {
                 let transport = escaped(&row.transport);
                 let labels =
-                    format!("scenario=\"{scenario}\",transport=\"{transport}\",metric=\"{}\"", row.metric.name);
+                    format!("scenario=\"{scenario}\",transport=\"{transport}\",metric=\"{}\"", row.metric.name());
                 *out += &format!("{name}{{{labels}}} {}\n", rounded(value));
             }
         }
@@ -36,9 +41,9 @@ pub fn openmetrics(comparison: &Comparison) -> String {
     by_row(&mut out, "pushbench_gate_ratio", "Head to base.", |row| Some(row.ratio));
     by_row(&mut out, "pushbench_gate_regression", "1 when the head is worse beyond doubt.", |row| {
         match row.verdict? {
-            Verdict::Regression => Some(1.0),
-            Verdict::Improved | Verdict::Same => Some(0.0),
-            Verdict::Inconclusive(_) => None,
+            GateVerdict::Regression => Some(1.0),
+            GateVerdict::Improved | GateVerdict::Same => Some(0.0),
+            GateVerdict::Inconclusive(_) => None,
         }
     });
     out + "# EOF\n"

@@ -16,7 +16,7 @@ pub fn table(comparison: &Comparison) -> String {
         last = &row.transport;
         out += &format!(
             "{transport:<15} {:<22} {:>10} {:>10} {:>9}  {:<20} {:>7}  {:<13} {}\n",
-            format!("{} {}", row.metric.title, row.metric.unit),
+            format!("{} {}", row.metric.info().label, row.metric.info().unit.symbol),
             number(row.base),
             number(row.head),
             percent(row.ratio),

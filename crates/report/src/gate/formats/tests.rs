@@ -1,23 +1,25 @@
 //! Goldens: a comparison with a row of every kind, in every format.
 
+use results::MetricId;
+
 use super::*;
-use crate::gate::{Block, Cell, Comparison, METRICS, Outcome, Rule, judge};
+use crate::gate::{Block, Comparison, MetricBlocks, Outcome, Rule, judge};
 use crate::stats::Chance;
 
 fn comparison() -> Comparison {
     let mut chance = Chance::new(7, 0);
-    let mut cell = |transport: &str, metric: usize, typical: f64, sigma: f64, head: f64, again: f64| {
+    let mut cell = |transport: &str, metric: MetricId, typical: f64, sigma: f64, head: f64, again: f64| {
         let mut value = |factor: f64| typical * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
-        Cell { transport: transport.to_owned(), metric: METRICS[metric], blocks }
+        MetricBlocks { transport: transport.to_owned(), metric, blocks }
     };
     let cells = vec![
-        cell("websocket", 0, 2_000.0, 0.01, 1.0, 1.0),
-        cell("websocket", 1, 4.2, 0.03, 1.21, 1.0),
-        cell("websocket", 3, 310.0, 0.03, 0.8, 1.0),
-        cell("websocket", 5, 900.0, 0.3, 1.0, 1.0),
-        cell("long-polling", 1, 12.0, 0.15, 1.0, 1.0),
-        cell("long-polling", 3, 410.0, 0.02, 1.0, 1.2),
+        cell("websocket", MetricId::DeliveredPerS, 2_000.0, 0.01, 1.0, 1.0),
+        cell("websocket", MetricId::ServerCpuPerMessage, 4.2, 0.03, 1.21, 1.0),
+        cell("websocket", MetricId::DeliveryP50, 0.310, 0.03, 0.8, 1.0),
+        cell("websocket", MetricId::DeliveryP999, 0.900, 0.3, 1.0, 1.0),
+        cell("long-polling", MetricId::ServerCpuPerMessage, 12.0, 0.15, 1.0, 1.0),
+        cell("long-polling", MetricId::DeliveryP50, 0.410, 0.02, 1.0, 1.2),
     ];
     Comparison {
         scenario: "quick".to_owned(),
@@ -59,10 +61,10 @@ fn every_format_is_as_it_was() {
 #[test]
 fn a_forest_has_a_tree_a_row() {
     let comparison = comparison();
-    let picture = crate::exhibits::forest(&comparison).unwrap();
-    assert!(comparison.rows.iter().all(|row| picture.svg.contains(row.metric.title)), "{}", picture.svg);
+    let picture = crate::plots::forest(&comparison).unwrap();
+    assert!(comparison.rows.iter().all(|row| picture.svg.contains(row.metric.info().label)), "{}", picture.svg);
     assert_eq!(picture.csv.lines().count(), comparison.rows.len() + 1);
-    assert!(crate::exhibits::forest(&Comparison { rows: Vec::new(), ..comparison }).is_none());
+    assert!(crate::plots::forest(&Comparison { rows: Vec::new(), ..comparison }).is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use socketioxide::socket::Sid;
 
-use super::upgrade::UpgradeState;
+use super::upgrade_state::UpgradeState;
 use crate::flow::Flow;
 use crate::meter::Label;
 

@@ -16,6 +16,7 @@ mod request;
 mod session;
 mod stream;
 mod upgrade;
+mod upgrade_state;
 
 use std::sync::Arc;
 use std::time::Duration;

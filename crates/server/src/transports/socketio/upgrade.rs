@@ -6,9 +6,7 @@
 //! the library only after the client has sent `5`. Until then the session stays on polling, as with the JavaScript server: polls
 //! return packets, and after the probe a poll without packets returns a noop, because the client waits for the end of its poll.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -16,12 +14,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use socketioxide::socket::Sid;
-use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use wire::{Problem, Split};
+use wire::Split;
 
 use super::entries::Entry;
 use super::library::{Library, SEPARATOR};
@@ -30,71 +27,10 @@ use crate::app::App;
 use crate::http::Refusal;
 use crate::meter::Count;
 
-/// How long a poll is held after the probe. A client whose upgrade waits for this poll loses that time; a client that goes on with
-/// polling gets 50 answers per second at most.
-const POLL_HOLD: Duration = Duration::from_millis(20);
 /// Maximum size of a message before the session is on the WebSocket.
 const PROBE_BYTES_MAX: usize = 128;
 /// How long a client may take to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
-
-/// Stages of an upgrade: no WebSocket names the session.
-const POLLING: u8 = 0;
-/// A WebSocket is open.
-const OPENED: u8 = 1;
-/// The server has answered the probe.
-const PROBED: u8 = 2;
-/// The client has sent `5`: the session is on the WebSocket.
-const UPGRADED: u8 = 3;
-
-/// The stage of a session's upgrade, and the poll it has to end.
-#[derive(Default)]
-pub(super) struct UpgradeState {
-    stage: AtomicU8,
-    /// Locked while a poll is in progress.
-    poll: Mutex<()>,
-    /// Notified when the poll in progress has to end, or else the next one.
-    poll_ends: Notify,
-}
-
-impl UpgradeState {
-    /// Runs a poll. Returns `None` when the poll has to end without packets.
-    pub(super) async fn poll<T>(&self, sid: Sid, poll: impl Future<Output = T>) -> Result<Option<T>, Refusal> {
-        // Of two polls at the same time, the library refuses the second.
-        let _in_progress = self.poll.try_lock();
-        if self.stage.load(SeqCst) == UPGRADED {
-            return Err(websocket_exists(sid));
-        }
-        tokio::select! {
-            biased;
-            answer = poll => Ok(Some(answer)),
-            () = self.poll_has_to_end() => Ok(None),
-        }
-    }
-
-    async fn poll_has_to_end(&self) {
-        let notified = self.poll_ends.notified();
-        match self.stage.load(SeqCst) {
-            POLLING | OPENED => notified.await,
-            _ => timeout(POLL_HOLD, notified).await.unwrap_or_default(),
-        }
-    }
-
-    fn enter(&self, stage: u8) {
-        self.stage.store(stage, SeqCst);
-        self.end_poll();
-    }
-
-    /// Ends the poll in progress, or else the next one.
-    pub(super) fn end_poll(&self) {
-        self.poll_ends.notify_one();
-    }
-}
-
-fn websocket_exists(sid: Sid) -> Refusal {
-    let error = "this session has a WebSocket already";
-    Refusal::bad(Problem::new("sid", sid.as_str(), error, "use that WebSocket, or close it before its upgrade"))
-}
 
 /// A WebSocket that may become the transport of a session. While it exists, no other WebSocket may.
 pub(super) struct UpgradeAttempt {
@@ -104,8 +40,7 @@ pub(super) struct UpgradeAttempt {
 
 impl UpgradeAttempt {
     pub(super) fn begin(sid: Sid, entry: Arc<Entry>) -> Result<Self, Refusal> {
-        let stage = &entry.upgrade.stage;
-        stage.compare_exchange(POLLING, OPENED, SeqCst, SeqCst).map_err(|_| websocket_exists(sid))?;
+        entry.upgrade.open(sid)?;
         Ok(Self { sid, entry })
     }
 
@@ -138,13 +73,12 @@ impl UpgradeAttempt {
     async fn probe(&self, ws: &mut WebSocketStream<Stream>) -> Option<()> {
         expect(ws, "2probe").await?;
         ws.send(Message::text("3probe")).await.ok()?;
-        self.entry.upgrade.enter(PROBED);
+        self.entry.upgrade.probed();
         expect(ws, "5").await
     }
 
     async fn finish(self, library: &Library, mut ws: WebSocketStream<Stream>) {
-        self.entry.upgrade.enter(UPGRADED);
-        drop(self.entry.upgrade.poll.lock().await);
+        self.entry.upgrade.upgraded().await;
         ws.get_ref().gauge().drain_into(&self.entry.flow);
         self.send_remaining(library, &mut ws).await;
         library.upgrade(self.sid, ws.into_inner().after_probe());
@@ -175,10 +109,7 @@ impl UpgradeAttempt {
 
 impl Drop for UpgradeAttempt {
     fn drop(&mut self) {
-        let stage = &self.entry.upgrade.stage;
-        if stage.load(SeqCst) != UPGRADED {
-            stage.store(POLLING, SeqCst);
-        }
+        self.entry.upgrade.abandon();
     }
 }
 

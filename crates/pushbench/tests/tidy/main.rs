@@ -1,0 +1,169 @@
+//! The rules of the project that a program can check: heads and sizes of files, the edges between crates and modules, who prints.
+
+mod modules;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 450;
+
+/// Who may depend on whom, development included. A crate that is not here has no place in the plan yet.
+const EDGES: &[(&str, &[&str])] = &[
+    ("wire", &[]),
+    ("scenario", &["wire", "results"]),
+    ("results", &["wire"]),
+    ("server", &["wire"]),
+    ("loadgen", &["wire", "scenario", "results"]),
+    ("report", &["wire", "scenario", "results"]),
+    ("pushbench", &["wire", "scenario", "results", "server", "loadgen", "report"]),
+    (FUZZ, &["wire", "scenario", "results", "loadgen"]),
+];
+/// A workspace of its own, for it is built with cargo-fuzz alone.
+const FUZZ: &str = "fuzz";
+/// Circles of imports that are still to be cut. The list only gets shorter.
+const KNOWN_CIRCLES: &[&str] =
+    &["crates/loadgen: repeated → worker → repeated", "crates/loadgen: seat → transports → seat"];
+/// What only the hand may do.
+const PRINTING: &[&str] = &["println!", "print!", "eprintln!", "eprint!", "process::exit("];
+const PRINTS: &str = "pushbench";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/pushbench has a root above it").to_owned()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every file of ours below `dir` with this ending.
+fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        let path = entry.expect("a folder can be read to its end").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !matches!(name.as_str(), "target" | ".git" | "node_modules") {
+                files(&path, ending, found);
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<(String, String)> {
+    let (root, mut found) = (root(), Vec::new());
+    files(&root, ".rs", &mut found);
+    let named = found.iter().map(|path| (path.strip_prefix(&root).unwrap_or(path).display().to_string(), read(path)));
+    named.collect()
+}
+
+fn manifests() -> BTreeMap<String, String> {
+    let crates = fs::read_dir(root().join("crates")).expect("there are crates");
+    let folders = crates.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    folders.map(|path| (name(&path), read(&path.join("Cargo.toml")))).collect()
+}
+
+/// The names on the left in every table of dependencies of a manifest.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in manifest.lines().map(str::trim) {
+        if let Some(table) = line.strip_prefix('[') {
+            let table = table.trim_end_matches(']');
+            inside = table.ends_with("dependencies");
+            // [dependencies.name]
+            if let Some((_, name)) = table.split_once("dependencies.") {
+                found.push(name.to_owned());
+            }
+        } else if inside && !line.starts_with('#') {
+            let name: String = line.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect();
+            found.extend((!name.is_empty()).then_some(name));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_file_opens_with_what_it_owns_and_stays_small() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if !text.starts_with("//! ") {
+            wrong.push(format!("{path} does not open with //!"));
+        }
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            wrong.push(format!(
+                "{path} has {lines} lines, {LINES_MAX} are allowed: give a part of it a file of its own"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn crates_depend_on_each_other_as_planned() {
+    let mut wrong = Vec::new();
+    for (name, manifest) in manifests() {
+        let Some((_, allowed)) = EDGES.iter().find(|(planned, _)| *planned == name) else {
+            wrong.push(format!("crates/{name} is in nobody's plan: add it to EDGES in this test"));
+            continue;
+        };
+        for dependency in dependencies(&manifest) {
+            let ours = EDGES.iter().any(|(planned, _)| *planned == dependency);
+            if ours && !allowed.contains(&dependency.as_str()) {
+                wrong.push(format!("crates/{name} may depend on {allowed:?}, not on {dependency}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_import_in_one_direction() {
+    let mut wrong = Vec::new();
+    for (name, _) in EDGES.iter().filter(|(name, _)| *name != FUZZ) {
+        let (src, mut found) = (root().join("crates").join(name).join("src"), Vec::new());
+        files(&src, ".rs", &mut found);
+        let modules = modules::modules(&src, found.into_iter().map(|path| (path.clone(), read(&path))).collect());
+        for circle in modules::circles(&modules::graph(&modules)) {
+            let names: Vec<_> = circle.iter().chain(&circle[..1]).map(|module| module.join("::")).collect();
+            wrong.push(format!("crates/{name}: {}", names.join(" → ")));
+        }
+    }
+    wrong.retain(|circle| !KNOWN_CIRCLES.contains(&circle.as_str()));
+    assert!(wrong.is_empty(), "circles of imports:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn versions_and_lints_are_said_once_for_all() {
+    for (name, manifest) in manifests().into_iter().filter(|(name, _)| name != FUZZ) {
+        assert!(manifest.contains("[lints]\nworkspace = true"), "crates/{name} takes the lints of the workspace");
+        let versions = manifest.lines().filter(|line| line.contains("version = \""));
+        assert_eq!(versions.collect::<Vec<_>>(), Vec::<&str>::new(), "crates/{name}: say versions in the workspace");
+    }
+}
+
+#[test]
+fn only_the_hand_prints_and_exits() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let is_library = path.contains("/src/") && !path.starts_with(&format!("crates/{PRINTS}/"));
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code.filter(|_| is_library) {
+            for word in PRINTING.iter().filter(|word| line.contains(**word)) {
+                wrong.push(format!("{path}: {word} in {:?}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_manifests_reads_them() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\nwire.workspace = true\n# server\nserde = \"1\"\n\n\
+                    [dev-dependencies]\nserver = { path = \"../server\" }\n[target.'cfg(unix)'.dependencies]\nnix = \"1\"\n\
+                    [build-dependencies.loadgen]\npath = \"x\"\n[lints]\nworkspace = true\n";
+    assert_eq!(dependencies(manifest), ["wire", "serde", "server", "nix", "loadgen"]);
+}

@@ -1,0 +1,153 @@
+//! The answer in three sentences: when messages arrive, what that costs, how far it can be trusted. Only what intervals support is
+//! said of an order; what cannot be told apart is called so.
+
+use results::{MetricId, Subject, VerdictKind};
+
+use crate::claims::Finding;
+use crate::format::{number, percent, with_interval};
+use crate::stats::Estimate;
+use crate::summary::{JobSummary, PointSummary, SubjectSummary};
+
+/// The sentences of a job.
+pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
+    // Of a sweep the last point that has most to say.
+    let usable = |point: &&PointSummary| point.rows.iter().filter(|row| row.shown.is_some()).count();
+    let mut sentences = Vec::new();
+    if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
+        sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery"));
+        sentences.extend(order(point, MetricId::ServerCpuPerMessage, "Server CPU"));
+    }
+    sentences.push(trust(job));
+    sentences
+}
+
+type Found = (Subject, VerdictKind, Estimate);
+
+/// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
+fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
+    let of = |row: &SubjectSummary| Some((row.subject(), row.shown?, *row.figure(figure)?));
+    let (floor, mut others): (Vec<Found>, Vec<Found>) =
+        point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::FLOOR);
+    others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
+    let (best, worst) = (others.first()?, others.last()?);
+    let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
+    let unit = figure.info().unit.symbol;
+    let floor = floor
+        .first()
+        .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));
+    let order = match groups(&others) {
+        None if others.len() == 1 => named(best),
+        None => {
+            let all: Vec<_> = others.iter().map(named).collect();
+            format!("{} (it takes six sound runs of each to put them in an order)", all.join(", "))
+        }
+        Some(groups) => groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", then "),
+    };
+    let times = worst.2.value / best.2.value;
+    let times =
+        if others.len() > 1 && times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
+    Some(format!("{what}{at}, {unit}: {order}{times}{}.", floor.unwrap_or_default()))
+}
+
+/// Neighbours whose intervals meet are in one group; `None` where one has no interval over runs.
+fn groups(sorted: &[Found]) -> Option<Vec<Vec<&Found>>> {
+    let mut all: Vec<((f64, f64), &Found)> =
+        sorted.iter().map(|found| Some((found.2.over_runs()?, found))).collect::<Option<_>>()?;
+    all.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+    let (mut groups, mut highest): (Vec<Vec<&Found>>, f64) = (Vec::new(), f64::NEG_INFINITY);
+    for ((low, high), found) in all {
+        match groups.last_mut().filter(|_| low <= highest) {
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
+        }
+        highest = highest.max(high);
+    }
+    groups.iter_mut().for_each(|group| group.sort_by(|a, b| a.2.value.total_cmp(&b.2.value)));
+    Some(groups)
+}
+
+fn together(group: &[&Found]) -> String {
+    let names: Vec<_> = group.iter().map(|found| named(found)).collect();
+    match names.as_slice() {
+        [only] => only.clone(),
+        [first, second] => format!("{first} and {second} (not to be told apart)"),
+        several => format!("{} (not all to be told apart)", several.join(", ")),
+    }
+}
+
+fn named((subject, kind, value): &Found) -> String {
+    format!("{subject}{} {}", mark(*kind), with_interval(value))
+}
+
+const fn mark(kind: VerdictKind) -> &'static str {
+    if matches!(kind, VerdictKind::Overloaded) { " (overloaded)" } else { "" }
+}
+
+fn trust(job: &JobSummary) -> String {
+    let count = |kind| job.verdicts.get(&kind).copied().unwrap_or(0);
+    let made: u32 = job.verdicts.values().sum();
+    if made == 0 {
+        return "No run was made: there is nothing to say.".to_owned();
+    }
+    let mut said = format!("{} of {made} runs are sound", count(VerdictKind::Sound));
+    for (kind, what) in [
+        (VerdictKind::Overloaded, "overloaded"),
+        (VerdictKind::Wrong, "wrong"),
+        (VerdictKind::Crashed, "crashed"),
+        (VerdictKind::Invalid, "invalid and in no figure"),
+    ] {
+        if count(kind) > 0 {
+            said += &format!(", {} {what}", count(kind));
+        }
+    }
+    if job.is_partial() {
+        said += &format!("; the job is partial, {} runs were planned", job.runs_planned);
+    }
+    let theory: Vec<_> = job.points.iter().flat_map(|point| &point.theory).collect();
+    if !theory.is_empty() {
+        let unexplained =
+            theory.iter().filter(|cell| cell.agreement == crate::theory::PredictionCheck::Unexplained).count();
+        said += &format!("; theory leaves {unexplained} of {} predictions unexplained", theory.len());
+    }
+    if !job.claims.is_empty() {
+        let found = |finding| job.claims.iter().filter(|claim| claim.finding == finding).count();
+        said += &format!(
+            "; of {} claims {} confirmed, {} refuted, {} not decidable",
+            job.claims.len(),
+            found(Finding::Confirmed),
+            found(Finding::Refuted),
+            found(Finding::NotDecidable)
+        );
+    }
+    let machine = job.runs.iter().map(|run| run.machine_share).reduce(f64::min).unwrap_or(1.0);
+    format!("{said}; at its slowest the machine gave {} of its best.", percent(machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use results::invented;
+
+    use crate::summary::JobSummary;
+
+    #[test]
+    fn only_whole_intervals_put_transports_in_an_order() {
+        let mut job = invented::evidence(&[100]);
+        let sentences = |job: &results::Evidence| super::sentences(&JobSummary::of(job));
+        assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
+        invented::repeat(&mut job);
+        let said = sentences(&job);
+        assert_eq!(said.len(), 3, "{said:#?}");
+        assert!(said[0].starts_with("Median delivery, ms: ") && said[0].contains(", then polling "), "{}", said[0]);
+        assert!(said[0].contains("; the floor, raw TCP, is "), "{}", said[0]);
+        assert!(said[1].starts_with("Server CPU, µs/message: ") && said[1].contains("× polling"), "{}", said[1]);
+        let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
+        for (at, run) in job.runs.iter_mut().enumerate() {
+            run.record.latency = one.latency.clone();
+            run.record.latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
+                at as u64 % 7;
+        }
+        assert!(!sentences(&job)[0].contains("then"), "{}", sentences(&job)[0]);
+        job.runs.clear();
+        assert_eq!(sentences(&job), ["No run was made: there is nothing to say."]);
+    }
+}

@@ -1,0 +1,226 @@
+//! Rows of bars, a transport each, in one or more columns with axes of their own; the figure stands at the end of each bar.
+
+use results::RunRecord;
+
+use super::AROUND;
+use super::csv::{Csv, cell};
+use super::data::{PointData, SeriesData};
+use super::draw::{
+    Anchor, Area, CLASSES, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
+    text_width, tick,
+};
+use crate::stats::{Estimate, median, over_runs};
+
+/// Height of a row.
+const ROW: f64 = 42.0;
+/// Height of a bar.
+const BAR: f64 = 20.0;
+
+/// A figure of one transport.
+pub(super) struct Bar {
+    /// Over the runs.
+    whole: Estimate,
+    /// Of each run.
+    each: Vec<f64>,
+    /// What it is made of: class and size, adding up to the whole.
+    parts: Vec<(usize, f64)>,
+}
+
+impl Bar {
+    /// From the parts of every run: a row of them a run. None without runs.
+    pub(super) fn stacked(runs: &[Vec<f64>]) -> Option<Self> {
+        let each: Vec<f64> = runs.iter().map(|parts| parts.iter().sum()).collect();
+        let whole = over_runs(&each)?;
+        let count = runs.iter().map(Vec::len).max().unwrap_or(0);
+        let middle = |part: usize| median(&runs.iter().filter_map(|run| run.get(part).copied()).collect::<Vec<_>>());
+        let parts: Vec<(usize, f64)> = (0..count).map(|part| (part, middle(part).unwrap_or(0.0))).collect();
+        // Medians of parts need not add up to the median of the whole.
+        let sum: f64 = parts.iter().map(|(_, size)| size).sum();
+        let fit = if sum > 0.0 { whole.value / sum } else { 0.0 };
+        Some(Self { whole, each, parts: parts.into_iter().map(|(class, size)| (class, size * fit)).collect() })
+    }
+
+    /// Of one piece.
+    pub(super) fn plain(each: Vec<f64>) -> Option<Self> {
+        Some(Self { whole: over_runs(&each)?, each, parts: Vec::new() })
+    }
+
+    fn most(&self) -> f64 {
+        let high = self.whole.ends().map_or(0.0, |(_, high)| high);
+        self.each.iter().copied().fold(self.whole.value.max(high), f64::max)
+    }
+}
+
+/// One column.
+pub(super) struct Column {
+    /// What it shows, with the unit.
+    pub(super) head: String,
+    /// A bar a transport, where there is one.
+    pub(super) bars: Vec<Option<Bar>>,
+    /// A value to hold all against, drawn as a line.
+    pub(super) floor: Option<f64>,
+}
+
+/// The whole picture below its title.
+pub(super) struct Bars<'a> {
+    /// A transport each.
+    pub(super) rows: Vec<&'a SeriesData<'a>>,
+    /// Side by side.
+    pub(super) columns: Vec<Column>,
+    /// Names of the parts, in order; empty where bars are of one piece.
+    pub(super) classes: &'a [&'a str],
+    /// Whether the parts are two shades of their transport's colour, rather than colours of their own.
+    pub(super) shaded: bool,
+}
+
+impl Bars<'_> {
+    /// Whether there is anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns.iter().all(|column| column.bars.iter().all(Option::is_none))
+    }
+
+    /// Draws it below `top`; the scene ends with it.
+    pub(super) fn draw(&self, scene: &mut Scene, top: f64) {
+        let top = if self.classes.is_empty() { top - 6.0 } else { self.key(scene, top) };
+        let names = self.rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
+        let left = 12.0 + 20.0 + names + 14.0;
+        let (first, bottom) = (top + 28.0, top + 28.0 + ROW * self.rows.len() as f64);
+        for (at, row) in self.rows.iter().enumerate() {
+            let height = first + ROW * (at as f64 + 0.5) - 3.0;
+            let look = row.look();
+            scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
+            scene.label((32.0, height), &row.name(), Anchor::Start);
+        }
+        let width = (WIDTH - 10.0 - left) / self.columns.len().max(1) as f64;
+        for (at, column) in self.columns.iter().enumerate() {
+            let from = left + width * at as f64;
+            let area = Area { left: from, top: first, right: from + width - 14.0, bottom };
+            self.column(scene, column, area);
+        }
+        let note = format!("bars: medians · brackets: {AROUND} · dots: runs");
+        scene.text((12.0, bottom + 46.0), &note, SMALL, Anchor::Start, SOFT);
+        scene.height = bottom + 58.0;
+    }
+
+    fn key(&self, scene: &mut Scene, top: f64) -> f64 {
+        let (mut left, mut line) = (12.0, top + 6.0);
+        for (class, name) in self.classes.iter().enumerate().filter(|(class, _)| self.has(*class)) {
+            let width = 26.0 + text_width(name, SMALL) + 12.0;
+            if left + width > WIDTH {
+                (left, line) = (12.0, line + SMALL * 1.4);
+            }
+            let area = Area { left, top: line - 12.0, right: left + 15.0, bottom: line + 1.0 };
+            let (colour, strength) = self.shade(class, SOFT);
+            scene.marks.push(Mark::Fill(area, colour, strength));
+            scene.text((left + 21.0, line), name, SMALL, Anchor::Start, SOFT);
+            left += width;
+        }
+        line + 14.0
+    }
+
+    fn shade(&self, class: usize, own: Colour) -> (Colour, f64) {
+        match self.shaded {
+            true => (own, if class == 0 { 1.0 } else { 0.45 }),
+            false => (CLASSES[class % CLASSES.len()], 1.0),
+        }
+    }
+
+    fn has(&self, class: usize) -> bool {
+        let bars = self.columns.iter().flat_map(|column| column.bars.iter().flatten());
+        bars.flat_map(|bar| &bar.parts).any(|(of, size)| *of == class && *size > 0.0)
+    }
+
+    fn bar(&self, scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, row: &SeriesData<'_>) {
+        let (look, hollow) = (row.look(), row.is_overloaded());
+        let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
+        let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
+        if bar.parts.is_empty() {
+            let whole = area(0.0, bar.whole.value);
+            if hollow {
+                scene.marks.push(Mark::Frame(whole, Stroke::new(look.colour, 1.6).dashed(true)));
+            } else {
+                scene.fill(whole, look.colour);
+            }
+        }
+        let mut from = 0.0;
+        for (class, size) in bar.parts.iter().filter(|(_, size)| *size > 0.0) {
+            let (colour, strength) = self.shade(*class, look.colour);
+            let strength = if hollow { strength * 0.5 } else { strength };
+            scene.marks.push(Mark::Fill(area(from, from + size), colour, strength));
+            from += size;
+        }
+        let mut end = panel.across(bar.whole.value);
+        if let Some((low, high)) = bar.whole.ends().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+        {
+            let (left, right) = (panel.across(low), panel.across(high));
+            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
+            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::INK, 1.6));
+            for place in [left, right] {
+                scene.line(vec![(place, middle - 5.0), (place, middle + 5.0)], Stroke::new(super::draw::INK, 1.6));
+            }
+            end = end.max(right);
+        }
+        if bar.each.len() > 1 {
+            for value in &bar.each {
+                scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
+            }
+        }
+        scene.label((end + 7.0, middle), &tick(bar.whole.value), Anchor::Start);
+    }
+
+    fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
+        let bars = || column.bars.iter().flatten();
+        let figures = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
+        let room = figures.fold(0.0, f64::max) + 10.0;
+        let head = shortened(&column.head, SMALL, area.right - area.left);
+        scene.text((area.left, area.top - 12.0), &head, SMALL, Anchor::Start, SOFT);
+        let panel = Panel {
+            area: Area { right: area.right - room, ..area },
+            x: Scale::from_zero(bars().map(Bar::most).chain(column.floor)),
+            y: Scale::Linear { low: 0.0, high: 1.0 },
+        };
+        panel.across_ticks(scene, true);
+        if let Some(floor) = column.floor {
+            let place = panel.across(floor);
+            scene.line(vec![(place, area.top), (place, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
+        }
+        for (at, (bar, row)) in column.bars.iter().zip(&self.rows).enumerate() {
+            let middle = area.top + ROW * (at as f64 + 0.5) - 3.0;
+            match bar {
+                Some(bar) => self.bar(scene, &panel, bar, middle, row),
+                None => scene.small((area.left + 6.0, middle), "–", Anchor::Start),
+            }
+        }
+    }
+}
+
+/// What every run of a transport has of one figure: its parts, in the order of the classes, or one value; empty where it was not
+/// measured.
+type Of<'a> = &'a dyn Fn(&RunRecord) -> Vec<f64>;
+
+/// A figure of all transports, with its data.
+pub(super) fn column(csv: &mut Csv, point: &PointData<'_>, head: &str, classes: &[&str], of: Of<'_>) -> Column {
+    let bars = drawable(point).into_iter().map(|row| {
+        let runs: Vec<(u32, Vec<f64>)> = row.records().map(|record| (record.run, of(record))).collect();
+        for (run, parts) in &runs {
+            for (at, value) in parts.iter().enumerate() {
+                let class = classes.get(at).copied().unwrap_or_default();
+                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
+                csv.row(place.into_iter().chain([head.to_owned(), class.to_owned(), cell(*value)]));
+            }
+        }
+        let parts: Vec<Vec<f64>> = runs.into_iter().map(|(_, parts)| parts).filter(|parts| !parts.is_empty()).collect();
+        if classes.is_empty() { Bar::plain(parts.into_iter().flatten().collect()) } else { Bar::stacked(&parts) }
+    });
+    Column { head: head.to_owned(), bars: bars.collect(), floor: None }
+}
+
+/// The transports that have a row.
+pub(super) fn drawable<'a>(point: &'a PointData<'a>) -> Vec<&'a SeriesData<'a>> {
+    point.rows.iter().filter(|row| !row.runs.is_empty()).collect()
+}
+
+/// The table [`column()`] fills.
+pub(super) fn table() -> Csv {
+    Csv::new(&["point", "transport", "verdict", "run", "figure", "part", "value"])
+}

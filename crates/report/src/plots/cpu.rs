@@ -1,0 +1,41 @@
+//! PlotFiles 5: what a delivered message costs the server in CPU.
+
+use results::{MetricId, Subject};
+
+use super::bars::{Bars, column, drawable, table};
+use super::data::{PlotData, PointData, behind};
+use super::draw::Scene;
+use super::{AROUND, Plot};
+use crate::stats::median;
+
+const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
+
+pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
+    let mut csv = table();
+    let head = "µs per delivered message · dashed: the floor, tcp";
+    let mut only = column(&mut csv, point, head, &CLASSES, &|record| {
+        let both = MetricId::ServerCpuUserPerMessage.value(record).zip(MetricId::ServerCpuPerMessage.value(record));
+        both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
+    });
+    let floor = point.rows.iter().find(|row| row.subject == Subject::FLOOR);
+    let floor = floor.map(|row| row.each(|record| MetricId::ServerCpuPerMessage.value(record)));
+    only.floor = floor.and_then(|values| median(&values));
+    let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };
+    if bars.is_empty() {
+        return None;
+    }
+    let title = "Server CPU per delivered message";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    bars.draw(&mut scene, top);
+    Some(Plot {
+        name: job.stem("05-server-cpu-per-message", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets \
+             {AROUND}, dots the runs. The dashed line is raw TCP on the same machine. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}

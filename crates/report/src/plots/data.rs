@@ -1,0 +1,269 @@
+//! A job as pictures need it: its points, what of each may be drawn, and its sweeps.
+
+use std::ops::Deref;
+
+use results::{Evidence, RunRecord, Subject};
+use serde_json::Value;
+
+use super::draw::{Look, Scale, looks};
+use crate::format::number;
+use crate::selection::{RunSelection, labels};
+use crate::tables::verdicts;
+
+/// Points of which every plot is made; of longer sweeps the first, the middle and the last.
+const POINTS_MAX: usize = 3;
+
+/// One.
+pub(super) struct PlotData<'a> {
+    /// Where it comes from.
+    pub(super) evidence: &'a Evidence,
+    /// What names of its exhibits begin with; empty when it is the only one.
+    stem: String,
+    /// Those of which there are runs.
+    pub(super) points: Vec<PointData<'a>>,
+    /// Everybody in it, each with its look.
+    pub(super) looks: Vec<(Subject, Look)>,
+}
+
+/// One point of the sweep, or the only one.
+pub(super) struct PointData<'a> {
+    /// Empty without a sweep.
+    pub(super) label: &'a str,
+    /// What it was set to.
+    pub(super) set: Option<&'a results::Point>,
+    /// What may be drawn, a transport each.
+    pub(super) rows: Vec<SeriesData<'a>>,
+}
+
+/// A transport of a server at a point.
+pub(super) struct SeriesData<'a> {
+    shown: RunSelection<'a>,
+    look: Look,
+}
+
+impl<'a> Deref for SeriesData<'a> {
+    type Target = RunSelection<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.shown
+    }
+}
+
+/// A key that was swept, the others fixed.
+pub(super) struct Sweep<'a> {
+    /// The key.
+    pub(super) key: &'a str,
+    /// The others with their values, in words.
+    pub(super) fixed: String,
+    /// The points with their values, in order.
+    pub(super) points: Vec<(&'a PointData<'a>, Value)>,
+}
+
+impl<'a> PlotData<'a> {
+    /// From what was kept of it.
+    pub(super) fn new(evidence: &'a Evidence, stem: &str) -> Self {
+        let looks = looks(&Subject::all(evidence.runs.iter().map(|run| &run.record)));
+        let points = labels(evidence).into_iter().map(|label| {
+            let set = evidence.manifest.points.iter().find(|point| point.label == label);
+            let row = |(subject, look): &(Subject, Look)| SeriesData {
+                shown: RunSelection::of(evidence, label, subject),
+                look: *look,
+            };
+            let rows = looks.iter().map(row).filter(|row| !row.verdicts.is_empty()).collect();
+            PointData { label, set, rows }
+        });
+        let points = points.filter(|point: &PointData<'_>| !point.rows.is_empty()).collect();
+        let apart = if stem.is_empty() { "" } else { "-" };
+        Self { evidence, stem: slug(stem) + apart, points, looks }
+    }
+
+    /// The points of which every plot is made.
+    pub(super) fn picked(&self) -> Vec<&PointData<'a>> {
+        few(self.points.iter().collect())
+    }
+
+    /// The file stem of an plot.
+    pub(super) fn stem(&self, plot: &str, of: &str) -> String {
+        let apart = if of.is_empty() { "" } else { "-" };
+        format!("{}{plot}{apart}{}", self.stem, slug(of))
+    }
+
+    /// Every swept key, once for each way in which the others are fixed, but not for too many.
+    pub(super) fn sweeps(&'a self) -> Vec<Sweep<'a>> {
+        let Some(keys) = self.evidence.manifest.points.first().map(|point| &point.swept) else { return Vec::new() };
+        keys.iter().flat_map(|key| few(self.sweeps_of(key, keys))).collect()
+    }
+
+    fn sweeps_of(&'a self, key: &'a str, keys: &[String]) -> Vec<Sweep<'a>> {
+        let mut sweeps: Vec<Sweep<'a>> = Vec::new();
+        for point in &self.points {
+            let Some(set) = point.set else { continue };
+            let others = keys.iter().filter(|other| *other != key);
+            let fixed: Vec<_> = others
+                .map(|other| format!("{other}={}", set.settings.get(other).map(written).unwrap_or_default()))
+                .collect();
+            let fixed = fixed.join(", ");
+            let value = set.settings.get(key).cloned().unwrap_or(Value::Null);
+            match sweeps.iter_mut().find(|sweep| sweep.fixed == fixed) {
+                Some(sweep) => sweep.points.push((point, value)),
+                None => sweeps.push(Sweep { key, fixed, points: vec![(point, value)] }),
+            }
+        }
+        sweeps.retain(|sweep| sweep.points.len() > 1);
+        for sweep in &mut sweeps {
+            if sweep.is_numeric() {
+                sweep.points.sort_by(|a, b| a.1.as_f64().unwrap_or(0.0).total_cmp(&b.1.as_f64().unwrap_or(0.0)));
+            }
+        }
+        sweeps
+    }
+
+    /// What every picture says below its title.
+    pub(super) fn about(&self, point: &PointData<'_>) -> String {
+        let mut parts = vec![self.evidence.manifest.scenario.name.clone()];
+        parts.extend((!point.label.is_empty()).then(|| point.label.to_owned()));
+        if let Some(record) = point.rows.iter().flat_map(|row| row.records()).next() {
+            let planned = &record.planned;
+            let seconds = planned.window_us.max(1) as f64 / 1e6;
+            parts.push(format!(
+                "{} clients in {} {}, {} deliveries/s of {} bytes",
+                planned.seats,
+                planned.rooms,
+                if planned.rooms == 1 { "room" } else { "rooms" },
+                number(planned.deliveries_in_window as f64 / seconds),
+                planned.payload_bytes
+            ));
+        }
+        parts.push(behind(point));
+        parts.join(" · ") + &left_out(&point.rows)
+    }
+}
+
+/// What cannot be drawn, and why.
+pub(super) fn left_out(rows: &[SeriesData<'_>]) -> String {
+    let none = rows.iter().filter(|row| row.runs.is_empty());
+    let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, verdicts(&row.verdicts))).collect();
+    if names.is_empty() { String::new() } else { format!(" · not drawn: {}", names.join(", ")) }
+}
+
+/// How many messages and repetitions are behind a picture of a point.
+pub(super) fn behind(point: &PointData<'_>) -> String {
+    let span = |values: Vec<u64>| match (values.iter().min(), values.iter().max()) {
+        (Some(least), Some(most)) if least == most => least.to_string(),
+        (Some(least), Some(most)) => format!("{least} to {most}"),
+        _ => "no".to_owned(),
+    };
+    let posts = point.rows.iter().flat_map(|row| row.records()).map(|record| record.planned.left_in_window).collect();
+    let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
+    let (posts, runs) = (span(posts), span(runs));
+    let word = if runs == "1" { "run" } else { "runs" };
+    format!("n = {posts} messages a run, {runs} {word}")
+}
+
+impl SeriesData<'_> {
+    /// The name in pictures.
+    pub(super) fn name(&self) -> String {
+        let mark = if self.is_overloaded() { " (overloaded)" } else { "" };
+        format!("{}{mark}", self.subject)
+    }
+
+    /// Its colour and marker.
+    pub(super) fn look(&self) -> Look {
+        self.look
+    }
+
+    /// As tables say it.
+    pub(super) fn verdict(&self) -> String {
+        if self.is_overloaded() { "overloaded".to_owned() } else { "sound".to_owned() }
+    }
+}
+
+impl Sweep<'_> {
+    fn is_numeric(&self) -> bool {
+        self.points.iter().all(|(_, value)| value.is_number())
+    }
+
+    /// The axis of its values.
+    pub(super) fn scale(&self) -> Scale {
+        if self.is_numeric() {
+            let values: Vec<f64> = self.points.iter().filter_map(|(_, value)| value.as_f64()).collect();
+            Scale::fitting(&values)
+        } else {
+            Scale::Names(self.points.iter().map(|(_, value)| written(value)).collect())
+        }
+    }
+
+    /// The place of a point on it.
+    pub(super) fn value(&self, at: usize) -> f64 {
+        let number = self.points.get(at).and_then(|(_, value)| value.as_f64());
+        number.filter(|_| self.is_numeric()).unwrap_or(at as f64)
+    }
+
+    /// What its points have in common, in words.
+    pub(super) fn about(&self, job: &PlotData<'_>) -> String {
+        let fixed = if self.fixed.is_empty() { String::new() } else { format!(" · at {}", self.fixed) };
+        format!("{} · {} swept{fixed}", job.evidence.manifest.scenario.name, self.key)
+    }
+
+    /// What tells its exhibits from those of others.
+    pub(super) fn stem(&self) -> String {
+        format!("{} {}", self.key, self.fixed)
+    }
+
+    /// A transport of a server over the sweep: place and row of every point where it may be drawn.
+    pub(super) fn rows(&self, subject: &Subject) -> Vec<(usize, &SeriesData<'_>)> {
+        let points = self.points.iter().enumerate();
+        let rows = points.filter_map(|(at, (point, _))| {
+            Some((at, point.rows.iter().find(|row| row.subject == *subject && !row.runs.is_empty())?))
+        });
+        rows.collect()
+    }
+}
+
+/// A setting as people write it.
+pub(super) fn written(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// How long a window was to be.
+pub(super) fn window_s(record: &RunRecord) -> f64 {
+    record.planned.window_us.max(1) as f64 / 1e6
+}
+
+fn few<T>(all: Vec<T>) -> Vec<T> {
+    let count = all.len();
+    if count <= POINTS_MAX {
+        return all;
+    }
+    let kept = [0, count / 2, count - 1];
+    all.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, item)| item).collect()
+}
+
+fn slug(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '.' if out.ends_with(|c: char| c.is_ascii_digit()) => out.push('.'),
+            letter if letter.is_ascii_alphanumeric() => out.push(letter.to_ascii_lowercase()),
+            _ if !out.ends_with('-') && !out.is_empty() => out.push('-'),
+            _ => {}
+        }
+    }
+    out.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sweeps_are_shown_by_their_ends_and_their_middle() {
+        assert_eq!(few(vec![1, 2, 3]), [1, 2, 3]);
+        assert_eq!(few((1..=9).collect()), [1, 5, 9]);
+    }
+
+    #[test]
+    fn names_of_files_are_plain() {
+        assert_eq!(slug("posts.per_client_per_s=0.5, clients=1000"), "posts-per-client-per-s-0.5-clients-1000");
+    }
+}

@@ -1,0 +1,231 @@
+//! A picture as a list of marks, in units of its own, and how much room its words take.
+
+use std::sync::Once;
+
+use plotters::style::{FontStyle, IntoFont, register_font};
+
+use super::style::{Colour, INK, SIZE, SMALL, SOFT, Shape, TITLE, WIDTH};
+
+/// The name the bundled font goes by.
+pub(super) const FAMILY: &str = "report-sans";
+/// How much wider bold letters are, at most.
+const BOLD: f64 = 1.15;
+/// Height of capitals and digits.
+const CAPITAL: f64 = 0.73;
+
+/// A rectangle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::plots) struct Area {
+    pub(in crate::plots) left: f64,
+    pub(in crate::plots) top: f64,
+    pub(in crate::plots) right: f64,
+    pub(in crate::plots) bottom: f64,
+}
+
+impl Area {
+    /// Whether they share any place.
+    pub(in crate::plots) fn overlaps(&self, other: &Self) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+}
+
+/// A line's look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::plots) struct Stroke {
+    pub(in crate::plots) colour: Colour,
+    pub(in crate::plots) width: f64,
+    pub(in crate::plots) dashed: bool,
+    pub(in crate::plots) strength: f64,
+}
+
+impl Stroke {
+    /// A full line.
+    pub(in crate::plots) const fn new(colour: Colour, width: f64) -> Self {
+        Self { colour, width, dashed: false, strength: 1.0 }
+    }
+
+    /// Dashed, if so.
+    pub(in crate::plots) const fn dashed(self, dashed: bool) -> Self {
+        Self { dashed, ..self }
+    }
+
+    /// Paler.
+    pub(in crate::plots) const fn pale(self, strength: f64) -> Self {
+        Self { strength, ..self }
+    }
+}
+
+/// Which end of a text its place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plots) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// One thing in a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::plots) enum Mark {
+    /// Joined points.
+    Line(Vec<(f64, f64)>, Stroke),
+    /// A filled rectangle, at some strength.
+    Fill(Area, Colour, f64),
+    /// An empty one.
+    Frame(Area, Stroke),
+    /// A marker; hollow for what is no steady state.
+    Dot { at: (f64, f64), shape: Shape, colour: Colour, size: f64, hollow: bool },
+    /// Words, standing on their base line.
+    Text { at: (f64, f64), text: String, size: f64, anchor: Anchor, colour: Colour, bold: bool },
+}
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::plots) struct Scene {
+    pub(in crate::plots) height: f64,
+    pub(in crate::plots) marks: Vec<Mark>,
+}
+
+impl Scene {
+    /// With its title, and under it what it is about. Returns where the rest may begin.
+    pub(in crate::plots) fn titled(title: &str, about: &str) -> (Self, f64) {
+        let mut scene = Self { height: 0.0, marks: Vec::new() };
+        let mut line = 28.0;
+        for text in wrapped(title, TITLE * BOLD, WIDTH - 24.0) {
+            scene.push_text((12.0, line), &text, TITLE, Anchor::Start, INK, true);
+            line += TITLE * 1.2;
+        }
+        line -= TITLE * 1.2 - 23.0;
+        for text in wrapped(about, SMALL, WIDTH - 24.0) {
+            scene.text((12.0, line), &text, SMALL, Anchor::Start, SOFT);
+            line += SMALL * 1.25;
+        }
+        (scene, line)
+    }
+
+    pub(in crate::plots) fn line(&mut self, points: Vec<(f64, f64)>, stroke: Stroke) {
+        if points.len() > 1 {
+            self.marks.push(Mark::Line(points, stroke));
+        }
+    }
+
+    pub(in crate::plots) fn fill(&mut self, area: Area, colour: Colour) {
+        self.marks.push(Mark::Fill(area, colour, 1.0));
+    }
+
+    pub(in crate::plots) fn dot(&mut self, at: (f64, f64), shape: Shape, colour: Colour, size: f64, hollow: bool) {
+        self.marks.push(Mark::Dot { at, shape, colour, size, hollow });
+    }
+
+    pub(in crate::plots) fn text(&mut self, at: (f64, f64), text: &str, size: f64, anchor: Anchor, colour: Colour) {
+        self.push_text(at, text, size, anchor, colour, false);
+    }
+
+    /// A label, centred on a height.
+    pub(in crate::plots) fn label(&mut self, at: (f64, f64), text: &str, anchor: Anchor) {
+        self.text((at.0, at.1 + SIZE * CAPITAL / 2.0), text, SIZE, anchor, INK);
+    }
+
+    /// One that has only so much room: a longer one is written smaller.
+    pub(in crate::plots) fn label_within(&mut self, at: (f64, f64), text: &str, room: f64) {
+        let size = SIZE * (room / width(text, SIZE)).min(1.0);
+        self.text((at.0, at.1 + size * CAPITAL / 2.0), text, size, Anchor::Start, INK);
+    }
+
+    /// A small one.
+    pub(in crate::plots) fn small(&mut self, at: (f64, f64), text: &str, anchor: Anchor) {
+        self.text((at.0, at.1 + SMALL * CAPITAL / 2.0), text, SMALL, anchor, SOFT);
+    }
+
+    fn push_text(&mut self, at: (f64, f64), text: &str, size: f64, anchor: Anchor, colour: Colour, bold: bool) {
+        if !text.is_empty() {
+            self.marks.push(Mark::Text { at, text: text.to_owned(), size, anchor, colour, bold });
+        }
+    }
+}
+
+/// Room a mark of words takes.
+#[cfg(test)]
+pub(in crate::plots) fn room(mark: &Mark) -> Option<Area> {
+    let Mark::Text { at, text, size, anchor, bold, .. } = mark else { return None };
+    let width = measured(text, *size, *bold);
+    let left = at.0
+        - match anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => width / 2.0,
+            Anchor::End => width,
+        };
+    Some(Area { left, top: at.1 - size * CAPITAL, right: left + width, bottom: at.1 + size * 0.2 })
+}
+
+/// Width of a text.
+pub(in crate::plots) fn width(text: &str, size: f64) -> f64 {
+    measured(text, size, false)
+}
+
+fn measured(text: &str, size: f64, bold: bool) -> f64 {
+    const FINE: f64 = 16.0;
+    fonts();
+    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
+    let font = (FAMILY, size * EM * FINE, style).into_font();
+    font.box_size(text).map_or(text.chars().count() as f64 * size * 0.6, |(width, _)| f64::from(width) / FINE)
+}
+
+/// The size plotters wants for a given em: it scales a font by the height of its lines.
+pub(super) const EM: f64 = 1.164;
+
+/// Makes the bundled font known, once.
+pub(super) fn fonts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let faces = [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())];
+        // A face that cannot be read is measured by the rule of thumb above; a test reads both.
+        for (style, face) in faces {
+            _ = register_font(FAMILY, style, face);
+        }
+    });
+}
+
+/// Breaks a text into lines no wider than this.
+pub(in crate::plots) fn wrapped(text: &str, size: f64, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(&format!("{line} {word}"), size) <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(shortened(word, size, most)),
+        }
+    }
+    lines
+}
+
+/// A text cut to a width, with an ellipsis where it was.
+pub(in crate::plots) fn shortened(text: &str, size: f64, most: f64) -> String {
+    if width(text, size) <= most {
+        return text.to_owned();
+    }
+    let mut kept: Vec<char> = text.chars().collect();
+    while !kept.is_empty() && width(&format!("{}…", kept.iter().collect::<String>()), size) > most {
+        kept.pop();
+    }
+    kept.into_iter().chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_faces_are_there_and_words_have_a_width() {
+        assert!((width("0000", 10.0) - 25.4).abs() < 0.5, "{}", width("0000", 10.0));
+        assert!(measured("long polling", 10.0, true) > width("long polling", 10.0));
+    }
+
+    #[test]
+    fn lines_are_broken_at_words_and_words_are_cut() {
+        let lines = wrapped("one two three four five six", 10.0, 60.0);
+        assert!(lines.len() > 1 && lines.iter().all(|line| width(line, 10.0) <= 60.0), "{lines:?}");
+        assert!(shortened("a-very-long-name-of-something", 10.0, 60.0).ends_with('…'));
+    }
+}

@@ -1,0 +1,121 @@
+//! Colours, markers and sizes: one colour and one marker a transport, the same in every picture.
+
+use results::Subject;
+
+/// Width of every picture; a unit is 1/800 of it, 0.2 mm at the full width of a printed page.
+pub(in crate::plots) const WIDTH: f64 = 800.0;
+/// Type of titles.
+pub(in crate::plots) const TITLE: f64 = 21.0;
+/// Type of labels.
+pub(in crate::plots) const SIZE: f64 = 16.5;
+/// Type of ticks and notes.
+pub(in crate::plots) const SMALL: f64 = 15.0;
+
+/// Red, green, blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plots) struct Colour(pub(in crate::plots) u8, pub(in crate::plots) u8, pub(in crate::plots) u8);
+
+/// Text and the floor; the page may make it light.
+pub(in crate::plots) const INK: Colour = Colour(26, 26, 26);
+/// Axes, notes and leaders.
+pub(in crate::plots) const SOFT: Colour = Colour(96, 96, 96);
+/// Grids.
+pub(in crate::plots) const FAINT: Colour = Colour(221, 221, 221);
+/// The ground.
+pub(in crate::plots) const PAPER: Colour = Colour(255, 255, 255);
+/// Heat maps, at different strengths.
+pub(in crate::plots) const HEAT: Colour = Colour(8, 48, 107);
+
+/// Classes of a whole, in the order they are stacked.
+pub(in crate::plots) const CLASSES: [Colour; 9] = [
+    Colour(0, 114, 178),
+    Colour(86, 180, 233),
+    Colour(0, 158, 115),
+    Colour(230, 159, 0),
+    Colour(213, 94, 0),
+    Colour(204, 121, 167),
+    Colour(136, 84, 48),
+    Colour(127, 127, 127),
+    Colour(190, 190, 190),
+];
+
+/// Markers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plots) enum Shape {
+    Circle,
+    Square,
+    Up,
+    Down,
+    Left,
+    Right,
+    Diamond,
+    Hexagon,
+    Cross,
+    Plus,
+    Star,
+    Bar,
+}
+
+/// How a transport looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plots) struct Look {
+    pub(in crate::plots) colour: Colour,
+    pub(in crate::plots) shape: Shape,
+}
+
+/// The colours of Okabe and Ito, that people with any colour vision tell apart, and four more at their distance in lightness.
+const LOOKS: [Look; 12] = [
+    Look { colour: INK, shape: Shape::Circle },
+    Look { colour: Colour(213, 94, 0), shape: Shape::Square },
+    Look { colour: Colour(230, 159, 0), shape: Shape::Up },
+    Look { colour: Colour(0, 158, 115), shape: Shape::Diamond },
+    Look { colour: Colour(86, 180, 233), shape: Shape::Down },
+    Look { colour: Colour(0, 114, 178), shape: Shape::Cross },
+    Look { colour: Colour(204, 121, 167), shape: Shape::Plus },
+    Look { colour: Colour(136, 84, 48), shape: Shape::Left },
+    Look { colour: Colour(153, 153, 51), shape: Shape::Right },
+    Look { colour: Colour(170, 68, 153), shape: Shape::Hexagon },
+    Look { colour: Colour(127, 127, 127), shape: Shape::Star },
+    Look { colour: Colour(187, 60, 60), shape: Shape::Bar },
+];
+
+/// How everybody in a job looks: our transports as they do everywhere, other servers in what these leave over.
+pub(in crate::plots) fn looks(subjects: &[Subject]) -> Vec<(Subject, Look)> {
+    let ours = |place: &usize| subjects.iter().any(|s| s.target.is_none() && s.transport.index() == *place);
+    let free: Vec<usize> = (0..LOOKS.len()).filter(|place| !ours(place)).collect();
+    let mut free = free.iter().copied().cycle();
+    let place = |subject: &Subject| match &subject.target {
+        None => subject.transport.index() % LOOKS.len(),
+        Some(_) => free.next().unwrap_or(0),
+    };
+    let places: Vec<_> = subjects.iter().map(place).collect();
+    subjects.iter().cloned().zip(places.into_iter().map(|place| LOOKS[place])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Transport;
+
+    use super::*;
+
+    #[test]
+    fn no_two_transports_look_alike() {
+        for (at, one) in LOOKS.iter().enumerate() {
+            assert!(LOOKS[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
+        }
+        assert!(Transport::ALL.len() <= LOOKS.len());
+    }
+
+    #[test]
+    fn other_servers_have_looks_of_their_own_and_ours_keep_theirs() {
+        let ours = [Transport::Tcp, Transport::Websocket].map(Subject::ours);
+        let theirs = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
+        let all = looks(&[ours.as_slice(), &theirs].concat());
+        let mut seen = Vec::new();
+        for (subject, look) in &all {
+            assert!(!seen.contains(look), "{subject}");
+            seen.push(*look);
+        }
+        assert_eq!(all[1].1, looks(&ours)[1].1);
+    }
+}

@@ -1,0 +1,104 @@
+//! A comparison as a forest plot: a row a transport and metric, the change with its interval, what matters as a band, and how the base
+//! differed from itself, block by block, in grey.
+
+use super::csv::{Csv, cell};
+use super::draw::{
+    Anchor, Area, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, text_width,
+};
+use super::{Plot, PlotFiles};
+use crate::gate::{Comparison, ComparisonRow, GateVerdict};
+
+const ROW: f64 = 34.0;
+/// Changes beyond these are drawn at the edge.
+const SHOWN: (f64, f64) = (-60.0, 100.0);
+const BAND: Colour = Colour(0, 158, 115);
+const CLOUD: Colour = Colour(150, 150, 150);
+
+/// Draws it; `None` without rows.
+pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
+    if comparison.rows.is_empty() {
+        return None;
+    }
+    let title = format!("{}: what changed from base to head", comparison.scenario);
+    let grey = if comparison.paired { " · grey: base against itself, by block" } else { "" };
+    let about = format!("line: 95 % interval · green band: too small to matter{grey}");
+    let (mut scene, top) = Scene::titled(&title, &about);
+    let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
+    let top = top + 6.0;
+    let height = ROW * comparison.rows.len() as f64;
+    let area = Area { left: 12.0 + names + 14.0, top, right: WIDTH - 120.0, bottom: top + height };
+    let panel = Panel { area, x: scale(&comparison.rows), y: Scale::Linear { low: 0.0, high: 1.0 } };
+    panel.across_ticks(&mut scene, true);
+    scene.line(vec![panel.at(0.0, 0.0), panel.at(0.0, 1.0)], Stroke::new(SOFT, 1.4));
+    for (at, row) in comparison.rows.iter().enumerate() {
+        draw(&mut scene, &panel, row, top + ROW * (at as f64 + 0.5));
+    }
+    let below = "change, % (of throughput less is worse, of all others more)";
+    scene.text((f64::midpoint(area.left, area.right), area.bottom + 40.0), below, SMALL, Anchor::Middle, SOFT);
+    scene.height = area.bottom + 54.0;
+    let caption = format!("{}. Base: {}. Head: {}.", comparison.headline(), comparison.base, comparison.head);
+    Some(Plot { name: "forest".to_owned(), title, caption, scene, csv: table(comparison) }.finish())
+}
+
+fn name(row: &ComparisonRow) -> String {
+    format!("{} {}", row.transport, row.metric.info().label)
+}
+
+fn percent(ratio: f64) -> f64 {
+    (ratio - 1.0) * 100.0
+}
+
+fn colour(row: &ComparisonRow) -> Colour {
+    match row.verdict {
+        Some(GateVerdict::Regression) => Colour(213, 94, 0),
+        Some(GateVerdict::Improved) => Colour(0, 114, 178),
+        Some(GateVerdict::Same) => Colour(0, 110, 80),
+        Some(GateVerdict::Inconclusive(_)) | None => SOFT,
+    }
+}
+
+fn scale(rows: &[ComparisonRow]) -> Scale {
+    let ends = rows.iter().flat_map(|row| {
+        let delta = row.metric.info().gate.unwrap_or(0.0);
+        let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
+        [percent(low), percent(high), percent(row.ratio), -delta * 100.0, delta * 100.0]
+    });
+    let (low, high) = ends.fold((-5.0_f64, 5.0_f64), |(low, high), end| (low.min(end), high.max(end)));
+    let margin = (high - low) * 0.04;
+    Scale::Linear { low: (low - margin).max(SHOWN.0), high: (high + margin).min(SHOWN.1) }
+}
+
+fn draw(scene: &mut Scene, panel: &Panel, row: &ComparisonRow, height: f64) {
+    scene.label((12.0, height), &name(row), Anchor::Start);
+    if let Some(delta) = row.metric.info().gate {
+        // In logarithms it is as far to either side.
+        let (low, high) = (percent(1.0 / (1.0 + delta)), percent(1.0 + delta));
+        let band =
+            Area { left: panel.across(low), right: panel.across(high), top: height - 12.0, bottom: height + 12.0 };
+        scene.marks.push(Mark::Fill(band, BAND, 0.14));
+    }
+    for again in &row.again {
+        scene.dot((panel.across(percent(*again)), height + 8.0), Shape::Circle, CLOUD, 1.6, false);
+    }
+    if let Some((low, high)) = row.interval {
+        let ends = vec![(panel.across(percent(low)), height), (panel.across(percent(high)), height)];
+        scene.line(ends, Stroke::new(colour(row), 2.2));
+    }
+    let at = (panel.across(percent(row.ratio)), height);
+    scene.dot(at, Shape::Circle, colour(row), 5.0, row.verdict.is_none_or(|verdict| !verdict.is_decided()));
+    let said = row.verdict.map_or("not gated", GateVerdict::name);
+    scene.small((panel.area.right + 12.0, height), said, Anchor::Start);
+}
+
+fn table(comparison: &Comparison) -> Csv {
+    let columns = ["transport", "metric", "verdict", "base", "head", "ratio", "ratio_low", "ratio_high", "p_adjusted"];
+    let mut csv = Csv::new(&columns);
+    for row in &comparison.rows {
+        let words =
+            [row.transport.clone(), row.metric.name().to_owned(), row.verdict.map_or("", GateVerdict::name).to_owned()];
+        let ends = row.interval.map_or([None, None], |(low, high)| [Some(low), Some(high)]);
+        let numbers = [Some(row.base), Some(row.head), Some(row.ratio), ends[0], ends[1], Some(row.p)];
+        csv.row(words.into_iter().chain(numbers.map(cell)));
+    }
+    csv
+}

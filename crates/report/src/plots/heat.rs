@@ -1,0 +1,127 @@
+//! PlotFiles 3b: where in latency the deliveries of every second lie, a panel for each transport.
+
+use results::{Interval, Run, Series};
+
+use super::Plot;
+use super::csv::{Csv, cell};
+use super::data::{PlotData, PointData, SeriesData, behind};
+use super::draw::{Anchor, Area, HEAT, Mark, Panel, SMALL, SOFT, Scale, Scene, WIDTH, grid, text_width};
+use super::over_time::{foot, head, whole_seconds};
+
+/// Columns of a panel; longer runs have several seconds in each.
+const COLUMNS_MAX: usize = 60;
+/// Bands of latency in a panel.
+const BANDS: usize = 36;
+/// Shares of a column's deliveries from which a cell has the next strength.
+const LEVELS: [(f64, &str, f64); 6] = [
+    (0.0, "less", 0.10),
+    (0.003, "0.3", 0.22),
+    (0.01, "1", 0.38),
+    (0.03, "3", 0.56),
+    (0.10, "10", 0.78),
+    (0.30, "30 % or more", 1.0),
+];
+
+pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
+    let rows = point.rows.iter().filter_map(|row| Some((row, middle_run(point, row)?)));
+    let rows: Vec<(&SeriesData<'_>, &Run)> = rows.collect();
+    let values = rows.iter().flat_map(|(_, run)| {
+        intervals(point, run).flat_map(|interval| {
+            let counts = interval.distribution.counts();
+            [counts.first(), counts.last()].into_iter().flatten().map(|(us, _)| *us as f64 / 1e3)
+        })
+    });
+    let y = Scale::log(values);
+    let last = rows.iter().flat_map(|(_, run)| intervals(point, run)).map(|interval| interval.second).max()?;
+    let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
+    let title = "Where the deliveries of every second lie";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    key(&mut scene, top);
+    let mut csv =
+        Csv::new(&["point", "transport", "verdict", "run", "from_second", "low_ms", "high_ms", "share_percent"]);
+    let (areas, bottom) = grid(rows.len(), (top + 10.0, 128.0), (58.0, WIDTH - 14.0), 3);
+    for (at, ((row, run), area)) in rows.iter().zip(&areas).enumerate() {
+        let panel = Panel { area: *area, x: Scale::Linear { low: 0.0, high: (last + 1) as f64 }, y: y.clone() };
+        panel.up_ticks(&mut scene, at % 3 == 0);
+        panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
+        head(&mut scene, &panel, row);
+        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
+        cells(&mut scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
+    }
+    foot(&mut scene, bottom);
+    Some(Plot {
+        name: job.stem("03b-latency-heat-map", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \
+             stronger the colour, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}
+
+fn key(scene: &mut Scene, top: f64) {
+    const NAME: &str = "share of the deliveries of its time:";
+    scene.text((12.0, top), NAME, SMALL, Anchor::Start, SOFT);
+    let mut left = 24.0 + text_width(NAME, SMALL);
+    for (_, name, strength) in LEVELS {
+        let area = Area { left, top: top - 11.0, right: left + 14.0, bottom: top + 1.0 };
+        scene.marks.push(Mark::Fill(area, HEAT, strength));
+        scene.text((left + 19.0, top), name, SMALL, Anchor::Start, SOFT);
+        left += 34.0 + text_width(name, SMALL);
+    }
+}
+
+fn intervals<'a>(point: &PointData<'_>, run: &'a Run) -> impl Iterator<Item = &'a Interval> + use<'a> {
+    let whole = i64::from(whole_seconds(point, &run.record));
+    let all = run.intervals.get(&Series::Delivery).into_iter().flatten();
+    all.filter(move |interval| (0..whole).contains(&interval.second) && !interval.distribution.is_empty())
+}
+
+/// The run in the middle by its median; pictures of single runs show no extreme one.
+fn middle_run<'a>(point: &PointData<'_>, row: &SeriesData<'a>) -> Option<&'a Run> {
+    let median = |run: &&Run| {
+        let latency = run.record.latency.get(&Series::Delivery);
+        (latency.and_then(|latency| latency.quantiles.get("p50")).map(|quantile| quantile.us), run.record.run)
+    };
+    let mut runs: Vec<&Run> = row.runs.iter().copied().filter(|run| intervals(point, run).next().is_some()).collect();
+    runs.sort_by_key(median);
+    runs.get(runs.len().checked_sub(1)? / 2).copied()
+}
+
+fn cells<'a>(
+    scene: &mut Scene,
+    panel: &Panel,
+    (intervals, every): (impl Iterator<Item = &'a Interval>, usize),
+    mut row: impl FnMut([String; 4]),
+) {
+    let Scale::Log { low, high } = panel.y else { return };
+    let mut columns: std::collections::BTreeMap<usize, [u64; BANDS]> = std::collections::BTreeMap::new();
+    for interval in intervals {
+        let Ok(second) = usize::try_from(interval.second) else { continue };
+        let column = columns.entry(second / every).or_insert([0; BANDS]);
+        for (us, count) in interval.distribution.counts() {
+            let place = panel.y.place(*us as f64 / 1e3).clamp(0.0, 1.0);
+            column[((place * BANDS as f64) as usize).min(BANDS - 1)] += count;
+        }
+    }
+    let edge = |band: usize| low * (high / low).powf(band as f64 / BANDS as f64);
+    let mut drawn: Vec<(usize, Area)> = Vec::new();
+    for (column, bands) in &columns {
+        let all: u64 = bands.iter().sum();
+        for (band, count) in bands.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let share = *count as f64 / all as f64;
+            let (from, to) = ((column * every) as f64, ((column + 1) * every) as f64);
+            let (left, bottom) = panel.at(from, edge(band));
+            let (right, top) = panel.at(to, edge(band + 1));
+            let level = LEVELS.iter().rposition(|(least, ..)| share >= *least).unwrap_or(0);
+            drawn.push((level, Area { left, top, right, bottom }));
+            row([cell(from), cell(edge(band)), cell(edge(band + 1)), cell(share * 100.0)]);
+        }
+    }
+    // By strength, so that neighbours in the file share an element.
+    drawn.sort_by_key(|(level, _)| *level);
+    scene.marks.extend(drawn.into_iter().map(|(level, area)| Mark::Fill(area, HEAT, LEVELS[level].2)));
+}

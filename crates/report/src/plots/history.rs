@@ -1,0 +1,144 @@
+//! A history as small panels, one a metric: a point a commit, the level between changes, and where it changed.
+
+use results::{Better, MetricId};
+
+use super::csv::{Csv, cell};
+use super::draw::{self, Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, grid};
+use super::{Plot, PlotFiles};
+use crate::history::{History, Trend};
+
+const COLUMNS: usize = 2;
+/// Height of a panel, and of the line of words below it.
+const HEIGHT: f64 = 78.0;
+const WORDS: f64 = 22.0;
+/// Room for the ticks of each panel.
+const TICKS: f64 = 52.0;
+/// More panels than this are no picture.
+const PANELS_MAX: usize = 100;
+/// No panel has room for more.
+const LETTERS_MAX: usize = 120;
+const VALUE: Colour = Colour(86, 180, 233);
+const WORSE: Colour = Colour(213, 94, 0);
+const BETTER: Colour = Colour(0, 110, 80);
+
+/// Draws it; `None` without a value.
+pub fn history(history: &History) -> Option<PlotFiles> {
+    let (commits, mut trends) = (history.commits(), history.trends());
+    trends.retain(|trend| !trend.values.is_empty());
+    let [first, last] = [commits.first()?, commits.last()?].map(|commit| shortened(commit, SMALL, 200.0));
+    let (all, changed) = (trends.len(), trends.iter().filter(|trend| trend.stretches.len() > 1).count());
+    if all == 0 {
+        return None;
+    }
+    // What changed comes first, so that nothing of it is left out.
+    trends.sort_by_key(|trend| trend.stretches.len() < 2);
+    trends.truncate(PANELS_MAX);
+    let left_out = if all > trends.len() { format!(" · {} are not drawn", all - trends.len()) } else { String::new() };
+    let title = "History, commit by commit".to_owned();
+    let about = format!(
+        "{} commits, {first} to {last} · {changed} of {all} metrics changed{left_out} · line: median between changes · dashed: a change, \
+         for the worse (orange) or the better (green)",
+        commits.len(),
+    );
+    let (mut scene, top) = Scene::titled(&title, &about);
+    let (areas, bottom) = grid(trends.len(), (top, HEIGHT + WORDS), (12.0, WIDTH - 14.0), COLUMNS);
+    let x = Scale::Linear { low: -0.5, high: commits.len() as f64 - 0.5 };
+    let mut csv = Csv::new(&["metric", "commit", "value", "level", "changed"]);
+    for (trend, area) in trends.iter().zip(&areas) {
+        let values: Vec<f64> = trend.values.iter().map(|(_, value)| *value).collect();
+        let area = Area { left: area.left + TICKS, bottom: area.bottom - WORDS, ..*area };
+        let panel = Panel { area, x: x.clone(), y: Scale::fitting(&values) };
+        draw(&mut scene, &panel, trend, &commits);
+        write(&mut csv, trend, &commits);
+    }
+    scene.height = bottom + 14.0;
+    let caption = format!("{about}. Every panel has its own axis up. Changes are shown, and gate nothing.");
+    Some(Plot { name: "history-plot".to_owned(), title, caption, scene, csv }.finish())
+}
+
+/// Cut to a width. Far longer texts are cut before they are measured, which is slow.
+fn shortened(text: &str, size: f64, most: f64) -> String {
+    draw::shortened(&text.chars().take(LETTERS_MAX).collect::<String>(), size, most)
+}
+
+/// Of a change: for the worse or the better, or neither where nobody knows which way is worse.
+fn colour(trend: &Trend, rises: bool) -> Colour {
+    let metric = MetricId::ALL.iter().find(|metric| trend.name.ends_with(&format!(".{}", metric.name())));
+    metric.map_or(SOFT, |metric| if (metric.info().better == Better::More) == rises { BETTER } else { WORSE })
+}
+
+/// As people read it, where it is a metric of ours.
+fn name(trend: &Trend) -> String {
+    let ours = MetricId::ALL.iter().find_map(|metric| {
+        let place = trend.name.strip_suffix(metric.name())?.strip_suffix('.')?;
+        Some(format!("{place} {}, {}", metric.info().label, metric.info().unit.symbol))
+    });
+    ours.unwrap_or_else(|| trend.name.clone())
+}
+
+fn draw(scene: &mut Scene, panel: &Panel, trend: &Trend, commits: &[String]) {
+    let area = panel.area;
+    let (left, room) = (area.left - TICKS, area.right - area.left + TICKS);
+    scene.label_within((left, area.top - 13.0), &shortened(&name(trend), SIZE, room * 1.3), room);
+    panel.up_ticks(scene, true);
+    scene.line(vec![(area.left, area.bottom), (area.right, area.bottom)], Stroke::new(SOFT, 1.2));
+    for (at, value) in &trend.values {
+        scene.dot(panel.at(*at as f64, *value), Shape::Circle, VALUE, 2.6, false);
+    }
+    for stretch in &trend.stretches {
+        let end = |at: usize, by: f64| panel.at(at as f64 + by, stretch.level);
+        scene.line(vec![end(stretch.first, -0.4), end(stretch.last, 0.4)], Stroke::new(SOFT, 2.2));
+    }
+    for (at, before, after) in trend.changes() {
+        let place = panel.across(at as f64 - 0.5);
+        let stroke = Stroke::new(colour(trend, after > before), 1.8).dashed(true);
+        scene.line(vec![(place, area.top), (place, area.bottom)], stroke);
+    }
+    let says = shortened(&trend.says(commits), SMALL, room - TICKS);
+    scene.small((area.left, area.bottom + 13.0), &says, Anchor::Start);
+}
+
+fn write(csv: &mut Csv, trend: &Trend, commits: &[String]) {
+    for (at, value) in &trend.values {
+        let level = trend.stretches.iter().find(|stretch| (stretch.first..=stretch.last).contains(at));
+        let changed = trend.changes().any(|(place, ..)| place == *at);
+        let numbers = [Some(*value), level.map(|stretch| stretch.level)].map(cell);
+        let words = [trend.name.clone(), commits[*at].clone()];
+        csv.row(words.into_iter().chain(numbers).chain([changed.to_string()]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(text: &str) -> Option<PlotFiles> {
+        history(&History::parse(text).unwrap())
+    }
+
+    #[test]
+    fn a_step_is_marked_at_its_commit_and_nothing_else_is() {
+        let value = |at: usize| if at < 15 { 100.0 + (at % 4) as f64 } else { 110.0 + (at % 4) as f64 };
+        let row = |at: usize| format!("t,c{at},{},{}\n", value(at), 7 + at % 3);
+        let text = "time,commit,q.sse.delivery_p50_ms,q.sse.delivered_per_s\n".to_owned();
+        let plot = drawn(&(text + &(0..30).map(row).collect::<String>())).unwrap();
+        let marked: Vec<_> = plot.csv.lines().filter(|line| line.ends_with(",true")).collect();
+        assert_eq!(marked, ["q.sse.delivery_p50_ms,c15,113,111,true"]);
+        assert!(plot.svg.contains("c15 (+9.") && plot.svg.contains("1 of 2 metrics changed"), "{}", plot.svg);
+    }
+
+    #[test]
+    fn little_much_and_strange_is_drawn_or_not_but_never_a_panic() {
+        for nothing in ["", "time,commit\n", "time,commit,a\n", "time,commit,a\nt,c,\n", "time,commit\nt,c\n"] {
+            assert_eq!(drawn(nothing), None, "{nothing:?}");
+        }
+        let many: Vec<String> = (0..300).map(|at| at.to_string()).collect();
+        let many = format!("time,commit,{}\nt,c,{}\n", many.join(","), many.join(","));
+        let zeros = "time,commit,a\n".to_owned() + &"t,c,0\n".repeat(8) + &"t,c,5\n".repeat(8);
+        let long = format!("time,commit,{0}\nt,{0},-1e15\nt,<&>\u{1b},1e15\n", "x".repeat(5_000));
+        for text in ["time,commit,a\nt,c,1\n", &many, &zeros, &long] {
+            let plot = drawn(text).unwrap();
+            assert!(plot.png.starts_with(b"\x89PNG") && !plot.svg.contains("NaN") && !plot.svg.contains('\u{1b}'));
+        }
+    }
+}

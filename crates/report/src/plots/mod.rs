@@ -1,0 +1,105 @@
+//! One file per table or picture.
+
+mod bars;
+mod bytes;
+mod calls;
+mod cpu;
+mod csv;
+mod curves;
+mod data;
+mod draw;
+mod forest;
+mod freshness;
+mod heat;
+mod history;
+mod memory;
+mod money;
+mod over_time;
+mod percentiles;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod throughput;
+
+pub use forest::forest;
+pub use history::history;
+
+use results::Evidence;
+
+use csv::Csv;
+use data::PlotData;
+use draw::Scene;
+
+/// What is drawn around a median over runs.
+const AROUND: &str = "95 % intervals (of fewer than six runs the range)";
+
+/// A picture with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlotFiles {
+    /// Stem of its files.
+    pub name: String,
+    /// What is seen.
+    pub title: String,
+    /// What is drawn, how much is behind it, and what its spread is.
+    pub caption: String,
+    /// As SVG. Ink and paper follow the page: `--plot-ink`, `--plot-soft`, `--plot-faint`, `--plot-paper`, `--plot-heat`.
+    pub svg: String,
+    /// As PNG, on white.
+    pub png: Vec<u8>,
+    /// The data drawn.
+    pub csv: String,
+}
+
+/// Every picture for which there is data.
+pub fn plots(jobs: &[Evidence]) -> Vec<PlotFiles> {
+    let stem = |at: usize, job: &Evidence| match jobs {
+        [_] => String::new(),
+        _ if jobs[..at].iter().any(|other| other.name == job.name) => format!("{} {}", job.name, at + 1),
+        _ => job.name.clone(),
+    };
+    let drawn = jobs.iter().enumerate().flat_map(|(at, job)| drawn(&PlotData::new(job, &stem(at, job))));
+    drawn.map(Plot::finish).collect()
+}
+
+fn drawn(job: &PlotData<'_>) -> Vec<Plot> {
+    let by_point = [
+        percentiles::plot,
+        over_time::plot,
+        heat::plot,
+        throughput::over_time,
+        cpu::plot,
+        bytes::plot,
+        calls::plot,
+        memory::plot,
+        money::plot,
+    ];
+    let by_sweep = [throughput::over_sweep, freshness::plot, sweep::plot];
+    let (points, sweeps) = (job.picked(), job.sweeps());
+    let points = by_point.iter().flat_map(|plot| points.iter().filter_map(|point| plot(job, point)));
+    let sweeps = by_sweep.iter().flat_map(|plot| sweeps.iter().filter_map(|sweep| plot(job, sweep)));
+    let mut all: Vec<Plot> = points.chain(sweeps).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// An plot before it is painted.
+struct Plot {
+    name: String,
+    title: String,
+    caption: String,
+    scene: Scene,
+    csv: Csv,
+}
+
+impl Plot {
+    fn finish(self) -> PlotFiles {
+        PlotFiles {
+            svg: draw::svg(&self.scene, &self.title),
+            png: draw::png(&self.scene),
+            csv: self.csv.finish(),
+            name: self.name,
+            title: self.title,
+            caption: self.caption,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! PlotFiles 3a: latency in every second of a run, a panel for each transport.
+
+use results::{RunRecord, Second};
+
+use super::Plot;
+use super::csv::{Csv, cell};
+use super::data::{PlotData, PointData, SeriesData, behind, window_s};
+use super::draw::{Anchor, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
+use crate::stats::{median, order_interval};
+
+type Of = fn(&Second) -> Option<u64>;
+/// What is drawn, with the width and whether it is dashed.
+const LINES: [(&str, Of, f64, bool); 3] = [
+    ("p50", |second| second.delivery_us_p50, 2.4, false),
+    ("p99", p99, 1.4, false),
+    ("max", |second| second.delivery_us_max, 1.2, true),
+];
+
+/// Where the second has the messages it takes.
+fn p99(second: &Second) -> Option<u64> {
+    order_interval(second.posted, 0.99).and(second.delivery_us_p99)
+}
+
+pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
+    let rows: Vec<&SeriesData<'_>> = point.rows.iter().filter(|row| readings(point, row).next().is_some()).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
+    let title = "Delivery latency over time";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run";
+    scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
+    let values = rows.iter().flat_map(|row| readings(point, row)).flat_map(|(_, second)| {
+        LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
+    });
+    let y = Scale::log(values);
+    let x = seconds_scale(point, &rows);
+    let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (58.0, WIDTH - 14.0), 3);
+    for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
+        let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
+        let below = areas.get(at + 3).is_none();
+        panel.up_ticks(&mut scene, at % 3 == 0);
+        panel.across_ticks(&mut scene, below);
+        head(&mut scene, &panel, row);
+        lines(&mut scene, &panel, (point, row));
+        write(&mut csv, point, row);
+    }
+    foot(&mut scene, bottom);
+    Some(Plot {
+        name: job.stem("03a-latency-over-time", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "Median, 99th percentile (where a second has the 368 messages it takes) and largest delivery latency of the messages seen in \
+             each second up to the end of the window; thick and dashed lines are medians over runs, pale ones the runs. All panels have \
+             the same axes. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}
+
+/// The head of a small panel: the marker and the name of its transport.
+pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
+    let look = row.look();
+    let height = panel.area.top - 11.0;
+    scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
+    let left = panel.area.left + 18.0;
+    scene.label_within((left, height), &row.name(), panel.area.right - left);
+}
+
+/// What the axes of small panels of latency over time are, below all of them.
+pub(super) fn foot(scene: &mut Scene, bottom: f64) {
+    let axes = "across: seconds from the start of the warm-up · up: ms from due to seen";
+    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), axes, SMALL, Anchor::Middle, SOFT);
+    scene.height = bottom + 54.0;
+}
+
+/// How many seconds of a run ended before its window did: later ones are a part of one, or the drain.
+pub(super) fn whole_seconds(point: &PointData<'_>, record: &RunRecord) -> u32 {
+    let warm_up_s = point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0);
+    (warm_up_s + window_s(record) + 1e-9) as u32
+}
+
+/// Those.
+pub(super) fn seconds<'a>(point: &PointData<'_>, record: &'a RunRecord) -> impl Iterator<Item = &'a Second> + use<'a> {
+    let whole = whole_seconds(point, record);
+    record.seconds.iter().filter(move |second| second.second < whole)
+}
+
+/// The axis of seconds that holds those of all these runs.
+pub(super) fn seconds_scale(point: &PointData<'_>, rows: &[&SeriesData<'_>]) -> Scale {
+    let records = rows.iter().flat_map(|row| row.records());
+    let last = records.filter_map(|record| seconds(point, record).map(|second| second.second).max()).max();
+    Scale::Linear { low: 0.0, high: f64::from(last.unwrap_or(0)).max(1.0) }
+}
+
+fn readings<'a>(point: &'a PointData<'_>, row: &'a SeriesData<'a>) -> impl Iterator<Item = (u32, &'a Second)> {
+    let all = row.records().flat_map(|record| seconds(point, record).map(move |second| (record.run, second)));
+    all.filter(|(_, second)| second.delivery_us_p50.is_some())
+}
+
+fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
+    let colour = row.look().colour;
+    for (_, of, width, dashed) in LINES {
+        let ms = |second: &Second| of(second).map(|us| us as f64 / 1e3);
+        if row.runs.len() > 1 {
+            for record in row.records() {
+                let points =
+                    seconds(point, record).filter_map(|second| Some(panel.at(f64::from(second.second), ms(second)?)));
+                scene.line(points.collect(), Stroke::new(colour, 0.8).pale(0.35));
+            }
+        }
+        let points = over_runs((point, row), ms).into_iter().map(|(second, value)| panel.at(second, value));
+        scene.line(points.collect(), Stroke::new(colour, width).dashed(dashed));
+    }
+}
+
+/// The median over runs of something, second by second.
+pub(super) fn over_runs(
+    (point, row): (&PointData<'_>, &SeriesData<'_>),
+    of: impl Fn(&Second) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let mut by_second: std::collections::BTreeMap<u32, Vec<f64>> = std::collections::BTreeMap::new();
+    for second in row.records().flat_map(|record| seconds(point, record)) {
+        if let Some(value) = of(second) {
+            by_second.entry(second.second).or_default().push(value);
+        }
+    }
+    by_second.into_iter().filter_map(|(second, values)| Some((f64::from(second), median(&values)?))).collect()
+}
+
+fn write(csv: &mut Csv, point: &PointData<'_>, row: &SeriesData<'_>) {
+    for (run, second) in readings(point, row) {
+        let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
+        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
+        csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
+    }
+}

@@ -1,0 +1,94 @@
+//! PlotFiles 1: latency by percentile, every nine as far from the next, corrected and not.
+
+use results::{Distribution, Series};
+
+use super::csv::{Csv, cell};
+use super::curves::{Curve, Spot, name_ends, names_width};
+use super::data::{PlotData, PointData, SeriesData, behind};
+use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH};
+use super::{Plot, draw};
+use crate::stats::{median, order_interval};
+
+/// Steps between one nine and the next.
+const STEPS: u32 = 16;
+/// Nines that are looked for at most.
+const NINES_MAX: u32 = 6;
+
+pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
+    let mut csv = Csv::new(&["point", "transport", "verdict", "run", "percentile", "delivery_ms", "uncorrected_ms"]);
+    let rows = point.rows.iter().filter(|row| !row.runs.is_empty());
+    let curves: Vec<Curve> = rows.filter_map(|row| curve(point, row, &mut csv)).collect();
+    let ends = curves.iter().filter_map(|curve| curve.spots.last().map(|spot| draw::nines(spot.x)));
+    let most = ends.fold(1.0, f64::max);
+    if curves.is_empty() {
+        return None;
+    }
+    let title = "Delivery latency by percentile";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let panel = Panel {
+        area: Area { left: 64.0, top: top + 26.0, right: WIDTH - names_width(&curves), bottom: top + 400.0 },
+        x: Scale::Nines(most),
+        y: Scale::log(curves.iter().flat_map(Curve::heights)),
+    };
+    scene.height = panel.area.bottom + 74.0;
+    panel.axes(&mut scene, "share of deliveries that took no longer", "ms from due to seen");
+    let note = "solid: from when it was due · dashed: from when it left · thin: each run";
+    scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, draw::Anchor::Start, draw::SOFT);
+    for (place, curve) in curves.iter().enumerate() {
+        curve.draw(&mut scene, &panel, place);
+    }
+    name_ends(&mut scene, &panel, &curves);
+    Some(Plot {
+        name: job.stem("01-latency-by-percentile", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "Time from when a post was due until each receiver had it; every nine takes the same room. Solid: median over runs of each \
+             percentile; dashed: the same from when the post left, blind to what its sender waited for; thin: each run. A line ends \
+             where the sample no longer carries the percentile. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}
+
+/// Shares at equal steps of nines, as far as this many independent messages carry.
+fn shares(independent: u64) -> Vec<f64> {
+    let all = (0..=NINES_MAX * STEPS).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS)));
+    all.take_while(|share| *share <= 0.0 || order_interval(independent, *share).is_some()).collect()
+}
+
+fn curve(point: &PointData<'_>, row: &SeriesData<'_>, csv: &mut Csv) -> Option<Curve> {
+    let samples = row.runs.iter().filter_map(|run| {
+        let whole = run.whole(Series::Delivery);
+        let independent = run.record.latency.get(&Series::Delivery)?.independent;
+        (!whole.is_empty()).then(|| (run.record.run, whole, run.whole(Series::DeliveryUncorrected), independent))
+    });
+    let samples: Vec<_> = samples.collect();
+    let carried = shares(samples.iter().map(|(.., independent)| *independent).min()?);
+    let ms = |whole: &Distribution, share: f64| whole.quantile(share).map(|us| us as f64 / 1e3);
+    let over = |of: &dyn Fn(usize) -> Option<f64>| median(&(0..samples.len()).filter_map(of).collect::<Vec<_>>());
+    let (mut spots, mut twin) = (Vec::new(), Vec::new());
+    for share in &carried {
+        let corrected = over(&|at| ms(&samples[at].1, *share))?;
+        spots.push(Spot { x: *share, y: corrected, interval: None, hollow: row.is_overloaded() });
+        let uncorrected = over(&|at| ms(&samples[at].2, *share));
+        twin.extend(uncorrected.map(|y| (*share, y)));
+        for (run, whole, blind, _) in &samples {
+            csv.row([
+                point.label.to_owned(),
+                row.subject.to_string(),
+                row.verdict(),
+                run.to_string(),
+                cell(share * 100.0),
+                cell(ms(whole, *share)),
+                cell(ms(blind, *share)),
+            ]);
+        }
+    }
+    let runs = samples.iter().map(|(_, whole, ..)| {
+        carried.iter().filter_map(|share| Some((*share, ms(whole, *share)?))).collect::<Vec<_>>()
+    });
+    let runs = if samples.len() > 1 { runs.collect() } else { Vec::new() };
+    Some(Curve { look: row.look(), name: row.name(), spots, runs, twin })
+}

@@ -1,0 +1,82 @@
+//! PlotFiles 10: how latency and cost go with what was swept.
+
+use results::{MetricId, Subject};
+
+use super::csv::{Csv, cell};
+use super::curves::{Curve, Spot, fitting, name_ends, names_width};
+use super::data::{PlotData, Sweep, written};
+use super::draw::{Anchor, Area, Look, Panel, SIZE, SMALL, SOFT, Scene, WIDTH};
+use super::{AROUND, Plot};
+
+/// What goes up in each panel.
+const FIGURES: [(MetricId, &str); 3] = [
+    (MetricId::DeliveryP50, "median delivery latency, ms"),
+    (MetricId::DeliveryP99, "99th percentile of delivery latency, ms"),
+    (MetricId::ServerCpuPerMessage, "µs of server CPU per delivered message"),
+];
+/// Least height of a panel.
+const HEIGHT: f64 = 190.0;
+
+pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
+    let mut csv = Csv::new(&[sweep.key, "transport", "verdict", "runs", "figure", "value", "low", "high"]);
+    let panels = FIGURES.iter().map(|(figure, name)| {
+        let curves = job.looks.iter().filter_map(|who| curve(sweep, who, *figure, &mut csv));
+        (*name, curves.collect::<Vec<_>>())
+    });
+    let panels: Vec<(&str, Vec<Curve>)> = panels.filter(|(_, curves)| !curves.is_empty()).collect();
+    if panels.is_empty() {
+        return None;
+    }
+    let title = format!("Latency and cost over {}", sweep.key);
+    let (mut scene, mut top) = Scene::titled(&title, &sweep.about(job));
+    let margin = panels.iter().map(|(_, curves)| names_width(curves)).fold(0.0, f64::max);
+    for (name, curves) in &panels {
+        let height = HEIGHT.max(curves.len() as f64 * SIZE * 1.25);
+        let y = fitting(curves.iter().flat_map(Curve::heights).collect());
+        let panel = Panel {
+            area: Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + height },
+            x: sweep.scale(),
+            y,
+        };
+        panel.axes(&mut scene, sweep.key, name);
+        curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place));
+        name_ends(&mut scene, &panel, curves);
+        top = panel.area.bottom + 58.0;
+    }
+    let note = format!("upright lines: {AROUND} · hollow, dashed: overloaded");
+    scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
+    scene.height = top + 14.0;
+    Some(Plot {
+        name: job.stem("10-over-sweep", &sweep.stem()),
+        title,
+        caption: format!(
+            "One line a transport over {}; medians over runs with {AROUND} (with one run, of its own sample). Where a \
+             server could not keep up its marker is hollow; where no run was sound or overloaded there is none.",
+            sweep.key
+        ),
+        scene,
+        csv,
+    })
+}
+
+fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: MetricId, csv: &mut Csv) -> Option<Curve> {
+    let mut spots = Vec::new();
+    for (at, row) in sweep.rows(subject) {
+        let Some(estimate) = row.estimate(figure) else { continue };
+        let x = sweep.value(at);
+        spots.push(Spot { x, y: estimate.value, interval: estimate.ends(), hollow: row.is_overloaded() });
+        let ends = estimate.ends().unzip();
+        csv.row([
+            written(&sweep.points[at].1),
+            subject.to_string(),
+            row.verdict(),
+            estimate.runs.to_string(),
+            figure.name().to_owned(),
+            cell(estimate.value),
+            cell(ends.0),
+            cell(ends.1),
+        ]);
+    }
+    let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+    (!curve.spots.is_empty()).then_some(curve)
+}

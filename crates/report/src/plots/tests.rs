@@ -1,0 +1,222 @@
+//! Every plot, from ordinary and from extreme evidence.
+
+use std::collections::BTreeSet;
+
+use results::{Evidence, Run, Series, VerdictKind, invented};
+use serde_json::json;
+use wire::Transport;
+
+use super::data::PlotData;
+use super::draw::{Area, Mark, WIDTH, room, svg};
+use super::{drawn, plots};
+
+/// A job to which something has happened.
+fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> Evidence {
+    let mut evidence = invented::evidence(clients);
+    evidence.runs.iter_mut().for_each(change);
+    evidence
+}
+
+fn judged(run: &mut Run, transport: Transport, kind: VerdictKind) {
+    if run.record.transport == transport {
+        run.record.verdict.kind = kind;
+        run.record.verdict.reasons = vec!["of the test, \"so\" to say".to_owned()];
+    }
+}
+
+fn nothing_arrived(run: &mut Run) {
+    run.record.window = Default::default();
+    run.record.latency.clear();
+    run.record.seconds.clear();
+    run.intervals.clear();
+}
+
+fn two_keys() -> Evidence {
+    let mut evidence = invented::evidence(&[100, 1000, 10_000]);
+    for (at, point) in evidence.manifest.points.iter_mut().enumerate() {
+        point.swept = vec!["clients".to_owned(), "posts.arrivals".to_owned()];
+        point.settings.insert("posts.arrivals".to_owned(), json!(["poisson", "burst", "poisson"][at]));
+        if at == 1 {
+            point.settings.insert("clients".to_owned(), json!(100));
+        }
+    }
+    evidence
+}
+
+fn many_points() -> Evidence {
+    let points: Vec<u32> = (1..=100).map(|at| at * 100).collect();
+    let mut evidence = invented::evidence(&points);
+    evidence.runs.retain(|run| run.record.round == 1);
+    evidence
+}
+
+fn long_names() -> Evidence {
+    let mut evidence = changed(&[100, 1000], |run| {
+        run.record.verdict.kind = VerdictKind::Overloaded;
+        run.record.planned.seats = 1_000_000;
+        run.record.planned.deliveries_in_window = 123_456_789_012;
+    });
+    "a-scenario-with-a-name-that-goes-on-and-on-and-on-until-it-fills-a-line-of-its-own-and-more"
+        .clone_into(&mut evidence.manifest.scenario.name);
+    evidence
+}
+
+/// What the tests are made with, by name.
+fn jobs() -> Vec<(&'static str, Evidence)> {
+    let slow = |run: &mut Run| {
+        run.record.transport = Transport::Polling;
+        run.record.planned.payload_bytes = 1 << 20;
+    };
+    let ends = |run: &mut Run| match run.record.transport {
+        Transport::Polling => judged(run, Transport::Polling, VerdictKind::Invalid),
+        Transport::Sse => judged(run, Transport::Sse, VerdictKind::Overloaded),
+        Transport::Tcp => judged(run, Transport::Tcp, VerdictKind::Wrong),
+        _ => {}
+    };
+    let mut single = invented::evidence(&[100]);
+    single.runs.truncate(1);
+    let mut none = invented::evidence(&[100]);
+    none.runs.clear();
+    vec![
+        ("ordinary", invented::evidence(&[1000])),
+        ("sweep", invented::evidence(&[100, 1000, 10_000])),
+        ("verdicts", changed(&[100, 1000], ends)),
+        ("single", single),
+        ("none", none),
+        ("invalid", changed(&[100], |run| run.record.verdict.kind = VerdictKind::Invalid)),
+        ("silent", changed(&[100, 1000], nothing_arrived)),
+        ("blind", changed(&[100, 1000], |run| (run.record.server, run.record.kernel) = (None, None))),
+        ("slow", changed(&[100, 1000], slow)),
+        ("two-keys", two_keys()),
+        ("long-names", long_names()),
+    ]
+}
+
+fn texts(marks: &[Mark]) -> Vec<(Area, &str)> {
+    let texts = marks.iter().filter_map(|mark| match mark {
+        Mark::Text { text, .. } => Some((room(mark)?, text.as_str())),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[test]
+fn no_words_cover_each_other_or_are_cut_off() {
+    let mut wrong = Vec::new();
+    for (name, evidence) in jobs() {
+        for plot in drawn(&PlotData::new(&evidence, "")) {
+            let page = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: plot.scene.height };
+            let texts = texts(&plot.scene.marks);
+            for (at, (area, text)) in texts.iter().enumerate() {
+                let outside = area.left < page.left || area.right > page.right || area.bottom > page.bottom;
+                if outside || area.top < page.top {
+                    wrong.push(format!("{name} {}: {text:?} is cut off", plot.name));
+                }
+                for (_, other) in texts[..at].iter().filter(|(other, _)| other.overlaps(area)) {
+                    wrong.push(format!("{name} {}: {text:?} covers {other:?}", plot.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn extreme_evidence_makes_plain_pictures() {
+    for (name, evidence) in jobs() {
+        for plot in drawn(&PlotData::new(&evidence, "")) {
+            let (stem, svg, csv) = (&plot.name, svg(&plot.scene, &plot.title), plot.csv.finish());
+            assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{name} {stem}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name} {stem}");
+            let rows = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes()).into_records();
+            let widths: BTreeSet<_> = rows.map(|row| row.unwrap().len()).collect();
+            assert_eq!(widths.len(), 1, "{name} {stem}");
+        }
+    }
+}
+
+/// When this fails and the picture is meant to have changed, look at what it prints, and keep that.
+#[test]
+fn one_picture_is_known_to_the_last_byte() {
+    let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
+    let drawn = drawn(&PlotData::new(&evidence, ""));
+    let plot = drawn.iter().find(|plot| plot.name.starts_with("08")).unwrap();
+    let svg = svg(&plot.scene, &plot.title);
+    assert!(svg == include_str!("golden.svg"), "{svg}");
+}
+
+#[test]
+fn only_exhibits_with_data_are_made() {
+    let stems = |name: &str| {
+        let (_, evidence) = jobs().into_iter().find(|(of, _)| *of == name).unwrap();
+        drawn(&PlotData::new(&evidence, "")).into_iter().map(|plot| plot.name).collect::<Vec<_>>()
+    };
+    let all = [
+        "01-latency-by-percentile",
+        "03a-latency-over-time",
+        "03b-latency-heat-map",
+        "04-delivered-and-offered",
+        "05-server-cpu-per-message",
+        "06-bytes-per-message",
+        "07-calls-per-message",
+        "08-memory-per-connection",
+        "12-money",
+    ];
+    assert_eq!(stems("ordinary"), all);
+    assert_eq!(stems("invalid"), Vec::<String>::new());
+    assert_eq!(stems("none"), Vec::<String>::new());
+    assert!(stems("sweep").contains(&"10-over-sweep-clients".to_owned()));
+    assert!(stems("two-keys").contains(&"10-over-sweep-posts-arrivals-clients-100".to_owned()));
+    let blind = stems("blind");
+    assert!(!blind.iter().any(|stem| ["05", "08", "12"].iter().any(|number| stem.starts_with(number))), "{blind:?}");
+}
+
+#[test]
+fn files_of_several_jobs_have_names_of_their_own() {
+    let mut other = invented::evidence(&[100]);
+    other.name = "20260102T000000Z-other".to_owned();
+    let both = [invented::evidence(&[100]), other];
+    let drawn: Vec<_> = both.iter().flat_map(|evidence| drawn(&PlotData::new(evidence, &evidence.name))).collect();
+    let names: BTreeSet<_> = drawn.iter().map(|plot| &plot.name).collect();
+    assert_eq!(names.len(), drawn.len());
+}
+
+#[test]
+fn what_is_not_sound_is_not_drawn() {
+    let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "verdicts").unwrap();
+    for plot in drawn(&PlotData::new(&evidence, "")) {
+        let (name, csv) = (plot.name, plot.csv.finish());
+        let rows: Vec<&str> = csv.lines().skip(1).collect();
+        assert!(rows.iter().all(|row| !row.contains(",polling,") && !row.contains(",tcp,")), "{name}");
+        let sse: Vec<_> = rows.iter().filter(|row| row.contains(",sse,")).collect();
+        assert!(!sse.is_empty() && sse.iter().all(|row| row.contains(",overloaded,")), "{name}");
+    }
+}
+
+#[test]
+fn the_same_evidence_makes_the_same_bytes() {
+    let (_, evidence) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
+    let (once, again) = (plots(std::slice::from_ref(&evidence)), plots(&[evidence]));
+    assert!(!once.is_empty() && once == again);
+    assert!(once.iter().all(|plot| plot.png.starts_with(b"\x89PNG")));
+}
+
+#[test]
+fn percentiles_end_where_the_sample_does() {
+    let mut evidence = invented::evidence(&[100]);
+    for run in &mut evidence.runs {
+        run.record.latency.get_mut(&Series::Delivery).unwrap().independent = 400;
+    }
+    let drawn = drawn(&PlotData::new(&evidence, ""));
+    let csv = drawn.into_iter().find(|plot| plot.name.starts_with("01")).unwrap().csv.finish();
+    assert!(csv.contains(",99,") && !csv.contains(",99.9,"), "{csv}");
+}
+
+#[test]
+fn long_sweeps_are_drawn_too() {
+    let evidence = many_points();
+    let drawn = drawn(&PlotData::new(&evidence, ""));
+    let per_point = drawn.iter().filter(|plot| plot.name.starts_with("01")).count();
+    assert_eq!(per_point, 3);
+    assert!(drawn.iter().any(|plot| plot.name.starts_with("10")));
+}

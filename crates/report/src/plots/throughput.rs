@@ -1,0 +1,150 @@
+//! PlotFiles 4: what was delivered against what was offered, in time and over a sweep.
+
+use results::{MetricId, RunRecord};
+
+use super::csv::{Csv, cell};
+use super::curves::{Curve, Spot, fitting, name_ends, names_width};
+use super::data::{PlotData, PointData, SeriesData, Sweep, behind, window_s};
+use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
+use super::over_time::{head, over_runs as by_second, seconds, seconds_scale};
+use super::{AROUND, Plot};
+use crate::stats::{median, over_runs};
+
+pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
+    let has_seconds = |row: &&SeriesData<'_>| row.records().any(|record| seconds(point, record).next().is_some());
+    let rows: Vec<&SeriesData<'_>> = point.rows.iter().filter(has_seconds).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let title = "Delivered and offered, second by second";
+    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let key = "coloured: delivered · grey, dashed: offered (posts that left × receivers) · pale: each run";
+    scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
+    let values = rows.iter().flat_map(|row| row.records()).flat_map(|record| {
+        let fanout = receivers(record);
+        seconds(point, record).flat_map(move |second| [second.delivered as f64, second.posted as f64 * fanout])
+    });
+    let y = Scale::from_zero(values);
+    let x = seconds_scale(point, &rows);
+    let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (66.0, WIDTH - 14.0), 3);
+    let mut csv =
+        Csv::new(&["point", "transport", "verdict", "run", "second", "delivered_per_s", "offered_deliveries_per_s"]);
+    for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
+        let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
+        panel.up_ticks(&mut scene, at % 3 == 0);
+        panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
+        head(&mut scene, &panel, row);
+        lines(&mut scene, &panel, (point, row));
+        for record in row.records() {
+            for second in seconds(point, record) {
+                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
+                let offered = second.posted as f64 * receivers(record);
+                let values = [second.second.to_string(), second.delivered.to_string(), cell(offered)];
+                csv.row(place.into_iter().chain(values));
+            }
+        }
+    }
+    let below = "across: seconds from the start of the warm-up · up: messages a second";
+    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
+    scene.height = bottom + 54.0;
+    Some(Plot {
+        name: job.stem("04-delivered-and-offered", point.label),
+        title: title.to_owned(),
+        caption: format!(
+            "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
+             the runs. Whole seconds up to the end of the window. {}.",
+            behind(point)
+        ),
+        scene,
+        csv,
+    })
+}
+
+fn receivers(record: &RunRecord) -> f64 {
+    record.planned.deliveries_in_window as f64 / record.planned.posts_in_window.max(1) as f64
+}
+
+fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
+    let colour = row.look().colour;
+    let placed = |points: Vec<(f64, f64)>| points.into_iter().map(|(x, y)| panel.at(x, y)).collect::<Vec<_>>();
+    if row.runs.len() > 1 {
+        for record in row.records() {
+            let points = seconds(point, record).map(|second| (f64::from(second.second), second.delivered as f64));
+            scene.line(placed(points.collect()), Stroke::new(colour, 0.8).pale(0.35));
+        }
+    }
+    scene.line(placed(by_second((point, row), |second| Some(second.delivered as f64))), Stroke::new(colour, 2.2));
+    let fanout = row.records().next().map_or(0.0, receivers);
+    let offered = by_second((point, row), |second| Some(second.posted as f64 * fanout));
+    scene.line(placed(offered), Stroke::new(SOFT, 1.3).dashed(true));
+}
+
+pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
+    let offered_of = |record: &RunRecord| record.planned.deliveries_in_window as f64 / window_s(record);
+    let delivered_of = |record: &RunRecord| MetricId::DeliveredPerS.value(record);
+    let mut csv = Csv::new(&[
+        sweep.key,
+        "transport",
+        "verdict",
+        "runs",
+        "delivered_per_s",
+        "low_per_s",
+        "high_per_s",
+        "offered_per_s",
+    ]);
+    let mut curves = Vec::new();
+    let mut offered: Vec<(f64, f64)> = Vec::new();
+    for (subject, look) in &job.looks {
+        let mut spots = Vec::new();
+        for (at, row) in sweep.rows(subject) {
+            let Some(delivered) = over_runs(&row.each(delivered_of)) else { continue };
+            let wanted = median(&row.each(|record| Some(offered_of(record)))).unwrap_or(0.0);
+            let x = sweep.value(at);
+            if offered.iter().all(|(known, _)| *known != x) {
+                offered.push((x, wanted));
+            }
+            spots.push(Spot { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
+            let ends = delivered.ends().unzip();
+            csv.row([
+                super::data::written(&sweep.points[at].1),
+                subject.to_string(),
+                row.verdict(),
+                delivered.runs.to_string(),
+                cell(delivered.value),
+                cell(ends.0),
+                cell(ends.1),
+                cell(wanted),
+            ]);
+        }
+        let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+        curves.extend((!curve.spots.is_empty()).then_some(curve));
+    }
+    offered.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let title = format!("Delivered messages over {}", sweep.key);
+    let (mut scene, top) = Scene::titled(&title, &sweep.about(job));
+    let y = fitting(curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect());
+    let margin = names_width(&curves);
+    let panel = Panel {
+        area: Area { left: 72.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 380.0 },
+        x: sweep.scale(),
+        y,
+    };
+    scene.height = panel.area.bottom + 74.0;
+    panel.axes(&mut scene, sweep.key, "messages a second");
+    let line = offered.iter().map(|(x, y)| panel.at(*x, *y)).collect();
+    scene.line(line, Stroke::new(SOFT, 1.6).dashed(true));
+    curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place));
+    name_ends(&mut scene, &panel, &curves);
+    let note = "grey, dashed: offered · hollow: overloaded";
+    scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, Anchor::Start, SOFT);
+    (!curves.is_empty()).then(|| Plot {
+        name: job.stem("04b-delivered-over-sweep", &sweep.stem()),
+        title,
+        caption: format!(
+            "Messages delivered a second of the window; medians over runs with {AROUND}. Dashed grey: what the plan offered. Hollow and \
+             dashed: the server could not keep up."
+        ),
+        scene,
+        csv,
+    })
+}

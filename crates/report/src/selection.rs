@@ -1,0 +1,84 @@
+//! Which runs of a transport at a point have figures, and what they come to together; for every table, picture and sentence.
+
+use std::collections::BTreeMap;
+
+use results::{Evidence, MetricId, Run, RunRecord, Subject, VerdictKind, median};
+
+use crate::stats::{Estimate, InRound, over_runs};
+
+/// The runs of a transport at a point whose figures may be shown.
+#[derive(Debug, Clone)]
+pub(crate) struct RunSelection<'a> {
+    pub(crate) subject: Subject,
+    /// How many there are of each verdict, those without figures included.
+    pub(crate) verdicts: BTreeMap<VerdictKind, u32>,
+    /// What those shown are; `None` when there is none.
+    pub(crate) kind: Option<VerdictKind>,
+    /// Sound ones; where there is none, those of a server that could not keep up.
+    pub(crate) runs: Vec<&'a Run>,
+}
+
+/// The points of a job in their order: those planned, and any other that a run names.
+pub(crate) fn labels(job: &Evidence) -> Vec<&str> {
+    let mut labels: Vec<&str> = job.manifest.points.iter().map(|point| point.label.as_str()).collect();
+    for run in &job.runs {
+        if !labels.contains(&run.record.label.as_str()) {
+            labels.push(&run.record.label);
+        }
+    }
+    labels
+}
+
+/// How many runs there are of each verdict.
+pub(crate) fn verdicts<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<VerdictKind, u32> {
+    let mut counts = BTreeMap::new();
+    runs.into_iter().for_each(|run| *counts.entry(run.record.verdict.kind).or_insert(0) += 1);
+    counts
+}
+
+impl<'a> RunSelection<'a> {
+    pub(crate) fn of(job: &'a Evidence, label: &str, subject: &Subject) -> Self {
+        let here = |run: &&Run| run.record.label == label && run.record.subject() == *subject;
+        let all: Vec<_> = job.runs.iter().filter(here).collect();
+        let verdicts = verdicts(all.iter().copied());
+        // The first of those that have figures: sound before overloaded.
+        let kind = verdicts.keys().copied().find(|kind| kind.has_figures());
+        let runs = all.into_iter().filter(|run| Some(run.record.verdict.kind) == kind).collect();
+        Self { subject: subject.clone(), verdicts, kind, runs }
+    }
+
+    /// Whether those shown are of a server that could not keep up.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.kind == Some(VerdictKind::Overloaded)
+    }
+
+    /// The records of the runs shown.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &'a RunRecord> {
+        self.runs.iter().map(|run| &run.record)
+    }
+
+    /// A figure of each run that has it.
+    pub(crate) fn each(&self, of: impl Fn(&RunRecord) -> Option<f64>) -> Vec<f64> {
+        self.records().filter_map(of).collect()
+    }
+
+    /// A figure of each run, with its round.
+    pub(crate) fn in_rounds(&self, figure: MetricId) -> Vec<InRound> {
+        self.runs.iter().filter_map(|run| Some((run.record.round, figure.value(&run.record)?))).collect()
+    }
+
+    /// The median over the runs; a single one lends a quantile its own interval.
+    pub(crate) fn estimate(&self, figure: MetricId) -> Option<Estimate> {
+        let values: Vec<_> = self.in_rounds(figure).into_iter().map(|(_, value)| value).collect();
+        let estimate = over_runs(&values)?;
+        Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(figure)) } else { estimate })
+    }
+
+    /// The interval a run has by itself, because its messages are a sample: the median run's.
+    pub(crate) fn within_runs(&self, figure: MetricId) -> Option<(f64, f64)> {
+        let own: Vec<_> = self.runs.iter().filter_map(|run| figure.quantile(&run.record)).collect();
+        let ends =
+            |of: fn(&results::Quantile) -> u64| median(&own.iter().map(|q| of(q) as f64 / 1e3).collect::<Vec<_>>());
+        ends(|quantile| quantile.low_us).zip(ends(|quantile| quantile.high_us))
+    }
+}

@@ -1,0 +1,354 @@
+//! The tables of a report as rows of text, before any page writes them.
+
+use std::collections::BTreeMap;
+
+use results::{MetricId, Subject, VerdictKind};
+use wire::BUILTIN_SERVER;
+
+use crate::claims::Finding;
+use crate::format::{DASH, number, or_dash, percent, precise, shown, with_interval};
+use crate::stats::Estimate;
+use crate::summary::{JobSummary, PointSummary, RunSummary, SubjectSummary};
+use crate::theory::{Prediction, PredictionCheck};
+
+/// A table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Grid {
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<Field>>,
+}
+
+/// One field of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Field {
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
+}
+
+/// How a field is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Who a row is about.
+    Name,
+    Words,
+    Number,
+    Good,
+    Bad,
+    Open,
+}
+
+fn words(text: impl Into<String>) -> Field {
+    Field { text: text.into(), tone: Tone::Words }
+}
+
+fn figure(text: String) -> Field {
+    Field { text, tone: Tone::Number }
+}
+
+fn toned(text: impl Into<String>, tone: Tone) -> Field {
+    Field { text: text.into(), tone }
+}
+
+impl Grid {
+    fn new(head: &[&str]) -> Self {
+        Self { head: head.iter().map(|text| (*text).to_owned()).collect(), rows: Vec::new() }
+    }
+}
+
+/// Verdicts with their numbers: `3 sound, 1 invalid`.
+pub(crate) fn verdicts(counts: &BTreeMap<VerdictKind, u32>) -> String {
+    let all: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+const DELIVERY: [MetricId; 5] = [
+    MetricId::DeliveredPerS,
+    MetricId::DeliveryP50,
+    MetricId::DeliveryP90,
+    MetricId::DeliveryP99,
+    MetricId::DeliveryMax,
+];
+
+const COST: [MetricId; 8] = [
+    MetricId::ServerCpuPerMessage,
+    MetricId::DownBytesPerMessage,
+    MetricId::UpBytesPerMessage,
+    MetricId::RequestsPerMessage,
+    MetricId::WritesPerMessage,
+    MetricId::MessagesPerBatch,
+    MetricId::EmptyShare,
+    MetricId::ServerBytesPerConnection,
+];
+
+const BESIDE: [MetricId; 8] = [
+    MetricId::ServerCpuPerMessage,
+    MetricId::ServerBytesPerClient,
+    MetricId::DeliveryP50,
+    MetricId::DeliveryP99,
+    MetricId::DownBytesPerMessage,
+    MetricId::UpBytesPerMessage,
+    MetricId::ConnectP50,
+    MetricId::UpgradeP50,
+];
+
+/// When messages arrive, a transport a row.
+pub(crate) fn delivery(point: &PointSummary) -> Grid {
+    let mut grid = figures(point, &DELIVERY);
+    grid.head.insert(1, "runs".to_owned());
+    for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
+        let tone = match row.shown {
+            Some(VerdictKind::Sound) => Tone::Good,
+            Some(_) => Tone::Open,
+            None => Tone::Bad,
+        };
+        fields.insert(1, toned(verdicts(&row.verdicts), tone));
+    }
+    grid
+}
+
+/// What that costs, a transport a row.
+pub(crate) fn cost(point: &PointSummary) -> Grid {
+    let mut grid = figures(point, &COST);
+    grid.head.insert(2, "× floor".to_owned());
+    for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
+        fields.insert(2, figure(or_dash(row.times_baseline.get(&MetricId::ServerCpuPerMessage))));
+    }
+    grid
+}
+
+/// Ours beside other servers, by transport; under each of theirs how many times ours it is.
+pub(crate) fn beside(point: &PointSummary) -> Grid {
+    let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::FLOOR).collect();
+    let columns = BESIDE.iter().filter(|column| rows.iter().any(|row| row.figure(**column).is_some()));
+    let columns: Vec<_> = columns.copied().collect();
+    let mut grid = Grid::new(&["transport", "server"]);
+    grid.head.extend(columns.iter().map(|column| titled(*column)));
+    let mut sorted = rows;
+    sorted.sort_by_key(|row| row.transport);
+    for row in sorted {
+        let fields = columns.iter().map(|column| figure(field(row, *column)));
+        let who = [toned(row.transport.name(), Tone::Name), words(&row.target)];
+        grid.rows.push(who.into_iter().chain(fields).collect());
+        if !row.times_ours.is_empty() {
+            let fields = columns.iter().map(|column| figure(or_dash(row.times_ours.get(column))));
+            grid.rows.push(
+                [toned("", Tone::Name), figure(format!("× {BUILTIN_SERVER}"))].into_iter().chain(fields).collect(),
+            );
+        }
+    }
+    grid
+}
+
+fn titled(column: MetricId) -> String {
+    let info = column.info();
+    format!("{} {}", info.label, info.unit.symbol)
+}
+
+fn figures(point: &PointSummary, columns: &[MetricId]) -> Grid {
+    let mut grid = Grid::new(&["transport"]);
+    grid.head.extend(columns.iter().map(|column| titled(*column)));
+    for row in &point.rows {
+        let fields = columns.iter().map(|column| figure(field(row, *column)));
+        grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
+    }
+    grid
+}
+
+fn field(row: &SubjectSummary, column: MetricId) -> String {
+    row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
+}
+
+/// Over the table of faults.
+pub(crate) const FAULTS_TITLE: &str = "What broke";
+
+/// What broke, in all runs.
+pub(crate) fn faults(point: &PointSummary) -> Grid {
+    let mut grid = Grid::new(&["transport", "faults", "kind", "the first of them"]);
+    for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+        grid.rows.push(vec![
+            toned(row.subject().to_string(), Tone::Name),
+            figure(fault.count.to_string()),
+            words(fault.kind.to_string()),
+            words(&fault.first),
+        ]);
+    }
+    grid
+}
+
+/// Theory beside measurement.
+pub(crate) fn theory(cells: &[Prediction]) -> Grid {
+    let mut grid = Grid::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);
+    for cell in cells {
+        let tone = match cell.agreement {
+            PredictionCheck::Within => Tone::Good,
+            PredictionCheck::Unexplained => Tone::Bad,
+            PredictionCheck::Queueing | PredictionCheck::Open => Tone::Open,
+        };
+        // What differs has to be seen to.
+        let alike = cell.agreement == PredictionCheck::Unexplained
+            && number(cell.predicted.value) == number(cell.measured.value);
+        let written = |value: &Estimate| if alike { precise(value) } else { with_interval(value) };
+        let queue = if cell.queue > 0.0 { format!("+ {}", number(cell.queue)) } else { DASH.to_owned() };
+        grid.rows.push(vec![
+            toned(cell.transport.name(), Tone::Name),
+            words(&cell.what),
+            words(&cell.formula),
+            figure(predicted(cell, written)),
+            figure(queue),
+            figure(written(&cell.measured)),
+            toned(cell.agreement.name(), tone),
+        ]);
+    }
+    grid
+}
+
+/// A bound is a bound, not a value with an interval.
+fn predicted(cell: &Prediction, written: impl Fn(&Estimate) -> String) -> String {
+    match cell.predicted.low.zip(cell.predicted.high) {
+        Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
+        _ => written(&cell.predicted),
+    }
+}
+
+/// Claims, a row for each condition.
+pub(crate) fn claims(job: &JobSummary) -> Grid {
+    let mut grid = Grid::new(&["claim", "finding", "condition", "left", "right", "left / right", "holds"]);
+    let tone = |finding| match finding {
+        Finding::Confirmed => Tone::Good,
+        Finding::Refuted => Tone::Bad,
+        Finding::NotDecidable => Tone::Open,
+    };
+    let holds = |finding| match finding {
+        Finding::Confirmed => "yes",
+        Finding::Refuted => "no",
+        Finding::NotDecidable => "not decidable",
+    };
+    for claim in &job.claims {
+        for (at, condition) in claim.conditions.iter().enumerate() {
+            let first = at == 0;
+            grid.rows.push(vec![
+                words(if first { claim.say.as_str() } else { "" }),
+                if first { toned(claim.finding.name(), tone(claim.finding)) } else { words("") },
+                words(&condition.asks),
+                figure(or_dash(condition.left.as_ref())),
+                figure(or_dash(condition.right.as_ref())),
+                figure(or_dash(condition.ratio.as_ref())),
+                toned(holds(condition.finding), tone(condition.finding)),
+            ]);
+        }
+    }
+    grid
+}
+
+/// Published figures beside ours.
+pub(crate) fn published(job: &JobSummary) -> Grid {
+    let mut grid = Grid::new(&["who", "what", "unit", "theirs", "ours", "ours / theirs", "from"]);
+    for row in &job.published {
+        let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| ours.times(1.0 / row.theirs));
+        grid.rows.push(vec![
+            words(&row.who),
+            words(&row.what),
+            words(&row.unit),
+            figure(number(row.theirs)),
+            figure(or_dash(row.ours.as_ref())),
+            figure(or_dash(times.as_ref())),
+            words(&row.from),
+        ]);
+    }
+    grid
+}
+
+/// Every run: what it may be used for, and why.
+pub(crate) fn validity(job: &JobSummary) -> Grid {
+    let mut grid = Grid::new(&[
+        "run",
+        "round",
+        "point",
+        "transport",
+        "verdict",
+        "late p99 µs",
+        "generator busy",
+        "posts left",
+        "machine",
+        "median grew",
+        "why not sound",
+    ]);
+    for run in &job.runs {
+        grid.rows.push(validity_row(run));
+    }
+    grid
+}
+
+fn validity_row(run: &RunSummary) -> Vec<Field> {
+    let tone = match run.verdict {
+        VerdictKind::Sound => Tone::Good,
+        VerdictKind::Overloaded => Tone::Open,
+        VerdictKind::Wrong | VerdictKind::Crashed | VerdictKind::Invalid => Tone::Bad,
+    };
+    let share = |share: Option<f64>| figure(share.map_or_else(|| DASH.to_owned(), percent));
+    vec![
+        figure(run.run.to_string()),
+        figure(run.round.to_string()),
+        words(&run.label),
+        toned(run.subject().to_string(), Tone::Name),
+        toned(run.verdict.name(), tone),
+        figure(run.lateness_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
+        share(Some(run.generator_busy_share)),
+        share(run.offered_share),
+        share(Some(run.machine_share)),
+        share(run.growth_share),
+        words(run.reasons.join("; ")),
+    ]
+}
+
+/// What was measured where: name and value.
+pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
+    let (manifest, host) = (&job.manifest, &job.manifest.host);
+    let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let commit = manifest.program.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
+    let mut rows = vec![
+        ("command", manifest.command.join(" ")),
+        ("scenario file", manifest.scenario.file.clone()),
+        ("started", manifest.started.clone()),
+        ("repetitions", format!("{}, seed {}", manifest.repetitions, manifest.seed)),
+        (
+            "program",
+            format!(
+                "pushbench {}{commit}, {} build, {}",
+                manifest.program.version, manifest.program.profile, manifest.program.rustc
+            ),
+        ),
+        (
+            "machine",
+            format!(
+                "{}, {} cores, {} GiB, kernel {}",
+                host.cpu_model,
+                host.cores.len(),
+                number(host.memory_bytes as f64 / f64::from(1 << 30)),
+                host.kernel
+            ),
+        ),
+        ("cores", format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores))),
+        ("limits", format!("{} open files, {} ports a source address", host.open_files_max, host.ports_per_source)),
+    ];
+    rows.extend(manifest.findings.iter().map(|finding| ("doubtful", finding.clone())));
+    rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
+    rows
+}
+
+/// Over the table of ours beside others.
+pub(crate) const BESIDE_TITLE: &str = "Ours beside other servers";
+
+/// How to read it.
+pub(crate) const BESIDE_NOTE: &str = "Memory is what the server grew by for each client while nobody spoke, however many connections a client has. × pushbench is \
+     theirs as a multiple of ours over the same transport, run against run of the same round.";
+
+/// How to read all this.
+pub(crate) const METHOD: [&str; 6] = [
+    "Delivery is measured from when a post was due by the plan, not from when it left: a server that makes senders wait cannot hide it. Every receiver counts.",
+    "A figure is the median over the sound runs of a transport at a point. [low–high] is its 95 % interval by order statistics of the runs, which takes six of them, or for a percentile of a single run by those of its messages; (low–high) is the range of fewer runs than six, and no interval. A dash was not measured, or the sample cannot carry it.",
+    "× floor is the ratio to raw TCP, run against run of the same round. Runs come in a fresh random order in every round, each against a server of its own.",
+    "Runs are sound, overloaded (the backlog grew: shown under that name, only where nothing is sound), wrong (messages lost, doubled, altered, or more than 1 % of the answers 5xx or unreadable), crashed (the server ended by itself) or invalid (the instrument or the machine failed). Wrong, crashed and invalid runs are in no figure.",
+    "Theory: d is one way up and down without anybody to wait for, the mean of raw TCP less its own fan-out and queue; c is server CPU of one delivery, n the members of a room, N clients, I the poll interval, T the hold time, λ messages a second at one client, G the time between two long polls (d and the server's CPU of one request). Predicted intervals are those of the inputs; a prediction is within when its interval meets the measured one, explained by queueing when it does once the mean wait ρnc/(2(1−ρ)) is added, else unexplained.",
+    "A claim is confirmed when the whole interval of every comparison satisfies it, refuted when the whole interval of one does not, else not decidable.",
+];

@@ -1,0 +1,109 @@
+//! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
+
+use results::{Class, Direction, MetricId, Purpose, RunRecord};
+use wire::{Encoding, Transport};
+
+use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
+use super::inputs::{Inputs, mean_half_ms};
+use super::{PredictedRange, Table};
+
+/// `data: `, two line ends, `id: ` and its line end; the digits of the id come to it.
+const EVENT_BYTES: f64 = 13.0;
+/// `42["`, `",` and `]` around the name of an event and its one argument.
+const PACKET_BYTES: f64 = 7.0 + "message".len() as f64;
+/// What a packet with an attachment has instead of its argument, and `51-` for `2`.
+const ATTACHED_BYTES: f64 = r#"{"_placeholder":true,"num":0}"#.len() as f64 + 2.0;
+/// A STOMP frame around its body, without the digits of the message's id.
+const STOMP_BYTES: f64 =
+    "MESSAGE\nsubscription:sub-0\nmessage-id:\ndestination:/messages\ncontent-type:application/json\n\n\0".len() as f64;
+/// Numbers in an item have more or fewer digits: so far an item may be from their mean size.
+const ITEM_SPREAD_BYTES: f64 = 12.0;
+
+pub(super) fn push(table: &mut Table<'_>) {
+    let inputs = table.inputs;
+    if let Some((write_ms, queue)) = inputs.work(table.shown) {
+        let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
+        let mean = PredictedRange::between(path.low + own, path.value + own, path.high + own).queued(queue);
+        let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
+        table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
+    }
+    framing(table);
+}
+
+/// What is around a message's envelope.
+pub(super) fn framing(table: &mut Table<'_>) {
+    let inputs = table.inputs;
+    let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
+    let (predicted, formula) = match (table.shown.subject.transport, record.encoding) {
+        (Transport::Websocket, _) => (frames(record, 0.0, 0.0), "2, 4 or 10 bytes a frame"),
+        (Transport::SocketioWebsocket, Encoding::Json) => {
+            (frames(record, PACKET_BYTES, PACKET_BYTES), "len(event) + 7, and 2, 4 or 10 bytes a frame")
+        }
+        (Transport::SocketioWebsocket, Encoding::Binary) => {
+            let packet = PACKET_BYTES + ATTACHED_BYTES;
+            let predicted =
+                frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + frame_bytes(packet as u64) as f64));
+            (predicted, "len(event) + 38, and 2, 4 or 10 bytes for each of two frames")
+        }
+        // All but the last packet of an answer have a separator behind them.
+        (Transport::SocketioPolling, Encoding::Json) => {
+            let between = PredictedRange::between(PACKET_BYTES, PACKET_BYTES + 0.5, PACKET_BYTES + 1.0);
+            (Some(between), "len(event) + 7, and at most a separator")
+        }
+        // Base64 of every item is as much longer as its own length says, and no mean does.
+        (Transport::SocketioPolling, Encoding::Binary) => return,
+        // Some came before the upgrade and some behind it.
+        (Transport::Socketio, _) => return,
+        (Transport::Stomp, _) => {
+            let (least, most) = match ids(record, inputs) {
+                Some((least, most)) => (STOMP_BYTES + least, STOMP_BYTES + most),
+                None => return,
+            };
+            (frames(record, least, most), "93 + digits of the id, and 2, 4 or 10 bytes a frame")
+        }
+        (Transport::Sse, _) => {
+            let events = ids(record, inputs).map(|(least, most)| (EVENT_BYTES + least, EVENT_BYTES + most));
+            (chunked(record, events), "13 + digits of the id + (4 + hex digits) a chunk")
+        }
+        _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),
+    };
+    let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
+    table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);
+}
+
+/// Mean size of a message with its envelope.
+fn item_bytes(record: &RunRecord) -> Option<f64> {
+    let window = &record.window;
+    let of = |class| window.bytes(Direction::Down, Purpose::Delivery, class);
+    (window.delivered > 0 && record.counts_all_bytes())
+        .then(|| (of(Class::Payload) + of(Class::Envelope)) as f64 / window.delivered as f64)
+}
+
+/// `least` to `most` bytes within a frame, and its header. Nothing is said of items that stand where the header grows.
+fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
+    let item = item_bytes(record)?;
+    let header = |bytes: f64| frame_bytes(bytes.max(0.0) as u64);
+    let (short, long) = (header(item - ITEM_SPREAD_BYTES + least), header(item + ITEM_SPREAD_BYTES + most));
+    (short == long).then(|| PredictedRange::between(least, f64::midpoint(least, most), most).plus(short as f64))
+}
+
+/// Digits of a message's id, at least and at most: it is the seq, which grows over the window.
+fn ids(record: &RunRecord, inputs: &Inputs) -> Option<(f64, f64)> {
+    let warm_up = inputs.number("phases.warm_up_s")? * inputs.posts / inputs.window_s.max(1e-6) / inputs.rooms;
+    let digits = |seq: f64| seq.max(1.0).log10().floor() + 1.0;
+    let last = warm_up + record.planned.posts_in_window as f64 / inputs.rooms;
+    // Rooms are spoken in by chance: some are ahead of the mean, some behind.
+    let spread = |seq: f64| 3.0 * seq.sqrt() + 1.0;
+    Some((digits(warm_up - spread(warm_up)), digits(last + spread(last))))
+}
+
+/// `framing` a message, and a chunk around each batch; what is in a batch is the server's to say.
+fn chunked(record: &RunRecord, framing: Option<(f64, f64)>) -> Option<PredictedRange> {
+    let (least, most) = framing?;
+    let together = MetricId::MessagesPerBatch.value(record)?;
+    let item = item_bytes(record)?;
+    let (short, long) = (item - ITEM_SPREAD_BYTES + least, (item + ITEM_SPREAD_BYTES + most) * together.ceil());
+    let low = least + chunk_bytes(short.max(1.0) as u64) as f64 / together;
+    let high = most + chunk_bytes(long as u64) as f64 / together;
+    Some(PredictedRange::between(low, f64::midpoint(low, high), high))
+}

@@ -1,0 +1,171 @@
+//! What a server says of its CPU and memory, and what the kernel says of its process.
+
+use wire::{TransportUsage, Usage};
+
+use super::{per_second, ratio};
+use crate::{Cpu, RunRecord};
+
+/// Connections that a server has served before a run, as a share of the run's: their memory makes the metric at most this much too small.
+const SERVED_BEFORE_SHARE_MAX: f64 = 0.05;
+/// Growth that says nothing about the clients. The first connection of a process takes this much, once, and the next ones use the rest.
+const SLACK_BYTES: u64 = 64 << 10;
+/// Where a server counts what never became a transport's, such as the readings of its stats.
+const OTHER: &str = "other";
+
+/// What the server counted over the window.
+pub(crate) struct ServerWindow {
+    /// Whether it counts anything but its CPU.
+    pub(crate) metered: bool,
+    pub(crate) cpu: Cpu,
+    pub(crate) messages: u64,
+    pub(crate) batches: u64,
+    pub(crate) reads: u64,
+    pub(crate) writes: u64,
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+}
+
+impl ServerWindow {
+    pub(crate) fn of(run: &RunRecord) -> Option<Self> {
+        let readings = run.server.as_ref()?;
+        let (start, end) = (&readings.window_start, &readings.window_end);
+        let transport = |usage: &Usage| usage.transports.get(run.transport.name()).copied().unwrap_or_default();
+        let (before, after): (TransportUsage, TransportUsage) = (transport(start), transport(end));
+        let grown = |of: fn(&TransportUsage) -> u64| of(&after).saturating_sub(of(&before));
+        Some(Self {
+            metered: end.metered,
+            cpu: Cpu {
+                user_us: end.process.cpu_user_us.saturating_sub(start.process.cpu_user_us),
+                system_us: end.process.cpu_system_us.saturating_sub(start.process.cpu_system_us),
+            },
+            // A server without counters has delivered what the clients received.
+            messages: if end.metered { grown(|usage| usage.messages) } else { run.window.delivered },
+            batches: grown(|usage| usage.batches),
+            reads: grown(|usage| usage.socket_reads),
+            writes: grown(|usage| usage.socket_writes),
+            up: grown(|usage| usage.up.total),
+            down: grown(|usage| usage.down.total),
+        })
+    }
+
+    /// A counter per message; `None` for a server that does not count.
+    pub(crate) fn per_message(&self, of: fn(&Self) -> u64) -> Option<f64> {
+        ratio(of(self), self.messages).filter(|_| self.metered)
+    }
+}
+
+/// Server CPU over the window.
+pub fn server_cpu_us(run: &RunRecord) -> Option<f64> {
+    Some(ServerWindow::of(run)?.cpu.total_us() as f64)
+}
+
+pub(super) fn cpu_per_message(run: &RunRecord) -> Option<f64> {
+    let window = ServerWindow::of(run)?;
+    ratio(window.cpu.total_us(), window.messages)
+}
+
+pub(super) fn user_cpu_per_message(run: &RunRecord) -> Option<f64> {
+    let window = ServerWindow::of(run)?;
+    ratio(window.cpu.user_us, window.messages)
+}
+
+pub(super) fn cpu_per_client_second(run: &RunRecord) -> Option<f64> {
+    per_second(run, server_cpu_us(run)? / f64::from(run.planned.seats.max(1)))
+}
+
+pub(super) fn core_usage(run: &RunRecord) -> Option<f64> {
+    per_second(run, server_cpu_us(run)? / 1e6)
+}
+
+pub(super) fn memory_per_connection(run: &RunRecord) -> Option<f64> {
+    ratio(run.server_memory_bytes()?.ok()?, connections_opened(run)?)
+}
+
+pub(super) fn memory_per_client(run: &RunRecord) -> Option<f64> {
+    ratio(run.server_memory_bytes()?.ok()?, run.planned.seats.into())
+}
+
+/// Connections the server had when all clients were connected, less those before; for a server that does not say, one per client.
+pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
+    let readings = run.server.as_ref()?;
+    if !readings.settled.metered {
+        return Some(run.planned.seats.into());
+    }
+    readings.settled.connections_open.checked_sub(readings.begin.connections_open)
+}
+
+impl RunRecord {
+    /// The memory that the server took for the clients, or why it is unknown; `None` where it was not read. Memory that was freed stays
+    /// with the process and serves the next connections: only a process that has served no clients shows what they take.
+    pub fn server_memory_bytes(&self) -> Option<Result<u64, &'static str>> {
+        let readings = self.server.as_ref()?;
+        let (begin, settled) = (&readings.begin, &readings.settled);
+        let served = begin.transports.iter().filter(|(name, _)| *name != OTHER).map(|(_, one)| one.connections_opened);
+        let served = served.fold(0, u64::saturating_add) as f64;
+        let is_fresh = if begin.metered {
+            served <= SERVED_BEFORE_SHARE_MAX * connections_opened(self).unwrap_or(0) as f64
+        } else {
+            readings.started
+        };
+        if !is_fresh {
+            return Some(Err("the server may have served connections before the run, and use their memory again"));
+        }
+        let idle = readings.idle_resident_bytes.unwrap_or(begin.process.resident_bytes);
+        let slack = SLACK_BYTES.max(idle.abs_diff(begin.process.resident_bytes));
+        let grown = settled.process.resident_bytes.checked_sub(begin.process.resident_bytes);
+        Some(grown.filter(|grown| *grown > slack).ok_or("it grew by no more than what a process may have spare"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100 clients, 4,000 bytes each.
+    fn record() -> RunRecord {
+        crate::invented::evidence(&[100]).runs.remove(0).record
+    }
+
+    fn known(change: impl Fn(&mut crate::ServerReadings)) -> Option<f64> {
+        let mut record = record();
+        change(record.server.as_mut().unwrap());
+        let memory = record.server_memory_bytes().unwrap();
+        assert_eq!(memory_per_client(&record).is_some(), memory.is_ok());
+        memory_per_connection(&record)
+    }
+
+    #[test]
+    fn memory_is_known_of_a_process_that_has_served_nobody() {
+        let served = |readings: &mut crate::ServerReadings, connections: u64| {
+            let used = TransportUsage { connections_opened: connections, ..TransportUsage::default() };
+            readings.begin.transports.insert("sse".to_owned(), used);
+            readings.begin.transports.insert(OTHER.to_owned(), TransportUsage { connections_opened: 1_000, ..used });
+        };
+        assert_eq!(known(|_| {}), Some(4_000.0));
+        assert_eq!(known(|readings| served(readings, 5)), Some(4_000.0), "too few to matter");
+        assert_eq!(known(|readings| served(readings, 6)), None);
+        let found = |readings: &mut crate::ServerReadings, metered: bool| {
+            readings.started = false;
+            (readings.begin.metered, readings.settled.metered) = (metered, metered);
+        };
+        assert_eq!(known(|readings| found(readings, true)), Some(4_000.0), "it says itself that it has served nobody");
+        assert_eq!(known(|readings| found(readings, false)), None);
+    }
+
+    #[test]
+    fn memory_that_could_have_been_spare_is_nobody_s() {
+        let grown = |readings: &mut crate::ServerReadings, bytes: u64| {
+            readings.settled.process.resident_bytes = readings.begin.process.resident_bytes + bytes;
+        };
+        assert_eq!(known(|readings| grown(readings, 65_536)), None);
+        assert_eq!(known(|readings| grown(readings, 65_600)), Some(656.0));
+        assert_eq!(known(|readings| readings.settled.process.resident_bytes = 0), None);
+        let restless = |bytes| move |readings: &mut crate::ServerReadings| readings.idle_resident_bytes = Some(bytes);
+        let begin = record().server.unwrap().begin.process.resident_bytes;
+        assert_eq!(known(restless(begin - 399_999)), Some(4_000.0));
+        assert_eq!(known(restless(begin + 400_000)), None, "as much as it changes by itself");
+        let mut unread = record();
+        unread.server = None;
+        assert_eq!((unread.server_memory_bytes(), memory_per_connection(&unread)), (None, None));
+    }
+}

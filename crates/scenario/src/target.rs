@@ -1,0 +1,183 @@
+//! Servers of other people: how to start them, how to know that they are ready, and which protocol they speak.
+
+use std::time::Duration;
+
+use garde::Validate;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use wire::Transport;
+
+use crate::check::{each_once, one_line, one_line_if_any, short_name};
+use crate::time::seconds;
+
+/// Most characters of a word of a command.
+const WORD_CHARS_MAX: usize = 4096;
+
+/// `[[target]]`: a server that is measured beside the built-in one, in the same rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct ExternalServer {
+    /// Its name in tables: `websocket @ name`
+    #[garde(custom(short_name))]
+    #[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"), extend("x-takes" = "1 to 64 characters of a-z 0-9 -"))]
+    pub name: String,
+    /// The command that starts it, with `{port}` in the place of its port; a string is split at blanks and no shell reads it. It is started for every run, on the server's cores, and ended with the run: SIGTERM to all its processes, SIGKILL 3 s later
+    pub command: ServerCommand,
+    /// Working directory, relative to the folder of the scenario file
+    #[serde(default = "here")]
+    #[garde(length(chars, min = 1, max = 1000), custom(one_line))]
+    pub folder: String,
+    /// A file or folder, relative to `folder`, without which it cannot start
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
+    pub needs: Option<String>,
+    /// The command that makes what `needs` names; shown when it is missing, never run
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
+    pub prepare: Option<String>,
+    /// It is ready when a line of its standard output contains this text; without it, when its port accepts connections
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
+    pub ready: Option<String>,
+    /// Time within which it has to be ready
+    #[serde(default = "ready_within_s")]
+    #[garde(range(min = 0.1, max = 600.0))]
+    pub ready_within_s: f64,
+    /// Transports to run against it
+    #[garde(length(min = 1), custom(http_only))]
+    #[schemars(extend("uniqueItems" = true, "x-takes" = "a list of one or more transports other than \"tcp\", each once"))]
+    pub transports: Vec<Transport>,
+    /// `pushbench`: the protocol of the built-in server; `plain-broadcast`: a WebSocket server that sends every text to all its clients, the sender too, or back to the sender alone
+    #[serde(default)]
+    pub protocol: ProtocolName,
+    /// Path of the WebSocket for `plain-broadcast`; `{room}` is replaced by the name of the room
+    #[serde(default = "root")]
+    #[garde(length(chars, min = 1, max = 1000), custom(one_line))]
+    pub path: String,
+}
+
+fn here() -> String {
+    ".".to_owned()
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+const fn ready_within_s() -> f64 {
+    10.0
+}
+
+fn http_only(transports: &[Transport], context: &()) -> garde::Result {
+    each_once(transports, context)?;
+    if transports.iter().all(|transport| transport.is_http()) { Ok(()) } else { Err(garde::Error::new("")) }
+}
+
+impl ExternalServer {
+    /// A server that speaks the protocol of the built-in one.
+    pub fn new(name: String, command: Vec<String>, transports: Vec<Transport>, ready_within_s: f64) -> Self {
+        Self {
+            name,
+            command: ServerCommand(command),
+            folder: here(),
+            needs: None,
+            prepare: None,
+            ready: None,
+            ready_within_s,
+            transports,
+            protocol: ProtocolName::Pushbench,
+            path: root(),
+        }
+    }
+
+    /// Time within which it has to be ready.
+    pub fn ready_within(&self) -> Duration {
+        seconds(self.ready_within_s)
+    }
+
+    /// What it speaks.
+    pub fn protocol(&self) -> Protocol {
+        match self.protocol {
+            ProtocolName::Pushbench => Protocol::Pushbench,
+            ProtocolName::PlainBroadcast => Protocol::PlainBroadcast { path: self.path.clone() },
+        }
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "OneOrMany")]
+pub struct ServerCommand(pub Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Line(String),
+    Words(Vec<String>),
+}
+
+impl TryFrom<OneOrMany> for ServerCommand {
+    type Error = &'static str;
+
+    fn try_from(command: OneOrMany) -> Result<Self, Self::Error> {
+        let words = match command {
+            OneOrMany::Line(line) => line.split_whitespace().map(str::to_owned).collect(),
+            OneOrMany::Words(words) => words,
+        };
+        let is_word = |word: &String| one_line(word, &()).is_ok() && word.chars().count() <= WORD_CHARS_MAX;
+        if words.is_empty() || !words.iter().all(is_word) { Err("not a command") } else { Ok(Self(words)) }
+    }
+}
+
+impl JsonSchema for ServerCommand {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ServerCommand".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}],
+            "x-takes": "a program and its arguments, in one string or a list of strings",
+        })
+    }
+}
+
+/// What a target speaks, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ProtocolName {
+    /// The protocol of the built-in server.
+    #[default]
+    Pushbench,
+    /// Every text of a WebSocket goes to all clients, the sender too, or back to its sender alone.
+    PlainBroadcast,
+}
+
+impl ProtocolName {
+    /// The name used in scenarios.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pushbench => "pushbench",
+            Self::PlainBroadcast => "plain-broadcast",
+        }
+    }
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Rooms, sequence numbers and cursors: the protocol of the built-in server.
+    #[default]
+    Pushbench,
+    /// Every text goes to all clients, or back to its sender.
+    PlainBroadcast {
+        /// Path of the WebSocket.
+        path: String,
+    },
+}

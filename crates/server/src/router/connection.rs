@@ -1,0 +1,224 @@
+//! One HTTP connection: what every request on it meets first, and its end. A transport may take its socket over.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tower_service::Service;
+use wire::Transport;
+
+use super::host;
+use super::request_body::{RequestBody, keeping_unread, read_past};
+use crate::app::App;
+use crate::http::{HttpRead, Refusal, Visit, cors, finish};
+use crate::meter::{Count, Label};
+use crate::net::{Gauge, Handover, Socket};
+use crate::transports;
+
+/// hyper's smallest, and more than a request head of ours ever needs.
+const HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(app: Arc<App>, router: Router, socket: Socket) {
+    let gauge = Arc::clone(socket.gauge());
+    let shared = Arc::clone(&app);
+    let service =
+        service_fn(move |request| answer_any(Arc::clone(&shared), router.clone(), Arc::clone(&gauge), request));
+    drive(&app, socket, service).await;
+}
+
+/// Tells a connection that the server is full, whatever it asks.
+pub(crate) async fn refuse(app: Arc<App>, socket: Socket) {
+    let limit = app.limits.connections_max;
+    let gauge = Arc::clone(socket.gauge());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        if !request.body().is_end_stream() {
+            gauge.leave_body_unread();
+        }
+        let mut response = Refusal::full("connections", limit, "--connections-max").into_response();
+        announce_end(&mut response);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    drive(&app, socket, service).await;
+}
+
+/// Reads are found before the router looks: a poll is little but its head, and the router's work would be a large part of it.
+///
+/// A reader's request is looked at before the future is made, and gone by then: hyper reads on into the buffer it came in, and would
+/// otherwise take a new one. The rest is boxed, for every connection keeps room for the largest future.
+fn answer_any(
+    app: Arc<App>,
+    router: Router,
+    gauge: Arc<Gauge>,
+    mut request: hyper::Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    if let Err(refusal) = host::check(&app.access, &mut request) {
+        gauge.begin_request(Label::OTHER);
+        return Either::Right(Box::pin(answer(app, gauge, request, Err(refusal))));
+    }
+    if let Some((transport, read)) = find_read(&request) {
+        let request = request.map(|_| Body::empty());
+        return Either::Left(answer_read(app, gauge, transport, read, request).map(Ok));
+    }
+    Either::Right(Box::pin(answer(app, gauge, request, Ok(router))))
+}
+
+/// The transport a request wants to read by, if it is a read. One with a body is left to the router.
+fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, HttpRead)> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut path = request.uri().path().split('/').skip(1);
+    match (path.next(), path.next(), path.next(), path.next()) {
+        (Some("rooms"), Some(_), Some(name), None) => {
+            let transport = name.parse().ok()?;
+            Some((transport, transports::http_read(transport)?))
+        }
+        _ => None,
+    }
+}
+
+/// Answers `GET /rooms/{room}/{transport}`. What needs the request is done before the future is polled.
+fn answer_read(
+    app: Arc<App>,
+    gauge: Arc<Gauge>,
+    transport: Transport,
+    read: HttpRead,
+    request: Request,
+) -> impl Future<Output = Response> {
+    gauge.begin_request(Label::of(transport));
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let visit = Visit::admit(Arc::clone(&app), Arc::clone(&gauge), transport, &read, request);
+    let answer = visit.map(read.answer);
+    async move {
+        let outcome = match answer {
+            Ok(answer) => answer.await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = finish(&app, &gauge, outcome);
+        cors::add_headers(&app.access, origin.as_ref(), response.headers_mut());
+        response
+    }
+}
+
+/// Answers what is no plain read: a refusal at the door, a preflight, or whatever the router knows.
+fn answer(
+    app: Arc<App>,
+    gauge: Arc<Gauge>,
+    request: hyper::Request<Incoming>,
+    admitted: Result<Router, Refusal>,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    gauge.end_head();
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    // A client that waits for a 100 (Continue) would be sent one by whoever reads on.
+    let waits = request.headers().contains_key(header::EXPECT);
+    let request = request.map(|body| Body::new(RequestBody::new(body)));
+    let answering = keeping_unread(|| route(&app, &gauge, admitted, request));
+    async move {
+        let mut answering = std::pin::pin!(answering);
+        let mut response = answering.as_mut().await?;
+        let unread = answering.take_value().and_then(RefCell::into_inner);
+        cors::add_headers(&app.access, origin.as_ref(), response.headers_mut());
+        if let Some(body) = unread.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
+            let ends = waits || response.headers().contains_key(header::CONNECTION);
+            if ends || !Box::pin(read_past(&app, &gauge, body)).await {
+                gauge.leave_body_unread();
+                announce_end(&mut response);
+            }
+        }
+        Ok(response)
+    }
+}
+
+fn route(
+    app: &App,
+    gauge: &Arc<Gauge>,
+    admitted: Result<Router, Refusal>,
+    mut request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let response = match admitted {
+        Err(refusal) => finish(app, gauge, Err(refusal)),
+        Ok(_) if cors::is_preflight(&request) => cors::answer_preflight(app, gauge, &request),
+        Ok(mut router) => {
+            request.extensions_mut().insert(Arc::clone(gauge));
+            return Either::Right(router.call(request));
+        }
+    };
+    Either::Left(std::future::ready(Ok(response)))
+}
+
+/// Says that the connection takes no further request.
+fn announce_end(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Why HTTP is over on a connection.
+enum Ended {
+    ByItself(hyper::Result<()>),
+    TakenOver(Handover),
+    /// The server is going away.
+    Closing,
+}
+
+async fn drive<S>(app: &App, socket: Socket, service: S)
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible>,
+    S::Future: Send,
+{
+    let gauge = Arc::clone(socket.gauge());
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    let mut closing = std::pin::pin!(app.closing.cancelled());
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Ended::ByItself(outcome)),
+        Poll::Pending => match gauge.taken_over() {
+            Some(handover) => Poll::Ready(Ended::TakenOver(handover)),
+            // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
+            None if gauge.is_held() => Poll::Pending,
+            None => closing.as_mut().poll(cx).map(|()| Ended::Closing),
+        },
+    });
+    let outcome = match ended.await {
+        Ended::ByItself(outcome) => outcome,
+        Ended::TakenOver(handover) => {
+            // The stream goes on as a task of its own: this one has room for all of HTTP in it.
+            if let Some(parts) = connection.into_parts() {
+                app.tasks.spawn(handover(parts.io.into_inner()));
+            }
+            return;
+        }
+        Ended::Closing => {
+            Pin::new(&mut connection).graceful_shutdown();
+            Pin::new(&mut connection).await
+        }
+    };
+    let mut has_unread_input = gauge.has_unread_body();
+    if let Err(error) = outcome {
+        if error.is_parse() || error.is_parse_too_large() {
+            gauge.count(Count::Malformed);
+            has_unread_input = true;
+        }
+        tracing::debug!(%error, "an HTTP connection ended badly");
+    }
+    if let Some(parts) = connection.into_parts().filter(|_| has_unread_input) {
+        let mut socket = parts.io.into_inner();
+        app.tasks.spawn(async move { drop(socket.linger().await) });
+    }
+}
