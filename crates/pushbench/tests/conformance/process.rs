@@ -177,8 +177,15 @@ async fn a_port_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn bad_arguments_say_what_is_allowed() {
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["serve", "--token", "short"], "a token has at least 8 characters"),
+        (&["serve", "--allow-origin", "chat.example"], "an origin is a scheme and a host"),
+        (&["serve", "--allow-origin", "https://chat.example/"], "an origin is a scheme and a host"),
+        (&["serve", "--allow-origin", "null"], "an origin is a scheme and a host"),
+        (&["serve", "--allow-origin", "*"], "an origin is a scheme and a host"),
+        (&["serve", "--allow-host", ""], "a host name has neither a scheme nor a port"),
+        (&["serve", "--allow-host", "chat.example:80"], "a host name has neither a scheme nor a port"),
+        (&["serve", "--allow-host", "https://chat.example"], "a host name has neither a scheme nor a port"),
         (&["serve", "--heartbeat-ms", "0"], "0 is not in 1.."),
         (&["serve", "--listen", "8080"], "invalid socket address syntax"),
     ];

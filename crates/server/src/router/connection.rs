@@ -115,7 +115,7 @@ fn answer_read(
     }
 }
 
-/// Answers what is no plain read: a refusal at the door, a preflight, or whatever the router knows.
+/// Answers every request but a plain read: one that was refused already, a preflight, or what the router knows.
 fn answer(
     app: Arc<App>,
     gauge: Arc<Gauge>,
@@ -124,7 +124,7 @@ fn answer(
 ) -> impl Future<Output = Result<Response, Infallible>> {
     gauge.end_head();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    // A client that waits for a 100 (Continue) would be sent one by whoever reads on.
+    // To read its body would send 100 (Continue) to a client that waits for it: it must not be asked for a body that is refused.
     let waits = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| Body::new(RequestBody::new(body)));
     let answering = keeping_unread(|| route(&app, &gauge, admitted, request));
@@ -144,6 +144,7 @@ fn answer(
     }
 }
 
+/// Finds who answers a request. What it takes of the request is gone when the answer is there.
 fn route(
     app: &App,
     gauge: &Arc<Gauge>,
