@@ -158,12 +158,13 @@ impl Connection {
                 Part::Body(_) => {}
                 Part::End => ended = true,
             }
-            if head.is_some_and(|head| wanted.statuses.contains(&head.status)) {
-                return on_part(part);
-            }
+            let Some(other) = head.filter(|head| !wanted.statuses.contains(&head.status)) else { return on_part(part) };
             if let Part::Body(bytes) = part {
                 count(wanted.framing, Class::Framing, bytes.len());
                 refusal.extend_from_slice(&bytes[..bytes.len().min(REFUSAL_BYTES_MAX - refusal.len())]);
+                if refusal.len() == REFUSAL_BYTES_MAX {
+                    return Err(unexpected(other.status, other.retry_after, wanted.statuses, refusal).into());
+                }
             }
             Ok::<_, End>(())
         })?;
@@ -297,4 +298,4 @@ async fn answer(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
