@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use wire::{Ack, CURSOR_HEADER, Start, Transport, WireError, encode_post_json, parse_after};
 
 use super::exchange::unexpected;
-use super::polling::take_lines;
+use super::polling::{half_a_line, take_lines};
 use super::sse::{Events, take_events};
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
@@ -113,7 +113,7 @@ impl Caller {
         let body = response.bytes().await.map_err(Fault::from)?;
         let before = worker.delivered();
         if take_lines(worker, seat, &body)? < body.len() {
-            return Err(Fault::cut_short("a line").into());
+            return Err(half_a_line().into());
         }
         worker.hot.borrow_mut().tally.empty_answers += u64::from(status == 204);
         worker.count_batch(before);

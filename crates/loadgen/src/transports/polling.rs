@@ -101,7 +101,7 @@ impl<'a> Asking<'a> {
         // While it asked, nothing could be posted.
         seat.mark_blocked();
         if carry.len() > 0 {
-            return Err(Fault::cut_short("a line").into());
+            return Err(half_a_line().into());
         }
         let empty = head.status == 204;
         if !empty {
@@ -158,6 +158,11 @@ pub(super) fn take_lines(worker: &Worker, seat: &Seat, bytes: &[u8]) -> Result<u
     Ok(taken)
 }
 
+/// An answer that is complete ends with a line that is.
+pub(super) fn half_a_line() -> Fault {
+    Fault::new(FaultKind::BadBytes, "an answer that ends inside a line")
+}
+
 /// Takes the answer to a post.
 pub(super) fn take_ack(worker: &Worker, seat: &Seat, body: &[u8]) -> Result<(), Fault> {
     let mut hot = worker.hot.borrow_mut();
@@ -201,5 +206,23 @@ mod tests {
         assert_eq!(read, Ok(()));
         let tally = worker.hot.borrow().tally;
         assert_eq!((tally.delivered, tally.batches, tally.empty_answers), (1, 0, 1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_inside_a_line_cannot_be_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut worker = Rc::into_inner(worker(1, 1, "")).unwrap();
+        worker.transport = Transport::Polling;
+        worker.target.http = listener.local_addr().unwrap();
+        let worker = Rc::new(worker);
+        let mut client = Asking::new(&worker, worker.seat(0), "", true);
+        let answering = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n\x1f\x8b\x08gzip").await.unwrap();
+            socket
+        };
+        let (read, _socket) = tokio::join!(client.read(), answering);
+        assert_eq!(read, Err(half_a_line().into()));
     }
 }
