@@ -1,4 +1,4 @@
-// A small chat on the npm package socket.io, speaking our dialect: what our own client is tried against. Ends with its standard input.
+// A small chat on the npm package socket.io, speaking our protocol: what our own client is tried against. Ends with its standard input.
 // Usage: node chat-server.mjs [ping interval in ms] [polling: refuse every upgrade]. Prints {"port": …} when it is ready.
 import { createServer } from "node:http";
 import { Server } from "socket.io";

@@ -158,7 +158,7 @@ ramp_up_s = 0.1
 settle_s = 0.1
 warm_up_s = 0.2
 window_s = 1.5
-drain_quiet_s = 0.5
+drain_idle_s = 0.5
 drain_max_s = 3.0
 [limits]
 invalid_reruns = 0
