@@ -146,11 +146,16 @@ impl Caller {
 
     async fn get(&self, start: Start, parameters: &str) -> Result<Response, Fault> {
         let mut url = self.url() + "?" + parameters;
-        if let Start::After(after) = start {
+        let cursor = Option::<u64>::from(start);
+        if let Some(after) = cursor {
             url += &format!("&after={after}");
         }
+        let mut request = self.authorize(self.client.get(url));
+        if let Some(after) = cursor.filter(|_| self.worker.transport == Transport::Sse) {
+            request = request.header("last-event-id", after);
+        }
         self.worker.hot.borrow_mut().tally.requests += 1;
-        Ok(self.authorize(self.client.get(url)).send().await?)
+        Ok(request.send().await?)
     }
 
     fn open_way(&self) {
