@@ -179,7 +179,7 @@ mod tests {
     use wire::{Down, Message};
 
     use super::*;
-    use crate::worker::tests::worker;
+    use crate::worker::tests::{plan, worker, worker_of};
 
     #[tokio::test]
     async fn what_others_hear_while_one_waits_is_no_batch_of_its_own() {
@@ -211,11 +211,9 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_ends_inside_a_line_cannot_be_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut worker = Rc::into_inner(worker(1, 1, "")).unwrap();
-        worker.transport = Transport::Polling;
-        worker.target.http = listener.local_addr().unwrap();
-        let worker = Rc::new(worker);
-        let mut client = Asking::new(&worker, worker.seat(0), "", true);
+        let to = listener.local_addr().unwrap();
+        let worker = worker_of(&std::sync::Arc::new(plan(1, 1, "")), to, wire::Transport::Polling);
+        let mut client = Asking::new(&worker, worker.seat(0), "");
         let answering = async {
             let (mut socket, _) = listener.accept().await.unwrap();
             assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
