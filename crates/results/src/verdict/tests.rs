@@ -184,11 +184,12 @@ fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
 
 #[test]
 fn a_run_whose_posts_the_server_did_not_take_is_no_result() {
-    let reasons = ["the posts of 121 of 12000 deliveries never reached the server", "bad status 40 times (status 500)"];
+    let reasons =
+        ["the posts of 121 of 12000 deliveries never reached the server", "asked to come later 40 times (status 503)"];
     let refused = |faulted| {
         move |record: &mut RunRecord| {
             (record.ledger.seen, record.ledger.faulted) = (12_000 - faulted, faulted);
-            (0..40).for_each(|_| record.faults.note(FaultKind::BadStatus, "status 500".to_owned()));
+            (0..40).for_each(|_| record.faults.note(FaultKind::RetryLater, "status 503".to_owned()));
         }
     };
     expect(VerdictKind::Invalid, &reasons, refused(121));

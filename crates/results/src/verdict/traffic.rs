@@ -5,8 +5,8 @@ use wire::Transport;
 use crate::{Direction, Ended, FaultKind, RunRecord};
 
 /// Of a server's answers this share may be useless: more, and what came in spite of it is no result. An answer is a response to an HTTP
-/// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status from 500 to 599, and
-/// everything that cannot be read; that the server has no place now (429, or 503 with `Retry-After`) is not.
+/// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status that answers nothing, 5xx
+/// or another, and everything that cannot be read; that the server has no place now (429, or 503 with `Retry-After`) is not.
 pub const USELESS_SHARE_MAX: f64 = 0.01;
 /// The generator's count of bytes and the kernel's may be apart by this share, and in short runs by so many bytes: what is just on its
 /// way when both are read at the end of a run, and what broken connections leave behind.
@@ -15,7 +15,7 @@ const BYTES_APART_MAX: u64 = 4 << 10;
 
 pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
     let of = |kind: FaultKind| record.faults.counts.get(&kind).copied().unwrap_or(0);
-    let kinds = [FaultKind::ServerError, FaultKind::BadBytes];
+    let kinds = [FaultKind::ServerError, FaultKind::BadStatus, FaultKind::BadBytes];
     let useless: u64 = kinds.into_iter().map(of).sum();
     let answers = answers(record).max(useless);
     if useless as f64 <= USELESS_SHARE_MAX * answers as f64 {
@@ -24,7 +24,7 @@ pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
     let most = kinds.into_iter().max_by_key(|kind| of(*kind))?;
     let first = record.faults.texts.get(&most).and_then(|texts| texts.first());
     Some(format!(
-        "{useless} of {answers} answers ({:.1} %) were 5xx or could not be read, at most {:.0} % is fair; first: {}",
+        "{useless} of {answers} answers ({:.1} %) had a wrong status or could not be read, at most {:.0} % is fair; first: {}",
         100.0 * useless as f64 / answers as f64,
         100.0 * USELESS_SHARE_MAX,
         first.map_or("", String::as_str)
@@ -118,18 +118,19 @@ mod tests {
     #[test]
     fn a_server_that_talks_nonsense_is_wrong() {
         use FaultKind::{BadBytes, BadStatus, CutShort, Reset, RetryLater, ServerError};
-        let reason = "11 of 1000 answers (1.1 %) were 5xx or could not be read, at most 1 % is fair; first: status 500";
+        let reason = "11 of 1000 answers (1.1 %) had a wrong status or could not be read, at most 1 % is fair; first: status 500";
         expect(VerdictKind::Wrong, &[reason], with(1_000, &[(ServerError, 11, "status 500")]));
         expect(VerdictKind::Sound, &[], with(1_000, &[(ServerError, 10, "status 500")]));
-        let reason = "12 of 1000 answers (1.2 %) were 5xx or could not be read, at most 1 % is fair; first: zzz";
-        let both = [(ServerError, 5, "status 500"), (BadBytes, 7, "zzz")];
-        expect(VerdictKind::Wrong, &[reason], with(1_000, &both));
-        // What is a refusal, a question that was wrong, or the end of a connection is something else.
-        let others =
-            [(RetryLater, 500, "status 503"), (BadStatus, 90, "status 404"), (Reset, 90, ""), (CutShort, 90, "")];
+        let reason =
+            "12 of 1000 answers (1.2 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
+        let all = [(ServerError, 3, "status 500"), (BadStatus, 3, "status 101"), (BadBytes, 6, "zzz")];
+        expect(VerdictKind::Wrong, &[reason], with(1_000, &all));
+        // A refusal or the end of a connection is something else.
+        let others = [(RetryLater, 500, "status 503"), (Reset, 90, ""), (CutShort, 90, "")];
         expect(VerdictKind::Sound, &[], with(1_000, &others));
         // A run that could not even begin says it too, and so does one in which nothing else came.
-        let reason = "3 of 3 answers (100.0 %) were 5xx or could not be read, at most 1 % is fair; first: zzz";
+        let reason =
+            "3 of 3 answers (100.0 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
         expect(VerdictKind::Wrong, &[reason], |record| {
             with(0, &[(BadBytes, 3, "zzz")])(record);
             record.ended = Ended::Failed("0 of 20 seats joined, and no more came".to_owned());
