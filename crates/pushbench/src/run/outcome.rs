@@ -29,7 +29,10 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     }
     if records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
         failed = true;
-        sentences.push("a server lost, doubled, reordered or altered messages; see the runs called wrong".to_owned());
+        sentences.push(
+            "a server lost, doubled, reordered or altered messages, or answered nonsense; see the runs called wrong"
+                .to_owned(),
+        );
     }
     if !without.is_empty() {
         sentences.push(format!("no figures for {}", without.join(", ")));
