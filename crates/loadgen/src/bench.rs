@@ -7,7 +7,7 @@ use std::time::Duration;
 use scenario::Plan;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wire::{Down, Message, Transport, decode_json, encode_json};
+use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
 use crate::live::{Cue, Live};
 use crate::posts::Posts;
@@ -47,9 +47,9 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     (took, deliveries)
 }
 
-fn borrowed<'a>(message: &'a Message<'_>) -> Down<'a> {
+fn borrowed<'a>(message: &'a Message<'_>) -> ServerItem<'a> {
     let Message { seq, author, ordinal, ref text } = *message;
-    Down::Message(Message { seq, author, ordinal, text: Cow::Borrowed(text) })
+    ServerItem::Message(Message { seq, author, ordinal, text: Cow::Borrowed(text) })
 }
 
 /// Every room's messages, the probe first, as values and as JSON.
@@ -60,7 +60,7 @@ fn items(plan: &Plan) -> Vec<Vec<(Message<'_>, Vec<u8>)>> {
         let seq = items.len() as u64 + 1;
         let message = Message { seq, author, ordinal, text: text.to_owned().into() };
         let mut json = Vec::new();
-        encode_json(&Down::Message(message.clone()), &mut json);
+        encode_json(&ServerItem::Message(message.clone()), &mut json);
         items.push((message, json));
     };
     (0..plan.rooms).for_each(|room| push(room, PROBE_AUTHOR, 0, "probe"));

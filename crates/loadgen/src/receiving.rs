@@ -1,7 +1,7 @@
 //! What a worker makes of what comes down: counted, held against the plan, and timed.
 
 use results::{Class, Direction, FaultKind, Incident, IncidentKind, Purpose, Series};
-use wire::{Down, Message, Reset};
+use wire::{Message, Reset, ServerItem};
 
 use crate::fault::{End, Fault};
 use crate::ledger::Sighting;
@@ -10,29 +10,39 @@ use crate::worker::{Hot, PROBE_AUTHOR, Worker};
 
 impl Worker {
     /// Takes an item that came down; `item_bytes` is its encoding, `framing_bytes` what said where it ends.
-    pub(crate) fn take(&self, seat: &Seat, item: Down<'_>, item_bytes: usize, framing_bytes: usize) -> Result<(), End> {
+    pub(crate) fn take(
+        &self,
+        seat: &Seat,
+        item: ServerItem<'_>,
+        item_bytes: usize,
+        framing_bytes: usize,
+    ) -> Result<(), End> {
         let (purpose, payload) = match &item {
-            Down::Message(message) => (Purpose::Delivery, message.text.len()),
-            Down::Ack(_) => (Purpose::Posting, 0),
-            Down::Heartbeat => (Purpose::KeepAlive, 0),
-            Down::Joined(_) | Down::Gap(_) | Down::Reset(_) | Down::Problem(_) | Down::Bye => (Purpose::SetUp, 0),
+            ServerItem::Message(message) => (Purpose::Delivery, message.text.len()),
+            ServerItem::Ack(_) => (Purpose::Posting, 0),
+            ServerItem::Heartbeat => (Purpose::KeepAlive, 0),
+            ServerItem::Joined(_)
+            | ServerItem::Gap(_)
+            | ServerItem::Reset(_)
+            | ServerItem::Error(_)
+            | ServerItem::Bye => (Purpose::SetUp, 0),
         };
         let mut hot = self.hot.borrow_mut();
         hot.tally.add(Direction::Down, purpose, Class::Payload, payload);
         hot.tally.add(Direction::Down, purpose, Class::Envelope, item_bytes - payload);
         hot.tally.add(Direction::Down, purpose, Class::Framing, framing_bytes);
         match item {
-            Down::Message(message) => self.deliver(&mut hot, seat, &message),
-            Down::Ack(ack) => self.confirm(&mut hot, seat, ack.ordinal),
-            Down::Joined(joined) => {
+            ServerItem::Message(message) => self.deliver(&mut hot, seat, &message),
+            ServerItem::Ack(ack) => self.confirm(&mut hot, seat, ack.ordinal),
+            ServerItem::Joined(joined) => {
                 drop(hot);
                 self.join(seat, joined.after);
             }
-            Down::Gap(gap) => hot.ledger.gap_messages += gap.to.saturating_sub(gap.from).saturating_add(1),
-            Down::Reset(reset) => self.reset(&mut hot, seat, reset)?,
-            Down::Problem(problem) => return Err(Fault::new(FaultKind::Problem, problem.to_string()).into()),
-            Down::Heartbeat => {}
-            Down::Bye => return Err(End::Cut),
+            ServerItem::Gap(gap) => hot.ledger.gap_messages += gap.to.saturating_sub(gap.from).saturating_add(1),
+            ServerItem::Reset(reset) => self.reset(&mut hot, seat, reset)?,
+            ServerItem::Error(problem) => return Err(Fault::new(FaultKind::Problem, problem.to_string()).into()),
+            ServerItem::Heartbeat => {}
+            ServerItem::Bye => return Err(End::Cut),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! because nobody promised that.
 
 use results::{Class, Direction, Incident, IncidentKind, Purpose};
-use wire::{Down, Message, Post, decode_post_json};
+use wire::{Message, Post, ServerItem, decode_post_json};
 
 use crate::fault::End;
 use crate::seat::Seat;
@@ -57,7 +57,7 @@ impl Worker {
         let overtaken = self.is_overtaken(seat, seq, &post);
         let Post { author, ordinal, text: words } = post;
         let message = Message { seq, author, ordinal, text: words };
-        self.take(seat, Down::Message(message), text.len(), framing_bytes)?;
+        self.take(seat, ServerItem::Message(message), text.len(), framing_bytes)?;
         let mut hot = self.hot.borrow_mut();
         if overtaken {
             hot.ledger.note(Incident { kind: IncidentKind::Reordered, seat: seat.id, seq });

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
-use wire::Start;
+use wire::StartAt;
 
 use crate::ledger::SeatLedger;
 use crate::link::Link;
@@ -93,8 +93,8 @@ impl Seat {
     }
 
     /// Where to begin, or to go on.
-    pub(crate) fn start(&self) -> Start {
-        if self.joined_once.get() { Start::After(self.ledger.borrow().last()) } else { Start::Now }
+    pub(crate) fn start(&self) -> StartAt {
+        if self.joined_once.get() { StartAt::After(self.ledger.borrow().last()) } else { StartAt::Live }
     }
 
     /// Everything in the outbox had to wait for the transport.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use scenario::{Plan, Protocol, TransportTuning};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use wire::{Form, Transport};
+use wire::{Framing, Transport};
 
 use crate::clock::{Clock, micros};
 use crate::fault::Fault;
@@ -57,7 +57,7 @@ pub(crate) struct Hot {
 pub(crate) struct Worker {
     pub(crate) plan: Arc<Plan>,
     pub(crate) transport: Transport,
-    pub(crate) form: Form,
+    pub(crate) form: Framing,
     pub(crate) target: Target,
     pub(crate) clock: Clock,
     pub(crate) posts: Arc<Posts>,
@@ -112,7 +112,7 @@ impl Worker {
         let pacer = Pacer::new(&plan, plan.clients_of_worker(at.0, at.1));
         let next_due_us = if lock_step { i64::MAX } else { pacer.due_us().map_or(i64::MAX, i64::from) };
         Self {
-            form: Form::of(transport, plan.encoding(transport)),
+            form: Framing::of(transport, plan.encoding(transport)),
             hot: RefCell::new(Hot {
                 tally: Tally::default(),
                 recorder: Recorder::new(),

@@ -14,7 +14,7 @@ use report::counters::{Check, Counted, LOCK_SCHEMA, Lock, Outcome, table};
 use results::{Class, Direction, Purpose, Tally};
 use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
-use wire::{Transport, Usage};
+use wire::{ServerStats, Transport};
 
 use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
 use crate::run::{Control, Launch, ServerProcess};
@@ -227,7 +227,7 @@ async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: 
     exact.retain(|_, count| *count > 0);
     let mut counted =
         Counted { deliveries: steps.window.delivered, clients: plan.clients.into(), exact, near: BTreeMap::new() };
-    let allocations = |usage: &Usage| usage.process.allocations;
+    let allocations = |usage: &ServerStats| usage.process.allocations;
     if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
         // The reading itself allocates; two of them with nothing between say how much.
         let window = (end - start).saturating_sub(after - end);
@@ -253,7 +253,7 @@ async fn walk_and_stop(
     transport: Transport,
     mut server: ServerProcess,
     until: Until,
-) -> anyhow::Result<(Steps, Vec<Usage>)> {
+) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
     let walked = walk(plan, transport, &server, until).await;
     if walked.is_err()
         && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
@@ -270,7 +270,7 @@ async fn walk(
     transport: Transport,
     server: &ServerProcess,
     until: Until,
-) -> anyhow::Result<(Steps, Vec<Usage>)> {
+) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
     let control = Control::new(&server.target)?;
     let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
     let readings = RefCell::new(Vec::new());
@@ -289,12 +289,13 @@ async fn walk(
 
 fn server_counts(
     prefix: &str,
-    from: &Usage,
-    to: &Usage,
+    from: &ServerStats,
+    to: &ServerStats,
     transport: Transport,
     out: &mut BTreeMap<String, u64>,
 ) -> anyhow::Result<()> {
-    let of = |usage: &Usage| serde_json::to_value(usage.transports.get(transport.name()).copied().unwrap_or_default());
+    let of =
+        |usage: &ServerStats| serde_json::to_value(usage.transports.get(transport.name()).copied().unwrap_or_default());
     difference(prefix, &of(from)?, &of(to)?, out);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use server::{Access, Config, Handicap, Limits};
-use wire::Listening;
+use wire::ServerAddresses;
 
 use crate::machine;
 use crate::signals::{Signals, parent_gone};
@@ -218,7 +218,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let running = server::start(config).await?;
-    announce(&Listening {
+    announce(&ServerAddresses {
         http: running.http,
         tcp: running.tcp,
         pid: std::process::id(),
@@ -235,7 +235,7 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
 }
 
 /// Tells programs, on standard output, where the server is. Nothing else is ever written there.
-fn announce(listening: &Listening) -> anyhow::Result<()> {
+fn announce(listening: &ServerAddresses) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, listening).context("cannot write the addresses to standard output")?;
     writeln!(out).and_then(|()| out.flush()).context("cannot write the addresses to standard output")

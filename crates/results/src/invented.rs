@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde_json::json;
-use wire::{Encoding, ProcessUsage, Transport, TransportUsage, Usage};
+use wire::{Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
 
 use crate::{
     Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Folder, Generator, Host, Interval, Kernel,
@@ -296,7 +296,7 @@ fn latency(distribution: &Distribution, independent: u64) -> Latency {
     }
 }
 
-fn usage(transport: Transport, cpu_us: u64, messages: u64, connections: u64) -> Usage {
+fn usage(transport: Transport, cpu_us: u64, messages: u64, connections: u64) -> ServerStats {
     let used = TransportUsage {
         connections_opened: connections,
         connections_open: connections,
@@ -305,7 +305,7 @@ fn usage(transport: Transport, cpu_us: u64, messages: u64, connections: u64) -> 
         socket_writes: messages,
         ..TransportUsage::default()
     };
-    Usage {
+    ServerStats {
         version: "0.1.0".to_owned(),
         pid: 1,
         uptime_us: 1,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wire::{Encoding, Transport, Usage};
+use wire::{Encoding, ServerStats, Transport};
 
 use crate::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally, Verdict};
 
@@ -138,13 +138,13 @@ pub struct ServerReadings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_resident_bytes: Option<u64>,
     /// Before the first connection.
-    pub begin: Usage,
+    pub begin: ServerStats,
     /// Everybody connected, nobody speaking.
-    pub settled: Usage,
+    pub settled: ServerStats,
     /// First instant of the window.
-    pub window_start: Usage,
+    pub window_start: ServerStats,
     /// Last instant of the window.
-    pub window_end: Usage,
+    pub window_end: ServerStats,
 }
 
 /// Of a record that does not say.

@@ -3,25 +3,25 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderMap, header};
-use wire::Problem;
+use wire::ErrorBody;
 
 use crate::config::Access;
 
 impl Access {
     /// Whether a caller shows the token, in `Authorization: Bearer` or, where headers cannot be set, in the query or join.
-    pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), Problem> {
+    pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), ErrorBody> {
         let bearer = || bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
         self.check(given.or_else(bearer))
     }
 
     /// The same for callers without headers.
-    pub(crate) fn check(&self, given: Option<&str>) -> Result<(), Problem> {
+    pub(crate) fn check(&self, given: Option<&str>) -> Result<(), ErrorBody> {
         let Some(token) = &self.token else { return Ok(()) };
         if given.is_some_and(|given| same_bytes(given.as_bytes(), token.as_bytes())) {
             return Ok(());
         }
         // The value is not repeated: it may be a secret meant for somebody else.
-        Err(Problem::new(
+        Err(ErrorBody::new(
             "token",
             "",
             "this server wants its token",
@@ -30,7 +30,7 @@ impl Access {
     }
 
     /// Whether a browser's origin may come in; programs send none.
-    pub(crate) fn admits_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(crate) fn admits_origin(&self, headers: &HeaderMap) -> Result<(), ErrorBody> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("");
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
@@ -38,7 +38,7 @@ impl Access {
         if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) || self.lists(origin) {
             return Ok(());
         }
-        Err(Problem::new(
+        Err(ErrorBody::new(
             "Origin",
             origin,
             "browsers may not come from this origin",
@@ -55,11 +55,11 @@ impl Access {
     ///
     /// A web page whose host name its owner lets resolve to our address (DNS rebinding) is of the same origin as this server to a browser, and
     /// could read and post. Its requests carry that name. Where there is a token the page does not know it, and any host will do.
-    pub(crate) fn admits_host(&self, host: &str) -> Result<(), Problem> {
+    pub(crate) fn admits_host(&self, host: &str) -> Result<(), ErrorBody> {
         if self.token.is_some() || is_address(host) || self.names(without_port(host)) {
             return Ok(());
         }
-        Err(Problem::new(
+        Err(ErrorBody::new(
             "Host",
             host,
             "requests may not be sent to this host name",

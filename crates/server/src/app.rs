@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::{Transport, Usage};
+use wire::{ServerStats, Transport};
 
 use crate::config::{Access, Limits};
 use crate::handicap::Handicap;
@@ -76,13 +76,13 @@ impl App {
         self.accept_errors.fetch_add(1, Relaxed) == 0
     }
 
-    pub(crate) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> ServerStats {
         let named = Transport::ALL.into_iter().map(|t| (t.name(), Label::of(t)));
         let transports = named
             .chain([("other", Label::OTHER)])
             .map(|(name, label)| (name.to_owned(), self.meter.usage(label)))
             .collect();
-        Usage {
+        ServerStats {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use wire::Form;
+use wire::Framing;
 
 /// More than this is a typing error.
 const EACH_MAX: Duration = Duration::from_secs(1);
@@ -81,23 +81,23 @@ impl Handicap {
 
     /// Appends what stands behind a message: signs of life, which every client passes over. Of the binary frames one takes five bytes, so
     /// that `bytes` is rounded up; the others are met to the byte, but for the one byte of a comment or frame that cannot be so short.
-    pub(crate) fn pad(form: Form, bytes: u64, out: &mut Vec<u8>) {
+    pub(crate) fn pad(form: Framing, bytes: u64, out: &mut Vec<u8>) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         match form {
-            Form::Lines => out.resize(out.len() + bytes, b'\n'),
-            Form::Events => {
+            Framing::JsonLines => out.resize(out.len() + bytes, b'\n'),
+            Framing::ServerSentEvents => {
                 if bytes > 0 {
                     out.push(b':');
                     out.resize(out.len() + bytes.saturating_sub(3), b' ');
                     out.extend_from_slice(b"\n\n");
                 }
             }
-            Form::Frames => {
+            Framing::LengthPrefixed => {
                 for _ in 0..bytes.div_ceil(5) {
-                    form.encode(&wire::Down::Heartbeat, out);
+                    form.encode(&wire::ServerItem::Heartbeat, out);
                 }
             }
-            Form::TextFrames | Form::BinaryFrames | Form::StompFrames => {
+            Framing::WsText | Framing::WsBinary | Framing::Stomp => {
                 let mut left = bytes;
                 while left > 0 {
                     // A frame needs two bytes: none may be left alone.
@@ -138,10 +138,12 @@ mod tests {
                 Handicap::pad(form, bytes, &mut out);
                 out.len() as u64
             };
-            for form in [Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames, Form::StompFrames] {
+            for form in
+                [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText, Framing::WsBinary, Framing::Stomp]
+            {
                 assert_eq!(len(form), bytes, "{form:?}");
             }
-            assert_eq!(len(Form::Frames), bytes.div_ceil(5) * 5);
+            assert_eq!(len(Framing::LengthPrefixed), bytes.div_ceil(5) * 5);
         }
     }
 }

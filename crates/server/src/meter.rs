@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::handicap::Handicap;
-use wire::{BytesUsage, Split, Transport, TransportUsage};
+use wire::{ByteCounts, BytesUsage, Transport, TransportUsage};
 
 /// What is counted, per [`Label`].
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,7 @@ impl Meter {
     }
 
     /// Counts a write, response or chunk that carries `messages` messages.
-    pub(crate) fn add_batch(&self, label: Label, messages: u64, frames: u64, split: Split) {
+    pub(crate) fn add_batch(&self, label: Label, messages: u64, frames: u64, split: ByteCounts) {
         self.add_all(
             label,
             [
@@ -122,7 +122,7 @@ impl Meter {
     }
 
     /// Counts a post that came up.
-    pub(crate) fn add_post(&self, label: Label, split: Split) {
+    pub(crate) fn add_post(&self, label: Label, split: ByteCounts) {
         self.add_all(
             label,
             [
@@ -186,7 +186,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
-                    meter.add_batch(label, 2, 2, Split { payload: 5, envelope: 3, framing: 1 });
+                    meter.add_batch(label, 2, 2, ByteCounts { payload: 5, envelope: 3, framing: 1 });
                     meter.add(label, Count::DownTotal, 20);
                 });
             }

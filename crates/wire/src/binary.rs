@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Ack, Down, Gap, Joined, Message, Post, Reset, Up, WireError};
+use crate::{Ack, ClientItem, Gap, Joined, Message, Post, Reset, ServerItem, WireError};
 
 const KIND_MESSAGE: u8 = 1;
 const KIND_GAP: u8 = 2;
@@ -16,44 +16,44 @@ const KIND_JOIN: u8 = 16;
 const KIND_POST: u8 = 17;
 
 /// Appends an item that goes down.
-pub fn encode_down(item: &Down<'_>, out: &mut Vec<u8>) {
+pub fn encode_down(item: &ServerItem<'_>, out: &mut Vec<u8>) {
     match item {
-        Down::Message(message) => {
+        ServerItem::Message(message) => {
             out.push(KIND_MESSAGE);
             out.extend_from_slice(&message.seq.to_be_bytes());
             out.extend_from_slice(&message.author.to_be_bytes());
             out.extend_from_slice(&message.ordinal.to_be_bytes());
             out.extend_from_slice(message.text.as_bytes());
         }
-        Down::Gap(gap) => push_pair(out, KIND_GAP, gap.from, gap.to),
-        Down::Ack(ack) => push_pair(out, KIND_ACK, ack.ordinal, ack.seq),
-        Down::Joined(joined) => push_number(out, KIND_JOINED, joined.after),
-        Down::Reset(reset) => push_number(out, KIND_RESET, reset.head),
-        Down::Heartbeat => out.push(KIND_HEARTBEAT),
-        Down::Bye => out.push(KIND_BYE),
-        Down::Problem(problem) => push_json(out, KIND_PROBLEM, problem),
+        ServerItem::Gap(gap) => push_pair(out, KIND_GAP, gap.from, gap.to),
+        ServerItem::Ack(ack) => push_pair(out, KIND_ACK, ack.ordinal, ack.seq),
+        ServerItem::Joined(joined) => push_number(out, KIND_JOINED, joined.after),
+        ServerItem::Reset(reset) => push_number(out, KIND_RESET, reset.head),
+        ServerItem::Heartbeat => out.push(KIND_HEARTBEAT),
+        ServerItem::Bye => out.push(KIND_BYE),
+        ServerItem::Error(problem) => push_json(out, KIND_PROBLEM, problem),
     }
 }
 
 /// Reads an item that came down.
-pub fn decode_down(bytes: &[u8]) -> Result<Down<'_>, WireError> {
+pub fn decode_down(bytes: &[u8]) -> Result<ServerItem<'_>, WireError> {
     let (kind, mut rest) = split_kind(bytes)?;
     let item = match kind {
         KIND_MESSAGE => {
-            return Ok(Down::Message(Message {
+            return Ok(ServerItem::Message(Message {
                 seq: take_u64(&mut rest, "seq")?,
                 author: take_u32(&mut rest, "author")?,
                 ordinal: take_u64(&mut rest, "ordinal")?,
                 text: text(rest)?,
             }));
         }
-        KIND_PROBLEM => return Ok(Down::Problem(serde_json::from_slice(rest)?)),
-        KIND_GAP => Down::Gap(Gap { from: take_u64(&mut rest, "from")?, to: take_u64(&mut rest, "to")? }),
-        KIND_ACK => Down::Ack(Ack { ordinal: take_u64(&mut rest, "ordinal")?, seq: take_u64(&mut rest, "seq")? }),
-        KIND_RESET => Down::Reset(Reset { head: take_u64(&mut rest, "head")? }),
-        KIND_JOINED => Down::Joined(Joined { after: take_u64(&mut rest, "after")? }),
-        KIND_HEARTBEAT => Down::Heartbeat,
-        KIND_BYE => Down::Bye,
+        KIND_PROBLEM => return Ok(ServerItem::Error(serde_json::from_slice(rest)?)),
+        KIND_GAP => ServerItem::Gap(Gap { from: take_u64(&mut rest, "from")?, to: take_u64(&mut rest, "to")? }),
+        KIND_ACK => ServerItem::Ack(Ack { ordinal: take_u64(&mut rest, "ordinal")?, seq: take_u64(&mut rest, "seq")? }),
+        KIND_RESET => ServerItem::Reset(Reset { head: take_u64(&mut rest, "head")? }),
+        KIND_JOINED => ServerItem::Joined(Joined { after: take_u64(&mut rest, "after")? }),
+        KIND_HEARTBEAT => ServerItem::Heartbeat,
+        KIND_BYE => ServerItem::Bye,
         unknown => return Err(WireError::UnknownKind(unknown)),
     };
     match rest {
@@ -63,10 +63,10 @@ pub fn decode_down(bytes: &[u8]) -> Result<Down<'_>, WireError> {
 }
 
 /// Appends an item that goes up.
-pub fn encode_up(item: &Up<'_>, out: &mut Vec<u8>) {
+pub fn encode_up(item: &ClientItem<'_>, out: &mut Vec<u8>) {
     match item {
-        Up::Join(join) => push_json(out, KIND_JOIN, join),
-        Up::Post(post) => {
+        ClientItem::Join(join) => push_json(out, KIND_JOIN, join),
+        ClientItem::Post(post) => {
             out.push(KIND_POST);
             out.extend_from_slice(&post.author.to_be_bytes());
             out.extend_from_slice(&post.ordinal.to_be_bytes());
@@ -76,11 +76,11 @@ pub fn encode_up(item: &Up<'_>, out: &mut Vec<u8>) {
 }
 
 /// Reads an item that came up.
-pub fn decode_up(bytes: &[u8]) -> Result<Up<'_>, WireError> {
+pub fn decode_up(bytes: &[u8]) -> Result<ClientItem<'_>, WireError> {
     let (kind, mut rest) = split_kind(bytes)?;
     match kind {
-        KIND_JOIN => Ok(Up::Join(serde_json::from_slice(rest)?)),
-        KIND_POST => Ok(Up::Post(Post {
+        KIND_JOIN => Ok(ClientItem::Join(serde_json::from_slice(rest)?)),
+        KIND_POST => Ok(ClientItem::Post(Post {
             author: take_u32(&mut rest, "author")?,
             ordinal: take_u64(&mut rest, "ordinal")?,
             text: text(rest)?,

@@ -2,8 +2,8 @@
 
 use crate::stomp::StompFrame;
 use crate::{
-    Down, Event, EventDecoder, ReadQuery, RoomName, WireError, decode_down, decode_json, decode_post_json, decode_up,
-    encode_down, encode_json, encode_post_json, encode_up, json, parse_after, split_frame,
+    Event, EventDecoder, ReadQuery, RoomName, ServerItem, WireError, decode_down, decode_json, decode_post_json,
+    decode_up, encode_down, encode_json, encode_post_json, encode_up, json, parse_after, split_frame,
 };
 
 /// A frame is no longer than it may be, and lies within the buffer.
@@ -41,7 +41,7 @@ pub fn json(bytes: &[u8]) {
         assert_eq!(decode_post_json(&out), Ok(post));
     }
     if let Some(plain) = json::plain_message(bytes) {
-        assert_eq!(json::decode_any(bytes), Ok(Down::Message(plain)));
+        assert_eq!(json::decode_any(bytes), Ok(ServerItem::Message(plain)));
     }
 }
 
@@ -63,7 +63,7 @@ pub fn stomp(bytes: &[u8]) {
 /// What a request's query, cursor or room is not, is said in words.
 pub fn query(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let refused = |problem: crate::Problem| assert!(!problem.to_string().is_empty());
+    let refused = |problem: crate::ErrorBody| assert!(!problem.to_string().is_empty());
     ReadQuery::parse(text, &["after", "hold_ms", "encoding", "token"]).map_or_else(refused, drop);
     parse_after("after", text).map_or_else(refused, drop);
     text.parse::<RoomName>().map_or_else(refused, drop);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Problem, RoomName, Start};
+use crate::{ErrorBody, RoomName, StartAt};
 
 /// What a client sends into a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub struct Joined {
 
 /// Anything a server says to a client inside a transport's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Down<'a> {
+pub enum ServerItem<'a> {
     /// First item on every stream, but for a reset.
     Joined(Joined),
     /// The next message.
@@ -86,7 +86,7 @@ pub enum Down<'a> {
     /// Answer to a post sent in-band.
     Ack(Ack),
     /// What the client did wrong.
-    Problem(Problem),
+    Error(ErrorBody),
     /// Nothing to say, still here (`tcp`; the others have a heart-beat of their own).
     Heartbeat,
     /// The server goes away (`tcp`; the others have an end of their own).
@@ -95,7 +95,7 @@ pub enum Down<'a> {
 
 /// Anything a client says on a `tcp` connection, or in a binary WebSocket message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Up<'a> {
+pub enum ClientItem<'a> {
     /// First frame of a `tcp` connection.
     Join(Join),
     /// A post.
@@ -110,7 +110,7 @@ pub struct Join {
     pub room: RoomName,
     /// Where in its log to begin.
     #[serde(rename = "after", default)]
-    pub start: Start,
+    pub start: StartAt,
     /// The shared secret, where the server wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -138,27 +138,27 @@ pub(crate) mod tests {
         })
     }
 
-    fn any_problem() -> impl Strategy<Value = Problem> {
-        (".*", ".*", ".*", ".*").prop_map(|(error, field, value, hint)| Problem { error, field, value, hint })
+    fn any_problem() -> impl Strategy<Value = ErrorBody> {
+        (".*", ".*", ".*", ".*").prop_map(|(error, field, value, hint)| ErrorBody { error, field, value, hint })
     }
 
-    pub(crate) fn any_down() -> impl Strategy<Value = Down<'static>> {
+    pub(crate) fn any_down() -> impl Strategy<Value = ServerItem<'static>> {
         prop_oneof![
-            any::<u64>().prop_map(|after| Down::Joined(Joined { after })),
-            any_message().prop_map(Down::Message),
-            any::<(u64, u64)>().prop_map(|(from, to)| Down::Gap(Gap { from, to })),
-            any::<u64>().prop_map(|head| Down::Reset(Reset { head })),
-            any::<(u64, u64)>().prop_map(|(ordinal, seq)| Down::Ack(Ack { ordinal, seq })),
-            any_problem().prop_map(Down::Problem),
-            Just(Down::Heartbeat),
-            Just(Down::Bye),
+            any::<u64>().prop_map(|after| ServerItem::Joined(Joined { after })),
+            any_message().prop_map(ServerItem::Message),
+            any::<(u64, u64)>().prop_map(|(from, to)| ServerItem::Gap(Gap { from, to })),
+            any::<u64>().prop_map(|head| ServerItem::Reset(Reset { head })),
+            any::<(u64, u64)>().prop_map(|(ordinal, seq)| ServerItem::Ack(Ack { ordinal, seq })),
+            any_problem().prop_map(ServerItem::Error),
+            Just(ServerItem::Heartbeat),
+            Just(ServerItem::Bye),
         ]
     }
 
-    pub(crate) fn any_up() -> impl Strategy<Value = Up<'static>> {
+    pub(crate) fn any_up() -> impl Strategy<Value = ClientItem<'static>> {
         let join = ("[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,63}", any::<Option<u64>>(), any::<Option<String>>()).prop_map(
-            |(room, after, token)| Up::Join(Join { room: room.parse().unwrap(), start: after.into(), token }),
+            |(room, after, token)| ClientItem::Join(Join { room: room.parse().unwrap(), start: after.into(), token }),
         );
-        prop_oneof![join, any_post().prop_map(Up::Post)]
+        prop_oneof![join, any_post().prop_map(ClientItem::Post)]
     }
 }

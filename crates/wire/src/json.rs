@@ -4,25 +4,25 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ack, Down, Gap, Joined, Message, Post, Problem, Reset, WireError};
+use crate::{Ack, ErrorBody, Gap, Joined, Message, Post, Reset, ServerItem, WireError};
 
 /// Appends an item as one JSON object without a line end. Heart-beats and farewells have no JSON: transports that speak it have their own.
-pub fn encode_json(item: &Down<'_>, out: &mut Vec<u8>) {
+pub fn encode_json(item: &ServerItem<'_>, out: &mut Vec<u8>) {
     match item {
-        Down::Message(message) => write(out, message),
-        Down::Joined(joined) => write(out, &Tagged { joined: Some(joined), ..Tagged::default() }),
-        Down::Gap(gap) => write(out, &Tagged { gap: Some(gap), ..Tagged::default() }),
-        Down::Reset(reset) => write(out, &Tagged { reset: Some(reset), ..Tagged::default() }),
-        Down::Ack(ack) => write(out, &Tagged { ack: Some(ack), ..Tagged::default() }),
-        Down::Problem(problem) => write(out, problem),
-        Down::Heartbeat | Down::Bye => {}
+        ServerItem::Message(message) => write(out, message),
+        ServerItem::Joined(joined) => write(out, &Tagged { joined: Some(joined), ..Tagged::default() }),
+        ServerItem::Gap(gap) => write(out, &Tagged { gap: Some(gap), ..Tagged::default() }),
+        ServerItem::Reset(reset) => write(out, &Tagged { reset: Some(reset), ..Tagged::default() }),
+        ServerItem::Ack(ack) => write(out, &Tagged { ack: Some(ack), ..Tagged::default() }),
+        ServerItem::Error(problem) => write(out, problem),
+        ServerItem::Heartbeat | ServerItem::Bye => {}
     }
 }
 
 /// Reads one JSON object that came down.
-pub fn decode_json(bytes: &[u8]) -> Result<Down<'_>, WireError> {
+pub fn decode_json(bytes: &[u8]) -> Result<ServerItem<'_>, WireError> {
     match plain_message(bytes) {
-        Some(message) => Ok(Down::Message(message)),
+        Some(message) => Ok(ServerItem::Message(message)),
         None => decode_any(bytes),
     }
 }
@@ -52,7 +52,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((number.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')), rest))
 }
 
-pub(crate) fn decode_any(bytes: &[u8]) -> Result<Down<'_>, WireError> {
+pub(crate) fn decode_any(bytes: &[u8]) -> Result<ServerItem<'_>, WireError> {
     let any: Any<'_> = serde_json::from_slice(bytes)?;
     match any {
         Any {
@@ -66,12 +66,14 @@ pub(crate) fn decode_any(bytes: &[u8]) -> Result<Down<'_>, WireError> {
             joined: None,
             error: None,
             ..
-        } => Ok(Down::Message(Message { seq, author, ordinal, text })),
-        Any { gap: Some(gap), .. } => Ok(Down::Gap(gap)),
-        Any { reset: Some(reset), .. } => Ok(Down::Reset(reset)),
-        Any { ack: Some(ack), .. } => Ok(Down::Ack(ack)),
-        Any { joined: Some(joined), .. } => Ok(Down::Joined(joined)),
-        Any { error: Some(error), field, value, hint, .. } => Ok(Down::Problem(Problem { error, field, value, hint })),
+        } => Ok(ServerItem::Message(Message { seq, author, ordinal, text })),
+        Any { gap: Some(gap), .. } => Ok(ServerItem::Gap(gap)),
+        Any { reset: Some(reset), .. } => Ok(ServerItem::Reset(reset)),
+        Any { ack: Some(ack), .. } => Ok(ServerItem::Ack(ack)),
+        Any { joined: Some(joined), .. } => Ok(ServerItem::Joined(joined)),
+        Any { error: Some(error), field, value, hint, .. } => {
+            Ok(ServerItem::Error(ErrorBody { error, field, value, hint }))
+        }
         _ => Err(WireError::Json("neither a message, gap, reset, ack, joined nor error".to_owned())),
     }
 }
@@ -133,9 +135,9 @@ mod tests {
     fn the_shape_people_see() {
         let mut out = Vec::new();
         let message = Message { seq: 12, author: 7, ordinal: 3, text: "hi \"you\"".into() };
-        encode_json(&Down::Message(message), &mut out);
+        encode_json(&ServerItem::Message(message), &mut out);
         out.push(b'\n');
-        encode_json(&Down::Gap(Gap { from: 1, to: 9 }), &mut out);
+        encode_json(&ServerItem::Gap(Gap { from: 1, to: 9 }), &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"seq\":12,\"author\":7,\"ordinal\":3,\"text\":\"hi \\\"you\\\"\"}\n{\"gap\":{\"from\":1,\"to\":9}}"
@@ -155,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn round_trip(item in any_down()) {
-            prop_assume!(!matches!(item, Down::Heartbeat | Down::Bye));
+            prop_assume!(!matches!(item, ServerItem::Heartbeat | ServerItem::Bye));
             let mut out = Vec::new();
             encode_json(&item, &mut out);
             prop_assert!(!out.contains(&b'\n'), "a JSON item is one line");
@@ -170,7 +172,7 @@ mod tests {
             byte in any::<u8>(),
         ) {
             let mut out = Vec::new();
-            encode_json(&Down::Message(message), &mut out);
+            encode_json(&ServerItem::Message(message), &mut out);
             crate::fuzz::json(&out);
             let at = at.index(out.len());
             out[at] = byte;

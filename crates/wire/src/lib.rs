@@ -4,35 +4,35 @@
 //! it is the only thing those two share.
 
 mod binary;
-mod events;
-mod form;
-mod frames;
+mod error_body;
+mod framing;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod item;
 mod json;
-mod problem;
+mod length_prefix;
 mod query;
 mod room;
+mod sse;
+mod stats;
 pub mod stomp;
 mod transport;
-mod usage;
 #[doc(hidden)]
 pub mod websocket_cases;
 mod ws_frame;
 
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
-pub use events::{Event, EventDecoder};
-pub use form::{Form, Split};
-pub use frames::{FRAME_PREFIX_BYTES, Frame, push_frame, split_frame};
-pub use item::{Ack, Down, Gap, Join, Joined, Message, Post, Reset, Up};
+pub use error_body::{ErrorBody, WireError};
+pub use framing::{ByteCounts, Framing};
+pub use item::{Ack, ClientItem, Gap, Join, Joined, Message, Post, Reset, ServerItem};
 pub use json::{decode_json, decode_post_json, encode_json, encode_post_json};
-pub use problem::{Problem, WireError};
-pub use query::{ReadQuery, Start, parse_after};
+pub use length_prefix::{FRAME_PREFIX_BYTES, Frame, push_frame, split_frame};
+pub use query::{ReadQuery, StartAt, parse_after};
 pub use room::RoomName;
+pub use sse::{Event, EventDecoder};
+pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats, TransportUsage};
 pub use transport::{Encoding, Transport};
-pub use usage::{BytesUsage, HubUsage, Listening, ProcessUsage, TransportUsage, Usage};
 
 /// Name of the response header that tells a polling client its cursor when it joined without one.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";

@@ -2,30 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Encoding, Problem};
+use crate::{Encoding, ErrorBody};
 
 /// Where in a room's log a reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Option<u64>", into = "Option<u64>")]
-pub enum Start {
+pub enum StartAt {
     /// With the next message to come.
     #[default]
-    Now,
+    Live,
     /// Behind this seq; 0 is the start of the log.
     After(u64),
 }
 
-impl From<Option<u64>> for Start {
+impl From<Option<u64>> for StartAt {
     fn from(after: Option<u64>) -> Self {
-        after.map_or(Self::Now, Self::After)
+        after.map_or(Self::Live, Self::After)
     }
 }
 
-impl From<Start> for Option<u64> {
-    fn from(start: Start) -> Self {
+impl From<StartAt> for Option<u64> {
+    fn from(start: StartAt) -> Self {
         match start {
-            Start::Now => None,
-            Start::After(seq) => Some(seq),
+            StartAt::Live => None,
+            StartAt::After(seq) => Some(seq),
         }
     }
 }
@@ -34,7 +34,7 @@ impl From<Start> for Option<u64> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadQuery<'a> {
     /// `after=`
-    pub start: Start,
+    pub start: StartAt,
     /// `hold_ms=`
     pub hold_ms: Option<u64>,
     /// `encoding=`
@@ -45,7 +45,7 @@ pub struct ReadQuery<'a> {
 
 impl<'a> ReadQuery<'a> {
     /// Reads a query string; `allowed` names the parameters this endpoint knows.
-    pub fn parse(query: &'a str, allowed: &[&str]) -> Result<Self, Problem> {
+    pub fn parse(query: &'a str, allowed: &[&str]) -> Result<Self, ErrorBody> {
         let mut parsed = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -54,10 +54,10 @@ impl<'a> ReadQuery<'a> {
                     [] => "leave the query out".to_owned(),
                     known => format!("there is {}", known.join(", ")),
                 };
-                return Err(Problem::new(key, value, "no such parameter here", hint));
+                return Err(ErrorBody::new(key, value, "no such parameter here", hint));
             }
             match key {
-                "after" => parsed.start = Start::After(parse_after("after", value)?),
+                "after" => parsed.start = StartAt::After(parse_after("after", value)?),
                 "hold_ms" => {
                     parsed.hold_ms =
                         Some(parse_number("hold_ms", value, "a hold time is a whole number of milliseconds")?);
@@ -71,23 +71,23 @@ impl<'a> ReadQuery<'a> {
 }
 
 /// Reads a cursor, wherever it came from (`after=`, `Last-Event-ID`).
-pub fn parse_after(field: &str, value: &str) -> Result<u64, Problem> {
+pub fn parse_after(field: &str, value: &str) -> Result<u64, ErrorBody> {
     parse_number(field, value, "a cursor is a whole number: the last seq seen, 0 for the start of the log")
 }
 
-fn parse_number(field: &str, value: &str, error: &str) -> Result<u64, Problem> {
+fn parse_number(field: &str, value: &str, error: &str) -> Result<u64, ErrorBody> {
     let digits_only = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     match value.parse() {
         Ok(number) if digits_only => Ok(number),
-        _ => Err(Problem::new(field, value, error, format!("write {field}=0 or more, at most {}", u64::MAX))),
+        _ => Err(ErrorBody::new(field, value, error, format!("write {field}=0 or more, at most {}", u64::MAX))),
     }
 }
 
-fn parse_encoding(value: &str) -> Result<Encoding, Problem> {
+fn parse_encoding(value: &str) -> Result<Encoding, ErrorBody> {
     [Encoding::Json, Encoding::Binary]
         .into_iter()
         .find(|e| e.name() == value)
-        .ok_or_else(|| Problem::new("encoding", value, "no such encoding", "use json or binary"))
+        .ok_or_else(|| ErrorBody::new("encoding", value, "no such encoding", "use json or binary"))
 }
 
 #[cfg(test)]
@@ -102,13 +102,13 @@ mod tests {
         assert_eq!(
             ReadQuery::parse("after=7&hold_ms=250&encoding=binary&token=t", ALL).unwrap(),
             ReadQuery {
-                start: Start::After(7),
+                start: StartAt::After(7),
                 hold_ms: Some(250),
                 encoding: Some(Encoding::Binary),
                 token: Some("t")
             }
         );
-        assert_eq!(ReadQuery::parse("", ALL).unwrap().start, Start::Now);
+        assert_eq!(ReadQuery::parse("", ALL).unwrap().start, StartAt::Live);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
+use crate::ErrorBody;
 
 /// 1–64 characters of `a-z A-Z 0-9 . _ -`, but neither `.` nor `..`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,25 +24,25 @@ impl RoomName {
 }
 
 impl FromStr for RoomName {
-    type Err = Problem;
+    type Err = ErrorBody;
 
-    fn from_str(text: &str) -> Result<Self, Problem> {
+    fn from_str(text: &str) -> Result<Self, ErrorBody> {
         if matches!(text, "." | "..") {
             let error = "a room cannot have this name: clients take it out of a URL as a step in its path";
-            return Err(Problem::new("room", text, error, "use another name"));
+            return Err(ErrorBody::new("room", text, error, "use another name"));
         }
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));
         }
-        Err(Problem::new("room", text, "this is no room name", "use 1 to 64 characters of a-z A-Z 0-9 . _ -"))
+        Err(ErrorBody::new("room", text, "this is no room name", "use 1 to 64 characters of a-z A-Z 0-9 . _ -"))
     }
 }
 
 impl TryFrom<String> for RoomName {
-    type Error = Problem;
+    type Error = ErrorBody;
 
-    fn try_from(text: String) -> Result<Self, Problem> {
+    fn try_from(text: String) -> Result<Self, ErrorBody> {
         text.parse()
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::ws_frame::{WS_TEXT, push_ws_frame};
-use crate::{Down, encode_json};
+use crate::{ServerItem, encode_json};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "v12.stomp";
@@ -162,22 +162,22 @@ pub fn push_stomp_beat(out: &mut Vec<u8>) -> usize {
 }
 
 /// Appends an item as a server's WebSocket text frame, and returns the bytes that are not the item's own JSON.
-pub fn encode_stomp(subscription: &str, item: &Down<'_>, out: &mut Vec<u8>) -> usize {
+pub fn encode_stomp(subscription: &str, item: &ServerItem<'_>, out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    if matches!(item, Down::Heartbeat | Down::Bye) {
+    if matches!(item, ServerItem::Heartbeat | ServerItem::Bye) {
         return push_stomp_beat(out);
     }
     let mut body_bytes = 0;
     push_ws_frame(out, WS_TEXT, |out| {
         let id = match item {
-            Down::Message(message) => message.seq.to_string(),
-            Down::Gap(gap) => format!("gap-{}", gap.to),
-            Down::Reset(reset) => format!("reset-{}", reset.head),
-            Down::Joined(joined) => format!("joined-{}", joined.after),
-            Down::Ack(ack) => format!("ack-{}", ack.ordinal),
-            Down::Problem(_) | Down::Heartbeat | Down::Bye => String::new(),
+            ServerItem::Message(message) => message.seq.to_string(),
+            ServerItem::Gap(gap) => format!("gap-{}", gap.to),
+            ServerItem::Reset(reset) => format!("reset-{}", reset.head),
+            ServerItem::Joined(joined) => format!("joined-{}", joined.after),
+            ServerItem::Ack(ack) => format!("ack-{}", ack.ordinal),
+            ServerItem::Error(_) | ServerItem::Heartbeat | ServerItem::Bye => String::new(),
         };
-        if let Down::Problem(problem) = item {
+        if let ServerItem::Error(problem) = item {
             out.extend_from_slice(b"ERROR\n");
             push_header("message", &problem.error, out);
         } else {
@@ -198,7 +198,7 @@ pub fn encode_stomp(subscription: &str, item: &Down<'_>, out: &mut Vec<u8>) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Message, Problem};
+    use crate::{ErrorBody, Message};
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Option<StompFrame<'_>>, StompError> {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_message_and_an_error_as_a_stranger_reads_them() {
         let mut out = Vec::new();
-        let message = Down::Message(Message { seq: 5, author: 1, ordinal: 2, text: "hi".into() });
+        let message = ServerItem::Message(Message { seq: 5, author: 1, ordinal: 2, text: "hi".into() });
         let framing = encode_stomp("a:1", &message, &mut out);
         let text = std::str::from_utf8(&out[4..]).unwrap();
         let json = "{\"seq\":5,\"author\":1,\"ordinal\":2,\"text\":\"hi\"}";
@@ -251,7 +251,7 @@ mod tests {
         let frame = parse(text).unwrap().unwrap();
         assert_eq!((frame.header("subscription"), frame.body), (Some("a:1"), json));
         out.clear();
-        encode_stomp("", &Down::Problem(Problem::new("x", "1", "no: \nnever", "")), &mut out);
+        encode_stomp("", &ServerItem::Error(ErrorBody::new("x", "1", "no: \nnever", "")), &mut out);
         let error = parse(std::str::from_utf8(&out[2..]).unwrap()).unwrap().unwrap();
         assert_eq!((error.command, error.header("message")), ("ERROR", Some("no: \nnever")));
     }

@@ -12,7 +12,7 @@ use machine::{CROWD_CORE, SERVER_CORE, argument};
 
 use loadgen::{Order, Recording, Target};
 use scenario::Plan;
-use wire::{Listening, Transport};
+use wire::{ServerAddresses, Transport};
 
 /// A `pushbench serve` that ends with this value.
 pub(crate) struct Server {
@@ -29,7 +29,7 @@ impl Server {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
-        let listening: Listening = serde_json::from_str(&line)?;
+        let listening: ServerAddresses = serde_json::from_str(&line)?;
         Ok(Self {
             target: Target {
                 http: listening.http,

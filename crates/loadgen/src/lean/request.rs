@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use wire::{Post, RoomName, Start, Transport, encode_post_json};
+use wire::{Post, RoomName, StartAt, Transport, encode_post_json};
 
 use crate::target::Target;
 
@@ -42,10 +42,10 @@ impl Requests {
     }
 
     /// Appends a reading request.
-    pub(crate) fn read(&self, start: Start, out: &mut Vec<u8>) {
+    pub(crate) fn read(&self, start: StartAt, out: &mut Vec<u8>) {
         let begin = out.len();
         out.extend_from_slice(self.read_head.as_bytes());
-        if let Start::After(after) = start {
+        if let StartAt::After(after) = start {
             write!(out, "&after={after}").expect("memory does not refuse a write");
         }
         out.extend_from_slice(self.read_tail.as_bytes());
@@ -82,7 +82,7 @@ mod tests {
         };
         let requests = Requests::new(&target, Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
         let mut out = Vec::new();
-        requests.read(Start::After(7), &mut out);
+        requests.read(StartAt::After(7), &mut out);
         assert_eq!(
             String::from_utf8(std::mem::take(&mut out)).unwrap(),
             "GET /rooms/r/long-polling?hold_ms=9&after=7 HTTP/1.1\r\nhost: 127.0.0.1:80\r\nauthorization: Bearer secret-1\r\n\r\n"
@@ -107,13 +107,13 @@ mod tests {
             requests.read(start, &mut out);
             String::from_utf8(out.split_off(6)).unwrap()
         };
-        let unpadded = read(&plain, Start::Now);
+        let unpadded = read(&plain, StartAt::Live);
         let padded = plain.padded(300);
-        for start in [Start::Now, Start::After(7), Start::After(7_000)] {
+        for start in [StartAt::Live, StartAt::After(7), StartAt::After(7_000)] {
             let text = read(&padded, start);
             assert_eq!((text.len(), text.matches("\r\n\r\n").count()), (300, 1), "{text}");
             assert!(text.contains("\r\ncookie: xxx") && text.ends_with("x\r\n\r\n"), "{text}");
         }
-        assert_eq!(read(&padded.padded(unpadded.len()), Start::Now), unpadded, "there is no room for a cookie");
+        assert_eq!(read(&padded.padded(unpadded.len()), StartAt::Live), unpadded, "there is no room for a cookie");
     }
 }

@@ -10,7 +10,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, CURSOR_HEADER, Start, Transport, WireError, encode_post_json, parse_after};
+use wire::{Ack, CURSOR_HEADER, StartAt, Transport, WireError, encode_post_json, parse_after};
 
 use super::exchange::unexpected;
 use super::polling::{half_a_line, take_lines};
@@ -144,7 +144,7 @@ impl Caller {
         Err(End::Cut)
     }
 
-    async fn get(&self, start: Start, parameters: &str) -> Result<Response, Fault> {
+    async fn get(&self, start: StartAt, parameters: &str) -> Result<Response, Fault> {
         let mut url = self.url() + "?" + parameters;
         let cursor = Option::<u64>::from(start);
         if let Some(after) = cursor {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use wire::{Ack, Start, decode_json};
+use wire::{Ack, StartAt, decode_json};
 
 use super::exchange::{Exchange, Request, Wanted, keep};
 use crate::fault::{End, Fault};
@@ -112,7 +112,7 @@ impl<'a> Asking<'a> {
             tally.batches += u64::from(full);
             tally.empty_answers += u64::from(empty);
         }
-        if let (Start::Now, Some(cursor)) = (start, head.cursor) {
+        if let (StartAt::Live, Some(cursor)) = (start, head.cursor) {
             worker.join(seat, cursor);
         } else if !seat.joined.get() {
             let last = seat.ledger.borrow().last();
@@ -176,7 +176,7 @@ pub(super) fn take_ack(worker: &Worker, seat: &Seat, body: &[u8]) -> Result<(), 
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-    use wire::{Down, Message};
+    use wire::{Message, ServerItem};
 
     use super::*;
     use crate::worker::tests::{plan, worker, worker_of};
@@ -198,7 +198,7 @@ mod tests {
             assert!(socket.read(&mut question).await.unwrap() > 0);
             let message = Message { seq: 1, author: 0, ordinal: 1, text: worker.plan.text(0, 1).into() };
             let item_bytes = message.text.len() + 21;
-            worker.take(hears, Down::Message(message), item_bytes, 1).unwrap();
+            worker.take(hears, ServerItem::Message(message), item_bytes, 1).unwrap();
             socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             socket
         };

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wire::{EventDecoder, Start, decode_json};
+use wire::{EventDecoder, StartAt, decode_json};
 
 use super::stream;
 use crate::fault::End;
@@ -30,7 +30,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let mut events = Events::new();
     let mut headers = "accept: text/event-stream\r\n".to_owned();
     // As `EventSource` does when it comes back; in the URL the cursor stands for servers that do not know the header.
-    if let Start::After(last) = seat.start() {
+    if let StartAt::After(last) = seat.start() {
         headers += &format!("last-event-id: {last}\r\n");
     }
     let take = |bytes: &[u8]| take_events(worker, seat, &mut events, bytes);

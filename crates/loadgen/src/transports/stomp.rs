@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use wire::stomp::{DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame};
-use wire::{Ack, Down, Post, decode_json, encode_post_json};
+use wire::{Ack, Post, ServerItem, decode_json, encode_post_json};
 
 use super::upgraded::{Upgraded, push_text, send_text};
 use crate::fault::{End, Fault};
@@ -61,7 +61,7 @@ fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: 
             let number = |name| frame.header(name).and_then(|value| value.parse().ok());
             let ordinal = number("receipt-id").ok_or_else(|| bad("a receipt for nothing that was sent"))?;
             let ack = Ack { ordinal, seq: number("seq").unwrap_or_default() };
-            worker.take(seat, Down::Ack(ack), 0, message.len() + header_bytes)
+            worker.take(seat, ServerItem::Ack(ack), 0, message.len() + header_bytes)
         }
         "CONNECTED" => {
             worker.count(Direction::Down, Purpose::SetUp, Class::Framing, message.len() + header_bytes);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wire::{FRAME_PREFIX_BYTES, Join, Post, Up, decode_down, encode_up, push_frame, split_frame};
+use wire::{ClientItem, FRAME_PREFIX_BYTES, Join, Post, decode_down, encode_up, push_frame, split_frame};
 
 use crate::fault::{End, Fault};
 use crate::lean::Carry;
@@ -17,7 +17,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let mut reading = worker.open(seat).await?;
     let mut join = Vec::new();
     let ask = Join { room: worker.plan.room_name(seat.room), start: seat.start(), token: worker.target.token.clone() };
-    push_frame(&mut join, |out| encode_up(&Up::Join(ask), out));
+    push_frame(&mut join, |out| encode_up(&ClientItem::Join(ask), out));
     worker.count(Direction::Up, Purpose::SetUp, Class::Framing, FRAME_PREFIX_BYTES);
     worker.count(Direction::Up, Purpose::SetUp, Class::Envelope, join.len() - FRAME_PREFIX_BYTES);
     worker.send(reading.link(), &join)?;
@@ -47,7 +47,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
 
 pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let start = out.len();
-    push_frame(out, |out| encode_up(&Up::Post(post.clone()), out));
+    push_frame(out, |out| encode_up(&ClientItem::Post(post.clone()), out));
     let payload = post.text.len();
     worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
     worker.count(Direction::Up, Purpose::Posting, Class::Framing, FRAME_PREFIX_BYTES);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wire::{Encoding, Form, Post, Up, decode_down, decode_json, encode_post_json, encode_up};
+use wire::{ClientItem, Encoding, Framing, Post, decode_down, decode_json, encode_post_json, encode_up};
 
 use super::upgraded::{Upgraded, push_binary, push_text};
 use crate::fault::{End, Fault};
@@ -14,7 +14,7 @@ use crate::worker::Worker;
 use results::{Class, Direction, FaultKind, Purpose};
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let binary = worker.form == Form::BinaryFrames;
+    let binary = worker.form == Framing::WsBinary;
     let mut socket = connect(worker, seat, if binary { Encoding::Binary } else { Encoding::Json }).await?;
     loop {
         socket
@@ -42,8 +42,8 @@ async fn connect(worker: &Worker, seat: &Seat, encoding: Encoding) -> Result<Upg
 
 pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let mut item = Vec::with_capacity(post.text.len() + 64);
-    let (item_bytes, header) = if worker.form == Form::BinaryFrames {
-        encode_up(&Up::Post(post.clone()), &mut item);
+    let (item_bytes, header) = if worker.form == Framing::WsBinary {
+        encode_up(&ClientItem::Post(post.clone()), &mut item);
         (item.len(), push_binary(item, out))
     } else {
         encode_post_json(post, &mut item);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use tokio::time::Instant;
 
 use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Lost, Reordered};
-use wire::{Down, Message, Reset};
+use wire::{Message, Reset, ServerItem};
 
 use super::*;
 use crate::fault::End;
@@ -73,7 +73,7 @@ fn see(worker: &Worker, seat: u32, seq: u64, author: u32, ordinal: u64) {
 
 fn see_text(worker: &Worker, seat: u32, seq: u64, author: u32, ordinal: u64, text: &str) {
     let message = Message { seq, author, ordinal, text: text.into() };
-    worker.take(worker.seat(seat), Down::Message(message), text.len() + 21, 4).unwrap();
+    worker.take(worker.seat(seat), ServerItem::Message(message), text.len() + 21, 4).unwrap();
 }
 
 fn incidents(worker: &Worker) -> Vec<(IncidentKind, u32, u64)> {
@@ -149,7 +149,7 @@ fn what_nobody_planned_leaves_a_hole() {
 #[test]
 fn a_log_that_was_begun_anew_has_lost_messages_and_nothing_else() {
     let worker = room();
-    let reset = |seat: u32, head| worker.take(worker.seat(seat), Down::Reset(Reset { head }), 20, 27);
+    let reset = |seat: u32, head| worker.take(worker.seat(seat), ServerItem::Reset(Reset { head }), 20, 27);
     for seat in 0..3 {
         see(&worker, seat, 2, 0, 1);
         see(&worker, seat, 3, 1, 1);
@@ -173,7 +173,7 @@ fn a_log_that_was_begun_anew_has_lost_messages_and_nothing_else() {
 fn a_reset_to_where_a_client_is_or_further_is_a_fault() {
     let worker = room();
     for head in [1, 7, u64::MAX] {
-        let end = worker.take(worker.seat(0), Down::Reset(Reset { head }), 20, 27).unwrap_err();
+        let end = worker.take(worker.seat(0), ServerItem::Reset(Reset { head }), 20, 27).unwrap_err();
         assert!(matches!(&end, End::Fault(fault) if fault.kind == FaultKind::BadBytes), "{end:?}");
     }
     assert_eq!(incidents(&worker), []);
@@ -193,12 +193,12 @@ fn no_ordinal_is_taken_for_somebody_else_s_post() {
 fn the_probe_is_in_no_count_of_posts() {
     let worker = room();
     let seat = worker.seat(0);
-    worker.take(seat, Down::Ack(wire::Ack { ordinal: PROBE_ORDINAL, seq: 1 }), 17, 4).unwrap();
+    worker.take(seat, ServerItem::Ack(wire::Ack { ordinal: PROBE_ORDINAL, seq: 1 }), 17, 4).unwrap();
     worker.leave(seat, &Due::now(PROBE_ORDINAL));
     let tally = worker.hot.borrow().tally;
     assert_eq!((tally.posted, tally.accepted, tally.delivered), (0, 0, 0));
     worker.leave(seat, &Due::now(1));
-    worker.take(seat, Down::Ack(wire::Ack { ordinal: 1, seq: 2 }), 17, 4).unwrap();
+    worker.take(seat, ServerItem::Ack(wire::Ack { ordinal: 1, seq: 2 }), 17, 4).unwrap();
     let tally = worker.hot.borrow().tally;
     assert_eq!((tally.posted, tally.accepted), (1, 1));
 }

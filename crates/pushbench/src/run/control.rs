@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use loadgen::Target;
-use wire::Usage;
+use wire::ServerStats;
 
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
@@ -22,7 +22,7 @@ impl Control {
         Ok(Self { client, url: format!("http://{}/control/usage", target.http), token: target.token.clone() })
     }
 
-    pub(crate) async fn usage(&self) -> anyhow::Result<Usage> {
+    pub(crate) async fn usage(&self) -> anyhow::Result<ServerStats> {
         let request = self.client.get(&self.url);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),

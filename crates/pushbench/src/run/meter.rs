@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use results::{Cpu, ServerSecond};
-use wire::{HubUsage, ProcessUsage, Usage};
+use wire::{HubUsage, ProcessUsage, ServerStats};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Of a server that does not say which it is.
@@ -88,9 +88,9 @@ impl Meter {
     }
 
     /// A reading in the place of what a server does not say of itself.
-    pub(crate) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<ServerStats> {
         let read = self.read()?;
-        Some(Usage {
+        Some(ServerStats {
             version: UNKNOWN_VERSION.to_owned(),
             pid: self.pid,
             uptime_us: u64::try_from(self.attached.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use loadgen::{Edge, Progress};
 use results::{ServerReadings, ServerSecond};
-use wire::Usage;
+use wire::ServerStats;
 
 use super::control::Control;
 use super::meter::Meter;
@@ -24,7 +24,7 @@ pub(crate) struct Readings {
 
 #[derive(Default)]
 struct Read {
-    usage: Vec<(Edge, Usage)>,
+    usage: Vec<(Edge, ServerStats)>,
     /// Of the server, before the reading at the beginning.
     idle_resident_bytes: Option<u64>,
     resident_bytes: Vec<(Edge, u64)>,
@@ -57,7 +57,7 @@ impl Readings {
     }
 
     /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
-    async fn usage(&self, edge: Edge) -> Option<Usage> {
+    async fn usage(&self, edge: Edge) -> Option<ServerStats> {
         let silent = self.read.borrow().silent;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),

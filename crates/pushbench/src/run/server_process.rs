@@ -12,7 +12,7 @@ use results::Crash;
 use scenario::{Plan, Protocol};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use wire::{Listening, Transport};
+use wire::{ServerAddresses, Transport};
 
 use super::meter::Meter;
 use super::output::Output;
@@ -92,7 +92,7 @@ impl ServerProcess {
         let Some(line) = line else {
             bail!(crash(&mut child, &mut output, BEFORE_READY).await);
         };
-        let listening: Listening = serde_json::from_str(&line)
+        let listening: ServerAddresses = serde_json::from_str(&line)
             .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
         output.follow(lines.into_inner());
         Ok(Self {

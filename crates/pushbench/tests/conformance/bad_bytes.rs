@@ -1,7 +1,7 @@
 //! Bodies and frames that are too big or not what they claim: each answered in its transport's own way, counted, and without
 //! consequence for anybody else.
 
-use wire::{Down, Post, Problem, Transport, Up, decode_down, encode_up, push_frame};
+use wire::{ClientItem, ErrorBody, Post, ServerItem, Transport, decode_down, encode_up, push_frame};
 
 use crate::clients::Wish;
 use crate::house::{House, Reading};
@@ -19,19 +19,19 @@ fn post_json(text: &str) -> String {
     format!(r#"{{"author":1,"ordinal":1,"text":"{text}"}}"#)
 }
 
-fn framed(item: &Up<'_>) -> Vec<u8> {
+fn framed(item: &ClientItem<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     push_frame(&mut out, |out| encode_up(item, out));
     out
 }
 
 fn join() -> Vec<u8> {
-    let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::Start::Now, token: None };
-    framed(&Up::Join(join))
+    let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
+    framed(&ClientItem::Join(join))
 }
 
 /// The problem in the last of these frames.
-fn told(bytes: &[u8]) -> Problem {
+fn told(bytes: &[u8]) -> ErrorBody {
     let mut rest = bytes;
     let mut last = None;
     while let Some(frame) = wire::split_frame(rest, 1 << 24).unwrap() {
@@ -39,7 +39,7 @@ fn told(bytes: &[u8]) -> Problem {
         rest = &rest[frame.taken..];
     }
     match last {
-        Some(Down::Problem(problem)) => problem,
+        Some(ServerItem::Error(problem)) => problem,
         other => panic!("the last frame is a problem, not {other:?}"),
     }
 }
@@ -89,7 +89,7 @@ async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen
             } else {
                 raw.ask("POST", &target, "", &body).await
             };
-            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!((answer.status, problem.field.as_str()), (413, "text"), "{transport}, chunked: {chunked}");
         }
     }
@@ -135,7 +135,7 @@ async fn a_body_that_is_no_post_is_400() {
             raw.send(body).await;
             let answer = raw.head().await;
             let answer = raw.whole(answer).await;
-            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             let body = String::from_utf8_lossy(body);
             assert_eq!((answer.status, problem.field.as_str()), (400, "body"), "{transport}: {body}");
             assert_eq!(problem.error.contains("not UTF-8"), body.contains('\u{fffd}'), "{transport}: {body}");
@@ -164,7 +164,7 @@ async fn what_is_no_http_is_400_closed_and_counted() {
         let answer = raw.head().await;
         assert_eq!(answer.status, status, "{:?}", String::from_utf8_lossy(&head[..head.len().min(40)]));
         raw.rest().await;
-        let counted = |usage: &wire::Usage| usage.of_nobody().malformed == n as u64 + 1;
+        let counted = |usage: &wire::ServerStats| usage.of_nobody().malformed == n as u64 + 1;
         house.until("the garbage to be counted", counted).await;
     }
     house.until_empty().await;
@@ -173,7 +173,7 @@ async fn what_is_no_http_is_400_closed_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
     let house = house().await;
-    let post = framed(&Up::Post(Post { author: 1, ordinal: 1, text: "x".into() }));
+    let post = framed(&ClientItem::Post(Post { author: 1, ordinal: 1, text: "x".into() }));
     let mut not_utf8 = post.clone();
     *not_utf8.last_mut().unwrap() = 0xff;
     let then = |more: &[u8]| [&join(), more].concat();
@@ -195,7 +195,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
         raw.send(&bytes).await;
         let problem = told(&raw.rest().await);
         assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
-        let counted = |usage: &wire::Usage| usage.of(Transport::Tcp).malformed == n as u64 + 1;
+        let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
         house.until("the garbage to be counted", counted).await;
     }
     house.until_empty().await;
@@ -205,7 +205,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
 async fn posts_in_front_of_a_bad_one_are_kept_and_acknowledged() {
     let house = house().await;
     let mut raw = Raw::connect(house.tcp).await;
-    let good = framed(&Up::Post(Post { author: 1, ordinal: 7, text: "good".into() }));
+    let good = framed(&ClientItem::Post(Post { author: 1, ordinal: 7, text: "good".into() }));
     raw.send([join(), good, vec![0, 0, 0, 0]].concat()).await;
     let bytes = raw.rest().await;
     told(&bytes);
@@ -248,7 +248,7 @@ async fn bad_websocket_messages_have_their_codes() {
             assert_eq!(found, Some(*code), "{:?}", String::from_utf8_lossy(&payload[..payload.len().min(60)]));
             drop(raw);
             n += 1;
-            let counted = |usage: &wire::Usage| usage.of(Transport::Websocket).malformed == n;
+            let counted = |usage: &wire::ServerStats| usage.of(Transport::Websocket).malformed == n;
             house.until("the bad message to be counted", counted).await;
         }
     }

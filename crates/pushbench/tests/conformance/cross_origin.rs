@@ -2,7 +2,7 @@
 //! nothing where it is not.
 
 use server::Access;
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 use crate::house::House;
 use crate::raw::{Answer, Raw};
@@ -61,7 +61,7 @@ async fn a_preflight_of_another_origin_is_refused_and_told_nothing() {
         for origin in ["https://evil.example", "null", "https://chat.example.evil", "http://chat.example"] {
             let headers = format!("origin: {origin}\r\naccess-control-request-method: POST\r\n");
             let answer = raw.ask("OPTIONS", &target, &headers, "").await;
-            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!((answer.status, problem.field.as_str(), problem.value.as_str()), (403, "Origin", origin));
             assert_eq!(names_of_cors(&answer), Vec::<String>::new(), "{target} {origin}");
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use serde_json::Value;
-use wire::{Post, Transport, Up, encode_up};
+use wire::{ClientItem, Post, Transport, encode_up};
 
 use crate::clients::Wish;
 use crate::house::{House, Reading, within};
@@ -149,7 +149,7 @@ pub(crate) fn text(packet: &str) -> Vec<u8> {
 /// A post in its binary encoding.
 pub(crate) fn binary_post(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_up(&Up::Post(Post { author: 1, ordinal: 1, text: text.into() }), &mut out);
+    encode_up(&ClientItem::Post(Post { author: 1, ordinal: 1, text: text.into() }), &mut out);
     out
 }
 

@@ -1,7 +1,7 @@
 //! The host a request is sent to: what stands between this server and the web pages of others (DNS rebinding).
 
 use server::Access;
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 use crate::house::House;
 use crate::raw::{Answer, Raw};
@@ -45,7 +45,7 @@ async fn ask(house: &House, request: &str, headers: &str, body: &str) -> (Answer
     (raw.head().await, raw)
 }
 
-fn problem(answer: &Answer) -> Problem {
+fn problem(answer: &Answer) -> ErrorBody {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 

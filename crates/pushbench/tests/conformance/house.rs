@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use server::{Access, Config, Handicap, Limits, Running};
-use wire::{Listening, Transport, TransportUsage, Usage};
+use wire::{ServerAddresses, ServerStats, Transport, TransportUsage};
 
 /// How long anything may take before a test gives up. Generous: it is never a measurement.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +57,7 @@ impl House {
     }
 
     /// A server that runs in a process of its own.
-    pub(crate) fn elsewhere(listening: &Listening) -> Self {
+    pub(crate) fn elsewhere(listening: &ServerAddresses) -> Self {
         Self {
             http: listening.http,
             tcp: listening.tcp,
@@ -73,12 +73,12 @@ impl House {
         format!("http://{}/rooms/{room}/{transport}", self.http)
     }
 
-    pub(crate) async fn usage(&self) -> Usage {
+    pub(crate) async fn usage(&self) -> ServerStats {
         self.try_usage().await.expect("a reading from a server that is not full")
     }
 
     /// A reading, or `None` while the server has no place for whoever asks.
-    async fn try_usage(&self) -> Option<Usage> {
+    async fn try_usage(&self) -> Option<ServerStats> {
         let mut request = self.web.get(format!("http://{}/control/usage", self.http)).header("connection", "close");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -96,7 +96,7 @@ impl House {
     }
 
     /// Waits until a reading shows what is asked for, and returns that reading.
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Usage) -> bool) -> Usage {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&ServerStats) -> bool) -> ServerStats {
         let start = Instant::now();
         loop {
             let usage = self.try_usage().await;
@@ -113,12 +113,12 @@ impl House {
     }
 
     /// Waits until so many readers hold a cursor.
-    pub(crate) async fn until_readers(&self, readers: u64) -> Usage {
+    pub(crate) async fn until_readers(&self, readers: u64) -> ServerStats {
         self.until(&format!("{readers} readers"), |usage| usage.hub.readers == readers).await
     }
 
     /// Waits until nothing of any client is left: no reader, and no connection but the one that asks.
-    pub(crate) async fn until_empty(&self) -> Usage {
+    pub(crate) async fn until_empty(&self) -> ServerStats {
         self.until("the last client to be gone", |usage| usage.hub.readers == 0 && usage.connections_open == 1).await
     }
 
@@ -139,7 +139,7 @@ pub(crate) trait Reading {
     fn of_nobody(&self) -> TransportUsage;
 }
 
-impl Reading for Usage {
+impl Reading for ServerStats {
     fn of(&self, transport: Transport) -> TransportUsage {
         self.transports[transport.name()]
     }

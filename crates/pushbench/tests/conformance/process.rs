@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
-use wire::{Listening, Transport};
+use wire::{ServerAddresses, Transport};
 
 use crate::clients::{End, Wish};
 use crate::house::{House, within};
@@ -39,7 +39,7 @@ fn stderr(output: &Output) -> String {
 struct Program {
     child: Child,
     line: String,
-    listening: Listening,
+    listening: ServerAddresses,
 }
 
 impl Program {
@@ -73,7 +73,7 @@ impl Program {
 #[tokio::test]
 async fn one_json_line_says_where_it_is() {
     let program = Program::start(serve(&[])).await;
-    let Listening { http, tcp, pid, version } = &program.listening;
+    let ServerAddresses { http, tcp, pid, version } = &program.listening;
     assert_eq!((Some(*pid), version.as_str()), (program.child.id(), env!("CARGO_PKG_VERSION")));
     assert!(http.port() != 0 && tcp.port() != 0 && http != tcp);
     let expected = format!("{{\"http\":\"{http}\",\"tcp\":\"{tcp}\",\"pid\":{pid},\"version\":\"{version}\"}}\n");

@@ -1,7 +1,7 @@
 //! Requests that are refused, and how: the table of bad input, told apart by status and by a problem that names the thing.
 
 use server::Access;
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 use crate::clients::{Wish, read_refusal};
 use crate::house::{House, within};
@@ -18,7 +18,7 @@ fn is_websocket(transport: Transport) -> bool {
 }
 
 /// Asks for something that is refused, as a WebSocket handshake where it is one, and returns status and problem.
-async fn refusal(house: &House, transport: Transport, target: &str, header: &str) -> (u16, Problem, Option<String>) {
+async fn refusal(house: &House, transport: Transport, target: &str, header: &str) -> (u16, ErrorBody, Option<String>) {
     let mut raw = Raw::connect(house.http).await;
     let upgrade = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let upgrade = match transport {
@@ -107,7 +107,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         "/x/../control/usage",
     ] {
         let answer = raw.ask("GET", path, "", "").await;
-        let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+        let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
         let expected = if path == "/rooms//polling" { answer.status } else { 404 };
         assert_eq!(answer.status, expected, "{path}");
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
@@ -118,7 +118,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             let answer = raw.ask(method, &path, "", "").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
-            let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!((problem.field.as_str(), problem.value.as_str()), ("method", method));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{Transport, TransportUsage, Usage};
+use wire::{ServerStats, Transport, TransportUsage};
 
 use crate::clients::{Client, Wish};
 use crate::house::{House, Reading};
@@ -128,7 +128,7 @@ async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
 }
 
 /// Lets clients begin something and not finish it: all must be dropped, and counted where they belong.
-async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted: fn(&Usage) -> TransportUsage) {
+async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted: fn(&ServerStats) -> TransportUsage) {
     let address = if tcp { house.tcp } else { house.http };
     let mut clients = Vec::new();
     for beginning in beginnings {
@@ -150,7 +150,7 @@ async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
     let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let heads: [&[u8]; 4] =
         [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\n"];
-    all_are_dropped(&house, &heads, false, Usage::of_nobody).await;
+    all_are_dropped(&house, &heads, false, ServerStats::of_nobody).await;
     let joins: [&[u8]; 3] = [b"", &[0, 0], &[0, 0, 0, 20, 16, b'{']];
     all_are_dropped(&house, &joins, true, |usage| usage.of(Transport::Tcp)).await;
 }

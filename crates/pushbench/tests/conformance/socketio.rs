@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wire::{Down, Encoding, Message, Post, Transport, Up, encode_down, encode_up};
+use wire::{ClientItem, Encoding, Message, Post, ServerItem, Transport, encode_down, encode_up};
 
 use crate::clients::{Heard, Wish};
 use crate::engineio::{ALL, POLLING, Session, WEBSOCKET, is_well, until, until_closed, websocket};
@@ -23,12 +23,12 @@ async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
         // Nobody reads while it comes: what is on its way to each is bounded, the rest is in the log.
         let mut author = Raw::connect(house.tcp).await;
         let mut out = Vec::new();
-        let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::Start::Now, token: None };
-        wire::push_frame(&mut out, |out| wire::encode_up(&wire::Up::Join(join), out));
+        let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
+        wire::push_frame(&mut out, |out| wire::encode_up(&wire::ClientItem::Join(join), out));
         for ordinal in 1..=BURST {
             let text = format!("{ordinal:0200}").into();
             wire::push_frame(&mut out, |out| {
-                wire::encode_up(&wire::Up::Post(wire::Post { author: 1, ordinal, text }), out);
+                wire::encode_up(&wire::ClientItem::Post(wire::Post { author: 1, ordinal, text }), out);
             });
         }
         author.send(&out).await;
@@ -67,8 +67,8 @@ fn written(wish: &Wish, n: u64, text: &str) -> (usize, usize) {
         return (serde_json::to_vec(&post).unwrap().len(), serde_json::to_vec(&message).unwrap().len());
     }
     let (mut up, mut down) = (Vec::new(), Vec::new());
-    encode_up(&Up::Post(post), &mut up);
-    encode_down(&Down::Message(message), &mut down);
+    encode_up(&ClientItem::Post(post), &mut up);
+    encode_down(&ServerItem::Message(message), &mut down);
     (up.len(), down.len())
 }
 
@@ -141,7 +141,7 @@ async fn invalid_requests_are_400_and_name_the_parameter() {
     ] {
         let answer = raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await;
         assert_eq!(answer.status, 400, "{method} {target}");
-        let problem: wire::Problem = serde_json::from_slice(&answer.body).unwrap();
+        let problem: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(problem.field, field, "{method} {target}: {problem}");
     }
     is_well(&house).await;
@@ -162,7 +162,7 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
             } else {
                 raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await
             };
-            let problem: wire::Problem = serde_json::from_slice(&answer.body).unwrap();
+            let problem: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!((answer.status, problem.field.as_str()), (400, "sid"), "{method} {target}");
         }
     }
@@ -306,7 +306,7 @@ async fn events_that_make_no_sense_are_acknowledged_with_what_is_wrong() {
         let mut session = Session::connected(&house, "").await;
         session.say(packet).await;
         let answer = session.until("430").await;
-        let problem: Vec<wire::Problem> = serde_json::from_str(&answer[3..]).unwrap();
+        let problem: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
         assert_eq!(problem[0].field, field, "{packet}: {answer}");
     }
     // Who does not ask for an answer hears of it all the same.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 use crate::clients::Wish;
 use crate::house::{House, Reading};
@@ -107,11 +107,11 @@ async fn what_is_wrong_is_an_error_and_the_end() {
         let error = text(&mut raw).await;
         let (head, body) = error.strip_suffix('\0').unwrap().split_once("\n\n").unwrap();
         assert!(head.starts_with("ERROR\nmessage:"), "{frame:?}: {error:?}");
-        let problem: Problem = serde_json::from_str(body).unwrap();
+        let problem: ErrorBody = serde_json::from_str(body).unwrap();
         assert_eq!(problem.field, field, "{frame:?}: {problem}");
         assert_eq!(raw.close_code().await, Some(1008), "{frame:?}");
         drop(raw);
-        let counted = |usage: &wire::Usage| usage.of(Transport::Stomp).malformed == n as u64 + 1;
+        let counted = |usage: &wire::ServerStats| usage.of(Transport::Stomp).malformed == n as u64 + 1;
         house.until("the error to be counted", counted).await;
     }
     witness.post("still here").await;

@@ -1,6 +1,6 @@
 //! What `/control/usage` says of a lock-step run is what its client counted on its own socket, to the byte.
 
-use wire::{BytesUsage, Encoding, Form, Transport, TransportUsage, Up, encode_up, push_frame};
+use wire::{BytesUsage, ClientItem, Encoding, Framing, Transport, TransportUsage, encode_up, push_frame};
 
 use crate::house::{House, Reading};
 use crate::raw::{Raw, WsFrame, masked};
@@ -58,9 +58,9 @@ impl Seen {
 async fn tcp(house: &House) -> Seen {
     let mut seen = Seen::default();
     let mut raw = Raw::connect(house.tcp).await;
-    let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::Start::Now, token: None };
+    let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
     let mut out = Vec::new();
-    push_frame(&mut out, |out| encode_up(&Up::Join(join), out));
+    push_frame(&mut out, |out| encode_up(&ClientItem::Join(join), out));
     seen.up.headers = out.len() as u64;
     raw.send(&out).await;
     let mut due = 1;
@@ -68,7 +68,7 @@ async fn tcp(house: &House) -> Seen {
         take_frames(&mut raw, &mut seen, due).await;
         let post = wire::Post { author: 1, ordinal: ordinal as u64, text: TEXTS[ordinal - 1].into() };
         out.clear();
-        push_frame(&mut out, |out| encode_up(&Up::Post(post), out));
+        push_frame(&mut out, |out| encode_up(&ClientItem::Post(post), out));
         seen.up.framing += 4;
         raw.send(&out).await;
         due = 2;
@@ -148,7 +148,7 @@ async fn websocket(house: &House, encoding: Encoding) -> Seen {
                 Encoding::Binary => {
                     let mut out = Vec::new();
                     let post = wire::Post { author: 1, ordinal: ordinal as u64, text: TEXTS[ordinal - 1].into() };
-                    encode_up(&Up::Post(post), &mut out);
+                    encode_up(&ClientItem::Post(post), &mut out);
                     masked(0x82, &out)
                 }
             };
@@ -202,7 +202,7 @@ async fn stomp(house: &House) -> Seen {
     seen
 }
 
-fn check(usage: &TransportUsage, seen: &Seen, form: Form) {
+fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
     let of = |bytes: &BytesUsage| (bytes.total, bytes.payload, bytes.framing, bytes.headers);
     let expected = |direction: &Direction| (direction.total, payload(), direction.framing, direction.headers);
     assert_eq!(of(&usage.up), expected(&seen.up), "{form:?}, up: total, payload, framing, headers");
@@ -234,7 +234,7 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
         };
         let usage = house.until_empty().await;
         assert!(usage.metered);
-        check(&usage.of(transport), &seen, Form::of(transport, encoding));
+        check(&usage.of(transport), &seen, Framing::of(transport, encoding));
         for other in Transport::ALL.into_iter().filter(|other| *other != transport) {
             assert_eq!(usage.of(other), TransportUsage::default(), "{transport} was counted as {other}");
         }

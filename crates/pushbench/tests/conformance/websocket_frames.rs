@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::stomp::SUBPROTOCOL;
 use wire::websocket_cases::{self, Case, Frame, Messages, Outcome, Receiver, Side};
-use wire::{Down, Encoding, Transport, decode_down};
+use wire::{Encoding, ServerItem, Transport, decode_down};
 
 use crate::clients::Wish;
 use crate::engineio::{Session, WEBSOCKET, until, websocket};
@@ -179,7 +179,7 @@ async fn upgraded(house: &House) -> Raw {
 fn is_ack(receiver: &Receiver, payload: &[u8]) -> bool {
     match (receiver.transport, receiver.encoding) {
         (Transport::Websocket, Encoding::Json) => payload.starts_with(b"{\"ack\":"),
-        (Transport::Websocket, Encoding::Binary) => matches!(decode_down(payload), Ok(Down::Ack(_))),
+        (Transport::Websocket, Encoding::Binary) => matches!(decode_down(payload), Ok(ServerItem::Ack(_))),
         (Transport::Stomp, _) => payload.starts_with(b"RECEIPT\n"),
         _ => payload.starts_with(b"431["),
     }

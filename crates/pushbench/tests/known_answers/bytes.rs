@@ -64,7 +64,7 @@ async fn both_sides_count_the_same_to_the_byte() {
 }
 
 /// A run of every transport, and what a server of its own has counted.
-async fn counted_by_both() -> (Vec<RunRecord>, wire::Usage) {
+async fn counted_by_both() -> (Vec<RunRecord>, wire::ServerStats) {
     let bench = Bench::new(&["phases.window_s=1", "posts.payload_bytes=100"]).await;
     let server = Server::start(&[]).await;
     bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();

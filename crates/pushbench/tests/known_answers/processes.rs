@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use wire::{Listening, Transport, Usage};
+use wire::{ServerAddresses, ServerStats, Transport};
 
 /// How long anything but a whole job may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ fn listens(pid: u32) -> Vec<SocketAddr> {
 }
 
 /// A reading, or `None` while nobody answers.
-async fn try_usage(web: &reqwest::Client, http: SocketAddr) -> Option<Usage> {
+async fn try_usage(web: &reqwest::Client, http: SocketAddr) -> Option<ServerStats> {
     let answer = web.get(format!("http://{http}/control/usage")).send().await.ok()?;
     answer.json().await.ok()
 }
@@ -123,7 +123,7 @@ async fn until_any_posts(web: &reqwest::Client, http: SocketAddr, transports: &[
 
 /// A server the test has started.
 pub(crate) struct Server {
-    pub(crate) listening: Listening,
+    pub(crate) listening: ServerAddresses,
     child: Child,
     web: reqwest::Client,
 }
@@ -154,7 +154,7 @@ impl Server {
         self.until_any_posts(&[transport], posts).await;
     }
 
-    pub(crate) async fn usage(&self) -> Usage {
+    pub(crate) async fn usage(&self) -> ServerStats {
         try_usage(&self.web, self.listening.http).await.expect("a reading")
     }
 

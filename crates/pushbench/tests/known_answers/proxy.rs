@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use wire::{Down, Message, Up, decode_down, decode_up, encode_down, push_frame, split_frame};
+use wire::{ClientItem, Message, ServerItem, decode_down, decode_up, encode_down, push_frame, split_frame};
 
 /// What happens to one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ async fn up_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWrite
         seen.extend_from_slice(&buffer[..n]);
         behind_head = behind_head || skip_head(&mut seen);
         while behind_head && let Some((item, taken)) = first_item(framing, &seen) {
-            if let Ok(Up::Post(post)) = decode_up(&item)
+            if let Ok(ClientItem::Post(post)) = decode_up(&item)
                 && post.author == SEAT
             {
                 *picked.lock().unwrap() = true;
@@ -125,7 +125,7 @@ async fn down_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWri
         }
         while !head && let Some((item, taken)) = first_item(framing, &unread) {
             match decode_down(&item) {
-                Ok(Down::Message(message)) => {
+                Ok(ServerItem::Message(message)) => {
                     wrong.pass(&message).iter().for_each(|message| push_item(framing, message, &mut out));
                 }
                 _ => out.extend_from_slice(&unread[..taken]),
@@ -211,7 +211,7 @@ fn first_frame(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
 }
 
 fn push_item(framing: Framing, message: &Message<'static>, out: &mut Vec<u8>) {
-    let item = Down::Message(message.clone());
+    let item = ServerItem::Message(message.clone());
     match framing {
         Framing::Tcp => push_frame(out, |out| encode_down(&item, out)),
         Framing::Websocket => {

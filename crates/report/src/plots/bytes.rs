@@ -49,7 +49,7 @@ fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {
     // Only a client that reads its own headers knows all bytes; for others the server has counted, and knows no purposes.
     if !record.counts_all_bytes() {
         let server = record.server.as_ref()?;
-        let of = |usage: &wire::Usage| {
+        let of = |usage: &wire::ServerStats| {
             let own = usage.transports.get(record.transport.name()).copied().unwrap_or_default();
             if way == Direction::Up { own.up } else { own.down }
         };

@@ -1,6 +1,6 @@
 //! What a server says of its CPU and memory, and what the kernel says of its process.
 
-use wire::{TransportUsage, Usage};
+use wire::{ServerStats, TransportUsage};
 
 use super::{per_second, ratio};
 use crate::{Cpu, RunRecord};
@@ -29,7 +29,7 @@ impl ServerWindow {
     pub(crate) fn of(run: &RunRecord) -> Option<Self> {
         let readings = run.server.as_ref()?;
         let (start, end) = (&readings.window_start, &readings.window_end);
-        let transport = |usage: &Usage| usage.transports.get(run.transport.name()).copied().unwrap_or_default();
+        let transport = |usage: &ServerStats| usage.transports.get(run.transport.name()).copied().unwrap_or_default();
         let (before, after): (TransportUsage, TransportUsage) = (transport(start), transport(end));
         let grown = |of: fn(&TransportUsage) -> u64| of(&after).saturating_sub(of(&before));
         Some(Self {

@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(of("tcp_ip_bytes", "up"), kernel.segments_up * kernel.header_bytes_per_segment);
             assert_eq!(of("generator_cpu", ""), record.generator.cpu.total_us());
             let server = record.server.as_ref().unwrap();
-            let cpu = |usage: &wire::Usage| usage.process.cpu_user_us + usage.process.cpu_system_us;
+            let cpu = |usage: &wire::ServerStats| usage.process.cpu_user_us + usage.process.cpu_system_us;
             assert_eq!(of("server_cpu", ""), cpu(&server.window_end) - cpu(&server.window_start));
         }
     }

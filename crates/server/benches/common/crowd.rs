@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
-use wire::{Join, Post, Start, Up, encode_up, push_frame};
+use wire::{ClientItem, Join, Post, StartAt, encode_up, push_frame};
 
 use super::patient::Patient;
 
@@ -103,10 +103,10 @@ impl Arm {
 
 fn join_frame(room: &str) -> Vec<u8> {
     let room = room.parse().expect("our rooms have good names");
-    frame(&Up::Join(Join { room, start: Start::Now, token: None }))
+    frame(&ClientItem::Join(Join { room, start: StartAt::Live, token: None }))
 }
 
-fn frame(item: &Up<'_>) -> Vec<u8> {
+fn frame(item: &ClientItem<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     push_frame(&mut out, |out| encode_up(item, out));
     out
@@ -175,7 +175,7 @@ impl Crowd {
             patient.until("everybody to be in the room", |usage| usage.hub.readers == readers).await?;
         }
         let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));
-        let post = frame(&Up::Post(Post { author: 1, ordinal: 1, text: text.into() }));
+        let post = frame(&ClientItem::Post(Post { author: 1, ordinal: 1, text: text.into() }));
         Ok(Self { arm, n, clients, tally, posts, post, seq: 0 })
     }
 

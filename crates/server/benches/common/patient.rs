@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use server::{Access, Config, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use wire::{Ack, Down, Form, Message, Up, Usage, decode_up, split_frame};
+use wire::{Ack, ClientItem, Framing, Message, ServerItem, ServerStats, decode_up, split_frame};
 
 /// As the only argument, it makes this executable the patient.
 const ROLE: &str = "--be-the-patient";
@@ -63,7 +63,7 @@ impl Patient {
     }
 
     /// What it says of itself.
-    pub(crate) async fn usage(&self) -> io::Result<Usage> {
+    pub(crate) async fn usage(&self) -> io::Result<ServerStats> {
         let mut stream = TcpStream::connect(self.at.http).await?;
         stream.write_all(b"GET /control/usage HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
@@ -73,7 +73,7 @@ impl Patient {
     }
 
     /// Waits until what it says of itself is as expected.
-    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Usage) -> bool) -> io::Result<()> {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&ServerStats) -> bool) -> io::Result<()> {
         for _ in 0..3000 {
             if is_so(&self.usage().await?) {
                 return Ok(());
@@ -163,15 +163,15 @@ async fn bare_room(subscribers: &[std::net::TcpStream], mut publisher: TcpStream
         unread.extend_from_slice(&buffer[..n]);
         while let Some(frame) = split_frame(&unread, 1 << 20).map_err(io::Error::other)? {
             let taken = frame.taken;
-            if let Up::Post(post) = decode_up(frame.item).map_err(io::Error::other)? {
+            if let ClientItem::Post(post) = decode_up(frame.item).map_err(io::Error::other)? {
                 seq += 1;
                 let message = Message { seq, author: post.author, ordinal: post.ordinal, text: post.text };
                 let mut bytes = Vec::new();
-                Form::Frames.encode(&Down::Message(message), &mut bytes);
+                Framing::LengthPrefixed.encode(&ServerItem::Message(message), &mut bytes);
                 for mut subscriber in subscribers {
                     subscriber.write_all(&bytes)?;
                 }
-                Form::Frames.encode(&Down::Ack(Ack { ordinal: post.ordinal, seq }), &mut acks);
+                Framing::LengthPrefixed.encode(&ServerItem::Ack(Ack { ordinal: post.ordinal, seq }), &mut acks);
             }
             unread.drain(..taken);
         }

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
-use wire::{Encoding, Problem, Split, WireError};
+use wire::{ByteCounts, Encoding, ErrorBody, WireError};
 
 use super::{Refusal, Visit, post_bytes_max};
 use crate::app::App;
@@ -58,7 +58,7 @@ where
     if let Some(name) = subprotocol {
         if !offers(visit.request.headers(), name) {
             let hint = format!("ask for the subprotocol {name}");
-            let problem = Problem::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
+            let problem = ErrorBody::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
             return Err(Refusal::bad(problem));
         }
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
@@ -103,7 +103,7 @@ fn check_handshake(request: &Request) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     let refuse = |status, field: &str, hint: &str| {
         let found = headers.get(field).and_then(|value| value.to_str().ok()).unwrap_or("");
-        Refusal::new(status, Problem::new(field, found, "this is no WebSocket handshake", hint))
+        Refusal::new(status, ErrorBody::new(field, found, "this is no WebSocket handshake", hint))
     };
     let upgrades =
         has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
@@ -244,7 +244,7 @@ impl Channel {
     }
 
     /// Writes frames that are this client's alone.
-    pub(crate) async fn write(&mut self, frames: &[u8], split: Split) -> Result<(), End> {
+    pub(crate) async fn write(&mut self, frames: &[u8], split: ByteCounts) -> Result<(), End> {
         self.gauge.meter().add_batch(self.label, 0, 1, split);
         Ok(self.ws.get_mut().write_all(frames).await?)
     }
@@ -258,7 +258,7 @@ impl Channel {
             _ => 14,
         };
         let (payload, envelope) = (text as u64, (message - around - text) as u64);
-        self.gauge.meter().add_post(self.label, Split { payload, envelope, framing: header + around as u64 });
+        self.gauge.meter().add_post(self.label, ByteCounts { payload, envelope, framing: header + around as u64 });
     }
 
     /// Asks for a sign of life; whoever gave none since the last time is gone.

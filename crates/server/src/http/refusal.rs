@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use wire::{Problem, Start, WireError};
+use wire::{ErrorBody, StartAt, WireError};
 
 use super::json;
 use crate::hub::{CursorAhead, NoRoom};
@@ -14,21 +14,21 @@ const RETRY_AFTER_S: &str = "1";
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    problem: Problem,
+    problem: ErrorBody,
 }
 
 impl Refusal {
-    pub(crate) const fn new(status: StatusCode, problem: Problem) -> Self {
+    pub(crate) const fn new(status: StatusCode, problem: ErrorBody) -> Self {
         Self { status, problem }
     }
 
-    pub(crate) const fn bad(problem: Problem) -> Self {
+    pub(crate) const fn bad(problem: ErrorBody) -> Self {
         Self::new(StatusCode::BAD_REQUEST, problem)
     }
 
     /// A limit is reached.
     pub(crate) fn full(what: &str, limit: usize, flag: &str) -> Self {
-        let problem = Problem::new(
+        let problem = ErrorBody::new(
             what,
             &limit.to_string(),
             format!("the server has no place for more {what}"),
@@ -38,20 +38,20 @@ impl Refusal {
     }
 
     /// The cursor is beyond the end of the log.
-    pub(crate) fn cursor_ahead(start: Start, ahead: CursorAhead) -> Self {
+    pub(crate) fn cursor_ahead(start: StartAt, ahead: CursorAhead) -> Self {
         let found = Option::<u64>::from(start).unwrap_or_default().to_string();
         let hint = format!("the newest message is {}; the server may have been restarted", ahead.head);
-        Self::bad(Problem::new("after", &found, "the cursor is beyond the end of the log", hint))
+        Self::bad(ErrorBody::new("after", &found, "the cursor is beyond the end of the log", hint))
     }
 
     pub(crate) fn closing() -> Self {
-        let problem = Problem::new("", "", "the server is going away", "come back with the same cursor");
+        let problem = ErrorBody::new("", "", "the server is going away", "come back with the same cursor");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, problem)
     }
 
     /// A post that cannot be read.
     pub(crate) fn bad_post(error: &WireError) -> Self {
-        Self::bad(Problem::new(
+        Self::bad(ErrorBody::new(
             "body",
             "",
             error.to_string(),
@@ -59,7 +59,7 @@ impl Refusal {
         ))
     }
 
-    pub(crate) fn into_problem(self) -> Problem {
+    pub(crate) fn into_problem(self) -> ErrorBody {
         self.problem
     }
 

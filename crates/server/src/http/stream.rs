@@ -13,7 +13,7 @@ use axum::http::{Method, StatusCode, Version, header};
 use axum::response::Response;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
-use wire::{Down, Joined, Problem, Split};
+use wire::{ByteCounts, ErrorBody, Joined, ServerItem};
 
 use super::{Refusal, Visit, answer, cors};
 use crate::hub::{Batch, Next, Reader, push_chunk};
@@ -42,7 +42,7 @@ pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Re
     }
     if visit.request.version() != Version::HTTP_11 {
         let found = format!("{:?}", visit.request.version());
-        let problem = Problem::new("version", &found, "a stream needs chunks", "ask with HTTP/1.1");
+        let problem = ErrorBody::new("version", &found, "a stream needs chunks", "ask with HTTP/1.1");
         return Err(Refusal::bad(problem));
     }
     // Whoever drives the connection does not give it up any more.
@@ -70,9 +70,9 @@ impl Stream {
     fn new(visit: Visit, kind: &'static StreamKind) -> Self {
         let mut opening = head(&visit, kind);
         let label = visit.gauge.label();
-        let joined = Down::Joined(Joined { after: visit.reader.cursor() });
-        let reset = visit.reset.map(Down::Reset);
-        let (mut first, mut split) = (kind.hello.to_vec(), Split::default());
+        let joined = ServerItem::Joined(Joined { after: visit.reader.cursor() });
+        let reset = visit.reset.map(ServerItem::Reset);
+        let (mut first, mut split) = (kind.hello.to_vec(), ByteCounts::default());
         for item in reset.iter().chain([&joined]) {
             split += visit.reader.form().encode(item, &mut first);
         }
@@ -81,7 +81,7 @@ impl Stream {
         let framing = (opening.len() - head_bytes) as u64 - split.envelope;
         let resets = u64::from(reset.is_some());
         visit.gauge.meter().add(label, Count::Gaps, resets);
-        visit.gauge.meter().add_batch(label, 0, 2 + resets, Split { framing, ..split });
+        visit.gauge.meter().add_batch(label, 0, 2 + resets, ByteCounts { framing, ..split });
         let limits = &visit.app.limits;
         Self {
             label,
@@ -149,7 +149,7 @@ impl Stream {
 
     /// Writes a chunk that carries no item.
     async fn write(&self, socket: &mut Socket, chunk: &[u8]) -> io::Result<()> {
-        let split = Split { framing: chunk.len() as u64, ..Split::default() };
+        let split = ByteCounts { framing: chunk.len() as u64, ..ByteCounts::default() };
         socket.gauge().meter().add_batch(self.label, 0, 1, split);
         socket.write_all(chunk).await
     }

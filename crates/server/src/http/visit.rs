@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use wire::{Ack, Encoding, Form, Problem, ReadQuery, Reset, Split, Start, Transport, decode_post_json};
+use wire::{Ack, ByteCounts, Encoding, ErrorBody, Framing, ReadQuery, Reset, StartAt, Transport, decode_post_json};
 
 use super::{Refusal, gauge_of, json};
 use crate::app::App;
@@ -66,14 +66,14 @@ impl Visit {
         let returns = last_event_id(transport, request.headers())?;
         let start = returns.unwrap_or(query.start);
         let room = app.hub.room(room_of(&request))?;
-        let layout = Layout { form: Form::of(transport, encoding), chunked: read.chunked };
+        let layout = Layout { form: Framing::of(transport, encoding), chunked: read.chunked };
         let (reader, reset) = match room.reader(layout, start) {
             Ok(reader) => (reader, None),
             Err(ahead) if returns.is_some() => (room.reader_from_start(layout), Some(Reset { head: ahead.head })),
             Err(ahead) => return Err(Refusal::cursor_ahead(start, ahead)),
         };
         let hold_ms = query.hold_ms;
-        Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != Start::Now, reset, request })
+        Ok(Self { app, gauge, reader, encoding, hold_ms, had_cursor: start != StartAt::Live, reset, request })
     }
 
     /// Checks a control request.
@@ -96,13 +96,13 @@ pub(crate) async fn refuse_read_with_body(app: Arc<App>, transport: Transport, r
     let gauge = gauge_of(&request);
     gauge.begin_request(Label::of(transport));
     let hint = "send the request without content-length and transfer-encoding";
-    finish(&app, &gauge, Err(Refusal::bad(Problem::new("body", "", "a reading request has no body", hint))))
+    finish(&app, &gauge, Err(Refusal::bad(ErrorBody::new("body", "", "a reading request has no body", hint))))
 }
 
 fn answer_ack(gauge: &Gauge, ack: &Ack) -> Response {
     let response = json(StatusCode::OK, ack);
     let envelope = response.body().size_hint().lower();
-    gauge.meter().add_batch(gauge.label(), 0, 0, Split { envelope, ..Split::default() });
+    gauge.meter().add_batch(gauge.label(), 0, 0, ByteCounts { envelope, ..ByteCounts::default() });
     response
 }
 
@@ -129,12 +129,12 @@ async fn take_post(app: &App, gauge: &Arc<Gauge>, request: Request) -> Result<Ac
     };
     let body = body.map_err(|_| {
         let hint = "send it in one piece";
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, Problem::new("body", "", "the body did not come in time", hint))
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorBody::new("body", "", "the body did not come in time", hint))
     })??;
     let post = decode_post_json(&body).map_err(|error| Refusal::bad_post(&error))?;
     check_text(app, post.text.len())?;
     let payload = post.text.len() as u64;
-    gauge.meter().add_post(gauge.label(), Split { payload, envelope: body.len() as u64 - payload, framing: 0 });
+    gauge.meter().add_post(gauge.label(), ByteCounts { payload, envelope: body.len() as u64 - payload, framing: 0 });
     publish(&room, &post)
 }
 
@@ -159,14 +159,14 @@ async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, Refusal> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Err(error) => {
-            Err(Refusal::bad(Problem::new("body", "", format!("the body broke off: {error}"), "send it whole")))
+            Err(Refusal::bad(ErrorBody::new("body", "", format!("the body broke off: {error}"), "send it whole")))
         }
     }
 }
 
 fn too_large(max: usize) -> Refusal {
     let hint = "say it in several messages, or start the server with a larger --message-bytes-max";
-    let problem = Problem::new("text", "", format!("a message has at most {max} bytes of text"), hint);
+    let problem = ErrorBody::new("text", "", format!("a message has at most {max} bytes of text"), hint);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem)
 }
 
@@ -183,10 +183,10 @@ fn room_of(request: &Request) -> &str {
 }
 
 /// A browser that comes back says where it stood in a header; that is newer than the URL it was given.
-fn last_event_id(transport: Transport, headers: &HeaderMap) -> Result<Option<Start>, Refusal> {
+fn last_event_id(transport: Transport, headers: &HeaderMap) -> Result<Option<StartAt>, Refusal> {
     let Some(value) = headers.get("last-event-id").filter(|_| transport == Transport::Sse) else {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or("?");
-    wire::parse_after("Last-Event-ID", text).map(|seq| Some(Start::After(seq))).map_err(Refusal::bad)
+    wire::parse_after("Last-Event-ID", text).map(|seq| Some(StartAt::After(seq))).map_err(Refusal::bad)
 }

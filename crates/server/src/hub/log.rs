@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 
 use bytes::Bytes;
-use wire::{Down, Form, Gap, Message, Post, Split};
+use wire::{ByteCounts, Framing, Gap, Message, Post, ServerItem};
 
 use super::HubLimits;
 use crate::handicap::Handicap;
@@ -20,19 +20,19 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// How each item stands in them.
-    pub(crate) form: Form,
+    pub(crate) form: Framing,
     /// Whether each is wrapped as a chunk of an HTTP response.
     pub(crate) chunked: bool,
 }
 
-impl From<Form> for Layout {
-    fn from(form: Form) -> Self {
+impl From<Framing> for Layout {
+    fn from(form: Framing) -> Self {
         Self { form, chunked: false }
     }
 }
 
 impl Layout {
-    const COUNT: usize = Form::COUNT * 2;
+    const COUNT: usize = Framing::COUNT * 2;
 
     const fn index(self) -> usize {
         self.form as usize * 2 + self.chunked as usize
@@ -51,7 +51,7 @@ pub(crate) struct Batch {
     /// Whether it begins with the news that messages were lost to the reader.
     pub(crate) gap: bool,
     /// What its bytes are for.
-    pub(crate) split: Split,
+    pub(crate) split: ByteCounts,
     after: u64,
 }
 
@@ -66,7 +66,7 @@ impl Batch {
 
     /// The same items in other frames.
     pub(crate) fn reframed(&self, bytes: Vec<u8>, framing: u64) -> Self {
-        Self { bytes: bytes.into(), split: Split { framing, ..self.split }, ..self.clone() }
+        Self { bytes: bytes.into(), split: ByteCounts { framing, ..self.split }, ..self.clone() }
     }
 
     /// Items in it, each framed by itself.
@@ -90,9 +90,9 @@ struct Entry {
 }
 
 struct Written {
-    form: Form,
+    form: Framing,
     bytes: Bytes,
-    split: Split,
+    split: ByteCounts,
 }
 
 pub(super) struct Log {
@@ -168,7 +168,7 @@ impl Log {
         Some(batch)
     }
 
-    fn write_batch(&mut self, form: Form, after: u64) -> Batch {
+    fn write_batch(&mut self, form: Framing, after: u64) -> Batch {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let from = oldest.max(after + 1);
         let gap = (from > after + 1).then(|| Gap { from: after + 1, to: from - 1 });
@@ -176,9 +176,9 @@ impl Log {
             let (bytes, split) = self.written(form, from);
             return Batch { bytes, to: from, messages: 1, gap: false, split, after };
         }
-        let (mut bytes, mut split) = (Vec::new(), Split::default());
+        let (mut bytes, mut split) = (Vec::new(), ByteCounts::default());
         if let Some(gap) = gap {
-            split += form.encode(&Down::Gap(gap), &mut bytes);
+            split += form.encode(&ServerItem::Gap(gap), &mut bytes);
         }
         let mut to = from - 1;
         while to < self.head {
@@ -194,7 +194,7 @@ impl Log {
     }
 
     /// A message in a form, written when it is asked for the first time.
-    fn written(&mut self, form: Form, seq: u64) -> (Bytes, Split) {
+    fn written(&mut self, form: Framing, seq: u64) -> (Bytes, ByteCounts) {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let entry = &mut self.entries[(seq - oldest) as usize];
         if let Some(written) = entry.written.iter().find(|written| written.form == form) {
@@ -202,7 +202,7 @@ impl Log {
         }
         let mut out = Vec::with_capacity(entry.text.len() + 96);
         let message = Message { seq, author: entry.author, ordinal: entry.ordinal, text: entry.text.as_ref().into() };
-        let mut split = form.encode(&Down::Message(message), &mut out);
+        let mut split = form.encode(&ServerItem::Message(message), &mut out);
         if self.limits.padding_bytes > 0 {
             let unpadded = out.len();
             Handicap::pad(form, self.limits.padding_bytes, &mut out);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn chunked() -> Layout {
-        Layout { form: Form::Lines, chunked: true }
+        Layout { form: Framing::JsonLines, chunked: true }
     }
 
     fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {
@@ -242,7 +242,7 @@ mod tests {
         let lines = batch.bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
         lines
             .filter_map(|line| match decode_json(line).unwrap() {
-                Down::Message(message) => Some(message.seq),
+                ServerItem::Message(message) => Some(message.seq),
                 _ => None,
             })
             .collect()
@@ -254,11 +254,12 @@ mod tests {
         for ordinal in 1..=3 {
             push(&mut log, ordinal, "x");
         }
-        let (first, second) = (log.batch(Form::Lines.into(), 1).unwrap(), log.batch(Form::Lines.into(), 1).unwrap());
+        let (first, second) =
+            (log.batch(Framing::JsonLines.into(), 1).unwrap(), log.batch(Framing::JsonLines.into(), 1).unwrap());
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr());
         assert_eq!((seqs(&first), first.to, first.messages), (vec![2, 3], 3, 2));
         assert_eq!(first.split.total(), first.bytes.len() as u64);
-        assert!(log.batch(Form::Lines.into(), 3).is_none());
+        assert!(log.batch(Framing::JsonLines.into(), 3).is_none());
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
         for ordinal in 1..=2 {
             push(&mut log, ordinal, "x");
         }
-        let (plain, chunk) = (log.batch(Form::Lines.into(), 0).unwrap(), log.batch(chunked(), 0).unwrap());
+        let (plain, chunk) = (log.batch(Framing::JsonLines.into(), 0).unwrap(), log.batch(chunked(), 0).unwrap());
         let text = format!("{:x}\r\n{}\r\n", plain.bytes.len(), std::str::from_utf8(&plain.bytes).unwrap());
         assert_eq!(chunk.bytes, text);
         assert_eq!((chunk.split.total(), chunk.to), (chunk.bytes.len() as u64, plain.to));
@@ -280,7 +281,7 @@ mod tests {
         for ordinal in 1..=10 {
             push(&mut log, ordinal, "x");
         }
-        let batch = log.batch(Form::Lines.into(), 2).unwrap();
+        let batch = log.batch(Framing::JsonLines.into(), 2).unwrap();
         assert!(batch.bytes.starts_with(b"{\"gap\":{\"from\":3,\"to\":7}}\n"), "{:?}", batch.bytes);
         assert_eq!((seqs(&batch), batch.gap, batch.frames()), (vec![8, 9, 10], true, 4));
     }
@@ -290,7 +291,7 @@ mod tests {
         let mut log = log(10, 1);
         push(&mut log, 1, "x");
         assert_eq!(push(&mut log, 2, "y"), 2);
-        assert_eq!((log.len(), log.batch(Form::Lines.into(), 1).unwrap().messages), (1, 1));
+        assert_eq!((log.len(), log.batch(Framing::JsonLines.into(), 1).unwrap().messages), (1, 1));
     }
 
     #[test]
@@ -300,10 +301,10 @@ mod tests {
         for ordinal in 1..=5 {
             push(&mut log, ordinal, &text);
         }
-        let first = log.batch(Form::Lines.into(), 0).unwrap();
+        let first = log.batch(Framing::JsonLines.into(), 0).unwrap();
         assert!(first.bytes.len() <= BATCH_BYTES_MAX);
         assert_eq!(seqs(&first), [1, 2]);
-        assert_eq!(seqs(&log.batch(Form::Lines.into(), 2).unwrap()), [3, 4]);
+        assert_eq!(seqs(&log.batch(Framing::JsonLines.into(), 2).unwrap()), [3, 4]);
     }
 
     #[test]
@@ -312,7 +313,7 @@ mod tests {
         for ordinal in 1..=100 {
             push(&mut log, ordinal, "x");
         }
-        for form in [Form::Lines, Form::Events, Form::TextFrames] {
+        for form in [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText] {
             for after in 0..99 {
                 log.batch(form.into(), after).unwrap();
             }
@@ -337,7 +338,7 @@ mod tests {
                 for _ in 0..posts {
                     push(&mut log, 1, "text");
                 }
-                if let Some(batch) = log.batch(Form::Lines.into(), cursors[reader]) {
+                if let Some(batch) = log.batch(Framing::JsonLines.into(), cursors[reader]) {
                     let seqs = seqs(&batch);
                     let oldest = log.head() + 1 - log.len() as u64;
                     let from = oldest.max(cursors[reader] + 1);

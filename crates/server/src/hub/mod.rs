@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use wire::{HubUsage, Problem, RoomName};
+use wire::{ErrorBody, HubUsage, RoomName};
 
 pub(crate) use log::{Batch, Layout, push_chunk};
 pub(crate) use reader::Reader;
@@ -29,7 +29,7 @@ pub(crate) struct HubLimits {
 /// Why there is no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    BadName(Problem),
+    BadName(ErrorBody),
     Full { rooms_max: usize },
     Closed,
 }
@@ -101,7 +101,7 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{Form, Post, Start};
+    use wire::{Framing, Post, StartAt};
 
     fn hub(rooms_max: usize) -> Hub {
         Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20, padding_bytes: 0 })
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn unused_rooms_are_forgotten_used_ones_kept() {
         let hub = hub(10);
-        let read = hub.room("read").unwrap().reader(Form::Lines.into(), Start::Now).unwrap();
+        let read = hub.room("read").unwrap().reader(Framing::JsonLines.into(), StartAt::Live).unwrap();
         hub.room("empty").unwrap();
         hub.room("posted").unwrap().publish(&Post { author: 1, ordinal: 1, text: "x".into() }).unwrap();
         hub.sweep(Duration::from_secs(60));

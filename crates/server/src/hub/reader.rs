@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use wire::{Form, Start};
+use wire::{Framing, StartAt};
 
 use super::log::{Batch, Layout};
 use super::room::{CursorAhead, Next, Room};
@@ -19,7 +19,7 @@ pub(crate) struct Reader {
 
 impl Room {
     /// A cursor over the log.
-    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: Start) -> Result<Reader, CursorAhead> {
+    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: StartAt) -> Result<Reader, CursorAhead> {
         let cursor = self.enter(start)?;
         Ok(Reader { room: Arc::clone(self), layout, cursor, place: None })
     }
@@ -37,7 +37,7 @@ impl Reader {
         self.cursor
     }
 
-    pub(crate) const fn form(&self) -> Form {
+    pub(crate) const fn form(&self) -> Framing {
         self.layout.form
     }
 
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_reader_gets_all_that_is_new_in_one_batch() {
         let room = hub().room("r").unwrap();
-        let mut reader = room.reader(Form::Lines.into(), Start::Now).unwrap();
+        let mut reader = room.reader(Framing::JsonLines.into(), StartAt::Live).unwrap();
         let waiting = tokio::spawn(async move { (reader.wait().await, reader) });
         tokio::task::yield_now().await;
         for ordinal in 1..=8 {
@@ -104,15 +104,15 @@ mod tests {
     async fn a_cursor_beyond_the_end_is_refused() {
         let room = hub().room("r").unwrap();
         room.publish(&post(1)).unwrap();
-        assert_eq!(room.reader(Form::Lines.into(), Start::After(2)).err().map(|ahead| ahead.head), Some(1));
-        assert!(room.reader(Form::Lines.into(), Start::After(1)).unwrap().since().is_none());
+        assert_eq!(room.reader(Framing::JsonLines.into(), StartAt::After(2)).err().map(|ahead| ahead.head), Some(1));
+        assert!(room.reader(Framing::JsonLines.into(), StartAt::After(1)).unwrap().since().is_none());
     }
 
     #[tokio::test]
     async fn closing_ends_readers_after_what_is_left() {
         let hub = hub();
         let room = hub.room("r").unwrap();
-        let mut reader = room.reader(Form::Lines.into(), Start::Now).unwrap();
+        let mut reader = room.reader(Framing::JsonLines.into(), StartAt::Live).unwrap();
         room.publish(&post(1)).unwrap();
         hub.close();
         assert!(room.publish(&post(2)).is_err());

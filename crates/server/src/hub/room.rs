@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wire::{HubUsage, Post, Start};
+use wire::{HubUsage, Post, StartAt};
 
 use super::HubLimits;
 use super::log::{Batch, Layout, Log};
@@ -67,13 +67,13 @@ impl Room {
     }
 
     /// Counts a reader, and returns the cursor that it starts with.
-    pub(super) fn enter(&self, start: Start) -> Result<u64, CursorAhead> {
+    pub(super) fn enter(&self, start: StartAt) -> Result<u64, CursorAhead> {
         let mut inner = self.lock();
         let head = inner.log.head();
         let cursor = match start {
-            Start::Now => head,
-            Start::After(seq) if seq > head => return Err(CursorAhead { head }),
-            Start::After(seq) => seq,
+            StartAt::Live => head,
+            StartAt::After(seq) if seq > head => return Err(CursorAhead { head }),
+            StartAt::After(seq) => seq,
         };
         inner.readers += 1;
         Ok(cursor)

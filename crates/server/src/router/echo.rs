@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use wire::{Encoding, Form, Split, Start};
+use wire::{ByteCounts, Encoding, Framing, StartAt};
 
 use crate::app::App;
 use crate::http::{Caller, Channel, End, Refusal, Visit, gauge_of, upgrade};
@@ -25,8 +25,8 @@ fn begin(app: Arc<App>, request: Request) -> Result<Response, Refusal> {
     let gauge = gauge_of(&request);
     gauge.begin_request(Label::OTHER);
     // Nobody posts there; a WebSocket has a room.
-    let reader = app.hub.room("echo")?.reader(Form::TextFrames.into(), Start::Now);
-    let reader = reader.map_err(|ahead| Refusal::cursor_ahead(Start::Now, ahead))?;
+    let reader = app.hub.room("echo")?.reader(Framing::WsText.into(), StartAt::Live);
+    let reader = reader.map_err(|ahead| Refusal::cursor_ahead(StartAt::Live, ahead))?;
     let visit =
         Visit { app, gauge, reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, reset: None, request };
     upgrade(visit, None, serve)
@@ -44,6 +44,6 @@ async fn echo(channel: &mut Channel) -> Result<Infallible, End> {
         let kind = if matches!(message, Message::Text(_)) { Data::Text } else { Data::Binary };
         let mut frame = Vec::new();
         Frame::message(message.into_data(), OpCode::Data(kind), true).format(&mut frame)?;
-        channel.write(&frame, Split::default()).await?;
+        channel.write(&frame, ByteCounts::default()).await?;
     }
 }

@@ -2,7 +2,7 @@
 //! [`Access::admits_host`]).
 
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
-use wire::Problem;
+use wire::ErrorBody;
 
 use crate::config::Access;
 use crate::http::Refusal;
@@ -31,7 +31,7 @@ pub(super) fn check<B>(access: &Access, request: &mut Request<B>) -> Result<(), 
 
 fn not_one(found: &str) -> Refusal {
     let error = format!("this request has {found} Host header");
-    Refusal::bad(Problem::new("Host", "", error, "send exactly one (RFC 9112, section 3.2)"))
+    Refusal::bad(ErrorBody::new("Host", "", error, "send exactly one (RFC 9112, section 3.2)"))
 }
 
 fn without_user(authority: &str) -> &str {

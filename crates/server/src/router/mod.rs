@@ -13,7 +13,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 pub(crate) use connection::{refuse, serve};
 
@@ -60,13 +60,13 @@ async fn no_such_path(request: Request) -> Response {
     let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.has_room_url()).map(Transport::name).collect();
     let hint =
         format!("there is /control/usage, /socket.io/, and /rooms/NAME/ followed by one of {}", names.join(", "));
-    let problem = Problem::new("path", request.uri().path(), "nothing lives here", hint);
+    let problem = ErrorBody::new("path", request.uri().path(), "nothing lives here", hint);
     Refusal::new(StatusCode::NOT_FOUND, problem).into_response()
 }
 
 async fn no_such_method(request: Request) -> Response {
     gauge_of(&request).begin_request(Label::OTHER);
     let hint = "see the Allow header of this answer";
-    let problem = Problem::new("method", request.method().as_str(), "not with this method", hint);
+    let problem = ErrorBody::new("method", request.method().as_str(), "not with this method", hint);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
 }

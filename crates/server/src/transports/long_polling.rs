@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::Problem;
+use wire::ErrorBody;
 
 use super::polling;
 use crate::http::{Answer, HttpRead, Refusal, Visit};
@@ -23,7 +23,7 @@ async fn hold(mut visit: Visit) -> Result<axum::response::Response, Refusal> {
         let found = hold.as_millis().to_string();
         let hint =
             format!("ask for at most {} ms, or start the server with a larger --hold-max-ms", hold_max.as_millis());
-        return Err(Refusal::bad(Problem::new("hold_ms", &found, "the server does not hold that long", hint)));
+        return Err(Refusal::bad(ErrorBody::new("hold_ms", &found, "the server does not hold that long", hint)));
     }
     if let Some(batch) = visit.reader.since() {
         return Ok(polling::respond(&visit, Some(batch)));

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wire::stomp::{
     DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame, encode_stomp, push_stomp_beat, push_stomp_frame,
 };
-use wire::{Down, Form, Joined, Problem, Split, Start, decode_json, decode_post_json};
+use wire::{ByteCounts, ErrorBody, Framing, Joined, ServerItem, StartAt, decode_json, decode_post_json};
 
 use crate::http::{Answer, Caller, Channel, End, HttpRead, Refusal, Visit, check_text, upgrade};
 use crate::hub::{Batch, Next};
@@ -53,7 +53,7 @@ impl From<Refusal> for Over {
 }
 
 fn wrong(field: &str, found: &str, error: &str, hint: &str) -> Over {
-    Over::Wrong(Refusal::bad(Problem::new(field, found, error, hint)))
+    Over::Wrong(Refusal::bad(ErrorBody::new(field, found, error, hint)))
 }
 
 struct Session {
@@ -123,7 +123,7 @@ impl Session {
         if self.beats {
             let mut out = Vec::new();
             let framing = push_stomp_beat(&mut out) as u64;
-            self.channel.write(&out, Split { framing, ..Split::default() }).await?;
+            self.channel.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?;
         }
         // Not every client promises heart-beats; every one of them answers this.
         Ok(self.channel.ping().await?)
@@ -180,17 +180,18 @@ impl Session {
         }
         let after = self.caller.reader.cursor();
         // One before may have had another id.
-        let form = if id == DEFAULT_SUBSCRIPTION { Form::StompFrames } else { Form::Lines };
+        let form = if id == DEFAULT_SUBSCRIPTION { Framing::Stomp } else { Framing::JsonLines };
         if self.caller.reader.form() != form {
-            let start = Start::After(after);
+            let start = StartAt::After(after);
             let reader = self.caller.reader.room().reader(form.into(), start);
             self.caller.reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         }
         self.subscription = Some(id.to_owned());
         self.receipt(frame, &[]).await?;
         let mut out = Vec::new();
-        let framing = encode_stomp(id, &Down::Joined(Joined { after }), &mut out);
-        let split = Split { framing: framing as u64, envelope: (out.len() - framing) as u64, ..Split::default() };
+        let framing = encode_stomp(id, &ServerItem::Joined(Joined { after }), &mut out);
+        let split =
+            ByteCounts { framing: framing as u64, envelope: (out.len() - framing) as u64, ..ByteCounts::default() };
         Ok(self.channel.write(&out, split).await?)
     }
 
@@ -214,16 +215,17 @@ impl Session {
     async fn write(&mut self, command: &str, headers: &[(&str, &str)]) -> Result<(), Over> {
         let mut out = Vec::with_capacity(128);
         let framing = push_stomp_frame(command, headers, &mut out) as u64;
-        Ok(self.channel.write(&out, Split { framing, ..Split::default() }).await?)
+        Ok(self.channel.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?)
     }
 
     /// Says what is wrong, and how the connection ends then.
     async fn tell(&mut self, refusal: Refusal) -> End {
         let problem = refusal.into_problem();
         let mut out = Vec::with_capacity(256);
-        let item = Down::Problem(problem);
+        let item = ServerItem::Error(problem);
         let framing = encode_stomp("", &item, &mut out);
-        let split = Split { framing: framing as u64, envelope: (out.len() - framing) as u64, ..Split::default() };
+        let split =
+            ByteCounts { framing: framing as u64, envelope: (out.len() - framing) as u64, ..ByteCounts::default() };
         if let Err(end) = self.channel.write(&out, split).await {
             return end;
         }

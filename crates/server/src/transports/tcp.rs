@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 use wire::{
-    Ack, Down, FRAME_PREFIX_BYTES, Form, Join, Joined, Post, Problem, Split, Transport, Up, WireError, decode_up,
-    split_frame,
+    Ack, ByteCounts, ClientItem, ErrorBody, FRAME_PREFIX_BYTES, Framing, Join, Joined, Post, ServerItem, Transport,
+    WireError, decode_up, split_frame,
 };
 
 use crate::app::App;
@@ -30,7 +30,7 @@ thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BY
 /// Why a connection ends.
 enum End {
     /// The client did something wrong, or hit a limit, and is told.
-    Told(Problem, Count),
+    Told(ErrorBody, Count),
     /// The server goes away.
     Bye,
     /// It is over already.
@@ -47,7 +47,7 @@ impl From<io::Error> for End {
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
         let hint = "see the frame layout in crates/wire/src/binary.rs";
-        Self::malformed(Problem::new("frame", "", error.to_string(), hint))
+        Self::malformed(ErrorBody::new("frame", "", error.to_string(), hint))
     }
 }
 
@@ -59,7 +59,7 @@ impl From<Refusal> for End {
 }
 
 impl End {
-    const fn malformed(problem: Problem) -> Self {
+    const fn malformed(problem: ErrorBody) -> Self {
         Self::Told(problem, Count::Malformed)
     }
 }
@@ -72,10 +72,10 @@ pub(crate) async fn serve(app: Arc<App>, mut socket: Socket) {
     };
     let last = match end {
         End::Gone => return,
-        End::Bye => Down::Bye,
+        End::Bye => ServerItem::Bye,
         End::Told(problem, count) => {
             socket.gauge().count(count);
-            Down::Problem(problem)
+            ServerItem::Error(problem)
         }
     };
     farewell(&mut socket, &last).await.ok();
@@ -85,11 +85,11 @@ pub(crate) async fn serve(app: Arc<App>, mut socket: Socket) {
 pub(crate) async fn refuse(app: Arc<App>, mut socket: Socket) {
     socket.gauge().attribute(LABEL);
     let refusal = Refusal::full("connections", app.limits.connections_max, "--connections-max");
-    farewell(&mut socket, &Down::Problem(refusal.into_problem())).await.ok();
+    farewell(&mut socket, &ServerItem::Error(refusal.into_problem())).await.ok();
 }
 
 /// Says the last thing.
-async fn farewell(socket: &mut Socket, item: &Down<'_>) -> io::Result<()> {
+async fn farewell(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
     write(socket, item).await?;
     socket.linger().await
 }
@@ -100,11 +100,12 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     let join = read_join(socket).await?;
     app.access.check(join.token.as_deref()).map_err(End::malformed)?;
     let room = app.hub.room(join.room.as_str()).map_err(Refusal::from)?;
-    let mut reader =
-        room.reader(Form::Frames.into(), join.start).map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
+    let mut reader = room
+        .reader(Framing::LengthPrefixed.into(), join.start)
+        .map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
     drop((room, join));
     let _held = socket.hold();
-    write(socket, &Down::Joined(Joined { after: reader.cursor() })).await?;
+    write(socket, &ServerItem::Joined(Joined { after: reader.cursor() })).await?;
     let heartbeat = app.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
     // One timer for all beats, and no waiting list for the socket: this loop turns once a delivery.
@@ -126,7 +127,7 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
             () = beat.as_mut() => {
                 beat.as_mut().reset(Instant::now() + heartbeat);
                 if std::mem::replace(&mut silent, true) {
-                    write(socket, &Down::Heartbeat).await?;
+                    write(socket, &ServerItem::Heartbeat).await?;
                 }
             }
         }
@@ -142,8 +143,10 @@ async fn read_join(socket: &mut Socket) -> Result<Join, End> {
     let mut item = vec![0; announced];
     socket.read_exact(&mut item).await?;
     match decode_up(&item)? {
-        Up::Join(join) => Ok(join),
-        Up::Post(_) => Err(End::malformed(Problem::new("frame", "", "a post before the join", "join a room first"))),
+        ClientItem::Join(join) => Ok(join),
+        ClientItem::Post(_) => {
+            Err(End::malformed(ErrorBody::new("frame", "", "a post before the join", "join a room first")))
+        }
     }
 }
 
@@ -185,8 +188,8 @@ fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: 
     let max = app.limits.message_bytes_max + POST_OVERHEAD_BYTES;
     let mut taken = 0;
     while let Some(frame) = split_frame(&bytes[taken..], max)? {
-        let Up::Post(post) = decode_up(frame.item)? else {
-            return Err(End::malformed(Problem::new(
+        let ClientItem::Post(post) = decode_up(frame.item)? else {
+            return Err(End::malformed(ErrorBody::new(
                 "frame",
                 "",
                 "a second join",
@@ -194,7 +197,7 @@ fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: 
             )));
         };
         let ack = publish(socket, reader, &post, frame.taken)?;
-        let split = Form::Frames.encode(&Down::Ack(ack), acks);
+        let split = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
         socket.gauge().meter().add_batch(LABEL, 0, 1, split);
         taken += frame.taken;
     }
@@ -204,16 +207,16 @@ fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: 
 fn publish(socket: &Socket, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, End> {
     let payload = post.text.len() as u64;
     let framing = FRAME_PREFIX_BYTES as u64;
-    let split = Split { payload, envelope: frame_bytes as u64 - framing - payload, framing };
+    let split = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
     socket.gauge().meter().add_post(LABEL, split);
     let seq = reader.room().publish(post).map_err(|_| End::Bye)?;
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
 /// Writes an item that is this client's alone.
-async fn write(socket: &mut Socket, item: &Down<'_>) -> io::Result<()> {
+async fn write(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
     let mut out = Vec::with_capacity(64);
-    let split = Form::Frames.encode(item, &mut out);
+    let split = Framing::LengthPrefixed.encode(item, &mut out);
     socket.gauge().meter().add_batch(LABEL, 0, 1, split);
     socket.write_all(&out).await
 }

@@ -3,7 +3,7 @@
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use wire::{Ack, Down, Encoding, Joined, Up, WireError, decode_post_json, decode_up};
+use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
 use crate::http::{Answer, Caller, Channel, End, HttpRead, Visit, upgrade};
 use crate::hub::Next;
@@ -35,7 +35,7 @@ struct Session {
 impl Session {
     async fn talk(&mut self) -> Result<std::convert::Infallible, End> {
         let after = self.caller.reader.cursor();
-        self.write(&Down::Joined(Joined { after })).await?;
+        self.write(&ServerItem::Joined(Joined { after })).await?;
         let heartbeat = self.caller.app.limits.heartbeat;
         let ends = Instant::now() + self.caller.app.limits.websocket_age;
         let mut beat = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
@@ -49,7 +49,7 @@ impl Session {
                 message = self.channel.next() => {
                     if let Some(message) = self.channel.settle(message?).await? {
                         let ack = publish(&self.caller, &self.channel, &message)?;
-                        self.write(&Down::Ack(ack)).await?;
+                        self.write(&ServerItem::Ack(ack)).await?;
                     }
                 }
                 () = beat.as_mut() => {
@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// Writes an item that is this client's alone.
-    async fn write(&mut self, item: &Down<'_>) -> Result<(), End> {
+    async fn write(&mut self, item: &ServerItem<'_>) -> Result<(), End> {
         let mut out = Vec::with_capacity(64);
         let split = self.caller.reader.form().encode(item, &mut out);
         self.channel.write(&out, split).await
@@ -77,8 +77,8 @@ fn publish(caller: &Caller, channel: &Channel, message: &Message) -> Result<Ack,
     let post = match (message, caller.encoding) {
         (Message::Text(text), Encoding::Json) => decode_post_json(text.as_bytes()).map_err(bad_message)?,
         (Message::Binary(bytes), Encoding::Binary) => match decode_up(bytes).map_err(bad_message)? {
-            Up::Post(post) => post,
-            Up::Join(_) => return Err(End::close(CloseCode::Policy, "the room was joined by the URL")),
+            ClientItem::Post(post) => post,
+            ClientItem::Join(_) => return Err(End::close(CloseCode::Policy, "the room was joined by the URL")),
         },
         (_, encoding) => {
             let expected = format!("this connection was opened for {} messages", encoding.name());

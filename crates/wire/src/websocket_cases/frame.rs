@@ -1,8 +1,8 @@
 //! A frame with everything about it that can be wrong, and the messages that go into frames.
 
 use super::{Receiver, Side};
-use crate::{Down, Message, encode_down, encode_json};
-use crate::{Encoding, Post, Transport, Up, encode_post_json, encode_up};
+use crate::{ClientItem, Encoding, Post, Transport, encode_post_json, encode_up};
+use crate::{Message, ServerItem, encode_down, encode_json};
 
 const FIN: u8 = 0x80;
 pub(super) const TEXT: u8 = 1;
@@ -144,10 +144,14 @@ impl Messages {
         let (author, ordinal, text) = (0, 1, MARK.into());
         let (mut item, binary) = (Vec::new(), receiver.encoding == Encoding::Binary);
         match (receiver.side, binary) {
-            (Side::Server, true) => encode_up(&Up::Post(Post { author, ordinal, text }), &mut item),
+            (Side::Server, true) => encode_up(&ClientItem::Post(Post { author, ordinal, text }), &mut item),
             (Side::Server, false) => encode_post_json(&Post { author, ordinal, text }, &mut item),
-            (Side::Client, true) => encode_down(&Down::Message(Message { seq: 1, author, ordinal, text }), &mut item),
-            (Side::Client, false) => encode_json(&Down::Message(Message { seq: 1, author, ordinal, text }), &mut item),
+            (Side::Client, true) => {
+                encode_down(&ServerItem::Message(Message { seq: 1, author, ordinal, text }), &mut item)
+            }
+            (Side::Client, false) => {
+                encode_json(&ServerItem::Message(Message { seq: 1, author, ordinal, text }), &mut item)
+            }
         }
         let (before, after) = around(receiver);
         let at = item.windows(MARK.len()).position(|found| found == MARK.as_bytes()).unwrap_or_default();

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::io::Write;
 
 use wire::{
-    Ack, Down, Encoding, Form, Joined, Post, Problem, Start, Transport, Up, WireError, decode_down, decode_json,
-    encode_post_json, encode_up,
+    Ack, ClientItem, Encoding, ErrorBody, Framing, Joined, Post, ServerItem, StartAt, Transport, WireError,
+    decode_down, decode_json, encode_post_json, encode_up,
 };
 
 use crate::fault::{End, Fault};
@@ -68,7 +68,7 @@ impl Talk {
             }
             Packet::Event { name: b"gap", data } => {
                 let gap = serde_json::from_slice(data).map_err(WireError::from)?;
-                worker.take(seat, Down::Gap(gap), data.len(), bytes.len() - data.len() + around)?;
+                worker.take(seat, ServerItem::Gap(gap), data.len(), bytes.len() - data.len() + around)?;
                 Ok(None)
             }
             Packet::Announced { name: b"message" } => {
@@ -102,7 +102,7 @@ impl Talk {
                 Err(Fault::new(FaultKind::Problem, format!("the namespace refused: {why}")).into())
             }
             Packet::Event { name: b"problem", data } => {
-                let problem: Problem = serde_json::from_slice(data).map_err(WireError::from)?;
+                let problem: ErrorBody = serde_json::from_slice(data).map_err(WireError::from)?;
                 Err(Fault::new(FaultKind::Problem, problem.to_string()).into())
             }
             // Other people's servers have more to say than we asked for.
@@ -123,14 +123,14 @@ impl Talk {
     }
 
     fn take_ack(&self, worker: &Worker, seat: &Seat, id: u64, data: &[u8], around: usize) -> Result<(), End> {
-        let refused = |error: serde_json::Error| match serde_json::from_slice::<Problem>(data) {
+        let refused = |error: serde_json::Error| match serde_json::from_slice::<ErrorBody>(data) {
             Ok(problem) => Fault::new(FaultKind::Problem, problem.to_string()),
             Err(_) => WireError::from(error).into(),
         };
         let item = if id == JOIN_ACK {
-            Down::Joined(serde_json::from_slice::<Joined>(data).map_err(refused)?)
+            ServerItem::Joined(serde_json::from_slice::<Joined>(data).map_err(refused)?)
         } else {
-            Down::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?)
+            ServerItem::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?)
         };
         worker.take(seat, item, data.len(), around)
     }
@@ -142,7 +142,7 @@ fn bad(what: &str) -> Fault {
 
 fn join(worker: &Worker, seat: &Seat) -> String {
     let mut wish = serde_json::json!({ "room": worker.plan.room_name(seat.room) });
-    if let Start::After(seq) = seat.start() {
+    if let StartAt::After(seq) = seat.start() {
         wish["after"] = seq.into();
     }
     if is_binary(worker) {
@@ -152,7 +152,7 @@ fn join(worker: &Worker, seat: &Seat) -> String {
 }
 
 fn is_binary(worker: &Worker) -> bool {
-    worker.form == Form::Frames
+    worker.form == Framing::LengthPrefixed
 }
 
 /// Appends a post as frames of a WebSocket.
@@ -207,7 +207,7 @@ fn packet(worker: &Worker, post: &Post<'_>) -> (Vec<u8>, Item) {
     if is_binary(worker) {
         write(&mut text, format_args!("451-{ack}[\"post\",{PLACEHOLDER}]"));
         let mut item = Vec::with_capacity(post.text.len() + 16);
-        encode_up(&Up::Post(post.clone()), &mut item);
+        encode_up(&ClientItem::Post(post.clone()), &mut item);
         return (text, Item::Attached(item));
     }
     write(&mut text, format_args!("42{ack}[\"post\","));

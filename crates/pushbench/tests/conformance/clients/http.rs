@@ -29,7 +29,7 @@ impl Poster {
         if self.wish.close_each {
             request = request.header("connection", "close");
         }
-        if let (true, wire::Start::After(seq)) = (self.wish.says_in_header(), self.wish.start) {
+        if let (true, wire::StartAt::After(seq)) = (self.wish.says_in_header(), self.wish.start) {
             request = request.header("last-event-id", seq.to_string());
         }
         request.send().await

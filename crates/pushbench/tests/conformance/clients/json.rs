@@ -1,28 +1,28 @@
 //! Reads and writes the JSON of the chat as a stranger would, from its documentation alone: not with our codec.
 
 use serde_json::{Value, json};
-use wire::{Ack, Down, Gap, Joined, Message, Problem, Reset};
+use wire::{Ack, ErrorBody, Gap, Joined, Message, Reset, ServerItem};
 
-pub(super) fn item(bytes: &[u8]) -> Down<'static> {
+pub(super) fn item(bytes: &[u8]) -> ServerItem<'static> {
     let value: Value =
         serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(bytes)));
     let number = |value: &Value, field: &str| value[field].as_u64().unwrap_or_else(|| panic!("{field} in {value}"));
     if let Some(gap) = value.get("gap") {
-        return Down::Gap(Gap { from: number(gap, "from"), to: number(gap, "to") });
+        return ServerItem::Gap(Gap { from: number(gap, "from"), to: number(gap, "to") });
     }
     if let Some(reset) = value.get("reset") {
-        return Down::Reset(Reset { head: number(reset, "head") });
+        return ServerItem::Reset(Reset { head: number(reset, "head") });
     }
     if let Some(ack) = value.get("ack") {
-        return Down::Ack(Ack { ordinal: number(ack, "ordinal"), seq: number(ack, "seq") });
+        return ServerItem::Ack(Ack { ordinal: number(ack, "ordinal"), seq: number(ack, "seq") });
     }
     if let Some(joined) = value.get("joined") {
-        return Down::Joined(Joined { after: number(joined, "after") });
+        return ServerItem::Joined(Joined { after: number(joined, "after") });
     }
     if value.get("error").is_some() {
-        return Down::Problem(problem(bytes));
+        return ServerItem::Error(problem(bytes));
     }
-    Down::Message(Message {
+    ServerItem::Message(Message {
         seq: number(&value, "seq"),
         author: u32::try_from(number(&value, "author")).unwrap(),
         ordinal: number(&value, "ordinal"),
@@ -30,7 +30,7 @@ pub(super) fn item(bytes: &[u8]) -> Down<'static> {
     })
 }
 
-pub(super) fn problem(bytes: &[u8]) -> Problem {
+pub(super) fn problem(bytes: &[u8]) -> ErrorBody {
     serde_json::from_slice(bytes).unwrap_or_else(|error| {
         let found = String::from_utf8_lossy(bytes);
         panic!("a refusal says {{error, field, value, hint}}, this one {found:?}: {error}")

@@ -9,7 +9,7 @@ mod stream;
 mod tcp;
 mod websocket;
 
-use wire::{Ack, Down, Encoding, Gap, Message, Problem, Reset, Start, Transport};
+use wire::{Ack, Encoding, ErrorBody, Gap, Message, Reset, ServerItem, StartAt, Transport};
 
 use crate::house::{House, within};
 
@@ -21,7 +21,7 @@ pub(crate) struct Wish {
     pub(crate) transport: Transport,
     pub(crate) encoding: Encoding,
     pub(crate) room: String,
-    pub(crate) start: Start,
+    pub(crate) start: StartAt,
     pub(crate) token: Option<String>,
     pub(crate) author: u32,
     /// Comes back to where it was: browsers say so in a header of their own.
@@ -36,7 +36,7 @@ impl Wish {
             transport,
             encoding: transport.encodings()[0],
             room: room.to_owned(),
-            start: Start::Now,
+            start: StartAt::Live,
             token: None,
             author: transport.index() as u32,
             returns: false,
@@ -51,7 +51,7 @@ impl Wish {
     }
 
     pub(crate) fn after(self, seq: u64) -> Self {
-        Self { start: Start::After(seq), ..self }
+        Self { start: StartAt::After(seq), ..self }
     }
 
     pub(crate) fn returning(self, seq: u64) -> Self {
@@ -82,7 +82,7 @@ impl Wish {
 
     fn path_query(&self) -> String {
         let mut query = vec![];
-        if let (Start::After(seq), false) = (self.start, self.says_in_header()) {
+        if let (StartAt::After(seq), false) = (self.start, self.says_in_header()) {
             query.push(format!("after={seq}"));
         }
         if self.encoding != self.transport.encodings()[0] {
@@ -104,7 +104,7 @@ impl Wish {
 pub(crate) struct Refused {
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<String>,
-    pub(crate) problem: Problem,
+    pub(crate) problem: ErrorBody,
 }
 
 /// What a client hears after it joined.
@@ -129,7 +129,7 @@ pub(crate) enum End {
     Status(u16),
     /// WebSocket: a close frame.
     Close(u16),
-    Problem(Problem),
+    Problem(ErrorBody),
     /// Cut off.
     Broken(String),
 }
@@ -235,24 +235,24 @@ impl Client {
 }
 
 /// What an item is to a client that has joined; `None` for those it waits for elsewhere.
-fn heard(item: Down<'_>, cursor: &mut u64) -> Option<Heard> {
+fn heard(item: ServerItem<'_>, cursor: &mut u64) -> Option<Heard> {
     Some(match item {
-        Down::Message(message) => {
+        ServerItem::Message(message) => {
             *cursor = message.seq;
             Heard::Message(owned(message))
         }
-        Down::Gap(gap) => {
+        ServerItem::Gap(gap) => {
             *cursor = gap.to;
             Heard::Gap(gap)
         }
-        Down::Reset(reset) => {
+        ServerItem::Reset(reset) => {
             *cursor = 0;
             Heard::Reset(reset)
         }
-        Down::Heartbeat => Heard::Beat,
-        Down::Bye => Heard::Ended(End::Bye),
-        Down::Problem(problem) => Heard::Ended(End::Problem(problem)),
-        Down::Ack(_) | Down::Joined(_) => return None,
+        ServerItem::Heartbeat => Heard::Beat,
+        ServerItem::Bye => Heard::Ended(End::Bye),
+        ServerItem::Error(problem) => Heard::Ended(End::Problem(problem)),
+        ServerItem::Ack(_) | ServerItem::Joined(_) => return None,
     })
 }
 

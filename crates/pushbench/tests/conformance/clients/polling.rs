@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use wire::{CURSOR_HEADER, Start, Transport};
+use wire::{CURSOR_HEADER, StartAt, Transport};
 
 use super::http::{Poster, read_refusal};
 use super::{End, Heard, Refused, Wish, heard, json};
@@ -43,8 +43,8 @@ impl Client {
         }
         let told = answer.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
         client.cursor = match wish.start {
-            Start::Now => told.expect("who joins without a cursor is told one"),
-            Start::After(seq) => seq,
+            StartAt::Live => told.expect("who joins without a cursor is told one"),
+            StartAt::After(seq) => seq,
         };
         client.take(&answer.bytes().await.unwrap());
         Ok(client)

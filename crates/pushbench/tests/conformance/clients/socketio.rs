@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wire::{Ack, Encoding, Gap, Post, Problem, Start, Transport, Up, decode_down, encode_up};
+use wire::{Ack, ClientItem, Encoding, ErrorBody, Gap, Post, StartAt, Transport, decode_down, encode_up};
 
 use super::http::read_refusal;
 use super::{End, Heard, Refused, Wish, heard, json};
@@ -106,7 +106,7 @@ impl Client {
         }
         assert!(answer.starts_with("40{"), "{answer}");
         let mut join = serde_json::json!({ "room": wish.room, "encoding": wish.encoding.name() });
-        if let Start::After(seq) = wish.start {
+        if let StartAt::After(seq) = wish.start {
             join["after"] = seq.into();
         }
         self.say(&format!("420[\"join\",{join}]"), None).await;
@@ -216,7 +216,7 @@ impl Client {
             Encoding::Binary => {
                 let mut out = Vec::new();
                 let post = Post { author: self.author, ordinal: self.ordinal, text: text.into() };
-                encode_up(&Up::Post(post), &mut out);
+                encode_up(&ClientItem::Post(post), &mut out);
                 self.say(&format!("451-{id}[\"post\",{PLACEHOLDER}]"), Some(out)).await;
             }
         }
@@ -265,7 +265,7 @@ impl Client {
             "message" => heard(json::item(data.to_string().as_bytes()), &mut self.cursor),
             "gap" => {
                 let gap: Gap = serde_json::from_value(data).unwrap();
-                heard(wire::Down::Gap(gap), &mut self.cursor)
+                heard(wire::ServerItem::Gap(gap), &mut self.cursor)
             }
             other => panic!("no event {other:?} is known"),
         }
@@ -309,9 +309,9 @@ fn refused(answer: &serde_json::Value) -> Refused {
 }
 
 /// A problem out of the one sentence that a refused connect has: `what is wrong (field: "value"); what to do`.
-fn sentence(message: &str) -> Problem {
+fn sentence(message: &str) -> ErrorBody {
     let (error, rest) = message.split_once(" (").unwrap();
     let (field, rest) = rest.split_once(": \"").unwrap();
     let (value, hint) = rest.split_once("\"); ").unwrap();
-    Problem::new(field, value, error, hint)
+    ErrorBody::new(field, value, error, hint)
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wire::{Ack, Problem};
+use wire::{Ack, ErrorBody};
 
 use super::{End, Heard, Refused, Wish, heard, json};
 use crate::house::House;
@@ -73,7 +73,7 @@ impl Client {
         assert_eq!((receipt.command.as_str(), receipt.headers["receipt-id"].as_str()), ("RECEIPT", "in"));
         let joined = client.frame().await.unwrap();
         assert_eq!(joined.headers["subscription"], id);
-        let wire::Down::Joined(joined) = json::item(joined.body.as_bytes()) else { panic!("the join was due") };
+        let wire::ServerItem::Joined(joined) = json::item(joined.body.as_bytes()) else { panic!("the join was due") };
         client.cursor = joined.after;
         Ok(client)
     }
@@ -107,7 +107,7 @@ impl Client {
             let frame = match self.frame().await {
                 Ok(frame) => frame,
                 Err(End::Close(code)) => {
-                    let problem = Problem::new("close", &code.to_string(), "", "");
+                    let problem = ErrorBody::new("close", &code.to_string(), "", "");
                     return Err(Refused { status: None, retry_after: None, problem });
                 }
                 Err(end) => panic!("{end:?} instead of an answer to a post"),

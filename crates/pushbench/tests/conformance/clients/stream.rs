@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use wire::{Down, Transport};
+use wire::{ServerItem, Transport};
 
 use super::http::{Poster, read_refusal};
 use super::{End, Heard, Refused, Wish, heard, json};
@@ -85,21 +85,21 @@ impl Client {
         let Some(data) = data else { return };
         let item = json::item(data.as_bytes());
         let (expected_name, expected_id) = match &item {
-            Down::Message(message) => ("message", message.seq),
-            Down::Joined(joined) => ("joined", joined.after),
-            Down::Gap(gap) => ("gap", gap.to),
-            Down::Reset(_) => ("reset", 0),
+            ServerItem::Message(message) => ("message", message.seq),
+            ServerItem::Joined(joined) => ("joined", joined.after),
+            ServerItem::Gap(gap) => ("gap", gap.to),
+            ServerItem::Reset(_) => ("reset", 0),
             other => panic!("{other:?} in an event stream"),
         };
         assert_eq!((name, id), (expected_name, Some(expected_id)), "a browser comes back with the last id");
         self.take_item(item);
     }
 
-    fn take_item(&mut self, item: Down<'_>) {
-        if let Down::Joined(joined) = &item {
+    fn take_item(&mut self, item: ServerItem<'_>) {
+        if let ServerItem::Joined(joined) = &item {
             (self.cursor, self.joined) = (joined.after, true);
         }
-        let opens = self.joined || matches!(item, Down::Reset(_));
+        let opens = self.joined || matches!(item, ServerItem::Reset(_));
         assert!(opens, "the join is the first item, or follows a reset, not {item:?}");
         self.heard.extend(heard(item, &mut self.cursor));
     }

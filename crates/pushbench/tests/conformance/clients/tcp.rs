@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wire::{Ack, Down, Join, Post, Up, decode_down, encode_up, push_frame, split_frame};
+use wire::{Ack, ClientItem, Join, Post, ServerItem, decode_down, encode_up, push_frame, split_frame};
 
 use super::{End, Heard, Refused, Wish, heard, owned};
 use crate::house::House;
@@ -27,17 +27,17 @@ impl Client {
         let mut client = Self { cursor: 0, socket, author: wish.author, ordinal: 0, unread, heard };
         let (start, token) = (wish.start, wish.token.clone());
         // A bad name cannot be written with our own types: the tests of bad bytes do that by hand.
-        client.send(&Up::Join(Join { room: wish.room.parse().unwrap(), start, token })).await;
+        client.send(&ClientItem::Join(Join { room: wish.room.parse().unwrap(), start, token })).await;
         client.read_frame().await.map_err(|end| refused(&end))?;
         match client.take_frame() {
-            Some(Down::Joined(joined)) => client.cursor = joined.after,
-            Some(Down::Problem(problem)) => return Err(refused(&End::Problem(problem))),
+            Some(ServerItem::Joined(joined)) => client.cursor = joined.after,
+            Some(ServerItem::Error(problem)) => return Err(refused(&End::Problem(problem))),
             other => panic!("the answer to a join is {other:?}"),
         }
         Ok(client)
     }
 
-    async fn send(&mut self, item: &Up<'_>) {
+    async fn send(&mut self, item: &ClientItem<'_>) {
         let mut out = Vec::new();
         push_frame(&mut out, |out| encode_up(item, out));
         self.socket.write_all(&out).await.unwrap();
@@ -55,7 +55,7 @@ impl Client {
         Ok(())
     }
 
-    fn take_frame(&mut self) -> Option<Down<'static>> {
+    fn take_frame(&mut self) -> Option<ServerItem<'static>> {
         let frame = split_frame(&self.unread, FRAME_BYTES_MAX).unwrap()?;
         let item = kept(decode_down(frame.item).unwrap());
         let taken = frame.taken;
@@ -66,12 +66,12 @@ impl Client {
     pub(super) async fn post(&mut self, text: &str) -> Result<Ack, Refused> {
         self.ordinal += 1;
         let post = Post { author: self.author, ordinal: self.ordinal, text: text.to_owned().into() };
-        self.send(&Up::Post(post)).await;
+        self.send(&ClientItem::Post(post)).await;
         loop {
             self.read_frame().await.map_err(|end| refused(&end))?;
             match self.take_frame() {
-                Some(Down::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
-                Some(Down::Problem(problem)) => return Err(refused(&End::Problem(problem))),
+                Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
+                Some(ServerItem::Error(problem)) => return Err(refused(&End::Problem(problem))),
                 Some(item) => self.heard.extend(heard(item, &mut self.cursor)),
                 None => unreachable!("a whole frame was read"),
             }
@@ -100,15 +100,15 @@ fn refused(end: &End) -> Refused {
 }
 
 /// The item without the buffer it was read from.
-fn kept(item: Down<'_>) -> Down<'static> {
+fn kept(item: ServerItem<'_>) -> ServerItem<'static> {
     match item {
-        Down::Message(message) => Down::Message(owned(message)),
-        Down::Joined(joined) => Down::Joined(joined),
-        Down::Gap(gap) => Down::Gap(gap),
-        Down::Reset(reset) => Down::Reset(reset),
-        Down::Ack(ack) => Down::Ack(ack),
-        Down::Problem(problem) => Down::Problem(problem),
-        Down::Heartbeat => Down::Heartbeat,
-        Down::Bye => Down::Bye,
+        ServerItem::Message(message) => ServerItem::Message(owned(message)),
+        ServerItem::Joined(joined) => ServerItem::Joined(joined),
+        ServerItem::Gap(gap) => ServerItem::Gap(gap),
+        ServerItem::Reset(reset) => ServerItem::Reset(reset),
+        ServerItem::Ack(ack) => ServerItem::Ack(ack),
+        ServerItem::Error(problem) => ServerItem::Error(problem),
+        ServerItem::Heartbeat => ServerItem::Heartbeat,
+        ServerItem::Bye => ServerItem::Bye,
     }
 }

@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wire::{Ack, Down, Encoding, Post, Problem, Up, decode_down, encode_up};
+use wire::{Ack, ClientItem, Encoding, ErrorBody, Post, ServerItem, decode_down, encode_up};
 
 use super::{End, Heard, Refused, Wish, heard, json};
 use crate::house::House;
@@ -29,7 +29,7 @@ impl Client {
             Err(Error::Http(answer)) => {
                 let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
                 let body = answer.body().clone().unwrap_or_default();
-                let problem = if body.is_empty() { Problem::new("", "", "", "") } else { json::problem(&body) };
+                let problem = if body.is_empty() { ErrorBody::new("", "", "", "") } else { json::problem(&body) };
                 return Err(Refused { status: Some(answer.status().as_u16()), retry_after, problem });
             }
             Err(error) => panic!("no WebSocket: {error}"),
@@ -38,7 +38,7 @@ impl Client {
         let mut client = Self { cursor: 0, ws, encoding, author, ordinal: 0, heard: VecDeque::new() };
         let first = client.ws.next().await.unwrap().unwrap();
         match read(encoding, &first) {
-            Some(Down::Joined(joined)) => client.cursor = joined.after,
+            Some(ServerItem::Joined(joined)) => client.cursor = joined.after,
             other => panic!("the first message is the join, not {other:?}"),
         }
         Ok(client)
@@ -51,7 +51,7 @@ impl Client {
             Encoding::Binary => {
                 let mut out = Vec::new();
                 let post = Post { author: self.author, ordinal: self.ordinal, text: text.into() };
-                encode_up(&Up::Post(post), &mut out);
+                encode_up(&ClientItem::Post(post), &mut out);
                 Message::binary(out)
             }
         };
@@ -59,11 +59,11 @@ impl Client {
         loop {
             let message = self.ws.next().await.expect("an answer to a post").unwrap();
             if let Message::Close(Some(frame)) = &message {
-                let problem = Problem::new("close", &u16::from(frame.code).to_string(), frame.reason.as_str(), "");
+                let problem = ErrorBody::new("close", &u16::from(frame.code).to_string(), frame.reason.as_str(), "");
                 return Err(Refused { status: None, retry_after: None, problem });
             }
             match read(self.encoding, &message) {
-                Some(Down::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
+                Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
                 item => self.heard.extend(item.and_then(|item| heard(item, &mut self.cursor))),
             }
         }
@@ -90,12 +90,12 @@ impl Client {
     }
 }
 
-fn read(encoding: Encoding, message: &Message) -> Option<Down<'_>> {
+fn read(encoding: Encoding, message: &Message) -> Option<ServerItem<'_>> {
     match (encoding, message) {
         (Encoding::Json, Message::Text(text)) => Some(json::item(text.as_bytes())),
         (Encoding::Binary, Message::Binary(bytes)) => Some(decode_down(bytes).unwrap()),
         // The answer goes out with the next read.
-        (_, Message::Ping(_)) => Some(Down::Heartbeat),
+        (_, Message::Ping(_)) => Some(ServerItem::Heartbeat),
         (_, Message::Pong(_)) => None,
         (encoding, other) => panic!("{other:?} on a connection opened for {}", encoding.name()),
     }

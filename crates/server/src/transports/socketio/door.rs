@@ -9,7 +9,7 @@ use axum::http::{self, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use socketioxide::socket::Sid;
-use wire::{Problem, Split};
+use wire::{ByteCounts, ErrorBody};
 
 use super::entries::{Entries, Entry};
 use super::library::{Library, SEPARATOR};
@@ -134,7 +134,7 @@ impl Door {
         let _held = gauge.hold();
         let answer = tokio::time::timeout(self.app.limits.header_timeout, self.library.answer(request)).await;
         let answer = answer.map_err(|_| {
-            let problem = Problem::new("body", "", "the body did not come in time", "send it in one piece");
+            let problem = ErrorBody::new("body", "", "the body did not come in time", "send it in one piece");
             Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
         })?;
         Ok(counted(gauge, answer))
@@ -175,6 +175,6 @@ fn count_answer(gauge: &Gauge, body: &Bytes) {
     } else if !packets().any(|packet| packet.starts_with(b"4")) {
         gauge.count(Count::EmptyAnswers);
     }
-    let split = Split { framing: frames - 1, ..Split::default() };
+    let split = ByteCounts { framing: frames - 1, ..ByteCounts::default() };
     gauge.meter().add_batch(gauge.label(), 0, frames, split);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use serde::Serialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError, TransportType};
-use wire::{Down, Encoding, Gap, Split, Transport, decode_down, decode_json, split_frame};
+use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame};
 
 use crate::flow::Flow;
 use crate::hub::{Batch, Next, Reader};
@@ -41,7 +41,7 @@ pub(super) struct Feed {
 struct Given {
     messages: u64,
     frames: u64,
-    split: Split,
+    split: ByteCounts,
 }
 
 impl Feed {
@@ -88,7 +88,7 @@ impl Feed {
             // What pads a message in a server with a handicap is no event.
             let decoded = match decoded {
                 _ if item.is_empty() => continue,
-                Ok(Down::Heartbeat) => continue,
+                Ok(ServerItem::Heartbeat) => continue,
                 decoded => decoded.expect("our own items can be read"),
             };
             if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
@@ -108,12 +108,14 @@ impl Feed {
         Ok(())
     }
 
-    fn emit(&self, item: &[u8], decoded: &Down<'_>, given: &mut Given) -> Result<(), SendError> {
+    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, given: &mut Given) -> Result<(), SendError> {
         let websocket = self.socket.transport_type() == TransportType::Websocket;
         let (bytes, payload, event, attached) = match decoded {
-            Down::Message(message) => (item.len(), message.text.len(), "message", self.encoding == Encoding::Binary),
+            ServerItem::Message(message) => {
+                (item.len(), message.text.len(), "message", self.encoding == Encoding::Binary)
+            }
             // A gap is JSON in either encoding, without what the log has around it.
-            Down::Gap(gap) => (serde_json::to_vec(gap).map_or(0, |json| json.len()), 0, "gap", false),
+            ServerItem::Gap(gap) => (serde_json::to_vec(gap).map_or(0, |json| json.len()), 0, "gap", false),
             other => unreachable!("the log has no {other:?}"),
         };
         let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
@@ -121,8 +123,8 @@ impl Feed {
         let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, bytes) } else { (around + bytes, 0) };
         self.flow.give(text + beside);
         match decoded {
-            Down::Message(message) if !attached => self.socket.emit(event, message)?,
-            Down::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
+            ServerItem::Message(message) if !attached => self.socket.emit(event, message)?,
+            ServerItem::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
             _ => self.socket.emit(event, &Attached(item))?,
         }
         let headers = match (websocket, attached) {
@@ -132,10 +134,11 @@ impl Feed {
             (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
             (false, false) => 0,
         };
-        given.messages += u64::from(matches!(decoded, Down::Message(_)));
+        given.messages += u64::from(matches!(decoded, ServerItem::Message(_)));
         given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
         let framing = text + beside - bytes + headers;
-        given.split += Split { payload: payload as u64, envelope: (bytes - payload) as u64, framing: framing as u64 };
+        given.split +=
+            ByteCounts { payload: payload as u64, envelope: (bytes - payload) as u64, framing: framing as u64 };
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::http::Method;
 use socketioxide::socket::Sid;
-use wire::{Problem, Transport};
+use wire::{ErrorBody, Transport};
 
 use crate::http::Refusal;
 use crate::meter::Label;
@@ -28,7 +28,7 @@ impl EngineRequest {
     pub(super) fn parse(method: &Method, query: &str) -> Result<Self, Refusal> {
         let refuse = |field, error, hint| {
             let found = parameter(query, field).unwrap_or("");
-            Err(Refusal::bad(Problem::new(field, found, error, hint)))
+            Err(Refusal::bad(ErrorBody::new(field, found, error, hint)))
         };
         if parameter(query, "EIO") != Some("4") {
             return refuse("EIO", "the server supports version 4 of Engine.IO only", "use EIO=4");
@@ -44,7 +44,7 @@ impl EngineRequest {
             (Some("polling"), &Method::POST, Some(sid)) => Ok(Self::Post(sid)),
             (Some("polling"), method, _) => {
                 let hint = "use GET to open a session and to poll, POST with a sid to send packets";
-                Err(Refusal::bad(Problem::new(
+                Err(Refusal::bad(ErrorBody::new(
                     "method",
                     method.as_str(),
                     "this request has no meaning on polling",
@@ -57,7 +57,7 @@ impl EngineRequest {
 }
 
 pub(super) fn unknown_session(sid: &str) -> Refusal {
-    Refusal::bad(Problem::new("sid", sid, "no session has this id", "open a session with a request without sid"))
+    Refusal::bad(ErrorBody::new("sid", sid, "no session has this id", "open a session with a request without sid"))
 }
 
 /// The transport a request is counted for. With `upgrade=1` a client announces its upgrade; other sessions are counted as polling until

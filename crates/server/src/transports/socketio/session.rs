@@ -12,7 +12,9 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{SendError, SocketError, TransportType};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
-use wire::{Ack, Encoding, Form, Joined, Post, Problem, Split, Start, Transport, Up, WireError, decode_up};
+use wire::{
+    Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Framing, Joined, Post, StartAt, Transport, WireError, decode_up,
+};
 
 use super::entries::Entry;
 use super::feed::{Feed, label_now, ws_header};
@@ -46,7 +48,7 @@ impl FromMessage<LocalAdapter> for Raw {
 struct Wish {
     room: String,
     #[serde(rename = "after", default)]
-    start: Start,
+    start: StartAt,
     #[serde(default)]
     encoding: Option<Encoding>,
 }
@@ -76,7 +78,7 @@ impl Session {
         readers: &TaskTracker,
         socket: &SocketRef,
         token: Option<&str>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ErrorBody> {
         let parts = socket.req_parts();
         let entry = parts.extensions.get::<Arc<Entry>>().expect("the door puts it into every opening");
         app.access
@@ -137,15 +139,15 @@ impl Session {
 
     fn admit(&self, raw: &Raw) -> Result<((Arc<Room>, Encoding), Reader), Refusal> {
         let hint = "emit \"join\" with {\"room\":\"lobby\",\"after\":0}";
-        let bad = |error: String| Refusal::bad(Problem::new("join", "", error, hint));
+        let bad = |error: String| Refusal::bad(ErrorBody::new("join", "", error, hint));
         if self.member().is_some() {
-            return Err(Refusal::bad(Problem::new("join", "", "a second join", "emit \"leave\" first")));
+            return Err(Refusal::bad(ErrorBody::new("join", "", "a second join", "emit \"leave\" first")));
         }
         let (data, _) = data_of(&raw.value).map_err(|error| bad(error.to_string()))?;
         let wish: Wish = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
         let room = self.app.hub.room(&wish.room)?;
         let encoding = wish.encoding.unwrap_or(Encoding::Json);
-        let form = Form::of(Transport::Socketio, encoding);
+        let form = Framing::of(Transport::Socketio, encoding);
         let start = wish.start;
         let reader = room.reader(form.into(), start).map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         Ok(((room, encoding), reader))
@@ -160,19 +162,19 @@ impl Session {
 
     fn publish(&self, raw: &Raw) -> Result<Ack, Refusal> {
         let member = self.member();
-        let nowhere = || Refusal::bad(Problem::new("post", "", "this client is in no room", "emit \"join\" first"));
+        let nowhere = || Refusal::bad(ErrorBody::new("post", "", "this client is in no room", "emit \"join\" first"));
         let member = member.as_ref().ok_or_else(nowhere)?;
         let bad = |error: WireError| Refusal::bad_post(&error);
         let (data, attached) = data_of(&raw.value).map_err(|error| bad(error.into()))?;
         let post: Post<'_> = match (member.encoding, attached) {
             (Encoding::Json, None) => serde_json::from_str(data).map_err(|error| bad(error.into()))?,
             (Encoding::Binary, Some(bytes)) => match decode_up(bytes).map_err(bad)? {
-                Up::Post(post) => post,
-                Up::Join(_) => return Err(bad(WireError::UnknownKind(bytes[0]))),
+                ClientItem::Post(post) => post,
+                ClientItem::Join(_) => return Err(bad(WireError::UnknownKind(bytes[0]))),
             },
             (encoding, _) => {
                 let expected = format!("this client joined for {} messages", encoding.name());
-                return Err(Refusal::bad(Problem::new("post", "", expected, "join with the encoding you post in")));
+                return Err(Refusal::bad(ErrorBody::new("post", "", expected, "join with the encoding you post in")));
             }
         };
         crate::http::check_text(&self.app, post.text.len())?;
@@ -193,7 +195,7 @@ impl Session {
             0
         };
         let framing = text + beside.unwrap_or(0) - item + headers;
-        let split = Split { payload: payload as u64, envelope: (item - payload) as u64, framing: framing as u64 };
+        let split = ByteCounts { payload: payload as u64, envelope: (item - payload) as u64, framing: framing as u64 };
         self.app.meter.add_post(label_now(self.label, &raw.socket), split);
     }
 
@@ -212,7 +214,7 @@ impl Session {
     fn answer(&self, ack: AckSender, raw: &Raw, data: &impl Serialize) {
         if raw.wants_ack {
             self.flow.give(0);
-            let split = Split::default();
+            let split = ByteCounts::default();
             let frames = u64::from(raw.socket.transport_type() == TransportType::Websocket);
             self.app.meter.add_batch(label_now(self.label, &raw.socket), 0, frames, split);
             self.check(raw, ack.send(data));

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use wire::Split;
+use wire::ByteCounts;
 
 use super::entries::Entry;
 use super::library::{Library, SEPARATOR};
@@ -97,7 +97,7 @@ impl UpgradeAttempt {
             messages.extend(packets.split(SEPARATOR).map(message));
         }
         let gauge = ws.get_ref().gauge();
-        gauge.meter().add_batch(gauge.label(), 0, messages.len() as u64, Split::default());
+        gauge.meter().add_batch(gauge.label(), 0, messages.len() as u64, ByteCounts::default());
         for message in messages {
             if ws.feed(message).await.is_err() {
                 return;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socketioxide::socket::Sid;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
-use wire::Problem;
+use wire::ErrorBody;
 
 use crate::http::Refusal;
 
@@ -93,5 +93,5 @@ impl UpgradeState {
 
 fn websocket_exists(sid: Sid) -> Refusal {
     let error = "this session has a WebSocket already";
-    Refusal::bad(Problem::new("sid", sid.as_str(), error, "use that WebSocket, or close it before its upgrade"))
+    Refusal::bad(ErrorBody::new("sid", sid.as_str(), error, "use that WebSocket, or close it before its upgrade"))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a server prints when it is ready, as one JSON line.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Listening {
+pub struct ServerAddresses {
     /// Where HTTP and WebSocket are served.
     pub http: SocketAddr,
     /// Where raw TCP is served.
@@ -21,7 +21,7 @@ pub struct Listening {
 
 /// One reading.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Usage {
+pub struct ServerStats {
     /// Version of the server.
     pub version: String,
     /// Process id, so that others can meter it too.

@@ -3,28 +3,28 @@
 
 use crate::stomp::{DEFAULT_SUBSCRIPTION, encode_stomp};
 use crate::ws_frame::{WS_BINARY, WS_TEXT, push_ws_frame};
-use crate::{Down, Encoding, Message, Transport, encode_down, encode_json, push_frame};
+use crate::{Encoding, Message, ServerItem, Transport, encode_down, encode_json, push_frame};
 
 /// An encoding with its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum Framing {
     /// Binary items, length-prefixed: `tcp`.
-    Frames,
+    LengthPrefixed,
     /// A JSON item a line: `polling`, `long-polling`, `http-streaming`.
-    Lines,
+    JsonLines,
     /// A JSON item an event: `sse`.
-    Events,
+    ServerSentEvents,
     /// A JSON item a text frame: `websocket`.
-    TextFrames,
+    WsText,
     /// A binary item a binary frame: `websocket`.
-    BinaryFrames,
+    WsBinary,
     /// A STOMP frame a text frame, with a JSON item as its body: `stomp`.
-    StompFrames,
+    Stomp,
 }
 
 /// Bytes by what they are for. HTTP headers and chunk framing are not known at this level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Split {
+pub struct ByteCounts {
     /// What people said.
     pub payload: u64,
     /// Field names, numbers, quotes, escapes around it.
@@ -33,14 +33,14 @@ pub struct Split {
     pub framing: u64,
 }
 
-impl Split {
+impl ByteCounts {
     /// All of it.
     pub const fn total(self) -> u64 {
         self.payload + self.envelope + self.framing
     }
 }
 
-impl std::ops::AddAssign for Split {
+impl std::ops::AddAssign for ByteCounts {
     fn add_assign(&mut self, other: Self) {
         self.payload += other.payload;
         self.envelope += other.envelope;
@@ -48,7 +48,7 @@ impl std::ops::AddAssign for Split {
     }
 }
 
-impl Form {
+impl Framing {
     /// How many there are.
     pub const COUNT: usize = 6;
 
@@ -56,50 +56,50 @@ impl Form {
     /// come to it from the log.
     pub const fn of(transport: Transport, encoding: Encoding) -> Self {
         match (transport, encoding) {
-            (Transport::Tcp, _) => Self::Frames,
-            (Transport::Polling | Transport::LongPolling | Transport::HttpStreaming, _) => Self::Lines,
+            (Transport::Tcp, _) => Self::LengthPrefixed,
+            (Transport::Polling | Transport::LongPolling | Transport::HttpStreaming, _) => Self::JsonLines,
             (Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio, encoding) => {
                 match encoding {
-                    Encoding::Json => Self::Lines,
-                    Encoding::Binary => Self::Frames,
+                    Encoding::Json => Self::JsonLines,
+                    Encoding::Binary => Self::LengthPrefixed,
                 }
             }
-            (Transport::Sse, _) => Self::Events,
-            (Transport::Websocket, Encoding::Json) => Self::TextFrames,
-            (Transport::Websocket, Encoding::Binary) => Self::BinaryFrames,
-            (Transport::Stomp, _) => Self::StompFrames,
+            (Transport::Sse, _) => Self::ServerSentEvents,
+            (Transport::Websocket, Encoding::Json) => Self::WsText,
+            (Transport::Websocket, Encoding::Binary) => Self::WsBinary,
+            (Transport::Stomp, _) => Self::Stomp,
         }
     }
 
     /// Appends an item as the server sends it, and says what the bytes are for.
-    pub fn encode(self, item: &Down<'_>, out: &mut Vec<u8>) -> Split {
+    pub fn encode(self, item: &ServerItem<'_>, out: &mut Vec<u8>) -> ByteCounts {
         let start = out.len();
         let framing = match self {
-            Self::Frames => {
+            Self::LengthPrefixed => {
                 push_frame(out, |out| encode_down(item, out));
                 crate::FRAME_PREFIX_BYTES
             }
-            Self::Lines => {
+            Self::JsonLines => {
                 encode_json(item, out);
                 out.push(b'\n');
                 1
             }
-            Self::Events => encode_event(item, out),
-            Self::TextFrames => push_ws_frame(out, WS_TEXT, |out| encode_json(item, out)),
-            Self::BinaryFrames => push_ws_frame(out, WS_BINARY, |out| encode_down(item, out)),
-            Self::StompFrames => encode_stomp(DEFAULT_SUBSCRIPTION, item, out),
+            Self::ServerSentEvents => encode_event(item, out),
+            Self::WsText => push_ws_frame(out, WS_TEXT, |out| encode_json(item, out)),
+            Self::WsBinary => push_ws_frame(out, WS_BINARY, |out| encode_down(item, out)),
+            Self::Stomp => encode_stomp(DEFAULT_SUBSCRIPTION, item, out),
         };
         let payload = match item {
-            Down::Message(Message { text, .. }) => text.len(),
-            Down::Joined(_)
-            | Down::Gap(_)
-            | Down::Reset(_)
-            | Down::Ack(_)
-            | Down::Problem(_)
-            | Down::Heartbeat
-            | Down::Bye => 0,
+            ServerItem::Message(Message { text, .. }) => text.len(),
+            ServerItem::Joined(_)
+            | ServerItem::Gap(_)
+            | ServerItem::Reset(_)
+            | ServerItem::Ack(_)
+            | ServerItem::Error(_)
+            | ServerItem::Heartbeat
+            | ServerItem::Bye => 0,
         };
-        Split {
+        ByteCounts {
             payload: payload as u64,
             envelope: (out.len() - start - framing - payload) as u64,
             framing: framing as u64,
@@ -108,17 +108,17 @@ impl Form {
 }
 
 /// Appends an event. A message carries its seq as the event id, and so does the join, so that a browser comes back with the right cursor.
-fn encode_event(item: &Down<'_>, out: &mut Vec<u8>) -> usize {
+fn encode_event(item: &ServerItem<'_>, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     let (name, id) = match item {
-        Down::Message(message) => (None, Some(message.seq)),
-        Down::Joined(joined) => (Some("joined"), Some(joined.after)),
-        Down::Gap(gap) => (Some("gap"), Some(gap.to)),
+        ServerItem::Message(message) => (None, Some(message.seq)),
+        ServerItem::Joined(joined) => (Some("joined"), Some(joined.after)),
+        ServerItem::Gap(gap) => (Some("gap"), Some(gap.to)),
         // The start of the log.
-        Down::Reset(_) => (Some("reset"), Some(0)),
-        Down::Ack(_) => (Some("ack"), None),
-        Down::Problem(_) => (Some("problem"), None),
-        Down::Heartbeat | Down::Bye => {
+        ServerItem::Reset(_) => (Some("reset"), Some(0)),
+        ServerItem::Ack(_) => (Some("ack"), None),
+        ServerItem::Error(_) => (Some("problem"), None),
+        ServerItem::Heartbeat | ServerItem::Bye => {
             out.extend_from_slice(b":\n\n");
             return out.len() - start;
         }
@@ -146,35 +146,35 @@ mod tests {
     use super::*;
     use crate::{Joined, Reset, decode_json};
 
-    fn message(text: &str) -> Down<'_> {
-        Down::Message(Message { seq: 5, author: 1, ordinal: 2, text: text.into() })
+    fn message(text: &str) -> ServerItem<'_> {
+        ServerItem::Message(Message { seq: 5, author: 1, ordinal: 2, text: text.into() })
     }
 
     #[test]
     fn every_transport_has_a_form_for_each_of_its_encodings() {
         let forms: std::collections::HashSet<_> =
-            Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| Form::of(t, *e))).collect();
-        assert_eq!(forms.len(), Form::COUNT);
+            Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| Framing::of(t, *e))).collect();
+        assert_eq!(forms.len(), Framing::COUNT);
     }
 
     #[test]
     fn an_event_as_a_browser_reads_it() {
         let mut out = Vec::new();
-        let split = Form::Events.encode(&message("hi"), &mut out);
-        Form::Events.encode(&Down::Joined(Joined { after: 4 }), &mut out);
+        let split = Framing::ServerSentEvents.encode(&message("hi"), &mut out);
+        Framing::ServerSentEvents.encode(&ServerItem::Joined(Joined { after: 4 }), &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "id: 5\ndata: {\"seq\":5,\"author\":1,\"ordinal\":2,\"text\":\"hi\"}\n\nevent: joined\nid: 4\ndata: {\"joined\":{\"after\":4}}\n\n"
         );
-        assert_eq!(split, Split { payload: 2, envelope: 42, framing: 14 });
+        assert_eq!(split, ByteCounts { payload: 2, envelope: 42, framing: 14 });
     }
 
     #[test]
     fn a_reset_tells_the_head_and_takes_a_browser_to_the_start_of_the_log() {
         let mut out = Vec::new();
-        let split = Form::Events.encode(&Down::Reset(Reset { head: 7 }), &mut out);
+        let split = Framing::ServerSentEvents.encode(&ServerItem::Reset(Reset { head: 7 }), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "event: reset\nid: 0\ndata: {\"reset\":{\"head\":7}}\n\n");
-        assert_eq!(split, Split { payload: 0, envelope: 20, framing: 27 });
+        assert_eq!(split, ByteCounts { payload: 0, envelope: 20, framing: 27 });
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
         for (text_len, header) in [(1, 2), (200, 4), (70_000, 10)] {
             let text = "x".repeat(text_len);
             let mut out = vec![0xaa];
-            let split = Form::TextFrames.encode(&message(&text), &mut out);
+            let split = Framing::WsText.encode(&message(&text), &mut out);
             assert_eq!((split.payload, split.framing), (text_len as u64, header));
             assert_eq!(split.total(), out.len() as u64 - 1);
             assert_eq!(decode_json(&out[1 + header as usize..]).unwrap(), message(&text));
@@ -191,7 +191,14 @@ mod tests {
 
     #[test]
     fn the_split_adds_up_in_every_form() {
-        for form in [Form::Frames, Form::Lines, Form::Events, Form::TextFrames, Form::BinaryFrames, Form::StompFrames] {
+        for form in [
+            Framing::LengthPrefixed,
+            Framing::JsonLines,
+            Framing::ServerSentEvents,
+            Framing::WsText,
+            Framing::WsBinary,
+            Framing::Stomp,
+        ] {
             let mut out = Vec::new();
             let split = form.encode(&message("say \"x\""), &mut out);
             assert_eq!((split.total(), split.payload), (out.len() as u64, 7), "{form:?}");

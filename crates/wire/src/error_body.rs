@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A refusal a person can act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub struct Problem {
+pub struct ErrorBody {
     /// What is wrong, in a sentence.
     pub error: String,
     /// The thing it is about: a parameter, a header, a limit.
@@ -20,7 +20,7 @@ pub struct Problem {
     pub hint: String,
 }
 
-impl Problem {
+impl ErrorBody {
     /// Longest part of a foreign value that is quoted back.
     const QUOTED_CHARS_MAX: usize = 80;
 
@@ -35,7 +35,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.error)?;
         if !self.field.is_empty() {
@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_problem_names_the_thing_the_value_and_the_next_step() {
-        let problem = Problem::new("after", "x9", "a cursor is a whole number", "leave it out to start from now");
+        let problem = ErrorBody::new("after", "x9", "a cursor is a whole number", "leave it out to start from now");
         assert_eq!(problem.to_string(), "a cursor is a whole number (after: \"x9\"); leave it out to start from now");
     }
 
     #[test]
     fn a_foreign_value_is_cut() {
-        assert_eq!(Problem::new("room", &"ä".repeat(900), "e", "h").value.chars().count(), 80);
+        assert_eq!(ErrorBody::new("room", &"ä".repeat(900), "e", "h").value.chars().count(), 80);
     }
 }
