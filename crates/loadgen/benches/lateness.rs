@@ -42,7 +42,7 @@ fn main() -> io::Result<()> {
             let recording = run(&plan, Transport::Tcp)?;
             (sleep_through(&plan)?, recording)
         };
-        let lateness = recording.of(Series::Lateness);
+        let lateness = recording.of(Series::SendDelay);
         for (at, quantile) in [0.5, 0.99].into_iter().enumerate() {
             bare[at].push(sleeping.value_at_quantile(quantile) as f64);
             ours[at].push(lateness.value_at_quantile(quantile) as f64);

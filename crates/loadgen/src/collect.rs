@@ -14,8 +14,8 @@ use crate::recorder::Recorder;
 use crate::recording::Recording;
 use crate::tcp_info::SocketCounts;
 use results::Series;
-use results::Tally;
-use results::{Cpu, Ended, Faults, Second};
+use results::TrafficCounts;
+use results::{Cpu, Faults, RunEnd, Second};
 use results::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 
 /// Percentile that is shown while a run goes on.
@@ -28,7 +28,7 @@ pub(crate) struct Collector<'a, W: Write> {
     open: BTreeMap<i64, Vec<SecondPart>>,
     whole: Recorder,
     seconds: Vec<Second>,
-    set_up: Tally,
+    set_up: TrafficCounts,
     edges: Vec<Reading>,
     remains: Vec<Remains>,
 }
@@ -50,7 +50,7 @@ impl<'a, W: Write> Collector<'a, W> {
             open: BTreeMap::new(),
             whole: Recorder::new(),
             seconds: Vec::new(),
-            set_up: Tally::default(),
+            set_up: TrafficCounts::default(),
             edges: Vec::new(),
             remains: Vec::new(),
         })
@@ -87,7 +87,7 @@ impl<'a, W: Write> Collector<'a, W> {
 
     fn close_second(&mut self, second: i64) {
         let parts = self.open.remove(&second).unwrap_or_default();
-        let (mut recorder, mut tally, mut joined, mut faults) = (Recorder::new(), Tally::default(), 0, 0);
+        let (mut recorder, mut tally, mut joined, mut faults) = (Recorder::new(), TrafficCounts::default(), 0, 0);
         for part in &parts {
             recorder.merge(&part.recorder);
             tally = tally.plus(&part.tally);
@@ -100,7 +100,7 @@ impl<'a, W: Write> Collector<'a, W> {
             self.set_up = tally;
             return;
         };
-        let delivery = recorder.of(Series::Delivery);
+        let delivery = recorder.of(Series::DeliveryLatency);
         let quantile = |q| (!delivery.is_empty()).then(|| delivery.value_at_quantile(q));
         self.seconds.push(Second {
             second: number,
@@ -131,7 +131,7 @@ impl<'a, W: Write> Collector<'a, W> {
         }
     }
 
-    pub(crate) fn finish(mut self, plan: &Plan, posts: &Posts, ended: Ended) -> Recording {
+    pub(crate) fn finish(mut self, plan: &Plan, posts: &Posts, ended: RunEnd) -> Recording {
         let left: Vec<_> = self.open.keys().copied().collect();
         left.into_iter().for_each(|second| self.close_second(second));
         if let Some(error) = self.log_broken {
@@ -141,7 +141,7 @@ impl<'a, W: Write> Collector<'a, W> {
         let sockets = self.remains.iter().fold(SocketCounts::default(), |sum, remains| sum.plus(&remains.sockets));
         let mut faults = Faults::default();
         self.remains.iter().for_each(|remains| faults.merge(&remains.faults));
-        let total = self.remains.iter().fold(Tally::default(), |sum, remains| sum.plus(&remains.tally));
+        let total = self.remains.iter().fold(TrafficCounts::default(), |sum, remains| sum.plus(&remains.tally));
         Recording {
             ended,
             window_us,
@@ -164,12 +164,12 @@ impl<'a, W: Write> Collector<'a, W> {
 }
 
 /// What happened between the two edges; each worker reports both, the first edge first.
-fn window_of(edges: &[Reading], workers: usize) -> (Tally, u64, Cpu, f64) {
+fn window_of(edges: &[Reading], workers: usize) -> (TrafficCounts, u64, Cpu, f64) {
     let (starts, ends) = edges.split_at(workers.min(edges.len()));
     if ends.len() != workers {
-        return (Tally::default(), 0, Cpu::default(), 0.0);
+        return (TrafficCounts::default(), 0, Cpu::default(), 0.0);
     }
-    let sum = |readings: &[Reading]| readings.iter().fold(Tally::default(), |sum, r| sum.plus(&r.tally));
+    let sum = |readings: &[Reading]| readings.iter().fold(TrafficCounts::default(), |sum, r| sum.plus(&r.tally));
     let cpu = |of: fn(&Cpu) -> u64| {
         let total = |readings: &[Reading]| readings.iter().map(|r| of(&r.cpu)).sum::<u64>();
         total(ends).saturating_sub(total(starts))
@@ -208,12 +208,12 @@ fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
         // A server that gives one post two seqs is told on by the order; it must not make up for a lost one here.
         let seen = u64::from(*seen).min(planned);
         let lost = real[room as usize].saturating_sub(seen);
-        summary.planned += planned;
-        summary.seen += seen;
+        summary.scheduled += planned;
+        summary.received += seen;
         summary.lost += lost;
-        summary.faulted += planned - seen - lost;
+        summary.undelivered_posts += planned - seen - lost;
         if lost > 0 && summary.incidents.len() < INCIDENTS_KEPT_MAX {
-            summary.incidents.push(Incident { kind: IncidentKind::Lost, seat: *seat, seq: *missing });
+            summary.incidents.push(Incident { kind: IncidentKind::Lost, client: *seat, seq: *missing });
         }
     }
     summary
@@ -237,13 +237,19 @@ mod tests {
 
     fn remains(seats: Vec<(u32, u32, u64)>) -> Remains {
         let sockets = SocketCounts::default();
-        Remains { tally: Tally::default(), sockets, ledger: LedgerSummary::default(), faults: Faults::default(), seats }
+        Remains {
+            tally: TrafficCounts::default(),
+            sockets,
+            ledger: LedgerSummary::default(),
+            faults: Faults::default(),
+            seats,
+        }
     }
 
     fn part(second: i64, delivered: u64, latency_us: i64) -> Report {
         let mut recorder = Recorder::new();
-        (0..delivered).for_each(|_| recorder.record(Series::Delivery, latency_us));
-        let mut tally = Tally::default();
+        (0..delivered).for_each(|_| recorder.record(Series::DeliveryLatency, latency_us));
+        let mut tally = TrafficCounts::default();
         (tally.delivered, tally.posted) = (delivered, 1);
         Report::Second(Box::new(SecondPart { second, recorder, tally, joined: 1, faults: 2 }))
     }
@@ -262,11 +268,11 @@ mod tests {
         collector.take(part(3, 20, 100));
         let plan = plan();
         let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
-        let recording = collector.finish(&plan, &posts, Ended::Complete);
+        let recording = collector.finish(&plan, &posts, RunEnd::Complete);
         let rows: Vec<_> =
             recording.seconds.iter().map(|row| (row.second, row.delivered, row.posted, row.faults)).collect();
         assert_eq!(rows, [(0, 11, 2, 4), (1, 15, 2, 4), (2, 10, 1, 2), (3, 21, 2, 4)]);
-        assert_eq!(recording.of(Series::Delivery).len(), 1 + 11 + 15 + 10 + 21);
+        assert_eq!(recording.of(Series::DeliveryLatency).len(), 1 + 11 + 15 + 10 + 21);
         assert_eq!(recording.set_up.delivered, 1);
     }
 
@@ -278,8 +284,8 @@ mod tests {
         let all = |seat| u32::try_from(plan.posts_in_room(plan.room_of(seat))).unwrap();
         let seats = (0..plan.clients).map(|seat| (seat, all(seat) - if seat == 4 { 2 } else { 0 }, 9)).collect();
         let summary = settle(&plan, &posts, &[remains(seats)]);
-        assert_eq!((summary.lost, summary.faulted, summary.seen), (2, 0, summary.planned - 2));
-        assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, seat: 4, seq: 9 }]);
+        assert_eq!((summary.lost, summary.undelivered_posts, summary.received), (2, 0, summary.scheduled - 2));
+        assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, client: 4, seq: 9 }]);
     }
 
     proptest! {
@@ -305,8 +311,8 @@ mod tests {
             let all: Vec<_> = (0..workers).map(|worker| remains(share(worker))).collect();
             let summary = settle(&plan, &posts, &all);
             let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
-            prop_assert_eq!(summary.planned, planned);
-            prop_assert_eq!(summary.planned, summary.seen + summary.lost + summary.faulted);
+            prop_assert_eq!(summary.scheduled, planned);
+            prop_assert_eq!(summary.scheduled, summary.received + summary.lost + summary.undelivered_posts);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::recording::Recording;
 use crate::target::Target;
 use crate::transports::is_by_reqwest;
 use crate::worker::Share;
-use results::Ended;
+use results::RunEnd;
 
 /// Reports are a handful a second and worker.
 const REPORTS_MAX: usize = 1024;
@@ -62,7 +62,7 @@ pub struct Order {
 /// `on_progress` hears a few times a second, `on_edge` is awaited at each [`Edge`].
 pub async fn execute<W: Write>(
     order: Order,
-    stop: impl Future<Output = Ended>,
+    stop: impl Future<Output = RunEnd>,
     log: &mut W,
     on_progress: impl FnMut(Progress),
     mut on_edge: impl AsyncFnMut(Edge),
@@ -72,7 +72,7 @@ pub async fn execute<W: Write>(
     let stop = std::pin::pin!(stop);
     let mut run = Conductor::start(&order, stop, log, &mut serializer, on_progress)?;
     let ended = match run.phases(&order.plan, on_edge).await {
-        Ok(()) => Ended::Complete,
+        Ok(()) => RunEnd::Complete,
         Err(ended) => ended,
     };
     Ok(run.finish(&order.plan, ended).await)
@@ -87,7 +87,7 @@ struct Conductor<'a, W: Write, P: FnMut(Progress)> {
     posts: Arc<Posts>,
     seats: u32,
     transport: Transport,
-    stop: Pin<&'a mut dyn Future<Output = Ended>>,
+    stop: Pin<&'a mut dyn Future<Output = RunEnd>>,
     on_progress: P,
     stage: Stage,
     t0: Option<Instant>,
@@ -96,7 +96,7 @@ struct Conductor<'a, W: Write, P: FnMut(Progress)> {
 impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     fn start(
         order: &Order,
-        stop: Pin<&'a mut dyn Future<Output = Ended>>,
+        stop: Pin<&'a mut dyn Future<Output = RunEnd>>,
         log: &'a mut W,
         serializer: &'a mut V2DeflateSerializer,
         on_progress: P,
@@ -141,7 +141,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         })
     }
 
-    async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Edge)) -> Result<(), Ended> {
+    async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Edge)) -> Result<(), RunEnd> {
         self.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await?;
         self.cue.send_replace(Cue::Probe);
         let slowest = plan.tuning.of(self.transport).interval.unwrap_or_default();
@@ -159,7 +159,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     }
 
     /// Waits for an instant.
-    async fn until(&mut self, stage: Stage, end: Instant) -> Result<(), Ended> {
+    async fn until(&mut self, stage: Stage, end: Instant) -> Result<(), RunEnd> {
         self.stage = stage;
         while Instant::now() < end {
             self.look((Instant::now() + LOOK_EVERY).min(end)).await?;
@@ -175,7 +175,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         patience: Duration,
         what: &str,
         of: impl Fn(&Live) -> &std::sync::atomic::AtomicU32,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), RunEnd> {
         self.stage = stage;
         let (mut best, mut moved) = (0, Instant::now());
         loop {
@@ -188,14 +188,14 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             }
             let gone = Live::sum_u32(self.lives.iter().map(Arc::as_ref), |live| &live.gone);
             if moved.elapsed() > patience || now + gone >= self.seats {
-                return Err(Ended::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
+                return Err(RunEnd::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
             }
             self.look(Instant::now() + LOOK_EVERY).await?;
         }
     }
 
     /// Until everything planned has arrived, or nothing has come for a while; and until the workers have read the window's end.
-    async fn drain(&mut self, plan: &Plan) -> Result<(), Ended> {
+    async fn drain(&mut self, plan: &Plan) -> Result<(), RunEnd> {
         self.stage = Stage::Drain;
         let read_by = Instant::now() + COLLECT_MAX;
         while !self.collector.has_window() && Instant::now() < read_by {
@@ -228,7 +228,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     }
 
     /// Takes reports until an instant, or until a second is over, then shows the progress.
-    async fn look(&mut self, end: Instant) -> Result<(), Ended> {
+    async fn look(&mut self, end: Instant) -> Result<(), RunEnd> {
         let next_second =
             self.t0.zip(self.second()).map(|(t0, second)| t0 + Duration::from_secs(u64::from(second) + 1));
         let end = next_second.map_or(end, |next| end.min(next));
@@ -238,17 +238,17 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
                 ended = &mut self.stop => return Err(ended),
                 report = self.reports.recv() => match report {
                     Some(report) => self.collector.take(report),
-                    None => return Err(Ended::Failed("all workers are gone".to_owned())),
+                    None => return Err(RunEnd::Failed("all workers are gone".to_owned())),
                 },
                 () = sleep_until(end) => break,
             }
         }
         if let Some(thread) = self.threads.iter().position(JoinHandle::is_finished) {
-            return Err(Ended::Failed(self.obituary(thread)));
+            return Err(RunEnd::Failed(self.obituary(thread)));
         }
         let lives = || self.lives.iter().map(Arc::as_ref);
         if self.t0.is_some() && Live::sum_u32(lives(), |live| &live.gone) == self.seats {
-            return Err(Ended::Failed("every client was cut off and gave up".to_owned()));
+            return Err(RunEnd::Failed("every client was cut off and gave up".to_owned()));
         }
         let second = self.second();
         (self.on_progress)(Progress {
@@ -271,7 +271,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         }
     }
 
-    async fn finish(mut self, plan: &Plan, ended: Ended) -> Recording {
+    async fn finish(mut self, plan: &Plan, ended: RunEnd) -> Recording {
         self.cue.send_replace(Cue::Stop);
         let collecting = async {
             while !self.collector.is_done() {

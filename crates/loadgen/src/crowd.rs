@@ -21,7 +21,7 @@ use crate::transports;
 use crate::worker::{Share, Worker};
 use results::FaultKind;
 use results::LedgerSummary;
-use results::Tally;
+use results::TrafficCounts;
 use results::{Cpu, Faults};
 
 /// What those who say goodbye leave the server for hearing it before their connections end.
@@ -45,7 +45,7 @@ pub(crate) enum Report {
 pub(crate) struct SecondPart {
     pub(crate) second: i64,
     pub(crate) recorder: Recorder,
-    pub(crate) tally: Tally,
+    pub(crate) tally: TrafficCounts,
     pub(crate) joined: u32,
     pub(crate) faults: u64,
 }
@@ -54,14 +54,14 @@ pub(crate) struct SecondPart {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     pub(crate) at: Instant,
-    pub(crate) tally: Tally,
+    pub(crate) tally: TrafficCounts,
     pub(crate) cpu: Cpu,
     pub(crate) sockets: SocketCounts,
 }
 
 /// What is left when a worker ends.
 pub(crate) struct Remains {
-    pub(crate) tally: Tally,
+    pub(crate) tally: TrafficCounts,
     pub(crate) sockets: SocketCounts,
     pub(crate) ledger: LedgerSummary,
     pub(crate) faults: Faults,

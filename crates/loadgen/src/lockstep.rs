@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use results::Tally;
+use results::TrafficCounts;
 use scenario::HttpClient;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -29,9 +29,9 @@ const STEP_MAX: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
     /// Connecting and joining, everybody.
-    pub connecting: Tally,
+    pub connecting: TrafficCounts,
     /// The window's posts, from the first one leaving to the last receiver.
-    pub window: Tally,
+    pub window: TrafficCounts,
 }
 
 /// Why it could not be done.
@@ -204,7 +204,7 @@ async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> 
     Ok(())
 }
 
-fn tally(worker: &Worker) -> Tally {
+fn tally(worker: &Worker) -> TrafficCounts {
     worker.hot.borrow().tally
 }
 

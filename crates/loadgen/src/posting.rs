@@ -105,9 +105,9 @@ impl Worker {
         self.posts.leave(index, now);
         let mut hot = self.hot.borrow_mut();
         hot.tally.posted += 1;
-        hot.tally.blocked += u64::from(due.blocked);
+        hot.tally.posts_delayed += u64::from(due.blocked);
         if !due.blocked && self.is_in_window(index) {
-            hot.recorder.record(Series::Lateness, now - i64::from(self.plan.due_us(index)));
+            hot.recorder.record(Series::SendDelay, now - i64::from(self.plan.due_us(index)));
         }
     }
 }

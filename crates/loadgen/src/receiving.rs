@@ -1,6 +1,6 @@
 //! What a worker makes of what comes down: counted, held against the plan, and timed.
 
-use results::{Class, Direction, FaultKind, Incident, IncidentKind, Purpose, Series};
+use results::{ByteClass, Direction, FaultKind, Incident, IncidentKind, Series, TrafficKind};
 use wire::{Message, Reset, ServerItem};
 
 use crate::fault::{End, Fault};
@@ -18,19 +18,19 @@ impl Worker {
         framing_bytes: usize,
     ) -> Result<(), End> {
         let (purpose, payload) = match &item {
-            ServerItem::Message(message) => (Purpose::Delivery, message.text.len()),
-            ServerItem::Ack(_) => (Purpose::Posting, 0),
-            ServerItem::Heartbeat => (Purpose::KeepAlive, 0),
+            ServerItem::Message(message) => (TrafficKind::Delivery, message.text.len()),
+            ServerItem::Ack(_) => (TrafficKind::Posting, 0),
+            ServerItem::Heartbeat => (TrafficKind::KeepAlive, 0),
             ServerItem::Joined(_)
             | ServerItem::Gap(_)
             | ServerItem::Reset(_)
             | ServerItem::Error(_)
-            | ServerItem::Bye => (Purpose::SetUp, 0),
+            | ServerItem::Bye => (TrafficKind::SetUp, 0),
         };
         let mut hot = self.hot.borrow_mut();
-        hot.tally.add(Direction::Down, purpose, Class::Payload, payload);
-        hot.tally.add(Direction::Down, purpose, Class::Envelope, item_bytes - payload);
-        hot.tally.add(Direction::Down, purpose, Class::Framing, framing_bytes);
+        hot.tally.add(Direction::Down, purpose, ByteClass::Payload, payload);
+        hot.tally.add(Direction::Down, purpose, ByteClass::Envelope, item_bytes - payload);
+        hot.tally.add(Direction::Down, purpose, ByteClass::Framing, framing_bytes);
         match item {
             ServerItem::Message(message) => self.deliver(&mut hot, seat, &message),
             ServerItem::Ack(ack) => self.confirm(&mut hot, seat, ack.ordinal),
@@ -56,7 +56,7 @@ impl Worker {
         if self.is_in_window(index)
             && let Some(left) = self.posts.left_us(index)
         {
-            hot.recorder.record(Series::Accepted, self.clock.now_us() - left);
+            hot.recorder.record(Series::AckLatency, self.clock.now_us() - left);
         }
     }
 
@@ -69,7 +69,7 @@ impl Worker {
             return Err(Fault::new(FaultKind::BadBytes, detail));
         }
         hot.ledger.gap_messages += last - head;
-        hot.ledger.note(Incident { kind: IncidentKind::Lost, seat: seat.id, seq: head + 1 });
+        hot.ledger.note(Incident { kind: IncidentKind::Lost, client: seat.id, seq: head + 1 });
         hot.rooms[seat.room as usize].as_mut().expect("a seat's room is among its worker's").begin_anew();
         ledger.begin(0);
         Ok(())
@@ -86,13 +86,13 @@ impl Worker {
             Sighting::Again => Some(IncidentKind::Duplicated),
         };
         if let Some(kind) = kind {
-            if kind == IncidentKind::Foreign && message.author != PROBE_AUTHOR {
+            if kind == IncidentKind::Unexpected && message.author != PROBE_AUTHOR {
                 seat.ledger.borrow_mut().reopen(message.seq);
             }
-            hot.ledger.note(Incident { kind, seat: seat.id, seq: message.seq });
+            hot.ledger.note(Incident { kind, client: seat.id, seq: message.seq });
         }
         if let Some(cut) = seat.cut_us.take() {
-            hot.recorder.record(Series::Outage, self.clock.run_us() - cut);
+            hot.recorder.record(Series::ReconnectTime, self.clock.run_us() - cut);
         }
     }
 
@@ -103,10 +103,10 @@ impl Worker {
             if !seat.probed.replace(true) {
                 self.probed.set(self.probed.get() + 1);
             }
-            return (!room.set_base(message.seq)).then_some(IncidentKind::Foreign);
+            return (!room.set_base(message.seq)).then_some(IncidentKind::Unexpected);
         }
         let Some(index) = self.plan.post_index(message.author, message.ordinal) else {
-            return Some(IncidentKind::Foreign);
+            return Some(IncidentKind::Unexpected);
         };
         hot.tally.delivered += 1;
         seat.ledger.borrow_mut().seen += 1;
@@ -134,12 +134,12 @@ impl Worker {
         }
         let due = i64::from(self.plan.due_us(index));
         if self.window_us.contains(&due) {
-            hot.recorder.record(Series::Delivery, now - due);
+            hot.recorder.record(Series::DeliveryLatency, now - due);
             if let Some(left) = self.posts.left_us(index) {
-                hot.recorder.record(Series::DeliveryUncorrected, now - left);
+                hot.recorder.record(Series::DeliveryLatencyFromSend, now - left);
             }
             if let Some(spread) = self.posts.spread_us(index, now, self.plan.room_size(seat.room)) {
-                hot.recorder.record(Series::Spread, spread);
+                hot.recorder.record(Series::FanoutSpread, spread);
             }
         }
         kind

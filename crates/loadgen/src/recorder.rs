@@ -62,14 +62,14 @@ mod tests {
 
     fn recorder(values: &[i64]) -> Recorder {
         let mut recorder = Recorder::new();
-        values.iter().for_each(|value| recorder.record(Series::Delivery, *value));
+        values.iter().for_each(|value| recorder.record(Series::DeliveryLatency, *value));
         recorder
     }
 
     #[test]
     fn odd_values_are_counted_not_dropped() {
         let recorder = recorder(&[-5, 0, 10, 70_000_000]);
-        assert_eq!((recorder.of(Series::Delivery).len(), recorder.negative, recorder.saturated), (4, 1, 1));
+        assert_eq!((recorder.of(Series::DeliveryLatency).len(), recorder.negative, recorder.saturated), (4, 1, 1));
     }
 
     proptest! {
@@ -97,7 +97,7 @@ mod tests {
         fn intervals_sum_to_the_whole(values in proptest::collection::vec(0_i64..100_000_000, 1..60), cut in 1_usize..10) {
             let (mut running, mut sum) = (Recorder::new(), Recorder::new());
             for (at, value) in values.iter().enumerate() {
-                running.record(Series::Delivery, *value);
+                running.record(Series::DeliveryLatency, *value);
                 if at % cut == 0 {
                     sum.merge(&running.take());
                 }

@@ -1,7 +1,7 @@
 //! What a run leaves.
 
 use hdrhistogram::Histogram;
-use results::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally};
+use results::{Cpu, Faults, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
 
 use crate::recorder::Recorder;
 use crate::tcp_info::SocketCounts;
@@ -10,7 +10,7 @@ use crate::tcp_info::SocketCounts;
 #[derive(Debug, Clone)]
 pub struct Recording {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: RunEnd,
     /// Length of the window as it was, from first to last reading.
     pub window_us: u64,
     /// By [`Series`], merged over workers and seconds.
@@ -22,11 +22,11 @@ pub struct Recording {
     /// The run by seconds.
     pub seconds: Vec<Second>,
     /// Counts before T0: connecting, joining, probing.
-    pub set_up: Tally,
+    pub set_up: TrafficCounts,
     /// Counts between the window's two readings.
-    pub window: Tally,
+    pub window: TrafficCounts,
     /// Counts of the whole run.
-    pub total: Tally,
+    pub total: TrafficCounts,
     /// What the kernel says of the crowd's sockets over the window; none when a client keeps its sockets to itself.
     pub kernel_window: Option<SocketCounts>,
     /// The same over the whole run.
@@ -45,7 +45,7 @@ pub struct Recording {
 
 impl Recording {
     /// Of a run that could not begin.
-    pub fn empty(ended: Ended) -> Self {
+    pub fn empty(ended: RunEnd) -> Self {
         Self {
             ended,
             window_us: 0,
@@ -53,9 +53,9 @@ impl Recording {
             saturated: 0,
             negative: 0,
             seconds: Vec::new(),
-            set_up: Tally::default(),
-            window: Tally::default(),
-            total: Tally::default(),
+            set_up: TrafficCounts::default(),
+            window: TrafficCounts::default(),
+            total: TrafficCounts::default(),
             kernel_window: None,
             kernel_total: None,
             ledger: LedgerSummary::default(),

@@ -3,7 +3,7 @@
 //! post once, unaltered, each author's in their order. What it cannot: whether all receivers saw the authors in one common order,
 //! because nobody promised that.
 
-use results::{Class, Direction, Incident, IncidentKind, Purpose};
+use results::{ByteClass, Direction, Incident, IncidentKind, TrafficKind};
 use wire::{Message, Post, ServerItem, decode_post_json};
 
 use crate::fault::End;
@@ -60,7 +60,7 @@ impl Worker {
         self.take(seat, ServerItem::Message(message), text.len(), framing_bytes)?;
         let mut hot = self.hot.borrow_mut();
         if overtaken {
-            hot.ledger.note(Incident { kind: IncidentKind::Reordered, seat: seat.id, seq });
+            hot.ledger.note(Incident { kind: IncidentKind::Reordered, client: seat.id, seq });
         }
         if author == seat.id {
             self.confirm(&mut hot, seat, ordinal);
@@ -94,10 +94,10 @@ impl Worker {
     /// A text that is no post of ours: a greeting until the seat has seen the probe, and nobody's from then on.
     fn wonder(&self, seat: &Seat, text_bytes: usize, framing_bytes: usize) {
         let mut hot = self.hot.borrow_mut();
-        hot.tally.add(Direction::Down, Purpose::SetUp, Class::Envelope, text_bytes);
-        hot.tally.add(Direction::Down, Purpose::SetUp, Class::Framing, framing_bytes);
+        hot.tally.add(Direction::Down, TrafficKind::SetUp, ByteClass::Envelope, text_bytes);
+        hot.tally.add(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, framing_bytes);
         if seat.probed.get() {
-            hot.ledger.note(Incident { kind: IncidentKind::Foreign, seat: seat.id, seq: 0 });
+            hot.ledger.note(Incident { kind: IncidentKind::Unexpected, client: seat.id, seq: 0 });
         }
     }
 

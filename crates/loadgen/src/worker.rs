@@ -29,7 +29,7 @@ use results::FaultKind;
 use results::Faults;
 use results::LedgerSummary;
 use results::Series;
-use results::{Class, Direction, Purpose, Tally};
+use results::{ByteClass, Direction, TrafficCounts, TrafficKind};
 
 /// Author of the one message every room gets before T0; it is not in the plan.
 pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
@@ -40,7 +40,7 @@ const PORTS_PER_SOURCE: u64 = 25_000;
 
 /// What the hot path changes.
 pub(crate) struct Hot {
-    pub(crate) tally: Tally,
+    pub(crate) tally: TrafficCounts,
     pub(crate) recorder: Recorder,
     pub(crate) ledger: LedgerSummary,
     pub(crate) rooms: Vec<Option<RoomLedger>>,
@@ -51,7 +51,7 @@ pub(crate) struct Hot {
     /// The post that was checked last, and where its text is: the others of its room mostly see it next.
     pub(crate) said: (usize, usize),
     /// What the seconds before told: counts and faults.
-    pub(crate) reported: (Tally, u64),
+    pub(crate) reported: (TrafficCounts, u64),
 }
 
 pub(crate) struct Worker {
@@ -114,14 +114,14 @@ impl Worker {
         Self {
             form: Framing::of(transport, plan.encoding(transport)),
             hot: RefCell::new(Hot {
-                tally: Tally::default(),
+                tally: TrafficCounts::default(),
                 recorder: Recorder::new(),
                 ledger: LedgerSummary::default(),
                 numbers: (target.protocol != Protocol::Pushbench).then(|| Numbers::new(&plan)),
                 rooms,
                 authors: vec![(0, 0); plan.clients as usize],
                 said: (usize::MAX, 0),
-                reported: (Tally::default(), 0),
+                reported: (TrafficCounts::default(), 0),
             }),
             faults: RefCell::default(),
             pacer: RefCell::new(pacer),
@@ -210,7 +210,7 @@ impl Worker {
         self.second.get()
     }
 
-    pub(crate) fn count(&self, direction: Direction, purpose: Purpose, class: Class, bytes: usize) {
+    pub(crate) fn count(&self, direction: Direction, purpose: TrafficKind, class: ByteClass, bytes: usize) {
         self.hot.borrow_mut().tally.add(direction, purpose, class, bytes);
     }
 
@@ -227,7 +227,7 @@ impl Worker {
         if !seat.joined.replace(true) {
             self.joined.set(self.joined.get() + 1);
             let took = self.clock.run_us() - seat.connecting_us.get();
-            self.hot.borrow_mut().recorder.record(Series::Connect, took);
+            self.hot.borrow_mut().recorder.record(Series::ConnectTime, took);
         }
     }
 
@@ -244,7 +244,7 @@ impl Worker {
     pub(crate) fn upgraded(&self, opened_us: i64) {
         let mut hot = self.hot.borrow_mut();
         hot.tally.upgrades += 1;
-        hot.recorder.record(Series::Upgrade, self.clock.run_us() - opened_us);
+        hot.recorder.record(Series::UpgradeTime, self.clock.run_us() - opened_us);
     }
 
     /// A session was refused its WebSocket and goes on without: no fault, and in the record.

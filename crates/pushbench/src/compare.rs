@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use report::gate::{Comparison, Outcome, formats, unpaired};
-use results::Evidence;
+use results::ResultsFolder;
 
 use crate::exit::{INCONCLUSIVE, REGRESSION, USAGE};
 use crate::print;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn not_comparable(base: &Evidence, head: &Evidence) -> Option<String> {
+fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> {
     let (one, other) = (&base.manifest, &head.manifest);
     if one.scenario.name != other.scenario.name {
         let names = format!("{} and {}", one.scenario.name, other.scenario.name);
@@ -94,7 +94,7 @@ fn not_comparable(base: &Evidence, head: &Evidence) -> Option<String> {
     None
 }
 
-fn notes(base: &Evidence, head: &Evidence) -> Vec<String> {
+fn notes(base: &ResultsFolder, head: &ResultsFolder) -> Vec<String> {
     let (one, other) = (&base.manifest, &head.manifest);
     let mut notes = vec![
         "the two did not take turns: a machine that changed in between looks the same; `pushbench gate` tells"

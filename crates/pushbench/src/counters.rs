@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use loadgen::{Edge, Order, Steps, Until, lock_step};
 use report::counters::{Check, Counted, LOCK_SCHEMA, Lock, Outcome, table};
-use results::{Class, Direction, Purpose, Tally};
+use results::{ByteClass, Direction, TrafficCounts, TrafficKind};
 use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::{ServerStats, Transport};
@@ -312,7 +312,7 @@ fn difference(name: &str, from: &serde_json::Value, to: &serde_json::Value, out:
 }
 
 /// Reads are left out: how many bytes a read finds is the kernel's affair.
-fn client_counts(prefix: &str, tally: &Tally, out: &mut BTreeMap<String, u64>) {
+fn client_counts(prefix: &str, tally: &TrafficCounts, out: &mut BTreeMap<String, u64>) {
     let counts = [
         ("delivered", tally.delivered),
         ("accepted", tally.accepted),
@@ -324,7 +324,7 @@ fn client_counts(prefix: &str, tally: &Tally, out: &mut BTreeMap<String, u64>) {
     ];
     out.extend(counts.map(|(name, count)| (format!("{prefix}.{name}"), count)));
     for (direction, way) in [(Direction::Up, "up"), (Direction::Down, "down")] {
-        for (purpose, class) in Purpose::ALL.into_iter().flat_map(|p| Class::ALL.map(|class| (p, class))) {
+        for (purpose, class) in TrafficKind::ALL.into_iter().flat_map(|p| ByteClass::ALL.map(|class| (p, class))) {
             let name = format!("{prefix}.{way}.{}.{}", purpose.name(), class.name());
             out.insert(name, tally.bytes(direction, purpose, class));
         }

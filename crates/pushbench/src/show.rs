@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use results::{Evidence, LoadError, State};
+use results::{LoadError, ResultsFolder, State};
 
 use crate::exit::USAGE;
 use crate::print::harmless;
@@ -53,17 +53,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(failed.unwrap_or(ExitCode::SUCCESS))
 }
 
-fn text(evidence: &Evidence) -> String {
+fn text(evidence: &ResultsFolder) -> String {
     let tables = report::tables(evidence);
     let tables = if evidence.runs.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
     format!("{}\n{tables}", print::harmless(&heading(evidence)))
 }
 
 /// Scenario, date, machine, state.
-fn heading(evidence: &Evidence) -> String {
+fn heading(evidence: &ResultsFolder) -> String {
     let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
     let made: BTreeSet<_> =
-        evidence.runs.iter().map(|run| (run.record.round, &run.record.label, run.record.subject())).collect();
+        evidence.runs.iter().map(|run| (run.record.round, &run.record.point, run.record.subject())).collect();
     let state = match manifest.state {
         State::Running => "partial",
         State::Complete => "complete",
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_folder_in_words() {
         let mut evidence = results::invented::evidence(&[100]);
-        let first = |evidence: &Evidence| text(evidence).lines().next().unwrap().to_owned();
+        let first = |evidence: &ResultsFolder| text(evidence).lines().next().unwrap().to_owned();
         let expected =
             "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";
         assert_eq!(first(&evidence), expected);

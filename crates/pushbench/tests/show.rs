@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use results::{Evidence, State, invented};
+use results::{ResultsFolder, State, invented};
 
 /// A folder for one test, gone with it.
 struct Scratch(PathBuf);
@@ -18,7 +18,7 @@ impl Scratch {
     }
 
     /// A folder with this job in it.
-    fn save(&self, evidence: &Evidence) -> PathBuf {
+    fn save(&self, evidence: &ResultsFolder) -> PathBuf {
         invented::save(&self.0, evidence).path().to_owned()
     }
 }

@@ -9,7 +9,7 @@ mod bench;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use results::{Direction, Ended, RunRecord, SCHEMA, Series, State};
+use results::{Direction, RunEnd, RunRecord, SCHEMA, Series, State};
 use wire::{Encoding, Transport};
 
 use bench::{Bench, Job, assert_sound};
@@ -18,11 +18,11 @@ use bench::{Bench, Job, assert_sound};
 fn check(bench: &Bench, record: &RunRecord) {
     let transport = record.transport;
     assert_sound(record);
-    assert_eq!((record.schema, &record.ended), (SCHEMA, &Ended::Complete), "{transport}");
+    assert_eq!((record.schema, &record.ended), (SCHEMA, &RunEnd::Complete), "{transport}");
     let ledger = &record.ledger;
-    assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted, "{transport}");
+    assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts, "{transport}");
     assert!(ledger.incidents.is_empty() && record.faults.total() == 0, "{transport} {ledger:?} {:?}", record.faults);
-    assert_eq!((record.total.delivered, record.total.accepted), (ledger.seen, record.total.posted), "{transport}");
+    assert_eq!((record.total.delivered, record.total.accepted), (ledger.received, record.total.posted), "{transport}");
     assert_eq!((record.saturated, record.negative), (0, 0), "{transport}");
     let sum = |of: fn(&results::Second) -> u64| record.seconds.iter().map(of).sum::<u64>();
     assert_eq!(sum(|second| second.delivered), record.total.delivered - record.set_up.delivered, "{transport}");
@@ -38,14 +38,17 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert_eq!(logged, recorded.collect(), "{transport}");
     let samples = |series| record.latency.get(&series).map_or(0, |one| one.samples);
     let planned = &record.planned;
-    assert_eq!(samples(Series::Delivery), planned.deliveries_in_window, "{transport}");
-    assert_eq!(samples(Series::DeliveryUncorrected), planned.deliveries_in_window, "{transport}");
-    assert_eq!(samples(Series::Accepted), planned.posts_in_window, "{transport}");
+    assert_eq!(samples(Series::DeliveryLatency), planned.deliveries_in_window, "{transport}");
+    assert_eq!(samples(Series::DeliveryLatencyFromSend), planned.deliveries_in_window, "{transport}");
+    assert_eq!(samples(Series::AckLatency), planned.posts_in_window, "{transport}");
     // What the transport held back is counted as that instead; warm-up may hold back some too.
-    let late = samples(Series::Lateness);
-    assert!(late <= planned.posts_in_window && late + record.total.blocked >= planned.posts_in_window, "{transport}");
-    assert_eq!((samples(Series::Connect), samples(Series::Outage)), (20, 0), "{transport}");
-    assert_eq!(planned.left_in_window, planned.posts_in_window, "{transport}");
+    let late = samples(Series::SendDelay);
+    assert!(
+        late <= planned.posts_in_window && late + record.total.posts_delayed >= planned.posts_in_window,
+        "{transport}"
+    );
+    assert_eq!((samples(Series::ConnectTime), samples(Series::ReconnectTime)), (20, 0), "{transport}");
+    assert_eq!(planned.posts_sent_in_window, planned.posts_in_window, "{transport}");
 
     let server = record.server.as_ref().expect("our server says what it costs");
     let (begin, end) = (server.begin.transports[transport.name()], server.window_end.transports[transport.name()]);
@@ -85,10 +88,10 @@ async fn every_transport_goes_through_every_phase() {
     assert!(records.iter().map(|record| record.run as usize).eq(1..=Transport::ALL.len()));
     for record in &records {
         check(&bench, record);
-        let header = |class| record.window.bytes(Direction::Down, results::Purpose::Delivery, class);
+        let header = |class| record.window.bytes(Direction::Down, results::TrafficKind::Delivery, class);
         let by_request =
             matches!(record.transport, Transport::Polling | Transport::LongPolling | Transport::SocketioPolling);
-        assert_eq!(header(results::Class::Headers) > 0, by_request, "{}", record.transport);
+        assert_eq!(header(results::ByteClass::Headers) > 0, by_request, "{}", record.transport);
         assert_eq!(record.encoding, record.transport.encodings()[0]);
         assert!(ended.out.contains(record.transport.name()), "{}", ended.out);
     }

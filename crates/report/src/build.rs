@@ -1,6 +1,6 @@
 //! A report: its files, the same bytes for the same folders.
 
-use results::Evidence;
+use results::ResultsFolder;
 
 use crate::plots::plots;
 use crate::summary::Summary;
@@ -38,7 +38,7 @@ pub struct Report {
 }
 
 /// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
-pub fn build(jobs: &[Evidence]) -> Report {
+pub fn build(jobs: &[ResultsFolder]) -> Report {
     let (summary, plots) = (answered(Summary::of(jobs)), plots(jobs));
     let json = serde_json::to_vec_pretty(&summary).expect("a summary holds nothing that JSON does not know");
     let mut files = vec![

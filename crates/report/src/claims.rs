@@ -1,6 +1,6 @@
 //! Claims held against the runs: confirmed when the whole intervals satisfy them, refuted when one whole interval does not.
 
-use results::{Evidence, Subject};
+use results::{ResultsFolder, Subject};
 use scenario::{Claim, Condition, LoadedScenario, Operand, Operator, Published, ScenarioFile};
 use serde::{Deserialize, Serialize};
 use wire::BUILTIN_SERVER;
@@ -75,23 +75,23 @@ pub struct PublishedResult {
 }
 
 /// The scenario a job ran, read again; `None` when this version cannot read it.
-pub(crate) fn scenario_of(job: &Evidence) -> Option<ScenarioFile> {
+pub(crate) fn scenario_of(job: &ResultsFolder) -> Option<ScenarioFile> {
     let asked = &job.manifest.scenario;
     let set: Vec<_> = asked.set.iter().filter_map(|set| set.parse().ok()).collect();
     LoadedScenario::parse(&asked.file, &asked.text, &set).ok().map(|loaded| loaded.first().clone())
 }
 
 /// All claims of a job's scenario.
-pub(crate) fn claims(job: &Evidence, scenario: &ScenarioFile) -> Vec<ClaimResult> {
+pub(crate) fn claims(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<ClaimResult> {
     scenario.claim.iter().map(|claim| hold(job, claim)).collect()
 }
 
 /// All published figures of a job's scenario.
-pub(crate) fn published(job: &Evidence, scenario: &ScenarioFile) -> Vec<PublishedResult> {
+pub(crate) fn published(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<PublishedResult> {
     scenario.published.iter().map(|row| beside(job, row)).collect()
 }
 
-fn hold(job: &Evidence, claim: &Claim) -> ClaimResult {
+fn hold(job: &ResultsFolder, claim: &Claim) -> ClaimResult {
     let conditions: Vec<_> = claim.condition.iter().map(|condition| check(job, condition)).collect();
     let has = |finding| conditions.iter().any(|condition| condition.finding == finding);
     let finding = match (has(Finding::Refuted), has(Finding::NotDecidable)) {
@@ -108,18 +108,18 @@ fn subject(term: &Operand) -> Subject {
 }
 
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.
-fn runs<'a>(job: &'a Evidence, term: &Operand) -> Option<RunSelection<'a>> {
+fn runs<'a>(job: &'a ResultsFolder, term: &Operand) -> Option<RunSelection<'a>> {
     let labels = labels(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
     let (label, None) = (at.next()?, at.next()) else { return None };
     Some(RunSelection::of(job, label, &subject(term)))
 }
 
-fn values(job: &Evidence, term: &Operand) -> Vec<InRound> {
+fn values(job: &ResultsFolder, term: &Operand) -> Vec<InRound> {
     runs(job, term).map(|runs| runs.in_rounds(term.metric)).unwrap_or_default()
 }
 
-fn check(job: &Evidence, condition: &Condition) -> ConditionResult {
+fn check(job: &ResultsFolder, condition: &Condition) -> ConditionResult {
     let left = values(job, &condition.left);
     let plain = |values: &[InRound]| over_runs(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
     let (decided, right, compared) = match &condition.right {
@@ -147,7 +147,7 @@ pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Operator) -> Fi
     }
 }
 
-fn words(job: &Evidence, condition: &Condition) -> String {
+fn words(job: &ResultsFolder, condition: &Condition) -> String {
     let bound = match (&condition.right, condition.factor, condition.value) {
         (Some(right), None, _) => term_words(job, right),
         (Some(right), Some(times), _) => format!("{times} × {}", term_words(job, right)),
@@ -156,13 +156,13 @@ fn words(job: &Evidence, condition: &Condition) -> String {
     format!("{} is {} {bound}", term_words(job, &condition.left), condition.op.name())
 }
 
-fn term_words(job: &Evidence, term: &Operand) -> String {
+fn term_words(job: &ResultsFolder, term: &Operand) -> String {
     let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
     let mark = if runs(job, term).is_some_and(|runs| runs.is_overloaded()) { " (overloaded)" } else { "" };
     format!("{} of {}{mark}{at}", term.metric.name(), subject(term))
 }
 
-fn beside(job: &Evidence, row: &Published) -> PublishedResult {
+fn beside(job: &ResultsFolder, row: &Published) -> PublishedResult {
     let left = values(job, &row.left);
     let ours = match &row.right {
         Some(right) => ratio(&left, &values(job, right)),
@@ -188,7 +188,7 @@ mod tests {
 
     const SCENARIO: &str = "name = 'x'\nquestion = '?'\nclients = 100\nrooms = 10\n[posts]\nper_client_per_s = 1\n";
 
-    fn findings(claims: &str, change: impl Fn(&mut Evidence)) -> Vec<Finding> {
+    fn findings(claims: &str, change: impl Fn(&mut ResultsFolder)) -> Vec<Finding> {
         let mut job = invented::evidence(&[100, 1000]);
         invented::repeat(&mut job);
         job.manifest.scenario.text = format!("{SCENARIO}{claims}");
@@ -211,12 +211,12 @@ mod tests {
         let asks = |op: &str, factor: f64| claim(&[&format!("{POLLING}\nop = '{op}'\nfactor = {factor}\n{WEBSOCKET}")]);
         assert_eq!(findings(&asks(">=", 100.0), |_| {}), [Finding::Confirmed]);
         assert_eq!(findings(&asks("<=", 100.0), |_| {}), [Finding::Refuted]);
-        let middle = |job: &mut Evidence| {
+        let middle = |job: &mut ResultsFolder| {
             let websocket =
                 job.runs.iter().find(|run| run.record.transport.name() == "websocket").unwrap().record.clone();
             for (at, run) in job.runs.iter_mut().filter(|run| run.record.transport.name() == "polling").enumerate() {
                 let mut latency = websocket.latency.clone();
-                latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
+                latency.get_mut(&results::Series::DeliveryLatency).unwrap().quantiles.get_mut("p50").unwrap().us +=
                     400 * at as u64;
                 run.record.latency = latency;
             }
@@ -237,7 +237,7 @@ mod tests {
         let asks = claim(&[&format!("{POLLING}\nop = '>='\nvalue = 1.0")]);
         assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
         assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 6)), [Finding::NotDecidable]);
-        let invalid = |job: &mut Evidence| {
+        let invalid = |job: &mut ResultsFolder| {
             job.runs.iter_mut().for_each(|run| run.record.verdict.kind = results::VerdictKind::Invalid);
         };
         assert_eq!(findings(&asks, invalid), [Finding::NotDecidable]);

@@ -27,7 +27,7 @@ type Found = (Subject, VerdictKind, Estimate);
 fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
     let of = |row: &SubjectSummary| Some((row.subject(), row.shown?, *row.figure(figure)?));
     let (floor, mut others): (Vec<Found>, Vec<Found>) =
-        point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::FLOOR);
+        point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::BASELINE);
     others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
     let (best, worst) = (others.first()?, others.last()?);
     let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
@@ -89,7 +89,7 @@ fn trust(job: &JobSummary) -> String {
     if made == 0 {
         return "No run was made: there is nothing to say.".to_owned();
     }
-    let mut said = format!("{} of {made} runs are sound", count(VerdictKind::Sound));
+    let mut said = format!("{} of {made} runs are sound", count(VerdictKind::Valid));
     for (kind, what) in [
         (VerdictKind::Overloaded, "overloaded"),
         (VerdictKind::Wrong, "wrong"),
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn only_whole_intervals_put_transports_in_an_order() {
         let mut job = invented::evidence(&[100]);
-        let sentences = |job: &results::Evidence| super::sentences(&JobSummary::of(job));
+        let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
         assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
         invented::repeat(&mut job);
         let said = sentences(&job);
@@ -143,8 +143,14 @@ mod tests {
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
         for (at, run) in job.runs.iter_mut().enumerate() {
             run.record.latency = one.latency.clone();
-            run.record.latency.get_mut(&results::Series::Delivery).unwrap().quantiles.get_mut("p50").unwrap().us +=
-                at as u64 % 7;
+            run.record
+                .latency
+                .get_mut(&results::Series::DeliveryLatency)
+                .unwrap()
+                .quantiles
+                .get_mut("p50")
+                .unwrap()
+                .us += at as u64 % 7;
         }
         assert!(!sentences(&job)[0].contains("then"), "{}", sentences(&job)[0]);
         job.runs.clear();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, MetricId, Subject};
+use results::{MetricId, ResultsFolder, Subject};
 
 use crate::gate::value;
 use crate::selection::{RunSelection, labels};
@@ -71,13 +71,13 @@ impl History {
     }
 
     /// Adds the medians of a folder's sound runs as a commit's row.
-    pub fn add(&mut self, commit: &str, evidence: &Evidence) -> Result<(), HistoryError> {
+    pub fn add(&mut self, commit: &str, evidence: &ResultsFolder) -> Result<(), HistoryError> {
         if self.rows.iter().any(|row| row.commit == commit) {
             return Err(HistoryError::Known(commit.to_owned()));
         }
         let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for label in labels(evidence) {
-            let here = evidence.runs.iter().filter(|run| run.record.label == label);
+            let here = evidence.runs.iter().filter(|run| run.record.point == label);
             for subject in Subject::all(here.map(|run| &run.record)) {
                 // A server that could not keep up is in a regime of its own.
                 let shown = RunSelection::of(evidence, label, &subject);

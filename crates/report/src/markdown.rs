@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use results::Evidence;
+use results::ResultsFolder;
 
 use crate::plots::PlotFiles;
 use crate::summary::{JobSummary, Summary};
 use crate::tables::{self, Grid, Tone};
 
 /// The whole file.
-pub(crate) fn markdown(jobs: &[Evidence], summary: &Summary, plots: &[PlotFiles]) -> String {
+pub(crate) fn markdown(jobs: &[ResultsFolder], summary: &Summary, plots: &[PlotFiles]) -> String {
     let mut out = String::new();
     for (job, summary) in jobs.iter().zip(&summary.jobs) {
         section(job, summary, &mut out);
@@ -34,7 +34,7 @@ pub(crate) fn markdown(jobs: &[Evidence], summary: &Summary, plots: &[PlotFiles]
     out
 }
 
-fn section(job: &Evidence, summary: &JobSummary, out: &mut String) {
+fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
     add(out, format_args!("# {}\n\n", text(&summary.question)));
     if summary.is_partial() {
         add(out, format_args!("**partial**: {} of {} runs\n\n", summary.runs_made, summary.runs_planned));

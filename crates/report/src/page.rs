@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs no other and no network. Everything that was not written here is escaped by `maud`.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use results::Evidence;
+use results::ResultsFolder;
 
 use crate::plots::PlotFiles;
 use crate::summary::{JobSummary, Summary};
@@ -12,7 +12,7 @@ const STYLE: &str = include_str!("page.css");
 const PICTURES_BYTES_MAX: usize = 2_500_000;
 
 /// The whole page.
-pub(crate) fn html(jobs: &[Evidence], summary: &Summary, plots: &[PlotFiles]) -> String {
+pub(crate) fn html(jobs: &[ResultsFolder], summary: &Summary, plots: &[PlotFiles]) -> String {
     let title = match summary.jobs.as_slice() {
         [job] => format!("{} – pushbench", job.scenario),
         several => format!("{} jobs – pushbench", several.len()),
@@ -120,7 +120,7 @@ fn svg_element(svg: &str) -> &str {
 }
 
 /// What a reader who doubts wants to see.
-fn details(job: &Evidence, summary: &JobSummary, alone: bool) -> Markup {
+fn details(job: &ResultsFolder, summary: &JobSummary, alone: bool) -> Markup {
     let theory: Vec<_> = summary.points.iter().filter(|point| !point.theory.is_empty()).collect();
     html! {
         @if !theory.is_empty() {

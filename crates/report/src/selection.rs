@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, MetricId, Run, RunRecord, Subject, VerdictKind, median};
+use results::{MetricId, ResultsFolder, Run, RunRecord, Subject, VerdictKind, median};
 
 use crate::stats::{Estimate, InRound, over_runs};
 
@@ -19,11 +19,11 @@ pub(crate) struct RunSelection<'a> {
 }
 
 /// The points of a job in their order: those planned, and any other that a run names.
-pub(crate) fn labels(job: &Evidence) -> Vec<&str> {
-    let mut labels: Vec<&str> = job.manifest.points.iter().map(|point| point.label.as_str()).collect();
+pub(crate) fn labels(job: &ResultsFolder) -> Vec<&str> {
+    let mut labels: Vec<&str> = job.manifest.points.iter().map(|point| point.name.as_str()).collect();
     for run in &job.runs {
-        if !labels.contains(&run.record.label.as_str()) {
-            labels.push(&run.record.label);
+        if !labels.contains(&run.record.point.as_str()) {
+            labels.push(&run.record.point);
         }
     }
     labels
@@ -37,12 +37,12 @@ pub(crate) fn verdicts<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<
 }
 
 impl<'a> RunSelection<'a> {
-    pub(crate) fn of(job: &'a Evidence, label: &str, subject: &Subject) -> Self {
-        let here = |run: &&Run| run.record.label == label && run.record.subject() == *subject;
+    pub(crate) fn of(job: &'a ResultsFolder, label: &str, subject: &Subject) -> Self {
+        let here = |run: &&Run| run.record.point == label && run.record.subject() == *subject;
         let all: Vec<_> = job.runs.iter().filter(here).collect();
         let verdicts = verdicts(all.iter().copied());
         // The first of those that have figures: sound before overloaded.
-        let kind = verdicts.keys().copied().find(|kind| kind.has_figures());
+        let kind = verdicts.keys().copied().find(|kind| kind.has_metrics());
         let runs = all.into_iter().filter(|run| Some(run.record.verdict.kind) == kind).collect();
         Self { subject: subject.clone(), verdicts, kind, runs }
     }

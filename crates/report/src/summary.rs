@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::{Evidence, FaultKind, Faults, MetricId, Run, State, Subject, VerdictKind};
+use results::{FaultKind, Faults, MetricId, ResultsFolder, Run, State, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
 use wire::{BUILTIN_SERVER, Transport};
 
@@ -131,13 +131,13 @@ pub struct RunSummary {
 
 impl Summary {
     /// What the folders say.
-    pub fn of(jobs: &[Evidence]) -> Self {
+    pub fn of(jobs: &[ResultsFolder]) -> Self {
         Self { schema: SUMMARY_SCHEMA, jobs: jobs.iter().map(JobSummary::of).collect() }
     }
 }
 
 impl JobSummary {
-    pub(crate) fn of(job: &Evidence) -> Self {
+    pub(crate) fn of(job: &ResultsFolder) -> Self {
         let manifest = &job.manifest;
         let scenario = scenario_of(job);
         Self {
@@ -163,15 +163,15 @@ impl JobSummary {
 }
 
 /// How many of the places in the order have a run.
-fn made(job: &Evidence) -> usize {
-    let places = job.runs.iter().map(|run| (run.record.round, run.record.label.as_str(), run.record.subject()));
+fn made(job: &ResultsFolder) -> usize {
+    let places = job.runs.iter().map(|run| (run.record.round, run.record.point.as_str(), run.record.subject()));
     places.collect::<BTreeSet<_>>().len()
 }
 
 impl PointSummary {
-    fn of(job: &Evidence, label: &str) -> Self {
-        let floor = RunSelection::of(job, label, &Subject::FLOOR);
-        let here = job.runs.iter().filter(|run| run.record.label == label);
+    fn of(job: &ResultsFolder, label: &str) -> Self {
+        let floor = RunSelection::of(job, label, &Subject::BASELINE);
+        let here = job.runs.iter().filter(|run| run.record.point == label);
         let there = Subject::all(here.map(|run| &run.record));
         let rows = there.iter().map(|subject| SubjectSummary::of(job, label, subject, &floor));
         Self { label: label.to_owned(), rows: rows.collect(), theory: cells(job, label) }
@@ -189,15 +189,15 @@ impl PointSummary {
 
     /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&SubjectSummary> {
-        self.rows.iter().find(|row| row.subject() == Subject::ours(transport))
+        self.rows.iter().find(|row| row.subject() == Subject::builtin(transport))
     }
 }
 
 impl SubjectSummary {
-    fn of(job: &Evidence, label: &str, subject: &Subject, floor: &RunSelection<'_>) -> Self {
+    fn of(job: &ResultsFolder, label: &str, subject: &Subject, floor: &RunSelection<'_>) -> Self {
         let shown = RunSelection::of(job, label, subject);
         let figures = MetricId::ALL.iter().filter_map(|figure| Some((*figure, shown.estimate(*figure)?)));
-        let ours = subject.target.as_ref().map(|_| RunSelection::of(job, label, &Subject::ours(subject.transport)));
+        let ours = subject.target.as_ref().map(|_| RunSelection::of(job, label, &Subject::builtin(subject.transport)));
         Self {
             transport: subject.transport,
             target: subject.target.clone().unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
@@ -228,10 +228,10 @@ impl SubjectSummary {
 }
 
 impl FaultSummary {
-    fn of(job: &Evidence, label: &str, subject: &Subject) -> Vec<Self> {
+    fn of(job: &ResultsFolder, label: &str, subject: &Subject) -> Vec<Self> {
         let mut faults = Faults::default();
         let runs = job.runs.iter().map(|run| &run.record);
-        runs.filter(|run| run.label == label && run.subject() == *subject).for_each(|run| faults.merge(&run.faults));
+        runs.filter(|run| run.point == label && run.subject() == *subject).for_each(|run| faults.merge(&run.faults));
         let first = |kind| faults.texts.get(kind).and_then(|texts| texts.first()).cloned().unwrap_or_default();
         faults.counts.iter().map(|(kind, count)| Self { kind: *kind, count: *count, first: first(kind) }).collect()
     }
@@ -246,23 +246,24 @@ impl RunSummary {
     fn of(run: &Run) -> Self {
         let record = &run.record;
         let (planned, machine) = (&record.planned, &record.machine);
-        let lateness = record.latency.get(&results::Series::Lateness);
+        let lateness = record.latency.get(&results::Series::SendDelay);
         let seconds = usize::try_from(planned.window_us / 1_000_000).unwrap_or(usize::MAX);
         let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_us_p50).take(seconds).collect();
         let medians: Vec<_> = medians.into_iter().map(|us| us as f64).collect();
         Self {
             run: record.run,
             round: record.round,
-            label: record.label.clone(),
+            label: record.point.clone(),
             transport: record.transport,
             target: record.target.clone(),
             verdict: record.verdict.kind,
             reasons: record.verdict.reasons.clone(),
             lateness_p99_us: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),
-            generator_busy_share: record.generator.worker_busy_max,
+            generator_busy_share: record.generator.core_usage_max,
             offered_share: (planned.posts_in_window > 0)
-                .then(|| planned.left_in_window as f64 / planned.posts_in_window as f64),
-            machine_share: machine.spin_before.min(machine.spin_after) / machine.spin_best.max(f64::MIN_POSITIVE),
+                .then(|| planned.posts_sent_in_window as f64 / planned.posts_in_window as f64),
+            machine_share: machine.cpu_probe_before.min(machine.cpu_probe_after)
+                / machine.cpu_probe_best.max(f64::MIN_POSITIVE),
             growth_share: slices(&medians).map(|slices| slices.growth_share),
             memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
         }

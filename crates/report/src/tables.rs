@@ -97,7 +97,7 @@ pub(crate) fn delivery(point: &PointSummary) -> Grid {
     grid.head.insert(1, "runs".to_owned());
     for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
         let tone = match row.shown {
-            Some(VerdictKind::Sound) => Tone::Good,
+            Some(VerdictKind::Valid) => Tone::Good,
             Some(_) => Tone::Open,
             None => Tone::Bad,
         };
@@ -118,7 +118,7 @@ pub(crate) fn cost(point: &PointSummary) -> Grid {
 
 /// Ours beside other servers, by transport; under each of theirs how many times ours it is.
 pub(crate) fn beside(point: &PointSummary) -> Grid {
-    let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::FLOOR).collect();
+    let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::BASELINE).collect();
     let columns = BESIDE.iter().filter(|column| rows.iter().any(|row| row.figure(**column).is_some()));
     let columns: Vec<_> = columns.copied().collect();
     let mut grid = Grid::new(&["transport", "server"]);
@@ -281,7 +281,7 @@ pub(crate) fn validity(job: &JobSummary) -> Grid {
 
 fn validity_row(run: &RunSummary) -> Vec<Field> {
     let tone = match run.verdict {
-        VerdictKind::Sound => Tone::Good,
+        VerdictKind::Valid => Tone::Good,
         VerdictKind::Overloaded => Tone::Open,
         VerdictKind::Wrong | VerdictKind::Crashed | VerdictKind::Invalid => Tone::Bad,
     };
@@ -302,7 +302,7 @@ fn validity_row(run: &RunSummary) -> Vec<Field> {
 }
 
 /// What was measured where: name and value.
-pub(crate) fn about(job: &results::Evidence) -> Vec<(&'static str, String)> {
+pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)> {
     let (manifest, host) = (&job.manifest, &job.manifest.host);
     let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let commit = manifest.program.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));

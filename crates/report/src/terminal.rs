@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::{Evidence, MetricId, Subject, VerdictKind};
+use results::{MetricId, ResultsFolder, Subject, VerdictKind};
 
 use crate::format::{DASH, shown};
 use crate::markdown::add;
@@ -36,7 +36,7 @@ const COST: [(MetricId, bool); 9] = [
 const FAULT_LINE_MAX: usize = 80;
 
 /// All of a job, a block for each point of the sweep.
-pub fn tables(job: &Evidence) -> String {
+pub fn tables(job: &ResultsFolder) -> String {
     of_facts(&JobSummary::of(job))
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn of_facts(job: &JobSummary) -> String {
         for (why, runs) in memory_unknown(here.clone()) {
             add(&mut out, format_args!("server memory is not known in run {}: {why}\n", runs.join(", ")));
         }
-        for run in here.filter(|run| run.verdict != VerdictKind::Sound) {
+        for run in here.filter(|run| run.verdict != VerdictKind::Valid) {
             let reasons = run.reasons.join("; ");
             add(&mut out, format_args!("run {} {}: {}: {reasons}\n", run.run, run.subject(), run.verdict));
         }
@@ -67,7 +67,7 @@ pub(crate) fn of_facts(job: &JobSummary) -> String {
 /// Why a dash stands for the server's memory, and in which of the runs that have figures.
 fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> BTreeMap<&'a str, Vec<String>> {
     let mut by_reason = BTreeMap::<_, Vec<_>>::new();
-    for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Sound | VerdictKind::Overloaded)) {
+    for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Valid | VerdictKind::Overloaded)) {
         if let Some(why) = &run.memory_unknown {
             by_reason.entry(why.as_str()).or_default().push(run.run.to_string());
         }

@@ -3,19 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use report::{Report, Summary, build};
-use results::{Evidence, Run, State, VerdictKind, invented};
+use results::{ResultsFolder, Run, State, VerdictKind, invented};
 
 fn file(report: &Report, name: &str) -> String {
     let (_, bytes) = report.files.iter().find(|(found, _)| found == name).unwrap();
     String::from_utf8(bytes.clone()).unwrap()
 }
 
-fn report(job: &Evidence) -> Report {
+fn report(job: &ResultsFolder) -> Report {
     build(std::slice::from_ref(job))
 }
 
 /// The report of a changed job, after looking at what every report has to be.
-fn changed(change: impl Fn(&mut Evidence)) -> Report {
+fn changed(change: impl Fn(&mut ResultsFolder)) -> Report {
     let mut job = invented::evidence(&[100, 1000]);
     change(&mut job);
     let made = report(&job);
@@ -31,7 +31,7 @@ fn changed(change: impl Fn(&mut Evidence)) -> Report {
     made
 }
 
-fn every(job: &mut Evidence, change: impl Fn(&mut Run)) {
+fn every(job: &mut ResultsFolder, change: impl Fn(&mut Run)) {
     job.runs.iter_mut().for_each(change);
 }
 
@@ -77,11 +77,11 @@ fn what_others_wrote_is_text_everywhere() {
         job.name = evil.into();
         job.manifest.command = vec![evil.into()];
         job.manifest.host.cpu_model = evil.into();
-        job.manifest.points[0].label = evil.into();
+        job.manifest.points[0].name = evil.into();
         every(job, |run| {
             run.record.verdict.reasons = vec![evil.into()];
             run.record.faults.note(results::FaultKind::BadStatus, evil.into());
-            run.record.label = if run.record.label == "clients=100" { evil.into() } else { run.record.label.clone() };
+            run.record.point = if run.record.point == "clients=100" { evil.into() } else { run.record.point.clone() };
         });
     });
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
@@ -113,20 +113,20 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
         html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("it takes six sound runs of each")
     );
     let one =
-        changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.label == "clients=100"));
+        changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));
     let html = file(&one, "report.html");
     assert!(html.contains("Median delivery at clients=100, ms: sse "));
     changed(|job| {
         every(job, |run| {
             run.record.server = None;
-            run.record.kernel = None;
+            run.record.tcp = None;
             run.record.latency.clear();
             run.record.seconds.clear();
             run.intervals.clear();
-            run.record.window = results::Tally::default();
+            run.record.window = results::TrafficCounts::default();
             run.record.generator.window_us = 0;
             run.record.planned.window_us = 0;
-            run.record.planned.seats = 0;
+            run.record.planned.clients = 0;
         })
     });
 }
@@ -140,7 +140,7 @@ fn other_servers_stand_beside_ours() {
         let mut theirs: Vec<_> = ours.cloned().collect();
         for run in &mut theirs {
             run.record.target = "node-ws".to_owned();
-            let delivery = run.record.latency.get_mut(&results::Series::Delivery).unwrap();
+            let delivery = run.record.latency.get_mut(&results::Series::DeliveryLatency).unwrap();
             delivery.quantiles.get_mut("p50").unwrap().us *= 3;
         }
         job.runs.extend(theirs);

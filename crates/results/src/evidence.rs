@@ -6,7 +6,7 @@ use crate::{Distribution, Manifest, RunRecord, Series};
 
 /// One folder.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evidence {
+pub struct ResultsFolder {
     /// Name of the folder.
     pub name: String,
     /// What the job was.

@@ -166,7 +166,7 @@ mod tests {
             let (text, expected) = log(&values, digits);
             let read = read(&text).unwrap();
             let intervals = (0..).zip(expected).map(|(second, distribution)| Interval { second, distribution });
-            prop_assert_eq!(read, BTreeMap::from([(Series::Delivery, intervals.collect())]));
+            prop_assert_eq!(read, BTreeMap::from([(Series::DeliveryLatency, intervals.collect())]));
         }
 
         #[test]

@@ -12,13 +12,14 @@ use serde_json::json;
 use wire::{Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
 
 use crate::{
-    Asked, Class, Cpu, Direction, Distribution, Ended, Evidence, Faults, Folder, Generator, Host, Interval, Kernel,
-    KernelTotal, Latency, LedgerSummary, Machine, Manifest, Place, Planned, Point, Program, Purpose, Quantile, Run,
-    RunRecord, SCHEMA, Second, Series, ServerReadings, ServerSecond, State, Tally, Verdict, VerdictKind,
+    ByteClass, Cpu, Direction, Distribution, Faults, Folder, GeneratorUsage, Host, Interval, LatencySummary,
+    LedgerSummary, MachineState, Manifest, PlannedLoad, PlannedRun, Point, Program, Quantile, ResultsFolder, Run,
+    RunEnd, RunRecord, RunVerdict, SCHEMA, ScenarioSource, Second, Series, ServerSamples, ServerSecond, State,
+    TcpBytes, TcpCounts, TrafficCounts, TrafficKind, VerdictKind,
 };
 
 /// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
-pub fn save(parent: &Path, evidence: &Evidence) -> Folder {
+pub fn save(parent: &Path, evidence: &ResultsFolder) -> Folder {
     let folder = Folder::create(parent, &evidence.manifest.started, &evidence.manifest.scenario.name);
     let folder = folder.expect("a test has a folder to write to");
     folder.save_manifest(&evidence.manifest).expect("the folder can be written");
@@ -51,7 +52,7 @@ const SECONDS: u32 = 10;
 const ROUNDS: u32 = 3;
 
 /// The job, with a point for each of these numbers of clients; a single one is no sweep.
-pub fn evidence(clients: &[u32]) -> Evidence {
+pub fn evidence(clients: &[u32]) -> ResultsFolder {
     let label = |count: u32| if clients.len() > 1 { format!("clients={count}") } else { String::new() };
     let mut runs = Vec::new();
     for round in 1..=ROUNDS {
@@ -62,24 +63,24 @@ pub fn evidence(clients: &[u32]) -> Evidence {
             }
         }
     }
-    let order = runs.iter().map(|run| Place {
+    let order = runs.iter().map(|run| PlannedRun {
         round: run.record.round,
-        label: run.record.label.clone(),
+        label: run.record.point.clone(),
         transport: run.record.transport.name().to_owned(),
         target: run.record.target.clone(),
     });
     let points = clients.iter().map(|count| Point {
-        label: label(*count),
+        name: label(*count),
         swept: if clients.len() > 1 { vec!["clients".to_owned()] } else { Vec::new() },
         settings: settings(*count),
     });
-    Evidence {
+    ResultsFolder {
         name: "20260101T000000Z-invented".to_owned(),
         manifest: Manifest {
             schema: SCHEMA,
             started: "20260101T000000Z".to_owned(),
             state: State::Complete,
-            scenario: Asked {
+            scenario: ScenarioSource {
                 name: "invented".to_owned(),
                 question: "What if <everything> were \"invented\" & nothing ran?".to_owned(),
                 file: "scenarios/invented.toml".to_owned(),
@@ -117,7 +118,7 @@ pub fn evidence(clients: &[u32]) -> Evidence {
 }
 
 /// The same rounds once more, for what takes more than three of them.
-pub fn repeat(job: &mut Evidence) {
+pub fn repeat(job: &mut ResultsFolder) {
     let again = job.runs.clone().into_iter().map(|mut run| {
         run.record.round += ROUNDS;
         run
@@ -158,39 +159,39 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         schema: SCHEMA,
         run: number,
         round,
-        rerun: 0,
-        label,
+        attempt: 0,
+        point: label,
         transport,
         target: wire::BUILTIN_SERVER.to_owned(),
-        client: "built-in".to_owned(),
+        http_client: "built-in".to_owned(),
         encoding: Encoding::Json,
-        verdict: Verdict { kind: VerdictKind::Sound, reasons: Vec::new() },
-        ended: Ended::Complete,
-        planned: Planned {
-            seats: clients,
+        verdict: RunVerdict { kind: VerdictKind::Valid, reasons: Vec::new() },
+        ended: RunEnd::Complete,
+        planned: PlannedLoad {
+            clients,
             rooms: clients / 10,
             payload_bytes: 120,
             window_us: u64::from(SECONDS) * 1_000_000,
             posts_in_window: posts,
-            left_in_window: posts,
+            posts_sent_in_window: posts,
             deliveries_in_window: delivered,
         },
         latency,
         saturated: 0,
         negative: 0,
-        seconds: seconds(&intervals[&Series::Delivery], clients, posts, &window, cpu_us),
-        set_up: Tally::default(),
+        seconds: seconds(&intervals[&Series::DeliveryLatency], clients, posts, &window, cpu_us),
+        set_up: TrafficCounts::default(),
         window,
         total: window,
-        ledger: LedgerSummary { planned: delivered, seen: delivered, ..LedgerSummary::default() },
+        ledger: LedgerSummary { scheduled: delivered, received: delivered, ..LedgerSummary::default() },
         faults: Faults::default(),
-        generator: Generator {
+        generator: GeneratorUsage {
             cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
-            worker_busy_max: 0.3,
+            core_usage_max: 0.3,
             window_us: u64::from(SECONDS) * 1_000_000,
-            resident_bytes_crowd: u64::from(clients) * 3_100,
+            resident_bytes_clients: u64::from(clients) * 3_100,
         },
-        server: Some(ServerReadings {
+        server: Some(ServerSamples {
             started: true,
             idle_resident_bytes: None,
             begin: usage(transport, 0, 0, 0),
@@ -198,7 +199,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             window_start: usage(transport, 0, 0, u64::from(clients)),
             window_end: usage(transport, cpu_us, delivered, u64::from(clients)),
         }),
-        kernel: Some(Kernel {
+        tcp: Some(TcpCounts {
             segments_up: delivered,
             segments_down: delivered,
             bytes_up: window.total(Direction::Up),
@@ -206,14 +207,11 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
         }),
-        kernel_total: Some(KernelTotal {
-            bytes_up: window.total(Direction::Up),
-            bytes_down: window.total(Direction::Down),
-        }),
-        machine: Machine {
-            spin_before: 880.0,
-            spin_after: 870.0,
-            spin_best: 900.0,
+        tcp_total: Some(TcpBytes { bytes_up: window.total(Direction::Up), bytes_down: window.total(Direction::Down) }),
+        machine: MachineState {
+            cpu_probe_before: 880.0,
+            cpu_probe_after: 870.0,
+            cpu_probe_best: 900.0,
             stolen_share: 0.0,
             throttled_us: 0,
         },
@@ -221,18 +219,18 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
     Run { record, intervals }
 }
 
-fn tally(transport: Transport, posts: u64, delivered: u64) -> Tally {
-    let mut tally = Tally::default();
+fn tally(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
+    let mut tally = TrafficCounts::default();
     (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
     let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
     tally.requests = if asks { delivered } else { 0 };
     tally.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
-    tally.add(Direction::Down, Purpose::Delivery, Class::Payload, delivered as usize * 120);
-    tally.add(Direction::Down, Purpose::Delivery, Class::Envelope, delivered as usize * 40);
-    tally.add(Direction::Down, Purpose::Delivery, Class::Framing, delivered as usize * 4);
-    tally.add(Direction::Down, Purpose::Empty, Class::Headers, tally.empty_answers as usize * 90);
-    tally.add(Direction::Up, Purpose::Delivery, Class::Headers, tally.requests as usize * 110);
-    tally.add(Direction::Up, Purpose::Posting, Class::Payload, posts as usize * 120);
+    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, delivered as usize * 120);
+    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Envelope, delivered as usize * 40);
+    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Framing, delivered as usize * 4);
+    tally.add(Direction::Down, TrafficKind::Empty, ByteClass::Headers, tally.empty_answers as usize * 90);
+    tally.add(Direction::Up, TrafficKind::Delivery, ByteClass::Headers, tally.requests as usize * 110);
+    tally.add(Direction::Up, TrafficKind::Posting, ByteClass::Payload, posts as usize * 120);
     tally
 }
 
@@ -252,13 +250,13 @@ fn intervals(transport: Transport, scale: f64, delivered: u64) -> BTreeMap<Serie
         (series, intervals.collect())
     };
     BTreeMap::from([
-        of(Series::Delivery, 1.0),
-        of(Series::DeliveryUncorrected, 0.9),
-        of(Series::Lateness, 60.0 / middle_us),
+        of(Series::DeliveryLatency, 1.0),
+        of(Series::DeliveryLatencyFromSend, 0.9),
+        of(Series::SendDelay, 60.0 / middle_us),
     ])
 }
 
-fn seconds(delivery: &[Interval], clients: u32, posts: u64, window: &Tally, cpu_us: u64) -> Vec<Second> {
+fn seconds(delivery: &[Interval], clients: u32, posts: u64, window: &TrafficCounts, cpu_us: u64) -> Vec<Second> {
     let cpu = |second: u32| Cpu {
         user_us: cpu_us / 3 * u64::from(second) / u64::from(SECONDS),
         system_us: cpu_us * 2 / 3 * u64::from(second) / u64::from(SECONDS),
@@ -281,13 +279,13 @@ fn seconds(delivery: &[Interval], clients: u32, posts: u64, window: &Tally, cpu_
     rows.collect()
 }
 
-fn latency(distribution: &Distribution, independent: u64) -> Latency {
+fn latency(distribution: &Distribution, independent: u64) -> LatencySummary {
     let shares = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)];
     let quantile = |share: f64| {
         let us = distribution.quantile(share).unwrap_or(0);
         Quantile { us, low_us: us * 95 / 100, high_us: us * 106 / 100 }
     };
-    Latency {
+    LatencySummary {
         samples: distribution.len(),
         independent,
         quantiles: shares.into_iter().map(|(name, share)| (name.to_owned(), quantile(share))).collect(),

@@ -19,7 +19,7 @@ pub enum IncidentKind {
     /// It says something else than was posted, or something else than others got under the same seq.
     Corrupted,
     /// Nobody planned it.
-    Foreign,
+    Unexpected,
 }
 
 /// One of them.
@@ -28,7 +28,7 @@ pub struct Incident {
     /// What happened.
     pub kind: IncidentKind,
     /// To whom.
-    pub seat: u32,
+    pub client: u32,
     /// With which message; for a lost tail the first of it.
     pub seq: u64,
 }
@@ -37,13 +37,13 @@ pub struct Incident {
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct LedgerSummary {
     /// Deliveries the plan wants: posts times members of their room.
-    pub planned: u64,
+    pub scheduled: u64,
     /// Those that happened, once each.
-    pub seen: u64,
+    pub received: u64,
     /// Those that did not although the server had the post.
     pub lost: u64,
     /// Those of posts that never reached the server.
-    pub faulted: u64,
+    pub undelivered_posts: u64,
     /// Messages the server said were gone: before the receiver came to them (a gap; they are among the lost), or with a log that it began
     /// anew (a reset; whoever had not seen them lost them).
     pub gap_messages: u64,
@@ -54,7 +54,7 @@ pub struct LedgerSummary {
     /// Messages with the wrong content.
     pub corrupted: u64,
     /// Messages nobody planned.
-    pub foreign: u64,
+    pub unexpected: u64,
     /// The first of them, with seat and seq.
     pub incidents: Vec<Incident>,
 }
@@ -62,7 +62,7 @@ pub struct LedgerSummary {
 impl LedgerSummary {
     /// Whether everybody saw what the plan says, once, in order, and the server lost nothing.
     pub const fn is_clean(&self) -> bool {
-        self.lost + self.gap_messages + self.duplicated + self.reordered + self.corrupted + self.foreign == 0
+        self.lost + self.gap_messages + self.duplicated + self.reordered + self.corrupted + self.unexpected == 0
     }
 
     /// Counts an incident, and keeps it with its details while there is room.
@@ -72,7 +72,7 @@ impl LedgerSummary {
             IncidentKind::Duplicated => self.duplicated += 1,
             IncidentKind::Reordered => self.reordered += 1,
             IncidentKind::Corrupted => self.corrupted += 1,
-            IncidentKind::Foreign => self.foreign += 1,
+            IncidentKind::Unexpected => self.unexpected += 1,
         }
         if self.incidents.len() < INCIDENTS_KEPT_MAX {
             self.incidents.push(incident);
@@ -81,15 +81,15 @@ impl LedgerSummary {
 
     /// Adds another worker's account.
     pub fn merge(&mut self, other: &Self) {
-        self.planned += other.planned;
-        self.seen += other.seen;
+        self.scheduled += other.scheduled;
+        self.received += other.received;
         self.lost += other.lost;
-        self.faulted += other.faulted;
+        self.undelivered_posts += other.undelivered_posts;
         self.gap_messages += other.gap_messages;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.corrupted += other.corrupted;
-        self.foreign += other.foreign;
+        self.unexpected += other.unexpected;
         let room = INCIDENTS_KEPT_MAX.saturating_sub(self.incidents.len());
         self.incidents.extend(other.incidents.iter().take(room));
     }

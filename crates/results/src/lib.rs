@@ -25,24 +25,25 @@ mod timeline;
 mod verdict;
 
 pub use distribution::Distribution;
-pub use evidence::{Evidence, Interval, Run};
+pub use evidence::{Interval, ResultsFolder, Run};
 pub use faults::{FaultKind, Faults};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
-pub use manifest::{Asked, Host, Manifest, Place, Point, Program, State};
+pub use manifest::{Host, Manifest, PlannedRun, Point, Program, ScenarioSource, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
-    Generator, Kernel, KernelTotal, Latency, Machine, Planned, Quantile, RunRecord, SCHEMA, ServerReadings,
+    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples, TcpBytes,
+    TcpCounts,
 };
-pub use robust::{Line, median};
+pub use robust::{TheilSenLine, median};
 pub use schema::schema;
 pub use series::Series;
 pub use store::{Folder, StoreError};
 pub use subject::Subject;
 pub use tables::tables_markdown;
-pub use tally::{Class, Direction, Purpose, Tally};
-pub use timeline::{Cpu, Crash, Ended, Second, ServerSecond};
+pub use tally::{ByteClass, Direction, TrafficCounts, TrafficKind};
+pub use timeline::{Cpu, Crash, RunEnd, Second, ServerSecond};
 pub use verdict::{
-    BYTES_APART_SHARE_MAX, LATENESS_MAX_US, OFFERED_SHARE_OFF_MAX, SPIN_LOSS_MAX, USELESS_SHARE_MAX, Verdict,
-    VerdictKind, WORKER_BUSY_MAX, judge,
+    BYTES_APART_SHARE_MAX, CORE_USAGE_MAX, CPU_PROBE_LOSS_MAX, OFFERED_SHARE_OFF_MAX, RunVerdict, SEND_DELAY_MAX_US,
+    USELESS_SHARE_MAX, VerdictKind, judge,
 };

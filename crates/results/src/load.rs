@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::store::{MANIFEST, RUNS, log_name, run_name};
-use crate::{Evidence, Manifest, Run, RunRecord, SCHEMA, Series, interval_log};
+use crate::{Manifest, ResultsFolder, Run, RunRecord, SCHEMA, Series, interval_log};
 
 /// Most bytes a file of a folder may have; an hour over six transports is a tenth of it.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -59,7 +59,7 @@ const CHANGED: &str = "it was changed or damaged: take the folder as the job lef
 const OTHER_VERSION: &str = "read it with the pushbench that wrote it, or measure again";
 
 /// Reads the folder of a job, also of one that was killed or goes on: what has no final name yet is left out.
-pub fn load(path: &Path) -> Result<Evidence, LoadError> {
+pub fn load(path: &Path) -> Result<ResultsFolder, LoadError> {
     let no_results = |why| LoadError::NoResults { path: path.to_owned(), why };
     if !path.is_dir() {
         return Err(no_results(if path.exists() { "it is a file" } else { "it is not there" }));
@@ -69,7 +69,7 @@ pub fn load(path: &Path) -> Result<Evidence, LoadError> {
     }
     let whole = path.canonicalize().map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let manifest: Manifest = json(&path.join(MANIFEST), u64::MAX)?;
-    Ok(Evidence {
+    Ok(ResultsFolder {
         name: whole.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         runs: runs(path, &manifest)?,
         manifest,
@@ -124,8 +124,8 @@ fn run(folder: &Path, manifest: &Manifest, number: u32) -> Result<Run, LoadError
     if record.run != number {
         return wrong(format!("it says that it is run {}", record.run));
     }
-    if manifest.points.iter().all(|point| point.label != record.label) {
-        return wrong(format!("its point {:?} is none of those in {MANIFEST}", record.label));
+    if manifest.points.iter().all(|point| point.name != record.point) {
+        return wrong(format!("its point {:?} is none of those in {MANIFEST}", record.point));
     }
     if record.seconds.len() > SECONDS_MAX {
         return wrong(format!("{} seconds, more than {SECONDS_MAX}", record.seconds.len()));

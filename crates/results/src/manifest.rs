@@ -16,7 +16,7 @@ pub struct Manifest {
     /// How the job ended; `running` in the folder of one that was killed.
     pub state: State,
     /// What was asked.
-    pub scenario: Asked,
+    pub scenario: ScenarioSource,
     /// What followed from it, a point of the sweep each.
     pub points: Vec<Point>,
     /// Repetitions of every transport at every point.
@@ -28,7 +28,7 @@ pub struct Manifest {
     #[serde(default = "before_there_were_prefixes")]
     pub room_prefix: String,
     /// Every run that was to be made, in order.
-    pub order: Vec<Place>,
+    pub order: Vec<PlannedRun>,
     /// The command line.
     pub command: Vec<String>,
     /// The program that measured.
@@ -56,7 +56,7 @@ pub enum State {
 
 /// The scenario.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Asked {
+pub struct ScenarioSource {
     /// Its name.
     pub name: String,
     /// Its question.
@@ -73,7 +73,7 @@ pub struct Asked {
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Point {
     /// As in the records of its runs; empty without a sweep.
-    pub label: String,
+    pub name: String,
     /// The swept keys, in the scenario's order; empty without a sweep.
     pub swept: Vec<String>,
     /// Every key of the scenario by its dotted path, with the value it had; keys that have none are missing.
@@ -89,7 +89,7 @@ impl Point {
 
 /// A run that was to be made.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Place {
+pub struct PlannedRun {
     /// Repetition, from 1.
     pub round: u32,
     /// Point of the sweep.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::{Encoding, ServerStats, Transport};
 
-use crate::{Cpu, Ended, Faults, LedgerSummary, Second, Series, Tally, Verdict};
+use crate::{Cpu, Faults, LedgerSummary, RunEnd, RunVerdict, Second, Series, TrafficCounts};
 
 /// Version of what is written.
 pub const SCHEMA: u32 = 1;
@@ -21,26 +21,26 @@ pub struct RunRecord {
     /// Which repetition, from 1.
     pub round: u32,
     /// Which repeat of it, 0 unless an earlier one was invalid.
-    pub rerun: u32,
+    pub attempt: u32,
     /// Where in the sweep, empty without one.
-    pub label: String,
+    pub point: String,
     /// What was run.
     pub transport: Transport,
     /// Whose server: `pushbench` is ours.
     #[serde(default = "crate::subject::ours")]
     pub target: String,
     /// HTTP client of the generator; bytes other than bodies are only counted by `lean`.
-    pub client: String,
+    pub http_client: String,
     /// How messages were written.
     pub encoding: Encoding,
     /// What the figures may be used for.
-    pub verdict: Verdict,
+    pub verdict: RunVerdict,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: RunEnd,
     /// What the plan wanted.
-    pub planned: Planned,
+    pub planned: PlannedLoad,
     /// By series.
-    pub latency: BTreeMap<Series, Latency>,
+    pub latency: BTreeMap<Series, LatencySummary>,
     /// Values too large to tell apart.
     pub saturated: u64,
     /// Deliveries seen before they were due.
@@ -48,33 +48,33 @@ pub struct RunRecord {
     /// The run by seconds.
     pub seconds: Vec<Second>,
     /// The generator's counts before T0.
-    pub set_up: Tally,
+    pub set_up: TrafficCounts,
     /// The generator's counts over the window.
-    pub window: Tally,
+    pub window: TrafficCounts,
     /// The generator's counts of the whole run.
-    pub total: Tally,
+    pub total: TrafficCounts,
     /// Who saw what.
     pub ledger: LedgerSummary,
     /// What broke.
     pub faults: Faults,
     /// What the instrument itself took.
-    pub generator: Generator,
+    pub generator: GeneratorUsage,
     /// What the server said of itself; empty for one that says nothing.
-    pub server: Option<ServerReadings>,
+    pub server: Option<ServerSamples>,
     /// What the kernel said of the crowd's sockets; empty where it was not asked.
-    pub kernel: Option<Kernel>,
+    pub tcp: Option<TcpCounts>,
     /// What the kernel counted on the crowd's sockets over the whole run; the verdict holds `total` against it. Empty where the sockets are not the generator's own (`client` is `reqwest`) and in folders that were written before it was kept.
     #[serde(default)]
-    pub kernel_total: Option<KernelTotal>,
+    pub tcp_total: Option<TcpBytes>,
     /// How fast the machine was, and what it took away.
-    pub machine: Machine,
+    pub machine: MachineState,
 }
 
 /// What the plan wanted.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Planned {
+pub struct PlannedLoad {
     /// Simulated clients.
-    pub seats: u32,
+    pub clients: u32,
     /// Rooms they are in.
     pub rooms: u32,
     /// Bytes of text in a post.
@@ -84,7 +84,7 @@ pub struct Planned {
     /// Posts due in it.
     pub posts_in_window: u64,
     /// Posts of the plan due in it that left at all.
-    pub left_in_window: u64,
+    pub posts_sent_in_window: u64,
     /// Those posts times their receivers.
     pub deliveries_in_window: u64,
 }
@@ -102,7 +102,7 @@ pub struct Quantile {
 
 /// A series in figures; the whole of it is in the interval log.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Latency {
+pub struct LatencySummary {
     /// Values recorded.
     pub samples: u64,
     /// Independent ones among them: messages, not deliveries.
@@ -117,20 +117,20 @@ pub struct Latency {
 
 /// What the instrument took.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Generator {
+pub struct GeneratorUsage {
     /// CPU of its workers over the window.
     pub cpu: Cpu,
     /// Largest share of its core that a worker used.
-    pub worker_busy_max: f64,
+    pub core_usage_max: f64,
     /// Length of the window between its own readings.
     pub window_us: u64,
     /// Its resident memory when everybody was connected, less that before.
-    pub resident_bytes_crowd: u64,
+    pub resident_bytes_clients: u64,
 }
 
 /// The server's readings at the edges of a run.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct ServerReadings {
+pub struct ServerSamples {
     /// Whether the server was started for this run; one that was found running may have served others.
     #[serde(default = "started")]
     pub started: bool,
@@ -154,7 +154,7 @@ const fn started() -> bool {
 
 /// The crowd's sockets as the kernel sees them, over the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
-pub struct Kernel {
+pub struct TcpCounts {
     /// TCP segments to the server, acknowledgements without data included.
     pub segments_up: u64,
     /// TCP segments to the client, acknowledgements without data included.
@@ -171,7 +171,7 @@ pub struct Kernel {
 
 /// The crowd's sockets as the kernel sees them, from the first connection to the end of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct KernelTotal {
+pub struct TcpBytes {
     /// Bytes of data to the server.
     pub bytes_up: u64,
     /// Bytes of data to the client.
@@ -180,13 +180,13 @@ pub struct KernelTotal {
 
 /// The machine around a run.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Machine {
+pub struct MachineState {
     /// Turns of a loop per microsecond and core, all cores at once, just before the run: shows a machine that gives less CPU than it says.
-    pub spin_before: f64,
+    pub cpu_probe_before: f64,
     /// The same just after it.
-    pub spin_after: f64,
+    pub cpu_probe_after: f64,
     /// Best of the job so far.
-    pub spin_best: f64,
+    pub cpu_probe_best: f64,
     /// Share of all CPU time during the run that the host took, where it says so.
     pub stolen_share: f64,
     /// Time during the run for which a quota stopped our processes, where there is one.

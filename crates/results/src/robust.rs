@@ -11,7 +11,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 
 /// A line through points, by medians.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line {
+pub struct TheilSenLine {
     /// Theil–Sen: the median of the slopes between any two points that differ in x.
     pub slope: f64,
     /// Median of what is left of y when the slope is taken out: the line at x = 0.
@@ -20,7 +20,7 @@ pub struct Line {
     pub scatter: f64,
 }
 
-impl Line {
+impl TheilSenLine {
     /// The line through these points; `None` where no two differ in x.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let pairs = points.iter().enumerate().flat_map(|(at, a)| points[at + 1..].iter().map(move |b| (a, b)));
@@ -48,17 +48,20 @@ mod tests {
     #[test]
     fn the_example_sen_published() {
         let points = [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
-        let line = Line::through(&points).unwrap();
+        let line = TheilSenLine::through(&points).unwrap();
         assert_eq!((line.slope, line.level), (4.0, 6.0));
     }
 
     #[test]
     fn one_wild_value_moves_no_line() {
         let mut values: Vec<f64> = (0..11).map(|x| 3.0 + 2.0 * f64::from(x)).collect();
-        assert_eq!(Line::over(&values), Some(Line { slope: 2.0, level: 3.0, scatter: 0.0 }));
+        assert_eq!(TheilSenLine::over(&values), Some(TheilSenLine { slope: 2.0, level: 3.0, scatter: 0.0 }));
         values[4] = 1e9;
-        assert_eq!(Line::over(&values).map(|line| line.slope), Some(2.0));
-        assert_eq!((Line::over(&[1.0]), Line::through(&[(1.0, 2.0), (1.0, 3.0)]), median(&[])), (None, None, None));
+        assert_eq!(TheilSenLine::over(&values).map(|line| line.slope), Some(2.0));
+        assert_eq!(
+            (TheilSenLine::over(&[1.0]), TheilSenLine::through(&[(1.0, 2.0), (1.0, 3.0)]), median(&[])),
+            (None, None, None)
+        );
     }
 
     proptest! {
@@ -73,7 +76,7 @@ mod tests {
         /// Second implementation of the slope: it is where as many pairs would rise as would fall if it were taken out.
         #[test]
         fn a_slope_taken_out_leaves_no_trend(values in proptest::collection::vec(-1e3_f64..1e3, 2..20)) {
-            let slope = Line::over(&values).unwrap().slope;
+            let slope = TheilSenLine::over(&values).unwrap().slope;
             let (mut rising, mut falling, mut pairs) = (0, 0, 0);
             for i in 0..values.len() {
                 for j in i + 1..values.len() {

@@ -8,47 +8,47 @@
 #[repr(usize)]
 pub enum Series {
     /// Due to seen, every receiver.
-    Delivery,
+    DeliveryLatency,
     /// Left to seen: its twin, blind to what the sender waited for.
-    DeliveryUncorrected,
+    DeliveryLatencyFromSend,
     /// Due to left.
-    Lateness,
+    SendDelay,
     /// Left to confirmed.
-    Accepted,
+    AckLatency,
     /// Start to joined.
-    Connect,
+    ConnectTime,
     /// First to last receiver of a message; one message in eight is watched.
-    Spread,
+    FanoutSpread,
     /// Cut to the first message seen again.
-    Outage,
+    ReconnectTime,
     /// A session's beginning on polling to its first word on a WebSocket.
-    Upgrade,
+    UpgradeTime,
 }
 
 impl Series {
     /// All of them.
     pub const ALL: [Self; 8] = [
-        Self::Delivery,
-        Self::DeliveryUncorrected,
-        Self::Lateness,
-        Self::Accepted,
-        Self::Connect,
-        Self::Spread,
-        Self::Outage,
-        Self::Upgrade,
+        Self::DeliveryLatency,
+        Self::DeliveryLatencyFromSend,
+        Self::SendDelay,
+        Self::AckLatency,
+        Self::ConnectTime,
+        Self::FanoutSpread,
+        Self::ReconnectTime,
+        Self::UpgradeTime,
     ];
 
     /// The name used in results and as the tag in interval logs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Delivery => "delivery",
-            Self::DeliveryUncorrected => "delivery_uncorrected",
-            Self::Lateness => "lateness",
-            Self::Accepted => "accepted",
-            Self::Connect => "connect",
-            Self::Spread => "spread",
-            Self::Outage => "outage",
-            Self::Upgrade => "upgrade",
+            Self::DeliveryLatency => "delivery",
+            Self::DeliveryLatencyFromSend => "delivery_uncorrected",
+            Self::SendDelay => "lateness",
+            Self::AckLatency => "accepted",
+            Self::ConnectTime => "connect",
+            Self::FanoutSpread => "spread",
+            Self::ReconnectTime => "outage",
+            Self::UpgradeTime => "upgrade",
         }
     }
 }

@@ -17,10 +17,10 @@ pub struct Subject {
 
 impl Subject {
     /// The floor: our server over raw TCP.
-    pub const FLOOR: Self = Self::ours(Transport::Tcp);
+    pub const BASELINE: Self = Self::builtin(Transport::Tcp);
 
     /// A transport of our server.
-    pub const fn ours(transport: Transport) -> Self {
+    pub const fn builtin(transport: Transport) -> Self {
         Self { target: None, transport }
     }
 
@@ -73,8 +73,8 @@ mod tests {
         let (theirs, transport) = (records[0].subject(), records[0].transport);
         let all = Subject::all(records.iter());
         assert_eq!(all.last(), Some(&theirs));
-        assert_eq!(all[..all.len() - 1], Transport::ALL.map(Subject::ours));
+        assert_eq!(all[..all.len() - 1], Transport::ALL.map(Subject::builtin));
         assert_eq!(theirs.to_string(), format!("{transport} @ node-ws"));
-        assert_eq!(Subject::FLOOR.to_string(), "tcp");
+        assert_eq!(Subject::BASELINE.to_string(), "tcp");
     }
 }

@@ -16,7 +16,7 @@ pub enum Direction {
 /// What bytes are spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Purpose {
+pub enum TrafficKind {
     /// Messages that arrive.
     Delivery,
     /// Polls that find nothing.
@@ -29,7 +29,7 @@ pub enum Purpose {
     Posting,
 }
 
-impl Purpose {
+impl TrafficKind {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Delivery, Self::Empty, Self::KeepAlive, Self::SetUp, Self::Posting];
 
@@ -48,7 +48,7 @@ impl Purpose {
 /// What bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Class {
+pub enum ByteClass {
     /// What people said.
     Payload,
     /// What items put around it.
@@ -59,7 +59,7 @@ pub enum Class {
     Headers,
 }
 
-impl Class {
+impl ByteClass {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Payload, Self::Envelope, Self::Framing, Self::Headers];
 
@@ -74,11 +74,11 @@ impl Class {
     }
 }
 
-type ByClass = [u64; Class::ALL.len()];
+type ByClass = [u64; ByteClass::ALL.len()];
 
 /// The counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
-pub struct Tally {
+pub struct TrafficCounts {
     /// Messages that arrived, each receiver's own.
     pub delivered: u64,
     /// Posts that left.
@@ -86,7 +86,7 @@ pub struct Tally {
     /// Posts the server has confirmed.
     pub accepted: u64,
     /// Posts that could not leave when they were due because the one before was not confirmed yet.
-    pub blocked: u64,
+    pub posts_delayed: u64,
     /// HTTP requests sent.
     pub requests: u64,
     /// Requests answered with nothing.
@@ -112,29 +112,36 @@ pub struct Tally {
     pub delivered_on_polling: u64,
     /// Bytes by direction (up, down), purpose (delivery, empty, keep-alive, set-up, posting) and class (payload, envelope, framing,
     /// headers), in this order.
-    bytes: [[ByClass; Purpose::ALL.len()]; 2],
+    bytes: [[ByClass; TrafficKind::ALL.len()]; 2],
 }
 
-impl Tally {
+impl TrafficCounts {
     /// Counts bytes.
-    pub fn add(&mut self, direction: Direction, purpose: Purpose, class: Class, bytes: usize) {
+    pub fn add(&mut self, direction: Direction, purpose: TrafficKind, class: ByteClass, bytes: usize) {
         self.bytes[direction as usize][purpose as usize][class as usize] += bytes as u64;
     }
 
     /// Counts bytes, or takes back what was counted before its kind was known.
-    pub fn correct(&mut self, direction: Direction, purpose: Purpose, class: Class, bytes: i64) {
+    pub fn correct(&mut self, direction: Direction, purpose: TrafficKind, class: ByteClass, bytes: i64) {
         let cell = &mut self.bytes[direction as usize][purpose as usize][class as usize];
         *cell = cell.saturating_add_signed(bytes);
     }
 
     /// Spends bytes on something else than they were counted for before that was known.
-    pub fn reassign(&mut self, direction: Direction, class: Class, from: Purpose, to: Purpose, bytes: usize) {
+    pub fn reassign(
+        &mut self,
+        direction: Direction,
+        class: ByteClass,
+        from: TrafficKind,
+        to: TrafficKind,
+        bytes: usize,
+    ) {
         self.correct(direction, from, class, -(bytes as i64));
         self.add(direction, to, class, bytes);
     }
 
     /// Bytes of one kind.
-    pub fn bytes(&self, direction: Direction, purpose: Purpose, class: Class) -> u64 {
+    pub fn bytes(&self, direction: Direction, purpose: TrafficKind, class: ByteClass) -> u64 {
         self.bytes[direction as usize][purpose as usize][class as usize]
     }
 
@@ -162,7 +169,7 @@ impl Tally {
             delivered: op(self.delivered, other.delivered),
             posted: op(self.posted, other.posted),
             accepted: op(self.accepted, other.accepted),
-            blocked: op(self.blocked, other.blocked),
+            posts_delayed: op(self.posts_delayed, other.posts_delayed),
             requests: op(self.requests, other.requests),
             empty_answers: op(self.empty_answers, other.empty_answers),
             batches: op(self.batches, other.batches),
@@ -184,16 +191,17 @@ mod tests {
 
     #[test]
     fn a_window_is_a_difference_and_workers_add_up() {
-        let mut early = Tally { delivered: 3, ..Tally::default() };
-        early.add(Direction::Down, Purpose::Delivery, Class::Payload, 30);
+        let mut early = TrafficCounts { delivered: 3, ..TrafficCounts::default() };
+        early.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 30);
         let mut late = early;
         late.delivered += 2;
-        late.add(Direction::Down, Purpose::Delivery, Class::Payload, 20);
+        late.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 20);
         let window = late.since(&early);
         assert_eq!((window.delivered, window.total(Direction::Down), window.total(Direction::Up)), (2, 20, 0));
         assert_eq!(early.plus(&window), late);
-        late.reassign(Direction::Down, Class::Payload, Purpose::Delivery, Purpose::Posting, 50);
-        let spent = [Purpose::Delivery, Purpose::Posting].map(|on| late.bytes(Direction::Down, on, Class::Payload));
+        late.reassign(Direction::Down, ByteClass::Payload, TrafficKind::Delivery, TrafficKind::Posting, 50);
+        let spent =
+            [TrafficKind::Delivery, TrafficKind::Posting].map(|on| late.bytes(Direction::Down, on, ByteClass::Payload));
         assert_eq!((spent, late.total(Direction::Down)), ([0, 50], 50));
     }
 }

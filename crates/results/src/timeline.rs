@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how", content = "why")]
-pub enum Ended {
+pub enum RunEnd {
     /// All phases went through.
     Complete,
     /// It was stopped; what there is was measured.

@@ -73,8 +73,8 @@ pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recordin
     let (never, mut log) = (std::future::pending(), io::sink());
     let run = loadgen::execute(order, never, &mut log, |_| {}, async |_| {});
     let recording = runtime.block_on(run)?;
-    let right = recording.ended == results::Ended::Complete && recording.ledger.is_clean();
-    if !right || recording.ledger.seen != recording.ledger.planned {
+    let right = recording.ended == results::RunEnd::Complete && recording.ledger.is_clean();
+    if !right || recording.ledger.received != recording.ledger.scheduled {
         return Err(io::Error::other(format!("{:?} {:?} {:?}", recording.ended, recording.ledger, recording.faults)));
     }
     Ok(recording)

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use results::{Cpu, Tally};
+use results::{Cpu, TrafficCounts};
 
 use super::*;
 use crate::crowd::Reading;
@@ -27,7 +27,7 @@ async fn conducting<T>(test: impl AsyncFnOnce(&mut Tested<'_>, Hand) -> T) -> (T
 }
 
 async fn stopped_by<T>(
-    stop: impl Future<Output = Ended>,
+    stop: impl Future<Output = RunEnd>,
     test: impl AsyncFnOnce(&mut Tested<'_>, Hand) -> T,
 ) -> (T, Duration) {
     let begun = Instant::now();
@@ -61,7 +61,7 @@ fn plan() -> Plan {
 
 fn read_both_edges(conductor: &mut Tested<'_>) {
     for _ in 0..2 {
-        let (at, tally, cpu) = (Instant::now(), Tally::default(), Cpu::default());
+        let (at, tally, cpu) = (Instant::now(), TrafficCounts::default(), Cpu::default());
         conductor.collector.take(Report::Edge(Box::new(Reading { at, tally, cpu, sockets: SocketCounts::default() })));
     }
 }
@@ -95,7 +95,7 @@ async fn a_ramp_that_stands_still_fails_after_a_while_and_one_that_is_given_up_a
         conductor.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await
     })
     .await;
-    assert_eq!(outcome, Err(Ended::Failed("3 of 4 seats joined, and no more came".to_owned())));
+    assert_eq!(outcome, Err(RunEnd::Failed("3 of 4 seats joined, and no more came".to_owned())));
     assert_about(took, 15_000);
     let (outcome, took) = conducting(async |conductor, hand| {
         hand.live.joined.store(3, Relaxed);
@@ -163,13 +163,13 @@ async fn a_drain_ends_with_the_last_message_with_silence_or_at_its_longest() {
 async fn a_run_is_stopped_in_any_phase_and_says_why() {
     let stop = async {
         tokio::time::sleep(Duration::from_millis(2_500)).await;
-        Ended::Failed("the server ended".to_owned())
+        RunEnd::Failed("the server ended".to_owned())
     };
     let (outcome, took) = stopped_by(stop, async |conductor, _hand| {
         conductor.until(Stage::Window, Instant::now() + Duration::from_secs(60)).await
     })
     .await;
-    assert_eq!(outcome, Err(Ended::Failed("the server ended".to_owned())));
+    assert_eq!(outcome, Err(RunEnd::Failed("the server ended".to_owned())));
     assert_about(took, 2_500);
 }
 
@@ -185,7 +185,7 @@ async fn a_run_whose_clients_have_all_given_up_is_over() {
         conductor.until(Stage::Window, Instant::now() + Duration::from_secs(60)).await
     })
     .await;
-    assert_eq!(outcome, Err(Ended::Failed("every client was cut off and gave up".to_owned())));
+    assert_eq!(outcome, Err(RunEnd::Failed("every client was cut off and gave up".to_owned())));
     assert_about(took, 7_000);
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Reordered};
+use results::IncidentKind::{self, Corrupted, Duplicated, Reordered, Unexpected};
 
 use super::*;
 use crate::posting::{PROBE_ORDINAL, PROBE_TEXT};
@@ -32,7 +32,7 @@ fn hear(worker: &Worker, seat: u32, author: u32, ordinal: u64) {
 }
 
 fn incidents(worker: &Worker) -> Vec<(IncidentKind, u32)> {
-    worker.hot.borrow().ledger.incidents.iter().map(|found| (found.kind, found.seat)).collect()
+    worker.hot.borrow().ledger.incidents.iter().map(|found| (found.kind, found.client)).collect()
 }
 
 fn first_missing(worker: &Worker, seat: u32) -> Option<u64> {
@@ -86,7 +86,7 @@ fn other_words_are_found_and_greetings_are_not_held_against_anybody() {
     worker.hear(seat, b"3 people are here", 2).unwrap();
     worker.hear(seat, &json(1, 1, "not what was said"), 2).unwrap();
     worker.hear(seat, &json(99, 1, "who?"), 2).unwrap();
-    assert_eq!(incidents(&worker), [(Foreign, 0), (Corrupted, 0), (Foreign, 0)]);
+    assert_eq!(incidents(&worker), [(Unexpected, 0), (Corrupted, 0), (Unexpected, 0)]);
 }
 
 #[test]

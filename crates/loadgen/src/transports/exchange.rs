@@ -9,7 +9,7 @@ use crate::link::{Link, Reading};
 use crate::seat::Seat;
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 /// An answer that is taken as a whole.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -25,15 +25,15 @@ const SERVICE_UNAVAILABLE: u16 = 503;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) statuses: &'static [u16],
-    pub(super) heads: Purpose,
-    pub(super) framing: Purpose,
+    pub(super) heads: TrafficKind,
+    pub(super) framing: TrafficKind,
 }
 
 impl Wanted {
-    pub(super) const SET_UP: Self = Self::all(&[200], Purpose::SetUp);
-    pub(super) const POST: Self = Self::all(&[200], Purpose::Posting);
+    pub(super) const SET_UP: Self = Self::all(&[200], TrafficKind::SetUp);
+    pub(super) const POST: Self = Self::all(&[200], TrafficKind::Posting);
 
-    pub(super) const fn all(statuses: &'static [u16], purpose: Purpose) -> Self {
+    pub(super) const fn all(statuses: &'static [u16], purpose: TrafficKind) -> Self {
         Self { statuses, heads: purpose, framing: purpose }
     }
 }
@@ -63,17 +63,17 @@ impl<'a> Request<'a> {
         worker.send(link, self.bytes)?;
         let tally = &mut worker.hot.borrow_mut().tally;
         tally.requests += 1;
-        tally.add(Direction::Up, self.wanted.heads, Class::Payload, self.payload);
-        tally.add(Direction::Up, self.wanted.heads, Class::Envelope, self.body - self.payload);
-        tally.add(Direction::Up, self.wanted.heads, Class::Headers, self.bytes.len() - self.body);
+        tally.add(Direction::Up, self.wanted.heads, ByteClass::Payload, self.payload);
+        tally.add(Direction::Up, self.wanted.heads, ByteClass::Envelope, self.body - self.payload);
+        tally.add(Direction::Up, self.wanted.heads, ByteClass::Headers, self.bytes.len() - self.body);
         Ok(())
     }
 
     /// Counts its head and that of its answer under what they turned out to be good for.
-    pub(super) fn was_for(&self, worker: &Worker, answer: &Head, purpose: Purpose) {
+    pub(super) fn was_for(&self, worker: &Worker, answer: &Head, purpose: TrafficKind) {
         let tally = &mut worker.hot.borrow_mut().tally;
         for (direction, bytes) in [(Direction::Up, self.bytes.len() - self.body), (Direction::Down, answer.bytes)] {
-            tally.reassign(direction, Class::Headers, self.wanted.heads, purpose, bytes);
+            tally.reassign(direction, ByteClass::Headers, self.wanted.heads, purpose, bytes);
         }
     }
 }
@@ -161,16 +161,16 @@ impl Connection {
         let taken = reader.feed(&scratch[..n], |part| {
             match &part {
                 Part::Head(found, _) => {
-                    count(wanted.heads, Class::Headers, found.bytes);
+                    count(wanted.heads, ByteClass::Headers, found.bytes);
                     *head = Some(*found);
                 }
-                Part::Framing(bytes) => count(wanted.framing, Class::Framing, *bytes),
+                Part::Framing(bytes) => count(wanted.framing, ByteClass::Framing, *bytes),
                 Part::Body(_) => {}
                 Part::End => ended = true,
             }
             let Some(other) = head.filter(|head| !wanted.statuses.contains(&head.status)) else { return on_part(part) };
             if let Part::Body(bytes) = part {
-                count(wanted.framing, Class::Framing, bytes.len());
+                count(wanted.framing, ByteClass::Framing, bytes.len());
                 refusal.extend_from_slice(&bytes[..bytes.len().min(REFUSAL_BYTES_MAX - refusal.len())]);
                 if refusal.len() == REFUSAL_BYTES_MAX {
                     return Err(unexpected(other.status, other.retry_after, wanted.statuses, refusal).into());
@@ -198,7 +198,7 @@ impl Connection {
 
 /// Bytes that belong to no answer: they came, so they count, and nothing behind them can be trusted.
 fn surplus(worker: &Worker, wanted: Wanted, bytes: usize, what: &str) -> Fault {
-    worker.count(Direction::Down, wanted.framing, Class::Framing, bytes);
+    worker.count(Direction::Down, wanted.framing, ByteClass::Framing, bytes);
     Fault::new(FaultKind::BadBytes, format!("{bytes} bytes {what}"))
 }
 

@@ -14,11 +14,11 @@ use crate::lean::request::Requests;
 use crate::seat::{Due, Seat, Way};
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Until it brings something a question is an empty one.
-const MESSAGES: Wanted = Wanted { statuses: &[200, 204], heads: Purpose::Empty, framing: Purpose::Delivery };
+const MESSAGES: Wanted = Wanted { statuses: &[200, 204], heads: TrafficKind::Empty, framing: TrafficKind::Delivery };
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
@@ -105,7 +105,7 @@ impl<'a> Asking<'a> {
         }
         let empty = head.status == 204;
         if !empty {
-            request.was_for(worker, &head, Purpose::Delivery);
+            request.was_for(worker, &head, TrafficKind::Delivery);
         }
         {
             let tally = &mut worker.hot.borrow_mut().tally;
@@ -147,7 +147,7 @@ pub(super) fn take_lines(worker: &Worker, seat: &Seat, bytes: &[u8]) -> Result<u
         let line = &bytes[taken..end];
         taken = end + 1;
         if line.is_empty() {
-            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, 1);
+            worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, 1);
         } else {
             worker.take(seat, decode_json(line)?, line.len(), 1)?;
         }
@@ -166,7 +166,7 @@ pub(super) fn half_a_line() -> Fault {
 /// Takes the answer to a post.
 pub(super) fn take_ack(worker: &Worker, seat: &Seat, body: &[u8]) -> Result<(), Fault> {
     let mut hot = worker.hot.borrow_mut();
-    hot.tally.add(Direction::Down, Purpose::Posting, Class::Envelope, body.len());
+    hot.tally.add(Direction::Down, TrafficKind::Posting, ByteClass::Envelope, body.len());
     let ack: Ack = serde_json::from_slice(body).map_err(wire::WireError::from)?;
     worker.confirm(&mut hot, seat, ack.ordinal);
     Ok(())

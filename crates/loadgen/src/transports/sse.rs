@@ -9,7 +9,7 @@ use super::stream;
 use crate::fault::End;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 const EVENT_BYTES_MAX: usize = 8 << 20;
 
@@ -17,12 +17,12 @@ const EVENT_BYTES_MAX: usize = 8 << 20;
 pub(super) struct Events {
     decoder: EventDecoder,
     /// What the piece before was counted under.
-    before: Purpose,
+    before: TrafficKind,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { decoder: EventDecoder::new(EVENT_BYTES_MAX), before: Purpose::KeepAlive }
+        Self { decoder: EventDecoder::new(EVENT_BYTES_MAX), before: TrafficKind::KeepAlive }
     }
 }
 
@@ -46,11 +46,11 @@ pub(super) fn take_events(worker: &Worker, seat: &Seat, events: &mut Events, byt
         worker.take(seat, decode_json(event.data)?, event.data.len(), 0)
     })?;
     // What is not data is field names, ids and line ends; a piece without any event is a sign of life.
-    let purpose = if worker.delivered() > before { Purpose::Delivery } else { Purpose::KeepAlive };
+    let purpose = if worker.delivered() > before { TrafficKind::Delivery } else { TrafficKind::KeepAlive };
     let framing = bytes.len() as i64 - data_bytes as i64;
     // Data may have come with the piece before, and was counted as framing then.
     let counted = if framing < 0 { events.before } else { purpose };
-    worker.hot.borrow_mut().tally.correct(Direction::Down, counted, Class::Framing, framing);
+    worker.hot.borrow_mut().tally.correct(Direction::Down, counted, ByteClass::Framing, framing);
     events.before = purpose;
     Ok(())
 }

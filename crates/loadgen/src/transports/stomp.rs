@@ -14,7 +14,7 @@ use crate::link::Link;
 use crate::seat::Seat;
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     let (offer, mut request) = (Offer::new(Some(SUBPROTOCOL)), Vec::new());
@@ -24,7 +24,7 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let beat = worker.tuning().heartbeat.unwrap_or_default().as_millis();
     let host = worker.target.http;
     let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{beat}\n\n\0");
-    send_text(worker, socket.link(), Purpose::SetUp, connect.as_bytes())?;
+    send_text(worker, socket.link(), TrafficKind::SetUp, connect.as_bytes())?;
     drop(connect);
     loop {
         socket
@@ -48,7 +48,7 @@ fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: 
         return worker.take(seat, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
     }
     let Some(frame) = StompFrame::parse(message).map_err(|error| bad(&error.to_string()))? else {
-        worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, message.len() + header_bytes);
+        worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, message.len() + header_bytes);
         return Ok(());
     };
     match frame.command {
@@ -64,9 +64,9 @@ fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: 
             worker.take(seat, ServerItem::Ack(ack), 0, message.len() + header_bytes)
         }
         "CONNECTED" => {
-            worker.count(Direction::Down, Purpose::SetUp, Class::Framing, message.len() + header_bytes);
+            worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, message.len() + header_bytes);
             let subscribe = format!("SUBSCRIBE\nid:{DEFAULT_SUBSCRIPTION}\ndestination:{DESTINATION}\n\n\0");
-            Ok(send_text(worker, link, Purpose::SetUp, subscribe.as_bytes())?)
+            Ok(send_text(worker, link, TrafficKind::SetUp, subscribe.as_bytes())?)
         }
         unknown => Err(bad(&format!("no server sends {unknown:?}")).into()),
     }
@@ -92,7 +92,7 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let (payload, item) = (post.text.len(), frame.len() - head.len());
     frame.push(0);
     let header = push_text(frame, out);
-    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, item - payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Framing, head.len() + 1 + header);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, head.len() + 1 + header);
 }

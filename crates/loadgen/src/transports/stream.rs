@@ -9,9 +9,9 @@ use crate::fault::End;
 use crate::lean::response::Part;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::Purpose;
+use results::TrafficKind;
 
-const STREAM: Wanted = Wanted { framing: Purpose::Delivery, ..Wanted::SET_UP };
+const STREAM: Wanted = Wanted { framing: TrafficKind::Delivery, ..Wanted::SET_UP };
 
 /// Asks for the stream and feeds it to `on_body`, until the server ends it properly (a cut) or not (a fault).
 pub(super) async fn session(

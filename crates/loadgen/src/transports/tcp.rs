@@ -9,7 +9,7 @@ use crate::fault::{End, Fault};
 use crate::lean::Carry;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 const FRAME_BYTES_MAX: usize = 8 << 20;
 
@@ -18,8 +18,8 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     let mut join = Vec::new();
     let ask = Join { room: worker.plan.room_name(seat.room), start: seat.start(), token: worker.target.token.clone() };
     push_frame(&mut join, |out| encode_up(&ClientItem::Join(ask), out));
-    worker.count(Direction::Up, Purpose::SetUp, Class::Framing, FRAME_PREFIX_BYTES);
-    worker.count(Direction::Up, Purpose::SetUp, Class::Envelope, join.len() - FRAME_PREFIX_BYTES);
+    worker.count(Direction::Up, TrafficKind::SetUp, ByteClass::Framing, FRAME_PREFIX_BYTES);
+    worker.count(Direction::Up, TrafficKind::SetUp, ByteClass::Envelope, join.len() - FRAME_PREFIX_BYTES);
     worker.send(reading.link(), &join)?;
     drop(join);
     let mut carry = Carry::default();
@@ -49,7 +49,12 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     push_frame(out, |out| encode_up(&ClientItem::Post(post.clone()), out));
     let payload = post.text.len();
-    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Framing, FRAME_PREFIX_BYTES);
-    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, out.len() - start - payload - FRAME_PREFIX_BYTES);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, FRAME_PREFIX_BYTES);
+    worker.count(
+        Direction::Up,
+        TrafficKind::Posting,
+        ByteClass::Envelope,
+        out.len() - start - payload - FRAME_PREFIX_BYTES,
+    );
 }

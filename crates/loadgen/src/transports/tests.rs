@@ -165,7 +165,7 @@ async fn run(plan: &Arc<Plan>, receiver: Receiver, case: &Case, messages: &Messa
             let pings = frames.iter().filter_map(Frame::as_ping).chain([LAST]);
             let pongs = answers.iter().filter(|(opcode, _)| *opcode == OpCode::Control(Control::Pong));
             let ledger = &worker.hot.borrow().ledger;
-            let messages = (ledger.corrupted + ledger.duplicated + ledger.foreign) as usize;
+            let messages = (ledger.corrupted + ledger.duplicated + ledger.unexpected) as usize;
             Found::GoesOn { messages, pings_answered: pings.eq(pongs.map(|(_, payload)| payload.as_slice())) }
         }
     }

@@ -12,7 +12,7 @@ use crate::link::{Link, Reading};
 use crate::seat::Seat;
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 /// Masks hide nothing on loopback; a constant one costs the server the same as a random one.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x3c];
@@ -26,7 +26,7 @@ pub(super) struct Upgraded {
     rest: Vec<u8>,
 }
 
-const SWITCHED: Wanted = Wanted::all(&[101], Purpose::SetUp);
+const SWITCHED: Wanted = Wanted::all(&[101], TrafficKind::SetUp);
 
 impl Upgraded {
     /// Asks for the upgrade with a request that holds the headers of `offer`, and checks the answer.
@@ -89,18 +89,18 @@ fn take_frames(
     frames.feed(bytes, |incoming, header_bytes| match incoming {
         Incoming::Message(message) => take(link, message, header_bytes),
         Incoming::Ping(data) => {
-            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, header_bytes + data.len());
             let mut pong = Vec::new();
             push_frame(OpCode::Control(Control::Pong), data.to_vec(), MASK, &mut pong);
-            worker.count(Direction::Up, Purpose::KeepAlive, Class::Framing, pong.len());
+            worker.count(Direction::Up, TrafficKind::KeepAlive, ByteClass::Framing, pong.len());
             Ok(worker.send(link, &pong)?)
         }
         Incoming::Pong(data) => {
-            worker.count(Direction::Down, Purpose::KeepAlive, Class::Framing, header_bytes + data.len());
+            worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, header_bytes + data.len());
             Ok(())
         }
         Incoming::Close(code, data) => {
-            worker.count(Direction::Down, Purpose::SetUp, Class::Framing, header_bytes + data.len());
+            worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, header_bytes + data.len());
             Err(answer_close(worker, link, code))
         }
     })
@@ -113,7 +113,7 @@ fn answer_close(worker: &Worker, link: &Link, code: Option<u16>) -> End {
     push_frame(OpCode::Control(Control::Close), code_bytes, MASK, &mut answer);
     // A server that no longer listens has said what it had to say.
     if worker.send(link, &answer).is_ok() {
-        worker.count(Direction::Up, Purpose::SetUp, Class::Framing, answer.len());
+        worker.count(Direction::Up, TrafficKind::SetUp, ByteClass::Framing, answer.len());
     }
     match code {
         Some(CLOSE_AWAY) => End::Cut,
@@ -135,11 +135,11 @@ pub(super) fn push_binary(bytes: Vec<u8>, out: &mut Vec<u8>) -> usize {
 }
 
 /// Sends a text message that is neither a post nor, by itself, anything else that is counted apart.
-pub(super) fn send_text(worker: &Worker, link: &Link, purpose: Purpose, text: &[u8]) -> Result<(), Fault> {
+pub(super) fn send_text(worker: &Worker, link: &Link, purpose: TrafficKind, text: &[u8]) -> Result<(), Fault> {
     let mut frame = Vec::with_capacity(text.len() + 8);
     push_text(text.to_vec(), &mut frame);
     // What begins a session is a handshake, whatever it is written in.
-    let class = if purpose == Purpose::SetUp { Class::Headers } else { Class::Framing };
+    let class = if purpose == TrafficKind::SetUp { ByteClass::Headers } else { ByteClass::Framing };
     worker.count(Direction::Up, purpose, class, frame.len());
     worker.send(link, &frame)
 }

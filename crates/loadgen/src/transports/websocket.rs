@@ -11,7 +11,7 @@ use crate::lean::frames::Message;
 use crate::lean::handshake::Offer;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use results::{Class, Direction, FaultKind, Purpose};
+use results::{ByteClass, Direction, FaultKind, TrafficKind};
 
 pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
     let binary = worker.form == Framing::WsBinary;
@@ -50,7 +50,7 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
         (item.len(), push_text(item, out))
     };
     let payload = post.text.len();
-    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, item_bytes - payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Framing, header);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item_bytes - payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, header);
 }

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::time::Instant;
 
-use results::IncidentKind::{self, Corrupted, Duplicated, Foreign, Lost, Reordered};
+use results::IncidentKind::{self, Corrupted, Duplicated, Lost, Reordered, Unexpected};
 use wire::{Message, Reset, ServerItem};
 
 use super::*;
@@ -77,7 +77,7 @@ fn see_text(worker: &Worker, seat: u32, seq: u64, author: u32, ordinal: u64, tex
 }
 
 fn incidents(worker: &Worker) -> Vec<(IncidentKind, u32, u64)> {
-    worker.hot.borrow().ledger.incidents.iter().map(|found| (found.kind, found.seat, found.seq)).collect()
+    worker.hot.borrow().ledger.incidents.iter().map(|found| (found.kind, found.client, found.seq)).collect()
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_nobody_planned_leaves_a_hole() {
     see_text(&worker, 1, 2, 9, 1, "hello");
     see(&worker, 1, 3, 0, 1);
     see(&worker, 1, 3, 0, 1);
-    assert_eq!(incidents(&worker), [(Foreign, 1, 2), (Duplicated, 1, 3)]);
+    assert_eq!(incidents(&worker), [(Unexpected, 1, 2), (Duplicated, 1, 3)]);
     assert_eq!(worker.seats[1].ledger.borrow().first_hole(), Some(2));
 }
 
@@ -186,7 +186,7 @@ fn no_ordinal_is_taken_for_somebody_else_s_post() {
     for (seq, ordinal) in [(2, 0), (3, u64::MAX), (4, worker.plan.posts_of(2) + 1)] {
         see_text(&worker, 0, seq, 2, ordinal, "hello");
     }
-    assert_eq!(incidents(&worker), [(Foreign, 0, 2), (Foreign, 0, 3), (Foreign, 0, 4)]);
+    assert_eq!(incidents(&worker), [(Unexpected, 0, 2), (Unexpected, 0, 3), (Unexpected, 0, 4)]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ pub(crate) async fn blocked_by_opening(worker: &Worker) -> u64 {
         tokio::task::yield_now().await;
     }
     let waiting = seat.outbox.borrow().iter().filter(|due| due.blocked).count() as u64;
-    tally().blocked + waiting
+    tally().posts_delayed + waiting
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use report::gate::{Block, Comparison, GateVerdict, InconclusiveReason, Look, MetricBlocks, Rule, judge, value};
 use report::stats::Chance;
-use results::{Ended, Machine, MetricId, RunRecord, Series, Subject, VerdictKind};
+use results::{MachineState, MetricId, RunEnd, RunRecord, Series, Subject, VerdictKind};
 use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -222,11 +222,11 @@ impl Gate {
             let verdict = but_for_the_machine(&record);
             let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
             match (&record.ended, verdict.kind) {
-                (Ended::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
-                (Ended::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
+                (RunEnd::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
+                (RunEnd::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
                 (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
                 (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
-                (_, VerdictKind::Sound | VerdictKind::Overloaded) => {
+                (_, VerdictKind::Valid | VerdictKind::Overloaded) => {
                     let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
                     return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
                 }
@@ -246,7 +246,7 @@ impl Gate {
         let log = &mut std::io::sink();
         // No waiting for a better moment: what the machine does is the same chance for every arm.
         self.bench.spin_best = 0.0;
-        let subject = Subject::ours(transport);
+        let subject = Subject::builtin(transport);
         let record = measure(&mut self.bench, &self.plan, &subject, patient, place, log, show).await?;
         let verdict = but_for_the_machine(&record);
         let reasons = verdict.reasons.join("; ");
@@ -297,11 +297,17 @@ impl Gate {
 
 /// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
 /// order: that is noise like any other, and every arm has the same chance of it.
-fn but_for_the_machine(record: &RunRecord) -> results::Verdict {
-    let spin = record.machine.spin_best;
-    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
+fn but_for_the_machine(record: &RunRecord) -> results::RunVerdict {
+    let spin = record.machine.cpu_probe_best;
+    let machine = MachineState {
+        cpu_probe_before: spin,
+        cpu_probe_after: spin,
+        cpu_probe_best: spin,
+        stolen_share: 0.0,
+        throttled_us: 0,
+    };
     let mut kept = RunRecord { machine, ..record.clone() };
-    kept.latency.remove(&Series::Lateness);
+    kept.latency.remove(&Series::SendDelay);
     results::judge(&kept)
 }
 
@@ -327,11 +333,11 @@ mod tests {
     #[test]
     fn late_posts_and_a_slow_machine_are_excused_and_said_and_nothing_else_is() {
         let mut record = results::invented::evidence(&[10]).runs.remove(0).record;
-        record.machine.spin_after = record.machine.spin_best / 2.0;
+        record.machine.cpu_probe_after = record.machine.cpu_probe_best / 2.0;
         record.machine.throttled_us = 1_000;
         assert_eq!(results::judge(&record).kind, VerdictKind::Invalid);
-        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Sound);
-        record.generator.worker_busy_max = 1.0;
+        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Valid);
+        record.generator.core_usage_max = 1.0;
         assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Invalid);
         assert_eq!(excused_note(0, 48), None);
         assert!(excused_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs would not be shown")));

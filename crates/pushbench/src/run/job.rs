@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
-use results::{Crash, Ended, Folder, Manifest, RunRecord, State, Subject, VerdictKind};
+use results::{Crash, Folder, Manifest, RunEnd, RunRecord, State, Subject, VerdictKind};
 use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -173,7 +173,7 @@ impl Running {
 
     /// Whether the one server there is ended in the last run, and is not started again.
     async fn is_gone(&self, transport: Transport) -> bool {
-        let crashed = self.records.last().is_some_and(|record| matches!(record.ended, Ended::Crashed(_)));
+        let crashed = self.records.last().is_some_and(|record| matches!(record.ended, RunEnd::Crashed(_)));
         match &self.foreign {
             Some(foreign) if crashed => !foreign.is_restarted(transport).await,
             _ => false,

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use results::{Asked, Host, Manifest, Place, Point, Program, SCHEMA, State, Subject};
+use results::{Host, Manifest, PlannedRun, Point, Program, SCHEMA, ScenarioSource, State, Subject};
 use scenario::Job;
 
 use super::preflight::{Finding, Level};
@@ -21,7 +21,7 @@ pub(crate) fn manifest(
         schema: SCHEMA,
         started: stamp(SystemTime::now()),
         state: State::Running,
-        scenario: Asked {
+        scenario: ScenarioSource {
             name: job.name.clone(),
             question: job.question.clone(),
             file: job.file.clone(),
@@ -52,16 +52,16 @@ pub(crate) fn manifest(
 
 fn points(job: &Job) -> Vec<Point> {
     let point = |plan: &scenario::Plan| Point {
-        label: plan.label.clone(),
+        name: plan.label.clone(),
         swept: plan.point.iter().map(|(key, _)| key.clone()).collect(),
         settings: plan.settings.as_ref().clone(),
     };
     job.plans.iter().map(point).collect()
 }
 
-fn order(job: &Job) -> Vec<Place> {
+fn order(job: &Job) -> Vec<PlannedRun> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let place = |(round, (plan, subject)): (u32, (usize, Subject))| Place {
+    let place = |(round, (plan, subject)): (u32, (usize, Subject))| PlannedRun {
         round: round + 1,
         label: job.plans[plan].label.clone(),
         transport: subject.transport.name().to_owned(),

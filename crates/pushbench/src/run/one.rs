@@ -8,8 +8,8 @@ use std::time::Duration;
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{
-    Crash, Ended, Generator, Kernel, KernelTotal, Machine, Planned, RunRecord, SCHEMA, Series, Subject, Verdict,
-    VerdictKind, judge,
+    Crash, GeneratorUsage, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series, Subject, TcpBytes,
+    TcpCounts, VerdictKind, judge,
 };
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ impl Bench {
     async fn when_fit(&mut self) -> f64 {
         let mut spin = machine::spin(&self.all_cores);
         for _ in 0..FIT_PROBES_MAX {
-            if spin >= self.spin_best * (1.0 - results::SPIN_LOSS_MAX) || self.stop.is_cancelled() {
+            if spin >= self.spin_best * (1.0 - results::CPU_PROBE_LOSS_MAX) || self.stop.is_cancelled() {
                 break;
             }
             tokio::time::sleep(FIT_PAUSE).await;
@@ -134,8 +134,8 @@ pub(crate) async fn measure(
     let stop = async {
         tokio::select! {
             biased;
-            () = bench.stop.cancelled() => Ended::Interrupted,
-            crash = patient.crashed(subject.transport, &connected) => Ended::Crashed(crash),
+            () = bench.stop.cancelled() => RunEnd::Interrupted,
+            crash = patient.crashed(subject.transport, &connected) => RunEnd::Crashed(crash),
         }
     };
     let show = |progress: Progress| {
@@ -151,16 +151,16 @@ pub(crate) async fn measure(
     let crash = patient.end(subject.transport, broke).await;
     let mut recording = recorded?;
     // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
-    if let Some(crash) = crash.filter(|_| matches!(recording.ended, Ended::Complete | Ended::Failed(_))) {
-        recording.ended = Ended::Crashed(crash);
+    if let Some(crash) = crash.filter(|_| matches!(recording.ended, RunEnd::Complete | RunEnd::Failed(_))) {
+        recording.ended = RunEnd::Crashed(crash);
     }
     let taken = machine::Taken::now().since(&taken_before);
     let spin_after = machine::spin(&bench.all_cores);
     bench.spin_best = bench.spin_best.max(spin_before).max(spin_after);
-    let machine = Machine {
-        spin_before,
-        spin_after,
-        spin_best: bench.spin_best,
+    let machine = MachineState {
+        cpu_probe_before: spin_before,
+        cpu_probe_after: spin_after,
+        cpu_probe_best: bench.spin_best,
         stolen_share: taken.stolen_share(),
         throttled_us: taken.throttled_us,
     };
@@ -170,8 +170,14 @@ pub(crate) async fn measure(
 /// The record of a run whose server could not be started.
 pub(crate) fn not_begun(bench: &Bench, plan: &Plan, subject: &Subject, place: Place, crash: Crash) -> RunRecord {
     let spin = bench.spin_best;
-    let machine = Machine { spin_before: spin, spin_after: spin, spin_best: spin, stolen_share: 0.0, throttled_us: 0 };
-    let recording = Recording::empty(Ended::Crashed(crash));
+    let machine = MachineState {
+        cpu_probe_before: spin,
+        cpu_probe_after: spin,
+        cpu_probe_best: spin,
+        stolen_share: 0.0,
+        throttled_us: 0,
+    };
+    let recording = Recording::empty(RunEnd::Crashed(crash));
     record(plan, subject, place, &recording, &Readings::new(None, None, false), machine)
 }
 
@@ -181,16 +187,19 @@ fn record(
     place: Place,
     recording: &Recording,
     readings: &Readings,
-    machine: Machine,
+    machine: MachineState,
 ) -> RunRecord {
     let mut seconds = recording.seconds.clone();
     seconds.iter_mut().for_each(|row| row.server = readings.second(row.second));
     let posts = plan.posts_in_window();
     let independent = |series| match series {
-        Series::Delivery | Series::DeliveryUncorrected => posts,
-        Series::Lateness | Series::Accepted | Series::Connect | Series::Spread | Series::Outage | Series::Upgrade => {
-            u64::MAX
-        }
+        Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,
+        Series::SendDelay
+        | Series::AckLatency
+        | Series::ConnectTime
+        | Series::FanoutSpread
+        | Series::ReconnectTime
+        | Series::UpgradeTime => u64::MAX,
     };
     let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
@@ -198,21 +207,21 @@ fn record(
         schema: SCHEMA,
         run: place.run,
         round: place.round,
-        rerun: place.rerun,
-        label: plan.label.clone(),
+        attempt: place.rerun,
+        point: plan.label.clone(),
         transport: subject.transport,
         target: subject.target_name().to_owned(),
-        client: plan.http_client.name().to_owned(),
+        http_client: plan.http_client.name().to_owned(),
         encoding: plan.encoding(subject.transport),
-        verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
+        verdict: RunVerdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
-        planned: Planned {
-            seats: plan.clients,
+        planned: PlannedLoad {
+            clients: plan.clients,
             rooms: plan.rooms,
             payload_bytes: plan.payload_bytes as u64,
             window_us: micros(plan.phases.window()),
             posts_in_window: posts,
-            left_in_window: recording.left_in_window,
+            posts_sent_in_window: recording.left_in_window,
             deliveries_in_window: plan.deliveries_in_window(),
         },
         latency,
@@ -224,14 +233,14 @@ fn record(
         total: recording.total,
         ledger: recording.ledger.clone(),
         faults: recording.faults.clone(),
-        generator: Generator {
+        generator: GeneratorUsage {
             cpu: recording.cpu,
-            worker_busy_max: recording.worker_busy_max,
+            core_usage_max: recording.worker_busy_max,
             window_us: recording.window_us,
-            resident_bytes_crowd: readings.resident_bytes_crowd(),
+            resident_bytes_clients: readings.resident_bytes_crowd(),
         },
         server: readings.server(),
-        kernel: recording.kernel_window.map(|sockets| Kernel {
+        tcp: recording.kernel_window.map(|sockets| TcpCounts {
             segments_up: sockets.segments_up,
             segments_down: sockets.segments_down,
             bytes_up: sockets.bytes_up,
@@ -239,9 +248,9 @@ fn record(
             header_bytes_per_segment: sockets.header_bytes_per_segment,
             socket_memory_bytes: readings.socket_memory_bytes(),
         }),
-        kernel_total: recording
+        tcp_total: recording
             .kernel_total
-            .map(|sockets| KernelTotal { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
+            .map(|sockets| TcpBytes { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
         machine,
     };
     record.verdict = judge(&record);

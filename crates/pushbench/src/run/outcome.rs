@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use results::{Ended, Manifest, Place, RunRecord, VerdictKind};
+use results::{Manifest, PlannedRun, RunEnd, RunRecord, VerdictKind};
 
 use crate::exit::NO_FIGURES;
 
@@ -23,7 +23,7 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
         let crash = crash(place, &runs, folder);
         failed |= crash.is_some();
         sentences.extend(crash);
-        if !runs.iter().any(|run| run.verdict.kind.has_figures()) {
+        if !runs.iter().any(|run| run.verdict.kind.has_metrics()) {
             without.push(format!("{} ({})", name(place), why(runs.last())));
         }
     }
@@ -45,15 +45,15 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     Outcome { code, sentences }
 }
 
-fn is_of(record: &RunRecord, place: &Place) -> bool {
-    (record.transport.name(), &record.target, &record.label) == (place.transport.as_str(), &place.target, &place.label)
+fn is_of(record: &RunRecord, place: &PlannedRun) -> bool {
+    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.label)
 }
 
 /// How a subject's server ended in the last of its runs in which it did.
-fn crash(place: &Place, runs: &[&RunRecord], folder: &Path) -> Option<String> {
+fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
     let crashes = runs.iter().filter_map(|run| match &run.ended {
-        Ended::Crashed(crash) => Some((run.run, crash)),
-        Ended::Complete | Ended::Interrupted | Ended::Failed(_) => None,
+        RunEnd::Crashed(crash) => Some((run.run, crash)),
+        RunEnd::Complete | RunEnd::Interrupted | RunEnd::Failed(_) => None,
     });
     let crashes: Vec<_> = crashes.collect();
     let (run, crash) = crashes.last()?;
@@ -76,7 +76,7 @@ fn why(last: Option<&&RunRecord>) -> String {
     }
 }
 
-fn name(place: &Place) -> String {
+fn name(place: &PlannedRun) -> String {
     let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
     let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
     format!("{}{target}{label}", place.transport)
@@ -84,26 +84,26 @@ fn name(place: &Place) -> String {
 
 #[cfg(test)]
 mod tests {
-    use results::{Crash, Evidence, Verdict, invented};
+    use results::{Crash, ResultsFolder, RunVerdict, invented};
 
     use super::*;
 
-    fn of(job: &Evidence) -> (u8, Vec<String>) {
+    fn of(job: &ResultsFolder) -> (u8, Vec<String>) {
         let records: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
         let Outcome { code, sentences } = outcome(&job.manifest, &records, Path::new("there"));
         (code, sentences)
     }
 
     /// A job whose runs over SSE at the second point are changed, round by round.
-    fn changed(change: impl Fn(&mut RunRecord)) -> Evidence {
+    fn changed(change: impl Fn(&mut RunRecord)) -> ResultsFolder {
         let mut job = invented::evidence(&[10, 100]);
         let records = job.runs.iter_mut().map(|run| &mut run.record);
-        records.filter(|run| run.transport.name() == "sse" && run.label == "clients=100").for_each(change);
+        records.filter(|run| run.transport.name() == "sse" && run.point == "clients=100").for_each(change);
         job
     }
 
-    fn verdict(kind: VerdictKind, reason: &str) -> Verdict {
-        Verdict { kind, reasons: vec![reason.to_owned()] }
+    fn verdict(kind: VerdictKind, reason: &str) -> RunVerdict {
+        RunVerdict { kind, reasons: vec![reason.to_owned()] }
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
                 if run.round <= rounds {
                     let how = format!("exited in {}", run.round);
                     run.verdict = verdict(VerdictKind::Crashed, &how);
-                    run.ended = Ended::Crashed(Crash { how, last_output: vec!["boom".to_owned()] });
+                    run.ended = RunEnd::Crashed(Crash { how, last_output: vec!["boom".to_owned()] });
                 }
             })
         };

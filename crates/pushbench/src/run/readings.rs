@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use loadgen::{Edge, Progress};
-use results::{ServerReadings, ServerSecond};
+use results::{ServerSamples, ServerSecond};
 use wire::ServerStats;
 
 use super::control::Control;
@@ -85,10 +85,10 @@ impl Readings {
     }
 
     /// What the server was at the edges, if it could be read at all of them.
-    pub(crate) fn server(&self) -> Option<ServerReadings> {
+    pub(crate) fn server(&self) -> Option<ServerSamples> {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
-        Some(ServerReadings {
+        Some(ServerSamples {
             started: self.started,
             idle_resident_bytes: read.idle_resident_bytes,
             begin: at(Edge::Begin)?,

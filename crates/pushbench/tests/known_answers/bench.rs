@@ -9,7 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use results::{Evidence, RunRecord, Series, Verdict, VerdictKind};
+use results::{ResultsFolder, RunRecord, RunVerdict, Series, VerdictKind};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     /// What two jobs left.
-    pub(crate) fn both(&self) -> [Evidence; 2] {
+    pub(crate) fn both(&self) -> [ResultsFolder; 2] {
         let jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| results::load(&entry.unwrap().path()).unwrap());
         jobs.collect::<Vec<_>>().try_into().expect("two jobs, two folders")
     }
@@ -206,22 +206,22 @@ impl Ended {
 
 /// The verdict on the same run had the machine been quiet: a machine that is busy with something else, builds for example, makes any run
 /// invalid, and rightly so. Everything else in the record counts.
-pub(crate) fn on_a_quiet_machine(record: &RunRecord) -> Verdict {
+pub(crate) fn on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
     let mut record = record.clone();
-    record.machine.spin_after = record.machine.spin_best;
-    record.machine.spin_before = record.machine.spin_best;
-    record.generator.worker_busy_max = 0.0;
-    record.latency.remove(&Series::Lateness);
+    record.machine.cpu_probe_after = record.machine.cpu_probe_best;
+    record.machine.cpu_probe_before = record.machine.cpu_probe_best;
+    record.generator.core_usage_max = 0.0;
+    record.latency.remove(&Series::SendDelay);
     results::judge(&record)
 }
 
 /// Nothing is wrong but what a noisy machine does; and every planned delivery is accounted for.
 pub(crate) fn assert_sound(record: &RunRecord) {
     let verdict = on_a_quiet_machine(record);
-    assert_eq!(verdict.kind, VerdictKind::Sound, "{} {:?} {:#?}", record.transport, verdict.reasons, record.faults);
-    assert!(matches!(record.verdict.kind, VerdictKind::Sound | VerdictKind::Invalid), "{:?}", record.verdict);
+    assert_eq!(verdict.kind, VerdictKind::Valid, "{} {:?} {:#?}", record.transport, verdict.reasons, record.faults);
+    assert!(matches!(record.verdict.kind, VerdictKind::Valid | VerdictKind::Invalid), "{:?}", record.verdict);
     let ledger = &record.ledger;
-    assert!(ledger.planned > 0 && ledger.seen == ledger.planned, "{} {ledger:?}", record.transport);
+    assert!(ledger.scheduled > 0 && ledger.received == ledger.scheduled, "{} {ledger:?}", record.transport);
 }
 
 /// The alphabet of RFC 4648, as interval logs use it.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loadgen::{Order, Target};
-use results::{Class, Direction, Ended, Purpose, RunRecord};
+use results::{ByteClass, Direction, RunEnd, RunRecord, TrafficKind};
 use scenario::Plan;
 use wire::{BytesUsage, Transport, TransportUsage};
 
@@ -107,7 +107,7 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
     let order = Order { plan, transport, target, cores: Vec::new() };
     let (mut log, never) = (Vec::new(), std::future::pending());
     let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
-    assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
+    assert_eq!((&recording.ended, recording.faults.total()), (&RunEnd::Complete, 0), "{transport}");
     let (total, window) = (recording.kernel_total.unwrap(), recording.kernel_window.unwrap());
     let theirs = server.usage().await.transports[transport.name()];
     // Sessions on polling say goodbye after the last reading, and hear that they are heard.
@@ -124,7 +124,8 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
 }
 
 fn by_class(record: &RunRecord, direction: Direction) -> [u64; 4] {
-    Class::ALL.map(|class| Purpose::ALL.iter().map(|purpose| record.total.bytes(direction, *purpose, class)).sum())
+    ByteClass::ALL
+        .map(|class| TrafficKind::ALL.iter().map(|purpose| record.total.bytes(direction, *purpose, class)).sum())
 }
 
 /// What a server has counted from one reading to another, as far as it is looked at here.

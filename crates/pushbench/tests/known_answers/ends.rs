@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use results::{Crash, Ended, FaultKind, RunRecord, State, VerdictKind};
+use results::{Crash, FaultKind, RunEnd, RunRecord, State, VerdictKind};
 use wire::Transport;
 
 use crate::bench::{Bench, Job, assert_sound};
@@ -24,7 +24,7 @@ async fn in_the_window(bench: &Bench) -> (Job, Found) {
 
 /// What a run whose server ended says of it.
 fn crash(record: &RunRecord) -> &Crash {
-    let Ended::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
+    let RunEnd::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
     assert_eq!((record.verdict.kind, &record.verdict.reasons), (VerdictKind::Crashed, &vec![crash.how.clone()]));
     crash
 }
@@ -111,7 +111,7 @@ async fn a_target_whose_port_refuses_has_crashed_and_the_rest_is_not_run() {
     let address = addresses[usize::from(record.transport != Transport::Tcp)];
     assert_eq!(crash(&record).how, format!("the server ended during the run: {address} refuses every connection"));
     assert!(record.faults.counts.contains_key(&FaultKind::Refused), "{:?}", record.faults);
-    assert_eq!(record.ledger.planned, record.ledger.seen + record.ledger.lost + record.ledger.faulted);
+    assert_eq!(record.ledger.scheduled, record.ledger.received + record.ledger.lost + record.ledger.undelivered_posts);
     let other = if record.transport == Transport::Tcp { "websocket" } else { "tcp" };
     assert!(ended.err.contains(&format!("{other} (not run)")), "{}", ended.err);
     assert_eq!(results::load(&bench.results()).unwrap().manifest.state, State::Failed);
@@ -135,9 +135,9 @@ async fn keeps_what_was_measured(how: Signal) {
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     assert!(!exists(server.pid), "the server went first");
     let record = bench.record();
-    assert_eq!(record.ended, Ended::Interrupted);
+    assert_eq!(record.ended, RunEnd::Interrupted);
     assert_eq!((record.verdict.kind, &record.verdict.reasons[0]), (VerdictKind::Invalid, &"interrupted".to_owned()));
-    assert!(record.total.delivered > 0 && record.total.delivered < record.ledger.planned);
+    assert!(record.total.delivered > 0 && record.total.delivered < record.ledger.scheduled);
     let rows: u64 = record.seconds.iter().map(|second| second.delivered).sum();
     assert_eq!(rows, record.total.delivered);
     assert!(!bench.histograms(record.run)["connect"].is_empty());

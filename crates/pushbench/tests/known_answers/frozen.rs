@@ -69,14 +69,14 @@ async fn a_freeze_shows_in_full_on_every_transport() {
             "{transport}: {found} slow deliveries, {} expected",
             posts * MEMBERS
         );
-        let lateness = record.latency[&Series::Lateness].max_us;
+        let lateness = record.latency[&Series::SendDelay].max_us;
         assert!(lateness < freeze / 2, "{transport}: what waits for the transport is not late: {lateness} µs");
         if transport.posts_in_band() {
-            assert_eq!(record.total.blocked, 0, "{transport}");
+            assert_eq!(record.total.posts_delayed, 0, "{transport}");
         } else {
             // One post of each author is on its way when the freeze begins; those behind it leave when it is over, and their
             // uncorrected latency hides that they waited.
-            assert!(record.window.blocked >= CLIENTS, "{transport}: {} blocked", record.window.blocked);
+            assert!(record.window.posts_delayed >= CLIENTS, "{transport}: {} blocked", record.window.posts_delayed);
             assert!(slow(left) * 2 < found, "{transport}: {} of {found} uncorrected", slow(left));
         }
     }
@@ -114,5 +114,5 @@ async fn a_server_that_gets_slower_through_the_window_is_overloaded() {
     assert_eq!(verdict.kind, VerdictKind::Overloaded, "{:#?} {:#?}", verdict, record.seconds);
     assert!(verdict.reasons[0].starts_with("the median grew by "), "{verdict:?}");
     assert!(matches!(record.verdict.kind, VerdictKind::Overloaded | VerdictKind::Invalid), "{:?}", record.verdict);
-    assert_eq!((record.ledger.seen, record.ledger.lost), (record.ledger.planned, 0));
+    assert_eq!((record.ledger.received, record.ledger.lost), (record.ledger.scheduled, 0));
 }

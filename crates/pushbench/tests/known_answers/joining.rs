@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use results::Evidence;
+use results::ResultsFolder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -136,7 +136,7 @@ async fn two_loads_on_one_server_do_not_meet() {
         assert_eq!((job.runs.len(), job.manifest.room_prefix.len()), (3, "room".len()));
         job.runs.iter().for_each(|run| assert_sound(&run.record));
     }
-    let begun = |job: &Evidence| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
-    let ended = |job: &Evidence| job.runs[2].record.server.as_ref().unwrap().window_end.uptime_us;
+    let begun = |job: &ResultsFolder| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
+    let ended = |job: &ResultsFolder| job.runs[2].record.server.as_ref().unwrap().window_end.uptime_us;
     assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "they were there at the same time");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use results::{Ended, FaultKind, VerdictKind};
+use results::{FaultKind, RunEnd, VerdictKind};
 use wire::Transport;
 
 use crate::bench::{Bench, Job};
@@ -57,11 +57,11 @@ async fn a_generator_starved_of_cpu_is_no_instrument() {
     drop(spinners);
     assert_eq!(ended.code, Some(6), "{ended:#?}");
     let record = bench.record();
-    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &Ended::Complete));
+    assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &RunEnd::Complete));
     let late = record.verdict.reasons.iter().any(|reason| reason.starts_with("posts left up to "));
     assert!(late, "{:?} {:?}", record.verdict, record.latency);
     // It was slow, and it was right: late posts leave, every one of them.
-    assert_eq!((record.planned.left_in_window, record.ledger.lost), (record.planned.posts_in_window, 0));
+    assert_eq!((record.planned.posts_sent_in_window, record.ledger.lost), (record.planned.posts_in_window, 0));
     assert!(ended.out.contains("posts left up to "), "the table says why\n{}", ended.out);
 }
 
@@ -84,7 +84,7 @@ async fn a_server_that_lets_nobody_in_is_no_result() {
     let ended = bench.start("load", &server.target().each_ref().map(String::as_str)).end().await;
     assert_eq!(ended.code, Some(6), "{ended:#?}");
     for record in bench.records() {
-        let Ended::Failed(why) = &record.ended else { panic!("{:?}", record.ended) };
+        let RunEnd::Failed(why) = &record.ended else { panic!("{:?}", record.ended) };
         assert!(why.ends_with(" of 20 seats joined, and no more came"), "{why}");
         let kind = match record.transport {
             Transport::Tcp => FaultKind::Problem,

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use results::{Crash, Ended, RunRecord, VerdictKind};
+use results::{Crash, RunEnd, RunRecord, VerdictKind};
 
 use crate::bench::{Bench, assert_sound, on_a_quiet_machine};
 use crate::processes::{children, exists, signal, until, until_gone};
@@ -74,7 +74,7 @@ async fn an_echo_runs_beside_ours() {
     records.iter().for_each(assert_sound);
     let theirs = records.iter().find(|record| record.target == "other").unwrap();
     assert_eq!((theirs.total.accepted, theirs.total.delivered), (theirs.total.posted, theirs.total.posted));
-    assert_eq!(theirs.ledger.planned, theirs.total.posted, "everybody is alone with it");
+    assert_eq!(theirs.ledger.scheduled, theirs.total.posted, "everybody is alone with it");
 }
 
 /// The run of somebody else's server ends with one delivery lost.
@@ -106,7 +106,7 @@ async fn a_post_that_nobody_gets_is_lost_for_everybody() {
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let records = bench.records();
     let theirs = records.iter().find(|record| record.target == "other").unwrap();
-    assert_eq!((theirs.ledger.lost, theirs.ledger.faulted), (4, 0), "{:?}", theirs.ledger);
+    assert_eq!((theirs.ledger.lost, theirs.ledger.undelivered_posts), (4, 0), "{:?}", theirs.ledger);
 }
 
 /// Each is the failure of the target alone: the job goes on, and says so in the end.
@@ -154,7 +154,7 @@ async fn targets_that_cannot_be_started_have_crashed_and_ours_is_measured() {
 
 /// What a run says of a server that ended.
 fn crash(record: &RunRecord) -> &Crash {
-    let Ended::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
+    let RunEnd::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
     assert_eq!((record.verdict.kind, &record.verdict.reasons), (VerdictKind::Crashed, &vec![crash.how.clone()]));
     crash
 }

@@ -23,15 +23,15 @@ async fn streams_that_are_cut_lose_nothing() {
     for record in records {
         assert_sound(&record);
         assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
-        let connects = record.latency[&Series::Connect].samples;
+        let connects = record.latency[&Series::ConnectTime].samples;
         if record.transport == Transport::Tcp {
             assert_eq!((record.total.cuts, connects), (0, 20));
-            assert!(!record.latency.contains_key(&Series::Outage));
+            assert!(!record.latency.contains_key(&Series::ReconnectTime));
         } else {
             // At least 2.3 s of posts, and a cut every 0.2 s and what it takes to come back.
             assert!(record.total.cuts >= 20 * 4, "{}: {} cuts", record.transport, record.total.cuts);
             assert!(connects >= record.total.cuts, "{}: {connects} connects", record.transport);
-            let outages = record.latency[&Series::Outage].samples;
+            let outages = record.latency[&Series::ReconnectTime].samples;
             assert!(outages > 0 && outages <= record.total.cuts, "{}: {outages} outages", record.transport);
         }
     }

@@ -52,10 +52,10 @@ async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
         assert_eq!(verdict.kind, VerdictKind::Wrong, "{client} {verdict:?}");
         let gone = format!("the server said that {} messages were gone", ledger.gap_messages);
         assert!(ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&gone), "{client} {verdict:?} {ledger:#?}");
-        let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.foreign];
+        let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.unexpected];
         assert_eq!(others, [0; 4], "{client} {ledger:#?}");
         assert!(ledger.incidents.iter().all(|incident| incident.kind == IncidentKind::Lost), "{client} {ledger:#?}");
         assert!(after.usage().await.transports["sse"].gaps >= 20, "each client was told");
-        assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted);
+        assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use loadgen::{Order, Target};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use results::{Ended, Series};
+use results::{RunEnd, Series};
 use wire::Transport;
 
 use crate::bench::{Bench, smoke};
@@ -38,20 +38,20 @@ async fn several_workers_add_up_to_one_run() {
         let mut log = Vec::new();
         let never = std::future::pending();
         let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
-        assert_eq!((&recording.ended, recording.faults.total()), (&Ended::Complete, 0), "{transport}");
+        assert_eq!((&recording.ended, recording.faults.total()), (&RunEnd::Complete, 0), "{transport}");
         let ledger = &recording.ledger;
-        assert!(ledger.is_clean() && ledger.planned == ledger.seen, "{transport} {ledger:?}");
-        assert_eq!((recording.total.delivered, recording.total.posted), (ledger.planned, plan.posts_total()));
+        assert!(ledger.is_clean() && ledger.scheduled == ledger.received, "{transport} {ledger:?}");
+        assert_eq!((recording.total.delivered, recording.total.posted), (ledger.scheduled, plan.posts_total()));
         let rows = |of: fn(&results::Second) -> u64| recording.seconds.iter().map(of).sum::<u64>();
         assert_eq!(rows(|second| second.delivered), recording.total.delivered, "{transport} {:?}", recording.seconds);
         assert_eq!(rows(|second| second.posted), recording.total.posted, "{transport} {:?}", recording.seconds);
-        assert_eq!(recording.of(Series::Delivery).len(), plan.deliveries_in_window(), "{transport}");
+        assert_eq!(recording.of(Series::DeliveryLatency).len(), plan.deliveries_in_window(), "{transport}");
         assert_eq!(recording.left_in_window, plan.posts_in_window(), "{transport}");
         // One post in eight is watched for its spread, whichever worker its receivers are in.
         let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
         let watched = (0..usize::try_from(plan.posts_total()).unwrap()).step_by(8).filter(in_window).count();
-        let spread = recording.of(Series::Spread);
+        let spread = recording.of(Series::FanoutSpread);
         assert_eq!((spread.len(), recording.negative), (watched as u64, 0), "{transport}");
-        assert!(spread.max() <= recording.of(Series::Delivery).max(), "{transport}: {} µs", spread.max());
+        assert!(spread.max() <= recording.of(Series::DeliveryLatency).max(), "{transport}: {} µs", spread.max());
     }
 }

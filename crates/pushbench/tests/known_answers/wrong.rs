@@ -38,7 +38,14 @@ async fn one_wrong_message_is_found_and_named() {
 fn check(record: &RunRecord, done: Done) {
     let ledger = &record.ledger;
     let counts = |ledger: &LedgerSummary| {
-        [ledger.lost, ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.foreign, ledger.faulted]
+        [
+            ledger.lost,
+            ledger.duplicated,
+            ledger.reordered,
+            ledger.corrupted,
+            ledger.unexpected,
+            ledger.undelivered_posts,
+        ]
     };
     let (kind, name, words, expected) = match done.mischief {
         Mischief::Drop => (IncidentKind::Lost, "lost", "lost", [1, 0, 0, 0, 0, 0]),
@@ -48,15 +55,15 @@ fn check(record: &RunRecord, done: Done) {
             (IncidentKind::Corrupted, "corrupted", "corrupted", [0, 0, 0, 1, 0, 0])
         }
         // The message that should have come in its place did not.
-        Mischief::Forge => (IncidentKind::Foreign, "foreign", "not planned by anybody", [1, 0, 0, 0, 1, 0]),
+        Mischief::Forge => (IncidentKind::Unexpected, "foreign", "not planned by anybody", [1, 0, 0, 0, 1, 0]),
     };
     let context = format!("{} {done:?} {ledger:#?}", record.transport);
     // The author's last post has no next one: then nobody planned what it says it is.
-    if done.mischief == Mischief::Renumber && ledger.foreign == 1 {
+    if done.mischief == Mischief::Renumber && ledger.unexpected == 1 {
         return;
     }
     assert_eq!(counts(ledger), expected, "{context}");
-    let incident = |kind| Incident { kind, seat: SEAT, seq: done.seq };
+    let incident = |kind| Incident { kind, client: SEAT, seq: done.seq };
     let mut incidents = vec![incident(kind)];
     if done.mischief == Mischief::Forge {
         incidents.push(incident(IncidentKind::Lost));
@@ -64,7 +71,7 @@ fn check(record: &RunRecord, done: Done) {
     assert_eq!(ledger.incidents, incidents, "{context}");
     assert_eq!(record.verdict.kind, VerdictKind::Wrong, "{context}");
     let reasons = &record.verdict.reasons;
-    assert!(reasons.contains(&format!("1 of {} deliveries {words}", ledger.planned)), "{reasons:?} {context}");
+    assert!(reasons.contains(&format!("1 of {} deliveries {words}", ledger.scheduled)), "{reasons:?} {context}");
     assert_eq!(reasons.last(), Some(&format!("first: {name} at seat {SEAT}, seq {}", done.seq)), "{context}");
-    assert_eq!(ledger.planned, ledger.seen + ledger.lost + ledger.faulted);
+    assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
 }

@@ -3,7 +3,7 @@
 //! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
 //! whoever shows them explanation so.
 
-use results::{Evidence, MetricId, Subject};
+use results::{MetricId, ResultsFolder, Subject};
 
 use super::{ComparisonRow, GateVerdict, InconclusiveReason, value, worse};
 use crate::selection::{RunSelection, labels};
@@ -14,10 +14,10 @@ const ALPHA: f64 = 0.01;
 const LEVEL: f64 = 0.95;
 
 /// Compares two folders of one scenario, a row a point, transport and metric that both have.
-pub fn unpaired(base: &Evidence, head: &Evidence) -> Vec<ComparisonRow> {
+pub fn unpaired(base: &ResultsFolder, head: &ResultsFolder) -> Vec<ComparisonRow> {
     let mut samples = Vec::new();
     for label in labels(base) {
-        let here = base.runs.iter().filter(|run| run.record.label == label);
+        let here = base.runs.iter().filter(|run| run.record.point == label);
         for subject in Subject::all(here.map(|run| &run.record)) {
             let (base, head) = (RunSelection::of(base, label, &subject), RunSelection::of(head, label, &subject));
             let named = name(label, &base, &head);

@@ -1,6 +1,6 @@
 //! PlotFiles 6: which bytes a delivered message takes, each way.
 
-use results::{Class, Direction, Purpose, RunRecord};
+use results::{ByteClass, Direction, RunRecord, TrafficKind};
 use wire::BytesUsage;
 
 use super::bars::{Bars, column, drawable, table};
@@ -40,7 +40,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 /// Bytes for each delivered message, in the order of the classes.
 pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
     let mut parts = counted(record, way)?;
-    parts.push(record.kernel.map_or(0, |kernel| kernel.header_bytes(way)));
+    parts.push(record.tcp.map_or(0, |kernel| kernel.header_bytes(way)));
     let delivered = record.window.delivered as f64;
     (delivered > 0.0).then(|| parts.into_iter().map(|bytes| bytes as f64 / delivered).collect())
 }
@@ -62,8 +62,10 @@ fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {
         ];
         return server.window_end.metered.then(|| difference.into_iter().chain([0; 3]).collect());
     }
-    let of = |purpose: Purpose| Class::ALL.into_iter().map(move |class| record.window.bytes(way, purpose, class));
-    let all = |purpose: Purpose| of(purpose).sum::<u64>();
-    let rest = [all(Purpose::Empty), all(Purpose::SetUp) + all(Purpose::KeepAlive), all(Purpose::Posting)];
-    Some(of(Purpose::Delivery).chain(rest).collect())
+    let of =
+        |purpose: TrafficKind| ByteClass::ALL.into_iter().map(move |class| record.window.bytes(way, purpose, class));
+    let all = |purpose: TrafficKind| of(purpose).sum::<u64>();
+    let rest =
+        [all(TrafficKind::Empty), all(TrafficKind::SetUp) + all(TrafficKind::KeepAlive), all(TrafficKind::Posting)];
+    Some(of(TrafficKind::Delivery).chain(rest).collect())
 }

@@ -17,7 +17,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         let both = MetricId::ServerCpuUserPerMessage.value(record).zip(MetricId::ServerCpuPerMessage.value(record));
         both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
     });
-    let floor = point.rows.iter().find(|row| row.subject == Subject::FLOOR);
+    let floor = point.rows.iter().find(|row| row.subject == Subject::BASELINE);
     let floor = floor.map(|row| row.each(|record| MetricId::ServerCpuPerMessage.value(record)));
     only.floor = floor.and_then(|values| median(&values));
     let bars = Bars { rows: drawable(point), columns: vec![only], classes: &CLASSES, shaded: true };

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use results::{Evidence, RunRecord, Subject};
+use results::{ResultsFolder, RunRecord, Subject};
 use serde_json::Value;
 
 use super::draw::{Look, Scale, looks};
@@ -16,7 +16,7 @@ const POINTS_MAX: usize = 3;
 /// One.
 pub(super) struct PlotData<'a> {
     /// Where it comes from.
-    pub(super) evidence: &'a Evidence,
+    pub(super) evidence: &'a ResultsFolder,
     /// What names of its exhibits begin with; empty when it is the only one.
     stem: String,
     /// Those of which there are runs.
@@ -61,10 +61,10 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> PlotData<'a> {
     /// From what was kept of it.
-    pub(super) fn new(evidence: &'a Evidence, stem: &str) -> Self {
+    pub(super) fn new(evidence: &'a ResultsFolder, stem: &str) -> Self {
         let looks = looks(&Subject::all(evidence.runs.iter().map(|run| &run.record)));
         let points = labels(evidence).into_iter().map(|label| {
-            let set = evidence.manifest.points.iter().find(|point| point.label == label);
+            let set = evidence.manifest.points.iter().find(|point| point.name == label);
             let row = |(subject, look): &(Subject, Look)| SeriesData {
                 shown: RunSelection::of(evidence, label, subject),
                 look: *look,
@@ -127,7 +127,7 @@ impl<'a> PlotData<'a> {
             let seconds = planned.window_us.max(1) as f64 / 1e6;
             parts.push(format!(
                 "{} clients in {} {}, {} deliveries/s of {} bytes",
-                planned.seats,
+                planned.clients,
                 planned.rooms,
                 if planned.rooms == 1 { "room" } else { "rooms" },
                 number(planned.deliveries_in_window as f64 / seconds),
@@ -153,7 +153,8 @@ pub(super) fn behind(point: &PointData<'_>) -> String {
         (Some(least), Some(most)) => format!("{least} to {most}"),
         _ => "no".to_owned(),
     };
-    let posts = point.rows.iter().flat_map(|row| row.records()).map(|record| record.planned.left_in_window).collect();
+    let posts =
+        point.rows.iter().flat_map(|row| row.records()).map(|record| record.planned.posts_sent_in_window).collect();
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
     let (posts, runs) = (span(posts), span(runs));
     let word = if runs == "1" { "run" } else { "runs" };

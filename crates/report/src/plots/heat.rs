@@ -76,14 +76,14 @@ fn key(scene: &mut Scene, top: f64) {
 
 fn intervals<'a>(point: &PointData<'_>, run: &'a Run) -> impl Iterator<Item = &'a Interval> + use<'a> {
     let whole = i64::from(whole_seconds(point, &run.record));
-    let all = run.intervals.get(&Series::Delivery).into_iter().flatten();
+    let all = run.intervals.get(&Series::DeliveryLatency).into_iter().flatten();
     all.filter(move |interval| (0..whole).contains(&interval.second) && !interval.distribution.is_empty())
 }
 
 /// The run in the middle by its median; pictures of single runs show no extreme one.
 fn middle_run<'a>(point: &PointData<'_>, row: &SeriesData<'a>) -> Option<&'a Run> {
     let median = |run: &&Run| {
-        let latency = run.record.latency.get(&Series::Delivery);
+        let latency = run.record.latency.get(&Series::DeliveryLatency);
         (latency.and_then(|latency| latency.quantiles.get("p50")).map(|quantile| quantile.us), run.record.run)
     };
     let mut runs: Vec<&Run> = row.runs.iter().copied().filter(|run| intervals(point, run).next().is_some()).collect();

@@ -24,7 +24,7 @@ mod throughput;
 pub use forest::forest;
 pub use history::history;
 
-use results::Evidence;
+use results::ResultsFolder;
 
 use csv::Csv;
 use data::PlotData;
@@ -51,8 +51,8 @@ pub struct PlotFiles {
 }
 
 /// Every picture for which there is data.
-pub fn plots(jobs: &[Evidence]) -> Vec<PlotFiles> {
-    let stem = |at: usize, job: &Evidence| match jobs {
+pub fn plots(jobs: &[ResultsFolder]) -> Vec<PlotFiles> {
+    let stem = |at: usize, job: &ResultsFolder| match jobs {
         [_] => String::new(),
         _ if jobs[..at].iter().any(|other| other.name == job.name) => format!("{} {}", job.name, at + 1),
         _ => job.name.clone(),

@@ -60,9 +60,9 @@ fn shares(independent: u64) -> Vec<f64> {
 
 fn curve(point: &PointData<'_>, row: &SeriesData<'_>, csv: &mut Csv) -> Option<Curve> {
     let samples = row.runs.iter().filter_map(|run| {
-        let whole = run.whole(Series::Delivery);
-        let independent = run.record.latency.get(&Series::Delivery)?.independent;
-        (!whole.is_empty()).then(|| (run.record.run, whole, run.whole(Series::DeliveryUncorrected), independent))
+        let whole = run.whole(Series::DeliveryLatency);
+        let independent = run.record.latency.get(&Series::DeliveryLatency)?.independent;
+        (!whole.is_empty()).then(|| (run.record.run, whole, run.whole(Series::DeliveryLatencyFromSend), independent))
     });
     let samples: Vec<_> = samples.collect();
     let carried = shares(samples.iter().map(|(.., independent)| *independent).min()?);

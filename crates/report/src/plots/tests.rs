@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use results::{Evidence, Run, Series, VerdictKind, invented};
+use results::{ResultsFolder, Run, Series, VerdictKind, invented};
 use serde_json::json;
 use wire::Transport;
 
@@ -11,7 +11,7 @@ use super::draw::{Area, Mark, WIDTH, room, svg};
 use super::{drawn, plots};
 
 /// A job to which something has happened.
-fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> Evidence {
+fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> ResultsFolder {
     let mut evidence = invented::evidence(clients);
     evidence.runs.iter_mut().for_each(change);
     evidence
@@ -31,7 +31,7 @@ fn nothing_arrived(run: &mut Run) {
     run.intervals.clear();
 }
 
-fn two_keys() -> Evidence {
+fn two_keys() -> ResultsFolder {
     let mut evidence = invented::evidence(&[100, 1000, 10_000]);
     for (at, point) in evidence.manifest.points.iter_mut().enumerate() {
         point.swept = vec!["clients".to_owned(), "posts.arrivals".to_owned()];
@@ -43,17 +43,17 @@ fn two_keys() -> Evidence {
     evidence
 }
 
-fn many_points() -> Evidence {
+fn many_points() -> ResultsFolder {
     let points: Vec<u32> = (1..=100).map(|at| at * 100).collect();
     let mut evidence = invented::evidence(&points);
     evidence.runs.retain(|run| run.record.round == 1);
     evidence
 }
 
-fn long_names() -> Evidence {
+fn long_names() -> ResultsFolder {
     let mut evidence = changed(&[100, 1000], |run| {
         run.record.verdict.kind = VerdictKind::Overloaded;
-        run.record.planned.seats = 1_000_000;
+        run.record.planned.clients = 1_000_000;
         run.record.planned.deliveries_in_window = 123_456_789_012;
     });
     "a-scenario-with-a-name-that-goes-on-and-on-and-on-until-it-fills-a-line-of-its-own-and-more"
@@ -62,7 +62,7 @@ fn long_names() -> Evidence {
 }
 
 /// What the tests are made with, by name.
-fn jobs() -> Vec<(&'static str, Evidence)> {
+fn jobs() -> Vec<(&'static str, ResultsFolder)> {
     let slow = |run: &mut Run| {
         run.record.transport = Transport::Polling;
         run.record.planned.payload_bytes = 1 << 20;
@@ -85,7 +85,7 @@ fn jobs() -> Vec<(&'static str, Evidence)> {
         ("none", none),
         ("invalid", changed(&[100], |run| run.record.verdict.kind = VerdictKind::Invalid)),
         ("silent", changed(&[100, 1000], nothing_arrived)),
-        ("blind", changed(&[100, 1000], |run| (run.record.server, run.record.kernel) = (None, None))),
+        ("blind", changed(&[100, 1000], |run| (run.record.server, run.record.tcp) = (None, None))),
         ("slow", changed(&[100, 1000], slow)),
         ("two-keys", two_keys()),
         ("long-names", long_names()),
@@ -205,7 +205,7 @@ fn the_same_evidence_makes_the_same_bytes() {
 fn percentiles_end_where_the_sample_does() {
     let mut evidence = invented::evidence(&[100]);
     for run in &mut evidence.runs {
-        run.record.latency.get_mut(&Series::Delivery).unwrap().independent = 400;
+        run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().independent = 400;
     }
     let drawn = drawn(&PlotData::new(&evidence, ""));
     let csv = drawn.into_iter().find(|plot| plot.name.starts_with("01")).unwrap().csv.finish();

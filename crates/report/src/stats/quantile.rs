@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use results::{Latency, Quantile};
+use results::{LatencySummary, Quantile};
 
 /// Those that are computed, by name.
 pub const QUANTILES: [(&str, f64); 5] =
@@ -30,7 +30,7 @@ pub fn order_interval(n: u64, p: f64) -> Option<(u64, u64)> {
 }
 
 /// A series in figures. `independent` counts messages: deliveries of one message are not independent of each other.
-pub fn latency(histogram: &Histogram<u64>, independent: u64) -> Latency {
+pub fn latency(histogram: &Histogram<u64>, independent: u64) -> LatencySummary {
     let independent = independent.min(histogram.len());
     let quantiles = QUANTILES.iter().filter_map(|(name, p)| {
         let (low, high) = order_interval(independent, *p)?;
@@ -38,7 +38,7 @@ pub fn latency(histogram: &Histogram<u64>, independent: u64) -> Latency {
         let quantile = Quantile { us: histogram.value_at_quantile(*p), low_us: at(low), high_us: at(high) };
         Some(((*name).to_owned(), quantile))
     });
-    Latency {
+    LatencySummary {
         samples: histogram.len(),
         independent,
         quantiles: quantiles.collect::<BTreeMap<_, _>>(),

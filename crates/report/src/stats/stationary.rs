@@ -1,6 +1,6 @@
 //! Whether a window is one regime: medians of its slices, and the line through them.
 
-use results::{Line, median};
+use results::{TheilSenLine, median};
 
 /// Slices a window is looked at in.
 const SLICES: usize = 5;
@@ -19,7 +19,7 @@ pub fn slices(values: &[f64]) -> Option<Slices> {
     let count = SLICES.min(values.len());
     let slice = |at: usize| &values[at * values.len() / count..(at + 1) * values.len() / count];
     let medians: Vec<_> = (0..count).filter_map(|at| median(slice(at))).collect();
-    let (line, middle) = (Line::over(&medians)?, median(&medians)?);
+    let (line, middle) = (TheilSenLine::over(&medians)?, median(&medians)?);
     let growth_share = if middle == 0.0 { 0.0 } else { line.slope * (medians.len() - 1) as f64 / middle };
     Some(Slices { medians, growth_share })
 }

@@ -1,6 +1,6 @@
 //! What predictions are made from: the settings of a point, and the floor measured there.
 
-use results::{Evidence, MetricId, Point, Run, Series, Subject};
+use results::{MetricId, Point, ResultsFolder, Run, Series, Subject};
 
 use super::PredictedRange;
 use super::formulas::{fan_out_ms, queue_ms};
@@ -32,12 +32,12 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Those of a point; `None` where the floor has no figures.
-    pub(super) fn of(job: &Evidence, label: &str) -> Option<Self> {
-        let point = job.manifest.points.iter().find(|point| point.label == label)?.clone();
-        let tcp = RunSelection::of(job, label, &Subject::FLOOR);
+    pub(super) fn of(job: &ResultsFolder, label: &str) -> Option<Self> {
+        let point = job.manifest.points.iter().find(|point| point.name == label)?.clone();
+        let tcp = RunSelection::of(job, label, &Subject::BASELINE);
         // A floor with a backlog is none.
         let planned = tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record.planned;
-        let (seats, rooms) = (f64::from(planned.seats), f64::from(planned.rooms.max(1)));
+        let (seats, rooms) = (f64::from(planned.clients), f64::from(planned.rooms.max(1)));
         let window_s = planned.window_us as f64 / 1e6;
         let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
         let members = seats / rooms;
@@ -92,8 +92,8 @@ pub(super) fn mean_half_ms(runs: &[&Run]) -> f64 {
 }
 
 fn half_ms(run: &Run) -> Option<f64> {
-    let independent = run.record.latency.get(&Series::Delivery)?.independent;
-    let whole = run.whole(Series::Delivery);
+    let independent = run.record.latency.get(&Series::DeliveryLatency)?.independent;
+    let whole = run.whole(Series::DeliveryLatency);
     let mean = whole.mean()?;
     let squares: f64 = whole.counts().iter().map(|(us, count)| (*us as f64 - mean).powi(2) * *count as f64).sum();
     let spread = (squares / whole.len() as f64).sqrt();

@@ -8,7 +8,7 @@ mod inputs;
 mod polling;
 mod push;
 
-use results::{Evidence, MetricId, Subject};
+use results::{MetricId, ResultsFolder, Subject};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
@@ -102,13 +102,13 @@ impl PredictedRange {
 }
 
 /// The cells of all transports at a point.
-pub(crate) fn cells(job: &Evidence, label: &str) -> Vec<Prediction> {
+pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
-        let shown = RunSelection::of(job, label, &Subject::ours(transport));
+        let shown = RunSelection::of(job, label, &Subject::builtin(transport));
         // A backlog is beyond these formulas.
-        if shown.kind != Some(results::VerdictKind::Sound) {
+        if shown.kind != Some(results::VerdictKind::Valid) {
             continue;
         }
         let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };

@@ -1,6 +1,6 @@
 //! Those who ask: polling and long polling.
 
-use results::{Class, Direction, MetricId, Purpose, RunRecord};
+use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 
 use super::formulas::{PollBytes, empty_share, fan_out_ms, gap_wait_ms, held_together, polled_bytes, polled_together};
 use super::inputs::{mean_half_ms, share_half};
@@ -109,16 +109,16 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
 fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
     let window = &record.window;
     let (asked, empty) = (record.reads(), window.empty_answers);
-    let headers = |way, purpose| window.bytes(way, purpose, Class::Headers) as f64;
-    let question = headers(Direction::Up, Purpose::Delivery) + headers(Direction::Up, Purpose::Empty);
+    let headers = |way, purpose| window.bytes(way, purpose, ByteClass::Headers) as f64;
+    let question = headers(Direction::Up, TrafficKind::Delivery) + headers(Direction::Up, TrafficKind::Empty);
     let each = |bytes: f64, count: u64| if count == 0 { 0.0 } else { bytes / count as f64 };
-    let parts = [Class::Payload, Class::Envelope, Class::Framing];
-    let messages: u64 = parts.iter().map(|class| window.bytes(Direction::Down, Purpose::Delivery, *class)).sum();
+    let parts = [ByteClass::Payload, ByteClass::Envelope, ByteClass::Framing];
+    let messages: u64 = parts.iter().map(|class| window.bytes(Direction::Down, TrafficKind::Delivery, *class)).sum();
     (asked > 0 && window.delivered > 0 && record.counts_all_bytes()).then(|| {
         let bytes = PollBytes {
             question: each(question, asked),
-            answer: each(headers(Direction::Down, Purpose::Delivery), asked.saturating_sub(empty)),
-            empty: each(headers(Direction::Down, Purpose::Empty), empty),
+            answer: each(headers(Direction::Down, TrafficKind::Delivery), asked.saturating_sub(empty)),
+            empty: each(headers(Direction::Down, TrafficKind::Empty), empty),
         };
         (bytes, messages as f64 / window.delivered as f64)
     })
@@ -128,9 +128,9 @@ fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
 fn per_delivery(record: &RunRecord) -> Option<f64> {
     let window = &record.window;
     let all = [Direction::Up, Direction::Down].into_iter().flat_map(|way| {
-        [Purpose::Delivery, Purpose::Empty]
+        [TrafficKind::Delivery, TrafficKind::Empty]
             .into_iter()
-            .flat_map(move |purpose| Class::ALL.map(|class| (way, purpose, class)))
+            .flat_map(move |purpose| ByteClass::ALL.map(|class| (way, purpose, class)))
     });
     let bytes: u64 = all.map(|(way, purpose, class)| window.bytes(way, purpose, class)).sum();
     (window.delivered > 0).then(|| bytes as f64 / window.delivered as f64)

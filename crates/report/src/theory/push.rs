@@ -1,6 +1,6 @@
 //! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
 
-use results::{Class, Direction, MetricId, Purpose, RunRecord};
+use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 use wire::{Encoding, Transport};
 
 use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
@@ -74,9 +74,9 @@ pub(super) fn framing(table: &mut Table<'_>) {
 /// Mean size of a message with its envelope.
 fn item_bytes(record: &RunRecord) -> Option<f64> {
     let window = &record.window;
-    let of = |class| window.bytes(Direction::Down, Purpose::Delivery, class);
+    let of = |class| window.bytes(Direction::Down, TrafficKind::Delivery, class);
     (window.delivered > 0 && record.counts_all_bytes())
-        .then(|| (of(Class::Payload) + of(Class::Envelope)) as f64 / window.delivered as f64)
+        .then(|| (of(ByteClass::Payload) + of(ByteClass::Envelope)) as f64 / window.delivered as f64)
 }
 
 /// `least` to `most` bytes within a frame, and its header. Nothing is said of items that stand where the header grows.

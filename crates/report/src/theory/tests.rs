@@ -26,7 +26,7 @@ fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() 
 fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
     let job = invented::evidence(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
-    let tcp = RunSelection::of(&job, "", &Subject::FLOOR);
+    let tcp = RunSelection::of(&job, "", &Subject::BASELINE);
     let mean = tcp.estimate(MetricId::DeliveryMean).unwrap().value;
     let c = tcp.estimate(MetricId::ServerCpuPerMessage).unwrap().value / 1e3;
     // 100 clients in 10 rooms, 1,000 deliveries a second; each in a fan-out of ten.
@@ -40,7 +40,7 @@ fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
 fn a_cell_that_fails_is_shown_as_unexplained() {
     let mut job = invented::evidence(&[100]);
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Polling) {
-        run.record.latency.get_mut(&Series::Delivery).unwrap().mean_us = 5e6;
+        run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().mean_us = 5e6;
     }
     let cells = cells(&job, "");
     let mean = cells.iter().find(|cell| cell.transport == Transport::Polling && cell.what.starts_with("mean")).unwrap();

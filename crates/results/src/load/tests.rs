@@ -28,7 +28,7 @@ impl Drop for Scratch {
 }
 
 /// The same with the values that histogram buckets have.
-fn in_buckets(mut evidence: Evidence) -> Evidence {
+fn in_buckets(mut evidence: ResultsFolder) -> ResultsFolder {
     let empty = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
     for interval in evidence.runs.iter_mut().flat_map(|run| run.intervals.values_mut()).flatten() {
         let counts = interval.distribution.counts().iter();
@@ -69,27 +69,27 @@ proptest! {
         evidence.runs.truncate(1);
         let run = &mut evidence.runs[0];
         let record = &mut run.record;
-        record.machine.spin_before = floats[0];
-        record.machine.spin_after = floats[1];
-        record.machine.spin_best = floats[2];
+        record.machine.cpu_probe_before = floats[0];
+        record.machine.cpu_probe_after = floats[1];
+        record.machine.cpu_probe_best = floats[2];
         record.machine.stolen_share = floats[3];
-        record.generator.worker_busy_max = floats[4];
-        record.client = text.clone();
+        record.generator.core_usage_max = floats[4];
+        record.http_client = text.clone();
         record.verdict.reasons = vec![text.clone()];
-        record.ended = crate::Ended::Failed(text);
-        (record.negative, record.window.requests, record.ledger.foreign) = (numbers[0], numbers[1], numbers[2]);
-        record.faults.note(crate::FaultKind::BadBytes, record.client.clone());
-        record.kernel = None;
-        run.intervals = std::iter::once((Series::Connect, seconds)).filter(|(_, seconds)| !seconds.is_empty()).map(|(series, seconds)| {
+        record.ended = crate::RunEnd::Failed(text);
+        (record.negative, record.window.requests, record.ledger.unexpected) = (numbers[0], numbers[1], numbers[2]);
+        record.faults.note(crate::FaultKind::BadBytes, record.http_client.clone());
+        record.tcp = None;
+        run.intervals = std::iter::once((Series::ConnectTime, seconds)).filter(|(_, seconds)| !seconds.is_empty()).map(|(series, seconds)| {
             let intervals = seconds.into_iter().map(|(second, counts)| Interval { second, distribution: Distribution::new(counts) });
             (series, intervals.collect())
         }).collect();
         evidence.manifest.host.cpu_quota = Some(floats[5]);
         let mut evidence = in_buckets(evidence);
         let run = &mut evidence.runs[0];
-        let samples = run.whole(Series::Connect).len();
-        let latency = run.record.latency.remove(&Series::Delivery).unwrap();
-        run.record.latency = [(Series::Connect, crate::Latency { samples, ..latency })].into();
+        let samples = run.whole(Series::ConnectTime).len();
+        let latency = run.record.latency.remove(&Series::DeliveryLatency).unwrap();
+        run.record.latency = [(Series::ConnectTime, crate::LatencySummary { samples, ..latency })].into();
         run.record.latency.retain(|_, latency| latency.samples > 0);
         let folder = invented::save(&scratch.0, &evidence);
         prop_assert_eq!(load(folder.path()).unwrap(), evidence);

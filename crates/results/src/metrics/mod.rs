@@ -115,7 +115,10 @@ const OF_A_CORE: Unit = share("% of a core");
 const OF_BYTES: Unit = share("% of bytes");
 const OF_READS: Unit = share("% of reads");
 
-use Series::{Accepted, Connect, Delivery, DeliveryUncorrected, Lateness, Outage, Spread, Upgrade};
+use Series::{
+    AckLatency, ConnectTime, DeliveryLatency, DeliveryLatencyFromSend, FanoutSpread, ReconnectTime, SendDelay,
+    UpgradeTime,
+};
 use Source::{Quantile as Q, Value};
 
 metrics! {
@@ -123,26 +126,26 @@ metrics! {
     DeliveredPerS "delivered_per_s" PER_SECOND More "delivered" "Messages delivered per second of the measurement window" = Value(delivered_per_s), gate 0.05;
     DeliveredShare "delivered_share" OF_PLANNED More "delivered" "Messages delivered in the window, of those planned for it" = Value(delivered_share);
 
-    DeliveryMean "delivery_mean_ms" MS Less "mean" "Mean delivery latency" = Value(|r| Some(r.latency.get(&Delivery)?.mean_us / 1e3));
-    DeliveryP50 "delivery_p50_ms" MS Less "p50" "Median delivery latency, from when the post was scheduled to when a client had decoded the message" = Q(Delivery, "p50"), gate 0.10;
-    DeliveryP90 "delivery_p90_ms" MS Less "p90" "Delivery latency, 90th percentile" = Q(Delivery, "p90");
-    DeliveryP99 "delivery_p99_ms" MS Less "p99" "Delivery latency, 99th percentile" = Q(Delivery, "p99"), gate 0.25;
-    DeliveryP999 "delivery_p99_9_ms" MS Less "p99.9" "Delivery latency, 99.9th percentile" = Q(Delivery, "p99_9");
-    DeliveryP9999 "delivery_p99_99_ms" MS Less "p99.99" "Delivery latency, 99.99th percentile" = Q(Delivery, "p99_99");
-    DeliveryMax "delivery_max_ms" MS Less "longest" "Longest delivery latency" = Value(|r| longest(r, Delivery));
-    DeliveryFromSendP50 "delivery_from_send_p50_ms" MS Less "p50 sent" "Median latency from when the post was sent: blind to what its sender had to wait for" = Q(DeliveryUncorrected, "p50");
-    DeliveryFromSendP99 "delivery_from_send_p99_ms" MS Less "p99 sent" "Latency from when the post was sent, 99th percentile" = Q(DeliveryUncorrected, "p99");
-    SendDelayP50 "send_delay_p50_ms" MS Less "delay p50" "Median time from when a post was scheduled to when it was sent" = Q(Lateness, "p50");
-    SendDelayP99 "send_delay_p99_ms" MS Less "delay p99" "Time from when a post was scheduled to when it was sent, 99th percentile" = Q(Lateness, "p99");
-    AckP50 "ack_p50_ms" MS Less "ack p50" "Median time from when a post was sent to when its sender knew that the server has it" = Q(Accepted, "p50");
-    AckP99 "ack_p99_ms" MS Less "ack p99" "Time from when a post was sent to when its sender knew that the server has it, 99th percentile" = Q(Accepted, "p99");
-    ConnectP50 "connect_p50_ms" MS Less "connect p50" "Median time from the first packet of a connection to having joined the room" = Q(Connect, "p50");
-    ConnectMax "connect_max_ms" MS Less "connect max" "Longest time from the first packet of a connection to having joined the room" = Value(|r| longest(r, Connect));
-    FanoutSpreadP50 "fanout_spread_p50_ms" MS Less "spread p50" "Median time from the first to the last receiver of a message; one message in eight is observed" = Q(Spread, "p50");
-    FanoutSpreadP99 "fanout_spread_p99_ms" MS Less "spread p99" "Time from the first to the last receiver of a message, 99th percentile" = Q(Spread, "p99");
-    ReconnectP50 "reconnect_p50_ms" MS Less "reconnect p50" "Median time from the end of a connection to the next message received" = Q(Outage, "p50");
-    ReconnectMax "reconnect_max_ms" MS Less "reconnect max" "Longest time from the end of a connection to the next message received" = Value(|r| longest(r, Outage));
-    UpgradeP50 "upgrade_p50_ms" MS Less "upgrade p50" "Median time from the start of a Socket.IO session on polling to its first packet on the WebSocket" = Q(Upgrade, "p50");
+    DeliveryMean "delivery_mean_ms" MS Less "mean" "Mean delivery latency" = Value(|r| Some(r.latency.get(&DeliveryLatency)?.mean_us / 1e3));
+    DeliveryP50 "delivery_p50_ms" MS Less "p50" "Median delivery latency, from when the post was scheduled to when a client had decoded the message" = Q(DeliveryLatency, "p50"), gate 0.10;
+    DeliveryP90 "delivery_p90_ms" MS Less "p90" "Delivery latency, 90th percentile" = Q(DeliveryLatency, "p90");
+    DeliveryP99 "delivery_p99_ms" MS Less "p99" "Delivery latency, 99th percentile" = Q(DeliveryLatency, "p99"), gate 0.25;
+    DeliveryP999 "delivery_p99_9_ms" MS Less "p99.9" "Delivery latency, 99.9th percentile" = Q(DeliveryLatency, "p99_9");
+    DeliveryP9999 "delivery_p99_99_ms" MS Less "p99.99" "Delivery latency, 99.99th percentile" = Q(DeliveryLatency, "p99_99");
+    DeliveryMax "delivery_max_ms" MS Less "longest" "Longest delivery latency" = Value(|r| longest(r, DeliveryLatency));
+    DeliveryFromSendP50 "delivery_from_send_p50_ms" MS Less "p50 sent" "Median latency from when the post was sent: blind to what its sender had to wait for" = Q(DeliveryLatencyFromSend, "p50");
+    DeliveryFromSendP99 "delivery_from_send_p99_ms" MS Less "p99 sent" "Latency from when the post was sent, 99th percentile" = Q(DeliveryLatencyFromSend, "p99");
+    SendDelayP50 "send_delay_p50_ms" MS Less "delay p50" "Median time from when a post was scheduled to when it was sent" = Q(SendDelay, "p50");
+    SendDelayP99 "send_delay_p99_ms" MS Less "delay p99" "Time from when a post was scheduled to when it was sent, 99th percentile" = Q(SendDelay, "p99");
+    AckP50 "ack_p50_ms" MS Less "ack p50" "Median time from when a post was sent to when its sender knew that the server has it" = Q(AckLatency, "p50");
+    AckP99 "ack_p99_ms" MS Less "ack p99" "Time from when a post was sent to when its sender knew that the server has it, 99th percentile" = Q(AckLatency, "p99");
+    ConnectP50 "connect_p50_ms" MS Less "connect p50" "Median time from the first packet of a connection to having joined the room" = Q(ConnectTime, "p50");
+    ConnectMax "connect_max_ms" MS Less "connect max" "Longest time from the first packet of a connection to having joined the room" = Value(|r| longest(r, ConnectTime));
+    FanoutSpreadP50 "fanout_spread_p50_ms" MS Less "spread p50" "Median time from the first to the last receiver of a message; one message in eight is observed" = Q(FanoutSpread, "p50");
+    FanoutSpreadP99 "fanout_spread_p99_ms" MS Less "spread p99" "Time from the first to the last receiver of a message, 99th percentile" = Q(FanoutSpread, "p99");
+    ReconnectP50 "reconnect_p50_ms" MS Less "reconnect p50" "Median time from the end of a connection to the next message received" = Q(ReconnectTime, "p50");
+    ReconnectMax "reconnect_max_ms" MS Less "reconnect max" "Longest time from the end of a connection to the next message received" = Value(|r| longest(r, ReconnectTime));
+    UpgradeP50 "upgrade_p50_ms" MS Less "upgrade p50" "Median time from the start of a Socket.IO session on polling to its first packet on the WebSocket" = Q(UpgradeTime, "p50");
     UpgradedShare "upgraded_share" OF_SESSIONS More "upgraded" "Socket.IO sessions that moved to a WebSocket, of those that tried" = Value(upgraded_share);
 
     ServerCpuPerMessage "server_cpu_us_per_message" US_PER_MESSAGE Less "server CPU" "Server CPU time per delivered message" = Value(cpu_per_message), gate 0.05;

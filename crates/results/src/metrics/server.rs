@@ -70,7 +70,7 @@ pub(super) fn user_cpu_per_message(run: &RunRecord) -> Option<f64> {
 }
 
 pub(super) fn cpu_per_client_second(run: &RunRecord) -> Option<f64> {
-    per_second(run, server_cpu_us(run)? / f64::from(run.planned.seats.max(1)))
+    per_second(run, server_cpu_us(run)? / f64::from(run.planned.clients.max(1)))
 }
 
 pub(super) fn core_usage(run: &RunRecord) -> Option<f64> {
@@ -82,14 +82,14 @@ pub(super) fn memory_per_connection(run: &RunRecord) -> Option<f64> {
 }
 
 pub(super) fn memory_per_client(run: &RunRecord) -> Option<f64> {
-    ratio(run.server_memory_bytes()?.ok()?, run.planned.seats.into())
+    ratio(run.server_memory_bytes()?.ok()?, run.planned.clients.into())
 }
 
 /// Connections the server had when all clients were connected, less those before; for a server that does not say, one per client.
 pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
     let readings = run.server.as_ref()?;
     if !readings.settled.metered {
-        return Some(run.planned.seats.into());
+        return Some(run.planned.clients.into());
     }
     readings.settled.connections_open.checked_sub(readings.begin.connections_open)
 }
@@ -126,7 +126,7 @@ mod tests {
         crate::invented::evidence(&[100]).runs.remove(0).record
     }
 
-    fn known(change: impl Fn(&mut crate::ServerReadings)) -> Option<f64> {
+    fn known(change: impl Fn(&mut crate::ServerSamples)) -> Option<f64> {
         let mut record = record();
         change(record.server.as_mut().unwrap());
         let memory = record.server_memory_bytes().unwrap();
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn memory_is_known_of_a_process_that_has_served_nobody() {
-        let served = |readings: &mut crate::ServerReadings, connections: u64| {
+        let served = |readings: &mut crate::ServerSamples, connections: u64| {
             let used = TransportUsage { connections_opened: connections, ..TransportUsage::default() };
             readings.begin.transports.insert("sse".to_owned(), used);
             readings.begin.transports.insert(OTHER.to_owned(), TransportUsage { connections_opened: 1_000, ..used });
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(known(|_| {}), Some(4_000.0));
         assert_eq!(known(|readings| served(readings, 5)), Some(4_000.0), "too few to matter");
         assert_eq!(known(|readings| served(readings, 6)), None);
-        let found = |readings: &mut crate::ServerReadings, metered: bool| {
+        let found = |readings: &mut crate::ServerSamples, metered: bool| {
             readings.started = false;
             (readings.begin.metered, readings.settled.metered) = (metered, metered);
         };
@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn memory_that_could_have_been_spare_is_nobody_s() {
-        let grown = |readings: &mut crate::ServerReadings, bytes: u64| {
+        let grown = |readings: &mut crate::ServerSamples, bytes: u64| {
             readings.settled.process.resident_bytes = readings.begin.process.resident_bytes + bytes;
         };
         assert_eq!(known(|readings| grown(readings, 65_536)), None);
         assert_eq!(known(|readings| grown(readings, 65_600)), Some(656.0));
         assert_eq!(known(|readings| readings.settled.process.resident_bytes = 0), None);
-        let restless = |bytes| move |readings: &mut crate::ServerReadings| readings.idle_resident_bytes = Some(bytes);
+        let restless = |bytes| move |readings: &mut crate::ServerSamples| readings.idle_resident_bytes = Some(bytes);
         let begin = record().server.unwrap().begin.process.resident_bytes;
         assert_eq!(known(restless(begin - 399_999)), Some(4_000.0));
         assert_eq!(known(restless(begin + 400_000)), None, "as much as it changes by itself");

@@ -4,12 +4,12 @@ use wire::Transport;
 
 use super::server::ServerWindow;
 use super::{per_message, ratio};
-use crate::{Class, Direction, Kernel, Purpose, RunRecord, Tally};
+use crate::{ByteClass, Direction, RunRecord, TcpCounts, TrafficCounts, TrafficKind};
 
 impl RunRecord {
     /// Whether the generator's HTTP client counts every byte; reqwest does not show its headers.
     pub fn counts_all_bytes(&self) -> bool {
-        self.client == "built-in"
+        self.http_client == "built-in"
     }
 
     /// Requests that read: all but those that post.
@@ -19,7 +19,7 @@ impl RunRecord {
     }
 }
 
-impl Kernel {
+impl TcpCounts {
     /// Bytes of TCP and IP headers in one direction.
     pub const fn header_bytes(&self, direction: Direction) -> u64 {
         let segments = match direction {
@@ -45,38 +45,39 @@ pub(super) fn up_bytes(run: &RunRecord) -> Option<f64> {
 }
 
 pub(super) fn tcp_ip_bytes(run: &RunRecord) -> Option<f64> {
-    let kernel = run.kernel?;
+    let kernel = run.tcp?;
     per_message(run, kernel.header_bytes(Direction::Up).saturating_add(kernel.header_bytes(Direction::Down)))
 }
 
 pub(super) fn framing_bytes(run: &RunRecord) -> Option<f64> {
-    let framing = run.window.bytes(Direction::Down, Purpose::Delivery, Class::Framing);
+    let framing = run.window.bytes(Direction::Down, TrafficKind::Delivery, ByteClass::Framing);
     per_message(run, framing).filter(|_| run.counts_all_bytes())
 }
 
 pub(super) fn header_bytes(run: &RunRecord) -> Option<f64> {
-    let headers = read_headers(&run.window, Purpose::Delivery) + read_headers(&run.window, Purpose::Empty);
+    let headers = read_headers(&run.window, TrafficKind::Delivery) + read_headers(&run.window, TrafficKind::Empty);
     per_message(run, headers).filter(|_| run.counts_all_bytes())
 }
 
 pub(super) fn header_bytes_per_empty_poll(run: &RunRecord) -> Option<f64> {
-    ratio(read_headers(&run.window, Purpose::Empty), run.window.empty_answers).filter(|_| run.counts_all_bytes())
+    ratio(read_headers(&run.window, TrafficKind::Empty), run.window.empty_answers).filter(|_| run.counts_all_bytes())
 }
 
 /// Headers in both directions of read requests that were good for this.
-fn read_headers(window: &Tally, purpose: Purpose) -> u64 {
-    window.bytes(Direction::Up, purpose, Class::Headers) + window.bytes(Direction::Down, purpose, Class::Headers)
+fn read_headers(window: &TrafficCounts, purpose: TrafficKind) -> u64 {
+    window.bytes(Direction::Up, purpose, ByteClass::Headers)
+        + window.bytes(Direction::Down, purpose, ByteClass::Headers)
 }
 
 pub(super) fn overhead_share(run: &RunRecord) -> Option<f64> {
     let of = |class| -> u64 {
         let each = [Direction::Up, Direction::Down].into_iter().flat_map(|direction| {
-            [Purpose::Delivery, Purpose::Empty].map(|purpose| run.window.bytes(direction, purpose, class))
+            [TrafficKind::Delivery, TrafficKind::Empty].map(|purpose| run.window.bytes(direction, purpose, class))
         });
         each.sum()
     };
-    let all: u64 = Class::ALL.into_iter().map(of).sum();
-    ratio(all - of(Class::Payload), all).filter(|_| run.counts_all_bytes())
+    let all: u64 = ByteClass::ALL.into_iter().map(of).sum();
+    ratio(all - of(ByteClass::Payload), all).filter(|_| run.counts_all_bytes())
 }
 
 pub(super) fn writes(run: &RunRecord) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use super::{Column, maybe};
 use crate::metrics::{ServerWindow, connections_opened};
-use crate::{Class, Cpu, Direction, Purpose, RunRecord};
+use crate::{ByteClass, Cpu, Direction, RunRecord, TrafficKind};
 
 type CostColumn = Column<Row>;
 
@@ -49,7 +49,7 @@ impl Rows<'_> {
     fn add(&mut self, cost: &'static str, class: &'static str, unit: &'static str, total: u64) -> &mut Row {
         self.rows.push(Row {
             run: self.record.run,
-            label: self.record.label.clone(),
+            label: self.record.point.clone(),
             transport: self.record.transport.name(),
             target: self.record.target.clone(),
             cost,
@@ -69,7 +69,7 @@ impl Rows<'_> {
         for (direction, name) in DIRECTIONS {
             if self.record.counts_all_bytes() {
                 for (purpose, class) in
-                    Purpose::ALL.iter().flat_map(|purpose| Class::ALL.map(|class| (*purpose, class)))
+                    TrafficKind::ALL.iter().flat_map(|purpose| ByteClass::ALL.map(|class| (*purpose, class)))
                 {
                     let row = self.add("bytes", class.name(), "bytes", tally.bytes(direction, purpose, class));
                     (row.direction, row.purpose, row.messages) = (name, purpose.name(), Some(tally.delivered));
@@ -82,7 +82,7 @@ impl Rows<'_> {
                 let row = self.add("bytes", "all", "bytes", total);
                 (row.direction, row.purpose, row.messages) = (name, "all", Some(server.messages));
             }
-            if let Some(kernel) = self.record.kernel {
+            if let Some(kernel) = self.record.tcp {
                 let row = self.add("tcp_ip_bytes", "tcp-ip", "bytes", kernel.header_bytes(direction));
                 (row.direction, row.purpose, row.messages) = (name, "all", Some(tally.delivered));
             }
@@ -109,7 +109,7 @@ impl Rows<'_> {
                 self.add("calls", class, "calls", of(window)).messages = Some(window.messages);
             }
         }
-        if let Some(kernel) = self.record.kernel {
+        if let Some(kernel) = self.record.tcp {
             for (direction, total) in [("down", kernel.segments_down), ("up", kernel.segments_up)] {
                 let row = self.add("segments", "tcp-ip", "segments", total);
                 (row.direction, row.messages) = (direction, Some(tally.delivered));
@@ -128,11 +128,11 @@ impl Rows<'_> {
         if let Some(Ok(bytes)) = self.record.server_memory_bytes() {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
-        if let Some(kernel) = self.record.kernel {
+        if let Some(kernel) = self.record.tcp {
             self.add("kernel_buffers", "idle", "bytes", kernel.socket_memory_bytes).connections = opened;
         }
-        let seats = self.record.planned.seats.into();
-        self.add("generator_memory", "idle", "bytes", self.record.generator.resident_bytes_crowd).connections =
+        let seats = self.record.planned.clients.into();
+        self.add("generator_memory", "idle", "bytes", self.record.generator.resident_bytes_clients).connections =
             Some(seats);
     }
 }

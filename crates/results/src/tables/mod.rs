@@ -118,7 +118,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{Class, Direction, MetricId, Purpose, Tally, invented};
+    use crate::{ByteClass, Direction, MetricId, TrafficCounts, TrafficKind, invented};
 
     fn records() -> Vec<RunRecord> {
         invented::evidence(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(rows.len(), records.len());
         for (row, record) in rows.iter().zip(&records) {
             assert_eq!(at(&header, row, "transport"), record.transport.name());
-            assert_eq!(at(&header, row, "label"), record.label);
+            assert_eq!(at(&header, row, "label"), record.point);
             assert_eq!(at(&header, row, "reasons"), record.verdict.reasons.join("; "));
             let cpu: f64 = at(&header, row, "server_cpu_us_per_message").parse().unwrap();
             assert_eq!(Some(cpu), MetricId::ServerCpuPerMessage.value(record));
@@ -193,7 +193,7 @@ mod tests {
             };
             assert_eq!(of("bytes", "down"), record.window.total(Direction::Down));
             assert_eq!(of("bytes", "up"), record.window.total(Direction::Up));
-            let kernel = record.kernel.unwrap();
+            let kernel = record.tcp.unwrap();
             assert_eq!(of("tcp_ip_bytes", "up"), kernel.segments_up * kernel.header_bytes_per_segment);
             assert_eq!(of("generator_cpu", ""), record.generator.cpu.total_us());
             let server = record.server.as_ref().unwrap();
@@ -205,10 +205,10 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_empty_or_not_there() {
         let mut record = records().remove(0);
-        (record.server, record.kernel, record.client) = (None, None, "reqwest".to_owned());
+        (record.server, record.tcp, record.http_client) = (None, None, "reqwest".to_owned());
         record.latency.clear();
-        record.window = Tally::default();
-        record.window.add(Direction::Down, Purpose::Delivery, Class::Payload, 10);
+        record.window = TrafficCounts::default();
+        record.window.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 10);
         let (header, rows) = read("runs.csv", std::slice::from_ref(&record));
         for column in [
             "server_cpu_us_per_message",

@@ -23,7 +23,7 @@ pub(super) fn rows(record: &RunRecord) -> impl Iterator<Item = Row> {
         let readings = last.and_then(|last| last.server).zip(second.server);
         Row {
             run: record.run,
-            label: record.label.clone(),
+            label: record.point.clone(),
             transport: record.transport.name(),
             target: record.target.clone(),
             second: second.clone(),

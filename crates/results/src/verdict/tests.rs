@@ -4,66 +4,78 @@ use wire::Encoding;
 
 use super::*;
 use crate::{
-    Cpu, Crash, Faults, Generator, Incident, IncidentKind, Latency, LedgerSummary, Machine, Planned, Quantile, SCHEMA,
-    Second, Tally,
+    Cpu, Crash, Faults, GeneratorUsage, Incident, IncidentKind, LatencySummary, LedgerSummary, MachineState,
+    PlannedLoad, Quantile, SCHEMA, Second, TrafficCounts,
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
 pub(super) fn sound() -> RunRecord {
-    let latency = [(Series::Delivery, latency(400, 900)), (Series::Lateness, latency(40, 120))];
+    let latency = [(Series::DeliveryLatency, latency(400, 900)), (Series::SendDelay, latency(40, 120))];
     RunRecord {
         schema: SCHEMA,
         run: 1,
         round: 1,
-        rerun: 0,
-        label: String::new(),
+        attempt: 0,
+        point: String::new(),
         transport: Transport::Sse,
         target: wire::BUILTIN_SERVER.to_owned(),
-        client: "built-in".to_owned(),
+        http_client: "built-in".to_owned(),
         encoding: Encoding::Json,
-        verdict: Verdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
-        ended: Ended::Complete,
-        planned: Planned {
-            seats: 100,
+        verdict: RunVerdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
+        ended: RunEnd::Complete,
+        planned: PlannedLoad {
+            clients: 100,
             rooms: 10,
             payload_bytes: 120,
             window_us: 10_000_000,
             posts_in_window: 1_000,
-            left_in_window: 1_000,
+            posts_sent_in_window: 1_000,
             deliveries_in_window: 10_000,
         },
         latency: latency.into(),
         saturated: 0,
         negative: 0,
         seconds: medians(&[400; 12]),
-        set_up: Tally::default(),
+        set_up: TrafficCounts::default(),
         window: tally(10_000),
         total: tally(12_000),
-        ledger: LedgerSummary { planned: 12_000, seen: 12_000, ..LedgerSummary::default() },
+        ledger: LedgerSummary { scheduled: 12_000, received: 12_000, ..LedgerSummary::default() },
         faults: Faults::default(),
-        generator: Generator {
+        generator: GeneratorUsage {
             cpu: Cpu { user_us: 1_000_000, system_us: 1_000_000 },
-            worker_busy_max: 0.2,
+            core_usage_max: 0.2,
             window_us: 10_000_000,
-            resident_bytes_crowd: 0,
+            resident_bytes_clients: 0,
         },
         server: None,
-        kernel: None,
-        kernel_total: None,
-        machine: Machine { spin_before: 50.0, spin_after: 50.0, spin_best: 50.0, stolen_share: 0.0, throttled_us: 0 },
+        tcp: None,
+        tcp_total: None,
+        machine: MachineState {
+            cpu_probe_before: 50.0,
+            cpu_probe_after: 50.0,
+            cpu_probe_best: 50.0,
+            stolen_share: 0.0,
+            throttled_us: 0,
+        },
     }
 }
 
-fn tally(delivered: u64) -> Tally {
-    let mut tally = Tally::default();
+fn tally(delivered: u64) -> TrafficCounts {
+    let mut tally = TrafficCounts::default();
     tally.delivered = delivered;
     tally
 }
 
-fn latency(p50_us: u64, p99_us: u64) -> Latency {
+fn latency(p50_us: u64, p99_us: u64) -> LatencySummary {
     let quantile = |us| Quantile { us, low_us: us, high_us: us };
     let quantiles = [("p50".to_owned(), quantile(p50_us)), ("p99".to_owned(), quantile(p99_us))];
-    Latency { samples: 1_000, independent: 1_000, quantiles: quantiles.into(), max_us: p99_us, mean_us: p50_us as f64 }
+    LatencySummary {
+        samples: 1_000,
+        independent: 1_000,
+        quantiles: quantiles.into(),
+        max_us: p99_us,
+        mean_us: p50_us as f64,
+    }
 }
 
 fn medians(p50_us: &[u64]) -> Vec<Second> {
@@ -96,7 +108,7 @@ pub(super) fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&m
 
 #[test]
 fn a_run_without_fault_is_sound() {
-    expect(VerdictKind::Sound, &[], |_| {});
+    expect(VerdictKind::Valid, &[], |_| {});
 }
 
 #[test]
@@ -106,7 +118,7 @@ fn wrong_messages_are_counted_and_the_first_is_named() {
         (IncidentKind::Duplicated, "duplicated", "duplicated"),
         (IncidentKind::Reordered, "out of order", "reordered"),
         (IncidentKind::Corrupted, "corrupted", "corrupted"),
-        (IncidentKind::Foreign, "not planned by anybody", "foreign"),
+        (IncidentKind::Unexpected, "not planned by anybody", "foreign"),
     ];
     for (kind, words, name) in cases {
         let reasons = [&*format!("3 of 12000 deliveries {words}"), &*format!("first: {name} at seat 17, seq 4")];
@@ -117,10 +129,10 @@ fn wrong_messages_are_counted_and_the_first_is_named() {
                 IncidentKind::Duplicated => &mut ledger.duplicated,
                 IncidentKind::Reordered => &mut ledger.reordered,
                 IncidentKind::Corrupted => &mut ledger.corrupted,
-                IncidentKind::Foreign => &mut ledger.foreign,
+                IncidentKind::Unexpected => &mut ledger.unexpected,
             };
             *count = 3;
-            ledger.incidents = vec![Incident { kind, seat: 17, seq: 4 }];
+            ledger.incidents = vec![Incident { kind, client: 17, seq: 4 }];
         });
     }
 }
@@ -136,20 +148,20 @@ fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had
     let reasons = ["the server said that 12 messages were gone", "first: lost at seat 17, seq 4"];
     expect(VerdictKind::Wrong, &reasons, |record| {
         record.ledger.gap_messages = 12;
-        record.ledger.incidents = vec![Incident { kind: IncidentKind::Lost, seat: 17, seq: 4 }];
+        record.ledger.incidents = vec![Incident { kind: IncidentKind::Lost, client: 17, seq: 4 }];
     });
 }
 
 #[test]
 fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
     expect(VerdictKind::Invalid, &["interrupted"], |record| {
-        record.ended = Ended::Interrupted;
+        record.ended = RunEnd::Interrupted;
         record.ledger.lost = 100;
-        record.planned.left_in_window = 10;
+        record.planned.posts_sent_in_window = 10;
     });
     let reasons = ["1 of 12000 deliveries duplicated"];
     expect(VerdictKind::Wrong, &reasons, |record| {
-        record.ended = Ended::Interrupted;
+        record.ended = RunEnd::Interrupted;
         record.ledger.duplicated = 1;
     });
 }
@@ -158,7 +170,7 @@ fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
 fn a_run_that_failed_says_why_and_what_broke() {
     let reasons = ["7 of 20 seats joined, and no more came", "refused 2 times (nobody there)", "reset 1 times (gone)"];
     expect(VerdictKind::Invalid, &reasons, |record| {
-        record.ended = Ended::Failed("7 of 20 seats joined, and no more came".to_owned());
+        record.ended = RunEnd::Failed("7 of 20 seats joined, and no more came".to_owned());
         record.faults.note(FaultKind::Refused, "nobody there".to_owned());
         record.faults.note(FaultKind::Reset, "gone".to_owned());
         record.faults.note(FaultKind::Refused, "still nobody".to_owned());
@@ -169,10 +181,10 @@ fn a_run_that_failed_says_why_and_what_broke() {
 fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
     let how = "the server exited with status 1 during the run";
     let crash = |record: &mut RunRecord| {
-        record.ended = Ended::Crashed(Crash { how: how.to_owned(), last_output: vec!["boom".to_owned()] });
+        record.ended = RunEnd::Crashed(Crash { how: how.to_owned(), last_output: vec!["boom".to_owned()] });
         record.ledger.lost = 100;
-        record.planned.left_in_window = 10;
-        record.machine.spin_after = 10.0;
+        record.planned.posts_sent_in_window = 10;
+        record.machine.cpu_probe_after = 10.0;
         (0..40).for_each(|_| record.faults.note(FaultKind::Reset, "gone".to_owned()));
     };
     expect(VerdictKind::Crashed, &[how], crash);
@@ -188,34 +200,34 @@ fn a_run_whose_posts_the_server_did_not_take_is_no_result() {
         ["the posts of 121 of 12000 deliveries never reached the server", "asked to come later 40 times (status 503)"];
     let refused = |faulted| {
         move |record: &mut RunRecord| {
-            (record.ledger.seen, record.ledger.faulted) = (12_000 - faulted, faulted);
+            (record.ledger.received, record.ledger.undelivered_posts) = (12_000 - faulted, faulted);
             (0..40).for_each(|_| record.faults.note(FaultKind::RetryLater, "status 503".to_owned()));
         }
     };
     expect(VerdictKind::Invalid, &reasons, refused(121));
-    expect(VerdictKind::Sound, &[], refused(120));
+    expect(VerdictKind::Valid, &[], refused(120));
 }
 
 #[test]
 fn nothing_delivered_is_never_fine() {
     let (kind, reasons) = judged(|record| {
-        (record.ledger.seen, record.ledger.faulted) = (0, 12_000);
+        (record.ledger.received, record.ledger.undelivered_posts) = (0, 12_000);
         record.latency.clear();
         record.seconds.clear();
-        (record.window, record.total) = (Tally::default(), Tally::default());
+        (record.window, record.total) = (TrafficCounts::default(), TrafficCounts::default());
     });
     assert_eq!((kind, reasons.len()), (VerdictKind::Invalid, 1), "{reasons:?}");
 }
 
 #[test]
 fn a_crowd_that_has_nothing_to_say_is_sound() {
-    expect(VerdictKind::Sound, &[], |record| {
+    expect(VerdictKind::Valid, &[], |record| {
         record.latency.clear();
         record.seconds.clear();
         record.ledger = LedgerSummary::default();
-        (record.window, record.total) = (Tally::default(), Tally::default());
+        (record.window, record.total) = (TrafficCounts::default(), TrafficCounts::default());
         let planned = &mut record.planned;
-        (planned.posts_in_window, planned.left_in_window, planned.deliveries_in_window) = (0, 0, 0);
+        (planned.posts_in_window, planned.posts_sent_in_window, planned.deliveries_in_window) = (0, 0, 0);
     });
 }
 
@@ -227,33 +239,33 @@ fn limits_of_the_machine_make_a_run_invalid_even_once() {
     ] {
         expect(VerdictKind::Invalid, &[reason], |record| record.faults.note(kind, "EMFILE".to_owned()));
     }
-    expect(VerdictKind::Sound, &[], |record| record.faults.note(FaultKind::Reset, "gone".to_owned()));
+    expect(VerdictKind::Valid, &[], |record| record.faults.note(FaultKind::Reset, "gone".to_owned()));
 }
 
 #[test]
 fn a_busy_generator_is_no_instrument() {
     let reason = "the generator used 86 % of its core, at most 85 % is fair";
-    expect(VerdictKind::Invalid, &[reason], |record| record.generator.worker_busy_max = 0.86);
-    expect(VerdictKind::Sound, &[], |record| record.generator.worker_busy_max = 0.85);
+    expect(VerdictKind::Invalid, &[reason], |record| record.generator.core_usage_max = 0.86);
+    expect(VerdictKind::Valid, &[], |record| record.generator.core_usage_max = 0.85);
 }
 
 #[test]
 fn posts_may_be_a_millisecond_late_or_a_twentieth_of_the_median() {
     let late = |late_us, median_us| {
         move |record: &mut RunRecord| {
-            record.latency.insert(Series::Lateness, latency(10, late_us));
-            record.latency.insert(Series::Delivery, latency(median_us, 2 * median_us));
+            record.latency.insert(Series::SendDelay, latency(10, late_us));
+            record.latency.insert(Series::DeliveryLatency, latency(median_us, 2 * median_us));
         }
     };
-    expect(VerdictKind::Sound, &[], late(1_000, 400));
+    expect(VerdictKind::Valid, &[], late(1_000, 400));
     expect(VerdictKind::Invalid, &["posts left up to 2000 µs late (p90), at most 1000 µs is fair"], |record| {
         late(2_000, 400)(record);
-        let few = &mut record.latency.get_mut(&Series::Lateness).unwrap().quantiles;
+        let few = &mut record.latency.get_mut(&Series::SendDelay).unwrap().quantiles;
         let p99 = few.remove("p99").unwrap();
         few.insert("p90".to_owned(), p99);
     });
     expect(VerdictKind::Invalid, &["posts left up to 1001 µs late (p99), at most 1000 µs is fair"], late(1_001, 400));
-    expect(VerdictKind::Sound, &[], late(25_000, 500_000));
+    expect(VerdictKind::Valid, &[], late(25_000, 500_000));
     expect(
         VerdictKind::Invalid,
         &["posts left up to 25001 µs late (p99), at most 25000 µs is fair"],
@@ -263,17 +275,17 @@ fn posts_may_be_a_millisecond_late_or_a_twentieth_of_the_median() {
 
 #[test]
 fn the_offered_rate_may_be_one_percent_off() {
-    expect(VerdictKind::Sound, &[], |record| record.planned.left_in_window = 990);
+    expect(VerdictKind::Valid, &[], |record| record.planned.posts_sent_in_window = 990);
     let reason = "989 of 1000 posts of the window left";
-    expect(VerdictKind::Invalid, &[reason], |record| record.planned.left_in_window = 989);
+    expect(VerdictKind::Invalid, &[reason], |record| record.planned.posts_sent_in_window = 989);
 }
 
 #[test]
 fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
     let reason = "the machine gave 74 % of the CPU it can";
-    expect(VerdictKind::Invalid, &[reason], |record| record.machine.spin_before = 37.0);
-    expect(VerdictKind::Invalid, &[reason], |record| record.machine.spin_after = 37.0);
-    expect(VerdictKind::Sound, &[], |record| record.machine.spin_after = 38.0);
+    expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_before = 37.0);
+    expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_after = 37.0);
+    expect(VerdictKind::Valid, &[], |record| record.machine.cpu_probe_after = 38.0);
 }
 
 #[test]
@@ -293,32 +305,32 @@ fn a_growing_median_is_a_backlog() {
     let reason = "the median grew by 9000 µs over the window, from about 5500 µs";
     expect(VerdictKind::Overloaded, &[reason], |record| record.seconds = medians(&growing));
     // What polling shows follows its schedule, and four seconds are no trend.
-    expect(VerdictKind::Sound, &[], |record| {
+    expect(VerdictKind::Valid, &[], |record| {
         (record.seconds, record.transport) = (medians(&growing), Transport::Polling);
     });
-    expect(VerdictKind::Sound, &[], |record| record.seconds = medians(&growing[..4]));
+    expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&growing[..4]));
     // Less than a millisecond, or less than the scatter of the seconds, is no growth.
-    expect(VerdictKind::Sound, &[], |record| record.seconds = medians(&[400, 500, 600, 700, 800, 900]));
+    expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&[400, 500, 600, 700, 800, 900]));
     let scattered = [9_000, 1_000, 8_000, 2_000, 7_000, 3_000, 9_500, 1_500, 8_500, 4_000];
-    expect(VerdictKind::Sound, &[], |record| record.seconds = medians(&scattered));
+    expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&scattered));
 }
 
 #[test]
 fn the_stragglers_of_the_drain_are_no_trend() {
     let mut with_drain = vec![400; 10];
     with_drain.extend([300_000, 600_000, 900_000]);
-    expect(VerdictKind::Sound, &[], |record| record.seconds = medians(&with_drain));
+    expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&with_drain));
 }
 
 #[test]
 fn deliveries_that_are_far_behind_at_the_end_are_a_backlog() {
     let reason = "1001 deliveries were still to come when the window ended";
     expect(VerdictKind::Overloaded, &[reason], |record| record.window.delivered = 8_999);
-    expect(VerdictKind::Sound, &[], |record| record.window.delivered = 9_000);
+    expect(VerdictKind::Valid, &[], |record| record.window.delivered = 9_000);
     // A transport that always takes two seconds is that far behind at any time.
-    expect(VerdictKind::Sound, &[], |record| {
+    expect(VerdictKind::Valid, &[], |record| {
         record.window.delivered = 8_000;
-        record.latency.insert(Series::Delivery, latency(2_000_000, 4_000_000));
+        record.latency.insert(Series::DeliveryLatency, latency(2_000_000, 4_000_000));
     });
 }
 
@@ -327,7 +339,7 @@ fn wrong_comes_before_invalid_and_invalid_before_overloaded() {
     let overloaded = |record: &mut RunRecord| record.window.delivered = 5_000;
     let invalid = |record: &mut RunRecord| {
         overloaded(record);
-        record.machine.spin_after = 10.0;
+        record.machine.cpu_probe_after = 10.0;
     };
     assert_eq!(judged(overloaded).0, VerdictKind::Overloaded);
     expect(VerdictKind::Invalid, &["the machine gave 20 % of the CPU it can"], invalid);

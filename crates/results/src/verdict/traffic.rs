@@ -2,7 +2,7 @@
 
 use wire::Transport;
 
-use crate::{Direction, Ended, FaultKind, RunRecord};
+use crate::{Direction, FaultKind, RunEnd, RunRecord};
 
 /// Of a server's answers this share may be useless: more, and what came in spite of it is no result. An answer is a response to an HTTP
 /// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status that answers nothing, 5xx
@@ -33,7 +33,7 @@ pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
 
 /// What a run that was stopped had on its way nobody knows.
 pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
-    let Some(kernel) = record.kernel_total.filter(|_| record.ended == Ended::Complete) else { return Vec::new() };
+    let Some(kernel) = record.tcp_total.filter(|_| record.ended == RunEnd::Complete) else { return Vec::new() };
     let ways = [(Direction::Up, "sent", kernel.bytes_up), (Direction::Down, "received", kernel.bytes_down)];
     let apart = ways.into_iter().filter_map(|(direction, verb, kernel)| {
         let counted = record.total.total(direction);
@@ -68,26 +68,25 @@ mod tests {
     use super::super::VerdictKind;
     use super::super::tests::{expect, sound};
     use super::*;
-    use crate::{Class, KernelTotal, Purpose};
+    use crate::{ByteClass, TcpBytes, TrafficKind};
 
     #[test]
     fn bytes_that_the_kernel_saw_and_nobody_counted_are_told() {
         let apart = |up: i64, down: i64| {
             move |record: &mut RunRecord| {
-                record.total.add(Direction::Up, Purpose::Posting, Class::Headers, 50_000);
-                record.total.add(Direction::Down, Purpose::Delivery, Class::Payload, 1_000_000);
+                record.total.add(Direction::Up, TrafficKind::Posting, ByteClass::Headers, 50_000);
+                record.total.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 1_000_000);
                 let bytes = |counted: u64, apart| counted.saturating_add_signed(apart);
-                record.kernel_total =
-                    Some(KernelTotal { bytes_up: bytes(50_000, up), bytes_down: bytes(1_000_000, down) });
+                record.tcp_total = Some(TcpBytes { bytes_up: bytes(50_000, up), bytes_down: bytes(1_000_000, down) });
             }
         };
         let (up, down) = (
             "the kernel sent 54097 bytes and the generator counted 50000, at most 4096 apart is fair",
             "the kernel received 1010203 bytes and the generator counted 1000000, at most 10102 apart is fair",
         );
-        expect(VerdictKind::Sound, &[], apart(0, 0));
-        expect(VerdictKind::Sound, &[], apart(4_096, 10_101));
-        expect(VerdictKind::Sound, &[], apart(-4_096, -9_900));
+        expect(VerdictKind::Valid, &[], apart(0, 0));
+        expect(VerdictKind::Valid, &[], apart(4_096, 10_101));
+        expect(VerdictKind::Valid, &[], apart(-4_096, -9_900));
         expect(VerdictKind::Invalid, &[up], apart(4_097, 0));
         expect(VerdictKind::Invalid, &[down], apart(0, 10_203));
         expect(VerdictKind::Invalid, &[up, down], apart(4_097, 10_203));
@@ -96,11 +95,11 @@ mod tests {
         // What was on its way when a run was stopped nobody knows, and sockets of another client are not asked.
         expect(VerdictKind::Invalid, &["interrupted"], |record| {
             apart(0, 500_000)(record);
-            record.ended = Ended::Interrupted;
+            record.ended = RunEnd::Interrupted;
         });
-        expect(VerdictKind::Sound, &[], |record| {
+        expect(VerdictKind::Valid, &[], |record| {
             apart(0, 500_000)(record);
-            record.kernel_total = None;
+            record.tcp_total = None;
         });
     }
 
@@ -120,20 +119,20 @@ mod tests {
         use FaultKind::{BadBytes, BadStatus, CutShort, Reset, RetryLater, ServerError};
         let reason = "11 of 1000 answers (1.1 %) had a wrong status or could not be read, at most 1 % is fair; first: status 500";
         expect(VerdictKind::Wrong, &[reason], with(1_000, &[(ServerError, 11, "status 500")]));
-        expect(VerdictKind::Sound, &[], with(1_000, &[(ServerError, 10, "status 500")]));
+        expect(VerdictKind::Valid, &[], with(1_000, &[(ServerError, 10, "status 500")]));
         let reason =
             "12 of 1000 answers (1.2 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
         let all = [(ServerError, 3, "status 500"), (BadStatus, 3, "status 101"), (BadBytes, 6, "zzz")];
         expect(VerdictKind::Wrong, &[reason], with(1_000, &all));
         // A refusal or the end of a connection is something else.
         let others = [(RetryLater, 500, "status 503"), (Reset, 90, ""), (CutShort, 90, "")];
-        expect(VerdictKind::Sound, &[], with(1_000, &others));
+        expect(VerdictKind::Valid, &[], with(1_000, &others));
         // A run that could not even begin says it too, and so does one in which nothing else came.
         let reason =
             "3 of 3 answers (100.0 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
         expect(VerdictKind::Wrong, &[reason], |record| {
             with(0, &[(BadBytes, 3, "zzz")])(record);
-            record.ended = Ended::Failed("0 of 20 seats joined, and no more came".to_owned());
+            record.ended = RunEnd::Failed("0 of 20 seats joined, and no more came".to_owned());
         });
     }
 

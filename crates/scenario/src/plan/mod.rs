@@ -83,7 +83,7 @@ pub(crate) struct Drawn {
 impl Plan {
     /// What a round runs: the transports of the built-in server, then those of each other server.
     pub fn subjects(&self) -> Vec<Subject> {
-        let ours = self.transports.iter().map(|transport| Subject::ours(*transport));
+        let ours = self.transports.iter().map(|transport| Subject::builtin(*transport));
         let theirs = self
             .external_servers
             .iter()

@@ -56,7 +56,7 @@ struct Came {
     /// Of each the body of its answer, or what was wrong.
     answers: Vec<Result<String, String>>,
     heard: Vec<Vec<String>>,
-    tally: results::Tally,
+    tally: results::TrafficCounts,
 }
 
 impl Came {

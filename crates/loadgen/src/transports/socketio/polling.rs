@@ -18,10 +18,10 @@ use crate::seat::{Seat, Way};
 use crate::transports::exchange::{Connection, Exchange, Heard, Request, Wanted};
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 /// Until it brings something a question is an empty one.
-const PACKETS: Wanted = Wanted { statuses: &[200], heads: Purpose::Empty, framing: Purpose::Delivery };
+const PACKETS: Wanted = Wanted { statuses: &[200], heads: TrafficKind::Empty, framing: TrafficKind::Delivery };
 
 /// The connection a session asks on.
 pub(super) struct Downlink {
@@ -42,13 +42,13 @@ impl Downlink {
         talk: &Talk,
         uplink: &Rc<Uplink>,
     ) -> Result<(), End> {
-        let (mut carry, mut purpose) = (Carry::default(), Purpose::Empty);
+        let (mut carry, mut purpose) = (Carry::default(), TrafficKind::Empty);
         let mut take = |packet: &[u8], around: usize| -> Result<(), End> {
             // What an answer is for is what it is mostly for: messages before all else.
             purpose = match packet {
-                [b'4', b'2' | b'5', ..] => Purpose::Delivery,
-                [b'4', b'3', ..] if purpose == Purpose::Empty => Purpose::Posting,
-                [b'4', b'0' | b'4', ..] => Purpose::SetUp,
+                [b'4', b'2' | b'5', ..] => TrafficKind::Delivery,
+                [b'4', b'3', ..] if purpose == TrafficKind::Empty => TrafficKind::Posting,
+                [b'4', b'0' | b'4', ..] => TrafficKind::SetUp,
                 _ => purpose,
             };
             if let Some(say) = talk.take(worker, seat, packet, around)? {
@@ -83,7 +83,7 @@ impl Downlink {
         request.was_for(worker, &head, purpose);
         let tally = &mut worker.hot.borrow_mut().tally;
         tally.batches += batches.min(1);
-        tally.empty_answers += u64::from(purpose == Purpose::Empty);
+        tally.empty_answers += u64::from(purpose == TrafficKind::Empty);
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ impl Uplink {
             said.push(SEPARATOR);
         }
         said.extend_from_slice(&say.packet);
-        worker.count(Direction::Up, say.purpose, Class::Framing, said.len() - before);
+        worker.count(Direction::Up, say.purpose, ByteClass::Framing, said.len() - before);
         drop(said);
         self.send(worker, None)
     }
@@ -162,7 +162,7 @@ impl Uplink {
         self.busy.set(true);
         let mut request = self.head.clone();
         request.extend_from_slice(format!("{}\r\n\r\n", body.len()).as_bytes());
-        let purpose = if body.len() > protocol { Purpose::Posting } else { Purpose::KeepAlive };
+        let purpose = if body.len() > protocol { TrafficKind::Posting } else { TrafficKind::KeepAlive };
         let head = request.len();
         request.extend_from_slice(&body);
         if let Err(fault) = worker.send(link, &request) {
@@ -176,7 +176,7 @@ impl Uplink {
         }
         let tally = &mut worker.hot.borrow_mut().tally;
         tally.requests += 1;
-        tally.add(Direction::Up, purpose, Class::Headers, head);
+        tally.add(Direction::Up, purpose, ByteClass::Headers, head);
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Uplink {
             }
             let part = |part: Part<'_>| {
                 if let Part::Body(bytes) = part {
-                    worker.count(Direction::Down, Purpose::Posting, Class::Framing, bytes.len());
+                    worker.count(Direction::Down, TrafficKind::Posting, ByteClass::Framing, bytes.len());
                 }
                 Ok(())
             };
@@ -278,7 +278,7 @@ mod tests {
         let (seat, uplink) = (worker.seat(0), Uplink::new(&worker, "sid"));
         let say = |packet: &str| {
             let packet = packet.as_bytes().to_vec();
-            uplink.say(&worker, Say { purpose: Purpose::KeepAlive, packet }).unwrap();
+            uplink.say(&worker, Say { purpose: TrafficKind::KeepAlive, packet }).unwrap();
         };
         let serving = async {
             let mut request = vec![0; 1024];

@@ -14,7 +14,7 @@ use crate::seat::Seat;
 use crate::transports::upgraded::{push_binary, push_text};
 use crate::worker::Worker;
 use results::FaultKind;
-use results::{Class, Direction, Purpose};
+use results::{ByteClass, Direction, TrafficKind};
 
 /// Acknowledgement of the join; a post's is its ordinal and one.
 const JOIN_ACK: u64 = 0;
@@ -28,19 +28,19 @@ pub(super) struct Talk {
 
 /// An answer that a packet asks for.
 pub(super) struct Say {
-    pub(super) purpose: Purpose,
+    pub(super) purpose: TrafficKind,
     pub(super) packet: Vec<u8>,
 }
 
 impl Say {
-    fn new(purpose: Purpose, packet: impl Into<Vec<u8>>) -> Option<Self> {
+    fn new(purpose: TrafficKind, packet: impl Into<Vec<u8>>) -> Option<Self> {
         Some(Self { purpose, packet: packet.into() })
     }
 
     /// What a client says first, once it has a session.
     pub(super) fn connect(worker: &Worker) -> Self {
         let auth = worker.target.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
-        Self { purpose: Purpose::SetUp, packet: format!("40{}", auth.unwrap_or_default()).into_bytes() }
+        Self { purpose: TrafficKind::SetUp, packet: format!("40{}", auth.unwrap_or_default()).into_bytes() }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn path(worker: &Worker, transport: &str, sid: &str) -> String {
 impl Talk {
     /// Takes a packet with `around` bytes of framing, and gives back what is to be said to it.
     pub(super) fn take(&self, worker: &Worker, seat: &Seat, bytes: &[u8], around: usize) -> Result<Option<Say>, End> {
-        let count = |purpose| worker.count(Direction::Down, purpose, Class::Framing, bytes.len() + around);
+        let count = |purpose| worker.count(Direction::Down, purpose, ByteClass::Framing, bytes.len() + around);
         match Packet::parse(bytes)? {
             Packet::Encoded(encoded) => {
                 let item = decode_attachment(encoded)?;
@@ -72,7 +72,7 @@ impl Talk {
                 Ok(None)
             }
             Packet::Announced { name: b"message" } => {
-                count(Purpose::Delivery);
+                count(TrafficKind::Delivery);
                 self.announced.set(true);
                 Ok(None)
             }
@@ -81,19 +81,19 @@ impl Talk {
                 Ok(None)
             }
             Packet::Ping => {
-                count(Purpose::KeepAlive);
-                Ok(Say::new(Purpose::KeepAlive, "3"))
+                count(TrafficKind::KeepAlive);
+                Ok(Say::new(TrafficKind::KeepAlive, "3"))
             }
             Packet::Open(_) => {
-                count(Purpose::SetUp);
+                count(TrafficKind::SetUp);
                 Ok(Some(Say::connect(worker)))
             }
             Packet::Connected => {
-                count(Purpose::SetUp);
-                Ok(Say::new(Purpose::SetUp, join(worker, seat)))
+                count(TrafficKind::SetUp);
+                Ok(Say::new(TrafficKind::SetUp, join(worker, seat)))
             }
             Packet::Noop | Packet::Probed => {
-                count(Purpose::Empty);
+                count(TrafficKind::Empty);
                 Ok(None)
             }
             Packet::Close | Packet::Disconnected => Err(End::Cut),
@@ -107,7 +107,7 @@ impl Talk {
             }
             // Other people's servers have more to say than we asked for.
             Packet::Event { .. } => {
-                count(Purpose::SetUp);
+                count(TrafficKind::SetUp);
                 Ok(None)
             }
             Packet::Announced { .. } => Err(bad("an attachment that nobody expects").into()),
@@ -220,7 +220,7 @@ fn packet(worker: &Worker, post: &Post<'_>) -> (Vec<u8>, Item) {
 
 fn count(worker: &Worker, post: &Post<'_>, item: usize, all: usize) {
     let payload = post.text.len();
-    worker.count(Direction::Up, Purpose::Posting, Class::Payload, payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Envelope, item - payload);
-    worker.count(Direction::Up, Purpose::Posting, Class::Framing, all - item);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
+    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, all - item);
 }

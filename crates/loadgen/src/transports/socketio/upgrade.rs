@@ -18,7 +18,7 @@ use crate::seat::{Seat, Way};
 use crate::transports::exchange::{Exchange, Request, Wanted, keep};
 use crate::transports::upgraded::{Upgraded, send_text};
 use crate::worker::Worker;
-use results::{Class, Direction, FaultKind, Purpose};
+use results::{ByteClass, Direction, FaultKind, TrafficKind};
 
 /// A session on polling: what its halves share.
 struct Session<'a> {
@@ -70,7 +70,7 @@ pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgra
             end = session.uplink.serve(worker, seat) => match end? {},
         }
     };
-    send_text(worker, socket.link(), Purpose::SetUp, b"5")?;
+    send_text(worker, socket.link(), TrafficKind::SetUp, b"5")?;
     worker.upgraded(opened_us);
     *seat.link.borrow_mut() = Some(Rc::clone(socket.link()));
     worker.open_in_band(seat, socket.link());
@@ -80,7 +80,7 @@ pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgra
 async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Result<Open, End> {
     let (ask, mut body) = (request(worker, "GET", "polling", "", ""), Vec::new());
     exchange.ask(worker, seat, &Request::get(&ask, Wanted::SET_UP), |bytes| Ok(keep(bytes, &mut body)?)).await?;
-    worker.count(Direction::Down, Purpose::SetUp, Class::Framing, body.len());
+    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
     match Packet::parse(&body)? {
         Packet::Open(open) => Ok(serde_json::from_slice(open).map_err(wire::WireError::from)?),
         other => Err(Fault::new(FaultKind::BadBytes, format!("a session begins with {other:?}")).into()),
@@ -132,7 +132,7 @@ impl Session<'_> {
         let offer = Offer::new(None);
         let ask = request(worker, "GET", "websocket", &self.sid, &offer.headers());
         let mut socket = Upgraded::open(worker, seat, &ask, &offer).await?;
-        send_text(worker, socket.link(), Purpose::SetUp, b"2probe")?;
+        send_text(worker, socket.link(), TrafficKind::SetUp, b"2probe")?;
         let answered = Cell::new(false);
         while !answered.get() {
             socket
@@ -140,7 +140,7 @@ impl Session<'_> {
                     let Message::Text(packet) = message else {
                         return Err(Fault::new(FaultKind::BadBytes, "an attachment in answer to the probe").into());
                     };
-                    worker.count(Direction::Down, Purpose::SetUp, Class::Framing, packet.len() + around);
+                    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, packet.len() + around);
                     answered.set(Packet::parse(packet.as_bytes())? == Packet::Probed);
                     Ok(())
                 })

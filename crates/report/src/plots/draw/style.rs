@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn other_servers_have_looks_of_their_own_and_ours_keep_theirs() {
-        let ours = [Transport::Tcp, Transport::Websocket].map(Subject::ours);
+        let ours = [Transport::Tcp, Transport::Websocket].map(Subject::builtin);
         let theirs = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
         let all = looks(&[ours.as_slice(), &theirs].concat());
         let mut seen = Vec::new();
