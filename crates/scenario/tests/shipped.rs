@@ -75,7 +75,7 @@ fn every_shipped_scenario_decides_and_asks_a_question_in_prose() {
 #[test]
 fn every_shipped_scenario_leaves_room_on_a_core() {
     // What happens close to saturation and past it is the question of these.
-    let full = ["claims/rush.toml", "claims/saturation.toml"];
+    let full = ["claims/message-rate.toml", "claims/saturation.toml"];
     let files = files(&folder()).into_iter().filter(|file| !full.iter().any(|name| file.ends_with(name)));
     for file in files {
         let job = load(&file, &[]).unwrap().decide().unwrap();
