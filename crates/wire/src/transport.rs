@@ -1,4 +1,4 @@
-//! The registry of transports and encodings: every list of them in the project is derived from here.
+//! The registry of transports and encodings. Every list of them in the project is derived from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,37 +6,37 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One way to carry a room's log to a client.
+/// A transport: a way to deliver the messages of a room to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
-    /// The floor: raw TCP with length-prefixed frames.
+    /// Raw TCP with length-prefixed frames, the baseline.
     Tcp,
-    /// A request answered at once, whether there is something or not.
+    /// Requests that are answered at once, with or without messages.
     Polling,
-    /// A request held until there is something or the hold time is over.
+    /// Requests that are held until there is a message or the hold time ends.
     LongPolling,
-    /// One chunked response, a JSON item a line.
+    /// One chunked response with one JSON item per line.
     HttpStreaming,
     /// One `text/event-stream` response.
     Sse,
     /// A WebSocket on the HTTP port.
     Websocket,
-    /// Socket.IO that stays on its polling.
+    /// Socket.IO on polling, without an upgrade.
     SocketioPolling,
-    /// Socket.IO on a WebSocket from the beginning.
+    /// Socket.IO on a WebSocket, without polling before it.
     SocketioWebsocket,
-    /// Socket.IO as its clients come by default: begins on polling, probes, upgrades to a WebSocket.
+    /// Socket.IO as clients use it by default: starts on polling and upgrades to a WebSocket.
     Socketio,
     /// STOMP 1.2 on a WebSocket.
     Stomp,
 }
 
 impl Transport {
-    /// The transport that every cost is shown as a multiple of.
+    /// The baseline: costs are also shown as multiples of it.
     pub const BASELINE: Self = Self::Tcp;
 
-    /// All of them, in the order tables and charts show them.
+    /// All transports in the order of tables and plots.
     pub const ALL: [Self; 10] = [
         Self::Tcp,
         Self::Polling,
@@ -71,27 +71,27 @@ impl Transport {
         self as usize
     }
 
-    /// Whether the transport lives on the HTTP port.
+    /// Whether the transport uses the HTTP port.
     pub const fn is_http(self) -> bool {
         !matches!(self, Self::Tcp)
     }
 
-    /// Whether a room has a URL on it, `/rooms/NAME/` and the transport's name: to read at, and to post to.
+    /// Whether the transport has the URLs `/rooms/NAME/TRANSPORT` for reading and posting.
     pub const fn has_room_url(self) -> bool {
         self.is_http() && !self.is_socketio()
     }
 
-    /// Whether it is one of the ways to speak Socket.IO, which all share a path.
+    /// Whether this is one of the Socket.IO transports, which share a path.
     pub const fn is_socketio(self) -> bool {
         matches!(self, Self::SocketioPolling | Self::SocketioWebsocket | Self::Socketio)
     }
 
-    /// Whether posts travel on the connection that carries the messages.
+    /// Whether posts use the connection that delivers messages.
     pub const fn posts_in_band(self) -> bool {
         matches!(self, Self::Tcp | Self::Websocket | Self::SocketioWebsocket | Self::Socketio | Self::Stomp)
     }
 
-    /// The encodings it can carry, the default first.
+    /// Supported encodings, the default first.
     pub const fn encodings(self) -> &'static [Encoding] {
         match self {
             Self::Tcp => &[Encoding::Binary],
@@ -120,7 +120,7 @@ impl FromStr for Transport {
     }
 }
 
-/// How an item is written down.
+/// The encoding of items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
