@@ -31,19 +31,19 @@ struct Row {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// It does not begin as ours do.
-    #[error("line 1 does not begin with time,commit: this is no history of ours")]
+    #[error("line 1 does not begin with time,commit: not a history file of pushbench")]
     Head,
     /// A row that does not fit.
     #[error("line {0} has {1} fields, the first line has {2}")]
     Fields(usize, usize, usize),
     /// A cell that is no number.
-    #[error("line {0}: {1:?} is no number that a run can have")]
+    #[error("line {0}: {1:?} is not a valid number")]
     Number(usize, String),
     /// There is one already.
-    #[error("commit {0} is in it already; take its row out to measure it anew")]
+    #[error("commit {0} is in the history already; delete its row to add it again")]
     Known(String),
     /// Nothing to add.
-    #[error("the folder has no sound run")]
+    #[error("the folder has no valid run")]
     Nothing,
 }
 

@@ -62,7 +62,7 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
         add(out, format_args!("## Published figures beside ours\n\n{}", table(&tables::published(summary))));
     }
     if summary.points.iter().any(|point| !point.theory.is_empty()) {
-        *out += "## Theory beside measurement\n\n";
+        *out += "## Theory and measurement\n\n";
     }
     for point in summary.points.iter().filter(|point| !point.theory.is_empty()) {
         if !point.label.is_empty() {

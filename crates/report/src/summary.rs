@@ -59,7 +59,7 @@ pub struct PointSummary {
     pub label: String,
     /// A transport each.
     pub rows: Vec<SubjectSummary>,
-    /// Theory beside measurement.
+    /// Theory and measurement.
     pub theory: Vec<Prediction>,
 }
 

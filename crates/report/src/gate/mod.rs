@@ -81,15 +81,15 @@ impl GateVerdict {
     /// In a sentence.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Regression => "worse, beyond doubt and by more than what matters",
-            Self::Improved => "better, beyond doubt and by more than what matters",
-            Self::Same => "if there is a difference, it is smaller than what matters",
-            Self::Inconclusive(InconclusiveReason::Noise) => "the noise is larger than what was looked for",
+            Self::Regression => "significantly worse, by at least the threshold",
+            Self::Improved => "significantly better, by at least the threshold",
+            Self::Same => "no change larger than the threshold",
+            Self::Inconclusive(InconclusiveReason::Noise) => "noise too high",
             Self::Inconclusive(InconclusiveReason::Machine) => {
-                "the base differs from itself: this machine cannot judge it now"
+                "the two measurements of the base differ significantly: this machine is too unstable for a result"
             }
             Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
-            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before it was decided",
+            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before a decision",
         }
     }
 

@@ -24,10 +24,10 @@ pub fn broken(noise: Noise, blocks: usize, counts: Counts) -> bool {
 pub fn table(blocks: usize, rows: &[(Noise, Counts)]) -> String {
     let trials = rows.first().map_or(0, |(_, counts)| counts.trials);
     let mut out = format!(
-        "{trials} simulated jobs a row, {blocks} blocks, 4 gated metrics, {:.0} % noise, 5 % matters\n\n{:<21} {:>23} {:>24} {:>9} {:>7}\n",
+        "{trials} simulated jobs per row, {blocks} blocks, 4 gated metrics, {:.0} % noise, threshold 5 %\n\n{:<21} {:>23} {:>24} {:>9} {:>7}\n",
         SIGMA * 100.0,
         "noise",
-        "false alarms a job",
+        "jobs with false alarm",
         format!("+{:.0} % found", EFFECT * 100.0),
         "all same",
         "blocks"
@@ -38,7 +38,7 @@ pub fn table(blocks: usize, rows: &[(Noise, Counts)]) -> String {
             let (low, high) = clopper_pearson(n, counts.trials);
             format!("{:.2} % [{:.2}–{:.2}]", percent(n), low * 100.0, high * 100.0)
         };
-        let mark = if broken(*noise, blocks, *counts) { "  not as promised" } else { "" };
+        let mark = if broken(*noise, blocks, *counts) { "  outside the stated error rate" } else { "" };
         out += &format!(
             "{:<21} {:>23} {:>24} {:>7.1} % {:>7.1}{mark}\n",
             noise.name(),

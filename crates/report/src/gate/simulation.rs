@@ -50,9 +50,9 @@ impl Noise {
             Self::HeavyTails => "heavy tails",
             Self::Drift => "drift",
             Self::Autocorrelated => "autocorrelated",
-            Self::Phases => "slow and fast phases",
-            Self::Slots => "slot effects",
-            Self::Spikes => "rare spikes",
+            Self::Phases => "slow phases",
+            Self::Slots => "position effects",
+            Self::Spikes => "rare outliers",
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     if bars.is_empty() {
         return None;
     }
-    let title = "Bytes per delivered message, by what they are";
+    let title = "Bytes per delivered message, by class";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     bars.draw(&mut scene, top);
     Some(Plot {

@@ -28,8 +28,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("07-calls-per-message", point.label),
         title: title.to_owned(),
         caption: format!(
-            "HTTP requests of all clients, posts included, and writes on the server's sockets, for each delivered message; and messages \
-             that share a response, chunk or write. Medians over runs, brackets {AROUND}, dots the runs. {}.",
+            "HTTP requests of all clients including posts, and writes on the server's sockets, per delivered message; and messages per \
+             response, chunk or write. Medians over runs, brackets {AROUND}, dots the runs. {}.",
             behind(point)
         ),
         scene,

@@ -8,11 +8,11 @@ use super::draw::Scene;
 use super::{AROUND, Plot};
 use crate::stats::median;
 
-const CLASSES: [&str; 2] = ["in user mode", "in the kernel"];
+const CLASSES: [&str; 2] = ["user mode", "kernel mode"];
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut csv = table();
-    let head = "µs per delivered message · dashed: the floor, tcp";
+    let head = "µs per delivered message · dashed: raw TCP, the baseline";
     let mut only = column(&mut csv, point, head, &CLASSES, &|record| {
         let both = MetricId::ServerCpuUserPerMessage.value(record).zip(MetricId::ServerCpuPerMessage.value(record));
         both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
@@ -31,8 +31,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("05-server-cpu-per-message", point.label),
         title: title.to_owned(),
         caption: format!(
-            "CPU time of the server's process over the window, for each message it delivered; bars are medians over runs, brackets \
-             {AROUND}, dots the runs. The dashed line is raw TCP on the same machine. {}.",
+            "CPU time of the server process in the window per delivered message; bars are medians over runs, brackets {AROUND}, dots the \
+             runs. The dashed line is raw TCP on the same machine. {}.",
             behind(point)
         ),
         scene,

@@ -158,7 +158,7 @@ pub(super) fn behind(point: &PointData<'_>) -> String {
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
     let (posts, runs) = (span(posts), span(runs));
     let word = if runs == "1" { "run" } else { "runs" };
-    format!("n = {posts} messages a run, {runs} {word}")
+    format!("n = {posts} messages per run, {runs} {word}")
 }
 
 impl SeriesData<'_> {
@@ -175,7 +175,7 @@ impl SeriesData<'_> {
 
     /// As tables say it.
     pub(super) fn verdict(&self) -> String {
-        if self.is_overloaded() { "overloaded".to_owned() } else { "sound".to_owned() }
+        if self.is_overloaded() { "overloaded".to_owned() } else { "valid".to_owned() }
     }
 }
 

@@ -19,9 +19,9 @@ pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
     if comparison.rows.is_empty() {
         return None;
     }
-    let title = format!("{}: what changed from base to head", comparison.scenario);
-    let grey = if comparison.paired { " · grey: base against itself, by block" } else { "" };
-    let about = format!("line: 95 % interval · green band: too small to matter{grey}");
+    let title = format!("{}: change from base to head", comparison.scenario);
+    let grey = if comparison.paired { " · grey: second base against first, by block" } else { "" };
+    let about = format!("line: 95 % interval · green band: below the threshold{grey}");
     let (mut scene, top) = Scene::titled(&title, &about);
     let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
     let top = top + 6.0;
@@ -33,7 +33,7 @@ pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
     for (at, row) in comparison.rows.iter().enumerate() {
         draw(&mut scene, &panel, row, top + ROW * (at as f64 + 0.5));
     }
-    let below = "change, % (of throughput less is worse, of all others more)";
+    let below = "change, % (worse: less throughput; more of all other metrics)";
     scene.text((f64::midpoint(area.left, area.right), area.bottom + 40.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = area.bottom + 54.0;
     let caption = format!("{}. Base: {}. Head: {}.", comparison.headline(), comparison.base, comparison.head);

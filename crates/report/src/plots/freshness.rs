@@ -14,7 +14,7 @@ type Of = fn(&SeriesData<'_>) -> Option<Estimate>;
 /// The costs, with their names.
 const COSTS: [(&str, Of); 2] = [
     ("µs of server CPU per message", |row| row.estimate(MetricId::ServerCpuPerMessage)),
-    ("bytes both ways per message", |row| {
+    ("bytes in both directions per message", |row| {
         let both = [Direction::Down, Direction::Up];
         over_runs(&row.each(|record| {
             let ways = both.map(|way| Some(super::bytes::parts(record, way)?.iter().sum::<f64>()));
@@ -45,7 +45,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     if panels.is_empty() {
         return None;
     }
-    let title = "What freshness costs";
+    let title = "Cost and latency";
     let (mut scene, mut top) = Scene::titled(title, &sweep.about(job));
     let curves = || panels.iter().flat_map(|(_, all)| all).map(|bought| &bought.curve);
     let margin = curves().map(|curve| names_width(std::slice::from_ref(curve))).fold(0.0, f64::max);
@@ -56,22 +56,22 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
             x: x.clone(),
             y: fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect()),
         };
-        panel.axes(&mut scene, "median staleness, ms from due to seen", name);
+        panel.axes(&mut scene, "median delivery latency, ms", name);
         all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place));
         let curves: Vec<_> = all.iter().map(|bought| bought.curve.clone()).collect();
         values(&mut scene, &panel, all);
         legend(&mut scene, &panel, &curves);
         top = panel.area.bottom + 60.0;
     }
-    let note = format!("small figures: {}", sweep.key);
+    let note = format!("small numbers: {}", sweep.key);
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
         name: job.stem("09-cost-of-freshness", &sweep.stem()),
         title: title.to_owned(),
         caption: format!(
-            "Each curve is a transport over {}, joined in its order; to the left is fresher, down is cheaper. Staleness is the median of \
-             delivery latency. Medians over runs; upright lines are {AROUND}.",
+            "Each curve is a transport over {}, its points joined in the order of the sweep; lower latency is to the left, lower cost below. \
+             Medians over runs; vertical lines are {AROUND}.",
             sweep.key
         ),
         scene,

@@ -34,7 +34,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let y = Scale::log(values);
     let last = rows.iter().flat_map(|(_, run)| intervals(point, run)).map(|interval| interval.second).max()?;
     let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
-    let title = "Where the deliveries of every second lie";
+    let title = "Distribution of delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     key(&mut scene, top);
     let mut csv =
@@ -53,8 +53,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("03b-latency-heat-map", point.label),
         title: title.to_owned(),
         caption: format!(
-            "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \
-             stronger the colour, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
+            "Each column is {every} s, each cell a band of delivery latency (ms, log axis, the same in all panels); stronger colours are \
+             larger shares of the deliveries of a column. One run per transport: the one with the middle median. {}.",
             behind(point)
         ),
         scene,
@@ -63,7 +63,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 }
 
 fn key(scene: &mut Scene, top: f64) {
-    const NAME: &str = "share of the deliveries of its time:";
+    const NAME: &str = "share of the deliveries of a column:";
     scene.text((12.0, top), NAME, SMALL, Anchor::Start, SOFT);
     let mut left = 24.0 + text_width(NAME, SMALL);
     for (_, name, strength) in LEVELS {

@@ -33,8 +33,8 @@ pub fn history(history: &History) -> Option<PlotFiles> {
     // What changed comes first, so that nothing of it is left out.
     trends.sort_by_key(|trend| trend.stretches.len() < 2);
     trends.truncate(PANELS_MAX);
-    let left_out = if all > trends.len() { format!(" · {} are not drawn", all - trends.len()) } else { String::new() };
-    let title = "History, commit by commit".to_owned();
+    let left_out = if all > trends.len() { format!(" · {} not drawn", all - trends.len()) } else { String::new() };
+    let title = "History by commit".to_owned();
     let about = format!(
         "{} commits, {first} to {last} · {changed} of {all} metrics changed{left_out} · line: median between changes · dashed: a change, \
          for the worse (orange) or the better (green)",
@@ -52,7 +52,7 @@ pub fn history(history: &History) -> Option<PlotFiles> {
         write(&mut csv, trend, &commits);
     }
     scene.height = bottom + 14.0;
-    let caption = format!("{about}. Every panel has its own axis up. Changes are shown, and gate nothing.");
+    let caption = format!("{about}. Every panel has its own y axis. Changes are shown and not gated.");
     Some(Plot { name: "history-plot".to_owned(), title, caption, scene, csv }.finish())
 }
 

@@ -31,7 +31,7 @@ use data::PlotData;
 use draw::Scene;
 
 /// What is drawn around a median over runs.
-const AROUND: &str = "95 % intervals (of fewer than six runs the range)";
+const AROUND: &str = "95 % intervals (for fewer than six runs the range)";
 
 /// A picture with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::data::{PlotData, PointData, behind, window_s, written};
 use super::draw::Scene;
 use super::{AROUND, Plot};
 
-const CLASSES: [&str; 3] = ["CPU of the server", "traffic to clients", "memory"];
+const CLASSES: [&str; 3] = ["server CPU", "traffic to clients", "memory"];
 const HOUR_US: f64 = 3.6e9;
 const MONTH_H: f64 = 730.0;
 const CLIENTS: f64 = 10_000.0;
@@ -30,7 +30,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     };
     let mut csv = table();
     let million = format!("{} per million messages", prices.currency);
-    let month = format!("{} a month for 10,000 clients", prices.currency);
+    let month = format!("{} per month for 10,000 clients", prices.currency);
     let columns = vec![
         column(&mut csv, point, &million, &CLASSES, &|record| per_million(record, &prices).unwrap_or_default()),
         column(&mut csv, point, &month, &CLASSES, &|record| per_month(record, &prices).unwrap_or_default()),
@@ -39,17 +39,16 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     if bars.is_empty() {
         return None;
     }
-    let title = "What it costs, at the scenario's prices";
+    let title = "Cost at the scenario's prices";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     bars.draw(&mut scene, top);
     Some(Plot {
         name: job.stem("12-money", point.label),
         title: title.to_owned(),
         caption: format!(
-            "At {} {c} a vCPU-hour, {} {c} a GB-hour of memory and {} {c} a GB sent out (TCP/IP headers included where they were counted). \
-             Per million delivered messages: CPU and traffic. A month (730 h) of 10,000 connected clients at this scenario's rate: CPU, \
-             traffic and memory of the server's process, scaled in proportion and without idle capacity. Medians over runs, brackets \
-             {AROUND}. {}.",
+            "At {} {c} per vCPU-hour, {} {c} per GB-hour of memory and {} {c} per GB sent (with TCP/IP headers where counted). Per million \
+             delivered messages: CPU and traffic. Per month (730 h) of 10,000 connected clients at this scenario's rate: CPU, traffic \
+             and memory of the server process, scaled in proportion, without spare capacity. Medians over runs, brackets {AROUND}. {}.",
             prices.vcpu_hour,
             prices.gb_hour,
             prices.gb_out,

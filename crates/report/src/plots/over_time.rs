@@ -29,7 +29,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
     let title = "Delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run";
+    let key = "thick: p50 · thin: p99 · dashed: maximum of the second · pale: each run";
     scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| readings(point, row)).flat_map(|(_, second)| {
         LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
@@ -51,9 +51,9 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("03a-latency-over-time", point.label),
         title: title.to_owned(),
         caption: format!(
-            "Median, 99th percentile (where a second has the 368 messages it takes) and largest delivery latency of the messages seen in \
-             each second up to the end of the window; thick and dashed lines are medians over runs, pale ones the runs. All panels have \
-             the same axes. {}.",
+            "Median, 99th percentile (for seconds with at least 368 messages) and maximum delivery latency of the messages received in each \
+             second up to the end of the window; thick and dashed lines are medians over runs, pale lines the runs. All panels have the \
+             same axes. {}.",
             behind(point)
         ),
         scene,
@@ -72,7 +72,7 @@ pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
 
 /// What the axes of small panels of latency over time are, below all of them.
 pub(super) fn foot(scene: &mut Scene, bottom: f64) {
-    let axes = "across: seconds from the start of the warm-up · up: ms from due to seen";
+    let axes = "x: seconds from the start of the warm-up · y: delivery latency, ms";
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), axes, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
 }

@@ -31,8 +31,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         y: Scale::log(curves.iter().flat_map(Curve::heights)),
     };
     scene.height = panel.area.bottom + 74.0;
-    panel.axes(&mut scene, "share of deliveries that took no longer", "ms from due to seen");
-    let note = "solid: from when it was due · dashed: from when it left · thin: each run";
+    panel.axes(&mut scene, "share of deliveries with at most this latency", "delivery latency, ms");
+    let note = "solid: from the scheduled instant · dashed: from when the post was sent · thin: each run";
     scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, draw::Anchor::Start, draw::SOFT);
     for (place, curve) in curves.iter().enumerate() {
         curve.draw(&mut scene, &panel, place);
@@ -42,9 +42,9 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("01-latency-by-percentile", point.label),
         title: title.to_owned(),
         caption: format!(
-            "Time from when a post was due until each receiver had it; every nine takes the same room. Solid: median over runs of each \
-             percentile; dashed: the same from when the post left, blind to what its sender waited for; thin: each run. A line ends \
-             where the sample no longer carries the percentile. {}.",
+            "Delivery latency from the scheduled instant of a post, every receiver; each further nine of the percentile has the same width. \
+             Solid: median over runs; dashed: the same from when the post was sent, without the sender's wait; thin: each run. A line \
+             ends where the sample is too small for the percentile. {}.",
             behind(point)
         ),
         scene,

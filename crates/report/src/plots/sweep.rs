@@ -43,15 +43,15 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
         name_ends(&mut scene, &panel, curves);
         top = panel.area.bottom + 58.0;
     }
-    let note = format!("upright lines: {AROUND} · hollow, dashed: overloaded");
+    let note = format!("vertical lines: {AROUND} · hollow, dashed: overloaded");
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
         name: job.stem("10-over-sweep", &sweep.stem()),
         title,
         caption: format!(
-            "One line a transport over {}; medians over runs with {AROUND} (with one run, of its own sample). Where a \
-             server could not keep up its marker is hollow; where no run was sound or overloaded there is none.",
+            "One line per transport over {}; medians over runs with {AROUND} (for a single run, of its messages). Hollow markers are \
+             overloaded; there is no marker without a valid or overloaded run.",
             sweep.key
         ),
         scene,

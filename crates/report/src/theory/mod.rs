@@ -1,4 +1,4 @@
-//! Theory beside measurement: what follows from the job's settings and the floor, and whether the runs agree.
+//! Theory and measurement: what follows from the job's settings and the floor, and whether the runs agree.
 //!
 //! A cell is `within` when what was predicted, with the interval of its inputs, meets what was measured with its interval; `explained
 //! by queueing` when it does once the mean wait behind other messages is added; else `unexplained`. No cell has a tolerance of its own.

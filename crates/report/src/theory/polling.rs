@@ -18,16 +18,16 @@ pub(super) fn polling(table: &mut Table<'_>) {
         predicted.queued(work.map_or(0.0, |(_, queue)| queue))
     };
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-    table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
-    table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
-    table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
+    table.other("mean latency, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
+    table.figure("p50 latency, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
+    table.figure("p99 latency, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
     let longest = PredictedRange::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
-    table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
+    table.figure("longest latency, ms", "at most the longest of tcp + I", Some(longest), MetricId::DeliveryMax);
     let asked =
         table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
     // Each client may make one request more or less than the window has intervals.
     let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
-    table.other("reading requests/s", "N / I", Some(PredictedRange::exactly(inputs.seats / interval_s)), &asked, edges);
+    table.other("read requests/s", "N / I", Some(PredictedRange::exactly(inputs.seats / interval_s)), &asked, edges);
     if inputs.random {
         at_random(table, interval_s);
     }
@@ -59,7 +59,7 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
     let measured = table.values(|run| per_delivery(&run.record));
     let half = half * (bytes.answer - bytes.empty).abs() / (per_s * interval_s);
     table.other(
-        "bytes per delivery, both ways",
+        "bytes per delivery, both directions",
         "(Hq + (1 − e^−λI) Hs + e^−λI He) / λI + P + f",
         Some(PredictedRange::exactly(polled_bytes(bytes, per_s, interval_s, message))),
         &measured,
@@ -95,14 +95,14 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
     });
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
     let half = mean_half_ms(&table.shown.runs);
-    table.other("mean delivery, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
+    table.other("mean latency, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
     // While fewer than half of the messages come into a gap, the median is that of a push.
     let (in_gap, _) = gap_wait_ms(per_s, gap_s(path.value), hold_s);
     let p50 = inputs.path_p50_ms.filter(|_| in_gap < 0.5).map(|p50| {
         let own = fan_out_ms(inputs.members, write_ms);
         PredictedRange::between(p50.low + own, p50.value + own, p50.high + own).queued(queue)
     });
-    table.figure("p50 delivery, ms", "that of a push", p50, MetricId::DeliveryP50);
+    table.figure("p50 latency, ms", "as with push", p50, MetricId::DeliveryP50);
 }
 
 /// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.

@@ -25,7 +25,7 @@ pub(super) fn push(table: &mut Table<'_>) {
         let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
         let mean = PredictedRange::between(path.low + own, path.value + own, path.high + own).queued(queue);
         let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-        table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
+        table.other("mean latency, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     framing(table);
 }
@@ -35,9 +35,9 @@ pub(super) fn framing(table: &mut Table<'_>) {
     let inputs = table.inputs;
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
     let (predicted, formula) = match (table.shown.subject.transport, record.encoding) {
-        (Transport::Websocket, _) => (frames(record, 0.0, 0.0), "2, 4 or 10 bytes a frame"),
+        (Transport::Websocket, _) => (frames(record, 0.0, 0.0), "2, 4 or 10 bytes per frame"),
         (Transport::SocketioWebsocket, Encoding::Json) => {
-            (frames(record, PACKET_BYTES, PACKET_BYTES), "len(event) + 7, and 2, 4 or 10 bytes a frame")
+            (frames(record, PACKET_BYTES, PACKET_BYTES), "len(event) + 7, and 2, 4 or 10 bytes per frame")
         }
         (Transport::SocketioWebsocket, Encoding::Binary) => {
             let packet = PACKET_BYTES + ATTACHED_BYTES;
@@ -59,13 +59,13 @@ pub(super) fn framing(table: &mut Table<'_>) {
                 Some((least, most)) => (STOMP_BYTES + least, STOMP_BYTES + most),
                 None => return,
             };
-            (frames(record, least, most), "93 + digits of the id, and 2, 4 or 10 bytes a frame")
+            (frames(record, least, most), "93 + digits of the id, and 2, 4 or 10 bytes per frame")
         }
         (Transport::Sse, _) => {
             let events = ids(record, inputs).map(|(least, most)| (EVENT_BYTES + least, EVENT_BYTES + most));
-            (chunked(record, events), "13 + digits of the id + (4 + hex digits) a chunk")
+            (chunked(record, events), "13 + digits of the id + (4 + hex digits) per chunk")
         }
-        _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),
+        _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) per chunk"),
     };
     let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
     table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);

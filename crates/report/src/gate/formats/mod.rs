@@ -53,13 +53,13 @@ fn p_value(p: f64) -> String {
 
 /// Why, what could have been seen, and what would help, in a sentence.
 fn explained(row: &ComparisonRow) -> String {
-    let Some(verdict) = row.verdict else { return "shown only".to_owned() };
+    let Some(verdict) = row.verdict else { return "not gated".to_owned() };
     let mut out = verdict.explanation().to_owned();
     if let (GateVerdict::Inconclusive(InconclusiveReason::Noise), Some(effect)) = (verdict, row.smallest_effect) {
-        out += &format!("; a change of {} would have been found", percent(effect));
+        out += &format!(". This run could detect changes of {} or more", percent(effect));
         out += &match row.blocks_to_decide {
-            Some(blocks) => format!(", about {blocks} blocks would decide"),
-            None => ", no sensible number of blocks would decide".to_owned(),
+            Some(blocks) => format!("; about {blocks} blocks would give a result"),
+            None => "; no practical number of blocks would give a result".to_owned(),
         };
     }
     out
