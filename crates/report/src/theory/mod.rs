@@ -141,8 +141,8 @@ impl Table<'_> {
     /// Messages a second that came to one subscriber, whatever the plan was.
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
-            let seconds = run.record.generator.window_us as f64 / 1e6;
-            (seconds > 0.0).then(|| run.record.window.delivered as f64 / seconds / self.inputs.seats.max(1.0))
+            let seconds = run.record.window_us() as f64 / 1e6;
+            (seconds > 0.0).then(|| run.record.window().delivered as f64 / seconds / self.inputs.seats.max(1.0))
         });
         results::median(&per_s)
     }

@@ -73,7 +73,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
 
 /// Mean size of a message with its envelope.
 fn item_bytes(record: &RunRecord) -> Option<f64> {
-    let window = &record.window;
+    let window = record.window();
     let of = |class| window.bytes(Direction::Down, TrafficKind::Delivery, class);
     (window.delivered > 0 && record.counts_all_bytes())
         .then(|| (of(ByteClass::Payload) + of(ByteClass::Envelope)) as f64 / window.delivered as f64)
