@@ -96,7 +96,7 @@ async fn every_transport_goes_through_every_phase() {
         let by_request =
             matches!(record.transport, Transport::Polling | Transport::LongPolling | Transport::SocketioPolling);
         assert_eq!(header(results::ByteClass::Headers) > 0, by_request, "{}", record.transport);
-        assert_eq!(record.encoding, record.transport.encodings()[0]);
+        assert_eq!(record.encoding, record.transport.default_encoding());
         assert!(ended.out.contains(record.transport.name()), "{}", ended.out);
     }
     let folder = bench.results();

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde_json::json;
-use wire::{Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
+use wire::{Delivery, Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
 
 use crate::{
     ByteClass, Cpu, Direction, Distribution, Faults, Folder, GeneratorUsage, Host, Interval, LatencySummary,
@@ -228,8 +228,8 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
 fn tally(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
     let mut tally = TrafficCounts::default();
     (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
-    let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
-    tally.requests = if asks { delivered } else { 0 };
+    tally.requests =
+        if transport.has_room_url() && transport.info().delivery != Delivery::Streamed { delivered } else { 0 };
     tally.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
     tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, delivered as usize * 120);
     tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Envelope, delivered as usize * 40);

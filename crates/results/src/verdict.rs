@@ -7,7 +7,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wire::Transport;
+use wire::Delivery;
 
 use crate::{FaultKind, RunEnd, RunRecord, Series, TheilSenLine, median};
 
@@ -204,7 +204,7 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     // The seconds of the drain hold only stragglers.
     let window_seconds = (record.planned.window_us / 1_000_000) as usize;
     let medians = &medians[..medians.len().min(window_seconds)];
-    if record.transport == Transport::Polling || medians.len() < TREND_SECONDS_MIN {
+    if record.transport.info().delivery == Delivery::Polled || medians.len() < TREND_SECONDS_MIN {
         return drained(record).into_iter().collect();
     }
     let (Some(line), Some(middle)) = (TheilSenLine::over(medians), median(medians)) else { return Vec::new() };

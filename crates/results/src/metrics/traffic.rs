@@ -1,7 +1,5 @@
 //! Bytes, requests, writes and batches per message, from the generator's counts or, where those are incomplete, the server's.
 
-use wire::Transport;
-
 use super::server::ServerWindow;
 use super::{per_message, ratio};
 use crate::{ByteClass, Direction, RunRecord, TrafficCounts, TrafficKind};
@@ -97,6 +95,5 @@ pub(super) fn messages_per_batch(run: &RunRecord) -> Option<f64> {
 
 /// Socket.IO on polling says several things in one request and answers pings in others: how many of them read is not counted.
 pub(super) fn empty_share(run: &RunRecord) -> Option<f64> {
-    let is_mixed = matches!(run.transport, Transport::SocketioPolling | Transport::Socketio);
-    ratio(run.window().empty_answers, run.reads()).filter(|_| !is_mixed)
+    ratio(run.window().empty_answers, run.reads()).filter(|_| !run.transport.info().requests_are_mixed)
 }

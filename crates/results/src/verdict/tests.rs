@@ -1,6 +1,6 @@
 //! Every reason a run is not sound, word for word, and which verdict wins when there are several.
 
-use wire::Encoding;
+use wire::{Encoding, Transport};
 
 use super::*;
 use crate::{

@@ -1,6 +1,6 @@
 //! Whether what went over the wire is fit for a result: answers that could be used, and bytes that were counted.
 
-use wire::Transport;
+use wire::{Delivery, Endpoint};
 
 use crate::{Direction, FaultKind, RunEnd, RunRecord};
 
@@ -50,21 +50,19 @@ pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
 /// Answers of the whole run.
 fn answers(record: &RunRecord) -> u64 {
     let tally = &record.total;
-    match record.transport {
-        // Their batches are responses.
-        Transport::Polling | Transport::LongPolling | Transport::SocketioPolling => tally.requests,
-        Transport::Tcp => tally.connections.saturating_add(tally.batches),
-        Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::Websocket
-        | Transport::SocketioWebsocket
-        | Transport::Socketio
-        | Transport::Stomp => tally.requests.saturating_add(tally.batches),
+    let info = record.transport.info();
+    match (info.endpoint, info.delivery) {
+        // Here a batch is a response.
+        (_, Delivery::Polled | Delivery::HeldRequest) => tally.requests,
+        (Endpoint::Tcp, Delivery::Streamed) => tally.connections.saturating_add(tally.batches),
+        (Endpoint::RoomUrl | Endpoint::SocketIo, Delivery::Streamed) => tally.requests.saturating_add(tally.batches),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::Transport;
+
     use super::super::VerdictKind;
     use super::super::tests::{expect, sound};
     use super::*;
