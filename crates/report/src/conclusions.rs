@@ -32,9 +32,7 @@ fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
     let (best, worst) = (others.first()?, others.last()?);
     let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
     let unit = figure.info().unit.symbol;
-    let floor = floor
-        .first()
-        .map(|(_, kind, value)| format!("; raw TCP{}: {}", mark(*kind), with_interval(value)));
+    let floor = floor.first().map(|(_, kind, value)| format!("; raw TCP{}: {}", mark(*kind), with_interval(value)));
     let order = match groups(&others) {
         None if others.len() == 1 => named(best),
         None => {

@@ -242,7 +242,8 @@ pub(crate) fn claims(job: &JobSummary) -> Grid {
 
 /// Published figures beside ours.
 pub(crate) fn published(job: &JobSummary) -> Grid {
-    let mut grid = Grid::new(&["published by", "what", "unit", "published", "measured", "measured / published", "from"]);
+    let mut grid =
+        Grid::new(&["published by", "what", "unit", "published", "measured", "measured / published", "from"]);
     for row in &job.published {
         let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| ours.times(1.0 / row.theirs));
         grid.rows.push(vec![

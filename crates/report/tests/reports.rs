@@ -46,9 +46,7 @@ fn the_same_evidence_gives_the_same_bytes() {
 fn the_page_opens_with_the_answer_and_has_every_part() {
     let made = changed(|_| {});
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
-    for part in
-        ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"]
-    {
+    for part in ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"] {
         assert!(html.contains(part), "{part}");
     }
     assert!(html.find("Median delivery at ").unwrap() < html.find("<table").unwrap());
@@ -110,7 +108,8 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
     });
     let html = file(&partial, "report.html");
     assert!(
-        html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("an order needs six valid runs of each")
+        html.contains("<strong>partial</strong>: 7 of 60 runs")
+            && html.contains("an order needs six valid runs of each")
     );
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));
@@ -123,8 +122,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
             run.record.latency.clear();
             run.record.seconds.clear();
             run.intervals.clear();
-            run.record.window = results::TrafficCounts::default();
-            run.record.generator.window_us = 0;
+            run.record.slices.clear();
             run.record.planned.window_us = 0;
             run.record.planned.clients = 0;
         })

@@ -32,7 +32,7 @@ pub use query::{ReadQuery, StartAt, parse_after};
 pub use room::RoomName;
 pub use sse::{Event, EventDecoder};
 pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats, TransportUsage};
-pub use transport::{Encoding, Transport};
+pub use transport::{Delivery, Encoding, Endpoint, ExtraConnections, Posting, Transport, TransportInfo};
 
 /// Response header with the cursor, for polling clients whose request had none.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";

@@ -39,13 +39,16 @@ pub fn openmetrics(comparison: &Comparison) -> String {
         }
     };
     by_row(&mut out, "pushbench_gate_ratio", "Head to base.", |row| Some(row.ratio));
-    by_row(&mut out, "pushbench_gate_regression", "1 if the verdict is regression, 0 otherwise; absent if inconclusive.", |row| {
-        match row.verdict? {
+    by_row(
+        &mut out,
+        "pushbench_gate_regression",
+        "1 if the verdict is regression, 0 otherwise; absent if inconclusive.",
+        |row| match row.verdict? {
             GateVerdict::Regression => Some(1.0),
             GateVerdict::Improved | GateVerdict::Same => Some(0.0),
             GateVerdict::Inconclusive(_) => None,
-        }
-    });
+        },
+    );
     out + "# EOF\n"
 }
 
