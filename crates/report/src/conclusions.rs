@@ -1,5 +1,5 @@
-//! The answer in three sentences: when messages arrive, what that costs, how far it can be trusted. Only what intervals support is
-//! said of an order; what cannot be told apart is called so.
+//! The answer of a job in three sentences: latency, CPU, validity. An order is stated only if the
+//! intervals support it.
 
 use results::{MetricId, Subject, VerdictKind};
 
@@ -10,7 +10,7 @@ use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
-    // Of a sweep the last point that has most to say.
+    // For a sweep, the last of the points with the most results.
     let usable = |point: &&PointSummary| point.rows.iter().filter(|row| row.shown.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
@@ -23,7 +23,8 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
 
 type Found = (Subject, VerdictKind, Estimate);
 
-/// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
+/// Subjects in ascending order, in groups whose intervals do not overlap with those of other
+/// groups.
 fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
     let of = |row: &SubjectSummary| Some((row.subject(), row.shown?, *row.figure(figure)?));
     let (floor, mut others): (Vec<Found>, Vec<Found>) =
@@ -42,12 +43,15 @@ fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
         Some(groups) => groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", then "),
     };
     let times = worst.2.value / best.2.value;
-    let times =
-        if others.len() > 1 && times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
+    let times = if others.len() > 1 && times.is_finite() {
+        format!("; {} is {}× {}", worst.0, number(times), best.0)
+    } else {
+        String::new()
+    };
     Some(format!("{what}{at}, {unit}: {order}{times}{}.", floor.unwrap_or_default()))
 }
 
-/// Neighbours whose intervals meet are in one group; `None` where one has no interval over runs.
+/// Groups of subjects with overlapping intervals; `None` if one has no interval over runs.
 fn groups(sorted: &[Found]) -> Option<Vec<Vec<&Found>>> {
     let mut all: Vec<((f64, f64), &Found)> =
         sorted.iter().map(|found| Some((found.2.over_runs()?, found))).collect::<Option<_>>()?;
@@ -135,8 +139,12 @@ mod tests {
         invented::repeat(&mut job);
         let said = sentences(&job);
         assert_eq!(said.len(), 3, "{said:#?}");
-        assert!(said[0].starts_with("Median delivery, ms: ") && said[0].contains(", then polling "), "{}", said[0]);
-        assert!(said[0].contains("; the floor, raw TCP, is "), "{}", said[0]);
+        assert!(
+            said[0].starts_with("Median delivery latency, ms: ") && said[0].contains(", then polling "),
+            "{}",
+            said[0]
+        );
+        assert!(said[0].contains("; raw TCP: "), "{}", said[0]);
         assert!(said[1].starts_with("Server CPU, µs/message: ") && said[1].contains("× polling"), "{}", said[1]);
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
         for (at, run) in job.runs.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! `report.md`: the report for a pull request or a wiki; pictures are files beside it.
+//! `report.md`: the report as Markdown; plots are separate files.
 
 use std::fmt::Write;
 
@@ -94,7 +94,7 @@ fn table(grid: &Grid) -> String {
     out + "\n"
 }
 
-/// Text that is only text: nothing in it is Markdown or HTML, and no line of it ends.
+/// Escapes Markdown and HTML, and removes line ends.
 fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for letter in raw.chars() {
@@ -113,7 +113,7 @@ fn text(raw: &str) -> String {
     out
 }
 
-/// Writes at the end.
+/// Appends formatted text.
 pub(crate) fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
     out.write_fmt(what).expect("a String takes everything");
 }

@@ -1,4 +1,4 @@
-//! `report.html`: one file that needs no other and no network. Everything that was not written here is escaped by `maud`.
+//! `report.html`: a single file without external resources. `maud` escapes all text from outside.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use results::ResultsFolder;
@@ -8,7 +8,7 @@ use crate::summary::{JobSummary, Summary};
 use crate::tables::{self, Grid, Tone};
 
 const STYLE: &str = include_str!("page.css");
-/// What all pictures in the page may take together; others stand beside it as files.
+/// Maximum size of all embedded plots; further plots are linked.
 const PICTURES_BYTES_MAX: usize = 2_500_000;
 
 /// The whole page.
@@ -44,7 +44,7 @@ pub(crate) fn html(jobs: &[ResultsFolder], summary: &Summary, plots: &[PlotFiles
     page.into_string()
 }
 
-/// What a reader came for: the question, the answer, the summary.
+/// The first part: question, answer, tables.
 fn opening(job: &JobSummary) -> Markup {
     html! {
         header {
@@ -114,12 +114,12 @@ fn pictures(plots: &[PlotFiles]) -> Markup {
     }
 }
 
-/// The element alone: a declaration before it has no place inside a page.
+/// The SVG element without an XML declaration.
 fn svg_element(svg: &str) -> &str {
     svg.find("<svg").map_or("", |at| &svg[at..])
 }
 
-/// What a reader who doubts wants to see.
+/// The second part: theory, validity, description of the job.
 fn details(job: &ResultsFolder, summary: &JobSummary, alone: bool) -> Markup {
     let theory: Vec<_> = summary.points.iter().filter(|point| !point.theory.is_empty()).collect();
     html! {

@@ -1,4 +1,4 @@
-//! The tables of a report as rows of text, before any page writes them.
+//! The tables of a report as rows of text, independent of the output format.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ pub(crate) struct Grid {
     pub(crate) rows: Vec<Vec<Field>>,
 }
 
-/// One field of it.
+/// A field of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Field {
     pub(crate) text: String,
     pub(crate) tone: Tone,
 }
 
-/// How a field is to be read.
+/// Kind of a field, for its style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// Who a row is about.
+    /// Name of the row's subject.
     Name,
     Words,
     Number,
@@ -55,7 +55,7 @@ impl Grid {
     }
 }
 
-/// Verdicts with their numbers: `3 sound, 1 invalid`.
+/// Verdicts with their numbers: `3 valid, 1 invalid`.
 pub(crate) fn verdicts(counts: &BTreeMap<VerdictKind, u32>) -> String {
     let all: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
@@ -91,7 +91,7 @@ const BESIDE: [MetricId; 8] = [
     MetricId::UpgradeP50,
 ];
 
-/// When messages arrive, a transport a row.
+/// Latency, one row per transport.
 pub(crate) fn delivery(point: &PointSummary) -> Grid {
     let mut grid = figures(point, &DELIVERY);
     grid.head.insert(1, "runs".to_owned());
@@ -106,7 +106,7 @@ pub(crate) fn delivery(point: &PointSummary) -> Grid {
     grid
 }
 
-/// What that costs, a transport a row.
+/// Costs, one row per transport.
 pub(crate) fn cost(point: &PointSummary) -> Grid {
     let mut grid = figures(point, &COST);
     grid.head.insert(2, "× floor".to_owned());
@@ -116,7 +116,7 @@ pub(crate) fn cost(point: &PointSummary) -> Grid {
     grid
 }
 
-/// Ours beside other servers, by transport; under each of theirs how many times ours it is.
+/// The built-in server and external servers by transport, with the ratio to the built-in server.
 pub(crate) fn beside(point: &PointSummary) -> Grid {
     let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::BASELINE).collect();
     let columns = BESIDE.iter().filter(|column| rows.iter().any(|row| row.figure(**column).is_some()));
@@ -158,10 +158,10 @@ fn field(row: &SubjectSummary, column: MetricId) -> String {
     row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
-/// Over the table of faults.
+/// Title of the table of faults.
 pub(crate) const FAULTS_TITLE: &str = "Faults";
 
-/// What broke, in all runs.
+/// Faults of all runs.
 pub(crate) fn faults(point: &PointSummary) -> Grid {
     let mut grid = Grid::new(&["transport", "faults", "kind", "first example"]);
     for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
@@ -184,7 +184,7 @@ pub(crate) fn theory(cells: &[Prediction]) -> Grid {
             PredictionCheck::Unexplained => Tone::Bad,
             PredictionCheck::Queueing | PredictionCheck::Open => Tone::Open,
         };
-        // What differs has to be seen to.
+        // Unexplained predictions are highlighted.
         let alike = cell.agreement == PredictionCheck::Unexplained
             && number(cell.predicted.value) == number(cell.measured.value);
         let written = |value: &Estimate| if alike { precise(value) } else { with_interval(value) };
@@ -202,7 +202,7 @@ pub(crate) fn theory(cells: &[Prediction]) -> Grid {
     grid
 }
 
-/// A bound is a bound, not a value with an interval.
+/// A predicted bound as `≤ x`.
 fn predicted(cell: &Prediction, written: impl Fn(&Estimate) -> String) -> String {
     match cell.predicted.low.zip(cell.predicted.high) {
         Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
@@ -240,7 +240,7 @@ pub(crate) fn claims(job: &JobSummary) -> Grid {
     grid
 }
 
-/// Published figures beside ours.
+/// Published results and measurements.
 pub(crate) fn published(job: &JobSummary) -> Grid {
     let mut grid =
         Grid::new(&["published by", "what", "unit", "published", "measured", "measured / published", "from"]);
@@ -259,7 +259,7 @@ pub(crate) fn published(job: &JobSummary) -> Grid {
     grid
 }
 
-/// Every run: what it may be used for, and why.
+/// All runs with their verdicts and reasons.
 pub(crate) fn validity(job: &JobSummary) -> Grid {
     let mut grid = Grid::new(&[
         "run",
@@ -302,7 +302,7 @@ fn validity_row(run: &RunSummary) -> Vec<Field> {
     ]
 }
 
-/// What was measured where: name and value.
+/// Description of the job: names and values.
 pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)> {
     let (manifest, host) = (&job.manifest, &job.manifest.host);
     let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -337,14 +337,14 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     rows
 }
 
-/// Over the table of ours beside others.
+/// Title of the table of external servers.
 pub(crate) const BESIDE_TITLE: &str = "pushbench and other servers";
 
-/// How to read it.
+/// Note on that table.
 pub(crate) const BESIDE_NOTE: &str = "Memory is the growth of the server per idle client, whatever the number of its connections. × pushbench is the ratio to the \
      built-in server on the same transport, from runs of the same round.";
 
-/// How to read all this.
+/// Explanation of the report.
 pub(crate) const METHOD: [&str; 6] = [
     "Latency is measured from the scheduled instant of a post, not from when it was sent, so that waiting senders are included. Every receiver counts.",
     "A value is the median over the valid runs of a transport at a point. [low–high] is its 95 % interval from order statistics of at least six runs, or, for a percentile of a single run, of its messages. (low–high) is the range of fewer than six runs. A dash was not measured, or needs a larger sample.",

@@ -49,7 +49,7 @@ fn the_page_opens_with_the_answer_and_has_every_part() {
     for part in ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"] {
         assert!(html.contains(part), "{part}");
     }
-    assert!(html.find("Median delivery at ").unwrap() < html.find("<table").unwrap());
+    assert!(html.find("Median delivery latency at ").unwrap() < html.find("<table").unwrap());
     assert!(markdown.contains("| websocket |") && markdown.contains("## Theory and measurement"));
 }
 
@@ -114,7 +114,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));
     let html = file(&one, "report.html");
-    assert!(html.contains("Median delivery at clients=100, ms: sse "));
+    assert!(html.contains("Median delivery latency at clients=100, ms: sse "));
     changed(|job| {
         every(job, |run| {
             run.record.server = None;

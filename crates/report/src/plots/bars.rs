@@ -1,4 +1,5 @@
-//! Rows of bars, a transport each, in one or more columns with axes of their own; the figure stands at the end of each bar.
+//! Bar charts: one row per transport, one or more columns with their own axes, the value at the end
+//! of each bar.
 
 use results::RunRecord;
 
@@ -16,31 +17,31 @@ const ROW: f64 = 42.0;
 /// Height of a bar.
 const BAR: f64 = 20.0;
 
-/// A figure of one transport.
+/// A metric of one transport.
 pub(super) struct Bar {
-    /// Over the runs.
+    /// Estimate over the runs.
     whole: Estimate,
-    /// Of each run.
+    /// Value of each run.
     each: Vec<f64>,
-    /// What it is made of: class and size, adding up to the whole.
+    /// Parts with their sizes, which add up to the value.
     parts: Vec<(usize, f64)>,
 }
 
 impl Bar {
-    /// From the parts of every run: a row of them a run. None without runs.
+    /// Computed from the parts of each run; `None` without runs.
     pub(super) fn stacked(runs: &[Vec<f64>]) -> Option<Self> {
         let each: Vec<f64> = runs.iter().map(|parts| parts.iter().sum()).collect();
         let whole = over_runs(&each)?;
         let count = runs.iter().map(Vec::len).max().unwrap_or(0);
         let middle = |part: usize| median(&runs.iter().filter_map(|run| run.get(part).copied()).collect::<Vec<_>>());
         let parts: Vec<(usize, f64)> = (0..count).map(|part| (part, middle(part).unwrap_or(0.0))).collect();
-        // Medians of parts need not add up to the median of the whole.
+        // Medians of parts need not add up to the median of the sum.
         let sum: f64 = parts.iter().map(|(_, size)| size).sum();
         let fit = if sum > 0.0 { whole.value / sum } else { 0.0 };
         Some(Self { whole, each, parts: parts.into_iter().map(|(class, size)| (class, size * fit)).collect() })
     }
 
-    /// Of one piece.
+    /// A value without parts.
     pub(super) fn plain(each: Vec<f64>) -> Option<Self> {
         Some(Self { whole: over_runs(&each)?, each, parts: Vec::new() })
     }
@@ -51,35 +52,35 @@ impl Bar {
     }
 }
 
-/// One column.
+/// A column of bars.
 pub(super) struct Column {
-    /// What it shows, with the unit.
+    /// Heading with the unit.
     pub(super) head: String,
-    /// A bar a transport, where there is one.
+    /// Bars by transport.
     pub(super) bars: Vec<Option<Bar>>,
-    /// A value to hold all against, drawn as a line.
+    /// Reference value, drawn as a line.
     pub(super) floor: Option<f64>,
 }
 
-/// The whole picture below its title.
+/// A bar chart below its title.
 pub(super) struct Bars<'a> {
-    /// A transport each.
+    /// The transports.
     pub(super) rows: Vec<&'a SeriesData<'a>>,
-    /// Side by side.
+    /// Columns from left to right.
     pub(super) columns: Vec<Column>,
-    /// Names of the parts, in order; empty where bars are of one piece.
+    /// Names of the parts in order; empty for bars without parts.
     pub(super) classes: &'a [&'a str],
-    /// Whether the parts are two shades of their transport's colour, rather than colours of their own.
+    /// Whether the parts are shades of the transport's colour instead of own colours.
     pub(super) shaded: bool,
 }
 
 impl Bars<'_> {
-    /// Whether there is anything.
+    /// Whether there is any bar.
     pub(super) fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.bars.iter().all(Option::is_none))
     }
 
-    /// Draws it below `top`; the scene ends with it.
+    /// Draws the chart below `top` and sets the height of the scene.
     pub(super) fn draw(&self, scene: &mut Scene, top: f64) {
         let top = if self.classes.is_empty() { top - 6.0 } else { self.key(scene, top) };
         let names = self.rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
@@ -194,11 +195,11 @@ impl Bars<'_> {
     }
 }
 
-/// What every run of a transport has of one figure: its parts, in the order of the classes, or one value; empty where it was not
-/// measured.
+/// Values of one metric, one row per run: its parts in the order of the classes, or one value;
+/// empty if not measured.
 type Of<'a> = &'a dyn Fn(&RunRecord) -> Vec<f64>;
 
-/// A figure of all transports, with its data.
+/// A column with one metric of all transports, and its CSV rows.
 pub(super) fn column(csv: &mut Csv, point: &PointData<'_>, head: &str, classes: &[&str], of: Of<'_>) -> Column {
     let bars = drawable(point).into_iter().map(|row| {
         let runs: Vec<(u32, Vec<f64>)> = row.records().map(|record| (record.run, of(record))).collect();
@@ -215,12 +216,12 @@ pub(super) fn column(csv: &mut Csv, point: &PointData<'_>, head: &str, classes: 
     Column { head: head.to_owned(), bars: bars.collect(), floor: None }
 }
 
-/// The transports that have a row.
+/// Transports with runs.
 pub(super) fn drawable<'a>(point: &'a PointData<'a>) -> Vec<&'a SeriesData<'a>> {
     point.rows.iter().filter(|row| !row.runs.is_empty()).collect()
 }
 
-/// The table [`column()`] fills.
+/// The CSV table of [`column()`].
 pub(super) fn table() -> Csv {
     Csv::new(&["point", "transport", "verdict", "run", "figure", "part", "value"])
 }

@@ -1,4 +1,4 @@
-//! PlotFiles 7: how often somebody has to act for a message: requests, writes, and how many messages share one.
+//! Plot 7: requests and writes per message, and messages per batch.
 
 use results::MetricId;
 

@@ -1,4 +1,4 @@
-//! PlotFiles 5: what a delivered message costs the server in CPU.
+//! Plot 5: server CPU per delivered message.
 
 use results::{MetricId, Subject};
 

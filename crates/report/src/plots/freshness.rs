@@ -1,4 +1,4 @@
-//! PlotFiles 9: what freshness is bought with: staleness across, cost up, a transport's curve over its sweep.
+//! Plot 9: cost over median latency, one curve per transport over a sweep.
 
 use results::{Direction, MetricId, Subject};
 
@@ -9,9 +9,9 @@ use super::draw::{Anchor, Area, Look, Panel, SMALL, SOFT, Scale, Scene, WIDTH, t
 use super::{AROUND, Plot};
 use crate::stats::{Estimate, over_runs};
 
-/// How a row has a cost.
+/// Computes a cost of a subject.
 type Of = fn(&SeriesData<'_>) -> Option<Estimate>;
-/// The costs, with their names.
+/// Costs with their names.
 const COSTS: [(&str, Of); 2] = [
     ("µs of server CPU per message", |row| row.estimate(MetricId::ServerCpuPerMessage)),
     ("bytes in both directions per message", |row| {
@@ -25,7 +25,7 @@ const COSTS: [(&str, Of); 2] = [
 /// Height of a panel.
 const HEIGHT: f64 = 290.0;
 
-/// A curve with the value of the sweep at each of its spots.
+/// A curve with the swept value of each point.
 struct Bought {
     curve: Curve,
     values: Vec<String>,
@@ -106,7 +106,7 @@ fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: 
     (!curve.spots.is_empty()).then_some(Bought { curve, values })
 }
 
-/// The swept values beside their spots, wherever there is room for them; the ends of a curve come first.
+/// Labels points with the swept values where there is space; ends of curves first.
 fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
     let size = SMALL * 0.94;
     let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(panel, &bought.curve)).collect();
@@ -123,7 +123,7 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
         let moved = span(&|spot| panel.across(spot.x)).hypot(span(&|spot| panel.up(spot.y)));
         let mut order: Vec<usize> = (0..spots.len()).collect();
         order.sort_by_key(|at| (*at != 0 && at + 1 != spots.len(), *at));
-        // A transport that does not move is not what was swept.
+        // A transport that does not depend on the swept key has no labels.
         for at in order.into_iter().filter(|_| moved > 12.0) {
             let ((x, y), width) = (panel.at(spots[at].x, spots[at].y), text_width(&bought.values[at], size));
             let (middle, beside) = (x - width / 2.0, (x + 10.0, x - 10.0 - width));
@@ -155,7 +155,7 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
     }
 }
 
-/// Where the markers and lines of a curve are, as little squares.
+/// Squares that cover the markers and lines of a curve.
 fn occupied(panel: &Panel, curve: &Curve) -> Vec<Area> {
     let square =
         |(x, y): (f64, f64), half: f64| Area { left: x - half, top: y - half, right: x + half, bottom: y + half };

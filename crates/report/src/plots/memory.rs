@@ -1,4 +1,4 @@
-//! PlotFiles 8: what an open connection takes in memory.
+//! Plot 8: memory per connection.
 
 use results::MetricId;
 

@@ -1,4 +1,4 @@
-//! PlotFiles 12: what it would cost at the scenario's prices.
+//! Plot 12: cost at the scenario's prices.
 
 use results::{Direction, MetricId, RunRecord};
 
@@ -60,7 +60,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     })
 }
 
-/// CPU and traffic of one message.
+/// Cost of CPU and traffic per message.
 fn of_message(record: &RunRecord, prices: &Prices) -> Option<(f64, f64)> {
     let cpu_us = MetricId::ServerCpuPerMessage.value(record)?;
     let down: f64 = super::bytes::parts(record, Direction::Down)?.iter().sum();

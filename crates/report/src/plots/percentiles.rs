@@ -1,4 +1,4 @@
-//! PlotFiles 1: latency by percentile, every nine as far from the next, corrected and not.
+//! Plot 1: latency by percentile, from the scheduled instant and from the send instant.
 
 use results::{Distribution, Series};
 
@@ -9,9 +9,9 @@ use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH};
 use super::{Plot, draw};
 use crate::stats::{median, order_interval};
 
-/// Steps between one nine and the next.
+/// Points per nine.
 const STEPS: u32 = 16;
-/// Nines that are looked for at most.
+/// Maximum number of nines.
 const NINES_MAX: u32 = 6;
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
@@ -52,7 +52,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     })
 }
 
-/// Shares at equal steps of nines, as far as this many independent messages carry.
+/// Shares at equal steps of nines, as far as the number of independent messages supports.
 fn shares(independent: u64) -> Vec<f64> {
     let all = (0..=NINES_MAX * STEPS).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS)));
     all.take_while(|share| *share <= 0.0 || order_interval(independent, *share).is_some()).collect()

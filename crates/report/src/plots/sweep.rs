@@ -1,4 +1,4 @@
-//! PlotFiles 10: how latency and cost go with what was swept.
+//! Plot 10: latency and cost over a sweep.
 
 use results::{MetricId, Subject};
 
@@ -8,13 +8,13 @@ use super::data::{PlotData, Sweep, written};
 use super::draw::{Anchor, Area, Look, Panel, SIZE, SMALL, SOFT, Scene, WIDTH};
 use super::{AROUND, Plot};
 
-/// What goes up in each panel.
+/// Metrics of the panels.
 const FIGURES: [(MetricId, &str); 3] = [
     (MetricId::DeliveryP50, "median delivery latency, ms"),
     (MetricId::DeliveryP99, "99th percentile of delivery latency, ms"),
     (MetricId::ServerCpuPerMessage, "µs of server CPU per delivered message"),
 ];
-/// Least height of a panel.
+/// Minimum height of a panel.
 const HEIGHT: f64 = 190.0;
 
 pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {

@@ -1,4 +1,4 @@
-//! PlotFiles 4: what was delivered against what was offered, in time and over a sweep.
+//! Plot 4: delivered and offered messages, over time and over a sweep.
 
 use results::{MetricId, RunRecord};
 

@@ -1,4 +1,4 @@
-//! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
+//! Predictions for streaming transports, and the framing of Socket.IO.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 use wire::{Delivery, Endpoint, Framing};
@@ -7,16 +7,16 @@ use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
 use super::inputs::{Inputs, mean_half_ms};
 use super::{PredictedRange, Table};
 
-/// `data: `, two line ends, `id: ` and its line end; the digits of the id come to it.
+/// `data: `, two line ends, `id: ` and its line end, without the digits of the id.
 const EVENT_BYTES: f64 = 13.0;
 /// `42["`, `",` and `]` around the name of an event and its one argument.
 const PACKET_BYTES: f64 = 7.0 + "message".len() as f64;
-/// What a packet with an attachment has instead of its argument, and `51-` for `2`.
+/// The placeholder of an attachment in a packet, and `51-` instead of `2`.
 const ATTACHED_BYTES: f64 = r#"{"_placeholder":true,"num":0}"#.len() as f64 + 2.0;
 /// A STOMP frame around its body, without the digits of the message's id.
 const STOMP_BYTES: f64 =
     "MESSAGE\nsubscription:sub-0\nmessage-id:\ndestination:/messages\ncontent-type:application/json\n\n\0".len() as f64;
-/// Numbers in an item have more or fewer digits: so far an item may be from their mean size.
+/// Variation of the size of an item around its mean, because numbers have different lengths.
 const ITEM_SPREAD_BYTES: f64 = 12.0;
 
 pub(super) fn push(table: &mut Table<'_>) {
@@ -30,7 +30,7 @@ pub(super) fn push(table: &mut Table<'_>) {
     framing(table);
 }
 
-/// What is around a message's envelope.
+/// Framing bytes of a message.
 pub(super) fn framing(table: &mut Table<'_>) {
     let inputs = table.inputs;
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
@@ -81,7 +81,7 @@ fn item_bytes(record: &RunRecord) -> Option<f64> {
         .then(|| (of(ByteClass::Payload) + of(ByteClass::Envelope)) as f64 / window.delivered as f64)
 }
 
-/// `least` to `most` bytes within a frame, and its header. Nothing is said of items that stand where the header grows.
+/// `least` to `most` bytes within a frame, plus its header; `None` if the header size is ambiguous.
 fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
     let item = item_bytes(record)?;
     let header = |bytes: f64| frame_bytes(bytes.max(0.0) as u64);
@@ -89,17 +89,17 @@ fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
     (short == long).then(|| PredictedRange::between(least, f64::midpoint(least, most), most).plus(short as f64))
 }
 
-/// Digits of a message's id, at least and at most: it is the seq, which grows over the window.
+/// Minimum and maximum number of digits of a message's id, the `seq`, in the window.
 fn ids(record: &RunRecord, inputs: &Inputs) -> Option<(f64, f64)> {
     let warm_up = inputs.number("phases.warm_up_s")? * inputs.posts / inputs.window_s.max(1e-6) / inputs.rooms;
     let digits = |seq: f64| seq.max(1.0).log10().floor() + 1.0;
     let last = warm_up + record.planned.posts_in_window as f64 / inputs.rooms;
-    // Rooms are spoken in by chance: some are ahead of the mean, some behind.
+    // The number of posts varies randomly between rooms.
     let spread = |seq: f64| 3.0 * seq.sqrt() + 1.0;
     Some((digits(warm_up - spread(warm_up)), digits(last + spread(last))))
 }
 
-/// `framing` a message, and a chunk around each batch; what is in a batch is the server's to say.
+/// `framing` per message, and a chunk around each batch of the measured size.
 fn chunked(record: &RunRecord, framing: Option<(f64, f64)>) -> Option<PredictedRange> {
     let (least, most) = framing?;
     let together = MetricId::MessagesPerBatch.value(record)?;

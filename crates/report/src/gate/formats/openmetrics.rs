@@ -1,11 +1,11 @@
-//! OpenMetrics text, for whatever keeps time series.
+//! OpenMetrics text, for time series databases.
 
 use results::MetricId;
 
 use super::rounded;
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
-/// A gauge a metric for each arm, the ratio, and the verdict as a number: 1 worse, 0 not, absent where nothing is known.
+/// Gauges of base and head for each metric, the ratio, and the verdict as a number.
 pub fn openmetrics(comparison: &Comparison) -> String {
     let mut out = String::new();
     let scenario = escaped(&comparison.scenario);
