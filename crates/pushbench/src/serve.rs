@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use server::{Access, Config, Handicap, Limits};
+use server::{Access, Config, ServerLimits, Slowdown};
 use wire::ServerAddresses;
 
 use crate::machine;
@@ -64,11 +64,11 @@ pub(crate) struct Args {
     /// Make every delivered message dearer, as in cpu=5us,bytes=64,allocs=2,delay=1ms: what a comparison is tried on. Binary
     /// frames of tcp take bytes in fives; Socket.IO takes cpu and allocs only
     #[arg(long, value_name = "COSTS", requires = "allow_handicap", help_heading = "Trying a comparison")]
-    handicap: Option<Handicap>,
+    slowdown: Option<Slowdown>,
 
     /// Yes, worse on purpose
     #[arg(long, help_heading = "Trying a comparison")]
-    allow_handicap: bool,
+    allow_slowdown: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -82,60 +82,60 @@ Examples:
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Bytes of text in one message
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().message_bytes_max as u64,
+    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().message_bytes_max as u64,
           value_parser = clap::value_parser!(u64).range(1..=wire::TEXT_BYTES_CEILING as u64))]
     message_bytes_max: u64,
 
     /// Rooms at once. All rooms together keep at most 2 times this times --log-bytes-max: 1 GiB by default
-    #[arg(long, value_name = "N", default_value_t = Limits::default().rooms_max)]
+    #[arg(long, value_name = "N", default_value_t = ServerLimits::default().rooms_max)]
     rooms_max: usize,
 
     /// Messages a room keeps for those who come late
-    #[arg(long, value_name = "N", default_value_t = Limits::default().log_messages_max)]
+    #[arg(long, value_name = "N", default_value_t = ServerLimits::default().log_messages_max)]
     log_messages_max: usize,
 
     /// Bytes of messages a room keeps for those who come late, and as many again written for several readers at once
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().log_bytes_max)]
+    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().log_bytes_max)]
     log_bytes_max: usize,
 
     /// Connections at once, on both ports together
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max)]
+    #[arg(long, value_name = "N", default_value_t = ServerLimits::default().connections_max)]
     connections_max: usize,
 
     /// Longest hold of a long poll, and what it gets when it asks for none
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().hold_max))]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().hold_max))]
     hold_max_ms: u64,
 
     /// Age at which a streamed response is ended
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().stream_age))]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().stream_age))]
     stream_age_ms: u64,
 
     /// Bytes after which a streamed response is ended
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stream_bytes_max)]
+    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().stream_bytes_max)]
     stream_bytes_max: u64,
 
     /// Age at which a WebSocket (of websocket, stomp) is closed; the client may come back with its cursor
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().websocket_age), value_parser = positive())]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().websocket_age), value_parser = positive())]
     websocket_age_ms: u64,
 
     /// Beat of streams and sockets: one that was silent for a whole beat says that it is alive
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().heartbeat), value_parser = positive())]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().heartbeat), value_parser = positive())]
     heartbeat_ms: u64,
 
     /// How long a request head, a request body or a join may take
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().header_timeout), value_parser = positive())]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().header_timeout), value_parser = positive())]
     header_timeout_ms: u64,
 
     /// How long a connection may stay open after its last answer without another request
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().idle_timeout), value_parser = positive())]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().idle_timeout), value_parser = positive())]
     idle_timeout_ms: u64,
 
     /// How long a client may leave its socket unread
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().stall_timeout), value_parser = positive())]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().stall_timeout), value_parser = positive())]
     stall_timeout_ms: u64,
 
     /// How long a room without readers and posts is remembered
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().room_idle))]
+    #[arg(long, value_name = "MS", default_value_t = ms(ServerLimits::default().room_idle))]
     room_idle_ms: u64,
 }
 
@@ -172,7 +172,7 @@ fn parse_host(text: &str) -> Result<String, String> {
     Err("a host name has neither a scheme nor a port: chat.example".to_owned())
 }
 
-impl From<LimitArgs> for Limits {
+impl From<LimitArgs> for ServerLimits {
     fn from(args: LimitArgs) -> Self {
         Self {
             message_bytes_max: usize::try_from(args.message_bytes_max).unwrap_or(usize::MAX),
@@ -207,7 +207,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         tcp_listen: args.tcp_listen,
         access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host },
         limits: args.limits.into(),
-        handicap: args.handicap,
+        slowdown: args.slowdown,
     };
     let runtime = runtime(threads).context("cannot start the runtime")?;
     let outcome = runtime.block_on(serve(config, exit_with_parent));

@@ -8,7 +8,7 @@ use wire::ErrorBody;
 use crate::config::Access;
 
 impl Access {
-    /// Whether a caller shows the token, in `Authorization: Bearer` or, where headers cannot be set, in the query or join.
+    /// Whether a subscriber shows the token, in `Authorization: Bearer` or, where headers cannot be set, in the query or join.
     pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), ErrorBody> {
         let bearer = || bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
         self.check(given.or_else(bearer))

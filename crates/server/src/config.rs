@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::handicap::Handicap;
+use crate::slowdown::Slowdown;
 
 /// How to start a server.
 #[derive(Debug, Clone)]
@@ -13,16 +13,16 @@ pub struct Config {
     /// Where raw TCP is served; port 0 takes a free one.
     pub tcp_listen: SocketAddr,
     /// What it takes before it refuses.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Who may come in.
     pub access: Access,
     /// Makes it worse on purpose.
-    pub handicap: Option<Handicap>,
+    pub slowdown: Option<Slowdown>,
 }
 
 /// Every bound the server keeps, by name.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Bytes of text in one message.
     pub message_bytes_max: usize,
     /// Rooms at once.
@@ -53,7 +53,7 @@ pub struct Limits {
     pub room_idle: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 << 10,
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn full_rooms_of_the_default_size_fit_into_a_laptop() {
-        let limits = Limits::default();
+        let limits = ServerLimits::default();
         assert!(2 * limits.rooms_max * limits.log_bytes_max <= 1 << 30, "{limits:?}");
     }
 }

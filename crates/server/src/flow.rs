@@ -18,47 +18,47 @@ pub(crate) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
 
 /// What one session has on its way.
 #[derive(Default)]
-pub(crate) struct Flow {
-    given: Mutex<Given>,
-    drained: AtomicU64,
-    bell: Notify,
+pub(crate) struct Backpressure {
+    queued: Mutex<Queued>,
+    written: AtomicU64,
+    written_more: Notify,
 }
 
 #[derive(Default)]
-struct Given {
+struct Queued {
     bytes: u64,
     packets: u32,
 }
 
-impl Flow {
+impl Backpressure {
     /// A packet of at least so many bytes was given to the session.
-    pub(crate) fn give(&self, bytes: usize) {
-        let mut given = self.settled();
+    pub(crate) fn queued(&self, bytes: usize) {
+        let mut given = self.lock();
         given.bytes += bytes as u64;
         given.packets += 1;
     }
 
     /// Bytes left, towards the client.
-    pub(crate) fn drain(&self, bytes: usize) {
-        self.drained.fetch_add(bytes as u64, SeqCst);
-        self.bell.notify_waiters();
+    pub(crate) fn written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, SeqCst);
+        self.written_more.notify_waiters();
     }
 
     /// Waits until the session may be given more.
     pub(crate) async fn has_room(&self) {
-        self.until(|given, drained| given.packets < PACKETS_MAX && given.bytes < drained + BYTES_MAX).await;
+        self.wait_until(|given, drained| given.packets < PACKETS_MAX && given.bytes < drained + BYTES_MAX).await;
     }
 
     /// Waits until all that was given has left.
     pub(crate) async fn is_empty(&self) {
-        self.until(|given, _| given.packets == 0).await;
+        self.wait_until(|given, _| given.packets == 0).await;
     }
 
-    async fn until(&self, holds: impl Fn(&Given, u64) -> bool) {
+    async fn wait_until(&self, holds: impl Fn(&Queued, u64) -> bool) {
         loop {
             // Made before the look: what drains after that rings it.
-            let rung = self.bell.notified();
-            if holds(&self.settled(), self.drained.load(SeqCst)) {
+            let rung = self.written_more.notified();
+            if holds(&self.lock(), self.written.load(SeqCst)) {
                 return;
             }
             rung.await;
@@ -66,11 +66,11 @@ impl Flow {
     }
 
     /// What was given, begun anew when all of it has left: heart-beats are drained and never given.
-    fn settled(&self) -> MutexGuard<'_, Given> {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let drained = self.drained.load(SeqCst);
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        let mut given = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let drained = self.written.load(SeqCst);
         if drained >= given.bytes {
-            *given = Given { bytes: drained, packets: 0 };
+            *given = Queued { bytes: drained, packets: 0 };
         }
         given
     }
@@ -86,39 +86,39 @@ mod tests {
 
     #[test]
     fn a_reader_waits_at_either_limit_and_goes_on_when_all_has_left() {
-        let flow = Flow::default();
+        let backpressure = Backpressure::default();
         for _ in 0..PACKETS_MAX {
-            assert!(flow.has_room().now_or_never().is_some());
-            flow.give(10);
+            assert!(backpressure.has_room().now_or_never().is_some());
+            backpressure.queued(10);
         }
-        assert!(flow.has_room().now_or_never().is_none());
-        flow.drain(10 * PACKETS_MAX as usize - 1);
-        assert!(flow.has_room().now_or_never().is_none() && flow.is_empty().now_or_never().is_none());
-        flow.drain(1);
-        assert!(flow.has_room().now_or_never().is_some() && flow.is_empty().now_or_never().is_some());
-        flow.give(BYTES_MAX as usize);
-        assert!(flow.has_room().now_or_never().is_none());
-        flow.drain(1);
-        assert!(flow.has_room().now_or_never().is_some(), "half-way there is room by bytes");
+        assert!(backpressure.has_room().now_or_never().is_none());
+        backpressure.written(10 * PACKETS_MAX as usize - 1);
+        assert!(backpressure.has_room().now_or_never().is_none() && backpressure.is_empty().now_or_never().is_none());
+        backpressure.written(1);
+        assert!(backpressure.has_room().now_or_never().is_some() && backpressure.is_empty().now_or_never().is_some());
+        backpressure.queued(BYTES_MAX as usize);
+        assert!(backpressure.has_room().now_or_never().is_none());
+        backpressure.written(1);
+        assert!(backpressure.has_room().now_or_never().is_some(), "half-way there is room by bytes");
     }
 
     #[test]
     fn what_was_drained_and_never_given_opens_no_door() {
-        let flow = Flow::default();
-        flow.drain(1 << 20);
-        flow.give(BYTES_MAX as usize);
-        assert!(flow.has_room().now_or_never().is_none());
+        let backpressure = Backpressure::default();
+        backpressure.written(1 << 20);
+        backpressure.queued(BYTES_MAX as usize);
+        assert!(backpressure.has_room().now_or_never().is_none());
     }
 
     #[tokio::test]
     async fn all_who_wait_are_woken() {
-        let flow = Arc::new(Flow::default());
-        flow.give(BYTES_MAX as usize);
-        let (one, other) = (Arc::clone(&flow), Arc::clone(&flow));
+        let backpressure = Arc::new(Backpressure::default());
+        backpressure.queued(BYTES_MAX as usize);
+        let (one, other) = (Arc::clone(&backpressure), Arc::clone(&backpressure));
         let waiting =
             [tokio::spawn(async move { one.is_empty().await }), tokio::spawn(async move { other.has_room().await })];
         tokio::task::yield_now().await;
-        flow.drain(BYTES_MAX as usize);
+        backpressure.written(BYTES_MAX as usize);
         for waiting in waiting {
             waiting.await.unwrap();
         }

@@ -15,14 +15,14 @@ use crate::engineio::{
     PLACEHOLDER, POLLING, Session, WEBSOCKET, binary_post, connected_websocket, is_well, text, until, until_closed,
     websocket,
 };
-use crate::house::{House, PATIENCE};
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::{TIMEOUT, TestServer};
 
 const BEAT: Duration = Duration::from_millis(100);
 
 /// A server with frequent pings and this timeout for their answers.
-async fn lively(patience: Duration) -> House {
-    House::with(|limits| (limits.heartbeat, limits.stall_timeout) = (BEAT, patience)).await
+async fn lively(patience: Duration) -> TestServer {
+    TestServer::with(|limits| (limits.heartbeat, limits.stall_timeout) = (BEAT, patience)).await
 }
 
 /// Checks the first packet of a session.
@@ -40,12 +40,12 @@ fn check_open(packet: &[u8], upgrades: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_opens_on_either_transport() {
-    let house = lively(2 * BEAT).await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = lively(2 * BEAT).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.ask("GET", POLLING, "", "").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=UTF-8")));
     check_open(&answer.body, &["websocket"]);
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     assert_eq!(raw.upgrade(WEBSOCKET).await.status, 101);
     let frame = raw.frame().await.unwrap();
     assert_eq!(frame.opcode, 1);
@@ -54,24 +54,24 @@ async fn a_session_opens_on_either_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_query_or_method_opens_no_session() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for query in ["transport={}", "EIO=abc&transport={}", "EIO=4", "EIO=4&transport=abc"] {
         for (transport, upgrades) in [("polling", false), ("websocket", true)] {
             let target = format!("/socket.io/?{}", query.replace("{}", transport));
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let answer = if upgrades { raw.upgrade(&target).await } else { raw.ask("GET", &target, "", "").await };
             assert_eq!(answer.status, 400, "{transport}: {target}");
         }
     }
     for method in ["POST", "PUT"] {
-        assert_eq!(Raw::connect(house.http).await.ask(method, POLLING, "", "").await.status, 400, "{method}");
+        assert_eq!(Raw::connect(server.http).await.ask(method, POLLING, "", "").await.status, 400, "{method}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn polling_carries_one_packet_several_packets_and_binary_packets() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     let answer = session.say("40").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
     session.until("40{").await;
@@ -99,28 +99,28 @@ async fn polling_carries_one_packet_several_packets_and_binary_packets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_a_session_on_polling() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.say("abc").await.status, 400);
     assert_eq!(session.poll().await.status, 400);
-    is_well(&house).await;
+    is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_poll_at_the_same_time_ends_the_session() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let (mut second, target) = (Raw::connect(house.http).await, session.target.clone());
-    let (first, second) = session.poll_and(&house, second.ask("GET", &target, "", "")).await;
+    let (mut second, target) = (Raw::connect(server.http).await, session.target.clone());
+    let (first, second) = session.poll_and(&server, second.ask("GET", &target, "", "")).await;
     assert_eq!((first, second.status), ((200, "1".to_owned()), 400));
     assert_eq!(session.poll().await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_carries_text_and_binary_packets() {
-    let house = House::open().await;
-    let mut raw = connected_websocket(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text("421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]")).await;
     assert_eq!(until(&mut raw, "431").await.unwrap(), "431[{\"after\":0}]");
     raw.send([text(&format!("451-[\"post\",{PLACEHOLDER}]")), masked(0x82, &binary_post("hello"))].concat()).await;
@@ -131,19 +131,19 @@ async fn a_websocket_carries_text_and_binary_packets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_a_session_on_a_websocket() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for wrong in [text("abc"), text(""), text("0{}"), text("5"), text("7"), masked(0x82, b"\x01\x02")] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(&wrong).await;
         until_closed(&mut raw).await;
     }
-    is_well(&house).await;
+    is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_are_answered_on_either_transport() {
-    let house = lively(PATIENCE).await;
-    let (mut session, mut raw) = (Session::open(&house).await, websocket(&house).await);
+    let server = lively(TIMEOUT).await;
+    let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     for _ in 0..3 {
         assert_eq!(session.packets().await, (200, "2".to_owned()));
         assert_eq!(session.say("3").await.status, 200);
@@ -156,40 +156,40 @@ async fn pings_are_answered_on_either_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_ping_ends_the_session() {
-    let house = lively(2 * BEAT).await;
-    let (mut session, mut raw) = (Session::open(&house).await, websocket(&house).await);
+    let server = lively(2 * BEAT).await;
+    let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     session.until_over().await;
     until_closed(&mut raw).await;
     drop((session, raw));
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_packet_ends_the_session() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let (mut second, target) = (Raw::connect(house.http).await, session.target.clone());
-    let (poll, closed) = session.poll_and(&house, second.ask("POST", &target, "", "1")).await;
+    let (mut second, target) = (Raw::connect(server.http).await, session.target.clone());
+    let (poll, closed) = session.poll_and(&server, second.ask("POST", &target, "", "1")).await;
     assert_eq!((poll, closed.status), ((200, "6".to_owned()), 200));
     assert_eq!(session.poll().await.status, 400);
-    let mut raw = websocket(&house).await;
+    let mut raw = websocket(&server).await;
     raw.send(text("1")).await;
     until_closed(&mut raw).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_session_refuses_polls_posts_and_other_websockets() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let mut raw = session.probed(&house).await;
+    let mut raw = session.probed(&server).await;
     assert_eq!(session.packets().await, (200, "6".to_owned()));
     raw.send([text("5"), text("40")].concat()).await;
     assert!(until(&mut raw, "40").await.unwrap().starts_with("40{\"sid\""));
     assert_eq!(session.poll().await.status, 400);
     assert_eq!(session.say("41").await.status, 400);
-    let (_, answer) = session.try_websocket(&house).await;
+    let (_, answer) = session.try_websocket(&server).await;
     assert_eq!(answer.status, 400);
     raw.send(text("420[\"join\",{\"room\":\"lobby\"}]")).await;
     assert_eq!(until(&mut raw, "430").await.unwrap(), "430[{\"after\":0}]");

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wire::Transport;
 
-use crate::clients::Wish;
-use crate::house::House;
+use crate::clients::ClientOptions;
 use crate::raw::{Raw, masked};
+use crate::test_server::TestServer;
 
 const CASES: u32 = 96;
 
@@ -30,10 +30,10 @@ fn count_panics() {
 }
 
 /// Sends each case on a connection of its own behind `prelude`, then sees whether all is well.
-fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> SocketAddr, prelude: &[u8]) {
+fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> SocketAddr, prelude: &[u8]) {
     count_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let house = runtime.block_on(House::with(|limits| {
+    let server = runtime.block_on(TestServer::with(|limits| {
         limits.header_timeout = Duration::from_secs(2);
         // hyper does not see a client go while something it sent in advance is unread: then only these end the wait.
         (limits.hold_max, limits.stream_age) = (Duration::from_millis(200), Duration::from_millis(200));
@@ -41,7 +41,7 @@ fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> Socket
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(cases, |bytes| {
         runtime.block_on(async {
-            let mut raw = Raw::connect(address(&house)).await;
+            let mut raw = Raw::connect(address(&server)).await;
             raw.send(prelude).await;
             raw.try_send(&bytes).await.ok();
             raw.finish().await;
@@ -52,12 +52,12 @@ fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> Socket
     });
     outcome.unwrap();
     runtime.block_on(async {
-        house.until_empty().await;
-        for wish in Wish::all("still-here")
+        server.until_empty().await;
+        for options in ClientOptions::all("still-here")
             .into_iter()
-            .filter(|wish| !matches!(wish.transport, Transport::HttpStreaming | Transport::Sse))
+            .filter(|options| !matches!(options.transport, Transport::HttpStreaming | Transport::Sse))
         {
-            let mut client = wish.join(&house).await;
+            let mut client = options.join(&server).await;
             client.post("hello").await;
             assert_eq!(client.next_message().await.text, "hello");
         }
@@ -125,18 +125,18 @@ fn tcp_frames() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn bytes_on_the_http_port() {
-    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |house| house.http, b"");
+    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |server| server.http, b"");
 }
 
 #[test]
 fn bytes_on_the_tcp_port() {
-    bombard(&tcp_frames(), |house| house.tcp, b"");
+    bombard(&tcp_frames(), |server| server.tcp, b"");
 }
 
 #[test]
 fn bytes_behind_a_join() {
     let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
-    bombard(&tcp_frames(), |house| house.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
+    bombard(&tcp_frames(), |server| server.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
 }
 
 #[test]
@@ -145,6 +145,6 @@ fn bytes_behind_a_websocket_handshake() {
         let head = format!(
             "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        bombard(&ws_frames(), |house| house.http, head.as_bytes());
+        bombard(&ws_frames(), |server| server.http, head.as_bytes());
     }
 }

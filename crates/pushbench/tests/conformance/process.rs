@@ -9,9 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::{ServerAddresses, Transport};
 
-use crate::clients::{End, Wish};
-use crate::house::{House, within};
+use crate::clients::{ClientOptions, End};
 use crate::raw::Raw;
+use crate::test_server::{TestServer, with_limits};
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"];
 /// What `pushbench serve` promises.
@@ -29,7 +29,7 @@ fn serve(more: &[&str]) -> Command {
 }
 
 async fn output(mut command: Command) -> Output {
-    within("the program to end", command.output()).await.unwrap()
+    with_limits("the program to end", command.output()).await.unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -47,7 +47,7 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        within("the line that says where the server is", stdout.read_line(&mut line)).await.unwrap();
+        with_limits("the line that says where the server is", stdout.read_line(&mut line)).await.unwrap();
         let listening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         child.stdout = Some(stdout.into_inner());
         Self { child, line, listening }
@@ -60,7 +60,7 @@ impl Program {
     /// Waits for a proper end, in the time that was promised, without another word on standard output; what it has logged.
     async fn ends(mut self) -> String {
         let start = Instant::now();
-        let status = within("the server to end", self.child.wait()).await.unwrap();
+        let status = with_limits("the server to end", self.child.wait()).await.unwrap();
         assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
         let (mut more, mut log) = (String::new(), String::new());
         self.child.stdout.unwrap().read_to_string(&mut more).await.unwrap();
@@ -78,17 +78,17 @@ async fn one_json_line_says_where_it_is() {
     assert!(http.port() != 0 && tcp.port() != 0 && http != tcp);
     let expected = format!("{{\"http\":\"{http}\",\"tcp\":\"{tcp}\",\"pid\":{pid},\"version\":\"{version}\"}}\n");
     assert_eq!(program.line, expected);
-    let house = House::elsewhere(&program.listening);
-    assert_eq!(house.usage().await.pid, *pid);
+    let server = TestServer::at(&program.listening);
+    assert_eq!(server.stats().await.pid, *pid);
 }
 
 #[tokio::test]
 async fn signals_end_it_and_clients_are_told() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let program = Program::start(serve(&[])).await;
-        let house = House::elsewhere(&program.listening);
-        let mut websocket = Wish::new(Transport::Websocket, "lobby").join(&house).await;
-        let mut stream = Wish::new(Transport::Sse, "lobby").join(&house).await;
+        let server = TestServer::at(&program.listening);
+        let mut websocket = ClientOptions::new(Transport::Websocket, "lobby").join(&server).await;
+        let mut stream = ClientOptions::new(Transport::Sse, "lobby").join(&server).await;
         program.signal(signal);
         assert_eq!((websocket.end().await, stream.end().await), (End::Close(1001), End::Complete));
         program.ends().await;
@@ -116,7 +116,7 @@ async fn it_ends_in_time_when_a_client_does_not() {
     let mut raw = Raw::connect(program.listening.tcp).await;
     let join = b"\x10{\"room\":\"lobby\"}";
     raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
-    House::elsewhere(&program.listening).until_readers(1).await;
+    TestServer::at(&program.listening).until_readers(1).await;
     program.signal(Signal::SIGTERM);
     program.ends().await;
 }
@@ -126,7 +126,7 @@ async fn it_ends_with_its_parent_when_asked_to() {
     let mut command = serve(&["--exit-with-parent"]);
     command.stdin(Stdio::piped());
     let mut program = Program::start(command).await;
-    House::elsewhere(&program.listening).usage().await;
+    TestServer::at(&program.listening).stats().await;
     drop(program.child.stdin.take());
     program.ends().await;
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::house::within;
+use crate::test_server::with_limits;
 
 /// The sample handshake key of RFC 6455, section 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -71,7 +71,7 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 
 impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let socket = within("a connection", TcpStream::connect(address)).await.unwrap();
+        let socket = with_limits("a connection", TcpStream::connect(address)).await.unwrap();
         socket.set_nodelay(true).unwrap();
         Self { socket, unread: Vec::new(), up: 0, down: 0 }
     }
@@ -80,7 +80,7 @@ impl Raw {
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        let socket = within("a connection", socket.connect(address)).await.unwrap();
+        let socket = with_limits("a connection", socket.connect(address)).await.unwrap();
         Self { socket, unread: Vec::new(), up: 0, down: 0 }
     }
 
@@ -89,7 +89,7 @@ impl Raw {
     }
 
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        within("a write to go through", self.socket.write_all(bytes)).await?;
+        with_limits("a write to go through", self.socket.write_all(bytes)).await?;
         self.up += bytes.len() as u64;
         Ok(())
     }
@@ -102,7 +102,9 @@ impl Raw {
 
     /// Reads more; false at the end, however it came.
     async fn more(&mut self) -> bool {
-        let n = within("bytes or the end of the connection", self.socket.read_buf(&mut self.unread)).await.unwrap_or(0);
+        let n = with_limits("bytes or the end of the connection", self.socket.read_buf(&mut self.unread))
+            .await
+            .unwrap_or(0);
         self.down += n as u64;
         n > 0
     }
@@ -116,7 +118,7 @@ impl Raw {
     /// Whether the server has no more to say and closes, rather than resets, the connection.
     pub(crate) async fn ends(&mut self) -> bool {
         let reading = self.socket.read_buf(&mut self.unread);
-        matches!(within("the end of the connection", reading).await, Ok(0)) && self.unread.is_empty()
+        matches!(with_limits("the end of the connection", reading).await, Ok(0)) && self.unread.is_empty()
     }
 
     pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {

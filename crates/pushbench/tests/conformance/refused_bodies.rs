@@ -4,9 +4,9 @@
 use server::Access;
 use wire::Transport;
 
-use crate::clients::Wish;
-use crate::house::House;
+use crate::clients::ClientOptions;
 use crate::raw::{Answer, Raw};
+use crate::test_server::TestServer;
 
 const TOKEN: &str = "a-secret-token";
 const ORIGIN: &str = "origin: http://evil.example\r\n";
@@ -38,13 +38,13 @@ enum Sent {
     Late,
 }
 
-async fn house() -> House {
-    House::guarded(Access { token: Some(TOKEN.to_owned()), ..Access::default() }, |_| {}).await
+async fn server() -> TestServer {
+    TestServer::with_access(Access { token: Some(TOKEN.to_owned()), ..Access::default() }, |_| {}).await
 }
 
 /// Sends a request on a connection of its own, checks that it is answered, and that the connection goes on or ends as announced.
-async fn ask(house: &House, (method, target, headers): (&str, &str, &str), body: &[u8], sent: Sent) -> Answer {
-    let mut raw = Raw::connect(house.http).await;
+async fn ask(server: &TestServer, (method, target, headers): (&str, &str, &str), body: &[u8], sent: Sent) -> Answer {
+    let mut raw = Raw::connect(server.http).await;
     let length = match sent {
         Sent::Chunked => "transfer-encoding: chunked\r\n".to_owned(),
         Sent::Whole | Sent::Late => format!("content-length: {}\r\n", body.len()),
@@ -76,7 +76,7 @@ async fn ask(house: &House, (method, target, headers): (&str, &str, &str), body:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_is_answered_however_long_its_body_is_and_however_it_comes() {
-    let house = house().await;
+    let server = server().await;
     for (method, target, headers, status) in REFUSED {
         for (size, sent, goes_on) in [
             (35, Sent::Whole, true),
@@ -86,21 +86,22 @@ async fn a_refused_request_is_answered_however_long_its_body_is_and_however_it_c
             (5_000_000, Sent::Chunked, false),
             (5_000_000, Sent::Late, false),
         ] {
-            let answer = ask(&house, (method, target, headers), &vec![b'x'; size], sent).await;
+            let answer = ask(&server, (method, target, headers), &vec![b'x'; size], sent).await;
             assert_eq!(answer.status, status, "{method} {target}, {size} bytes {sent:?}");
             let closes = answer.header("connection") == Some("close");
             assert_eq!(closes, !goes_on, "{method} {target}, {size} bytes {sent:?}");
         }
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_body_that_does_not_come_is_not_waited_for() {
     let access = Access { token: Some(TOKEN.to_owned()), ..Access::default() };
-    let house = House::guarded(access, |limits| limits.header_timeout = std::time::Duration::from_millis(100)).await;
+    let server =
+        TestServer::with_access(access, |limits| limits.header_timeout = std::time::Duration::from_millis(100)).await;
     for (method, target, headers, status) in REFUSED {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let length = "host: localhost\r\ncontent-length: 35\r\n";
         raw.send(format!("{method} {target} HTTP/1.1\r\n{headers}{length}\r\n{{")).await;
         let answer = raw.head().await;
@@ -108,47 +109,47 @@ async fn a_short_body_that_does_not_come_is_not_waited_for() {
         raw.whole(answer).await;
         assert_eq!(raw.rest().await, b"", "{method} {target}");
     }
-    let usage = house.until_empty().await;
+    let usage = server.until_empty().await;
     assert_eq!(usage.transports.values().map(|one| one.timed_out).sum::<u64>(), 0, "each was answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_is_refused_by_its_body_is_answered_too() {
-    let house = house().await;
+    let server = server().await;
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         let request = ("POST", &*format!("/rooms/lobby/{transport}"), BEARER);
         for sent in [Sent::Whole, Sent::Chunked] {
-            assert_eq!(ask(&house, request, &[b'x'; 35], sent).await.status, 400, "{transport} {sent:?}");
-            assert_eq!(ask(&house, request, &vec![b'x'; 5_000_000], sent).await.status, 413, "{transport} {sent:?}");
+            assert_eq!(ask(&server, request, &[b'x'; 35], sent).await.status, 400, "{transport} {sent:?}");
+            assert_eq!(ask(&server, request, &vec![b'x'; 5_000_000], sent).await.status, 413, "{transport} {sent:?}");
         }
-        assert_eq!(ask(&house, request, &vec![b'x'; 5_000_000], Sent::Late).await.status, 413, "{transport}");
+        assert_eq!(ask(&server, request, &vec![b'x'; 5_000_000], Sent::Late).await.status, 413, "{transport}");
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_host_and_a_full_server_are_no_exception() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     let foreign = ("POST", "/rooms/lobby/polling", "host: evil.example\r\n");
     for sent in [Sent::Whole, Sent::Chunked, Sent::Late] {
-        let answer = ask(&house, foreign, &vec![b'x'; 5_000_000], sent).await;
+        let answer = ask(&server, foreign, &vec![b'x'; 5_000_000], sent).await;
         assert_eq!((answer.status, answer.header("connection")), (403, Some("close")), "{sent:?}");
     }
-    house.until_empty().await;
-    let house = House::with(|limits| limits.connections_max = 1).await;
-    let _only_place = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    server.until_empty().await;
+    let server = TestServer::with(|limits| limits.connections_max = 1).await;
+    let _only_place = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for sent in [Sent::Whole, Sent::Chunked, Sent::Late] {
-        let answer = ask(&house, ("POST", "/rooms/lobby/polling", ""), &vec![b'x'; 5_000_000], sent).await;
+        let answer = ask(&server, ("POST", "/rooms/lobby/polling", ""), &vec![b'x'; 5_000_000], sent).await;
         assert_eq!((answer.status, answer.header("connection")), (503, Some("close")), "{sent:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_waits_to_be_asked_for_its_body_is_asked_only_where_it_is_read() {
-    let house = house().await;
+    let server = server().await;
     let too_large = ("POST", "/rooms/lobby/polling", BEARER, 413);
     for (method, target, headers, status) in REFUSED.into_iter().chain([too_large]) {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let expects = "host: localhost\r\nexpect: 100-continue\r\ncontent-length: 5000000\r\n";
         raw.send(format!("{method} {target} HTTP/1.1\r\n{headers}{expects}\r\n")).await;
         let answer = raw.head().await;
@@ -156,7 +157,7 @@ async fn a_client_that_waits_to_be_asked_for_its_body_is_asked_only_where_it_is_
         raw.whole(answer).await;
         assert_eq!(raw.rest().await, b"", "{method} {target}");
     }
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let post = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
     let expects = format!("host: localhost\r\nexpect: 100-continue\r\ncontent-length: {}\r\n", post.len());
     raw.send(format!("POST /rooms/lobby/polling HTTP/1.1\r\n{BEARER}{expects}\r\n")).await;
@@ -164,5 +165,5 @@ async fn a_client_that_waits_to_be_asked_for_its_body_is_asked_only_where_it_is_
     raw.send(post).await;
     assert_eq!(raw.head().await.status, 200);
     drop(raw);
-    house.until_empty().await;
+    server.until_empty().await;
 }

@@ -12,8 +12,8 @@ use server::Access;
 use crate::engineio::{
     PLACEHOLDER, Session, binary_post, connected_websocket, is_well, text, until, until_closed, websocket,
 };
-use crate::house::House;
 use crate::raw::{Raw, masked};
+use crate::test_server::TestServer;
 
 /// Sends a packet and waits for one that begins like this.
 async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
@@ -24,10 +24,10 @@ async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
     let access = Access { token: Some("123".to_owned()), ..Access::default() };
-    let (open, guarded) = (House::open().await, House::guarded(access, |_| {}).await);
-    for (house, payload) in [(&open, ""), (&open, "{\"anything\":[1]}"), (&guarded, "{\"token\":\"123\"}")] {
+    let (open, guarded) = (TestServer::start().await, TestServer::with_access(access, |_| {}).await);
+    for (server, payload) in [(&open, ""), (&open, "{\"anything\":[1]}"), (&guarded, "{\"token\":\"123\"}")] {
         for namespace in ["", "/chat,"] {
-            let mut raw = websocket(house).await;
+            let mut raw = websocket(server).await;
             let answer = ask(&mut raw, &format!("40{namespace}{payload}"), &format!("40{namespace}")).await;
             let told: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
             assert_eq!(told.as_object().unwrap().len(), 1, "{answer}");
@@ -40,33 +40,33 @@ async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_namespace_is_refused() {
-    let house = House::open().await;
-    let mut raw = websocket(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = websocket(&server).await;
     assert_eq!(ask(&mut raw, "40/random", "44").await, "44/random,{\"message\":\"Invalid namespace\"}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_a_connect_packet_is_closed() {
-    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     for beginning in ["4abc", "42[\"join\",{\"room\":\"lobby\"}]", "41", "3"] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(text(beginning)).await;
         until_closed(&mut raw).await;
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_a_namespace_keeps_the_connection() {
-    let house = House::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
-    let mut raw = connected_websocket(&house).await;
+    let server = TestServer::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let mut raw = connected_websocket(&server).await;
     // The first ping may have arrived before the answer to the CONNECT.
     raw.send([text("41"), text("3")].concat()).await;
     for _ in 0..2 {
         until(&mut raw, "2").await.unwrap();
         raw.send(text("3")).await;
     }
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     ask(&mut raw, "40/chat", "40/chat,{").await;
     ask(&mut raw, "420[\"join\",{\"room\":\"lobby\"}]", "430").await;
     raw.send(text("41/chat")).await;
@@ -76,10 +76,10 @@ async fn leaving_a_namespace_keeps_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     let plain = "[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]";
     for (room, acknowledged) in [("a", ""), ("b", "456")] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}\"}}]"), "430").await;
         let mut due = vec!["42[\"message\",{\"seq\":1,\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]"];
         due.extend((!acknowledged.is_empty()).then_some("43456[{\"ordinal\":1,\"seq\":1}]"));
@@ -89,7 +89,7 @@ async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
             assert!(due.contains(&packet.as_str()), "{packet}");
             due.retain(|one| *one != packet);
         }
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}2\",\"encoding\":\"binary\"}}]"), "430").await;
         let announced = format!("451-{acknowledged}[\"post\",{PLACEHOLDER}]");
         raw.send([text(&announced), masked(0x82, &binary_post("hi"))].concat()).await;
@@ -101,14 +101,14 @@ async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
         }
     }
     // More attachments than an event may have.
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text(&format!("452-[\"post\",{PLACEHOLDER},{{\"_placeholder\":true,\"num\":1}}]"))).await;
     until_closed(&mut raw).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_the_connection() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for wrong in [
         "4abc",
         "4",
@@ -125,23 +125,23 @@ async fn an_invalid_packet_ends_the_connection() {
         "45-[\"post\"]",
         "45x-[\"post\"]",
     ] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send(text(wrong)).await;
         until_closed(&mut raw).await;
     }
-    assert_eq!(house.usage().await.hub.log_messages, 0);
-    is_well(&house).await;
+    assert_eq!(server.stats().await.hub.log_messages, 0);
+    is_well(&server).await;
 }
 
 /// A session ends as soon as it announces too many attachments, or sends more bytes than the longest post has.
 #[tokio::test(flavor = "multi_thread")]
 async fn attachments_have_a_bound() {
-    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let server = TestServer::with(|limits| limits.message_bytes_max = 1000).await;
     for count in ["2", "10000", "1000000000", "18446744073709551615", "99999999999999999999999999"] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(text(&format!("45{count}-[\"post\",{PLACEHOLDER}]"))).await;
         until_closed(&mut raw).await;
-        let mut session = Session::open(&house).await;
+        let mut session = Session::open(&server).await;
         session.say(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
         session.until_over().await;
     }
@@ -153,40 +153,40 @@ async fn attachments_have_a_bound() {
         [masked(0x82, b"\x11"), masked(0x82, b"\x11")].concat(),
         text("42[\"leave\",null]"),
     ] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send([text(&format!("451-[\"post\",{PLACEHOLDER}]")), wrong].concat()).await;
         until_closed(&mut raw).await;
     }
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text(&format!("42[\"post\",\"{}\"]", "x".repeat(8000)))).await;
     until_closed(&mut raw).await;
-    house.until_empty().await;
-    is_well(&house).await;
+    server.until_empty().await;
+    is_well(&server).await;
 }
 
 /// engineioxide 0.17.3 panicked on a packet of six bytes whose first character has two.
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_with_multibyte_characters_panic_nowhere_and_take_no_place() {
-    let house = House::with(|limits| limits.connections_max = 4).await;
+    let server = TestServer::with(|limits| limits.connections_max = 4).await;
     for wrong in ["ééé", "éabcd", "漢字", "🎈éa", "aéabc", "bé", "b漢字"] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send(text(wrong)).await;
         until_closed(&mut raw).await;
-        let mut session = Session::connected(&house, "").await;
+        let mut session = Session::connected(&server, "").await;
         assert_eq!(session.say(wrong).await.status, 400, "{wrong}");
         session.until_over().await;
     }
     for odd in ["2éabc", "3éabc", "4é", "42/é,[\"é\"]", "40/é", "421é", "42é[\"x\"]", "451-/é,1[\"é\"]"] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send([text(odd), masked(0x88, b"\x03\xe8")].concat()).await;
         until_closed(&mut raw).await;
     }
     // Not UTF-8.
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(masked(0x81, b"4\xc3")).await;
     until_closed(&mut raw).await;
-    house.until_empty().await;
+    server.until_empty().await;
     for _ in 0..3 {
-        is_well(&house).await;
+        is_well(&server).await;
     }
 }

@@ -2,8 +2,8 @@
 
 use wire::{BytesUsage, ClientItem, Encoding, Framing, Transport, TransportUsage, encode_up, push_frame};
 
-use crate::house::{House, Reading};
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const TEXTS: [&str; 5] =
     ["hello", "", "say \"x\"\n", "äöü 漢字", "seventy characters make a message that needs more than one hex digit..."];
@@ -55,9 +55,9 @@ impl Seen {
     }
 }
 
-async fn tcp(house: &House) -> Seen {
+async fn tcp(server: &TestServer) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.tcp).await;
+    let mut raw = Raw::connect(server.tcp).await;
     let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
     let mut out = Vec::new();
     push_frame(&mut out, |out| encode_up(&ClientItem::Join(join), out));
@@ -87,9 +87,9 @@ async fn take_frames(raw: &mut Raw, seen: &mut Seen, count: u64) {
     }
 }
 
-async fn polling(house: &House, transport: Transport) -> Seen {
+async fn polling(server: &TestServer, transport: Transport) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let target = format!("/rooms/lobby/{transport}");
     let ask = if transport == Transport::LongPolling { format!("{target}?hold_ms=0&") } else { format!("{target}?") };
     for ordinal in 0..=TEXTS.len() {
@@ -111,9 +111,9 @@ async fn polling(house: &House, transport: Transport) -> Seen {
     seen
 }
 
-async fn streaming(house: &House, transport: Transport) -> Seen {
+async fn streaming(server: &TestServer, transport: Transport) -> Seen {
     let mut seen = Seen::default();
-    let (mut raw, mut poster) = (Raw::connect(house.http).await, Raw::connect(house.http).await);
+    let (mut raw, mut poster) = (Raw::connect(server.http).await, Raw::connect(server.http).await);
     let target = format!("/rooms/lobby/{transport}");
     let answer = raw.begin("GET", &target, "", "").await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
@@ -134,9 +134,9 @@ async fn streaming(house: &House, transport: Transport) -> Seen {
     seen
 }
 
-async fn websocket(house: &House, encoding: Encoding) -> Seen {
+async fn websocket(server: &TestServer, encoding: Encoding) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade(&format!("/rooms/lobby/websocket?encoding={}", encoding.name())).await;
     seen.requests += 1;
     (seen.up.headers, seen.down.headers) = (raw.up, answer.head.len() as u64);
@@ -170,9 +170,9 @@ async fn websocket(house: &House, encoding: Encoding) -> Seen {
     seen
 }
 
-async fn stomp(house: &House) -> Seen {
+async fn stomp(server: &TestServer) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v12.stomp\r\n").await;
     seen.requests += 1;
     seen.down.headers = answer.head.len() as u64;
@@ -222,17 +222,17 @@ fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
 async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
     let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| (t, *e)));
     for (transport, encoding) in pairs {
-        let house = House::open().await;
+        let server = TestServer::start().await;
         let seen = match transport {
-            Transport::Tcp => tcp(&house).await,
-            Transport::Polling | Transport::LongPolling => polling(&house, transport).await,
-            Transport::HttpStreaming | Transport::Sse => streaming(&house, transport).await,
-            Transport::Websocket => websocket(&house, encoding).await,
-            Transport::Stomp => stomp(&house).await,
+            Transport::Tcp => tcp(&server).await,
+            Transport::Polling | Transport::LongPolling => polling(&server, transport).await,
+            Transport::HttpStreaming | Transport::Sse => streaming(&server, transport).await,
+            Transport::Websocket => websocket(&server, encoding).await,
+            Transport::Stomp => stomp(&server).await,
             // What a library writes is not known to the byte by class: `socketio` holds it to what is.
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => continue,
         };
-        let usage = house.until_empty().await;
+        let usage = server.until_empty().await;
         assert!(usage.metered);
         check(&usage.of(transport), &seen, Framing::of(transport, encoding));
         for other in Transport::ALL.into_iter().filter(|other| *other != transport) {
@@ -244,41 +244,41 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_a_stream_and_its_beats_are_counted_as_framing() {
     for transport in [Transport::HttpStreaming, Transport::Sse] {
-        let house = House::with(|limits| {
+        let server = TestServer::with(|limits| {
             limits.heartbeat = std::time::Duration::from_millis(20);
             limits.stream_age = std::time::Duration::from_millis(100);
         })
         .await;
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let answer = raw.begin("GET", &format!("/rooms/lobby/{transport}"), "connection: close\r\n", "").await;
         raw.rest().await;
-        let down = house.until_empty().await.of(transport).down;
+        let down = server.until_empty().await.of(transport).down;
         assert_eq!((down.total, down.headers, down.payload), (raw.down, answer.head.len() as u64, 0), "{transport}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_later_is_counted_with_its_request() {
-    let house = House::open().await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect(server.http).await;
     let body = body(1);
     raw.send(format!("POST /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len()))
         .await;
-    house.until("the head to be read", |usage| usage.of(Transport::Sse).requests == 1).await;
+    server.until("the head to be read", |usage| usage.of(Transport::Sse).requests == 1).await;
     raw.send(&body).await;
     let answer = raw.head().await;
     raw.whole(answer).await;
     // While the connection is still open: nothing waits for its next request to be counted.
-    let up = house.usage_of(Transport::Sse).await.up;
+    let up = server.stats_of(Transport::Sse).await.up;
     assert_eq!((up.total, up.payload), (raw.up, TEXTS[0].len() as u64));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_process_is_metered_too() {
-    let house = House::open().await;
-    let usage = house.usage().await;
+    let server = TestServer::start().await;
+    let usage = server.stats().await;
     assert_eq!(usage.pid, std::process::id());
     assert!(usage.process.cpu_user_us + usage.process.cpu_system_us > 0 && usage.process.resident_bytes > 1 << 20);
-    assert!(house.usage().await.uptime_us > usage.uptime_us);
+    assert!(server.stats().await.uptime_us > usage.uptime_us);
     assert_eq!(usage.transports.len(), Transport::ALL.len() + 1);
 }

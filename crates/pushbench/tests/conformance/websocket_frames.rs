@@ -6,10 +6,10 @@ use wire::stomp::SUBPROTOCOL;
 use wire::websocket_cases::{self, Case, Frame, Messages, Outcome, Receiver, Side};
 use wire::{Encoding, ServerItem, Transport, decode_down};
 
-use crate::clients::Wish;
+use crate::clients::ClientOptions;
 use crate::engineio::{Session, WEBSOCKET, until, websocket};
-use crate::house::{House, Reading};
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const TEXT: u8 = 1;
 const FIN: u8 = 0x80;
@@ -50,21 +50,21 @@ async fn every_case_at_socketio_after_its_upgrade() {
 
 /// Sends each case on a connection of its own, and sees that all of them together were counted.
 async fn run_all(transport: Transport, encoding: Encoding) {
-    let house = House::with(|limits| limits.message_bytes_max = TEXT_MAX).await;
+    let server = TestServer::with(|limits| limits.message_bytes_max = TEXT_MAX).await;
     let receiver = Receiver { side: Side::Server, transport, encoding };
     let messages = Messages::of(&receiver, MESSAGE_MAX);
     let (mut wrong, mut acks, mut refused) = (Vec::new(), 0, 0);
     for case in websocket_cases::all() {
         let expected = case.outcome(&receiver);
         refused += u64::from(matches!(expected, Outcome::Failed(_)));
-        let running = run(&house, &receiver, &case, &messages, &mut acks);
+        let running = run(&server, &receiver, &case, &messages, &mut acks);
         let found = tokio::time::timeout(CASE_MAX, running).await.unwrap_or(Found::Silent);
         if !agree(expected, &found) {
             wrong.push(format!("{} (section {}): {expected:?}, found {found:?}", case.name, case.section));
         }
     }
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
-    let usage = house.until_empty().await.of(transport);
+    let usage = server.until_empty().await.of(transport);
     assert_eq!(usage.posts, acks);
     // engineioxide 0.17.9 gives one reason for a broken frame and for a client that is gone.
     if !transport.is_socketio() {
@@ -96,8 +96,14 @@ fn agree(expected: Outcome, found: &Found) -> bool {
     }
 }
 
-async fn run(house: &House, receiver: &Receiver, case: &Case, messages: &Messages, acks_of_all: &mut u64) -> Found {
-    let mut raw = connect(house, receiver).await;
+async fn run(
+    server: &TestServer,
+    receiver: &Receiver,
+    case: &Case,
+    messages: &Messages,
+    acks_of_all: &mut u64,
+) -> Found {
+    let mut raw = connect(server, receiver).await;
     let mut bytes = case.bytes(Side::Server, messages);
     let expected = case.outcome(receiver);
     if expected != Outcome::CutShort {
@@ -136,25 +142,25 @@ async fn run(house: &House, receiver: &Receiver, case: &Case, messages: &Message
 }
 
 /// A connection in its room.
-async fn connect(house: &House, receiver: &Receiver) -> Raw {
+async fn connect(server: &TestServer, receiver: &Receiver) -> Raw {
     let mut raw = match receiver.transport {
         Transport::Websocket => {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let path = format!("/rooms/lobby/websocket?encoding={}", receiver.encoding.name());
             assert_eq!(raw.upgrade(&path).await.status, 101);
             raw.frame().await.unwrap();
             return raw;
         }
         Transport::Stomp => {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let protocol = format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n");
             assert_eq!(raw.upgrade_to("/rooms/lobby/stomp", &protocol).await.status, 101);
             raw.send(masked(FIN | TEXT, b"CONNECT\naccept-version:1.2\n\n\0")).await;
             raw.frame().await.unwrap();
             return raw;
         }
-        Transport::SocketioWebsocket => websocket(house).await,
-        _ => upgraded(house).await,
+        Transport::SocketioWebsocket => websocket(server).await,
+        _ => upgraded(server).await,
     };
     for (packet, answer) in [("40", "40"), (r#"420["join",{"room":"lobby"}]"#, "430")] {
         raw.send(masked(FIN | TEXT, packet.as_bytes())).await;
@@ -164,10 +170,10 @@ async fn connect(house: &House, receiver: &Receiver) -> Raw {
 }
 
 /// A session of Socket.IO that began on polling.
-async fn upgraded(house: &House) -> Raw {
-    let session = Session::open(house).await;
+async fn upgraded(server: &TestServer) -> Raw {
+    let session = Session::open(server).await;
     let sid = session.target.rsplit_once("sid=").unwrap().1;
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     assert_eq!(raw.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await.status, 101);
     raw.send(masked(FIN | TEXT, b"2probe")).await;
     assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
@@ -185,8 +191,8 @@ fn is_ack(receiver: &Receiver, payload: &[u8]) -> bool {
     }
 }
 
-async fn open(house: &House) -> Raw {
-    let mut raw = Raw::connect(house.http).await;
+async fn open(server: &TestServer) -> Raw {
+    let mut raw = Raw::connect(server.http).await;
     assert_eq!(raw.upgrade("/rooms/lobby/websocket").await.status, 101);
     let joined = raw.frame().await.unwrap();
     assert_eq!(joined, WsFrame { opcode: TEXT, payload: br#"{"joined":{"after":0}}"#.to_vec() });
@@ -195,8 +201,8 @@ async fn open(house: &House) -> Raw {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fragmented_message_is_one_post_and_pings_between_are_answered() {
-    let house = House::open().await;
-    let mut raw = open(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = open(&server).await;
     let bytes = POST.as_bytes();
     raw.send(masked(TEXT, &bytes[..10])).await;
     raw.send(masked(FIN | WsFrame::PING, b"are you there")).await;
@@ -206,18 +212,18 @@ async fn a_fragmented_message_is_one_post_and_pings_between_are_answered() {
     raw.send(masked(FIN | WsFrame::PONG, b"unasked")).await;
     raw.send(masked(FIN, &bytes[20..])).await;
     let (first, second) = (raw.frame().await.unwrap(), raw.frame().await.unwrap());
-    let mut heard = [first, second].map(|frame| String::from_utf8(frame.payload).unwrap());
-    heard.sort();
-    assert_eq!(heard[0], r#"{"ack":{"ordinal":1,"seq":1}}"#);
-    assert_eq!(heard[1], r#"{"seq":1,"author":1,"ordinal":1,"text":"in pieces"}"#);
+    let mut received = [first, second].map(|frame| String::from_utf8(frame.payload).unwrap());
+    received.sort();
+    assert_eq!(received[0], r#"{"ack":{"ordinal":1,"seq":1}}"#);
+    assert_eq!(received[1], r#"{"seq":1,"author":1,"ordinal":1,"text":"in pieces"}"#);
     drop(raw);
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_sent_with_the_handshake_is_not_lost() {
-    let house = House::open().await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect(server.http).await;
     let head = "GET /rooms/lobby/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     raw.send([head.as_bytes(), &masked(FIN | TEXT, POST.as_bytes())].concat()).await;
     assert_eq!(raw.head().await.status, 101);
@@ -225,31 +231,31 @@ async fn a_message_sent_with_the_handshake_is_not_lost() {
         // The join, then the acknowledgement and the message.
         raw.frame().await.unwrap();
     }
-    assert_eq!(house.usage().await.hub.log_messages, 1);
+    assert_eq!(server.stats().await.hub.log_messages, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_byte_by_byte_is_a_frame() {
-    let house = House::open().await;
-    let mut raw = open(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = open(&server).await;
     for byte in masked(FIN | TEXT, POST.as_bytes()) {
         raw.send([byte]).await;
     }
     raw.frame().await.unwrap();
     raw.frame().await.unwrap();
-    assert_eq!(house.usage_of(Transport::Websocket).await.posts, 1);
+    assert_eq!(server.stats_of(Transport::Websocket).await.posts, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_just_goes_is_not_called_malformed() {
-    let house = House::open().await;
-    let mut witness = Wish::new(Transport::Tcp, "lobby").join(&house).await;
-    let mut raw = open(&house).await;
+    let server = TestServer::start().await;
+    let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+    let mut raw = open(&server).await;
     raw.finish().await;
     raw.rest().await;
-    drop(open(&house).await);
-    house.until_readers(1).await;
+    drop(open(&server).await);
+    server.until_readers(1).await;
     witness.post("still here").await;
     drop(witness);
-    assert_eq!(house.until_empty().await.of(Transport::Websocket).malformed, 0);
+    assert_eq!(server.until_empty().await.of(Transport::Websocket).malformed, 0);
 }

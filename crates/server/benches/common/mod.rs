@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
-pub(crate) mod crowd;
+pub(crate) mod bench_server;
+pub(crate) mod clients;
 pub(crate) mod machine;
-pub(crate) mod patient;
 
 /// One runtime on one thread, as on both sides.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 
 use super::{Refusal, finish};
-use crate::app::App;
 use crate::config::Access;
-use crate::meter::Label;
-use crate::net::Gauge;
+use crate::connection::Connection;
+use crate::counters::TransportSlot;
+use crate::state::ServerState;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
@@ -41,9 +41,9 @@ pub(crate) fn is_preflight(request: &Request) -> bool {
 }
 
 /// The same for every path, and without a token: a preflight never carries one.
-pub(crate) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> Response {
-    gauge.begin_request(Label::OTHER);
-    let outcome = app.access.admits_origin(request.headers()).map(|()| {
+pub(crate) fn answer_preflight(state: &ServerState, connection: &Connection, request: &Request) -> Response {
+    connection.begin_request(TransportSlot::OTHER);
+    let outcome = state.access.admits_origin(request.headers()).map(|()| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -52,5 +52,5 @@ pub(crate) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> R
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
         response
     });
-    finish(app, gauge, outcome.map_err(|problem| Refusal::new(StatusCode::FORBIDDEN, problem)))
+    finish(state, connection, outcome.map_err(|problem| Refusal::new(StatusCode::FORBIDDEN, problem)))
 }

@@ -1,10 +1,10 @@
 //! What the transports on HTTP have in common: reading requests, posts, streamed responses, WebSockets, refusals.
 
-mod channel;
 pub(crate) mod cors;
 mod refusal;
+mod request;
 mod stream;
-mod visit;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-pub(crate) use channel::{Caller, Channel, End, accept, socket_of, upgrade};
 pub(crate) use refusal::Refusal;
-pub(crate) use stream::{StreamKind, stream};
-pub(crate) use visit::{
-    Answer, HttpRead, Visit, answer_post, check_text, finish, post_bytes_max, refuse_read_with_body,
+pub(crate) use request::{
+    ReadEndpoint, ReadRequest, ResponseFuture, answer_post, check_text, finish, post_bytes_max, refuse_read_with_body,
 };
+pub(crate) use stream::{StreamKind, stream};
+pub(crate) use websocket::{Subscriber, WebSocket, WebSocketEnd, accept, upgrade, upgraded_stream};
 
-use crate::net::Gauge;
+use crate::connection::Connection;
 
-/// The gauge of the connection a request came on.
-pub(crate) fn gauge_of(request: &Request) -> Arc<Gauge> {
-    Arc::clone(request.extensions().get::<Arc<Gauge>>().expect("`connection` puts it into every routed request"))
+/// The connection of the connection a request came on.
+pub(crate) fn connection_of(request: &Request) -> Arc<Connection> {
+    Arc::clone(request.extensions().get::<Arc<Connection>>().expect("`connection` puts it into every routed request"))
 }
 
 /// A JSON answer that nobody may cache.

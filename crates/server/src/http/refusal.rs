@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use wire::{ErrorBody, StartAt, WireError};
 
 use super::json;
-use crate::hub::{CursorAhead, NoRoom};
-use crate::meter::Count;
+use crate::counters::Counter;
+use crate::hub::{CursorAhead, RoomError};
 
 /// Seconds a client is asked to wait when a limit is hit.
 const RETRY_AFTER_S: &str = "1";
@@ -14,12 +14,12 @@ const RETRY_AFTER_S: &str = "1";
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    problem: ErrorBody,
+    body: ErrorBody,
 }
 
 impl Refusal {
     pub(crate) const fn new(status: StatusCode, problem: ErrorBody) -> Self {
-        Self { status, problem }
+        Self { status, body: problem }
     }
 
     pub(crate) const fn bad(problem: ErrorBody) -> Self {
@@ -59,33 +59,33 @@ impl Refusal {
         ))
     }
 
-    pub(crate) fn into_problem(self) -> ErrorBody {
-        self.problem
+    pub(crate) fn into_body(self) -> ErrorBody {
+        self.body
     }
 
     /// What it is counted as.
-    pub(crate) fn count(&self) -> Count {
+    pub(crate) fn counter(&self) -> Counter {
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Count::Refused,
-            StatusCode::REQUEST_TIMEOUT => Count::TimedOut,
-            _ => Count::Malformed,
+            StatusCode::SERVICE_UNAVAILABLE => Counter::Refused,
+            StatusCode::REQUEST_TIMEOUT => Counter::TimedOut,
+            _ => Counter::Malformed,
         }
     }
 }
 
-impl From<NoRoom> for Refusal {
-    fn from(no_room: NoRoom) -> Self {
-        match no_room {
-            NoRoom::BadName(problem) => Self::bad(problem),
-            NoRoom::Full { rooms_max } => Self::full("rooms", rooms_max, "--rooms-max"),
-            NoRoom::Closed => Self::closing(),
+impl From<RoomError> for Refusal {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::BadName(problem) => Self::bad(problem),
+            RoomError::Full { rooms_max } => Self::full("rooms", rooms_max, "--rooms-max"),
+            RoomError::Closed => Self::closing(),
         }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = json(self.status, &self.problem);
+        let mut response = json(self.status, &self.body);
         let headers = response.headers_mut();
         // What HTTP asks to be told along with a status.
         match self.status {

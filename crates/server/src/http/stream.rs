@@ -15,10 +15,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use wire::{ByteCounts, ErrorBody, Joined, ServerItem};
 
-use super::{Refusal, Visit, answer, cors};
+use super::{ReadRequest, Refusal, answer, cors};
+use crate::connection::CountedStream;
+use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Next, Reader, push_chunk};
-use crate::meter::{Count, Label};
-use crate::net::Socket;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// Read into and thrown away: a client of a stream has nothing more to say.
@@ -30,13 +30,13 @@ thread_local!(static SINK: RefCell<[u8; SINK_BYTES]> = const { RefCell::new([0; 
 pub(crate) struct StreamKind {
     pub(crate) content_type: &'static str,
     /// What is sent in front of the join.
-    pub(crate) hello: &'static [u8],
+    pub(crate) preamble: &'static [u8],
     /// A chunk that says that the stream is alive.
     pub(crate) heartbeat: &'static [u8],
 }
 
 /// Answers with a stream. Comes back only to refuse, or to a `HEAD`; otherwise it has taken the connection.
-pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Response, Refusal> {
+pub(crate) async fn stream(visit: ReadRequest, kind: &'static StreamKind) -> Result<Response, Refusal> {
     if visit.request.method() == Method::HEAD {
         return Ok(answer(StatusCode::OK, kind.content_type, Body::empty()));
     }
@@ -46,18 +46,18 @@ pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Re
         return Err(Refusal::bad(problem));
     }
     // Whoever drives the connection does not give it up any more.
-    if visit.app.closing.is_cancelled() {
+    if visit.state.closing.is_cancelled() {
         return Err(Refusal::closing());
     }
-    let gauge = std::sync::Arc::clone(&visit.gauge);
+    let connection = std::sync::Arc::clone(&visit.connection);
     let stream = Stream::new(visit, kind);
-    gauge.take_over(Box::new(move |socket| Box::pin(stream.run(socket))));
+    connection.request_takeover(Box::new(move |socket| Box::pin(stream.serve(socket))));
     std::future::pending().await
 }
 
 struct Stream {
     reader: Reader,
-    label: Label,
+    slot: TransportSlot,
     kind: &'static StreamKind,
     /// Head and first chunk.
     opening: Vec<u8>,
@@ -67,24 +67,24 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(visit: Visit, kind: &'static StreamKind) -> Self {
+    fn new(visit: ReadRequest, kind: &'static StreamKind) -> Self {
         let mut opening = head(&visit, kind);
-        let label = visit.gauge.label();
+        let slot = visit.connection.slot();
         let joined = ServerItem::Joined(Joined { after: visit.reader.cursor() });
         let reset = visit.reset.map(ServerItem::Reset);
-        let (mut first, mut split) = (kind.hello.to_vec(), ByteCounts::default());
+        let (mut first, mut split) = (kind.preamble.to_vec(), ByteCounts::default());
         for item in reset.iter().chain([&joined]) {
-            split += visit.reader.form().encode(item, &mut first);
+            split += visit.reader.framing().encode(item, &mut first);
         }
         let head_bytes = opening.len();
         push_chunk(&first, &mut opening);
         let framing = (opening.len() - head_bytes) as u64 - split.envelope;
         let resets = u64::from(reset.is_some());
-        visit.gauge.meter().add(label, Count::Gaps, resets);
-        visit.gauge.meter().add_batch(label, 0, 2 + resets, ByteCounts { framing, ..split });
-        let limits = &visit.app.limits;
+        visit.connection.counters().add(slot, Counter::Gaps, resets);
+        visit.connection.counters().add_batch(slot, 0, 2 + resets, ByteCounts { framing, ..split });
+        let limits = &visit.state.limits;
         Self {
-            label,
+            slot,
             kind,
             opening,
             heartbeat: limits.heartbeat,
@@ -94,14 +94,14 @@ impl Stream {
         }
     }
 
-    async fn run(mut self, mut socket: Socket) {
-        if let Err(error) = self.talk(&mut socket).await {
+    async fn serve(mut self, mut socket: CountedStream) {
+        if let Err(error) = self.run(&mut socket).await {
             tracing::debug!(%error, "a stream ended");
         }
     }
 
-    async fn talk(&mut self, socket: &mut Socket) -> io::Result<()> {
-        let _held = socket.hold();
+    async fn run(&mut self, socket: &mut CountedStream) -> io::Result<()> {
+        let _busy = socket.busy_guard();
         let opening = std::mem::take(&mut self.opening);
         socket.write_all(&opening).await?;
         drop(opening);
@@ -119,7 +119,7 @@ impl Stream {
                 },
                 readable = socket.readable() => {
                     readable?;
-                    if has_left(socket)? {
+                    if is_disconnected(socket)? {
                         return Ok(());
                     }
                 }
@@ -140,22 +140,22 @@ impl Stream {
         socket.shutdown().await
     }
 
-    async fn deliver(&mut self, socket: &mut Socket, batch: Batch) -> io::Result<()> {
+    async fn deliver(&mut self, socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
         // One more: the chunk around them.
-        socket.gauge().deliver(self.label, &batch, 1);
+        socket.connection().count_batch(self.slot, &batch, 1);
         self.bytes_left = self.bytes_left.saturating_sub(batch.bytes.len() as u64);
         socket.write_all(&batch.bytes).await
     }
 
     /// Writes a chunk that carries no item.
-    async fn write(&self, socket: &mut Socket, chunk: &[u8]) -> io::Result<()> {
+    async fn write(&self, socket: &mut CountedStream, chunk: &[u8]) -> io::Result<()> {
         let split = ByteCounts { framing: chunk.len() as u64, ..ByteCounts::default() };
-        socket.gauge().meter().add_batch(self.label, 0, 1, split);
+        socket.connection().counters().add_batch(self.slot, 0, 1, split);
         socket.write_all(chunk).await
     }
 }
 
-fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
+fn head(visit: &ReadRequest, kind: &StreamKind) -> Vec<u8> {
     // Proxies that collect a response before they pass it on (nginx does) are asked not to.
     let mut head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n\
@@ -165,7 +165,7 @@ fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
     )
     .into_bytes();
     let origin = visit.request.headers().get(header::ORIGIN);
-    for (name, value) in cors::headers(&visit.app.access, origin).into_iter().flatten() {
+    for (name, value) in cors::headers(&visit.state.access, origin).into_iter().flatten() {
         head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     head.extend_from_slice(b"\r\n");
@@ -173,7 +173,7 @@ fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
 }
 
 /// Takes what the client sends, which nobody wants; true when that was its end.
-fn has_left(socket: &Socket) -> io::Result<bool> {
+fn is_disconnected(socket: &CountedStream) -> io::Result<bool> {
     SINK.with_borrow_mut(|sink| match socket.try_read(sink) {
         Ok(n) => Ok(n == 0),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -1,4 +1,4 @@
-//! A room's log: bounded, contiguous from 1, each message written once per form. Pure: no lock, no clock, no task.
+//! A room's log: bounded, contiguous from 1, each message written once per framing. Pure: no lock, no clock, no task.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -7,39 +7,39 @@ use bytes::Bytes;
 use wire::{ByteCounts, Framing, Gap, Message, Post, ServerItem};
 
 use super::HubLimits;
-use crate::handicap::Handicap;
+use crate::slowdown::Slowdown;
 
 /// Most bytes of messages handed to a reader at once; what is behind them comes with the next call. At least one message is always handed out.
 const BATCH_BYTES_MAX: usize = 256 << 10;
-/// Batches remembered per form, for readers at the same place.
-const BATCHES_KEPT: usize = 8;
+/// Batches remembered per framing, for readers at the same place.
+const CACHED_BATCHES_MAX: usize = 8;
 /// What a kept message takes besides its text and its written forms.
-const ENTRY_BYTES: usize = size_of::<Entry>();
+const LOG_ENTRY_BYTES: usize = size_of::<LogEntry>();
 
 /// How a reader wants its batches written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct BatchFormat {
     /// How each item stands in them.
-    pub(crate) form: Framing,
+    pub(crate) framing: Framing,
     /// Whether each is wrapped as a chunk of an HTTP response.
     pub(crate) chunked: bool,
 }
 
-impl From<Framing> for Layout {
-    fn from(form: Framing) -> Self {
-        Self { form, chunked: false }
+impl From<Framing> for BatchFormat {
+    fn from(framing: Framing) -> Self {
+        Self { framing: framing, chunked: false }
     }
 }
 
-impl Layout {
+impl BatchFormat {
     const COUNT: usize = Framing::COUNT * 2;
 
     const fn index(self) -> usize {
-        self.form as usize * 2 + self.chunked as usize
+        self.framing as usize * 2 + self.chunked as usize
     }
 }
 
-/// A stretch of the log, written in one form and shared by every reader that stood at the same place.
+/// A stretch of the log, written in one framing and shared by every reader that stood at the same place.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     /// As it goes into the transport's stream.
@@ -82,32 +82,39 @@ pub(crate) fn push_chunk(content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-struct Entry {
+struct LogEntry {
     author: u32,
     ordinal: u64,
     text: Box<str>,
-    written: Vec<Written>,
+    encoded: Vec<Encoded>,
 }
 
-struct Written {
-    form: Framing,
+struct Encoded {
+    framing: Framing,
     bytes: Bytes,
     split: ByteCounts,
 }
 
 pub(super) struct Log {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
     head: u64,
     bytes: usize,
     limits: HubLimits,
-    batches: [VecDeque<Batch>; Layout::COUNT],
+    cached_batches: [VecDeque<Batch>; BatchFormat::COUNT],
     /// Bytes that only the remembered batches keep. They may be as many as the log's own.
-    remembered: usize,
+    cached_bytes: usize,
 }
 
 impl Log {
     pub(super) fn new(limits: HubLimits) -> Self {
-        Self { entries: VecDeque::new(), head: 0, bytes: 0, limits, batches: Default::default(), remembered: 0 }
+        Self {
+            entries: VecDeque::new(),
+            head: 0,
+            bytes: 0,
+            limits,
+            cached_batches: Default::default(),
+            cached_bytes: 0,
+        }
     }
 
     /// Seq of the newest message, 0 when there was none yet.
@@ -120,69 +127,69 @@ impl Log {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes + self.remembered
+        self.bytes + self.cached_bytes
     }
 
     /// Adds a message and lets the oldest go that no longer fit; the newest always stays.
     pub(super) fn push(&mut self, post: &Post<'_>) -> u64 {
-        self.batches.iter_mut().for_each(VecDeque::clear);
-        self.remembered = 0;
+        self.cached_batches.iter_mut().for_each(VecDeque::clear);
+        self.cached_bytes = 0;
         self.head += 1;
-        self.bytes += ENTRY_BYTES + post.text.len();
-        self.entries.push_back(Entry {
+        self.bytes += LOG_ENTRY_BYTES + post.text.len();
+        self.entries.push_back(LogEntry {
             author: post.author,
             ordinal: post.ordinal,
             text: post.text.as_ref().into(),
-            written: Vec::new(),
+            encoded: Vec::new(),
         });
         let over = |log: &Self| log.entries.len() > log.limits.log_messages_max || log.bytes > log.limits.log_bytes_max;
         while self.entries.len() > 1 && over(self) {
             if let Some(oldest) = self.entries.pop_front() {
-                let written: usize = oldest.written.iter().map(|written| written.bytes.len()).sum();
-                self.bytes -= ENTRY_BYTES + oldest.text.len() + written;
+                let written: usize = oldest.encoded.iter().map(|written| written.bytes.len()).sum();
+                self.bytes -= LOG_ENTRY_BYTES + oldest.text.len() + written;
             }
         }
         self.head
     }
 
     /// What a reader whose cursor is `after` gets next; `None` when it has everything.
-    pub(super) fn batch(&mut self, layout: Layout, after: u64) -> Option<Batch> {
+    pub(super) fn batch(&mut self, format: BatchFormat, after: u64) -> Option<Batch> {
         if after >= self.head {
             return None;
         }
-        let kept = &mut self.batches[layout.index()];
+        let kept = &mut self.cached_batches[format.index()];
         if let Some(batch) = kept.iter().find(|batch| batch.after == after) {
             return Some(batch.clone());
         }
-        let plain = self.write_batch(layout.form, after);
-        let batch = if layout.chunked { plain.into_chunk() } else { plain };
-        let kept = &mut self.batches[layout.index()];
-        if kept.len() == BATCHES_KEPT {
-            self.remembered -= kept.pop_front().map_or(0, |oldest| bytes_of_its_own(layout, &oldest));
+        let plain = self.write_batch(format.framing, after);
+        let batch = if format.chunked { plain.into_chunk() } else { plain };
+        let kept = &mut self.cached_batches[format.index()];
+        if kept.len() == CACHED_BATCHES_MAX {
+            self.cached_bytes -= kept.pop_front().map_or(0, |oldest| unshared_bytes(format, &oldest));
         }
-        let own = bytes_of_its_own(layout, &batch);
-        if self.remembered + own <= self.limits.log_bytes_max {
-            self.remembered += own;
+        let own = unshared_bytes(format, &batch);
+        if self.cached_bytes + own <= self.limits.log_bytes_max {
+            self.cached_bytes += own;
             kept.push_back(batch.clone());
         }
         Some(batch)
     }
 
-    fn write_batch(&mut self, form: Framing, after: u64) -> Batch {
+    fn write_batch(&mut self, framing: Framing, after: u64) -> Batch {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let from = oldest.max(after + 1);
         let gap = (from > after + 1).then(|| Gap { from: after + 1, to: from - 1 });
         if gap.is_none() && from == self.head {
-            let (bytes, split) = self.written(form, from);
+            let (bytes, split) = self.encoded(framing, from);
             return Batch { bytes, to: from, messages: 1, gap: false, split, after };
         }
         let (mut bytes, mut split) = (Vec::new(), ByteCounts::default());
         if let Some(gap) = gap {
-            split += form.encode(&ServerItem::Gap(gap), &mut bytes);
+            split += framing.encode(&ServerItem::Gap(gap), &mut bytes);
         }
         let mut to = from - 1;
         while to < self.head {
-            let (one, one_split) = self.written(form, to + 1);
+            let (one, one_split) = self.encoded(framing, to + 1);
             if to >= from && bytes.len() + one.len() > BATCH_BYTES_MAX {
                 break;
             }
@@ -193,31 +200,31 @@ impl Log {
         Batch { bytes: bytes.into(), to, messages: to + 1 - from, gap: gap.is_some(), split, after }
     }
 
-    /// A message in a form, written when it is asked for the first time.
-    fn written(&mut self, form: Framing, seq: u64) -> (Bytes, ByteCounts) {
+    /// A message in a framing, written when it is asked for the first time.
+    fn encoded(&mut self, framing: Framing, seq: u64) -> (Bytes, ByteCounts) {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let entry = &mut self.entries[(seq - oldest) as usize];
-        if let Some(written) = entry.written.iter().find(|written| written.form == form) {
+        if let Some(written) = entry.encoded.iter().find(|written| written.framing == framing) {
             return (written.bytes.clone(), written.split);
         }
         let mut out = Vec::with_capacity(entry.text.len() + 96);
         let message = Message { seq, author: entry.author, ordinal: entry.ordinal, text: entry.text.as_ref().into() };
-        let mut split = form.encode(&ServerItem::Message(message), &mut out);
+        let mut split = framing.encode(&ServerItem::Message(message), &mut out);
         if self.limits.padding_bytes > 0 {
             let unpadded = out.len();
-            Handicap::pad(form, self.limits.padding_bytes, &mut out);
+            Slowdown::pad(framing, self.limits.padding_bytes, &mut out);
             split.framing += (out.len() - unpadded) as u64;
         }
         let bytes = Bytes::from(out);
         self.bytes += bytes.len();
-        entry.written.push(Written { form, bytes: bytes.clone(), split });
+        entry.encoded.push(Encoded { framing: framing, bytes: bytes.clone(), split });
         (bytes, split)
     }
 }
 
 /// A single message is written once, for the log and for the batch.
-fn bytes_of_its_own(layout: Layout, batch: &Batch) -> usize {
-    if layout.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
+fn unshared_bytes(format: BatchFormat, batch: &Batch) -> usize {
+    if format.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -230,8 +237,8 @@ mod tests {
         Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes, padding_bytes: 0 })
     }
 
-    fn chunked() -> Layout {
-        Layout { form: Framing::JsonLines, chunked: true }
+    fn chunked() -> BatchFormat {
+        BatchFormat { framing: Framing::JsonLines, chunked: true }
     }
 
     fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {
@@ -313,11 +320,11 @@ mod tests {
         for ordinal in 1..=100 {
             push(&mut log, ordinal, "x");
         }
-        for form in [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText] {
+        for framing in [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText] {
             for after in 0..99 {
-                log.batch(form.into(), after).unwrap();
+                log.batch(framing.into(), after).unwrap();
             }
-            let kept = log.batches.iter().flatten().map(|batch| batch.bytes.len()).sum::<usize>();
+            let kept = log.cached_batches.iter().flatten().map(|batch| batch.bytes.len()).sum::<usize>();
             assert_eq!(log.bytes() - log.bytes, kept);
             assert!((1..=20_000).contains(&kept), "{kept}");
         }

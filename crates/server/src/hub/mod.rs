@@ -3,7 +3,7 @@
 mod log;
 mod reader;
 mod room;
-mod waiting;
+mod waiters;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use wire::{ErrorBody, HubUsage, RoomName};
 
-pub(crate) use log::{Batch, Layout, push_chunk};
+pub(crate) use log::{Batch, BatchFormat, push_chunk};
 pub(crate) use reader::Reader;
 pub(crate) use room::{CursorAhead, Next, Room};
 
@@ -22,13 +22,13 @@ pub(crate) struct HubLimits {
     pub(crate) rooms_max: usize,
     pub(crate) log_messages_max: usize,
     pub(crate) log_bytes_max: usize,
-    /// Bytes behind every message, in a server with a handicap.
+    /// Bytes behind every message, in a server with a slowdown.
     pub(crate) padding_bytes: u64,
 }
 
 /// Why there is no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoRoom {
+pub(crate) enum RoomError {
     BadName(ErrorBody),
     Full { rooms_max: usize },
     Closed,
@@ -47,21 +47,21 @@ impl Hub {
     }
 
     /// Finds a room, or makes it.
-    pub(crate) fn room(&self, name: &str) -> Result<Arc<Room>, NoRoom> {
+    pub(crate) fn room(&self, name: &str) -> Result<Arc<Room>, RoomError> {
         if let Some(room) = self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Arc::clone(room));
         }
-        let name: RoomName = name.parse().map_err(NoRoom::BadName)?;
+        let name: RoomName = name.parse().map_err(RoomError::BadName)?;
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
         // Looked at under the lock, so that no room is made behind the back of `close`.
         if self.closed.load(Ordering::Relaxed) {
-            return Err(NoRoom::Closed);
+            return Err(RoomError::Closed);
         }
         if let Some(room) = rooms.get(&name) {
             return Ok(Arc::clone(room));
         }
         if rooms.len() >= self.limits.rooms_max {
-            return Err(NoRoom::Full { rooms_max: self.limits.rooms_max });
+            return Err(RoomError::Full { rooms_max: self.limits.rooms_max });
         }
         let room = Arc::new(Room::new(self.limits));
         rooms.insert(name, Arc::clone(&room));
@@ -69,9 +69,9 @@ impl Hub {
     }
 
     /// Forgets rooms that nobody holds: empty ones at once, others when nothing happened in them for `idle`.
-    pub(crate) fn sweep(&self, idle: Duration) {
+    pub(crate) fn remove_expired(&self, idle: Duration) {
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_forgettable(idle));
+        rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_expired(idle));
     }
 
     /// Ends every reader, now and from now on.
@@ -111,8 +111,8 @@ mod tests {
     fn a_full_hub_keeps_serving_the_rooms_it_has() {
         let hub = hub(1);
         let first = hub.room("a").unwrap();
-        assert_eq!(hub.room("b").err(), Some(NoRoom::Full { rooms_max: 1 }));
-        assert!(matches!(hub.room("no room").err(), Some(NoRoom::BadName(_))));
+        assert_eq!(hub.room("b").err(), Some(RoomError::Full { rooms_max: 1 }));
+        assert!(matches!(hub.room("no room").err(), Some(RoomError::BadName(_))));
         assert!(Arc::ptr_eq(&first, &hub.room("a").unwrap()));
     }
 
@@ -122,12 +122,12 @@ mod tests {
         let read = hub.room("read").unwrap().reader(Framing::JsonLines.into(), StartAt::Live).unwrap();
         hub.room("empty").unwrap();
         hub.room("posted").unwrap().publish(&Post { author: 1, ordinal: 1, text: "x".into() }).unwrap();
-        hub.sweep(Duration::from_secs(60));
+        hub.remove_expired(Duration::from_secs(60));
         assert_eq!((hub.usage().rooms, hub.usage().log_messages, hub.usage().readers), (2, 1, 1));
-        hub.sweep(Duration::ZERO);
+        hub.remove_expired(Duration::ZERO);
         assert_eq!(hub.usage().rooms, 1);
         drop(read);
-        hub.sweep(Duration::ZERO);
+        hub.remove_expired(Duration::ZERO);
         assert_eq!(hub.usage(), HubUsage::default());
     }
 
@@ -135,6 +135,6 @@ mod tests {
     fn a_closed_hub_makes_no_rooms() {
         let hub = hub(10);
         hub.close();
-        assert_eq!(hub.room("late").err(), Some(NoRoom::Closed));
+        assert_eq!(hub.room("late").err(), Some(RoomError::Closed));
     }
 }

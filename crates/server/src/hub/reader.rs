@@ -6,28 +6,28 @@ use std::task::{Context, Poll};
 
 use wire::{Framing, StartAt};
 
-use super::log::{Batch, Layout};
+use super::log::{Batch, BatchFormat};
 use super::room::{CursorAhead, Next, Room};
-use super::waiting::Place;
+use super::waiters::WaiterId;
 
 pub(crate) struct Reader {
     room: Arc<Room>,
-    layout: Layout,
+    format: BatchFormat,
     cursor: u64,
-    place: Option<Place>,
+    waiter: Option<WaiterId>,
 }
 
 impl Room {
     /// A cursor over the log.
-    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: StartAt) -> Result<Reader, CursorAhead> {
+    pub(crate) fn reader(self: &Arc<Self>, format: BatchFormat, start: StartAt) -> Result<Reader, CursorAhead> {
         let cursor = self.enter(start)?;
-        Ok(Reader { room: Arc::clone(self), layout, cursor, place: None })
+        Ok(Reader { room: Arc::clone(self), format: format, cursor, waiter: None })
     }
 
     /// A cursor before the first message.
-    pub(crate) fn reader_from_start(self: &Arc<Self>, layout: Layout) -> Reader {
+    pub(crate) fn reader_from_start(self: &Arc<Self>, format: BatchFormat) -> Reader {
         self.enter_at_start();
-        Reader { room: Arc::clone(self), layout, cursor: 0, place: None }
+        Reader { room: Arc::clone(self), format: format, cursor: 0, waiter: None }
     }
 }
 
@@ -37,8 +37,8 @@ impl Reader {
         self.cursor
     }
 
-    pub(crate) const fn form(&self) -> Framing {
-        self.layout.form
+    pub(crate) const fn framing(&self) -> Framing {
+        self.format.framing
     }
 
     pub(crate) const fn room(&self) -> &Arc<Room> {
@@ -47,7 +47,7 @@ impl Reader {
 
     /// What is there now.
     pub(crate) fn since(&mut self) -> Option<Batch> {
-        let batch = self.room.since(self.layout, self.cursor)?;
+        let batch = self.room.since(self.format, self.cursor)?;
         self.cursor = batch.to;
         Some(batch)
     }
@@ -58,7 +58,7 @@ impl Reader {
     }
 
     pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let next = self.room.poll(self.layout, self.cursor, &mut self.place, cx.waker());
+        let next = self.room.poll(self.format, self.cursor, &mut self.waiter, cx.waker());
         if let Poll::Ready(Next::Batch(batch)) = &next {
             self.cursor = batch.to;
         }
@@ -68,7 +68,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.room.leave(self.place);
+        self.room.leave(self.waiter);
     }
 }
 

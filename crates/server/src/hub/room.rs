@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use wire::{HubUsage, Post, StartAt};
 
 use super::HubLimits;
-use super::log::{Batch, Layout, Log};
-use super::waiting::{Place, Waiting};
+use super::log::{Batch, BatchFormat, Log};
+use super::waiters::{WaiterId, Waiters};
 
 /// The room takes no more posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,10 @@ pub(crate) struct Room {
 
 struct Inner {
     log: Log,
-    waiting: Waiting,
+    waiters: Waiters,
     readers: u64,
     closed: bool,
-    used: Instant,
+    last_used: Instant,
 }
 
 impl Room {
@@ -44,10 +44,10 @@ impl Room {
         Self {
             inner: Mutex::new(Inner {
                 log: Log::new(limits),
-                waiting: Waiting::default(),
+                waiters: Waiters::default(),
                 readers: 0,
                 closed: false,
-                used: Instant::now(),
+                last_used: Instant::now(),
             }),
         }
     }
@@ -59,8 +59,8 @@ impl Room {
             return Err(RoomClosed);
         }
         let seq = inner.log.push(post);
-        inner.used = Instant::now();
-        let woken = inner.waiting.take();
+        inner.last_used = Instant::now();
+        let woken = inner.waiters.take();
         drop(inner);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
         Ok(seq)
@@ -84,40 +84,46 @@ impl Room {
         self.lock().readers += 1;
     }
 
-    pub(super) fn since(&self, layout: Layout, after: u64) -> Option<Batch> {
-        self.lock().log.batch(layout, after)
+    pub(super) fn since(&self, format: BatchFormat, after: u64) -> Option<Batch> {
+        self.lock().log.batch(format, after)
     }
 
-    pub(super) fn poll(&self, layout: Layout, after: u64, place: &mut Option<Place>, waker: &Waker) -> Poll<Next> {
+    pub(super) fn poll(
+        &self,
+        format: BatchFormat,
+        after: u64,
+        place: &mut Option<WaiterId>,
+        waker: &Waker,
+    ) -> Poll<Next> {
         let mut inner = self.lock();
-        if let Some(batch) = inner.log.batch(layout, after) {
+        if let Some(batch) = inner.log.batch(format, after) {
             return Poll::Ready(Next::Batch(batch));
         }
         if inner.closed {
             return Poll::Ready(Next::Closed);
         }
-        inner.waiting.join(place, waker);
+        inner.waiters.join(place, waker);
         Poll::Pending
     }
 
-    pub(super) fn leave(&self, place: Option<Place>) {
+    pub(super) fn leave(&self, place: Option<WaiterId>) {
         let mut inner = self.lock();
-        inner.waiting.leave(place);
+        inner.waiters.leave(place);
         inner.readers -= 1;
-        inner.used = Instant::now();
+        inner.last_used = Instant::now();
     }
 
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        let woken = inner.waiting.take();
+        let woken = inner.waiters.take();
         drop(inner);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub(super) fn is_forgettable(&self, idle: Duration) -> bool {
+    pub(super) fn is_expired(&self, idle: Duration) -> bool {
         let inner = self.lock();
-        inner.readers == 0 && (inner.log.head() == 0 || inner.used.elapsed() >= idle)
+        inner.readers == 0 && (inner.log.head() == 0 || inner.last_used.elapsed() >= idle)
     }
 
     pub(super) fn usage(&self) -> HubUsage {

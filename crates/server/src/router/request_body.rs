@@ -13,9 +13,9 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::task::futures::TaskLocalFuture;
 
-use crate::app::App;
+use crate::connection::Connection;
 use crate::http::post_bytes_max;
-use crate::net::Gauge;
+use crate::state::ServerState;
 
 tokio::task_local! {
     /// The body of the request that this task answers, once it was dropped before its end.
@@ -29,14 +29,14 @@ pub(super) fn keeping_unread<F: Future>(answer: impl FnOnce() -> F) -> TaskLocal
 }
 
 /// Reads past the rest of a body, if it is no longer than a post may be and comes in the time that one has.
-pub(super) async fn read_past(app: &App, gauge: &Arc<Gauge>, body: Incoming) -> bool {
-    let bytes_max = post_bytes_max(app.limits.message_bytes_max);
+pub(super) async fn read_past(state: &ServerState, connection: &Arc<Connection>, body: Incoming) -> bool {
+    let bytes_max = post_bytes_max(state.limits.message_bytes_max);
     if body.size_hint().lower() > bytes_max as u64 {
         return false;
     }
-    let _held = gauge.hold();
+    let _busy = connection.busy_guard();
     let rest = Limited::new(body, bytes_max).collect();
-    matches!(tokio::time::timeout(app.limits.header_timeout, rest).await, Ok(Ok(_)))
+    matches!(tokio::time::timeout(state.limits.header_timeout, rest).await, Ok(Ok(_)))
 }
 
 pub(super) struct RequestBody {

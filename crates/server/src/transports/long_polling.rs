@@ -5,19 +5,20 @@ use std::time::Duration;
 use wire::ErrorBody;
 
 use super::polling;
-use crate::http::{Answer, HttpRead, Refusal, Visit};
+use crate::http::{ReadEndpoint, ReadRequest, Refusal, ResponseFuture};
 use crate::hub::Next;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], chunked: false, answer: read };
+pub(super) const ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "hold_ms", "token"], chunked: false, answer: read };
 
-fn read(mut visit: Visit) -> Answer {
+fn read(mut visit: ReadRequest) -> ResponseFuture {
     // Thousands may wait here: none needs its request any more.
     drop(std::mem::take(&mut visit.request));
     Box::pin(hold(visit))
 }
 
-async fn hold(mut visit: Visit) -> Result<axum::response::Response, Refusal> {
-    let hold_max = visit.app.limits.hold_max;
+async fn hold(mut visit: ReadRequest) -> Result<axum::response::Response, Refusal> {
+    let hold_max = visit.state.limits.hold_max;
     let hold = visit.hold_ms.map_or(hold_max, Duration::from_millis);
     if hold > hold_max {
         let found = hold.as_millis().to_string();
@@ -28,7 +29,7 @@ async fn hold(mut visit: Visit) -> Result<axum::response::Response, Refusal> {
     if let Some(batch) = visit.reader.since() {
         return Ok(polling::respond(&visit, Some(batch)));
     }
-    let _held = visit.gauge.hold();
+    let _busy = visit.connection.busy_guard();
     match tokio::time::timeout(hold, visit.reader.wait()).await {
         Ok(Next::Batch(batch)) => Ok(polling::respond(&visit, Some(batch))),
         Ok(Next::Closed) => Err(Refusal::closing()),

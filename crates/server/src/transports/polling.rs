@@ -5,28 +5,29 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use wire::CURSOR_HEADER;
 
-use crate::http::{Answer, HttpRead, Refusal, Visit, answer};
+use crate::counters::Counter;
+use crate::http::{ReadEndpoint, ReadRequest, Refusal, ResponseFuture, answer};
 use crate::hub::Batch;
-use crate::meter::Count;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: false, answer: read };
+pub(super) const ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "token"], chunked: false, answer: read };
 
-fn read(mut visit: Visit) -> Answer {
+fn read(mut visit: ReadRequest) -> ResponseFuture {
     let batch = visit.reader.since();
     let response = respond(&visit, batch);
     Box::pin(std::future::ready(Ok::<_, Refusal>(response)))
 }
 
 /// One whole response with everything in the batch; shared with long polling, which only waits before it.
-pub(super) fn respond(visit: &Visit, batch: Option<Batch>) -> Response {
-    let gauge = &visit.gauge;
+pub(super) fn respond(visit: &ReadRequest, batch: Option<Batch>) -> Response {
+    let connection = &visit.connection;
     let mut response = match batch {
         Some(batch) => {
-            gauge.deliver(gauge.label(), &batch, 0);
+            connection.count_batch(connection.slot(), &batch, 0);
             answer(StatusCode::OK, "application/x-ndjson", Body::from(batch.bytes))
         }
         None => {
-            gauge.count(Count::EmptyAnswers);
+            connection.count(Counter::EmptyAnswers);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response

@@ -12,77 +12,81 @@ use wire::stomp::{
 };
 use wire::{ByteCounts, ErrorBody, Framing, Joined, ServerItem, StartAt, decode_json, decode_post_json};
 
-use crate::http::{Answer, Caller, Channel, End, HttpRead, Refusal, Visit, check_text, upgrade};
+use crate::counters::Counter;
+use crate::http::{
+    ReadEndpoint, ReadRequest, Refusal, ResponseFuture, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade,
+};
 use crate::hub::{Batch, Next};
-use crate::meter::Count;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: false, answer: read };
+pub(super) const ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "token"], chunked: false, answer: read };
 
-fn read(visit: Visit) -> Answer {
+fn read(visit: ReadRequest) -> ResponseFuture {
     Box::pin(std::future::ready(upgrade(visit, Some(SUBPROTOCOL), serve)))
 }
 
-async fn serve(caller: Caller, channel: Channel) {
-    let mut session = Session { caller, channel, connected: false, beats: false, subscription: None };
-    let end = match session.talk().await {
+async fn serve(subscriber: Subscriber, socket: WebSocket) {
+    let mut session =
+        StompSession { subscriber, socket, connected: false, wants_heartbeats: false, subscription: None };
+    let end = match session.run().await {
         Ok(never) => match never {},
-        Err(Over::Ended(end)) => end,
+        Err(StompEnd::Ended(end)) => end,
         // What is wrong is said in the protocol's own frame, and ends the connection.
-        Err(Over::Wrong(refusal)) => session.tell(refusal).await,
+        Err(StompEnd::Refused(refusal)) => session.send_error(refusal).await,
     };
-    session.channel.close(end, |_, _| true).await;
+    session.socket.close(end, |_, _| true).await;
 }
 
 /// Why a session ends.
-enum Over {
-    Ended(End),
+enum StompEnd {
+    Ended(WebSocketEnd),
     /// The client did something wrong and is told.
-    Wrong(Refusal),
+    Refused(Refusal),
 }
 
-impl From<End> for Over {
-    fn from(end: End) -> Self {
+impl From<WebSocketEnd> for StompEnd {
+    fn from(end: WebSocketEnd) -> Self {
         Self::Ended(end)
     }
 }
 
-impl From<Refusal> for Over {
+impl From<Refusal> for StompEnd {
     fn from(refusal: Refusal) -> Self {
-        Self::Wrong(refusal)
+        Self::Refused(refusal)
     }
 }
 
-fn wrong(field: &str, found: &str, error: &str, hint: &str) -> Over {
-    Over::Wrong(Refusal::bad(ErrorBody::new(field, found, error, hint)))
+fn refused(field: &str, found: &str, error: &str, hint: &str) -> StompEnd {
+    StompEnd::Refused(Refusal::bad(ErrorBody::new(field, found, error, hint)))
 }
 
-struct Session {
-    caller: Caller,
-    channel: Channel,
+struct StompSession {
+    subscriber: Subscriber,
+    socket: WebSocket,
     connected: bool,
     /// Whether the client wants to hear from us. It may ask for less than it gets.
-    beats: bool,
+    wants_heartbeats: bool,
     /// The id the client gave it.
     subscription: Option<String>,
 }
 
-impl Session {
-    async fn talk(&mut self) -> Result<Infallible, Over> {
-        let heartbeat = self.caller.app.limits.heartbeat;
-        let ends = Instant::now() + self.caller.app.limits.websocket_age;
-        let closing = self.caller.app.closing.clone();
-        let mut beat = std::pin::pin!(sleep(self.caller.app.limits.header_timeout));
+impl StompSession {
+    async fn run(&mut self) -> Result<Infallible, StompEnd> {
+        let heartbeat = self.subscriber.state.limits.heartbeat;
+        let ends = Instant::now() + self.subscriber.state.limits.websocket_age;
+        let closing = self.subscriber.state.closing.clone();
+        let mut beat = std::pin::pin!(sleep(self.subscriber.state.limits.header_timeout));
         loop {
             tokio::select! {
                 biased;
-                next = self.caller.reader.wait(), if self.subscription.is_some() => match next {
+                next = self.subscriber.reader.wait(), if self.subscription.is_some() => match next {
                     Next::Batch(batch) => self.deliver(&batch).await?,
-                    Next::Closed => return Err(End::away().into()),
+                    Next::Closed => return Err(WebSocketEnd::going_away().into()),
                 },
-                message = self.channel.next() => {
+                message = self.socket.next() => {
                     let before = self.connected;
-                    if let Some(message) = self.channel.settle(message?).await? {
-                        self.take(message).await?;
+                    if let Some(message) = self.socket.handle_control_frame(message?).await? {
+                        self.receive(message).await?;
                     }
                     if self.connected && !before {
                         beat.as_mut().reset(ends.min(Instant::now() + heartbeat));
@@ -91,20 +95,20 @@ impl Session {
                 () = beat.as_mut() => {
                     let now = Instant::now();
                     if self.connected && now >= ends {
-                        return Err(End::close(CloseCode::Away, "the connection is old enough").into());
+                        return Err(WebSocketEnd::close(CloseCode::Away, "the connection is old enough").into());
                     }
                     beat.as_mut().reset(ends.min(now + heartbeat));
-                    self.beat().await?;
+                    self.heartbeat().await?;
                 }
-                () = closing.cancelled(), if self.subscription.is_none() => return Err(End::away().into()),
+                () = closing.cancelled(), if self.subscription.is_none() => return Err(WebSocketEnd::going_away().into()),
             }
         }
     }
 
-    async fn deliver(&mut self, batch: &Batch) -> Result<(), Over> {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), StompEnd> {
         let id = self.subscription.as_deref().unwrap_or(DEFAULT_SUBSCRIPTION);
         if id == DEFAULT_SUBSCRIPTION {
-            return Ok(self.channel.deliver(batch).await?);
+            return Ok(self.socket.deliver(batch).await?);
         }
         let mut out = Vec::with_capacity(batch.bytes.len() * 2);
         let lines = batch.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -112,34 +116,34 @@ impl Session {
             let item = decode_json(line).expect("our own items can be read");
             framing + encode_stomp(id, &item, &mut out) as u64
         });
-        Ok(self.channel.deliver(&batch.reframed(out, framing)).await?)
+        Ok(self.socket.deliver(&batch.reframed(out, framing)).await?)
     }
 
-    async fn beat(&mut self) -> Result<(), Over> {
+    async fn heartbeat(&mut self) -> Result<(), StompEnd> {
         if !self.connected {
-            self.channel.count(Count::TimedOut);
-            return Err(End::Gone.into());
+            self.socket.count(Counter::TimedOut);
+            return Err(WebSocketEnd::Disconnected.into());
         }
-        if self.beats {
+        if self.wants_heartbeats {
             let mut out = Vec::new();
             let framing = push_stomp_beat(&mut out) as u64;
-            self.channel.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?;
+            self.socket.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?;
         }
         // Not every client promises heart-beats; every one of them answers this.
-        Ok(self.channel.ping().await?)
+        Ok(self.socket.ping().await?)
     }
 
-    async fn take(&mut self, message: Message) -> Result<(), Over> {
+    async fn receive(&mut self, message: Message) -> Result<(), StompEnd> {
         let bytes = message.into_data();
         let Ok(text) = std::str::from_utf8(&bytes) else {
-            return Err(wrong("frame", "", "a frame is not UTF-8", "send text"));
+            return Err(refused("frame", "", "a frame is not UTF-8", "send text"));
         };
         let frame = StompFrame::parse(text)
-            .map_err(|error| wrong("frame", text, &error.to_string(), "see the specification of STOMP 1.2"))?;
+            .map_err(|error| refused("frame", text, &error.to_string(), "see the specification of STOMP 1.2"))?;
         let Some(frame) = frame else { return Ok(()) };
         match (frame.command, self.connected) {
             ("CONNECT" | "STOMP", false) => self.connect(&frame).await,
-            (found, false) => Err(wrong("command", found, "a connection begins with CONNECT", "send it first")),
+            (found, false) => Err(refused("command", found, "a connection begins with CONNECT", "send it first")),
             ("SEND", true) => self.publish(&frame, text.len()).await,
             ("SUBSCRIBE", true) => self.subscribe(&frame).await,
             ("UNSUBSCRIBE", true) => {
@@ -148,43 +152,43 @@ impl Session {
             }
             ("DISCONNECT", true) => {
                 self.receipt(&frame, &[]).await?;
-                Err(End::close(CloseCode::Normal, "goodbye").into())
+                Err(WebSocketEnd::close(CloseCode::Normal, "goodbye").into())
             }
             (found, true) => {
-                Err(wrong("command", found, "not spoken here", "there is SEND, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT"))
+                Err(refused("command", found, "not spoken here", "there is SEND, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT"))
             }
         }
     }
 
-    async fn connect(&mut self, frame: &StompFrame<'_>) -> Result<(), Over> {
+    async fn connect(&mut self, frame: &StompFrame<'_>) -> Result<(), StompEnd> {
         let versions = frame.header("accept-version").unwrap_or("1.0");
         if !versions.split(',').any(|version| version.trim() == "1.2") {
-            return Err(wrong("accept-version", versions, "another version is spoken here", "ask for 1.2"));
+            return Err(refused("accept-version", versions, "another version is spoken here", "ask for 1.2"));
         }
-        let ours = self.caller.app.limits.heartbeat;
+        let ours = self.subscriber.state.limits.heartbeat;
         let asked = frame.header("heart-beat").unwrap_or("0,0");
         let wanted = asked.split_once(',').and_then(|(_, wanted)| wanted.trim().parse::<u64>().ok());
-        let wanted = wanted.ok_or_else(|| wrong("heart-beat", asked, "two whole numbers of ms", "write 0,0"))?;
-        self.beats = wanted > 0;
+        let wanted = wanted.ok_or_else(|| refused("heart-beat", asked, "two whole numbers of ms", "write 0,0"))?;
+        self.wants_heartbeats = wanted > 0;
         self.connected = true;
         let ms = ours.as_millis();
         let server = concat!("pushbench/", env!("CARGO_PKG_VERSION"));
         self.write("CONNECTED", &[("version", "1.2"), ("heart-beat", &format!("{ms},{ms}")), ("server", server)]).await
     }
 
-    async fn subscribe(&mut self, frame: &StompFrame<'_>) -> Result<(), Over> {
+    async fn subscribe(&mut self, frame: &StompFrame<'_>) -> Result<(), StompEnd> {
         check_destination(frame)?;
-        let id = frame.header("id").ok_or_else(|| wrong("id", "", "a subscription has an id", "give it one"))?;
+        let id = frame.header("id").ok_or_else(|| refused("id", "", "a subscription has an id", "give it one"))?;
         if self.subscription.is_some() {
-            return Err(wrong("id", id, "a second subscription", "open another connection for another room"));
+            return Err(refused("id", id, "a second subscription", "open another connection for another room"));
         }
-        let after = self.caller.reader.cursor();
+        let after = self.subscriber.reader.cursor();
         // One before may have had another id.
-        let form = if id == DEFAULT_SUBSCRIPTION { Framing::Stomp } else { Framing::JsonLines };
-        if self.caller.reader.form() != form {
+        let framing = if id == DEFAULT_SUBSCRIPTION { Framing::Stomp } else { Framing::JsonLines };
+        if self.subscriber.reader.framing() != framing {
             let start = StartAt::After(after);
-            let reader = self.caller.reader.room().reader(form.into(), start);
-            self.caller.reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
+            let reader = self.subscriber.reader.room().reader(framing.into(), start);
+            self.subscriber.reader = reader.map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         }
         self.subscription = Some(id.to_owned());
         self.receipt(frame, &[]).await?;
@@ -192,53 +196,53 @@ impl Session {
         let framing = encode_stomp(id, &ServerItem::Joined(Joined { after }), &mut out);
         let split =
             ByteCounts { framing: framing as u64, envelope: (out.len() - framing) as u64, ..ByteCounts::default() };
-        Ok(self.channel.write(&out, split).await?)
+        Ok(self.socket.write(&out, split).await?)
     }
 
-    async fn publish(&mut self, frame: &StompFrame<'_>, message_bytes: usize) -> Result<(), Over> {
+    async fn publish(&mut self, frame: &StompFrame<'_>, message_bytes: usize) -> Result<(), StompEnd> {
         check_destination(frame)?;
         let post = decode_post_json(frame.body.as_bytes()).map_err(|error| Refusal::bad_post(&error))?;
-        check_text(&self.caller.app, post.text.len())?;
-        self.channel.count_post(post.text.len(), message_bytes, message_bytes - frame.body.len());
-        let seq = self.caller.reader.room().publish(&post).map_err(|_| End::away())?;
+        check_text(&self.subscriber.state, post.text.len())?;
+        self.socket.count_post(post.text.len(), message_bytes, message_bytes - frame.body.len());
+        let seq = self.subscriber.reader.room().publish(&post).map_err(|_| WebSocketEnd::going_away())?;
         self.receipt(frame, &[("seq", &seq.to_string())]).await
     }
 
     /// Says that a frame was taken, if its sender wants to know.
-    async fn receipt(&mut self, frame: &StompFrame<'_>, more: &[(&str, &str)]) -> Result<(), Over> {
+    async fn receipt(&mut self, frame: &StompFrame<'_>, more: &[(&str, &str)]) -> Result<(), StompEnd> {
         let Some(id) = frame.header("receipt") else { return Ok(()) };
         let mut headers = vec![("receipt-id", id)];
         headers.extend_from_slice(more);
         self.write("RECEIPT", &headers).await
     }
 
-    async fn write(&mut self, command: &str, headers: &[(&str, &str)]) -> Result<(), Over> {
+    async fn write(&mut self, command: &str, headers: &[(&str, &str)]) -> Result<(), StompEnd> {
         let mut out = Vec::with_capacity(128);
         let framing = push_stomp_frame(command, headers, &mut out) as u64;
-        Ok(self.channel.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?)
+        Ok(self.socket.write(&out, ByteCounts { framing, ..ByteCounts::default() }).await?)
     }
 
     /// Says what is wrong, and how the connection ends then.
-    async fn tell(&mut self, refusal: Refusal) -> End {
-        let problem = refusal.into_problem();
+    async fn send_error(&mut self, refusal: Refusal) -> WebSocketEnd {
+        let problem = refusal.into_body();
         let mut out = Vec::with_capacity(256);
         let item = ServerItem::Error(problem);
         let framing = encode_stomp("", &item, &mut out);
         let split =
             ByteCounts { framing: framing as u64, envelope: (out.len() - framing) as u64, ..ByteCounts::default() };
-        if let Err(end) = self.channel.write(&out, split).await {
+        if let Err(end) = self.socket.write(&out, split).await {
             return end;
         }
-        End::close(CloseCode::Policy, "see the ERROR before")
+        WebSocketEnd::close(CloseCode::Policy, "see the ERROR before")
     }
 }
 
-fn check_destination(frame: &StompFrame<'_>) -> Result<(), Over> {
+fn check_destination(frame: &StompFrame<'_>) -> Result<(), StompEnd> {
     match frame.header("destination") {
         Some(DESTINATION) => Ok(()),
         other => {
             let hint = format!("the room is the URL's; write destination:{DESTINATION}");
-            Err(wrong("destination", other.unwrap_or(""), "there is no such destination", &hint))
+            Err(refused("destination", other.unwrap_or(""), "there is no such destination", &hint))
         }
     }
 }

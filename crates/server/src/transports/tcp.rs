@@ -11,13 +11,13 @@ use wire::{
     WireError, decode_up, split_frame,
 };
 
-use crate::app::App;
+use crate::connection::CountedStream;
+use crate::counters::{Counter, TransportSlot};
 use crate::http::Refusal;
 use crate::hub::{Batch, Next, Reader};
-use crate::meter::{Count, Label};
-use crate::net::Socket;
+use crate::state::ServerState;
 
-const LABEL: Label = Label::of(Transport::Tcp);
+const SLOT: TransportSlot = TransportSlot::of(Transport::Tcp);
 /// A join is small: a name, a number, a token.
 const JOIN_BYTES_MAX: usize = 1 << 10;
 /// Kind, author and ordinal of a post.
@@ -28,85 +28,85 @@ const SCRATCH_BYTES: usize = 16 << 10;
 thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]));
 
 /// Why a connection ends.
-enum End {
+enum TcpEnd {
     /// The client did something wrong, or hit a limit, and is told.
-    Told(ErrorBody, Count),
+    Error(ErrorBody, Counter),
     /// The server goes away.
-    Bye,
+    ServerClosing,
     /// It is over already.
-    Gone,
+    Disconnected,
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for TcpEnd {
     fn from(error: io::Error) -> Self {
         tracing::debug!(%error, "a tcp connection ended");
-        Self::Gone
+        Self::Disconnected
     }
 }
 
-impl From<WireError> for End {
+impl From<WireError> for TcpEnd {
     fn from(error: WireError) -> Self {
-        let hint = "see the frame layout in crates/wire/src/binary.rs";
+        let hint = "see the frame format in crates/wire/src/binary.rs";
         Self::malformed(ErrorBody::new("frame", "", error.to_string(), hint))
     }
 }
 
-impl From<Refusal> for End {
+impl From<Refusal> for TcpEnd {
     fn from(refusal: Refusal) -> Self {
-        let count = refusal.count();
-        Self::Told(refusal.into_problem(), count)
+        let count = refusal.counter();
+        Self::Error(refusal.into_body(), count)
     }
 }
 
-impl End {
+impl TcpEnd {
     const fn malformed(problem: ErrorBody) -> Self {
-        Self::Told(problem, Count::Malformed)
+        Self::Error(problem, Counter::Malformed)
     }
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(app: Arc<App>, mut socket: Socket) {
-    let end = match talk(&app, &mut socket).await {
+pub(crate) async fn serve(state: Arc<ServerState>, mut socket: CountedStream) {
+    let end = match run(&state, &mut socket).await {
         Ok(never) => match never {},
         Err(end) => end,
     };
     let last = match end {
-        End::Gone => return,
-        End::Bye => ServerItem::Bye,
-        End::Told(problem, count) => {
-            socket.gauge().count(count);
+        TcpEnd::Disconnected => return,
+        TcpEnd::ServerClosing => ServerItem::Bye,
+        TcpEnd::Error(problem, count) => {
+            socket.connection().count(count);
             ServerItem::Error(problem)
         }
     };
-    farewell(&mut socket, &last).await.ok();
+    send_final(&mut socket, &last).await.ok();
 }
 
 /// Tells a connection that the server is full.
-pub(crate) async fn refuse(app: Arc<App>, mut socket: Socket) {
-    socket.gauge().attribute(LABEL);
-    let refusal = Refusal::full("connections", app.limits.connections_max, "--connections-max");
-    farewell(&mut socket, &ServerItem::Error(refusal.into_problem())).await.ok();
+pub(crate) async fn refuse(state: Arc<ServerState>, mut socket: CountedStream) {
+    socket.connection().assign(SLOT);
+    let refusal = Refusal::full("connections", state.limits.connections_max, "--connections-max");
+    send_final(&mut socket, &ServerItem::Error(refusal.into_body())).await.ok();
 }
 
 /// Says the last thing.
-async fn farewell(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
+async fn send_final(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     write(socket, item).await?;
-    socket.linger().await
+    socket.close_gracefully().await
 }
 
-async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible, End> {
-    socket.gauge().attribute(LABEL);
-    socket.gauge().expect_more();
+async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::convert::Infallible, TcpEnd> {
+    socket.connection().assign(SLOT);
+    socket.connection().expect_request();
     let join = read_join(socket).await?;
-    app.access.check(join.token.as_deref()).map_err(End::malformed)?;
-    let room = app.hub.room(join.room.as_str()).map_err(Refusal::from)?;
+    state.access.check(join.token.as_deref()).map_err(TcpEnd::malformed)?;
+    let room = state.hub.room(join.room.as_str()).map_err(Refusal::from)?;
     let mut reader = room
         .reader(Framing::LengthPrefixed.into(), join.start)
         .map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
     drop((room, join));
-    let _held = socket.hold();
+    let _busy = socket.busy_guard();
     write(socket, &ServerItem::Joined(Joined { after: reader.cursor() })).await?;
-    let heartbeat = app.limits.heartbeat;
+    let heartbeat = state.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
     // One timer for all beats, and no waiting list for the socket: this loop turns once a delivery.
     let mut beat = std::pin::pin!(sleep(heartbeat));
@@ -118,11 +118,11 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
                     silent = false;
                     deliver(socket, batch).await?;
                 }
-                Next::Closed => return Err(End::Bye),
+                Next::Closed => return Err(TcpEnd::ServerClosing),
             },
             readable = socket.readable() => {
                 readable?;
-                take_posts(app, socket, &reader, &mut unread).await?;
+                receive_posts(state, socket, &reader, &mut unread).await?;
             }
             () = beat.as_mut() => {
                 beat.as_mut().reset(Instant::now() + heartbeat);
@@ -134,7 +134,7 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     }
 }
 
-async fn read_join(socket: &mut Socket) -> Result<Join, End> {
+async fn read_join(socket: &mut CountedStream) -> Result<Join, TcpEnd> {
     let mut prefix = [0; FRAME_PREFIX_BYTES];
     socket.read_exact(&mut prefix).await?;
     let announced = u32::from_be_bytes(prefix) as usize;
@@ -145,32 +145,37 @@ async fn read_join(socket: &mut Socket) -> Result<Join, End> {
     match decode_up(&item)? {
         ClientItem::Join(join) => Ok(join),
         ClientItem::Post(_) => {
-            Err(End::malformed(ErrorBody::new("frame", "", "a post before the join", "join a room first")))
+            Err(TcpEnd::malformed(ErrorBody::new("frame", "", "a post before the join", "join a room first")))
         }
     }
 }
 
-async fn deliver(socket: &mut Socket, batch: Batch) -> io::Result<()> {
-    socket.gauge().deliver(LABEL, &batch, 0);
+async fn deliver(socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
+    socket.connection().count_batch(SLOT, &batch, 0);
     socket.write_all(&batch.bytes).await
 }
 
 /// Reads once, publishes every whole post, keeps the rest in `unread`, and acknowledges them all in one write.
-async fn take_posts(app: &App, socket: &mut Socket, reader: &Reader, unread: &mut Vec<u8>) -> Result<(), End> {
+async fn receive_posts(
+    state: &ServerState,
+    socket: &mut CountedStream,
+    reader: &Reader,
+    unread: &mut Vec<u8>,
+) -> Result<(), TcpEnd> {
     let mut acks = Vec::new();
     let outcome = SCRATCH.with_borrow_mut(|scratch| {
         let n = match socket.try_read(scratch) {
-            Ok(0) => return Err(End::Gone),
+            Ok(0) => return Err(TcpEnd::Disconnected),
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         if unread.is_empty() {
-            let taken = publish_all(app, socket, reader, &scratch[..n], &mut acks)?;
+            let taken = publish_all(state, socket, reader, &scratch[..n], &mut acks)?;
             unread.extend_from_slice(&scratch[taken..n]);
         } else {
             unread.extend_from_slice(&scratch[..n]);
-            let taken = publish_all(app, socket, reader, unread, &mut acks)?;
+            let taken = publish_all(state, socket, reader, unread, &mut acks)?;
             unread.drain(..taken);
         }
         if unread.is_empty() {
@@ -184,12 +189,18 @@ async fn take_posts(app: &App, socket: &mut Socket, reader: &Reader, unread: &mu
     outcome
 }
 
-fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: &mut Vec<u8>) -> Result<usize, End> {
-    let max = app.limits.message_bytes_max + POST_OVERHEAD_BYTES;
+fn publish_all(
+    state: &ServerState,
+    socket: &CountedStream,
+    reader: &Reader,
+    bytes: &[u8],
+    acks: &mut Vec<u8>,
+) -> Result<usize, TcpEnd> {
+    let max = state.limits.message_bytes_max + POST_OVERHEAD_BYTES;
     let mut taken = 0;
     while let Some(frame) = split_frame(&bytes[taken..], max)? {
         let ClientItem::Post(post) = decode_up(frame.item)? else {
-            return Err(End::malformed(ErrorBody::new(
+            return Err(TcpEnd::malformed(ErrorBody::new(
                 "frame",
                 "",
                 "a second join",
@@ -198,25 +209,25 @@ fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: 
         };
         let ack = publish(socket, reader, &post, frame.taken)?;
         let split = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
-        socket.gauge().meter().add_batch(LABEL, 0, 1, split);
+        socket.connection().counters().add_batch(SLOT, 0, 1, split);
         taken += frame.taken;
     }
     Ok(taken)
 }
 
-fn publish(socket: &Socket, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, End> {
+fn publish(socket: &CountedStream, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, TcpEnd> {
     let payload = post.text.len() as u64;
     let framing = FRAME_PREFIX_BYTES as u64;
     let split = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
-    socket.gauge().meter().add_post(LABEL, split);
-    let seq = reader.room().publish(post).map_err(|_| End::Bye)?;
+    socket.connection().counters().add_post(SLOT, split);
+    let seq = reader.room().publish(post).map_err(|_| TcpEnd::ServerClosing)?;
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
 /// Writes an item that is this client's alone.
-async fn write(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
+async fn write(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     let mut out = Vec::with_capacity(64);
     let split = Framing::LengthPrefixed.encode(item, &mut out);
-    socket.gauge().meter().add_batch(LABEL, 0, 1, split);
+    socket.connection().counters().add_batch(SLOT, 0, 1, split);
     socket.write_all(&out).await
 }

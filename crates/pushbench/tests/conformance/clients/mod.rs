@@ -11,13 +11,13 @@ mod websocket;
 
 use wire::{Ack, Encoding, ErrorBody, Gap, Message, Reset, ServerItem, StartAt, Transport};
 
-use crate::house::{House, within};
+use crate::test_server::{TestServer, with_limits};
 
 pub(crate) use http::read_refusal;
 
 /// What a client asks for when it joins.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct ClientOptions {
     pub(crate) transport: Transport,
     pub(crate) encoding: Encoding,
     pub(crate) room: String,
@@ -25,12 +25,12 @@ pub(crate) struct Wish {
     pub(crate) token: Option<String>,
     pub(crate) author: u32,
     /// Comes back to where it was: browsers say so in a header of their own.
-    pub(crate) returns: bool,
+    pub(crate) resumes: bool,
     /// One connection a request.
     pub(crate) close_each: bool,
 }
 
-impl Wish {
+impl ClientOptions {
     pub(crate) fn new(transport: Transport, room: &str) -> Self {
         Self {
             transport,
@@ -39,7 +39,7 @@ impl Wish {
             start: StartAt::Live,
             token: None,
             author: transport.index() as u32,
-            returns: false,
+            resumes: false,
             close_each: false,
         }
     }
@@ -54,35 +54,35 @@ impl Wish {
         Self { start: StartAt::After(seq), ..self }
     }
 
-    pub(crate) fn returning(self, seq: u64) -> Self {
-        Self { returns: true, ..self.after(seq) }
+    pub(crate) fn resuming(self, seq: u64) -> Self {
+        Self { resumes: true, ..self.after(seq) }
     }
 
-    pub(crate) async fn join(&self, house: &House) -> Client {
-        self.try_join(house).await.unwrap_or_else(|refused| panic!("{self:?} was refused: {refused:?}"))
+    pub(crate) async fn join(&self, server: &TestServer) -> Client {
+        self.try_join(server).await.unwrap_or_else(|refused| panic!("{self:?} was refused: {refused:?}"))
     }
 
-    pub(crate) async fn try_join(&self, house: &House) -> Result<Client, Refused> {
+    pub(crate) async fn try_join(&self, server: &TestServer) -> Result<Client, Refused> {
         let joining = async {
             Ok(match self.transport {
-                Transport::Tcp => Client::Tcp(tcp::Client::join(house, self).await?),
+                Transport::Tcp => Client::Tcp(tcp::Client::join(server, self).await?),
                 Transport::Polling | Transport::LongPolling => {
-                    Client::Polling(polling::Client::join(house, self).await?)
+                    Client::Polling(polling::Client::join(server, self).await?)
                 }
-                Transport::HttpStreaming | Transport::Sse => Client::Stream(stream::Client::join(house, self).await?),
-                Transport::Websocket => Client::Websocket(Box::new(websocket::Client::join(house, self).await?)),
+                Transport::HttpStreaming | Transport::Sse => Client::Stream(stream::Client::join(server, self).await?),
+                Transport::Websocket => Client::Websocket(Box::new(websocket::Client::join(server, self).await?)),
                 Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-                    Client::Socketio(Box::new(socketio::Client::join(house, self).await?))
+                    Client::Socketio(Box::new(socketio::Client::join(server, self).await?))
                 }
-                Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(house, self).await?)),
+                Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(server, self).await?)),
             })
         };
-        within(&format!("an answer to {self:?}"), joining).await
+        with_limits(&format!("an answer to {self:?}"), joining).await
     }
 
     fn path_query(&self) -> String {
         let mut query = vec![];
-        if let (StartAt::After(seq), false) = (self.start, self.says_in_header()) {
+        if let (StartAt::After(seq), false) = (self.start, self.resumes_in_header()) {
             query.push(format!("after={seq}"));
         }
         if self.encoding != self.transport.encodings()[0] {
@@ -94,8 +94,8 @@ impl Wish {
         query.join("&")
     }
 
-    fn says_in_header(&self) -> bool {
-        self.returns && self.transport == Transport::Sse
+    fn resumes_in_header(&self) -> bool {
+        self.resumes && self.transport == Transport::Sse
     }
 }
 
@@ -109,12 +109,12 @@ pub(crate) struct Refused {
 
 /// What a client hears after it joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Message(Message<'static>),
     Gap(Gap),
     Reset(Reset),
     /// Nothing new, still here: a heart-beat, a ping, an empty answer.
-    Beat,
+    Heartbeat,
     Ended(End),
 }
 
@@ -160,38 +160,38 @@ impl Client {
                 Self::Stomp(client) => client.post(text).await,
             }
         };
-        within("the answer to a post", posting).await
+        with_limits("the answer to a post", posting).await
     }
 
     /// The next thing of any kind.
-    pub(crate) async fn hear(&mut self) -> Heard {
+    pub(crate) async fn receive(&mut self) -> Received {
         match self {
-            Self::Tcp(client) => client.hear().await,
-            Self::Polling(client) => client.hear().await,
-            Self::Stream(client) => client.hear().await,
-            Self::Websocket(client) => client.hear().await,
-            Self::Socketio(client) => client.hear().await,
-            Self::Stomp(client) => client.hear().await,
+            Self::Tcp(client) => client.receive().await,
+            Self::Polling(client) => client.receive().await,
+            Self::Stream(client) => client.receive().await,
+            Self::Websocket(client) => client.receive().await,
+            Self::Socketio(client) => client.receive().await,
+            Self::Stomp(client) => client.receive().await,
         }
     }
 
     /// The next thing that is not a beat.
-    pub(crate) async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> Received {
         let what = format!("the next message behind {}", self.cursor());
         let next = async {
             loop {
-                match self.hear().await {
-                    Heard::Beat => {}
+                match self.receive().await {
+                    Received::Heartbeat => {}
                     other => return other,
                 }
             }
         };
-        within(&what, next).await
+        with_limits(&what, next).await
     }
 
     pub(crate) async fn next_message(&mut self) -> Message<'static> {
         match self.next().await {
-            Heard::Message(message) => message,
+            Received::Message(message) => message,
             other => panic!("a message was due, {other:?} came"),
         }
     }
@@ -204,21 +204,21 @@ impl Client {
         messages
     }
 
-    pub(crate) async fn next_beat(&mut self) {
-        let heard = within("a heart-beat", self.hear()).await;
-        assert_eq!(heard, Heard::Beat);
+    pub(crate) async fn next_heartbeat(&mut self) {
+        let received = with_limits("a heart-beat", self.receive()).await;
+        assert_eq!(received, Received::Heartbeat);
     }
 
     /// How the server ends it; what comes before is passed over.
     pub(crate) async fn end(&mut self) -> End {
         let end = async {
             loop {
-                if let Heard::Ended(end) = self.hear().await {
+                if let Received::Ended(end) = self.receive().await {
                     return end;
                 }
             }
         };
-        within("the end", end).await
+        with_limits("the end", end).await
     }
 
     /// The last seq this client knows of.
@@ -235,23 +235,23 @@ impl Client {
 }
 
 /// What an item is to a client that has joined; `None` for those it waits for elsewhere.
-fn heard(item: ServerItem<'_>, cursor: &mut u64) -> Option<Heard> {
+fn received(item: ServerItem<'_>, cursor: &mut u64) -> Option<Received> {
     Some(match item {
         ServerItem::Message(message) => {
             *cursor = message.seq;
-            Heard::Message(owned(message))
+            Received::Message(owned(message))
         }
         ServerItem::Gap(gap) => {
             *cursor = gap.to;
-            Heard::Gap(gap)
+            Received::Gap(gap)
         }
         ServerItem::Reset(reset) => {
             *cursor = 0;
-            Heard::Reset(reset)
+            Received::Reset(reset)
         }
-        ServerItem::Heartbeat => Heard::Beat,
-        ServerItem::Bye => Heard::Ended(End::Bye),
-        ServerItem::Error(problem) => Heard::Ended(End::Problem(problem)),
+        ServerItem::Heartbeat => Received::Heartbeat,
+        ServerItem::Bye => Received::Ended(End::Bye),
+        ServerItem::Error(problem) => Received::Ended(End::Problem(problem)),
         ServerItem::Ack(_) | ServerItem::Joined(_) => return None,
     })
 }

@@ -14,8 +14,8 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ClientItem, Encoding, ErrorBody, Gap, Post, StartAt, Transport, decode_down, encode_up};
 
 use super::http::read_refusal;
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -40,35 +40,35 @@ pub(crate) struct Client {
     author: u32,
     ordinal: u64,
     packets: VecDeque<Packet>,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let line = match wish.transport {
-            Transport::SocketioWebsocket => Line::Ws(open(house, "").await?),
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let line = match options.transport {
+            Transport::SocketioWebsocket => Line::Ws(open(server, "").await?),
             _ => {
                 let web = reqwest::Client::builder().no_proxy().build().unwrap();
-                let means_to = if wish.transport == Transport::Socketio { "&upgrade=1" } else { "" };
-                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{means_to}", house.http);
+                let means_to = if options.transport == Transport::Socketio { "&upgrade=1" } else { "" };
+                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{means_to}", server.http);
                 Line::Polling { web, url }
             }
         };
         let mut client = Self {
             cursor: 0,
             line,
-            address: house.http,
+            address: server.http,
             sid: String::new(),
-            encoding: wish.encoding,
-            author: wish.author,
+            encoding: options.encoding,
+            author: options.author,
             ordinal: 0,
             packets: VecDeque::new(),
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
         };
         client.begin().await?;
-        client.enter(wish).await?;
-        if wish.transport == Transport::Socketio {
-            client.upgrade(house).await?;
+        client.enter(options).await?;
+        if options.transport == Transport::Socketio {
+            client.upgrade(server).await?;
         }
         Ok(client)
     }
@@ -92,8 +92,8 @@ impl Client {
     }
 
     /// Connects to the namespace and joins the room.
-    async fn enter(&mut self, wish: &Wish) -> Result<(), Refused> {
-        let auth = wish.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+    async fn enter(&mut self, options: &ClientOptions) -> Result<(), Refused> {
+        let auth = options.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
         self.say(&format!("40{}", auth.unwrap_or_default()), None).await;
         let answer = self.text().await.expect("an answer to the connect");
         if let Some(refused) = answer.strip_prefix("44") {
@@ -105,8 +105,8 @@ impl Client {
             });
         }
         assert!(answer.starts_with("40{"), "{answer}");
-        let mut join = serde_json::json!({ "room": wish.room, "encoding": wish.encoding.name() });
-        if let StartAt::After(seq) = wish.start {
+        let mut join = serde_json::json!({ "room": options.room, "encoding": options.encoding.name() });
+        if let StartAt::After(seq) = options.start {
             join["after"] = seq.into();
         }
         self.say(&format!("420[\"join\",{join}]"), None).await;
@@ -118,12 +118,12 @@ impl Client {
         Ok(())
     }
 
-    async fn upgrade(&mut self, house: &House) -> Result<(), Refused> {
+    async fn upgrade(&mut self, server: &TestServer) -> Result<(), Refused> {
         // Its connections end with it: a session needs one at a time.
         if let Line::Polling { web, .. } = &mut self.line {
             *web = reqwest::Client::new();
         }
-        let mut ws = open(house, &format!("&sid={}", self.sid)).await?;
+        let mut ws = open(server, &format!("&sid={}", self.sid)).await?;
         ws.send(Message::text("2probe")).await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
         ws.send(Message::text("5")).await.unwrap();
@@ -201,7 +201,7 @@ impl Client {
                 return data.into_iter().next().unwrap();
             }
             let item = self.item(&text).await;
-            self.heard.extend(item);
+            self.received.extend(item);
         }
     }
 
@@ -227,20 +227,20 @@ impl Client {
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             match self.packet().await {
-                Err(end) => return Heard::Ended(end),
+                Err(end) => return Received::Ended(end),
                 Ok(Packet::Text(text)) if text == "2" => {
                     self.say("3", None).await;
-                    return Heard::Beat;
+                    return Received::Heartbeat;
                 }
                 Ok(Packet::Text(text)) => {
                     let item = self.item(&text).await;
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
                 Ok(Packet::Binary(bytes)) => panic!("nobody announced {bytes:?}"),
             }
@@ -248,9 +248,9 @@ impl Client {
     }
 
     /// What a packet is to somebody in a room.
-    async fn item(&mut self, text: &str) -> Option<Heard> {
+    async fn item(&mut self, text: &str) -> Option<Received> {
         if matches!(text, "1" | "41") {
-            return Some(Heard::Ended(End::Bye));
+            return Some(Received::Ended(End::Bye));
         }
         if text == "6" {
             return None;
@@ -258,14 +258,14 @@ impl Client {
         if text == format!("451-[\"message\",{PLACEHOLDER}]") {
             let Ok(Packet::Binary(bytes)) = self.packet().await else { panic!("an attachment was due") };
             assert_eq!(self.encoding, Encoding::Binary);
-            return heard(decode_down(&bytes).unwrap(), &mut self.cursor);
+            return received(decode_down(&bytes).unwrap(), &mut self.cursor);
         }
         let (name, data): (String, serde_json::Value) = event(text);
         match name.as_str() {
-            "message" => heard(json::item(data.to_string().as_bytes()), &mut self.cursor),
+            "message" => received(json::item(data.to_string().as_bytes()), &mut self.cursor),
             "gap" => {
                 let gap: Gap = serde_json::from_value(data).unwrap();
-                heard(wire::ServerItem::Gap(gap), &mut self.cursor)
+                received(wire::ServerItem::Gap(gap), &mut self.cursor)
             }
             other => panic!("no event {other:?} is known"),
         }
@@ -285,9 +285,9 @@ impl Drop for Client {
     }
 }
 
-async fn open(house: &House, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
-    let socket = TcpStream::connect(house.http).await.unwrap();
-    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", house.http);
+async fn open(server: &TestServer, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
+    let socket = TcpStream::connect(server.http).await.unwrap();
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", server.http);
     match client_async(url, socket).await {
         Ok((ws, _)) => Ok(Box::new(ws)),
         Err(Error::Http(answer)) => {

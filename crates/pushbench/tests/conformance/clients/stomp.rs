@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ErrorBody};
 
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 /// Clients so far.
 static JOINED: AtomicU32 = AtomicU32::new(0);
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     ws: WebSocketStream<TcpStream>,
     author: u32,
     ordinal: u64,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 /// A frame, taken apart.
@@ -45,9 +45,9 @@ fn parse(text: &str) -> Frame {
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(house.http).await.unwrap();
-        let url = format!("ws://{}/rooms/{}/stomp?{}", house.http, wish.room, wish.path_query());
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let socket = TcpStream::connect(server.http).await.unwrap();
+        let url = format!("ws://{}/rooms/{}/stomp?{}", server.http, options.room, options.path_query());
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "v12.stomp, v11.stomp".parse().unwrap());
         let ws = match client_async(request, socket).await {
@@ -62,7 +62,7 @@ impl Client {
             }
             Err(error) => panic!("no WebSocket: {error}"),
         };
-        let mut client = Self { cursor: 0, ws, author: wish.author, ordinal: 0, heard: VecDeque::new() };
+        let mut client = Self { cursor: 0, ws, author: options.author, ordinal: 0, received: VecDeque::new() };
         client.say("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,1\n\n\0").await;
         let connected = client.frame().await.unwrap();
         assert_eq!((connected.command.as_str(), connected.headers["version"].as_str()), ("CONNECTED", "1.2"));
@@ -122,31 +122,31 @@ impl Client {
                 }
                 _ => {
                     let item = self.item(&frame);
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
             }
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             match self.frame().await {
-                Err(end) => return Heard::Ended(end),
+                Err(end) => return Received::Ended(end),
                 Ok(frame) => {
                     let item = self.item(&frame);
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
             }
         }
     }
 
-    fn item(&mut self, frame: &Frame) -> Option<Heard> {
+    fn item(&mut self, frame: &Frame) -> Option<Received> {
         match frame.command.as_str() {
-            "" => Some(Heard::Beat),
-            "MESSAGE" | "ERROR" => heard(json::item(frame.body.as_bytes()), &mut self.cursor),
+            "" => Some(Received::Heartbeat),
+            "MESSAGE" | "ERROR" => received(json::item(frame.body.as_bytes()), &mut self.cursor),
             _ => None,
         }
     }

@@ -5,15 +5,15 @@
 //! it is refused. `encoding: "binary"` in the join makes messages and posts attachments.
 //!
 //! The house model stays: a session is a cursor. Its reader gives socketioxide a bounded number of packets and waits until they have
-//! left ([`crate::flow`]), so that a slow client falls behind in the log and not in a queue. What differs from `websocket`: every packet is
+//! left ([`crate::backpressure`]), so that a slow client falls behind in the log and not in a queue. What differs from `websocket`: every packet is
 //! written anew for every client, for the library has no other way.
 
-mod door;
-mod entries;
-mod feed;
+mod forwarder;
 mod library;
+mod namespace_client;
 mod request;
-mod session;
+mod service;
+mod sessions;
 mod stream;
 mod upgrade;
 mod upgrade_state;
@@ -26,13 +26,13 @@ use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio_util::task::TaskTracker;
 
-use self::door::Door;
-use self::entries::Entries;
 use self::library::Library;
-use self::session::Session;
-use crate::app::App;
+use self::namespace_client::NamespaceClient;
+use self::service::SocketIoService;
+use self::sessions::Sessions;
 use crate::flow::QUEUE_PACKETS_MAX;
 use crate::http::post_bytes_max;
+use crate::state::ServerState;
 
 /// Where it lives.
 pub(crate) const PATH: &str = "/socket.io/";
@@ -53,8 +53,8 @@ struct Auth {
 }
 
 /// Serves Socket.IO until the server closes.
-pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
-    let limits = &app.limits;
+pub(crate) fn open(state: &Arc<ServerState>) -> Arc<SocketIoService> {
+    let limits = &state.limits;
     // Maximum size of a body, of a WebSocket message, and of an attachment.
     let packet_bytes_max = post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES;
     let parser = ParserConfig::common()
@@ -76,26 +76,26 @@ pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
         .build_with_inner_svc(Router::new());
     let readers = TaskTracker::new();
     for namespace in NAMESPACES {
-        let (app, readers) = (Arc::clone(app), readers.clone());
+        let (state, readers) = (Arc::clone(state), readers.clone());
         // Everything is in place before the client is told that it is connected: its first event finds its handler.
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
             let token = auth.ok().flatten().and_then(|auth| auth.token);
-            std::future::ready(Session::open(&app, &readers, &socket, token.as_deref()))
+            std::future::ready(NamespaceClient::open(&state, &readers, &socket, token.as_deref()))
         };
         use socketioxide::handler::ConnectHandler as _;
         io.ns(namespace, (|| std::future::ready(())).with(admit));
     }
-    let entries = Entries::new(limits.connections_max);
-    app.tasks.spawn(close(Arc::clone(app), io, readers, Arc::clone(&entries)));
-    Arc::new(Door { app: Arc::clone(app), library: Library(service), entries })
+    let sessions = Sessions::new(limits.connections_max);
+    state.tasks.spawn(close(Arc::clone(state), io, readers, Arc::clone(&sessions)));
+    Arc::new(SocketIoService { state: Arc::clone(state), library: Library(service), sessions })
 }
 
 /// Ends all sessions when the server goes away, after what is left was handed over.
-async fn close(app: Arc<App>, io: SocketIo, readers: TaskTracker, entries: Arc<Entries>) {
-    app.closing.cancelled().await;
+async fn close(state: Arc<ServerState>, io: SocketIo, readers: TaskTracker, sessions: Arc<Sessions>) {
+    state.closing.cancelled().await;
     readers.close();
     tokio::time::timeout(GOODBYE_MAX, readers.wait()).await.ok();
     io.close().await;
     // socketioxide 0.18.9 closes the sessions in namespaces only.
-    entries.end_polls();
+    sessions.end_polls();
 }

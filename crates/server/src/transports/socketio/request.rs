@@ -6,8 +6,8 @@ use axum::http::Method;
 use socketioxide::socket::Sid;
 use wire::{ErrorBody, Transport};
 
+use crate::counters::TransportSlot;
 use crate::http::Refusal;
-use crate::meter::Label;
 
 /// A request, checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +62,10 @@ pub(super) fn unknown_session(sid: &str) -> Refusal {
 
 /// The transport a request is counted for. With `upgrade=1` a client announces its upgrade; other sessions are counted as polling until
 /// they upgrade.
-pub(super) fn label_of(query: &str) -> Label {
+pub(super) fn slot_of(query: &str) -> TransportSlot {
     let websocket = parameter(query, "transport") == Some("websocket");
     let (has_sid, announces) = (parameter(query, "sid").is_some(), parameter(query, "upgrade").is_some());
-    Label::of(match (websocket, has_sid || announces) {
+    TransportSlot::of(match (websocket, has_sid || announces) {
         (true, false) => Transport::SocketioWebsocket,
         (false, _) if !announces => Transport::SocketioPolling,
         _ => Transport::Socketio,
@@ -84,18 +84,21 @@ mod tests {
     #[test]
     fn requests_are_counted_for_their_transport() {
         let sid = Sid::new();
-        assert_eq!(label_of("EIO=4&transport=polling"), Label::of(Transport::SocketioPolling));
-        assert_eq!(label_of(&format!("EIO=4&transport=polling&sid={sid}")), Label::of(Transport::SocketioPolling));
-        assert_eq!(label_of("EIO=4&transport=polling&upgrade=1"), Label::of(Transport::Socketio));
-        assert_eq!(label_of("EIO=4&transport=websocket"), Label::of(Transport::SocketioWebsocket));
-        assert_eq!(label_of(&format!("EIO=4&transport=websocket&sid={sid}")), Label::of(Transport::Socketio));
+        assert_eq!(slot_of("EIO=4&transport=polling"), TransportSlot::of(Transport::SocketioPolling));
+        assert_eq!(
+            slot_of(&format!("EIO=4&transport=polling&sid={sid}")),
+            TransportSlot::of(Transport::SocketioPolling)
+        );
+        assert_eq!(slot_of("EIO=4&transport=polling&upgrade=1"), TransportSlot::of(Transport::Socketio));
+        assert_eq!(slot_of("EIO=4&transport=websocket"), TransportSlot::of(Transport::SocketioWebsocket));
+        assert_eq!(slot_of(&format!("EIO=4&transport=websocket&sid={sid}")), TransportSlot::of(Transport::Socketio));
     }
 
     #[test]
     fn method_and_query_decide_what_a_request_is() {
         let sid = Sid::new();
         let of = |method: &Method, query: &str| {
-            EngineRequest::parse(method, query).map_err(|refusal| refusal.into_problem().field)
+            EngineRequest::parse(method, query).map_err(|refusal| refusal.into_body().field)
         };
         let with = |transport: &str| format!("EIO=4&transport={transport}&sid={sid}");
         assert_eq!(of(&Method::GET, "transport=polling&EIO=4&t=x"), Ok(EngineRequest::Open));

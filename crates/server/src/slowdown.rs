@@ -13,7 +13,7 @@ const CONTROL_BYTES_MAX: usize = 125;
 
 /// What every delivered message costs on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Handicap {
+pub struct Slowdown {
     /// CPU, burnt just before the message is written.
     pub cpu: Duration,
     /// Bytes, as signs of life behind the message.
@@ -24,22 +24,22 @@ pub struct Handicap {
     pub delay: Duration,
 }
 
-impl FromStr for Handicap {
+impl FromStr for Slowdown {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut handicap = Self::default();
+        let mut slowdown = Self::default();
         for part in text.split(',') {
             let (name, value) = part.split_once('=').ok_or_else(|| wrong(part))?;
             match name {
-                "cpu" => handicap.cpu = duration(value)?,
-                "delay" => handicap.delay = duration(value)?,
-                "bytes" => handicap.bytes = count(value)?,
-                "allocs" => handicap.allocs = count(value)?,
+                "cpu" => slowdown.cpu = duration(value)?,
+                "delay" => slowdown.delay = duration(value)?,
+                "bytes" => slowdown.bytes = count(value)?,
+                "allocs" => slowdown.allocs = count(value)?,
                 _ => return Err(wrong(part)),
             }
         }
-        Ok(handicap)
+        Ok(slowdown)
     }
 }
 
@@ -65,9 +65,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is no time such as 5us or 1ms, up to 1000ms"))
 }
 
-impl Handicap {
+impl Slowdown {
     /// Spends what so many messages cost on top, at once: all but the bytes and the delay.
-    pub(crate) fn spend(&self, messages: u64) {
+    pub(crate) fn apply(&self, messages: u64) {
         for _ in 0..self.allocs * messages {
             drop(std::hint::black_box(Box::new(messages)));
         }
@@ -121,12 +121,12 @@ mod tests {
 
     #[test]
     fn a_handicap_is_read_or_refused_with_what_is_wrong() {
-        let all = Handicap { cpu: Duration::from_micros(5), bytes: 64, allocs: 2, delay: Duration::from_millis(1) };
+        let all = Slowdown { cpu: Duration::from_micros(5), bytes: 64, allocs: 2, delay: Duration::from_millis(1) };
         assert_eq!("cpu=5us,bytes=64,allocs=2,delay=1ms".parse(), Ok(all));
-        assert_eq!("bytes=64".parse(), Ok(Handicap { bytes: 64, ..Handicap::default() }));
+        assert_eq!("bytes=64".parse(), Ok(Slowdown { bytes: 64, ..Slowdown::default() }));
         for bad in ["", "cpu", "cpu=5", "cpu=5s", "cpu=us", "bytes=-1", "bytes=99999999", "delay=2000ms", "colour=1us"]
         {
-            assert!(bad.parse::<Handicap>().is_err(), "{bad}");
+            assert!(bad.parse::<Slowdown>().is_err(), "{bad}");
         }
     }
 
@@ -135,7 +135,7 @@ mod tests {
         for bytes in [0, 3, 64, 127, 128, 129, 254, 255, 256, 1000] {
             let len = |form| {
                 let mut out = Vec::new();
-                Handicap::pad(form, bytes, &mut out);
+                Slowdown::pad(form, bytes, &mut out);
                 out.len() as u64
             };
             for form in

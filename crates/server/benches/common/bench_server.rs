@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
-use server::{Access, Config, Limits};
+use server::{Access, Config, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wire::{Ack, ClientItem, Framing, Message, ServerItem, ServerStats, decode_up, split_frame};
 
 /// As the only argument, it makes this executable the patient.
-const ROLE: &str = "--be-the-patient";
+const SERVER_FLAG: &str = "--be-the-patient";
 /// Longer than anything that is measured here, so that no heart-beat falls into it.
 const HEARTBEAT: Duration = Duration::from_secs(120);
 
@@ -29,17 +29,17 @@ pub(crate) struct Addresses {
 }
 
 /// A running patient; it ends with this value.
-pub(crate) struct Patient {
+pub(crate) struct BenchServer {
     pub(crate) at: Addresses,
     process: Child,
     clock: ClockId,
 }
 
-impl Patient {
+impl BenchServer {
     /// Starts a build of this bench as the patient; `None` is the build that runs now.
     pub(crate) fn start(build: Option<&Path>) -> io::Result<Self> {
         let path = build.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()))?;
-        let mut process = Command::new(path).arg(ROLE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(path).arg(SERVER_FLAG).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
         let addresses: Vec<SocketAddr> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -63,7 +63,7 @@ impl Patient {
     }
 
     /// What it says of itself.
-    pub(crate) async fn usage(&self) -> io::Result<ServerStats> {
+    pub(crate) async fn stats(&self) -> io::Result<ServerStats> {
         let mut stream = TcpStream::connect(self.at.http).await?;
         stream.write_all(b"GET /control/usage HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
@@ -75,12 +75,12 @@ impl Patient {
     /// Waits until what it says of itself is as expected.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&ServerStats) -> bool) -> io::Result<()> {
         for _ in 0..3000 {
-            if is_so(&self.usage().await?) {
+            if is_so(&self.stats().await?) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Err(io::Error::other(format!("waited in vain for {what}: {:?}", self.usage().await?)))
+        Err(io::Error::other(format!("waited in vain for {what}: {:?}", self.stats().await?)))
     }
 
     /// Waits until it has noticed that everybody is gone.
@@ -89,7 +89,7 @@ impl Patient {
     }
 }
 
-impl Drop for Patient {
+impl Drop for BenchServer {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
@@ -97,8 +97,8 @@ impl Drop for Patient {
 }
 
 /// Becomes the patient, if that is what this process was started for.
-pub(crate) fn is_this_process() -> io::Result<bool> {
-    if !std::env::args().any(|argument| argument == ROLE) {
+pub(crate) fn ran_as_server() -> io::Result<bool> {
+    if !std::env::args().any(|argument| argument == SERVER_FLAG) {
         return Ok(false);
     }
     super::machine::pin(super::machine::SERVER_CORE)?;
@@ -108,8 +108,8 @@ pub(crate) fn is_this_process() -> io::Result<bool> {
 
 async fn serve() -> io::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let limits = Limits { heartbeat: HEARTBEAT, ..Limits::default() };
-    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), handicap: None };
+    let limits = ServerLimits { heartbeat: HEARTBEAT, ..ServerLimits::default() };
+    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), slowdown: None };
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
     let addresses = [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?];

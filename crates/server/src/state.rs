@@ -8,22 +8,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::{ServerStats, Transport};
 
-use crate::config::{Access, Limits};
-use crate::handicap::Handicap;
+use crate::config::{Access, ServerLimits};
+use crate::connection::Timeouts;
+use crate::counters::{Counter, Counters, TransportSlot};
 use crate::hub::{Hub, HubLimits};
-use crate::meter::{Count, Label, Meter};
-use crate::net::Patience;
 use crate::process::process_usage;
+use crate::slowdown::Slowdown;
 
 /// Connections over the limit that are told so at the same time; more are closed without a word.
-const REFUSALS_AT_ONCE_MAX: usize = 64;
+const CONCURRENT_REFUSALS_MAX: usize = 64;
 
-pub(crate) struct App {
+pub(crate) struct ServerState {
     pub(crate) hub: Hub,
-    pub(crate) meter: Arc<Meter>,
-    pub(crate) limits: Limits,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) limits: ServerLimits,
     pub(crate) access: Access,
-    pub(crate) patience: Arc<Patience>,
+    pub(crate) timeouts: Arc<Timeouts>,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) open: Arc<AtomicUsize>,
@@ -39,18 +39,18 @@ pub(crate) enum Admission {
     Refuse,
 }
 
-impl App {
-    pub(crate) fn new(limits: Limits, access: Access, handicap: Option<Handicap>) -> Self {
+impl ServerState {
+    pub(crate) fn new(limits: ServerLimits, access: Access, slowdown: Option<Slowdown>) -> Self {
         let hub = Hub::new(HubLimits {
             rooms_max: limits.rooms_max,
             log_messages_max: limits.log_messages_max,
             log_bytes_max: limits.log_bytes_max,
-            padding_bytes: handicap.map_or(0, |handicap| handicap.bytes),
+            padding_bytes: slowdown.map_or(0, |slowdown| slowdown.bytes),
         });
         Self {
             hub,
-            meter: Arc::new(Meter::new(handicap)),
-            patience: Arc::new(Patience::from(&limits)),
+            counters: Arc::new(Counters::new(slowdown)),
+            timeouts: Arc::new(Timeouts::from(&limits)),
             limits,
             access,
             tasks: TaskTracker::new(),
@@ -62,13 +62,13 @@ impl App {
     }
 
     /// `None` is for those who are closed without a word.
-    pub(crate) fn admit(&self, label: Label) -> Option<Admission> {
+    pub(crate) fn admit(&self, slot: TransportSlot) -> Option<Admission> {
         let open = self.open.load(Relaxed);
         if open < self.limits.connections_max {
             return Some(Admission::Serve);
         }
-        self.meter.add(label, Count::Refused, 1);
-        (open < self.limits.connections_max + REFUSALS_AT_ONCE_MAX).then_some(Admission::Refuse)
+        self.counters.add(slot, Counter::Refused, 1);
+        (open < self.limits.connections_max + CONCURRENT_REFUSALS_MAX).then_some(Admission::Refuse)
     }
 
     /// Counts a connection that the kernel could not hand over, usually for want of open files. True for the first of them.
@@ -76,17 +76,17 @@ impl App {
         self.accept_errors.fetch_add(1, Relaxed) == 0
     }
 
-    pub(crate) fn usage(&self) -> ServerStats {
-        let named = Transport::ALL.into_iter().map(|t| (t.name(), Label::of(t)));
+    pub(crate) fn stats(&self) -> ServerStats {
+        let named = Transport::ALL.into_iter().map(|t| (t.name(), TransportSlot::of(t)));
         let transports = named
-            .chain([("other", Label::OTHER)])
-            .map(|(name, label)| (name.to_owned(), self.meter.usage(label)))
+            .chain([("other", TransportSlot::OTHER)])
+            .map(|(name, slot)| (name.to_owned(), self.counters.totals(slot)))
             .collect();
         ServerStats {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            metered: Meter::is_on(),
+            metered: Counters::is_on(),
             connections_open: self.open.load(Relaxed) as u64,
             accept_errors: self.accept_errors.load(Relaxed),
             process: process_usage(),

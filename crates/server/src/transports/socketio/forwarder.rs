@@ -8,9 +8,9 @@ use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError, TransportType};
 use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame};
 
-use crate::flow::Flow;
+use crate::counters::{Counter, Counters, TransportSlot};
+use crate::flow::Backpressure;
 use crate::hub::{Batch, Next, Reader};
-use crate::meter::{Count, Label, Meter};
 
 /// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
 const EVENT_BYTES: usize = 7;
@@ -27,10 +27,10 @@ impl Serialize for Attached<'_> {
 }
 
 /// Hands a reader's batches to socketioxide, as far as they have room on their way.
-pub(super) struct Feed {
-    pub(super) meter: Arc<Meter>,
-    pub(super) flow: Arc<Flow>,
-    pub(super) label: Label,
+pub(super) struct Forwarder {
+    pub(super) counters: Arc<Counters>,
+    pub(super) backpressure: Arc<Backpressure>,
+    pub(super) slot: TransportSlot,
     pub(super) encoding: Encoding,
     pub(super) socket: SocketRef,
     pub(super) ended: Arc<AtomicBool>,
@@ -38,13 +38,13 @@ pub(super) struct Feed {
 
 /// What was given to the session since it last had to wait.
 #[derive(Default)]
-struct Given {
+struct Forwarded {
     messages: u64,
     frames: u64,
     split: ByteCounts,
 }
 
-impl Feed {
+impl Forwarder {
     pub(super) async fn run(&self, reader: &mut Reader) {
         // socketioxide 0.18.9 answers a CONNECT before it marks the socket as connected, and emits nothing to a socket without that
         // mark. A client may send its `join` in between.
@@ -68,9 +68,9 @@ impl Feed {
 
     async fn deliver(&self, batch: &Batch) -> Result<(), SendError> {
         if batch.gap {
-            self.meter.add(label_now(self.label, &self.socket), Count::Gaps, 1);
+            self.counters.add(current_slot(self.slot, &self.socket), Counter::Gaps, 1);
         }
-        let (mut rest, mut given) = (&batch.bytes[..], Given::default());
+        let (mut rest, mut given) = (&batch.bytes[..], Forwarded::default());
         while !rest.is_empty() {
             let (item, decoded) = match self.encoding {
                 Encoding::Json => {
@@ -85,20 +85,20 @@ impl Feed {
                     (frame.item, decode_down(frame.item))
                 }
             };
-            // What pads a message in a server with a handicap is no event.
+            // What pads a message in a server with a slowdown is no event.
             let decoded = match decoded {
                 _ if item.is_empty() => continue,
                 Ok(ServerItem::Heartbeat) => continue,
                 decoded => decoded.expect("our own items can be read"),
             };
-            if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
+            if futures_util::FutureExt::now_or_never(self.backpressure.has_room()).is_none() {
                 self.count(&mut given);
-                self.flow.has_room().await;
+                self.backpressure.has_room().await;
             }
             if let Err(error) = self.emit(item, &decoded, &mut given) {
                 self.count(&mut given);
                 if !matches!(error, SendError::Socket(SocketError::Closed)) {
-                    self.meter.add(label_now(self.label, &self.socket), Count::EmitErrors, 1);
+                    self.counters.add(current_slot(self.slot, &self.socket), Counter::EmitErrors, 1);
                     self.socket.clone().disconnect().ok();
                 }
                 return Err(error);
@@ -108,7 +108,7 @@ impl Feed {
         Ok(())
     }
 
-    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, given: &mut Given) -> Result<(), SendError> {
+    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, given: &mut Forwarded) -> Result<(), SendError> {
         let websocket = self.socket.transport_type() == TransportType::Websocket;
         let (bytes, payload, event, attached) = match decoded {
             ServerItem::Message(message) => {
@@ -121,7 +121,7 @@ impl Feed {
         let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
         let around = EVENT_BYTES + event.len() + namespace;
         let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, bytes) } else { (around + bytes, 0) };
-        self.flow.give(text + beside);
+        self.backpressure.queued(text + beside);
         match decoded {
             ServerItem::Message(message) if !attached => self.socket.emit(event, message)?,
             ServerItem::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
@@ -142,24 +142,28 @@ impl Feed {
         Ok(())
     }
 
-    fn count(&self, given: &mut Given) {
-        let Given { messages, frames, split } = std::mem::take(given);
-        let label = label_now(self.label, &self.socket);
-        self.meter.add_batch(label, messages, frames, split);
-        if let Some(handicap) = &self.meter.handicap {
-            handicap.spend(messages);
+    fn count(&self, given: &mut Forwarded) {
+        let Forwarded { messages, frames, split } = std::mem::take(given);
+        let slot = current_slot(self.slot, &self.socket);
+        self.counters.add_batch(slot, messages, frames, split);
+        if let Some(slowdown) = &self.counters.slowdown {
+            slowdown.apply(messages);
         }
         if self.socket.transport_type() == TransportType::Polling && messages > 0 {
             // The answers that carry them are counted when they are given.
-            self.meter.take_back(label, Count::Batches);
+            self.counters.take_back(slot, Counter::Batches);
         }
     }
 }
 
 /// Whose cost a session is: one that was counted as polling has upgraded since.
-pub(super) fn label_now(label: Label, socket: &SocketRef) -> Label {
-    let polling = label == Label::of(Transport::SocketioPolling);
-    if polling && socket.transport_type() == TransportType::Websocket { Label::of(Transport::Socketio) } else { label }
+pub(super) fn current_slot(slot: TransportSlot, socket: &SocketRef) -> TransportSlot {
+    let polling = slot == TransportSlot::of(Transport::SocketioPolling);
+    if polling && socket.transport_type() == TransportType::Websocket {
+        TransportSlot::of(Transport::Socketio)
+    } else {
+        slot
+    }
 }
 
 /// A frame's header (RFC 6455), but for a mask.

@@ -25,31 +25,31 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use wire::{ByteCounts, Encoding, ErrorBody, WireError};
 
-use super::{Refusal, Visit, post_bytes_max};
-use crate::app::App;
+use super::{ReadRequest, Refusal, post_bytes_max};
+use crate::connection::{Connection, CountedStream};
+use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Reader};
-use crate::meter::{Count, Label};
-use crate::net::{Gauge, Socket};
+use crate::state::ServerState;
 
 /// Room for a few posts; longer ones make it grow while they are read.
 const READ_BUFFER_BYTES: usize = 1 << 10;
 /// What tungstenite makes of a close frame whose code no endpoint may send. It answers with 1002.
-const CODE_REFUSED: &str = "Protocol violation";
+const REFUSED_CODE_REASON: &str = "Protocol violation";
 /// How long a client may take to answer our close frame, and to close its connection.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Who came, and where it stands.
-pub(crate) struct Caller {
-    pub(crate) app: Arc<App>,
+pub(crate) struct Subscriber {
+    pub(crate) state: Arc<ServerState>,
     pub(crate) reader: Reader,
     pub(crate) encoding: Encoding,
 }
 
 /// Answers a handshake, and has `talk` speak on the socket until it has closed it.
 pub(crate) fn upgrade<F>(
-    mut visit: Visit,
+    mut visit: ReadRequest,
     subprotocol: Option<&'static str>,
-    talk: fn(Caller, Channel) -> F,
+    talk: fn(Subscriber, WebSocket) -> F,
 ) -> Result<Response, Refusal>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -64,12 +64,12 @@ where
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     let upgraded = hyper::upgrade::on(&mut visit.request);
-    visit.app.tasks.clone().spawn(async move {
-        let Some((socket, read_already)) = socket_of(upgraded).await else { return };
-        let Visit { app, gauge, reader, encoding, .. } = visit;
-        let mut channel = Channel::new(&app, gauge, socket, read_already).await;
-        let _held = channel.ws.get_mut().hold();
-        talk(Caller { app, reader, encoding }, channel).await;
+    visit.state.tasks.clone().spawn(async move {
+        let Some((socket, read_already)) = upgraded_stream(upgraded).await else { return };
+        let ReadRequest { state, connection, reader, encoding, .. } = visit;
+        let mut channel = WebSocket::new(&state, connection, socket, read_already).await;
+        let _busy = channel.ws.get_mut().busy_guard();
+        talk(Subscriber { state, reader, encoding }, channel).await;
     });
     Ok(response)
 }
@@ -88,9 +88,9 @@ pub(crate) fn accept(request: &Request) -> Result<Response, Refusal> {
 
 /// Waits until the response to a handshake is sent. Returns the socket and the bytes that were read behind the request, or `None` when the
 /// client has closed the connection.
-pub(crate) async fn socket_of(upgraded: OnUpgrade) -> Option<(Socket, Vec<u8>)> {
+pub(crate) async fn upgraded_stream(upgraded: OnUpgrade) -> Option<(CountedStream, Vec<u8>)> {
     let upgraded = upgraded.await.inspect_err(|error| tracing::debug!(%error, "the client left during the upgrade"));
-    let Ok(parts) = upgraded.ok()?.downcast::<TokioIo<Socket>>() else {
+    let Ok(parts) = upgraded.ok()?.downcast::<TokioIo<CountedStream>>() else {
         tracing::error!("an upgraded connection is not the socket that was accepted");
         return None;
     };
@@ -133,10 +133,10 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
     values.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
 }
 
-pub(crate) struct Channel {
-    gauge: Arc<Gauge>,
-    label: Label,
-    ws: WebSocketStream<Socket>,
+pub(crate) struct WebSocket {
+    connection: Arc<Connection>,
+    slot: TransportSlot,
+    ws: WebSocketStream<CountedStream>,
     /// Whether tungstenite has taken all that came.
     drained: bool,
     /// Whether anything came since the last ping.
@@ -144,16 +144,16 @@ pub(crate) struct Channel {
 }
 
 /// Why a session ends.
-pub(crate) enum End {
+pub(crate) enum WebSocketEnd {
     /// We close it, with this code.
     Close(CloseCode, String),
     /// The client closed it, and has its answer.
     Closed,
     /// The connection is over already.
-    Gone,
+    Disconnected,
 }
 
-impl End {
+impl WebSocketEnd {
     /// Closes with a reason that fits.
     pub(crate) fn close(code: CloseCode, reason: &str) -> Self {
         // A close frame has 125 bytes, two of them for the code.
@@ -161,17 +161,17 @@ impl End {
     }
 
     /// The server is going away.
-    pub(crate) fn away() -> Self {
+    pub(crate) fn going_away() -> Self {
         Self::close(CloseCode::Away, "the server is going away")
     }
 
     /// Whether the client did nothing wrong and is sent away.
-    pub(crate) const fn is_away(&self) -> bool {
+    pub(crate) const fn is_going_away(&self) -> bool {
         matches!(self, Self::Close(CloseCode::Away, _))
     }
 }
 
-impl From<Error> for End {
+impl From<Error> for WebSocketEnd {
     fn from(error: Error) -> Self {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
@@ -179,58 +179,65 @@ impl From<Error> for End {
             }
             Error::Utf8(_) => Self::Close(CloseCode::Invalid, WireError::NotUtf8.to_string()),
             // Went away without a word, as clients do.
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Gone,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Disconnected,
             Error::Protocol(error) => Self::Close(CloseCode::Protocol, error.to_string()),
             other => {
                 tracing::debug!(error = %other, "a WebSocket ended");
-                Self::Gone
+                Self::Disconnected
             }
         }
     }
 }
 
-impl From<std::io::Error> for End {
+impl From<std::io::Error> for WebSocketEnd {
     fn from(error: std::io::Error) -> Self {
         tracing::debug!(%error, "a WebSocket ended");
-        Self::Gone
+        Self::Disconnected
     }
 }
 
-impl Channel {
-    async fn new(app: &App, gauge: Arc<Gauge>, socket: Socket, read_already: Vec<u8>) -> Self {
-        let message_bytes_max = post_bytes_max(app.limits.message_bytes_max);
+impl WebSocket {
+    async fn new(
+        state: &ServerState,
+        connection: Arc<Connection>,
+        socket: CountedStream,
+        read_already: Vec<u8>,
+    ) -> Self {
+        let message_bytes_max = post_bytes_max(state.limits.message_bytes_max);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let ws = WebSocketStream::from_partially_read(socket, read_already, Role::Server, Some(config)).await;
-        Self { label: gauge.label(), gauge, ws, drained: false, alive: true }
+        Self { slot: connection.slot(), connection, ws, drained: false, alive: true }
     }
 
-    pub(crate) fn count(&self, count: Count) {
-        self.gauge.count(count);
+    pub(crate) fn count(&self, count: Counter) {
+        self.connection.count(count);
     }
 
     /// The next message of any kind. May be given up at any time.
-    pub(crate) async fn next(&mut self) -> Result<Message, End> {
-        let message = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.drained, cx)).await.ok_or(End::Gone)??;
+    pub(crate) async fn next(&mut self) -> Result<Message, WebSocketEnd> {
+        let message = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.drained, cx))
+            .await
+            .ok_or(WebSocketEnd::Disconnected)??;
         self.alive = true;
         Ok(message)
     }
 
     /// Answers a control frame; what is data comes back. Must not be given up half-way.
-    pub(crate) async fn settle(&mut self, message: Message) -> Result<Option<Message>, End> {
+    pub(crate) async fn handle_control_frame(&mut self, message: Message) -> Result<Option<Message>, WebSocketEnd> {
         match message {
             Message::Text(_) | Message::Binary(_) => return Ok(Some(message)),
             // tungstenite has made its answer; it must be gone before the next message frame.
             Message::Ping(_) => self.ws.flush().await?,
             Message::Close(frame) => {
-                if frame.is_some_and(|frame| frame.reason == CODE_REFUSED) {
-                    self.count(Count::Malformed);
+                if frame.is_some_and(|frame| frame.reason == REFUSED_CODE_REASON) {
+                    self.count(Counter::Malformed);
                 }
                 self.ws.flush().await?;
-                return Err(End::Closed);
+                return Err(WebSocketEnd::Closed);
             }
             Message::Pong(_) | Message::Frame(_) => {}
         }
@@ -238,14 +245,14 @@ impl Channel {
     }
 
     /// Writes a batch of message frames.
-    pub(crate) async fn deliver(&mut self, batch: &Batch) -> Result<(), End> {
-        self.gauge.deliver(self.label, batch, 0);
+    pub(crate) async fn deliver(&mut self, batch: &Batch) -> Result<(), WebSocketEnd> {
+        self.connection.count_batch(self.slot, batch, 0);
         Ok(self.ws.get_mut().write_all(&batch.bytes).await?)
     }
 
     /// Writes frames that are this client's alone.
-    pub(crate) async fn write(&mut self, frames: &[u8], split: ByteCounts) -> Result<(), End> {
-        self.gauge.meter().add_batch(self.label, 0, 1, split);
+    pub(crate) async fn write(&mut self, frames: &[u8], split: ByteCounts) -> Result<(), WebSocketEnd> {
+        self.connection.counters().add_batch(self.slot, 0, 1, split);
         Ok(self.ws.get_mut().write_all(frames).await?)
     }
 
@@ -258,25 +265,27 @@ impl Channel {
             _ => 14,
         };
         let (payload, envelope) = (text as u64, (message - around - text) as u64);
-        self.gauge.meter().add_post(self.label, ByteCounts { payload, envelope, framing: header + around as u64 });
+        self.connection
+            .counters()
+            .add_post(self.slot, ByteCounts { payload, envelope, framing: header + around as u64 });
     }
 
     /// Asks for a sign of life; whoever gave none since the last time is gone.
-    pub(crate) async fn ping(&mut self) -> Result<(), End> {
+    pub(crate) async fn ping(&mut self) -> Result<(), WebSocketEnd> {
         if !std::mem::take(&mut self.alive) {
-            self.gauge.count(Count::TimedOut);
-            return Err(End::Gone);
+            self.connection.count(Counter::TimedOut);
+            return Err(WebSocketEnd::Disconnected);
         }
         Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
     }
 
     /// Ends it. What the client sent before it heard of that goes to `last`, until that wants no more.
-    pub(crate) async fn close(mut self, end: End, mut last: impl FnMut(&Self, &Message) -> bool) {
+    pub(crate) async fn close(mut self, end: WebSocketEnd, mut last: impl FnMut(&Self, &Message) -> bool) {
         let closing = async {
             match end {
-                End::Close(code, reason) => {
+                WebSocketEnd::Close(code, reason) => {
                     if !matches!(code, CloseCode::Away | CloseCode::Normal) {
-                        self.count(Count::Malformed);
+                        self.count(Counter::Malformed);
                     }
                     self.ws.close(Some(CloseFrame { code, reason: reason.into() })).await.ok();
                     // After a bad frame tungstenite reads no more.
@@ -286,10 +295,10 @@ impl Channel {
                         }
                     }
                 }
-                End::Closed => {}
-                End::Gone => return,
+                WebSocketEnd::Closed => {}
+                WebSocketEnd::Disconnected => return,
             }
-            self.ws.get_mut().linger().await.ok();
+            self.ws.get_mut().close_gracefully().await.ok();
         };
         tokio::time::timeout(CLOSE_WAIT, closing).await.ok();
     }
@@ -297,7 +306,7 @@ impl Channel {
 
 /// The next message from the client. A session wakes for every delivery; tungstenite is asked only when something came.
 fn poll_incoming(
-    ws: &mut WebSocketStream<Socket>,
+    ws: &mut WebSocketStream<CountedStream>,
     drained: &mut bool,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Message, Error>>> {

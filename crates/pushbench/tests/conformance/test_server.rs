@@ -4,65 +4,66 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use server::{Access, Config, Handicap, Limits, Running};
+use server::{Access, Config, RunningServer, ServerLimits, Slowdown};
 use wire::{ServerAddresses, ServerStats, Transport, TransportUsage};
 
 /// How long anything may take before a test gives up. Generous: it is never a measurement.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a condition is looked at while it does not hold yet.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits for something, and says what it was when it does not come.
-pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+pub(crate) async fn with_limits<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(TIMEOUT, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited {} s for {what}", PATIENCE.as_secs()),
+        Err(_) => panic!("waited {} s for {what}", TIMEOUT.as_secs()),
     }
 }
 
-pub(crate) struct House {
+pub(crate) struct TestServer {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     pub(crate) token: Option<String>,
     pub(crate) hold_max: Duration,
-    running: Option<Running>,
+    running: Option<RunningServer>,
     web: reqwest::Client,
 }
 
-impl House {
-    pub(crate) async fn open() -> Self {
+impl TestServer {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(limits: impl FnOnce(&mut Limits)) -> Self {
-        Self::guarded(Access::default(), limits).await
+    pub(crate) async fn with(limits: impl FnOnce(&mut ServerLimits)) -> Self {
+        Self::with_access(Access::default(), limits).await
     }
 
-    pub(crate) async fn guarded(access: Access, set: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = Limits::default();
+    pub(crate) async fn with_access(access: Access, set: impl FnOnce(&mut ServerLimits)) -> Self {
+        let mut limits = ServerLimits::default();
         set(&mut limits);
-        Self::start(access, limits, None).await
+        Self::start_with(access, limits, None).await
     }
 
     /// A server that is worse on purpose.
-    pub(crate) async fn handicapped(costs: &str) -> Self {
-        Self::start(Access::default(), Limits::default(), Some(costs.parse().unwrap())).await
+    pub(crate) async fn with_slowdown(costs: &str) -> Self {
+        Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap())).await
     }
 
-    async fn start(access: Access, limits: Limits, handicap: Option<Handicap>) -> Self {
+    async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let running = server::start(Config { listen: any, tcp_listen: any, limits, access, handicap }).await.unwrap();
+        let running =
+            server::start(Config { listen: any, tcp_listen: any, limits, access, slowdown: slowdown }).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 
     /// A server that runs in a process of its own.
-    pub(crate) fn elsewhere(listening: &ServerAddresses) -> Self {
+    pub(crate) fn at(listening: &ServerAddresses) -> Self {
         Self {
             http: listening.http,
             tcp: listening.tcp,
             token: None,
-            hold_max: Limits::default().hold_max,
+            hold_max: ServerLimits::default().hold_max,
             running: None,
             web: web(),
         }
@@ -73,42 +74,42 @@ impl House {
         format!("http://{}/rooms/{room}/{transport}", self.http)
     }
 
-    pub(crate) async fn usage(&self) -> ServerStats {
-        self.try_usage().await.expect("a reading from a server that is not full")
+    pub(crate) async fn stats(&self) -> ServerStats {
+        self.try_stats().await.expect("a reading from a server that is not full")
     }
 
     /// A reading, or `None` while the server has no place for whoever asks.
-    async fn try_usage(&self) -> Option<ServerStats> {
+    async fn try_stats(&self) -> Option<ServerStats> {
         let mut request = self.web.get(format!("http://{}/control/usage", self.http)).header("connection", "close");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = within("an answer from /control/usage", request.send()).await.unwrap();
+        let answer = with_limits("an answer from /control/usage", request.send()).await.unwrap();
         if answer.status() == 503 {
             return None;
         }
         assert_eq!(answer.status(), 200);
-        Some(within("the usage as JSON", answer.json()).await.unwrap())
+        Some(with_limits("the usage as JSON", answer.json()).await.unwrap())
     }
 
-    pub(crate) async fn usage_of(&self, transport: Transport) -> TransportUsage {
-        self.usage().await.of(transport)
+    pub(crate) async fn stats_of(&self, transport: Transport) -> TransportUsage {
+        self.stats().await.of(transport)
     }
 
     /// Waits until a reading shows what is asked for, and returns that reading.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&ServerStats) -> bool) -> ServerStats {
         let start = Instant::now();
         loop {
-            let usage = self.try_usage().await;
+            let usage = self.try_stats().await;
             if let Some(usage) = usage.as_ref().filter(|usage| holds(usage)) {
                 return usage.clone();
             }
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < TIMEOUT,
                 "waited {} s for {what}; the last reading: {usage:#?}",
-                PATIENCE.as_secs()
+                TIMEOUT.as_secs()
             );
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -124,7 +125,7 @@ impl House {
 
     pub(crate) async fn shutdown(self) {
         let running = self.running.expect("a server of this process");
-        within("the server to shut down", running.shutdown()).await;
+        with_limits("the server to shut down", running.shutdown()).await;
     }
 }
 
@@ -134,17 +135,17 @@ fn web() -> reqwest::Client {
 }
 
 /// Looks up what a reading says of one transport.
-pub(crate) trait Reading {
+pub(crate) trait StatsByTransport {
     fn of(&self, transport: Transport) -> TransportUsage;
-    fn of_nobody(&self) -> TransportUsage;
+    fn of_other(&self) -> TransportUsage;
 }
 
-impl Reading for ServerStats {
+impl StatsByTransport for ServerStats {
     fn of(&self, transport: Transport) -> TransportUsage {
         self.transports[transport.name()]
     }
 
-    fn of_nobody(&self) -> TransportUsage {
+    fn of_other(&self) -> TransportUsage {
         self.transports["other"]
     }
 }

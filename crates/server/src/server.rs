@@ -8,18 +8,18 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use wire::Transport;
 
-use crate::app::{Admission, App};
 use crate::config::Config;
-use crate::meter::Label;
-use crate::net::{Gauge, Socket};
+use crate::connection::{Connection, CountedStream};
+use crate::counters::TransportSlot;
 use crate::router;
+use crate::state::{Admission, ServerState};
 use crate::transports::tcp;
 
 /// Connections the kernel keeps for us while we are busy: a crowd arrives at once.
 const BACKLOG: u32 = 4096;
 /// After a connection could not be accepted, for want of open files say, the listener rests this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 /// From the order to stop until whatever is left is cut off.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
@@ -32,42 +32,42 @@ pub struct StartError {
 }
 
 /// A running server. Dropping it leaves the server running; end it with [`Running::shutdown`].
-pub struct Running {
+pub struct RunningServer {
     /// Where HTTP and WebSocket are served.
     pub http: SocketAddr,
     /// Where raw TCP is served.
     pub tcp: SocketAddr,
-    app: Arc<App>,
+    state: Arc<ServerState>,
 }
 
 /// Binds both ports and serves from then on, on the current runtime.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
-    let app = Arc::new(App::new(config.limits, config.access, config.handicap));
-    let routes = router::router(&app);
-    let serve_http = move |app: Arc<App>, socket, admission| match admission {
-        Admission::Serve => drop(app.tasks.clone().spawn(router::serve(app, routes.clone(), socket))),
-        Admission::Refuse => drop(app.tasks.clone().spawn(router::refuse(app, socket))),
+    let state = Arc::new(ServerState::new(config.limits, config.access, config.slowdown));
+    let routes = router::router(&state);
+    let serve_http = move |state: Arc<ServerState>, socket, admission| match admission {
+        Admission::Serve => drop(state.tasks.clone().spawn(router::serve(state, routes.clone(), socket))),
+        Admission::Refuse => drop(state.tasks.clone().spawn(router::refuse(state, socket))),
     };
-    app.tasks.spawn(accept(Arc::clone(&app), http_listener, Label::OTHER, serve_http));
-    let label = Label::of(Transport::Tcp);
-    app.tasks.spawn(accept(Arc::clone(&app), tcp_listener, label, |app, socket, admission| match admission {
-        Admission::Serve => drop(app.tasks.clone().spawn(tcp::serve(app, socket))),
-        Admission::Refuse => drop(app.tasks.clone().spawn(tcp::refuse(app, socket))),
+    state.tasks.spawn(accept(Arc::clone(&state), http_listener, TransportSlot::OTHER, serve_http));
+    let slot = TransportSlot::of(Transport::Tcp);
+    state.tasks.spawn(accept(Arc::clone(&state), tcp_listener, slot, |state, socket, admission| match admission {
+        Admission::Serve => drop(state.tasks.clone().spawn(tcp::serve(state, socket))),
+        Admission::Refuse => drop(state.tasks.clone().spawn(tcp::refuse(state, socket))),
     }));
-    app.tasks.spawn(sweep(Arc::clone(&app)));
-    Ok(Running { http, tcp, app })
+    state.tasks.spawn(remove_expired_rooms(Arc::clone(&state)));
+    Ok(RunningServer { http, tcp, state })
 }
 
-impl Running {
+impl RunningServer {
     /// Stops accepting, tells every client in its transport's own way, and waits until they are gone or have had their time.
     pub async fn shutdown(self) {
-        self.app.closing.cancel();
-        self.app.hub.close();
-        self.app.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_MAX, self.app.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.app.tasks.len(), "some clients did not leave in time and are cut off");
+        self.state.closing.cancel();
+        self.state.hub.close();
+        self.state.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_MAX, self.state.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.state.tasks.len(), "some clients did not leave in time and are cut off");
         }
     }
 }
@@ -85,26 +85,26 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
 }
 
 async fn accept(
-    app: Arc<App>,
+    state: Arc<ServerState>,
     listener: TcpListener,
-    label: Label,
-    serve: impl Fn(Arc<App>, Socket, Admission) + Send + 'static,
+    slot: TransportSlot,
+    serve: impl Fn(Arc<ServerState>, CountedStream, Admission) + Send + 'static,
 ) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = app.closing.cancelled() => return,
+            () = state.closing.cancelled() => return,
         };
         match accepted {
             Ok((stream, _)) => {
-                let Some(admission) = app.admit(label) else { continue };
-                match socket(&app, stream) {
-                    Ok(socket) => serve(Arc::clone(&app), socket, admission),
+                let Some(admission) = state.admit(slot) else { continue };
+                match socket(&state, stream) {
+                    Ok(socket) => serve(Arc::clone(&state), socket, admission),
                     Err(error) => tracing::debug!(%error, "a client left before it was served"),
                 }
             }
             Err(error) => {
-                if app.count_accept_error() {
+                if state.count_accept_error() {
                     tracing::warn!(%error, "connections cannot be accepted; see accept_errors in /control/usage");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -113,16 +113,16 @@ async fn accept(
     }
 }
 
-fn socket(app: &App, stream: TcpStream) -> io::Result<Socket> {
-    let gauge = Gauge::new(Arc::clone(&app.meter), Arc::clone(&app.open));
-    Socket::new(stream, gauge, Arc::clone(&app.patience))
+fn socket(state: &ServerState, stream: TcpStream) -> io::Result<CountedStream> {
+    let connection = Connection::new(Arc::clone(&state.counters), Arc::clone(&state.open));
+    CountedStream::new(stream, connection, Arc::clone(&state.timeouts))
 }
 
-async fn sweep(app: Arc<App>) {
+async fn remove_expired_rooms(state: Arc<ServerState>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => app.hub.sweep(app.limits.room_idle),
-            () = app.closing.cancelled() => return,
+            () = tokio::time::sleep(EXPIRY_INTERVAL) => state.hub.remove_expired(state.limits.room_idle),
+            () = state.closing.cancelled() => return,
         }
     }
 }
