@@ -1,11 +1,12 @@
-//! The counters behind `/control/usage`: each on a cache line of its thread, which adds without a locked instruction.
+//! The counters behind `/stats`. Each thread adds to its own cache lines, without a locked
+//! instruction.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::slowdown::Slowdown;
 use wire::{ByteCounts, BytesUsage, Transport, TransportUsage};
 
-/// What is counted, per [`Label`].
+/// What is counted, for each [`TransportSlot`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Counter {
     ConnectionsOpened,
@@ -36,11 +37,11 @@ pub(crate) enum Counter {
 
 const COUNTERS: usize = Counter::EmitErrors as usize + 1;
 const SLOTS: usize = Transport::ALL.len() + 1;
-/// One for each of the first threads, and the last for all others.
+/// One shard for each of the first threads. All further threads share the last one.
 const SHARDS: usize = 16;
 const SHARED: usize = SHARDS - 1;
 
-/// Whose cost something is: a transport's, or nobody's yet.
+/// The transport something is counted for, or [`TransportSlot::OTHER`] while that is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TransportSlot(u8);
 
@@ -55,7 +56,7 @@ impl TransportSlot {
         self.0
     }
 
-    /// The slot a [`Label::to_u8`] came from.
+    /// The inverse of [`TransportSlot::to_u8`].
     pub(crate) const fn from_u8(raw: u8) -> Self {
         Self(raw)
     }
@@ -66,14 +67,14 @@ struct Shard([[AtomicU64; COUNTERS]; SLOTS]);
 
 pub(crate) struct Counters {
     shards: Box<[Shard]>,
-    /// What every delivered message is to cost on top.
-    pub(crate) slowdown: Option<Slowdown>,
+    /// Additional cost of each delivered message.
+    slowdown: Option<Slowdown>,
 }
 
 impl Counters {
     pub(crate) fn new(slowdown: Option<Slowdown>) -> Self {
         let shard = |_| Shard(std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))));
-        Self { shards: (0..SHARDS).map(shard).collect(), slowdown: slowdown }
+        Self { shards: (0..SHARDS).map(shard).collect(), slowdown }
     }
 
     pub(crate) const fn is_on() -> bool {
@@ -84,8 +85,8 @@ impl Counters {
         self.add_all(slot, [(count, n)]);
     }
 
-    /// Takes back what was counted under a slot before its real owner was known.
-    pub(crate) fn take_back(&self, slot: TransportSlot, count: Counter) {
+    /// Corrects a count that belongs to another slot.
+    pub(crate) fn subtract_one(&self, slot: TransportSlot, count: Counter) {
         self.add(slot, count, u64::MAX);
     }
 
@@ -94,46 +95,54 @@ impl Counters {
             return;
         }
         let shard = shard_of_thread();
-        let mine = &self.shards[shard].0[slot.0 as usize];
+        let own = &self.shards[shard].0[slot.0 as usize];
         for (count, n) in counts {
-            let counter = &mine[count as usize];
+            let counter = &own[count as usize];
             if shard == SHARED {
                 counter.fetch_add(n, Relaxed);
             } else {
-                // Nobody else writes here.
+                // No other thread writes here.
                 counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
             }
         }
     }
 
     /// Counts a write, response or chunk that carries `messages` messages.
-    pub(crate) fn add_batch(&self, slot: TransportSlot, messages: u64, frames: u64, split: ByteCounts) {
+    pub(crate) fn add_batch(&self, slot: TransportSlot, messages: u64, frames: u64, byte_counts: ByteCounts) {
         self.add_all(
             slot,
             [
                 (Counter::Batches, u64::from(messages > 0)),
                 (Counter::Messages, messages),
                 (Counter::Frames, frames),
-                (Counter::DownPayload, split.payload),
-                (Counter::DownEnvelope, split.envelope),
-                (Counter::DownFraming, split.framing),
+                (Counter::DownPayload, byte_counts.payload),
+                (Counter::DownEnvelope, byte_counts.envelope),
+                (Counter::DownFraming, byte_counts.framing),
             ],
         );
     }
 
-    /// Counts a post that came up.
-    pub(crate) fn add_post(&self, slot: TransportSlot, split: ByteCounts) {
+    /// Counts a post.
+    pub(crate) fn add_post(&self, slot: TransportSlot, byte_counts: ByteCounts) {
         self.add_all(
             slot,
             [
                 (Counter::Posts, 1),
-                (Counter::UpPayload, split.payload),
-                (Counter::UpEnvelope, split.envelope),
-                (Counter::UpFraming, split.framing),
+                (Counter::UpPayload, byte_counts.payload),
+                (Counter::UpEnvelope, byte_counts.envelope),
+                (Counter::UpFraming, byte_counts.framing),
             ],
         );
     }
 
+    /// Makes `messages` messages more expensive in a server with a slowdown.
+    pub(crate) fn apply_slowdown(&self, messages: u64) {
+        if let Some(slowdown) = &self.slowdown {
+            slowdown.apply(messages);
+        }
+    }
+
+    /// The sums over all threads.
     pub(crate) fn totals(&self, slot: TransportSlot) -> TransportUsage {
         let sum = |count: Counter| {
             self.shards
@@ -170,8 +179,8 @@ impl Counters {
 
 fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static MINE: usize = NEXT.fetch_add(1, Relaxed).min(SHARED));
-    MINE.with(|mine| *mine)
+    thread_local!(static SHARD: usize = NEXT.fetch_add(1, Relaxed).min(SHARED));
+    SHARD.with(|shard| *shard)
 }
 
 #[cfg(test)]
@@ -197,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_back_is_gone() {
+    fn a_corrected_count_is_zero() {
         let counters = Counters::new(None);
         counters.add(TransportSlot::OTHER, Counter::ConnectionsOpened, 1);
-        counters.take_back(TransportSlot::OTHER, Counter::ConnectionsOpened);
+        counters.subtract_one(TransportSlot::OTHER, Counter::ConnectionsOpened);
         assert_eq!(counters.totals(TransportSlot::OTHER).connections_opened, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! A server that runs: its two listeners, its housekeeping, and its end.
+//! Starting and stopping: the two listeners, accepting, removing expired rooms, shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ use crate::router;
 use crate::state::{Admission, ServerState};
 use crate::transports::tcp;
 
-/// Connections the kernel keeps for us while we are busy: a crowd arrives at once.
+/// Connections that the kernel queues until they are accepted. A generator opens thousands at once.
 const BACKLOG: u32 = 4096;
-/// After a connection could not be accepted, for want of open files say, the listener rests this long instead of spinning.
+/// Pause after a failed accept, for example without free file descriptors. Without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
-/// From the order to stop until whatever is left is cut off.
+/// Time from the call of `shutdown` until the remaining connections are dropped.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
-/// Why a server does not start.
+/// The server could not bind an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
 pub struct StartError {
@@ -31,16 +31,16 @@ pub struct StartError {
     source: io::Error,
 }
 
-/// A running server. Dropping it leaves the server running; end it with [`Running::shutdown`].
+/// A running server. Dropping this value does not stop it; [`RunningServer::shutdown`] does.
 pub struct RunningServer {
-    /// Where HTTP and WebSocket are served.
+    /// Address of HTTP and WebSocket.
     pub http: SocketAddr,
-    /// Where raw TCP is served.
+    /// Address of raw TCP.
     pub tcp: SocketAddr,
     state: Arc<ServerState>,
 }
 
-/// Binds both ports and serves from then on, on the current runtime.
+/// Binds both ports and serves on the current runtime.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
@@ -61,13 +61,14 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
 }
 
 impl RunningServer {
-    /// Stops accepting, tells every client in its transport's own way, and waits until they are gone or have had their time.
+    /// Stops accepting, ends every connection in the way of its transport, and waits until all have ended
+    /// or their time is over.
     pub async fn shutdown(self) {
         self.state.closing.cancel();
         self.state.hub.close();
         self.state.tasks.close();
         if tokio::time::timeout(SHUTDOWN_MAX, self.state.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.state.tasks.len(), "some clients did not leave in time and are cut off");
+            tracing::warn!(tasks = self.state.tasks.len(), "some connections did not end in time and are dropped");
         }
     }
 }
@@ -98,14 +99,14 @@ async fn accept(
         match accepted {
             Ok((stream, _)) => {
                 let Some(admission) = state.admit(slot) else { continue };
-                match socket(&state, stream) {
+                match counted(&state, stream) {
                     Ok(socket) => serve(Arc::clone(&state), socket, admission),
-                    Err(error) => tracing::debug!(%error, "a client left before it was served"),
+                    Err(error) => tracing::debug!(%error, "a client closed its connection before it was served"),
                 }
             }
             Err(error) => {
                 if state.count_accept_error() {
-                    tracing::warn!(%error, "connections cannot be accepted; see accept_errors in /control/usage");
+                    tracing::warn!(%error, "cannot accept a connection; further errors are counted in accept_errors of /stats");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -113,7 +114,7 @@ async fn accept(
     }
 }
 
-fn socket(state: &ServerState, stream: TcpStream) -> io::Result<CountedStream> {
+fn counted(state: &ServerState, stream: TcpStream) -> io::Result<CountedStream> {
     let connection = Connection::new(Arc::clone(&state.counters), Arc::clone(&state.open));
     CountedStream::new(stream, connection, Arc::clone(&state.timeouts))
 }

@@ -1,4 +1,4 @@
-//! What every handler needs, once per server.
+//! State that all handlers of one server share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,8 @@ use crate::hub::{Hub, HubLimits};
 use crate::process::process_usage;
 use crate::slowdown::Slowdown;
 
-/// Connections over the limit that are told so at the same time; more are closed without a word.
+/// Connections over the limit that may receive an error answer at the same time. Further ones are
+/// closed without an answer.
 const CONCURRENT_REFUSALS_MAX: usize = 64;
 
 pub(crate) struct ServerState {
@@ -31,11 +32,11 @@ pub(crate) struct ServerState {
     accept_errors: AtomicU64,
 }
 
-/// What becomes of a connection that was just accepted.
+/// What the server does with a connection that it has just accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Serve,
-    /// Tell it that the server is full.
+    /// Answer that the server is full.
     Refuse,
 }
 
@@ -45,7 +46,6 @@ impl ServerState {
             rooms_max: limits.rooms_max,
             log_messages_max: limits.log_messages_max,
             log_bytes_max: limits.log_bytes_max,
-            padding_bytes: slowdown.map_or(0, |slowdown| slowdown.bytes),
         });
         Self {
             hub,
@@ -61,7 +61,7 @@ impl ServerState {
         }
     }
 
-    /// `None` is for those who are closed without a word.
+    /// Decides about a new connection. `None`: close it without an answer.
     pub(crate) fn admit(&self, slot: TransportSlot) -> Option<Admission> {
         let open = self.open.load(Relaxed);
         if open < self.limits.connections_max {
@@ -71,12 +71,17 @@ impl ServerState {
         (open < self.limits.connections_max + CONCURRENT_REFUSALS_MAX).then_some(Admission::Refuse)
     }
 
-    /// Counts a connection that the kernel could not hand over, usually for want of open files. True for the first of them.
+    /// Counts a connection that the kernel could not hand over, usually because the process has too many
+    /// open files. Returns true for the first one.
     pub(crate) fn count_accept_error(&self) -> bool {
         self.accept_errors.fetch_add(1, Relaxed) == 0
     }
 
+    /// The answer to `GET /stats`.
     pub(crate) fn stats(&self) -> ServerStats {
+        // Read before the counters of the transports: a connection that is no longer open is then counted as
+        // closed there.
+        let connections_open = self.open.load(Relaxed) as u64;
         let named = Transport::ALL.into_iter().map(|t| (t.name(), TransportSlot::of(t)));
         let transports = named
             .chain([("other", TransportSlot::OTHER)])
@@ -87,7 +92,7 @@ impl ServerState {
             pid: std::process::id(),
             uptime_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             metered: Counters::is_on(),
-            connections_open: self.open.load(Relaxed) as u64,
+            connections_open,
             accept_errors: self.accept_errors.load(Relaxed),
             process: process_usage(),
             hub: self.hub.usage(),

@@ -24,7 +24,7 @@ fn requests() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ("GET", format!("{socketio}polling"), "", ""),
         ("GET", format!("{socketio}websocket"), UPGRADE, ""),
         ("POST", format!("{socketio}polling&sid=AAAAAAAAAAAAAAAA"), "", "40"),
-        ("GET", "/control/usage".to_owned(), "", ""),
+        ("GET", "/stats".to_owned(), "", ""),
         ("GET", "/nothing".to_owned(), "", ""),
         ("PUT", "/rooms/lobby/polling".to_owned(), "", POST),
         (
@@ -97,8 +97,7 @@ async fn with_a_token_any_host_will_do() {
 async fn a_request_has_exactly_one_host() {
     let server = TestServer::start().await;
     let twice = "host: localhost\r\nhost: localhost\r\n";
-    for target in ["/rooms/lobby/polling", "/control/usage", "/socket.io/?EIO=4&transport=polling", "http://localhost/"]
-    {
+    for target in ["/rooms/lobby/polling", "/stats", "/socket.io/?EIO=4&transport=polling", "http://localhost/"] {
         for (version, headers) in
             [("1.1", ""), ("1.1", twice), ("1.0", twice), ("1.1", "host: a\r\nHOST: localhost\r\n")]
         {

@@ -137,15 +137,15 @@ async fn it_does_not_show_itself_to_others_without_a_token() {
     let cases: [(&[&str], &str); 3] = [
         (
             &[],
-            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+            "pushbench: other machines can reach 0.0.0.0:0; listen on a loopback address, or give --allow-remote and a token\n",
         ),
         (
             &["--token", "a-secret-token"],
-            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+            "pushbench: other machines can reach 0.0.0.0:0; listen on a loopback address, or give --allow-remote and a token\n",
         ),
         (
             &["--allow-remote"],
-            "pushbench: 0.0.0.0:0 can be reached by others; set PUSHBENCH_TOKEN to a secret they must know\n",
+            "pushbench: other machines can reach 0.0.0.0:0; set PUSHBENCH_TOKEN to a secret that they must know\n",
         ),
     ];
     for (more, expected) in cases {
@@ -157,9 +157,9 @@ async fn it_does_not_show_itself_to_others_without_a_token() {
     command.env("PUSHBENCH_TOKEN", "a-secret-token");
     let program = Program::start(command).await;
     let mut raw = Raw::connect(([127, 0, 0, 1], program.listening.http.port()).into()).await;
-    assert_eq!(raw.ask("GET", "/control/usage", "", "").await.status, 401);
+    assert_eq!(raw.ask("GET", "/stats", "", "").await.status, 401);
     let bearer = "authorization: Bearer a-secret-token\r\n";
-    assert_eq!(raw.ask("GET", "/control/usage", bearer, "").await.status, 200);
+    assert_eq!(raw.ask("GET", "/stats", bearer, "").await.status, 200);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn bad_arguments_say_what_is_allowed() {
     let cases: [(&[&str], &str); 10] = [
-        (&["serve", "--token", "short"], "a token has at least 8 characters"),
+        (&["serve", "--token", "short"], "a token needs at least 8 characters"),
         (&["serve", "--allow-origin", "chat.example"], "an origin is a scheme and a host"),
         (&["serve", "--allow-origin", "https://chat.example/"], "an origin is a scheme and a host"),
         (&["serve", "--allow-origin", "null"], "an origin is a scheme and a host"),

@@ -109,7 +109,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         "/rooms/lobby/polling/",
         "/rooms//polling",
         "/control",
-        "/x/../control/usage",
+        "/x/../stats",
     ] {
         let answer = raw.ask("GET", path, "", "").await;
         let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
@@ -119,7 +119,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         assert!(!problem.hint.is_empty());
     }
     let paths = on_http().map(|transport| (format!("/rooms/lobby/{transport}"), "GET,HEAD,POST"));
-    for (path, allowed) in paths.chain([("/control/usage".to_owned(), "GET,HEAD")]) {
+    for (path, allowed) in paths.chain([("/stats".to_owned(), "GET,HEAD")]) {
         for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             let answer = raw.ask(method, &path, "", "").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
@@ -231,7 +231,7 @@ async fn a_missing_token_is_401_everywhere() {
         assert_eq!((status, authenticate.as_deref()), (401, Some("Bearer")), "{transport}");
     }
     let web = reqwest::Client::builder().no_proxy().build().unwrap();
-    let control = format!("http://{}/control/usage", server.http);
+    let control = format!("http://{}/stats", server.http);
     let answer = with_limits("an answer", web.get(&control).send()).await.unwrap();
     assert_eq!(read_refusal(answer).await.status, Some(401));
     let answer = with_limits("an answer", web.get(format!("{control}?token={TOKEN}")).send()).await.unwrap();

@@ -35,7 +35,7 @@ async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
         }
     }
     let mut raw = websocket(&guarded).await;
-    assert!(ask(&mut raw, "40{\"token\":\"abc\"}", "44").await.contains("this server wants its token"));
+    assert!(ask(&mut raw, "40{\"token\":\"abc\"}", "44").await.contains("the token is missing or wrong"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,11 +80,11 @@ impl TestServer {
 
     /// A reading, or `None` while the server has no place for whoever asks.
     async fn try_stats(&self) -> Option<ServerStats> {
-        let mut request = self.web.get(format!("http://{}/control/usage", self.http)).header("connection", "close");
+        let mut request = self.web.get(format!("http://{}/stats", self.http)).header("connection", "close");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = with_limits("an answer from /control/usage", request.send()).await.unwrap();
+        let answer = with_limits("an answer from /stats", request.send()).await.unwrap();
         if answer.status() == 503 {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What `/control/usage` says of a lock-step run is what its client counted on its own socket, to the byte.
+//! What `/stats` says of a lock-step run is what its client counted on its own socket, to the byte.
 
 use wire::{BytesUsage, ClientItem, Encoding, Framing, Transport, TransportUsage, encode_up, push_frame};
 

@@ -65,7 +65,7 @@ impl BenchServer {
     /// What it says of itself.
     pub(crate) async fn stats(&self) -> io::Result<ServerStats> {
         let mut stream = TcpStream::connect(self.at.http).await?;
-        stream.write_all(b"GET /control/usage HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        stream.write_all(b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);

@@ -1,7 +1,8 @@
-//! How long a client is waited for that sends nothing. Pure: the subscriber says what time it is.
+//! When a client that sends nothing has had enough time. Pure: the caller passes the current time.
 //!
-//! Requests that come fast are not timed one by one. While they come, the connection is looked at [`LOOKS_PER_IDLE_TIMEOUT`] times in an
-//! idle timeout, and so it ends at most one such part of it too late. Everything else is timed exactly.
+//! Requests in quick succession do not each restart the timer. While they come, the connection is
+//! checked [`CHECKS_PER_IDLE_TIMEOUT`] times per idle timeout, so it ends at most one such interval too
+//! late. All other deadlines are exact.
 
 use std::time::Duration;
 
@@ -14,8 +15,11 @@ const CHECKS_PER_IDLE_TIMEOUT: u32 = 32;
 /// How long a socket waits for its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
+    /// For a request head or a join.
     pub(super) header: Duration,
+    /// Between requests.
     pub(super) idle: Duration,
+    /// For a client that does not read.
     pub(super) stall: Duration,
 }
 
@@ -26,8 +30,8 @@ impl From<&ServerLimits> for Timeouts {
 }
 
 impl Timeouts {
-    fn limit(&self, seen: Activity) -> Duration {
-        if seen.in_request { self.header } else { self.idle }
+    fn limit(&self, activity: Activity) -> Duration {
+        if activity.in_request { self.header } else { self.idle }
     }
 
     fn check_interval(&self) -> Duration {
@@ -35,52 +39,54 @@ impl Timeouts {
     }
 }
 
-/// Requests so far, and whether another had begun.
+/// Requests so far, and whether another one has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Activity {
     pub(super) requests: u32,
     pub(super) in_request: bool,
 }
 
-/// What was true when a wait began. Its end is the subscriber's to keep, in a timer.
+/// The state behind a deadline. The caller keeps the deadline itself, in a timer.
 pub(super) struct IdleDeadline {
-    seen: Activity,
-    /// Whether it ends with the client's time, and not with the next look.
+    /// The activity when the deadline was set.
+    activity: Activity,
+    /// Whether the client's time ends at the deadline. Otherwise the next check is due.
     is_limit: bool,
 }
 
 impl IdleDeadline {
-    /// A wait and its end.
-    pub(super) fn start(timeouts: &Timeouts, seen: Activity, now: Instant) -> (Self, Instant) {
-        (Self { seen, is_limit: true }, now + timeouts.limit(seen))
+    /// The first deadline.
+    pub(super) fn start(timeouts: &Timeouts, activity: Activity, now: Instant) -> (Self, Instant) {
+        (Self { activity, is_limit: true }, now + timeouts.limit(activity))
     }
 
-    /// Takes note of what has happened. A wait with another end begins then, but not for each of many requests.
+    /// Returns a new deadline if the activity requires one. Not every one of many requests does.
     pub(super) fn update(
         &mut self,
         timeouts: &Timeouts,
-        seen: Activity,
-        end: Instant,
+        activity: Activity,
+        deadline: Instant,
         now: impl FnOnce() -> Instant,
     ) -> Option<Instant> {
-        if self.seen == seen || !(self.is_limit || seen.in_request) {
+        if self.activity == activity || !(self.is_limit || activity.in_request) {
             return None;
         }
         let now = now();
-        let was_quiet = end < now + (timeouts.idle - timeouts.check_interval());
-        self.is_limit = seen.in_request || self.seen.in_request || was_quiet;
-        self.seen = seen;
-        Some(now + if self.is_limit { timeouts.limit(seen) } else { timeouts.check_interval() })
+        let was_quiet = deadline < now + (timeouts.idle - timeouts.check_interval());
+        self.is_limit = activity.in_request || self.activity.in_request || was_quiet;
+        self.activity = activity;
+        Some(now + if self.is_limit { timeouts.limit(activity) } else { timeouts.check_interval() })
     }
 
-    /// Where the wait goes on to behind its end; `None` when the client has had its time.
-    pub(super) fn extend(&mut self, timeouts: &Timeouts, seen: Activity, end: Instant) -> Option<Instant> {
+    /// The next deadline after one has passed, or `None` when the client's time is over.
+    pub(super) fn extend(&mut self, timeouts: &Timeouts, activity: Activity, deadline: Instant) -> Option<Instant> {
         if self.is_limit {
             return None;
         }
-        self.is_limit = self.seen == seen;
-        self.seen = seen;
-        Some(end + if self.is_limit { timeouts.idle - timeouts.check_interval() } else { timeouts.check_interval() })
+        self.is_limit = self.activity == activity;
+        self.activity = activity;
+        let rest = timeouts.idle - timeouts.check_interval();
+        Some(deadline + if self.is_limit { rest } else { timeouts.check_interval() })
     }
 }
 
@@ -91,56 +97,56 @@ mod tests {
     const TIMEOUTS: Timeouts =
         Timeouts { header: Duration::from_secs(10), idle: Duration::from_secs(75), stall: Duration::from_secs(30) };
 
-    /// A connection that was just accepted, and the instant it is at.
+    /// A connection that was just accepted, and a simulated clock.
     struct SimulatedConnection {
-        wait: IdleDeadline,
-        end: Instant,
-        seen: Activity,
-        at: Instant,
-        /// Times a wait was begun for something that happened.
-        noted: u32,
+        state: IdleDeadline,
+        deadline: Instant,
+        activity: Activity,
+        now: Instant,
+        /// New deadlines because of activity.
+        updates: u32,
     }
 
     impl SimulatedConnection {
         fn new() -> Self {
-            let (seen, at) = (Activity { requests: 0, in_request: true }, Instant::now());
-            let (wait, end) = IdleDeadline::start(&TIMEOUTS, seen, at);
-            Self { wait, end, seen, at, noted: 0 }
+            let (activity, now) = (Activity { requests: 0, in_request: true }, Instant::now());
+            let (state, deadline) = IdleDeadline::start(&TIMEOUTS, activity, now);
+            Self { state, deadline, activity, now, updates: 0 }
         }
 
-        /// Lets time pass; `None` when the client had no more.
-        fn pass(&mut self, time: Duration) -> Option<()> {
-            self.at += time;
-            while self.end <= self.at {
-                self.end = self.wait.extend(&TIMEOUTS, self.seen, self.end)?;
+        /// Advances the clock. `None`: the client's time was over before.
+        fn advance(&mut self, time: Duration) -> Option<()> {
+            self.now += time;
+            while self.deadline <= self.now {
+                self.deadline = self.state.extend(&TIMEOUTS, self.activity, self.deadline)?;
             }
             Some(())
         }
 
-        fn see(&mut self, requests: u32, in_head: bool) {
-            self.seen = Activity { requests: self.seen.requests + requests, in_request: in_head };
-            if let Some(end) = self.wait.update(&TIMEOUTS, self.seen, self.end, || self.at) {
-                (self.end, self.noted) = (end, self.noted + 1);
+        fn act(&mut self, requests: u32, in_request: bool) {
+            self.activity = Activity { requests: self.activity.requests + requests, in_request };
+            if let Some(deadline) = self.state.update(&TIMEOUTS, self.activity, self.deadline, || self.now) {
+                (self.deadline, self.updates) = (deadline, self.updates + 1);
             }
         }
 
-        /// Time until the connection ends if nothing more happens.
+        /// Time until the connection ends without further activity.
         fn time_to_end(&mut self) -> Duration {
-            while let Some(end) = self.wait.extend(&TIMEOUTS, self.seen, self.end) {
-                self.end = end;
+            while let Some(deadline) = self.state.extend(&TIMEOUTS, self.activity, self.deadline) {
+                self.deadline = deadline;
             }
-            self.end - self.at
+            self.deadline - self.now
         }
     }
 
     #[test]
-    fn the_idle_timeout_begins_with_the_last_request_however_often_they_came() {
+    fn the_idle_timeout_begins_with_the_last_request_at_any_rate() {
         for (every_ms, count) in [(0, 0), (10, 7), (100, 300), (1_000, 20), (5_000, 10), (60_000, 3), (74_000, 3)] {
             let mut connection = SimulatedConnection::new();
-            connection.see(1, false);
+            connection.act(1, false);
             for _ in 0..count {
-                connection.pass(Duration::from_millis(every_ms)).unwrap();
-                connection.see(1, false);
+                connection.advance(Duration::from_millis(every_ms)).unwrap();
+                connection.act(1, false);
             }
             let took = connection.time_to_end();
             assert!((TIMEOUTS.idle..TIMEOUTS.idle.mul_f64(1.04)).contains(&took), "{took:?} after {every_ms} ms");
@@ -148,23 +154,23 @@ mod tests {
     }
 
     #[test]
-    fn many_requests_begin_few_waits() {
+    fn many_requests_set_few_deadlines() {
         let mut connection = SimulatedConnection::new();
         for _ in 0..10_000 {
-            connection.see(1, false);
-            connection.pass(Duration::from_millis(10)).unwrap();
+            connection.act(1, false);
+            connection.advance(Duration::from_millis(10)).unwrap();
         }
-        assert_eq!(connection.noted, 2, "the first request ends the wait for its head, the second the quiet behind it");
+        assert_eq!(connection.updates, 2, "the first request ends the header timeout, the second starts the checks");
     }
 
     #[test]
-    fn a_head_has_its_own_timeout_from_its_first_byte() {
+    fn the_header_timeout_begins_with_the_first_byte() {
         assert_eq!(SimulatedConnection::new().time_to_end(), TIMEOUTS.header, "no byte came");
         for quiet_s in [0, 1, 4, 70] {
             let mut connection = SimulatedConnection::new();
-            connection.see(1, false);
-            connection.pass(Duration::from_secs(quiet_s)).unwrap();
-            connection.see(0, true);
+            connection.act(1, false);
+            connection.advance(Duration::from_secs(quiet_s)).unwrap();
+            connection.act(0, true);
             assert_eq!(connection.time_to_end(), TIMEOUTS.header, "half a head after {quiet_s} s");
         }
     }

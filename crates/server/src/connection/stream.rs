@@ -1,7 +1,8 @@
-//! A TCP stream that counts what goes through it and ends clients that take too long.
+//! A TCP stream that counts its traffic and ends clients that take too long.
 //!
-//! Three limits, none of which costs anything while traffic flows. A client that sends nothing, or half a request, for too long;
-//! and one that leaves what we send unread. Their timers are only looked at when the socket has nothing to give or take.
+//! Three limits apply: a client that sends nothing for too long, one that does not complete a request,
+//! and one that leaves data unread. None of them costs anything while traffic flows: the timers are
+//! polled only when the socket would block.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,20 +15,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use super::Connection;
 use super::idle::{Activity, IdleDeadline, Timeouts};
-use super::state::BusyGuard;
+use super::{BusyGuard, Connection};
 use crate::counters::Counter;
 
-/// Pieces (a chunk's size, the chunk, a line end) that are small together are copied and written as one: the copy costs less than
-/// a vectored write.
+/// Slices up to this size together (a chunk's size, the chunk, a line end) are copied and written as
+/// one. The copy costs less than a vectored write.
 const GATHERED_BYTES_MAX: usize = 4 << 10;
 
 thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
 
-/// Most that is read from a client after the last answer to it.
+/// Maximum number of bytes read from a client after the last response.
 const DISCARDED_BYTES_MAX: usize = 8 << 20;
 const DISCARD_BUFFER_BYTES: usize = 4 << 10;
+
 pub(crate) struct CountedStream {
     tcp: TcpStream,
     connection: Arc<Connection>,
@@ -36,7 +37,7 @@ pub(crate) struct CountedStream {
     stall_timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The reading side's timer.
+/// The timer of the read side.
 struct IdleTimer {
     timer: Pin<Box<Sleep>>,
     deadline: IdleDeadline,
@@ -45,7 +46,7 @@ struct IdleTimer {
 impl CountedStream {
     pub(crate) fn new(tcp: TcpStream, connection: Arc<Connection>, timeouts: Arc<Timeouts>) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
-        // The kernel's own guard against peers that vanished without a word.
+        // The kernel's own limit for peers that vanished without a FIN.
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(timeouts.stall))?;
         Ok(Self { tcp, connection, timeouts, idle_timer: None, stall_timer: None })
     }
@@ -54,25 +55,25 @@ impl CountedStream {
         &self.connection
     }
 
-    /// Waits for something to read. Keeps no buffer while it waits.
+    /// Waits until the socket is readable. Needs no buffer meanwhile.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
-    /// Only the last task that asked is woken.
+    /// Wakes only the last task that polled.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp.poll_read_ready(cx)
     }
 
     /// See [`TcpStream::try_read`].
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.tcp.try_read(buffer).inspect_err(|error| self.connection.on_error(error))?;
-        self.connection.on_read(n);
+        let n = self.tcp.try_read(buffer).inspect_err(|error| self.connection.count_error(error))?;
+        self.connection.count_read(n);
         Ok(n)
     }
 
-    /// Shuts down the write side and reads on, to the end or to a limit. Closing with unread input would send a reset, and the
-    /// client could lose the last answer.
+    /// Shuts down the write side and reads until EOF or a limit. Closing with unread input would send RST,
+    /// and the client could lose the last response.
     pub(crate) async fn close_gracefully(&mut self) -> io::Result<()> {
         self.shutdown().await?;
         let limit = self.timeouts.header;
@@ -81,7 +82,7 @@ impl CountedStream {
     }
 
     async fn discard_input(&mut self) -> io::Result<()> {
-        // Not on the stack, where every connection would keep room for it.
+        // On the heap: the future of every connection would otherwise be larger by this buffer.
         let mut sink = vec![0; DISCARD_BUFFER_BYTES];
         let mut left = DISCARDED_BYTES_MAX;
         while left > 0 {
@@ -93,33 +94,33 @@ impl CountedStream {
         Ok(())
     }
 
-    /// The connection is ours to keep until the guard is dropped.
+    /// Marks the connection as busy until the guard is dropped.
     pub(crate) fn busy_guard(&mut self) -> BusyGuard {
         self.idle_timer = None;
-        // What came with the join or the request is part of what it took.
-        self.connection.count_unclaimed();
+        // Bytes that were read with the join or the request belong to its transport.
+        self.connection.stats.claim();
         self.connection.busy_guard()
     }
 
-    /// Looks, while nothing comes, whether the client has had its time.
+    /// Ready when the client has sent nothing for too long.
     fn poll_idle_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let connection = &self.connection;
-        if connection.is_busy() {
+        if connection.state.is_busy() {
             self.idle_timer = None;
             return Poll::Pending;
         }
         let timeouts = &self.timeouts;
-        let seen = Activity { requests: connection.requests(), in_request: connection.is_in_request() };
-        let IdleTimer { timer, deadline: wait } = self.idle_timer.get_or_insert_with(|| {
-            let (wait, end) = IdleDeadline::start(timeouts, seen, Instant::now());
-            IdleTimer { timer: Box::pin(sleep_until(end)), deadline: wait }
+        let activity = Activity { requests: connection.stats.requests(), in_request: connection.state.is_in_request() };
+        let IdleTimer { timer, deadline } = self.idle_timer.get_or_insert_with(|| {
+            let (deadline, end) = IdleDeadline::start(timeouts, activity, Instant::now());
+            IdleTimer { timer: Box::pin(sleep_until(end)), deadline }
         });
-        if let Some(end) = wait.update(timeouts, seen, timer.deadline(), Instant::now) {
+        if let Some(end) = deadline.update(timeouts, activity, timer.deadline(), Instant::now) {
             timer.as_mut().reset(end);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            let Some(end) = wait.extend(timeouts, seen, timer.deadline()) else {
-                connection.count(Counter::TimedOut);
+            let Some(end) = deadline.extend(timeouts, activity, timer.deadline()) else {
+                connection.stats.count(Counter::TimedOut);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             };
             timer.as_mut().reset(end);
@@ -127,31 +128,22 @@ impl CountedStream {
         Poll::Pending
     }
 
-    /// Keeps a write back for as long as the slowdown wants.
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(pause) = self.connection.pause() else { return Poll::Ready(()) };
-        ready!(self.stall_timer.get_or_insert_with(|| Box::pin(sleep(pause))).as_mut().poll(cx));
-        self.stall_timer = None;
-        self.connection.end_pause();
-        Poll::Ready(())
-    }
-
-    /// Notes the outcome of a write; while the client does not read, looks whether it has had its time.
+    /// Counts the outcome of a write. While the client does not read, checks the stall timeout.
     fn after_write(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Ready(outcome) => {
                 self.stall_timer = None;
                 match &outcome {
-                    Ok(n) => self.connection.on_write(*n),
-                    Err(error) => self.connection.on_error(error),
+                    Ok(n) => self.connection.count_write(*n),
+                    Err(error) => self.connection.count_error(error),
                 }
                 Poll::Ready(outcome)
             }
             Poll::Pending => {
                 let limit = self.timeouts.stall;
                 ready!(self.stall_timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
-                self.connection.on_stall();
-                // Whoever reads this socket elsewhere, as socketioxide does, is to meet its end as well.
+                self.connection.count_stall();
+                // Another task may read this socket, as in socketioxide: its read has to end, too.
                 socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Both).ok();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -165,11 +157,11 @@ impl AsyncRead for CountedStream {
         let before = buffer.filled().len();
         match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
-                socket.connection.on_read(buffer.filled().len() - before);
+                socket.connection.count_read(buffer.filled().len() - before);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
-                socket.connection.on_error(&error);
+                socket.connection.count_error(&error);
                 Poll::Ready(Err(error))
             }
             Poll::Pending => socket.poll_idle_timeout(cx).map(Err),
@@ -180,7 +172,6 @@ impl AsyncRead for CountedStream {
 impl AsyncWrite for CountedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        ready!(socket.poll_pause(cx));
         let outcome = Pin::new(&mut socket.tcp).poll_write(cx, bytes);
         socket.after_write(cx, outcome)
     }
@@ -191,7 +182,6 @@ impl AsyncWrite for CountedStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        ready!(socket.poll_pause(cx));
         let outcome = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHERED_BYTES_MAX {
             GATHERED.with_borrow_mut(|gathered| {
                 gathered.clear();

@@ -1,8 +1,9 @@
-//! A WebSocket under a transport: the handshake, what comes in, what goes out past tungstenite, pings, and the closing.
+//! A WebSocket (RFC 6455) under a transport: handshake, reading, writing, pings and closing.
 //!
-//! tungstenite owns the protocol: handshake key, reading, masks, fragments, control frames, closing. Message frames go past it, straight
-//! into the socket, because every reader of a room gets the same bytes. That is sound for one reason: whatever tungstenite
-//! wants to send is flushed before the next message frame is written, so its write buffer is empty by then.
+//! tungstenite implements the protocol: the handshake key, reading, masks, fragments, control frames and
+//! closing. Message frames bypass it and are written to the socket directly, because all readers of a
+//! room get the same bytes. This is correct because every frame of tungstenite is flushed before the
+//! next message frame is written: its write buffer is empty then.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -23,53 +24,55 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
-use wire::{ByteCounts, Encoding, ErrorBody, WireError};
+use wire::{ByteCounts, Encoding, ErrorBody, WireError, ws_header_len};
 
-use super::{ReadRequest, Refusal, post_bytes_max};
+use super::{ReadRequest, post_bytes_max};
 use crate::connection::{Connection, CountedStream};
 use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Reader};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
-/// Room for a few posts; longer ones make it grow while they are read.
+/// Enough for a few posts. The buffer grows while a longer one is read.
 const READ_BUFFER_BYTES: usize = 1 << 10;
-/// What tungstenite makes of a close frame whose code no endpoint may send. It answers with 1002.
+/// The reason that tungstenite reports for a close frame with a code that no endpoint may send. It
+/// answers such a frame with 1002.
 const REFUSED_CODE_REASON: &str = "Protocol violation";
-/// How long a client may take to answer our close frame, and to close its connection.
+/// How long a client may take to answer a close frame and to close its connection.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
-/// Who came, and where it stands.
+/// A client that was accepted on a WebSocket: its cursor and its encoding.
 pub(crate) struct Subscriber {
     pub(crate) state: Arc<ServerState>,
     pub(crate) reader: Reader,
     pub(crate) encoding: Encoding,
 }
 
-/// Answers a handshake, and has `talk` speak on the socket until it has closed it.
+/// Answers a handshake and spawns `run` on the WebSocket.
 pub(crate) fn upgrade<F>(
-    mut visit: ReadRequest,
+    mut request: ReadRequest,
     subprotocol: Option<&'static str>,
-    talk: fn(Subscriber, WebSocket) -> F,
+    run: fn(Subscriber, WebSocket) -> F,
 ) -> Result<Response, Refusal>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut response = accept(&visit.request)?;
+    let mut response = accept(&request.http)?;
     if let Some(name) = subprotocol {
-        if !offers(visit.request.headers(), name) {
-            let hint = format!("ask for the subprotocol {name}");
-            let problem = ErrorBody::new("sec-websocket-protocol", "", "another protocol is spoken here", hint);
-            return Err(Refusal::bad(problem));
+        if !offers(request.http.headers(), name) {
+            let hint = format!("request the subprotocol {name}");
+            let error = "the subprotocol of this transport is missing";
+            return Err(Refusal::bad_request(ErrorBody::new("sec-websocket-protocol", "", error, hint)));
         }
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
-    let upgraded = hyper::upgrade::on(&mut visit.request);
-    visit.state.tasks.clone().spawn(async move {
-        let Some((socket, read_already)) = upgraded_stream(upgraded).await else { return };
-        let ReadRequest { state, connection, reader, encoding, .. } = visit;
-        let mut channel = WebSocket::new(&state, connection, socket, read_already).await;
-        let _busy = channel.ws.get_mut().busy_guard();
-        talk(Subscriber { state, reader, encoding }, channel).await;
+    let upgraded = hyper::upgrade::on(&mut request.http);
+    request.state.tasks.clone().spawn(async move {
+        let Some((socket, unread)) = upgraded_stream(upgraded).await else { return };
+        let ReadRequest { state, connection, reader, encoding, .. } = request;
+        let mut websocket = WebSocket::new(&state, connection, socket, unread).await;
+        let _busy = websocket.ws.get_mut().busy_guard();
+        run(Subscriber { state, reader, encoding }, websocket).await;
     });
     Ok(response)
 }
@@ -86,35 +89,37 @@ pub(crate) fn accept(request: &Request) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// Waits until the response to a handshake is sent. Returns the socket and the bytes that were read behind the request, or `None` when the
-/// client has closed the connection.
+/// Waits until the response to a handshake is sent. Returns the socket and the bytes read after the
+/// request, or `None` when the client has closed the connection.
 pub(crate) async fn upgraded_stream(upgraded: OnUpgrade) -> Option<(CountedStream, Vec<u8>)> {
-    let upgraded = upgraded.await.inspect_err(|error| tracing::debug!(%error, "the client left during the upgrade"));
+    let upgraded = upgraded
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "the client closed the connection during the upgrade"));
     let Ok(parts) = upgraded.ok()?.downcast::<TokioIo<CountedStream>>() else {
         tracing::error!("an upgraded connection is not the socket that was accepted");
         return None;
     };
-    // Nothing of hyper's may live on here: its read buffer alone is larger than a session.
+    // Keep nothing of hyper: its read buffer alone is larger than the state of a session.
     Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
-/// Checks what RFC 6455 asks of the request, and derives the answer to its key.
+/// Checks the request as RFC 6455 §4.2.1 requires, and derives the accept key.
 fn check_handshake(request: &Request) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
-    let refuse = |status, field: &str, hint: &str| {
+    let refuse = |reason, field: &str, hint: &str| {
         let found = headers.get(field).and_then(|value| value.to_str().ok()).unwrap_or("");
-        Refusal::new(status, ErrorBody::new(field, found, "this is no WebSocket handshake", hint))
+        Refusal::new(reason, ErrorBody::new(field, found, "not a valid WebSocket handshake", hint))
     };
     let upgrades =
         has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
     if !upgrades || request.method() != Method::GET || request.version() != Version::HTTP_11 {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "upgrade", "connect with a WebSocket client"));
+        return Err(refuse(RefusalReason::UpgradeRequired, "upgrade", "connect with a WebSocket client"));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "sec-websocket-version", "version 13 is spoken here"));
+        return Err(refuse(RefusalReason::UpgradeRequired, "sec-websocket-version", "use version 13"));
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-    let key = key.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "sec-websocket-key", "send 16 bytes in base64"))?;
+    let key = key.ok_or_else(|| refuse(RefusalReason::BadRequest, "sec-websocket-key", "send 16 bytes in base64"))?;
     Ok(HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header value"))
 }
 
@@ -137,35 +142,35 @@ pub(crate) struct WebSocket {
     connection: Arc<Connection>,
     slot: TransportSlot,
     ws: WebSocketStream<CountedStream>,
-    /// Whether tungstenite has taken all that came.
-    drained: bool,
-    /// Whether anything came since the last ping.
-    alive: bool,
+    /// Whether tungstenite has read all input.
+    has_read_all: bool,
+    /// Whether a frame has arrived since the last ping.
+    is_alive: bool,
 }
 
-/// Why a session ends.
+/// Why a WebSocket session ends.
 pub(crate) enum WebSocketEnd {
-    /// We close it, with this code.
+    /// The server closes it with this code.
     Close(CloseCode, String),
-    /// The client closed it, and has its answer.
+    /// The client has closed it, and its close frame is answered.
     Closed,
-    /// The connection is over already.
+    /// The connection has ended.
     Disconnected,
 }
 
 impl WebSocketEnd {
-    /// Closes with a reason that fits.
+    /// Closes with a reason, shortened to the size of a control frame.
     pub(crate) fn close(code: CloseCode, reason: &str) -> Self {
-        // A close frame has 125 bytes, two of them for the code.
+        // A control frame has at most 125 bytes, 2 of them for the code (RFC 6455 §5.5).
         Self::Close(code, reason.chars().take(100).collect())
     }
 
-    /// The server is going away.
+    /// The server is shutting down (1001).
     pub(crate) fn going_away() -> Self {
-        Self::close(CloseCode::Away, "the server is going away")
+        Self::close(CloseCode::Away, "the server is shutting down")
     }
 
-    /// Whether the client did nothing wrong and is sent away.
+    /// Whether the server ends the session without an error of the client.
     pub(crate) const fn is_going_away(&self) -> bool {
         matches!(self, Self::Close(CloseCode::Away, _))
     }
@@ -178,7 +183,7 @@ impl From<Error> for WebSocketEnd {
                 Self::Close(CloseCode::Size, format!("a message has at most {max_size} bytes"))
             }
             Error::Utf8(_) => Self::Close(CloseCode::Invalid, WireError::NotUtf8.to_string()),
-            // Went away without a word, as clients do.
+            // The client has closed the connection without a close frame.
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Disconnected,
             Error::Protocol(error) => Self::Close(CloseCode::Protocol, error.to_string()),
             other => {
@@ -197,40 +202,35 @@ impl From<std::io::Error> for WebSocketEnd {
 }
 
 impl WebSocket {
-    async fn new(
-        state: &ServerState,
-        connection: Arc<Connection>,
-        socket: CountedStream,
-        read_already: Vec<u8>,
-    ) -> Self {
+    async fn new(state: &ServerState, connection: Arc<Connection>, socket: CountedStream, unread: Vec<u8>) -> Self {
         let message_bytes_max = post_bytes_max(state.limits.message_bytes_max);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
-        let ws = WebSocketStream::from_partially_read(socket, read_already, Role::Server, Some(config)).await;
-        Self { slot: connection.slot(), connection, ws, drained: false, alive: true }
+        let ws = WebSocketStream::from_partially_read(socket, unread, Role::Server, Some(config)).await;
+        Self { slot: connection.stats.slot(), connection, ws, has_read_all: false, is_alive: true }
     }
 
     pub(crate) fn count(&self, count: Counter) {
-        self.connection.count(count);
+        self.connection.stats.count(count);
     }
 
-    /// The next message of any kind. May be given up at any time.
+    /// The next message of any kind. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Message, WebSocketEnd> {
-        let message = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.drained, cx))
+        let message = poll_fn(|cx| poll_incoming(&mut self.ws, &mut self.has_read_all, cx))
             .await
             .ok_or(WebSocketEnd::Disconnected)??;
-        self.alive = true;
+        self.is_alive = true;
         Ok(message)
     }
 
-    /// Answers a control frame; what is data comes back. Must not be given up half-way.
+    /// Answers a control frame, and returns any other message. Not cancel safe.
     pub(crate) async fn handle_control_frame(&mut self, message: Message) -> Result<Option<Message>, WebSocketEnd> {
         match message {
             Message::Text(_) | Message::Binary(_) => return Ok(Some(message)),
-            // tungstenite has made its answer; it must be gone before the next message frame.
+            // The pong of tungstenite must be flushed before the next message frame.
             Message::Ping(_) => self.ws.flush().await?,
             Message::Close(frame) => {
                 if frame.is_some_and(|frame| frame.reason == REFUSED_CODE_REASON) {
@@ -246,40 +246,38 @@ impl WebSocket {
 
     /// Writes a batch of message frames.
     pub(crate) async fn deliver(&mut self, batch: &Batch) -> Result<(), WebSocketEnd> {
-        self.connection.count_batch(self.slot, batch, 0);
+        self.connection.stats.count_batch(self.slot, batch, 0);
         Ok(self.ws.get_mut().write_all(&batch.bytes).await?)
     }
 
-    /// Writes frames that are this client's alone.
-    pub(crate) async fn write(&mut self, frames: &[u8], split: ByteCounts) -> Result<(), WebSocketEnd> {
-        self.connection.counters().add_batch(self.slot, 0, 1, split);
+    /// Writes frames for this client only.
+    pub(crate) async fn write(&mut self, frames: &[u8], byte_counts: ByteCounts) -> Result<(), WebSocketEnd> {
+        self.connection.stats.counters().add_batch(self.slot, 0, 1, byte_counts);
         Ok(self.ws.get_mut().write_all(frames).await?)
     }
 
-    /// Counts a post that came as a message of so many bytes, `around` of them neither its text nor what is around that.
-    pub(crate) fn count_post(&self, text: usize, message: usize, around: usize) {
-        // RFC 6455: two bytes, a mask, and for longer messages their length.
-        let header = match message {
-            0..=125 => 6,
-            126..=65_535 => 8,
-            _ => 14,
+    /// Counts a post in a message of `message` bytes: `text` bytes of text, `subprotocol` bytes of a
+    /// subprotocol's frame, and JSON or binary fields.
+    pub(crate) fn count_post(&self, text: usize, message: usize, subprotocol: usize) {
+        let byte_counts = ByteCounts {
+            payload: text as u64,
+            envelope: (message - subprotocol - text) as u64,
+            framing: (ws_header_len(message, true) + subprotocol) as u64,
         };
-        let (payload, envelope) = (text as u64, (message - around - text) as u64);
-        self.connection
-            .counters()
-            .add_post(self.slot, ByteCounts { payload, envelope, framing: header + around as u64 });
+        self.connection.stats.counters().add_post(self.slot, byte_counts);
     }
 
-    /// Asks for a sign of life; whoever gave none since the last time is gone.
+    /// Sends a ping. Fails if no frame has arrived since the last one.
     pub(crate) async fn ping(&mut self) -> Result<(), WebSocketEnd> {
-        if !std::mem::take(&mut self.alive) {
-            self.connection.count(Counter::TimedOut);
+        if !std::mem::take(&mut self.is_alive) {
+            self.connection.stats.count(Counter::TimedOut);
             return Err(WebSocketEnd::Disconnected);
         }
         Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
     }
 
-    /// Ends it. What the client sent before it heard of that goes to `last`, until that wants no more.
+    /// Ends the WebSocket. Messages that the client sends before it has our close frame go to `last`, until
+    /// it returns false.
     pub(crate) async fn close(mut self, end: WebSocketEnd, mut last: impl FnMut(&Self, &Message) -> bool) {
         let closing = async {
             match end {
@@ -288,7 +286,7 @@ impl WebSocket {
                         self.count(Counter::Malformed);
                     }
                     self.ws.close(Some(CloseFrame { code, reason: reason.into() })).await.ok();
-                    // After a bad frame tungstenite reads no more.
+                    // After an invalid frame tungstenite reads nothing more.
                     while let Some(Ok(message)) = self.ws.next().await {
                         if (message.is_text() || message.is_binary()) && !last(&self, &message) {
                             break;
@@ -304,16 +302,17 @@ impl WebSocket {
     }
 }
 
-/// The next message from the client. A session wakes for every delivery; tungstenite is asked only when something came.
+/// The next message from the client. A session wakes for every delivery, so tungstenite is polled only
+/// when the socket is readable.
 fn poll_incoming(
     ws: &mut WebSocketStream<CountedStream>,
-    drained: &mut bool,
+    has_read_all: &mut bool,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Message, Error>>> {
-    if *drained && ws.get_ref().poll_readable(cx).is_pending() {
+    if *has_read_all && ws.get_ref().poll_readable(cx).is_pending() {
         return Poll::Pending;
     }
     let incoming = ws.poll_next_unpin(cx);
-    *drained = incoming.is_pending();
+    *has_read_all = incoming.is_pending();
     incoming
 }

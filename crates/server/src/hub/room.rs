@@ -1,16 +1,16 @@
-//! One room: its log and its readers behind one lock.
+//! One room: its log and its readers, behind one lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wire::{HubUsage, Post, StartAt};
+use wire::{BatchFormat, HubUsage, Post, StartAt};
 
 use super::HubLimits;
-use super::log::{Batch, BatchFormat, Log};
+use super::log::{Batch, Log};
 use super::waiters::{WaiterId, Waiters};
 
-/// The room takes no more posts.
+/// The room accepts no more posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RoomClosed;
 
@@ -20,7 +20,7 @@ pub(crate) struct CursorAhead {
     pub(crate) head: u64,
 }
 
-/// What comes to a reader that waits.
+/// What a waiting reader gets.
 #[derive(Debug)]
 pub(crate) enum Next {
     Batch(Batch),
@@ -52,7 +52,7 @@ impl Room {
         }
     }
 
-    /// Appends a post, wakes everybody who waits, and returns its seq.
+    /// Appends a post, wakes all waiting readers, and returns its sequence number.
     pub(crate) fn publish(&self, post: &Post<'_>) -> Result<u64, RoomClosed> {
         let mut inner = self.lock();
         if inner.closed {
@@ -66,7 +66,7 @@ impl Room {
         Ok(seq)
     }
 
-    /// Counts a reader, and returns the cursor that it starts with.
+    /// Counts a reader and returns its first cursor.
     pub(super) fn enter(&self, start: StartAt) -> Result<u64, CursorAhead> {
         let mut inner = self.lock();
         let head = inner.log.head();
@@ -92,7 +92,7 @@ impl Room {
         &self,
         format: BatchFormat,
         after: u64,
-        place: &mut Option<WaiterId>,
+        waiter: &mut Option<WaiterId>,
         waker: &Waker,
     ) -> Poll<Next> {
         let mut inner = self.lock();
@@ -102,13 +102,13 @@ impl Room {
         if inner.closed {
             return Poll::Ready(Next::Closed);
         }
-        inner.waiters.join(place, waker);
+        inner.waiters.register(waiter, waker);
         Poll::Pending
     }
 
-    pub(super) fn leave(&self, place: Option<WaiterId>) {
+    pub(super) fn leave(&self, waiter: Option<WaiterId>) {
         let mut inner = self.lock();
-        inner.waiters.leave(place);
+        inner.waiters.remove(waiter);
         inner.readers -= 1;
         inner.last_used = Instant::now();
     }
@@ -137,7 +137,8 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing under this lock leaves it half changed: a panic elsewhere must not take the room away from the others.
+        // No code under this lock leaves the room in an inconsistent state, so a panic elsewhere need not
+        // make it unusable.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! Who waits for the next message. A place in the list is taken once per round; a round ends when everybody is woken.
+//! The wakers of the readers that wait for the next message. A reader registers once per round; a round
+//! ends when all readers are woken.
 
 use std::task::Waker;
 
@@ -10,7 +11,7 @@ pub(super) struct Waiters {
     round: u64,
 }
 
-/// A reader's place in the list.
+/// The registration of one reader in one round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WaiterId {
     round: u64,
@@ -18,22 +19,21 @@ pub(super) struct WaiterId {
 }
 
 impl Waiters {
-    /// Takes a place, or refreshes the one held.
-    pub(super) fn join(&mut self, place: &mut Option<WaiterId>, waker: &Waker) {
-        match place {
-            Some(held) if held.round == self.round => self.wakers[held.key].clone_from(waker),
-            _ => *place = Some(WaiterId { round: self.round, key: self.wakers.insert(waker.clone()) }),
+    /// Registers a reader, or replaces its waker.
+    pub(super) fn register(&mut self, id: &mut Option<WaiterId>, waker: &Waker) {
+        match id {
+            Some(id) if id.round == self.round => self.wakers[id.key].clone_from(waker),
+            _ => *id = Some(WaiterId { round: self.round, key: self.wakers.insert(waker.clone()) }),
         }
     }
 
-    /// Gives a place back.
-    pub(super) fn leave(&mut self, place: Option<WaiterId>) {
-        if let Some(held) = place.filter(|held| held.round == self.round) {
-            self.wakers.remove(held.key);
+    pub(super) fn remove(&mut self, id: Option<WaiterId>) {
+        if let Some(id) = id.filter(|id| id.round == self.round) {
+            self.wakers.remove(id.key);
         }
     }
 
-    /// Ends the round: the subscriber wakes them, outside its lock.
+    /// Ends the round. The caller wakes the readers after it has released its lock.
     pub(super) fn take(&mut self) -> Slab<Waker> {
         self.round += 1;
         std::mem::take(&mut self.wakers)
@@ -45,18 +45,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_place_a_reader_and_none_after_it_left() {
-        let mut waiting = Waiters::default();
+    fn a_reader_is_registered_once_and_removed_with_its_id() {
+        let mut waiters = Waiters::default();
         let (mut a, mut b) = (None, None);
         let waker = Waker::noop();
-        waiting.join(&mut a, waker);
-        waiting.join(&mut a, waker);
-        waiting.join(&mut b, waker);
-        assert_eq!(waiting.wakers.len(), 2);
-        waiting.leave(a);
-        assert_eq!(waiting.take().len(), 1);
-        waiting.leave(b);
-        waiting.join(&mut b, waker);
-        assert_eq!(waiting.take().len(), 1);
+        waiters.register(&mut a, waker);
+        waiters.register(&mut a, waker);
+        waiters.register(&mut b, waker);
+        assert_eq!(waiters.wakers.len(), 2);
+        waiters.remove(a);
+        assert_eq!(waiters.take().len(), 1);
+        waiters.remove(b);
+        waiters.register(&mut b, waker);
+        assert_eq!(waiters.take().len(), 1);
     }
 }

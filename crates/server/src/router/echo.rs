@@ -1,4 +1,4 @@
-//! A WebSocket that sends back what it gets, on the code that the transports stand on: for Autobahn, and in no release.
+//! A WebSocket echo on the code of the transports, for the Autobahn test suite. Not in releases.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use wire::{ByteCounts, Encoding, Framing, StartAt};
 
 use crate::counters::TransportSlot;
-use crate::http::{ReadRequest, Refusal, Subscriber, WebSocket, WebSocketEnd, connection_of, upgrade};
+use crate::http::{ReadRequest, Subscriber, WebSocket, WebSocketEnd, connection_of, upgrade};
+use crate::refusal::Refusal;
 use crate::state::ServerState;
 
-/// Where it is.
 pub(super) const PATH: &str = "/echo";
 
 pub(super) async fn answer(state: Arc<ServerState>, request: Request) -> Response {
@@ -24,10 +24,10 @@ pub(super) async fn answer(state: Arc<ServerState>, request: Request) -> Respons
 fn begin(state: Arc<ServerState>, request: Request) -> Result<Response, Refusal> {
     let connection = connection_of(&request);
     connection.begin_request(TransportSlot::OTHER);
-    // Nobody posts there; a WebSocket has a room.
+    // A WebSocket has a room. This one gets no posts.
     let reader = state.hub.room("echo")?.reader(Framing::WsText.into(), StartAt::Live);
     let reader = reader.map_err(|ahead| Refusal::cursor_ahead(StartAt::Live, ahead))?;
-    let visit = ReadRequest {
+    let read = ReadRequest {
         state,
         connection,
         reader,
@@ -35,23 +35,23 @@ fn begin(state: Arc<ServerState>, request: Request) -> Result<Response, Refusal>
         hold_ms: None,
         had_cursor: true,
         reset: None,
-        request,
+        http: request,
     };
-    upgrade(visit, None, serve)
+    upgrade(read, None, serve)
 }
 
-async fn serve(_caller: Subscriber, mut socket: WebSocket) {
-    let Err(end) = echo(&mut socket).await;
-    socket.close(end, |_, _| true).await;
+async fn serve(_subscriber: Subscriber, mut websocket: WebSocket) {
+    let Err(end) = echo(&mut websocket).await;
+    websocket.close(end, |_, _| true).await;
 }
 
-async fn echo(socket: &mut WebSocket) -> Result<Infallible, WebSocketEnd> {
+async fn echo(websocket: &mut WebSocket) -> Result<Infallible, WebSocketEnd> {
     loop {
-        let message = socket.next().await?;
-        let Some(message) = socket.handle_control_frame(message).await? else { continue };
+        let message = websocket.next().await?;
+        let Some(message) = websocket.handle_control_frame(message).await? else { continue };
         let kind = if matches!(message, Message::Text(_)) { Data::Text } else { Data::Binary };
         let mut frame = Vec::new();
         Frame::message(message.into_data(), OpCode::Data(kind), true).format(&mut frame)?;
-        socket.write(&frame, ByteCounts::default()).await?;
+        websocket.write(&frame, ByteCounts::default()).await?;
     }
 }

@@ -1,4 +1,5 @@
-//! One HTTP connection: what every request on it meets first, and its end. A transport may take its socket over.
+//! One HTTP connection: the first steps of every request, and the end of the connection. A transport may
+//! take its socket over.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -22,14 +23,15 @@ use tower_service::Service;
 use wire::Transport;
 
 use super::host;
-use super::request_body::{RequestBody, keeping_unread, read_past};
+use super::request_body::{RequestBody, discard, keeping_unread};
 use crate::connection::{Connection, CountedStream, TakeoverFn};
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{ReadEndpoint, ReadRequest, Refusal, cors, finish};
+use crate::http::{ReadEndpoint, ReadRequest, cors, finish};
+use crate::refusal::Refusal;
 use crate::state::ServerState;
 use crate::transports;
 
-/// hyper's smallest, and more than a request head of ours ever needs.
+/// hyper's smallest buffer, larger than any request head that the server expects.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
 /// Serves one connection until it ends.
@@ -41,13 +43,13 @@ pub(crate) async fn serve(state: Arc<ServerState>, router: Router, socket: Count
     drive(&state, socket, service).await;
 }
 
-/// Tells a connection that the server is full, whatever it asks.
+/// Answers every request with the error that the server is full.
 pub(crate) async fn refuse(state: Arc<ServerState>, socket: CountedStream) {
     let limit = state.limits.connections_max;
     let connection = Arc::clone(socket.connection());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         if !request.body().is_end_stream() {
-            connection.set_unread_body();
+            connection.state.set_unread_body();
         }
         let mut response = Refusal::full("connections", limit, "--connections-max").into_response();
         announce_end(&mut response);
@@ -56,10 +58,12 @@ pub(crate) async fn refuse(state: Arc<ServerState>, socket: CountedStream) {
     drive(&state, socket, service).await;
 }
 
-/// Reads are found before the router looks: a poll is little but its head, and the router's work would be a large part of it.
+/// Answers one request. Read requests bypass the router: its work would be a large part of the cost of a
+/// poll.
 ///
-/// A reader's request is looked at before the future is made, and gone by then: hyper reads on into the buffer it came in, and would
-/// otherwise take a new one. The rest is boxed, for every connection keeps room for the largest future.
+/// A read request is parsed and dropped before the future is created. hyper then reads on into the same
+/// buffer instead of allocating a new one. All other futures are boxed, because every connection reserves
+/// memory for the largest one.
 fn answer_any(
     state: Arc<ServerState>,
     router: Router,
@@ -70,15 +74,15 @@ fn answer_any(
         connection.begin_request(TransportSlot::OTHER);
         return Either::Right(Box::pin(answer(state, connection, request, Err(refusal))));
     }
-    if let Some((transport, read)) = find_read(&request) {
+    if let Some((transport, endpoint)) = find_read(&request) {
         let request = request.map(|_| Body::empty());
-        return Either::Left(answer_read(state, connection, transport, read, request).map(Ok));
+        return Either::Left(answer_read(state, connection, transport, endpoint, request).map(Ok));
     }
     Either::Right(Box::pin(answer(state, connection, request, Ok(router))))
 }
 
-/// The transport a request wants to read by, if it is a read. One with a body is left to the router.
-fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, ReadEndpoint)> {
+/// The transport and endpoint of a read request. One with a body is left to the router.
+fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, &'static ReadEndpoint)> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
         return None;
     }
@@ -92,18 +96,18 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, ReadEndpo
     }
 }
 
-/// Answers `GET /rooms/{room}/{transport}`. What needs the request is done before the future is polled.
+/// Answers `GET /rooms/{room}/{transport}`. The request is parsed before the future is polled.
 fn answer_read(
     state: Arc<ServerState>,
     connection: Arc<Connection>,
     transport: Transport,
-    read: ReadEndpoint,
+    endpoint: &ReadEndpoint,
     request: Request,
-) -> impl Future<Output = Response> {
+) -> impl Future<Output = Response> + use<> {
     connection.begin_request(TransportSlot::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let visit = ReadRequest::parse(Arc::clone(&state), Arc::clone(&connection), transport, &read, request);
-    let answer = visit.map(read.answer);
+    let read = ReadRequest::parse(Arc::clone(&state), Arc::clone(&connection), transport, endpoint, request);
+    let answer = read.map(endpoint.answer);
     async move {
         let outcome = match answer {
             Ok(answer) => answer.await,
@@ -115,17 +119,18 @@ fn answer_read(
     }
 }
 
-/// Answers every request but a plain read: one that was refused already, a preflight, or what the router knows.
+/// Answers every request but a read: a refused one, a preflight, or a route of the router.
 fn answer(
     state: Arc<ServerState>,
     connection: Arc<Connection>,
     request: hyper::Request<Incoming>,
     admitted: Result<Router, Refusal>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
-    connection.set_idle();
+    connection.state.set_idle();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    // To read its body would send 100 (Continue) to a client that waits for it: it must not be asked for a body that is refused.
-    let waits = request.headers().contains_key(header::EXPECT);
+    // A client with `expect: 100-continue` sends its body only if the server polls it, and a refused body
+    // must not be polled.
+    let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| Body::new(RequestBody::new(body)));
     let answering = keeping_unread(|| route(&state, &connection, admitted, request));
     async move {
@@ -134,9 +139,9 @@ fn answer(
         let unread = answering.take_value().and_then(RefCell::into_inner);
         cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());
         if let Some(body) = unread.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
-            let ends = waits || response.headers().contains_key(header::CONNECTION);
-            if ends || !Box::pin(read_past(&state, &connection, body)).await {
-                connection.set_unread_body();
+            let ends = waits_for_continue || response.headers().contains_key(header::CONNECTION);
+            if ends || !Box::pin(discard(&state, &connection, body)).await {
+                connection.state.set_unread_body();
                 announce_end(&mut response);
             }
         }
@@ -144,7 +149,7 @@ fn answer(
     }
 }
 
-/// Finds who answers a request. What it takes of the request is gone when the answer is there.
+/// Finds the handler of a request and calls it.
 fn route(
     state: &ServerState,
     connection: &Arc<Connection>,
@@ -162,16 +167,16 @@ fn route(
     Either::Left(std::future::ready(Ok(response)))
 }
 
-/// Says that the connection takes no further request.
+/// Announces that the connection accepts no further request.
 fn announce_end(response: &mut Response) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Why HTTP is over on a connection.
-enum Ended {
-    ByItself(hyper::Result<()>),
+/// Why HTTP ends on a connection.
+enum HttpEnd {
+    Finished(hyper::Result<()>),
     TakenOver(TakeoverFn),
-    /// The server is going away.
+    /// The server is shutting down.
     Closing,
 }
 
@@ -187,36 +192,37 @@ where
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut closing = std::pin::pin!(state.closing.cancelled());
-    let ended = poll_fn(|cx| match Pin::new(&mut http).poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(Ended::ByItself(outcome)),
-        Poll::Pending => match connection.take_takeover() {
-            Some(handover) => Poll::Ready(Ended::TakenOver(handover)),
-            // Held connections are told by their room. This loop turns once a delivery, and the token has locks that all would share.
-            None if connection.is_busy() => Poll::Pending,
-            None => closing.as_mut().poll(cx).map(|()| Ended::Closing),
+    let end = poll_fn(|cx| match Pin::new(&mut http).poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(HttpEnd::Finished(outcome)),
+        Poll::Pending => match connection.takeover.take() {
+            Some(handover) => Poll::Ready(HttpEnd::TakenOver(handover)),
+            // Busy connections are ended by their room. This closure runs once per delivery, and the token has
+            // locks that all connections share.
+            None if connection.state.is_busy() => Poll::Pending,
+            None => closing.as_mut().poll(cx).map(|()| HttpEnd::Closing),
         },
     });
-    let outcome = match ended.await {
-        Ended::ByItself(outcome) => outcome,
-        Ended::TakenOver(handover) => {
-            // The stream goes on as a task of its own: this one has room for all of HTTP in it.
+    let outcome = match end.await {
+        HttpEnd::Finished(outcome) => outcome,
+        HttpEnd::TakenOver(handover) => {
+            // The stream continues in a new task: the future of this one is as large as all of HTTP.
             if let Some(parts) = http.into_parts() {
                 state.tasks.spawn(handover(parts.io.into_inner()));
             }
             return;
         }
-        Ended::Closing => {
+        HttpEnd::Closing => {
             Pin::new(&mut http).graceful_shutdown();
             Pin::new(&mut http).await
         }
     };
-    let mut has_unread_input = connection.has_unread_body();
+    let mut has_unread_input = connection.state.has_unread_body();
     if let Err(error) = outcome {
         if error.is_parse() || error.is_parse_too_large() {
-            connection.count(Counter::Malformed);
+            connection.stats.count(Counter::Malformed);
             has_unread_input = true;
         }
-        tracing::debug!(%error, "an HTTP connection ended badly");
+        tracing::debug!(%error, "an HTTP connection failed");
     }
     if let Some(parts) = http.into_parts().filter(|_| has_unread_input) {
         let mut socket = parts.io.into_inner();

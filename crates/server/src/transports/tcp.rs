@@ -1,4 +1,5 @@
-//! The floor: length-prefixed binary frames on a port of their own. A join frame, then posts up and batches down.
+//! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join and
+//! then posts; the server sends batches and acknowledgements.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,28 +13,28 @@ use wire::{
 };
 
 use crate::connection::CountedStream;
-use crate::counters::{Counter, TransportSlot};
-use crate::http::Refusal;
+use crate::counters::TransportSlot;
 use crate::hub::{Batch, Next, Reader};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
 const SLOT: TransportSlot = TransportSlot::of(Transport::Tcp);
-/// A join is small: a name, a number, a token.
+/// Maximum size of a join: a room name, a cursor and a token.
 const JOIN_BYTES_MAX: usize = 1 << 10;
-/// Kind, author and ordinal of a post.
+/// Bytes of kind, author and ordinal in a post.
 const POST_OVERHEAD_BYTES: usize = 13;
-/// Read into by every connection of a thread in turn: an idle one keeps no buffer.
+/// Read buffer that all connections of a thread share, so that an idle connection has none.
 const SCRATCH_BYTES: usize = 16 << 10;
 
 thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]));
 
 /// Why a connection ends.
 enum TcpEnd {
-    /// The client did something wrong, or hit a limit, and is told.
-    Error(ErrorBody, Counter),
-    /// The server goes away.
+    /// The client gets an error item.
+    Refused(Refusal),
+    /// The server is shutting down.
     ServerClosing,
-    /// It is over already.
+    /// The connection has ended.
     Disconnected,
 }
 
@@ -46,22 +47,18 @@ impl From<io::Error> for TcpEnd {
 
 impl From<WireError> for TcpEnd {
     fn from(error: WireError) -> Self {
-        let hint = "see the frame format in crates/wire/src/binary.rs";
-        Self::malformed(ErrorBody::new("frame", "", error.to_string(), hint))
+        bad_frame(&error.to_string(), "see the frame layout in crates/wire/src/binary.rs")
     }
 }
 
 impl From<Refusal> for TcpEnd {
     fn from(refusal: Refusal) -> Self {
-        let count = refusal.counter();
-        Self::Error(refusal.into_body(), count)
+        Self::Refused(refusal)
     }
 }
 
-impl TcpEnd {
-    const fn malformed(problem: ErrorBody) -> Self {
-        Self::Error(problem, Counter::Malformed)
-    }
+fn bad_frame(error: &str, hint: &str) -> TcpEnd {
+    TcpEnd::Refused(Refusal::bad_request(ErrorBody::new("frame", "", error, hint)))
 }
 
 /// Serves one connection until it ends.
@@ -73,22 +70,22 @@ pub(crate) async fn serve(state: Arc<ServerState>, mut socket: CountedStream) {
     let last = match end {
         TcpEnd::Disconnected => return,
         TcpEnd::ServerClosing => ServerItem::Bye,
-        TcpEnd::Error(problem, count) => {
-            socket.connection().count(count);
-            ServerItem::Error(problem)
+        TcpEnd::Refused(refusal) => {
+            socket.connection().stats.count(refusal.counter());
+            ServerItem::Error(refusal.body)
         }
     };
     send_final(&mut socket, &last).await.ok();
 }
 
-/// Tells a connection that the server is full.
+/// Answers that the server is full.
 pub(crate) async fn refuse(state: Arc<ServerState>, mut socket: CountedStream) {
     socket.connection().assign(SLOT);
     let refusal = Refusal::full("connections", state.limits.connections_max, "--connections-max");
-    send_final(&mut socket, &ServerItem::Error(refusal.into_body())).await.ok();
+    send_final(&mut socket, &ServerItem::Error(refusal.body)).await.ok();
 }
 
-/// Says the last thing.
+/// Sends a last item and closes the connection.
 async fn send_final(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     write(socket, item).await?;
     socket.close_gracefully().await
@@ -96,9 +93,9 @@ async fn send_final(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Re
 
 async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::convert::Infallible, TcpEnd> {
     socket.connection().assign(SLOT);
-    socket.connection().expect_request();
+    socket.connection().state.expect_request();
     let join = read_join(socket).await?;
-    state.access.check(join.token.as_deref()).map_err(TcpEnd::malformed)?;
+    state.access.check(join.token.as_deref()).map_err(|body| Refusal::new(RefusalReason::Unauthorized, body))?;
     let room = state.hub.room(join.room.as_str()).map_err(Refusal::from)?;
     let mut reader = room
         .reader(Framing::LengthPrefixed.into(), join.start)
@@ -108,8 +105,8 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
     write(socket, &ServerItem::Joined(Joined { after: reader.cursor() })).await?;
     let heartbeat = state.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
-    // One timer for all beats, and no waiting list for the socket: this loop turns once a delivery.
-    let mut beat = std::pin::pin!(sleep(heartbeat));
+    // This loop runs once per delivery: the timer is made once, and the socket keeps no list of wakers.
+    let mut timer = std::pin::pin!(sleep(heartbeat));
     loop {
         tokio::select! {
             biased;
@@ -124,8 +121,8 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
                 readable?;
                 receive_posts(state, socket, &reader, &mut unread).await?;
             }
-            () = beat.as_mut() => {
-                beat.as_mut().reset(Instant::now() + heartbeat);
+            () = timer.as_mut() => {
+                timer.as_mut().reset(Instant::now() + heartbeat);
                 if std::mem::replace(&mut silent, true) {
                     write(socket, &ServerItem::Heartbeat).await?;
                 }
@@ -138,24 +135,23 @@ async fn read_join(socket: &mut CountedStream) -> Result<Join, TcpEnd> {
     let mut prefix = [0; FRAME_PREFIX_BYTES];
     socket.read_exact(&mut prefix).await?;
     let announced = u32::from_be_bytes(prefix) as usize;
-    // Refused before a byte is kept for it.
+    // Checks the length before memory is allocated for it.
     split_frame(&prefix, JOIN_BYTES_MAX)?;
     let mut item = vec![0; announced];
     socket.read_exact(&mut item).await?;
     match decode_up(&item)? {
         ClientItem::Join(join) => Ok(join),
-        ClientItem::Post(_) => {
-            Err(TcpEnd::malformed(ErrorBody::new("frame", "", "a post before the join", "join a room first")))
-        }
+        ClientItem::Post(_) => Err(bad_frame("a post before the join", "join a room first")),
     }
 }
 
 async fn deliver(socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
-    socket.connection().count_batch(SLOT, &batch, 0);
+    socket.connection().stats.count_batch(SLOT, &batch, 0);
     socket.write_all(&batch.bytes).await
 }
 
-/// Reads once, publishes every whole post, keeps the rest in `unread`, and acknowledges them all in one write.
+/// Reads once and publishes every complete post. Keeps the rest in `unread`, and sends all
+/// acknowledgements in one write.
 async fn receive_posts(
     state: &ServerState,
     socket: &mut CountedStream,
@@ -200,16 +196,11 @@ fn publish_all(
     let mut taken = 0;
     while let Some(frame) = split_frame(&bytes[taken..], max)? {
         let ClientItem::Post(post) = decode_up(frame.item)? else {
-            return Err(TcpEnd::malformed(ErrorBody::new(
-                "frame",
-                "",
-                "a second join",
-                "open another connection for another room",
-            )));
+            return Err(bad_frame("a second join", "open another connection for another room"));
         };
         let ack = publish(socket, reader, &post, frame.taken)?;
-        let split = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
-        socket.connection().counters().add_batch(SLOT, 0, 1, split);
+        let byte_counts = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
+        socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
         taken += frame.taken;
     }
     Ok(taken)
@@ -218,16 +209,16 @@ fn publish_all(
 fn publish(socket: &CountedStream, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, TcpEnd> {
     let payload = post.text.len() as u64;
     let framing = FRAME_PREFIX_BYTES as u64;
-    let split = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
-    socket.connection().counters().add_post(SLOT, split);
+    let byte_counts = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
+    socket.connection().stats.counters().add_post(SLOT, byte_counts);
     let seq = reader.room().publish(post).map_err(|_| TcpEnd::ServerClosing)?;
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
-/// Writes an item that is this client's alone.
+/// Writes an item for this client only.
 async fn write(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     let mut out = Vec::with_capacity(64);
-    let split = Framing::LengthPrefixed.encode(item, &mut out);
-    socket.connection().counters().add_batch(SLOT, 0, 1, split);
+    let byte_counts = Framing::LengthPrefixed.encode(item, &mut out);
+    socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
     socket.write_all(&out).await
 }

@@ -1,4 +1,4 @@
-//! What a client in a room is fed: its reader's batches, item by item, as packets of the library.
+//! Forwards the batches of a reader to socketioxide, item by item, as packets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use serde::Serialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError, TransportType};
-use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame};
+use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame, ws_header_len};
 
+use super::backpressure::Backpressure;
 use crate::counters::{Counter, Counters, TransportSlot};
-use crate::flow::Backpressure;
 use crate::hub::{Batch, Next, Reader};
 
-/// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
+/// Bytes around the data of an event in its packet, without the event's name and the namespace:
+/// `42["",` … `]`.
 const EVENT_BYTES: usize = 7;
-/// The text packet of an attachment has a count, and a placeholder for data.
+/// Additional bytes of the text packet of an event with an attachment: the count and a placeholder.
 const PLACEHOLDER_BYTES: usize = r#"1-{"_placeholder":true,"num":0}"#.len();
 
 /// An attachment.
@@ -26,7 +27,7 @@ impl Serialize for Attached<'_> {
     }
 }
 
-/// Hands a reader's batches to socketioxide, as far as they have room on their way.
+/// Forwards to one client, as far as backpressure allows.
 pub(super) struct Forwarder {
     pub(super) counters: Arc<Counters>,
     pub(super) backpressure: Arc<Backpressure>,
@@ -36,12 +37,12 @@ pub(super) struct Forwarder {
     pub(super) ended: Arc<AtomicBool>,
 }
 
-/// What was given to the session since it last had to wait.
+/// What was queued since the last wait and is not counted yet.
 #[derive(Default)]
 struct Forwarded {
     messages: u64,
     frames: u64,
-    split: ByteCounts,
+    byte_counts: ByteCounts,
 }
 
 impl Forwarder {
@@ -70,7 +71,7 @@ impl Forwarder {
         if batch.gap {
             self.counters.add(current_slot(self.slot, &self.socket), Counter::Gaps, 1);
         }
-        let (mut rest, mut given) = (&batch.bytes[..], Forwarded::default());
+        let (mut rest, mut forwarded) = (&batch.bytes[..], Forwarded::default());
         while !rest.is_empty() {
             let (item, decoded) = match self.encoding {
                 Encoding::Json => {
@@ -80,23 +81,18 @@ impl Forwarder {
                     (item, decode_json(item))
                 }
                 Encoding::Binary => {
-                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("our own frames are whole");
+                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("the log holds complete frames");
                     rest = &rest[frame.taken..];
                     (frame.item, decode_down(frame.item))
                 }
             };
-            // What pads a message in a server with a slowdown is no event.
-            let decoded = match decoded {
-                _ if item.is_empty() => continue,
-                Ok(ServerItem::Heartbeat) => continue,
-                decoded => decoded.expect("our own items can be read"),
-            };
+            let decoded = decoded.expect("the log holds valid items");
             if futures_util::FutureExt::now_or_never(self.backpressure.has_room()).is_none() {
-                self.count(&mut given);
+                self.count(&mut forwarded);
                 self.backpressure.has_room().await;
             }
-            if let Err(error) = self.emit(item, &decoded, &mut given) {
-                self.count(&mut given);
+            if let Err(error) = self.emit(item, &decoded, &mut forwarded) {
+                self.count(&mut forwarded);
                 if !matches!(error, SendError::Socket(SocketError::Closed)) {
                     self.counters.add(current_slot(self.slot, &self.socket), Counter::EmitErrors, 1);
                     self.socket.clone().disconnect().ok();
@@ -104,17 +100,17 @@ impl Forwarder {
                 return Err(error);
             }
         }
-        self.count(&mut given);
+        self.count(&mut forwarded);
         Ok(())
     }
 
-    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, given: &mut Forwarded) -> Result<(), SendError> {
+    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, forwarded: &mut Forwarded) -> Result<(), SendError> {
         let websocket = self.socket.transport_type() == TransportType::Websocket;
         let (bytes, payload, event, attached) = match decoded {
             ServerItem::Message(message) => {
                 (item.len(), message.text.len(), "message", self.encoding == Encoding::Binary)
             }
-            // A gap is JSON in either encoding, without what the log has around it.
+            // A gap is JSON in either encoding, without the fields that the log adds.
             ServerItem::Gap(gap) => (serde_json::to_vec(gap).map_or(0, |json| json.len()), 0, "gap", false),
             other => unreachable!("the log has no {other:?}"),
         };
@@ -128,49 +124,38 @@ impl Forwarder {
             _ => self.socket.emit(event, &Attached(item))?,
         }
         let headers = match (websocket, attached) {
-            (true, false) => ws_header(text),
-            (true, true) => ws_header(text) + ws_header(beside),
-            // The letter and what base64 adds; separators are counted with the answer they stand in.
+            (true, false) => ws_header_len(text, false),
+            (true, true) => ws_header_len(text, false) + ws_header_len(beside, false),
+            // The letter `b` and the growth by base64. Separators are counted with the response.
             (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
             (false, false) => 0,
         };
-        given.messages += u64::from(matches!(decoded, ServerItem::Message(_)));
-        given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
+        forwarded.messages += u64::from(matches!(decoded, ServerItem::Message(_)));
+        forwarded.frames += if websocket { 1 + u64::from(attached) } else { 0 };
         let framing = text + beside - bytes + headers;
-        given.split +=
+        forwarded.byte_counts +=
             ByteCounts { payload: payload as u64, envelope: (bytes - payload) as u64, framing: framing as u64 };
         Ok(())
     }
 
-    fn count(&self, given: &mut Forwarded) {
-        let Forwarded { messages, frames, split } = std::mem::take(given);
+    fn count(&self, forwarded: &mut Forwarded) {
+        let Forwarded { messages, frames, byte_counts } = std::mem::take(forwarded);
         let slot = current_slot(self.slot, &self.socket);
-        self.counters.add_batch(slot, messages, frames, split);
-        if let Some(slowdown) = &self.counters.slowdown {
-            slowdown.apply(messages);
-        }
+        self.counters.add_batch(slot, messages, frames, byte_counts);
+        self.counters.apply_slowdown(messages);
         if self.socket.transport_type() == TransportType::Polling && messages > 0 {
-            // The answers that carry them are counted when they are given.
-            self.counters.take_back(slot, Counter::Batches);
+            // The responses with these messages are counted as batches.
+            self.counters.subtract_one(slot, Counter::Batches);
         }
     }
 }
 
-/// Whose cost a session is: one that was counted as polling has upgraded since.
+/// The transport that a session is counted for. A session that began as polling may have upgraded since.
 pub(super) fn current_slot(slot: TransportSlot, socket: &SocketRef) -> TransportSlot {
     let polling = slot == TransportSlot::of(Transport::SocketioPolling);
     if polling && socket.transport_type() == TransportType::Websocket {
         TransportSlot::of(Transport::Socketio)
     } else {
         slot
-    }
-}
-
-/// A frame's header (RFC 6455), but for a mask.
-pub(super) const fn ws_header(bytes: usize) -> usize {
-    match bytes {
-        0..=125 => 2,
-        126..=65_535 => 4,
-        _ => 10,
     }
 }

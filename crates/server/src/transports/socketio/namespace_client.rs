@@ -1,4 +1,4 @@
-//! One client in one namespace: what it may say, and who feeds it.
+//! One client in one namespace: its events, its room and its forwarder.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,18 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::{
     Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Framing, Joined, Post, StartAt, Transport, WireError, decode_up,
+    ws_header_len,
 };
 
-use super::forwarder::{Forwarder, current_slot, ws_header};
+use super::backpressure::Backpressure;
+use super::forwarder::{Forwarder, current_slot};
 use super::sessions::SessionHandle;
 use crate::counters::{Counter, TransportSlot};
-use crate::flow::Backpressure;
-use crate::http::Refusal;
 use crate::hub::{Reader, Room};
+use crate::refusal::Refusal;
 use crate::state::ServerState;
 
-/// A client's frame headers carry a mask.
-const MASK_BYTES: usize = 4;
-
-/// An event as it came.
+/// An event that is not parsed yet.
 struct IncomingEvent {
     socket: SocketRef,
     value: Value,
@@ -42,7 +40,7 @@ impl FromMessage<LocalAdapter> for IncomingEvent {
     }
 }
 
-/// What a `join` says.
+/// Data of the event `join`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JoinRequest {
@@ -53,83 +51,85 @@ struct JoinRequest {
     encoding: Option<Encoding>,
 }
 
-/// Where a client stands that has joined.
+/// The room of a client that has joined.
 struct Membership {
     room: Arc<Room>,
     encoding: Encoding,
-    reader: AbortHandle,
+    forwarder: AbortHandle,
 }
 
 pub(super) struct NamespaceClient {
     state: Arc<ServerState>,
     backpressure: Arc<Backpressure>,
-    readers: TaskTracker,
+    forwarders: TaskTracker,
     slot: TransportSlot,
     member: Mutex<Option<Membership>>,
     ended: Arc<AtomicBool>,
-    /// Whether it left an answer unread, and is on its way out.
+    /// Whether the session is ending because the client does not read.
     stalled: AtomicBool,
 }
 
 impl NamespaceClient {
-    /// Lets a client into a namespace, with everything that it may say there.
+    /// Accepts a client in a namespace and registers its event handlers.
     pub(super) fn open(
         state: &Arc<ServerState>,
-        readers: &TaskTracker,
+        forwarders: &TaskTracker,
         socket: &SocketRef,
         token: Option<&str>,
     ) -> Result<(), ErrorBody> {
         let parts = socket.req_parts();
-        let session = parts.extensions.get::<Arc<SessionHandle>>().expect("the door puts it into every opening");
+        let handle = parts
+            .extensions
+            .get::<Arc<SessionHandle>>()
+            .expect("`SocketIoService` inserts it into every opening request");
         state
             .access
             .admits_token(&parts.headers, token)
-            .inspect_err(|_| state.counters.add(session.slot, Counter::Malformed, 1))?;
-        let session = Arc::new(Self {
+            .inspect_err(|_| state.counters.add(handle.slot, Counter::Malformed, 1))?;
+        let client = Arc::new(Self {
             state: Arc::clone(state),
-            backpressure: Arc::clone(&session.backpressure),
-            readers: readers.clone(),
-            slot: session.slot,
+            backpressure: Arc::clone(&handle.backpressure),
+            forwarders: forwarders.clone(),
+            slot: handle.slot,
             member: Mutex::default(),
             ended: Arc::default(),
             stalled: AtomicBool::new(false),
         });
-        // The bodies run while the event is taken, one after the other; only what they return is a task.
-        let here = Arc::clone(&session);
+        // socketioxide calls the handlers in the order of the events, and spawns only their futures.
+        let this = Arc::clone(&client);
         socket.on("join", move |ack: AckSender, event: IncomingEvent| {
-            here.join(ack, &event);
+            this.join(ack, &event);
             std::future::ready(())
         });
-        let here = Arc::clone(&session);
+        let this = Arc::clone(&client);
         socket.on("post", move |ack: AckSender, event: IncomingEvent| {
-            here.post(ack, &event);
+            this.post(ack, &event);
             std::future::ready(())
         });
-        let here = Arc::clone(&session);
+        let this = Arc::clone(&client);
         socket.on("leave", move |ack: AckSender, event: IncomingEvent| {
-            here.leave();
-            here.answer(ack, &event, &true);
+            this.leave();
+            this.answer(ack, &event, &true);
             std::future::ready(())
         });
-        socket.on_disconnect(DisconnectSession(session));
+        socket.on_disconnect(OnDisconnect(client));
         Ok(())
     }
 
     fn join(&self, ack: AckSender, event: &IncomingEvent) {
         match self.admit(event) {
-            Ok((member, mut reader)) => {
+            Ok((room, encoding, mut reader)) => {
                 self.answer(ack, event, &Joined { after: reader.cursor() });
                 let forwarder = Forwarder {
                     counters: Arc::clone(&self.state.counters),
                     backpressure: Arc::clone(&self.backpressure),
                     slot: self.slot,
-                    encoding: member.1,
+                    encoding,
                     socket: event.socket.clone(),
                     ended: Arc::clone(&self.ended),
                 };
-                let task = self.readers.spawn(async move { forwarder.run(&mut reader).await });
-                let (room, encoding) = member;
-                *self.member() = Some(Membership { room, encoding, reader: task.abort_handle() });
+                let task = self.forwarders.spawn(async move { forwarder.run(&mut reader).await });
+                *self.member() = Some(Membership { room, encoding, forwarder: task.abort_handle() });
                 if self.ended.load(SeqCst) {
                     self.leave();
                 }
@@ -138,11 +138,16 @@ impl NamespaceClient {
         }
     }
 
-    fn admit(&self, event: &IncomingEvent) -> Result<((Arc<Room>, Encoding), Reader), Refusal> {
+    fn admit(&self, event: &IncomingEvent) -> Result<(Arc<Room>, Encoding, Reader), Refusal> {
         let hint = "emit \"join\" with {\"room\":\"lobby\",\"after\":0}";
-        let bad = |error: String| Refusal::bad(ErrorBody::new("join", "", error, hint));
+        let bad = |error: String| Refusal::bad_request(ErrorBody::new("join", "", error, hint));
         if self.member().is_some() {
-            return Err(Refusal::bad(ErrorBody::new("join", "", "a second join", "emit \"leave\" first")));
+            return Err(Refusal::bad_request(ErrorBody::new(
+                "join",
+                "",
+                "this client has joined already",
+                "emit \"leave\" first",
+            )));
         }
         let (data, _) = data_of(&event.value).map_err(|error| bad(error.to_string()))?;
         let request: JoinRequest = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
@@ -151,20 +156,22 @@ impl NamespaceClient {
         let framing = Framing::of(Transport::Socketio, encoding);
         let start = request.start;
         let reader = room.reader(framing.into(), start).map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
-        Ok(((room, encoding), reader))
+        Ok((room, encoding, reader))
     }
 
     fn post(&self, ack: AckSender, event: &IncomingEvent) {
         match self.publish(event) {
-            Ok(place) => self.answer(ack, event, &place),
+            Ok(ack_data) => self.answer(ack, event, &ack_data),
             Err(refusal) => self.refuse(ack, event, refusal),
         }
     }
 
     fn publish(&self, event: &IncomingEvent) -> Result<Ack, Refusal> {
         let member = self.member();
-        let nowhere = || Refusal::bad(ErrorBody::new("post", "", "this client is in no room", "emit \"join\" first"));
-        let member = member.as_ref().ok_or_else(nowhere)?;
+        let not_joined = || {
+            Refusal::bad_request(ErrorBody::new("post", "", "this client has joined no room", "emit \"join\" first"))
+        };
+        let member = member.as_ref().ok_or_else(not_joined)?;
         let bad = |error: WireError| Refusal::bad_post(&error);
         let (data, attached) = data_of(&event.value).map_err(|error| bad(error.into()))?;
         let post: Post<'_> = match (member.encoding, attached) {
@@ -175,7 +182,7 @@ impl NamespaceClient {
             },
             (encoding, _) => {
                 let expected = format!("this client joined for {} messages", encoding.name());
-                return Err(Refusal::bad(ErrorBody::new("post", "", expected, "join with the encoding you post in")));
+                return Err(Refusal::bad_request(ErrorBody::new("post", "", expected, "use the encoding of the join")));
             }
         };
         crate::http::check_text(&self.state, post.text.len())?;
@@ -184,59 +191,61 @@ impl NamespaceClient {
         Ok(Ack { ordinal: post.ordinal, seq })
     }
 
-    /// What is known of a post's bytes: on polling the packets of a request share its framing, and only their own is counted.
+    /// Counts a post. On polling the packets of a request share its framing, and only their own bytes are
+    /// counted here.
     fn count_post(&self, event: &IncomingEvent, post: &Post<'_>, item: usize, attached: bool) {
         let payload = post.text.len();
-        // `42`, the acknowledgement's number (one digit at least), and what `data_of` took away.
+        // `42`, the acknowledgement's number (at least one digit), and the bytes that `data_of` removes.
         let packet = event.value.len() + 2 + usize::from(event.wants_ack);
         let (text, beside) = if attached { (packet + 2, Some(item)) } else { (packet, None) };
         let headers = if event.socket.transport_type() == TransportType::Websocket {
-            MASK_BYTES + ws_header(text) + beside.map_or(0, |bytes| MASK_BYTES + ws_header(bytes))
+            ws_header_len(text, true) + beside.map_or(0, |bytes| ws_header_len(bytes, true))
         } else {
             0
         };
         let framing = text + beside.unwrap_or(0) - item + headers;
-        let split = ByteCounts { payload: payload as u64, envelope: (item - payload) as u64, framing: framing as u64 };
-        self.state.counters.add_post(current_slot(self.slot, &event.socket), split);
+        let byte_counts =
+            ByteCounts { payload: payload as u64, envelope: (item - payload) as u64, framing: framing as u64 };
+        self.state.counters.add_post(current_slot(self.slot, &event.socket), byte_counts);
     }
 
     fn refuse(&self, ack: AckSender, event: &IncomingEvent, refusal: Refusal) {
         self.state.counters.add(current_slot(self.slot, &event.socket), refusal.counter(), 1);
-        let problem = refusal.into_body();
+        let body = refusal.body;
         if event.wants_ack {
-            return self.answer(ack, event, &problem);
+            return self.answer(ack, event, &body);
         }
-        // Who does not ask for an answer hears of a refusal all the same.
+        // Without an acknowledgement the refusal is an event.
         self.backpressure.queued(0);
-        self.check(event, event.socket.emit("problem", &problem));
+        self.check(event, event.socket.emit("problem", &body));
     }
 
-    /// Acknowledges an event with something that has its own JSON.
+    /// Acknowledges an event, if the client asked for that.
     fn answer(&self, ack: AckSender, event: &IncomingEvent, data: &impl Serialize) {
         if event.wants_ack {
             self.backpressure.queued(0);
-            let split = ByteCounts::default();
+            let byte_counts = ByteCounts::default();
             let frames = u64::from(event.socket.transport_type() == TransportType::Websocket);
-            self.state.counters.add_batch(current_slot(self.slot, &event.socket), 0, frames, split);
+            self.state.counters.add_batch(current_slot(self.slot, &event.socket), 0, frames, byte_counts);
             self.check(event, ack.send(data));
         }
     }
 
-    /// An answer that the library does not take is a client that does not read: it goes, and comes back with its cursor.
+    /// Ends the session if a packet was refused: the queue is full, so the client does not read.
     fn check(&self, event: &IncomingEvent, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
-            // Said and counted once: it is on its way out.
+            // The session is ending already.
             Err(_) if self.stalled.swap(true, SeqCst) => {}
             Err(error) => {
-                tracing::debug!(%error, "a packet was not taken");
+                tracing::debug!(%error, "the queue of a session is full");
                 let slot = current_slot(self.slot, &event.socket);
                 self.state.counters.add_all(slot, [(Counter::EmitErrors, 1), (Counter::Stalled, 1)]);
                 self.leave();
-                let (backpressure, socket, timeouts) =
+                let (backpressure, socket, limit) =
                     (Arc::clone(&self.backpressure), event.socket.clone(), self.state.limits.stall_timeout);
-                self.readers.spawn(async move {
-                    tokio::time::timeout(timeouts, backpressure.is_empty()).await.ok();
+                self.forwarders.spawn(async move {
+                    tokio::time::timeout(limit, backpressure.is_empty()).await.ok();
                     socket.disconnect().ok();
                 });
             }
@@ -245,7 +254,7 @@ impl NamespaceClient {
 
     fn leave(&self) {
         if let Some(member) = self.member().take() {
-            member.reader.abort();
+            member.forwarder.abort();
         }
     }
 
@@ -267,24 +276,24 @@ impl NamespaceClient {
     }
 }
 
-/// Ends a session when its socket leaves the namespace. A function in this place would do as well, but then socketioxide 0.18.9 removes
-/// the socket from the namespace in a task, and ignores a CONNECT that arrives before that task runs.
-struct DisconnectSession(Arc<NamespaceClient>);
+/// Ends a client when its socket leaves the namespace. With a closure instead, socketioxide 0.18.9 would
+/// remove the socket from the namespace in a task, and ignore a CONNECT that arrives before that task.
+struct OnDisconnect(Arc<NamespaceClient>);
 
-impl DisconnectHandler<LocalAdapter, ()> for DisconnectSession {
+impl DisconnectHandler<LocalAdapter, ()> for OnDisconnect {
     fn call_with_defer(&self, socket: Arc<Socket>, reason: DisconnectReason, remove: fn(Arc<Socket>)) {
         self.0.end(&SocketRef::from(Arc::clone(&socket)), &reason);
         remove(socket);
     }
 }
 
-/// An event's one argument: its JSON, and the attachment it stands for, if it has one.
+/// The argument of an event: its JSON, and its attachment.
 fn data_of(value: &Value) -> Result<(&str, Option<&Bytes>), serde_json::Error> {
     let (text, attached) = match value {
         Value::Str(text, attached) => (&**text, attached.as_ref().and_then(|attached| attached.front())),
         Value::Bytes(_) => ("", None),
     };
-    // Everything behind the name, up to the bracket that closes the array: what it is, its reader says.
+    // The text between the event name and the closing bracket of the array. The caller parses it.
     let data = text.split_once(',').and_then(|(_, rest)| rest.strip_suffix(']'));
-    data.map(|data| (data, attached)).ok_or_else(|| serde::de::Error::custom("an event has one argument"))
+    data.map(|data| (data, attached)).ok_or_else(|| serde::de::Error::custom("an event needs one argument"))
 }

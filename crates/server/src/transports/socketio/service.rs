@@ -1,4 +1,5 @@
-//! What stands between the HTTP port and socketioxide: origins, limits and counting, as they are for everybody else.
+//! The layer between the HTTP port and socketioxide: origins, limits and counters, as for the other
+//! transports.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use axum::http::{self, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use socketioxide::socket::Sid;
-use wire::{ByteCounts, ErrorBody};
+use wire::ByteCounts;
 
 use super::library::{Library, SEPARATOR};
 use super::request::{EngineRequest, slot_of, unknown_session};
@@ -18,10 +19,11 @@ use super::stream::Stream;
 use super::upgrade::UpgradeAttempt;
 use crate::connection::Connection;
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{Refusal, accept, connection_of, finish, upgraded_stream};
+use crate::http::{accept, connection_of, finish, upgraded_stream};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
-/// The way in.
+/// Answers the requests of Engine.IO.
 pub(crate) struct SocketIoService {
     pub(super) state: Arc<ServerState>,
     pub(super) library: Library,
@@ -42,7 +44,7 @@ impl SocketIoService {
     }
 
     fn admit(&self, request: &Request) -> Result<EngineRequest, Refusal> {
-        let forbidden = |problem| Refusal::new(StatusCode::FORBIDDEN, problem);
+        let forbidden = |body| Refusal::new(RefusalReason::Forbidden, body);
         self.state.access.admits_origin(request.headers()).map_err(forbidden)?;
         let kind = EngineRequest::parse(request.method(), request.uri().query().unwrap_or(""))?;
         if matches!(kind, EngineRequest::Open | EngineRequest::OpenWebSocket) && self.state.closing.is_cancelled() {
@@ -68,7 +70,7 @@ impl SocketIoService {
         }
     }
 
-    /// A session on polling is no connection, but it costs as much.
+    /// Begins a session. Sessions on polling count as connections, because they cost as much.
     fn begin(&self, slot: TransportSlot) -> Result<Arc<SessionHandle>, Refusal> {
         let full = || Refusal::full("connections", self.state.limits.connections_max, "--connections-max");
         self.sessions.begin(slot).ok_or_else(full)
@@ -79,7 +81,7 @@ impl SocketIoService {
     }
 
     async fn open(&self, connection: &Connection, mut request: Request) -> Result<Response, Refusal> {
-        let session = self.begin(connection.slot())?;
+        let session = self.begin(connection.stats.slot())?;
         request.extensions_mut().insert(Arc::clone(&session));
         let answer = self.library.answer(request).await;
         if let Some(sid) = sid_of(answer.body()) {
@@ -90,9 +92,9 @@ impl SocketIoService {
 
     fn open_websocket(&self, connection: &Connection, mut request: Request) -> Result<Response, Refusal> {
         let response = accept(&request)?;
-        let session = self.begin(connection.slot())?;
-        connection.drain_into(&session.backpressure);
-        connection.set_busy();
+        let session = self.begin(connection.stats.slot())?;
+        session.observe_writes(connection);
+        connection.state.set_busy();
         request.extensions_mut().insert(session);
         let upgraded = hyper::upgrade::on(&mut request);
         let (library, request) = (self.library.clone(), request.map(drop));
@@ -107,7 +109,7 @@ impl SocketIoService {
     fn upgrade(&self, connection: &Connection, sid: Sid, mut request: Request) -> Result<Response, Refusal> {
         let response = accept(&request)?;
         let attempt = UpgradeAttempt::begin(sid, self.find(sid)?)?;
-        connection.set_busy();
+        connection.state.set_busy();
         let upgraded = hyper::upgrade::on(&mut request);
         let (state, library) = (Arc::clone(&self.state), self.library.clone());
         self.state.tasks.spawn(async move {
@@ -133,30 +135,27 @@ impl SocketIoService {
         self.find(sid)?;
         let _busy = connection.busy_guard();
         let answer = tokio::time::timeout(self.state.limits.header_timeout, self.library.answer(request)).await;
-        let answer = answer.map_err(|_| {
-            let problem = ErrorBody::new("body", "", "the body did not come in time", "send it in one piece");
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
-        })?;
+        let answer = answer.map_err(|_| Refusal::late_body())?;
         Ok(counted(connection, answer))
     }
 }
 
-/// Counts an answer that refuses the request.
+/// Counts a response with an error status.
 fn counted(connection: &Connection, answer: http::Response<Bytes>) -> Response {
     if answer.status().is_client_error() || answer.status().is_server_error() {
-        connection.count(Counter::Malformed);
+        connection.stats.count(Counter::Malformed);
     }
     answer.map(Body::from)
 }
 
-/// The answer to a poll that ends without packets.
+/// The response to a poll that ends without packets.
 fn noop() -> http::Response<Bytes> {
     let mut answer = http::Response::new(Bytes::from_static(b"6"));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
     answer
 }
 
-/// The name that a session's first answer gives it.
+/// The session id in the response that opens the session.
 fn sid_of(body: &[u8]) -> Option<Sid> {
     #[derive(serde::Deserialize)]
     struct Open<'a> {
@@ -166,15 +165,15 @@ fn sid_of(body: &[u8]) -> Option<Sid> {
     Sid::from_str(open.sid).ok()
 }
 
-/// Counts a poll's answer. What its messages are made of was counted when they were given to the session.
+/// Counts the response to a poll. The bytes of its messages were counted when they were queued.
 fn count_answer(connection: &Connection, body: &Bytes) {
     let packets = || body.split(|byte| char::from(*byte) == SEPARATOR);
     let frames = packets().count() as u64;
     if packets().any(|packet| packet.starts_with(b"42") || packet.starts_with(b"45")) {
-        connection.count(Counter::Batches);
+        connection.stats.count(Counter::Batches);
     } else if !packets().any(|packet| packet.starts_with(b"4")) {
-        connection.count(Counter::EmptyAnswers);
+        connection.stats.count(Counter::EmptyAnswers);
     }
-    let split = ByteCounts { framing: frames - 1, ..ByteCounts::default() };
-    connection.counters().add_batch(connection.slot(), 0, frames, split);
+    let byte_counts = ByteCounts { framing: frames - 1, ..ByteCounts::default() };
+    connection.stats.counters().add_batch(connection.stats.slot(), 0, frames, byte_counts);
 }

@@ -1,4 +1,5 @@
-//! The sessions there are, each from the request that opened it until socketioxide has let go of that request.
+//! The open sessions. A session begins with the request that opens it and ends when socketioxide drops
+//! that request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -6,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use socketioxide::socket::Sid;
 
+use super::backpressure::Backpressure;
 use super::upgrade_state::UpgradeState;
+use crate::connection::Connection;
 use crate::counters::TransportSlot;
-use crate::flow::Backpressure;
 
-/// All sessions; those that make further requests are found by their names.
+/// All sessions, and an index by session id for those that make further requests.
 pub(super) struct Sessions {
     max: usize,
     open: AtomicUsize,
@@ -22,7 +24,7 @@ impl Sessions {
         Arc::new(Self { max, open: AtomicUsize::new(0), by_sid: Mutex::default() })
     }
 
-    /// Lets a session begin, unless there are too many.
+    /// Begins a session, or returns `None` at the limit.
     pub(super) fn begin(self: &Arc<Self>, slot: TransportSlot) -> Option<Arc<SessionHandle>> {
         self.open.fetch_update(SeqCst, SeqCst, |open| (open < self.max).then_some(open + 1)).ok()?;
         Some(Arc::new(SessionHandle {
@@ -38,9 +40,9 @@ impl Sessions {
         self.lock().get(&sid)?.upgrade()
     }
 
-    /// Ends the polls of all sessions that are on polling.
+    /// Ends the polls of all sessions.
     pub(super) fn end_polls(&self) {
-        // An session that is dropped here takes the lock again.
+        // Dropping a session takes the lock again, so it must not be held here.
         let sessions: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
         for session in sessions {
             session.upgrade.end_poll();
@@ -52,7 +54,8 @@ impl Sessions {
     }
 }
 
-/// One session. It is kept by the request that opened it, which socketioxide keeps as long as the session.
+/// One session. The request that opened it holds the handle, and socketioxide keeps that request as long
+/// as the session.
 pub(super) struct SessionHandle {
     pub(super) slot: TransportSlot,
     pub(super) backpressure: Arc<Backpressure>,
@@ -62,9 +65,15 @@ pub(super) struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// The session has a name: its next requests find it by that.
+    /// Registers the session id, by which further requests find the session.
     pub(super) fn register(self: &Arc<Self>, sid: Sid) {
         self.sessions.lock().insert(*self.sid.get_or_init(|| sid), Arc::downgrade(self));
+    }
+
+    /// Reports what is written on a connection to the session's backpressure.
+    pub(super) fn observe_writes(&self, connection: &Connection) {
+        let backpressure = Arc::clone(&self.backpressure);
+        connection.on_written(move |bytes| backpressure.written(bytes));
     }
 }
 

@@ -16,7 +16,7 @@ const PROBE_FRAMES: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 /// Size of `3probe` as a frame of the server.
 const PROBE_ANSWER_BYTES: usize = 8;
 
-/// A socket whose reader gets some bytes before those of the socket.
+/// A socket with bytes to read before its own.
 pub(super) struct Stream {
     socket: CountedStream,
     /// Bytes that are returned before the socket is read.

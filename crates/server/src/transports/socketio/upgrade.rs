@@ -24,7 +24,7 @@ use super::library::{Library, SEPARATOR};
 use super::sessions::SessionHandle;
 use super::stream::Stream;
 use crate::counters::Counter;
-use crate::http::Refusal;
+use crate::refusal::Refusal;
 use crate::state::ServerState;
 
 /// Maximum size of a message before the session is on the WebSocket.
@@ -59,7 +59,7 @@ impl UpgradeAttempt {
             return self.finish(library, ws).await;
         }
         if probed.is_err() {
-            ws.get_ref().connection().count(Counter::TimedOut);
+            ws.get_ref().connection().stats.count(Counter::TimedOut);
         }
         drop(self);
         let closing = async {
@@ -79,7 +79,7 @@ impl UpgradeAttempt {
 
     async fn finish(self, library: &Library, mut ws: WebSocketStream<Stream>) {
         self.session.upgrade.upgraded().await;
-        ws.get_ref().connection().drain_into(&self.session.backpressure);
+        self.session.observe_writes(ws.get_ref().connection());
         self.send_remaining(library, &mut ws).await;
         library.upgrade(self.sid, ws.into_inner().after_probe());
     }
@@ -88,7 +88,7 @@ impl UpgradeAttempt {
     /// fit into the last answer.
     async fn send_remaining(&self, library: &Library, ws: &mut WebSocketStream<Stream>) {
         let mut messages = Vec::new();
-        // Nothing is written in this loop. So the session gets no more packets than `Flow` allows, and the loop ends.
+        // Nothing is written in this loop. So backpressure limits the packets of the session, and the loop ends.
         while let Some(answer) = library.poll(self.sid).now_or_never() {
             let packets = std::str::from_utf8(answer.body()).unwrap_or_default();
             if answer.status() != StatusCode::OK || packets.is_empty() {
@@ -97,7 +97,7 @@ impl UpgradeAttempt {
             messages.extend(packets.split(SEPARATOR).map(message));
         }
         let connection = ws.get_ref().connection();
-        connection.counters().add_batch(connection.slot(), 0, messages.len() as u64, ByteCounts::default());
+        connection.stats.counters().add_batch(connection.stats.slot(), 0, messages.len() as u64, ByteCounts::default());
         for message in messages {
             if ws.feed(message).await.is_err() {
                 return;
@@ -121,7 +121,7 @@ async fn expect(ws: &mut WebSocketStream<Stream>, packet: &str) -> Option<()> {
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return None,
             _ => {
-                ws.get_ref().connection().count(Counter::Malformed);
+                ws.get_ref().connection().stats.count(Counter::Malformed);
                 return None;
             }
         }

@@ -1,24 +1,25 @@
-//! How much of what a session was given is still on its way: back-pressure for a library that has a queue and none of its own.
+//! Backpressure for socketioxide, which has a queue per session but does not report when it drains.
 //!
-//! Such a queue takes packets until it is full and refuses the rest, and nobody is told when it has drained. The ways out of it are
-//! ours, though: the socket below a WebSocket, and the answer to a poll. Bytes that left there are held against bytes that were given in.
+//! The queue accepts packets until it is full and refuses the rest. Its packets leave through the socket
+//! of the WebSocket or through the response to a poll, where the server counts the bytes. The difference
+//! between queued and written bytes is what the session has in flight.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Packets a session may have on their way before its reader waits.
+/// Packets in flight at which the forwarder waits.
 const PACKETS_MAX: u32 = 256;
-/// Bytes of them. One packet more than this always goes.
+/// Bytes in flight at which the forwarder waits. The last packet may exceed them.
 const BYTES_MAX: u64 = 64 << 10;
-/// What the queue must hold: what a reader sends, and some for what does not wait (pings, acknowledgements, and packets whose
-/// headers make them seem gone a little early).
-pub(crate) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
+/// Capacity of the queue: the packets of the forwarder, and a reserve for packets that do not wait (pings
+/// and acknowledgements) and for those that count as written too early because of frame headers.
+pub(super) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
 
-/// What one session has on its way.
+/// The packets of one session that are in flight.
 #[derive(Default)]
-pub(crate) struct Backpressure {
+pub(super) struct Backpressure {
     queued: Mutex<Queued>,
     written: AtomicU64,
     written_more: Notify,
@@ -31,48 +32,49 @@ struct Queued {
 }
 
 impl Backpressure {
-    /// A packet of at least so many bytes was given to the session.
-    pub(crate) fn queued(&self, bytes: usize) {
-        let mut given = self.lock();
-        given.bytes += bytes as u64;
-        given.packets += 1;
+    /// A packet of at least `bytes` bytes was queued.
+    pub(super) fn queued(&self, bytes: usize) {
+        let mut queued = self.lock();
+        queued.bytes += bytes as u64;
+        queued.packets += 1;
     }
 
-    /// Bytes left, towards the client.
-    pub(crate) fn written(&self, bytes: usize) {
+    /// `bytes` bytes were written to the client.
+    pub(super) fn written(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, SeqCst);
         self.written_more.notify_waiters();
     }
 
-    /// Waits until the session may be given more.
-    pub(crate) async fn has_room(&self) {
-        self.wait_until(|given, drained| given.packets < PACKETS_MAX && given.bytes < drained + BYTES_MAX).await;
+    /// Waits until a packet may be queued.
+    pub(super) async fn has_room(&self) {
+        self.wait_until(|queued, written| queued.packets < PACKETS_MAX && queued.bytes < written + BYTES_MAX).await;
     }
 
-    /// Waits until all that was given has left.
-    pub(crate) async fn is_empty(&self) {
-        self.wait_until(|given, _| given.packets == 0).await;
+    /// Waits until everything queued is written.
+    pub(super) async fn is_empty(&self) {
+        self.wait_until(|queued, _| queued.packets == 0).await;
     }
 
     async fn wait_until(&self, holds: impl Fn(&Queued, u64) -> bool) {
         loop {
-            // Made before the look: what drains after that rings it.
-            let rung = self.written_more.notified();
+            // Created before the check, so that a write in between is not missed.
+            let notified = self.written_more.notified();
             if holds(&self.lock(), self.written.load(SeqCst)) {
                 return;
             }
-            rung.await;
+            notified.await;
         }
     }
 
-    /// What was given, begun anew when all of it has left: heart-beats are drained and never given.
+    /// The queued packets. The count starts again when all are written, because heartbeats are written
+    /// without being queued.
     fn lock(&self) -> MutexGuard<'_, Queued> {
-        let mut given = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        let drained = self.written.load(SeqCst);
-        if drained >= given.bytes {
-            *given = Queued { bytes: drained, packets: 0 };
+        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.written.load(SeqCst);
+        if written >= queued.bytes {
+            *queued = Queued { bytes: written, packets: 0 };
         }
-        given
+        queued
     }
 }
 
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_waits_at_either_limit_and_goes_on_when_all_has_left() {
+    fn the_forwarder_waits_at_either_limit_and_continues_after_the_writes() {
         let backpressure = Backpressure::default();
         for _ in 0..PACKETS_MAX {
             assert!(backpressure.has_room().now_or_never().is_some());
@@ -99,11 +101,11 @@ mod tests {
         backpressure.queued(BYTES_MAX as usize);
         assert!(backpressure.has_room().now_or_never().is_none());
         backpressure.written(1);
-        assert!(backpressure.has_room().now_or_never().is_some(), "half-way there is room by bytes");
+        assert!(backpressure.has_room().now_or_never().is_some(), "fewer bytes than the limit are in flight");
     }
 
     #[test]
-    fn what_was_drained_and_never_given_opens_no_door() {
+    fn bytes_written_without_being_queued_make_no_room() {
         let backpressure = Backpressure::default();
         backpressure.written(1 << 20);
         backpressure.queued(BYTES_MAX as usize);
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_who_wait_are_woken() {
+    async fn all_waiting_tasks_are_woken() {
         let backpressure = Arc::new(Backpressure::default());
         backpressure.queued(BYTES_MAX as usize);
         let (one, other) = (Arc::clone(&backpressure), Arc::clone(&backpressure));
