@@ -74,7 +74,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     none.runs.clear();
     let foreign = scratch.save(&invented::evidence(&[100]));
     let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
-    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1))
+    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
         .unwrap();
     for (head, says) in [
         (scratch.save(&other), "different scenarios: invented and another"),

@@ -75,7 +75,7 @@ fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     evidence.runs.truncate(6);
     let (good, foreign, garbage) = (scratch.save(&evidence), scratch.save(&evidence), scratch.save(&evidence));
     let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();
-    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1)).unwrap();
+    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
     assert_eq!(

@@ -34,7 +34,7 @@ pub use query::{ReadQuery, StartAt, parse_after};
 pub use room::RoomName;
 pub use sse::{Event, EventDecoder};
 pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats, TransportUsage};
-pub use transport::{Encoding, Transport};
+pub use transport::{Delivery, Encoding, Endpoint, ExtraConnections, Posting, Transport, TransportInfo};
 pub use ws_frame::ws_header_len;
 
 /// Name of the response header that tells a polling client its cursor when it joined without one.

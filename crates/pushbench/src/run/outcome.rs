@@ -46,7 +46,7 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
 }
 
 fn is_of(record: &RunRecord, place: &PlannedRun) -> bool {
-    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.label)
+    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.point)
 }
 
 /// How a subject's server ended in the last of its runs in which it did.
@@ -78,7 +78,7 @@ fn why(last: Option<&&RunRecord>) -> String {
 
 fn name(place: &PlannedRun) -> String {
     let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
-    let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
+    let label = if place.point.is_empty() { String::new() } else { format!(" at {}", place.point) };
     format!("{}{target}{label}", place.transport)
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use wire::{BatchFormat, Encoding, Framing, ReadQuery, Reset, StartAt, Transport};
+use wire::{BatchFormat, Encoding, ReadQuery, Reset, StartAt, Transport};
 
 use crate::connection::Connection;
 use crate::hub::Reader;
@@ -53,11 +53,11 @@ impl ReadRequest {
         let query =
             ReadQuery::parse(http.uri().query().unwrap_or(""), endpoint.parameters).map_err(Refusal::bad_request)?;
         check_access(&state, http.headers(), query.token)?;
-        let encoding = query.encoding.unwrap_or(transport.encodings()[0]);
+        let encoding = query.encoding.unwrap_or(transport.default_encoding());
         let resume = endpoint.resume_header.map_or(Ok(None), |name| resume_cursor(name, http.headers()))?;
         let start = resume.unwrap_or(query.start);
         let room = state.hub.room(room_of(&http))?;
-        let format = BatchFormat { framing: Framing::of(transport, encoding), chunked: endpoint.chunked };
+        let format = BatchFormat { framing: transport.framing(encoding), chunked: endpoint.chunked };
         let (reader, reset) = match room.reader(format, start) {
             Ok(reader) => (reader, None),
             Err(ahead) if resume.is_some() => (room.reader_from_start(format), Some(Reset { head: ahead.head })),

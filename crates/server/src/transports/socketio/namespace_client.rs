@@ -13,7 +13,7 @@ use socketioxide::{SendError, SocketError, TransportType};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::{
-    Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Framing, Joined, Post, StartAt, Transport, WireError, decode_up,
+    Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Joined, Post, StartAt, Transport, WireError, decode_up,
     ws_header_len,
 };
 
@@ -153,7 +153,7 @@ impl NamespaceClient {
         let request: JoinRequest = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
         let room = self.state.hub.room(&request.room)?;
         let encoding = request.encoding.unwrap_or(Encoding::Json);
-        let framing = Framing::of(Transport::Socketio, encoding);
+        let framing = Transport::Socketio.framing(encoding);
         let start = request.start;
         let reader = room.reader(framing.into(), start).map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         Ok((room, encoding, reader))
