@@ -1,12 +1,13 @@
-//! What one delivery costs the server: one room, N subscribers, every transport, beside a bare write loop.
+//! CPU time of the server per delivery: one room, N subscribers, every transport, and a bare write loop.
 //!
 //! `cargo bench -p pushbench-server --bench fanout -- [--rounds 5] [--subscribers 500,5000] [--in-flight 1,8]
 //! [--deliveries 100000] [--variants tcp,sse] [--against OTHER_BUILD_OF_THIS_BENCH]`
 //!
-//! The server is another process on another core; its CPU clock is read before and after. The machine's own mood changes by the
-//! second: every variant is measured in short slices that alternate with slices of `tcp`, and compared with these alone.
+//! The server is another process on another core; its CPU clock is read before and after. The speed of a
+//! machine changes from second to second, so each variant is measured in short slices that alternate with
+//! slices of `tcp`, and is compared with these only.
 
-#![expect(clippy::print_stdout, reason = "a bench tells its result")]
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
 mod common;
 
@@ -16,10 +17,10 @@ use std::path::PathBuf;
 
 use common::bench_server::{BenchServer, ran_as_server};
 use common::clients::{Clients, Variant};
-use common::machine::{argument, load, median, number, numbers, settle_down, shown};
+use common::machine::{argument, load, median, number, numbers, pin_and_raise_limits, shown};
 
-/// Slices of a measurement; the first message of each is not measured, for it finds cold caches. The median slice counts: whoever
-/// else uses the machine disturbs some of them.
+/// Slices of a measurement. The first message of each is not measured, because the caches are cold. The
+/// result is the median slice, because other processes disturb some of them.
 const SLICES: usize = 16;
 
 struct Plan {
@@ -31,15 +32,15 @@ struct Plan {
     builds: Vec<(&'static str, Option<PathBuf>)>,
 }
 
-/// Which figure: subscribers, in flight, variant, build.
+/// Identifies a figure: subscribers, messages in flight, variant, build.
 type Key = (usize, usize, Variant, usize);
-/// Of one round.
+/// The figures of one round.
 type Figures = BTreeMap<Key, Figure>;
 
-/// µs per delivery, slice by slice.
+/// CPU time per delivery in µs, for each slice.
 struct Figure {
     cost: Vec<f64>,
-    /// That of `tcp` in the slices between.
+    /// The same for `tcp` in the slices between.
     tcp: Vec<f64>,
 }
 
@@ -57,7 +58,7 @@ fn main() -> io::Result<()> {
         variants: Variant::chosen(),
         builds,
     };
-    settle_down()?;
+    pin_and_raise_limits()?;
     let rounds = common::runtime()?.block_on(run(&plan))?;
     report(&plan, &rounds);
     Ok(())
@@ -66,7 +67,8 @@ fn main() -> io::Result<()> {
 async fn run(plan: &Plan) -> io::Result<Vec<Figures>> {
     let starts = plan.builds.iter().map(|(_, build)| BenchServer::start(build.as_deref()));
     let servers = starts.collect::<io::Result<Vec<_>>>()?;
-    // The clients' side never sleeps. Otherwise the server would pay for waking it, the more the slower the variant.
+    // The thread of the clients never sleeps. Otherwise the server would spend CPU time on waking it, and
+    // more of it for slower variants.
     tokio::spawn(async {
         loop {
             tokio::task::yield_now().await;
@@ -87,7 +89,7 @@ async fn run(plan: &Plan) -> io::Result<Vec<Figures>> {
     Ok(rounds)
 }
 
-/// One variant on every build, each with a `tcp` room beside it.
+/// Measures one variant on every build, each beside a room of `tcp` clients.
 async fn measure(
     plan: &Plan,
     servers: &[BenchServer],
@@ -103,7 +105,7 @@ async fn measure(
         }
     }
     for &k in &plan.in_flight {
-        // Several in flight share a write: more of them make a measurement of about the same time.
+        // Messages in flight share a write, so more of them take about the same time.
         let times = (plan.deliveries * if k > 1 { 4 } else { 1 } / (n * k * SLICES)).max(1);
         let mut spent: Vec<[Vec<f64>; 2]> = servers.iter().map(|_| Default::default()).collect();
         for _ in 0..SLICES {
@@ -186,18 +188,18 @@ fn sample(rounds: &[Figures], of: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> 
     rounds.iter().filter_map(of).collect()
 }
 
-/// A figure over that of the other build.
+/// The ratio of a figure to that of the other build.
 fn against(figures: &Figures, (n, k, variant, build): Key) -> Option<f64> {
     let other = figures.get(&(n, k, variant, 1 - build))?;
     Some(over(&figures.get(&(n, k, variant, build))?.cost, &other.cost))
 }
 
-/// What one costs in units of the other, slice by slice.
+/// The median ratio of two series of slices.
 fn over(above: &[f64], below: &[f64]) -> f64 {
     median(&above.iter().zip(below).map(|(above, below)| above / below).collect::<Vec<_>>())
 }
 
-/// A small generator for the order of things (xorshift64*).
+/// A small random number generator for the order of measurements (xorshift64*).
 struct Rng(u64);
 
 impl Rng {

@@ -1,8 +1,9 @@
-//! What an idle connection costs, and whether one message reaches everybody in a full room.
+//! Memory and CPU time of idle connections, and the time until one message has reached all clients of a
+//! full room.
 //!
 //! `cargo bench -p pushbench-server --bench memory -- [--connections 10000] [--full 15000] [--variants tcp,sse]`
 
-#![expect(clippy::print_stdout, reason = "a bench tells its result")]
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
 mod common;
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::bench_server::{BenchServer, ran_as_server};
 use common::clients::{Clients, Variant};
-use common::machine::{load, number, settle_down};
+use common::machine::{load, number, pin_and_raise_limits};
 
 const IDLE: Duration = Duration::from_secs(5);
 const MESSAGES: usize = 5;
@@ -20,7 +21,7 @@ fn main() -> io::Result<()> {
     if ran_as_server()? {
         return Ok(());
     }
-    settle_down()?;
+    pin_and_raise_limits()?;
     let (clients, full) = (number("--connections", 10_000), number("--full", 15_000));
     println!("load {}", load());
     println!(
@@ -28,7 +29,7 @@ fn main() -> io::Result<()> {
         "", "connections", "bytes each", "idle CPU, 5 s, ms", "to all, ms (first, then median)"
     );
     for variant in Variant::chosen().into_iter().filter(|variant| *variant != Variant::Bare) {
-        // Memory that a process has freed is still its own: every figure needs a new one.
+        // A process keeps freed memory: each figure needs a new process.
         for n in [clients, full] {
             common::runtime()?.block_on(measure(variant, n))?;
         }

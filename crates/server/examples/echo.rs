@@ -1,4 +1,4 @@
-//! Serves `/echo` for the Autobahn test suite, with messages as long as it has them, until it is stopped:
+//! Serves `/echo` for the Autobahn test suite, with its longest messages:
 //!
 //! ```sh
 //! cargo run --release -p pushbench-server --features echo --example echo -- 127.0.0.1:9001

@@ -1,5 +1,7 @@
-//! N clients in one room and one who posts. Every client does the same whatever the transport: read what is there into one shared
-//! buffer, and count. Only long polling says something in between: its next request.
+//! N clients in one room, and one connection that posts.
+//!
+//! On every transport a client only reads into a shared buffer and counts. With long polling it also sends
+//! the next request.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,7 +21,8 @@ use wire::{ClientItem, Join, Post, StartAt, encode_up, push_frame};
 
 use super::bench_server::BenchServer;
 
-/// In every text once, and nowhere else in what the server sends; except in the seq of binary items, see [`marks`].
+/// A byte that is in every text once. The server sends it nowhere else, except in the sequence numbers of
+/// binary items: see [`marks`].
 const MARK: u8 = b'@';
 const TEXT_BYTES: usize = 120;
 const CONNECTING_MAX: usize = 128;
@@ -27,7 +30,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]));
 
-/// What is measured.
+/// What is measured: a transport with an encoding, or the bare write loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Variant {
     Bare,
@@ -83,7 +86,7 @@ impl Variant {
         matches!(self, Self::Bare | Self::Tcp | Self::WebsocketBinary)
     }
 
-    /// What a client says to be in the room behind `after`.
+    /// What a client sends to read the room after the cursor `after`.
     fn request(self, room: &str, after: u64) -> Vec<u8> {
         let get = |path: &str, more: &str| {
             format!("GET /rooms/{room}/{path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").into_bytes()
@@ -103,7 +106,7 @@ impl Variant {
 }
 
 fn join_frame(room: &str) -> Vec<u8> {
-    let room = room.parse().expect("our rooms have good names");
+    let room = room.parse().expect("a valid room name");
     frame(&ClientItem::Join(Join { room, start: StartAt::Live, token: None }))
 }
 
@@ -113,13 +116,13 @@ fn frame(item: &ClientItem<'_>) -> Vec<u8> {
     out
 }
 
-/// How often the mark is in a message: once in its text, and by chance in the bytes of its seq.
+/// Number of marks in a message: one in its text, and by chance some in its sequence number.
 fn marks(variant: Variant, seq: u64) -> u64 {
     let by_chance = seq.to_be_bytes().into_iter().filter(|byte| *byte == MARK).count();
     1 + if variant.is_binary() { by_chance as u64 } else { 0 }
 }
 
-/// Marks seen by all, and who waits for them.
+/// Marks received by all clients, and a notification when all have arrived.
 #[derive(Default)]
 struct Progress {
     seen: AtomicU64,
@@ -137,7 +140,7 @@ impl Progress {
     }
 }
 
-/// Everybody in one room. Dropping it resets all connections.
+/// All clients of one room. Dropping this value resets their connections.
 pub(crate) struct Clients {
     variant: Variant,
     n: usize,
@@ -149,7 +152,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Lets `n` clients into a room of their own, and waits until the server knows all of them.
+    /// Connects `n` clients to a new room, and waits until the server has counted all of them as readers.
     pub(crate) async fn join(server: &BenchServer, variant: Variant, n: usize) -> io::Result<Self> {
         static ROOMS: AtomicU64 = AtomicU64::new(0);
         let readers = server.stats().await?.hub.readers + n as u64 + 1;
@@ -173,14 +176,14 @@ impl Clients {
         drop(connecting.acquire_many(CONNECTING_MAX as u32).await);
         let posts = publisher(server, variant, &room, n).await?;
         if variant != Variant::Bare {
-            server.until("everybody to be in the room", |usage| usage.hub.readers == readers).await?;
+            server.until("all clients to be in the room", |stats| stats.hub.readers == readers).await?;
         }
         let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));
         let post = frame(&ClientItem::Post(Post { author: 1, ordinal: 1, text: text.into() }));
         Ok(Self { variant, n, clients, progress, posts, post, seq: 0 })
     }
 
-    /// Posts `k` messages in one write, and waits until everybody has all of them.
+    /// Posts `k` messages in one write, and waits until all clients have received all of them.
     pub(crate) async fn fan_out(&mut self, k: usize) -> io::Result<()> {
         let due: u64 = (0..k as u64).map(|i| marks(self.variant, self.seq + 1 + i)).sum();
         self.seq += k as u64;
@@ -193,7 +196,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Everybody leaves.
+    /// Disconnects all clients.
     pub(crate) async fn leave(mut self) {
         assert_eq!(
             self.progress.seen.load(Relaxed),
@@ -208,12 +211,12 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     let socket = socket2::SockRef::from(&stream);
     socket.set_tcp_nodelay(true)?;
-    // Thousands come and go: none may leave its port waiting behind.
+    // Reset on close: thousands of ports would otherwise stay in TIME_WAIT.
     socket.set_linger(Some(Duration::ZERO))?;
     Ok(stream)
 }
 
-/// The connection that posts: a tcp one, in the same room. What it receives is read and not counted.
+/// The connection that posts, over tcp and in the same room. What it receives is read and not counted.
 async fn publisher(server: &BenchServer, variant: Variant, room: &str, n: usize) -> io::Result<OwnedWriteHalf> {
     let (address, request) = match variant {
         Variant::Bare => (server.at.bare_posts, (n as u64).to_be_bytes().to_vec()),
@@ -261,12 +264,12 @@ async fn poll_repeatedly(mut stream: TcpStream, room: &str, progress: &Progress)
         if complete {
             stream.write_all(&Variant::LongPolling.request(room, after)).await?;
         }
-        // Last, so that every next request is on its way before the next message is.
+        // Counted after the next request is sent, so that the request is sent before the next message.
         progress.add(marks);
     }
 }
 
-/// Finds the end of an answer.
+/// Finds the end of a response.
 #[derive(Default)]
 struct Answer {
     head: Vec<u8>,
@@ -274,7 +277,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Takes what came; true when the answer is complete.
+    /// Receives bytes. Returns true when the response is complete.
     fn receive(&mut self, bytes: &[u8]) -> bool {
         let left = match self.body_left {
             Some(left) => left - bytes.len(),
