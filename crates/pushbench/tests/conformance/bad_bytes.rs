@@ -1,5 +1,5 @@
-//! Bodies and frames that are too big or not what they claim: each answered in its transport's own way, counted, and without
-//! consequence for anybody else.
+//! Bodies and frames that are too large or malformed. Each is answered in the way of its transport
+//! and counted, and other clients are not affected.
 
 use wire::{ClientItem, ErrorBody, Post, ServerItem, Transport, decode_down, encode_up, push_frame};
 
@@ -8,11 +8,11 @@ use crate::raw::{Raw, masked};
 use crate::test_server::{StatsByTransport, TestServer};
 
 const TEXT_MAX: usize = 1000;
-/// More than kernels buffer.
+/// More than the socket buffers hold.
 const FAR_TOO_MUCH: usize = 7 << 20;
 
 async fn server() -> TestServer {
-    TestServer::with(|limits| limits.message_bytes_max = TEXT_MAX).await
+    TestServer::with_limits(|limits| limits.message_bytes_max = TEXT_MAX).await
 }
 
 fn post_json(text: &str) -> String {
@@ -30,8 +30,8 @@ fn join() -> Vec<u8> {
     framed(&ClientItem::Join(join))
 }
 
-/// The problem in the last of these frames.
-fn told(bytes: &[u8]) -> ErrorBody {
+/// The error body in the last of these frames.
+fn last_error(bytes: &[u8]) -> ErrorBody {
     let mut rest = bytes;
     let mut last = None;
     while let Some(frame) = wire::split_frame(rest, 1 << 24).unwrap() {
@@ -50,7 +50,7 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
     let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for options in ClientOptions::all("lobby") {
         let mut client = options.join(&server).await;
-        // In bytes, not in characters; and escapes do not count.
+        // Counted in bytes, not in characters. Escapes do not count.
         for text in ["x".repeat(TEXT_MAX), "é".repeat(TEXT_MAX / 2), "\u{1}".repeat(TEXT_MAX)] {
             client.post(&text).await;
             assert_eq!(witness.next_message().await.text, text, "{options:?}");
@@ -74,7 +74,7 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen_while_it_speaks() {
+async fn a_body_far_over_the_limit_is_413_also_for_a_client_that_sends_all_before_it_reads() {
     let server = server().await;
     let body = post_json(&"x".repeat(FAR_TOO_MUCH));
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
@@ -96,13 +96,13 @@ async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_far_over_the_limit_is_explained_to_who_sends_all_of_it_first() {
+async fn a_frame_far_over_the_limit_gets_an_error_also_when_it_is_sent_before_reading() {
     let server = server().await;
     let much = vec![b'x'; FAR_TOO_MUCH];
     let mut raw = Raw::connect(server.tcp).await;
     raw.send([&join()[..], &(much.len() as u32).to_be_bytes(), &much].concat()).await;
     raw.finish().await;
-    assert!(told(&raw.rest().await).error.contains("1013 are allowed"));
+    assert!(last_error(&raw.rest().await).error.contains("1013 are allowed"));
 
     let mut raw = Raw::connect(server.http).await;
     raw.upgrade("/rooms/lobby/websocket").await;
@@ -146,7 +146,7 @@ async fn a_body_that_is_no_post_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_is_400_closed_and_counted() {
+async fn invalid_http_is_400_closed_and_counted() {
     let server = server().await;
     let long_head = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
@@ -193,7 +193,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
     for (n, (bytes, expected)) in cases.into_iter().enumerate() {
         let mut raw = Raw::connect(server.tcp).await;
         raw.send(&bytes).await;
-        let problem = told(&raw.rest().await);
+        let problem = last_error(&raw.rest().await);
         assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
         server.until("the garbage to be counted", counted).await;
@@ -202,13 +202,13 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_in_front_of_a_bad_one_are_kept_and_acknowledged() {
+async fn posts_before_a_bad_one_are_kept_and_acknowledged() {
     let server = server().await;
     let mut raw = Raw::connect(server.tcp).await;
     let good = framed(&ClientItem::Post(Post { author: 1, ordinal: 7, text: "good".into() }));
     raw.send([join(), good, vec![0, 0, 0, 0]].concat()).await;
     let bytes = raw.rest().await;
-    told(&bytes);
+    last_error(&bytes);
     let ack = [&[3][..], &7_u64.to_be_bytes(), &1_u64.to_be_bytes()].concat();
     assert!(bytes.windows(ack.len()).any(|window| window == ack), "{bytes:?}");
 }

@@ -1,5 +1,5 @@
-//! What a browser is told that asks for the page of another origin: leave, and everything the page may read, where the origin is allowed;
-//! nothing where it is not.
+//! Cross-origin requests of browsers: headers of the responses to pages of allowed origins, and
+//! refusals for all other pages.
 
 use server::Access;
 use wire::{ErrorBody, Transport};
@@ -35,7 +35,7 @@ fn assert_readable(answer: &Answer, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_of_a_listed_origin_gives_leave_and_needs_no_token() {
+async fn a_preflight_of_a_listed_origin_succeeds_without_a_token() {
     let server = server().await;
     let mut raw = Raw::connect(server.http).await;
     for target in targets() {
@@ -54,7 +54,7 @@ async fn a_preflight_of_a_listed_origin_gives_leave_and_needs_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_of_another_origin_is_refused_and_told_nothing() {
+async fn a_preflight_of_another_origin_is_refused_without_cors_headers() {
     let server = server().await;
     let mut raw = Raw::connect(server.http).await;
     for target in targets() {
@@ -66,14 +66,14 @@ async fn a_preflight_of_another_origin_is_refused_and_told_nothing() {
             assert_eq!(names_of_cors(&answer), Vec::<String>::new(), "{target} {origin}");
         }
     }
-    // Without the two headers it is no preflight.
+    // Without the two headers the request is not a preflight.
     for headers in [format!("origin: {LISTED}\r\n"), "access-control-request-method: POST\r\n".to_owned()] {
         assert_eq!(raw.ask("OPTIONS", "/rooms/lobby/polling", &headers, "").await.status, 405);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_to_a_listed_origin_can_be_read_whatever_it_says() {
+async fn every_response_to_a_listed_origin_is_readable() {
     let server = server().await;
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");
     let long = format!(r#"{{"author":1,"ordinal":1,"text":"{}"}}"#, "x".repeat(200_000));

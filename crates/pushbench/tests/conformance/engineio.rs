@@ -7,7 +7,7 @@ use wire::{ClientItem, Post, Transport, encode_up};
 
 use crate::clients::ClientOptions;
 use crate::raw::{Answer, Raw, WsFrame, masked};
-use crate::test_server::{StatsByTransport, TestServer, with_limits};
+use crate::test_server::{StatsByTransport, TestServer, within};
 
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 pub(crate) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -35,20 +35,20 @@ impl Session {
     /// A session in a namespace.
     pub(crate) async fn connected(server: &TestServer, namespace: &str) -> Self {
         let mut session = Self::open(server).await;
-        assert_eq!(session.say(&format!("40{namespace}")).await.status, 200);
+        assert_eq!(session.send(&format!("40{namespace}")).await.status, 200);
         session.until(&format!("40{namespace}{{\"sid\"")).await;
         session
     }
 
-    /// A session in a room, behind its newest message.
+    /// A session in a room, with its cursor at the newest message.
     pub(crate) async fn joined(server: &TestServer, room: &str) -> Self {
         let mut session = Self::connected(server, "").await;
-        assert_eq!(session.say(&format!("420[\"join\",{{\"room\":\"{room}\"}}]")).await.status, 200);
+        assert_eq!(session.send(&format!("420[\"join\",{{\"room\":\"{room}\"}}]")).await.status, 200);
         session.until("430").await;
         session
     }
 
-    pub(crate) async fn say(&mut self, packets: &str) -> Answer {
+    pub(crate) async fn send(&mut self, packets: &str) -> Answer {
         self.raw.ask("POST", &self.target, "", packets).await
     }
 
@@ -76,7 +76,7 @@ impl Session {
         tokio::join!(self.packets(), then)
     }
 
-    /// Polls until a packet begins like this.
+    /// Polls until a packet begins with `prefix`.
     pub(crate) async fn until(&mut self, start: &str) -> String {
         loop {
             let (status, body) = self.packets().await;
@@ -114,9 +114,9 @@ impl Session {
     }
 }
 
-/// Opens a session, repeatedly until the server has a place for it.
+/// Opens a session. Repeats the request until the server is not full.
 async fn first(server: &TestServer, upgrades: bool) -> (Raw, Answer) {
-    with_limits("a place for a session", async {
+    within("a free session", async {
         loop {
             let mut raw = Raw::connect(server.http).await;
             let answer = if upgrades { raw.upgrade(WEBSOCKET).await } else { raw.ask("GET", POLLING, "", "").await };
@@ -157,7 +157,7 @@ pub(crate) fn binary_post(text: &str) -> Vec<u8> {
     out
 }
 
-/// The next text that begins like this, or `None` when the connection ended first.
+/// The next text that begins with a prefix, or `None` when the connection has ended.
 pub(crate) async fn until(raw: &mut Raw, start: &str) -> Option<String> {
     loop {
         let frame = raw.frame().await?;

@@ -1,9 +1,10 @@
-//! The 24 cases of the official Engine.IO test suite (socketio/engine.io-protocol), for our server.
+//! The 24 cases of the official Engine.IO test suite (socketio/engine.io-protocol).
 //!
-//! The suite tests a server that sends every message back. Our server speaks Socket.IO on top of Engine.IO: where the suite expects a
-//! message back, these tests send a CONNECT and expect its answer, or send a post and expect its message. Our server sends its first ping
-//! at once, not after an interval, and `maxPayload` depends on `--message-bytes-max`. One case does not apply: a binary message without
-//! an announcement. In Socket.IO it is an error.
+//! The suite tests a server that echoes every message. This server has Socket.IO on top of
+//! Engine.IO: where the suite expects an echo, these tests send a CONNECT and expect its answer, or
+//! send a post and expect its message. This server sends its first ping at once, not after an
+//! interval, and `maxPayload` depends on `--message-bytes-max`. One case does not apply: a binary
+//! message without an announcement is an error in Socket.IO.
 
 use std::time::Duration;
 
@@ -18,11 +19,11 @@ use crate::engineio::{
 use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::{TIMEOUT, TestServer};
 
-const BEAT: Duration = Duration::from_millis(100);
+const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// A server with frequent pings and this timeout for their answers.
-async fn lively(patience: Duration) -> TestServer {
-    TestServer::with(|limits| (limits.heartbeat, limits.stall_timeout) = (BEAT, patience)).await
+async fn with_frequent_pings(timeout: Duration) -> TestServer {
+    TestServer::with_limits(|limits| (limits.heartbeat, limits.stall_timeout) = (HEARTBEAT, timeout)).await
 }
 
 /// Checks the first packet of a session.
@@ -40,7 +41,7 @@ fn check_open(packet: &[u8], upgrades: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_opens_on_either_transport() {
-    let server = lively(2 * BEAT).await;
+    let server = with_frequent_pings(2 * HEARTBEAT).await;
     let mut raw = Raw::connect(server.http).await;
     let answer = raw.ask("GET", POLLING, "", "").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=UTF-8")));
@@ -72,10 +73,10 @@ async fn an_invalid_query_or_method_opens_no_session() {
 async fn polling_carries_one_packet_several_packets_and_binary_packets() {
     let server = TestServer::start().await;
     let mut session = Session::open(&server).await;
-    let answer = session.say("40").await;
+    let answer = session.send("40").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
     session.until("40{").await;
-    let answer = session.say("40/chat,\x1e3\x1e421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]").await;
+    let answer = session.send("40/chat,\x1e3\x1e421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
     let mut due = vec!["40/chat,{", "431[{"];
     while !due.is_empty() {
@@ -84,8 +85,8 @@ async fn polling_carries_one_packet_several_packets_and_binary_packets() {
         due.retain(|start| !packets.split('\x1e').any(|packet| packet.starts_with(start)));
     }
     let packets = format!("451-[\"post\",{PLACEHOLDER}]\x1eb{}", STANDARD.encode(binary_post("hello")));
-    assert_eq!(session.say(&packets).await.status, 200);
-    // Both in one answer, perhaps behind the first ping.
+    assert_eq!(session.send(&packets).await.status, 200);
+    // Both in one response, possibly after the first ping.
     let answer = loop {
         let (status, packets) = session.packets().await;
         assert_eq!(status, 200);
@@ -101,7 +102,7 @@ async fn polling_carries_one_packet_several_packets_and_binary_packets() {
 async fn an_invalid_packet_ends_a_session_on_polling() {
     let server = TestServer::start().await;
     let mut session = Session::open(&server).await;
-    assert_eq!(session.say("abc").await.status, 400);
+    assert_eq!(session.send("abc").await.status, 400);
     assert_eq!(session.poll().await.status, 400);
     is_well(&server).await;
 }
@@ -142,11 +143,11 @@ async fn an_invalid_packet_ends_a_session_on_a_websocket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_are_answered_on_either_transport() {
-    let server = lively(TIMEOUT).await;
+    let server = with_frequent_pings(TIMEOUT).await;
     let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     for _ in 0..3 {
         assert_eq!(session.packets().await, (200, "2".to_owned()));
-        assert_eq!(session.say("3").await.status, 200);
+        assert_eq!(session.send("3").await.status, 200);
     }
     for _ in 0..3 {
         assert_eq!(raw.frame().await, Some(WsFrame { opcode: 1, payload: b"2".to_vec() }));
@@ -156,7 +157,7 @@ async fn pings_are_answered_on_either_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_ping_ends_the_session() {
-    let server = lively(2 * BEAT).await;
+    let server = with_frequent_pings(2 * HEARTBEAT).await;
     let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     session.until_over().await;
     until_closed(&mut raw).await;
@@ -188,7 +189,7 @@ async fn an_upgraded_session_refuses_polls_posts_and_other_websockets() {
     raw.send([text("5"), text("40")].concat()).await;
     assert!(until(&mut raw, "40").await.unwrap().starts_with("40{\"sid\""));
     assert_eq!(session.poll().await.status, 400);
-    assert_eq!(session.say("41").await.status, 400);
+    assert_eq!(session.send("41").await.status, 400);
     let (_, answer) = session.try_websocket(&server).await;
     assert_eq!(answer.status, 400);
     raw.send(text("420[\"join\",{\"room\":\"lobby\"}]")).await;

@@ -1,4 +1,4 @@
-//! The host a request is sent to: what stands between this server and the web pages of others (DNS rebinding).
+//! The host that a request names: protection against web pages of other hosts (DNS rebinding).
 
 use server::Access;
 use wire::{ErrorBody, Transport};
@@ -11,7 +11,7 @@ const UPGRADE: &str = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocke
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: v12.stomp\r\n";
 const EVIL: &str = "evil.example:8080";
 
-/// Something of everything that can be asked for: method, target, further header lines, body.
+/// One request of each kind: method, target, further header lines, body.
 fn requests() -> Vec<(&'static str, String, &'static str, &'static str)> {
     let of_room = Transport::ALL.into_iter().filter(|transport| transport.has_room_url()).flat_map(|transport| {
         let target = format!("/rooms/lobby/{transport}");
@@ -37,7 +37,8 @@ fn requests() -> Vec<(&'static str, String, &'static str, &'static str)> {
     of_room.chain(others).collect()
 }
 
-/// Asks on a connection of its own with exactly these header lines, and reads the head of the answer.
+/// Sends a request with exactly these header lines on a new connection, and reads the head of the
+/// response.
 async fn ask(server: &TestServer, request: &str, headers: &str, body: &str) -> (Answer, Raw) {
     let mut raw = Raw::connect(server.http).await;
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
@@ -50,7 +51,7 @@ fn problem(answer: &Answer) -> ErrorBody {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_a_foreign_host_gets_nothing_whatever_it_asks() {
+async fn without_a_token_requests_to_a_foreign_host_are_refused() {
     let access = Access {
         origins: vec!["https://chat.example".to_owned()],
         hosts: vec!["chat.internal".to_owned()],
@@ -60,7 +61,7 @@ async fn without_a_token_a_foreign_host_gets_nothing_whatever_it_asks() {
     let own = ["localhost", "127.0.0.1:8080", "[::1]:8080", "chat.example:1", "CHAT.internal"];
     for (method, target, headers, body) in requests() {
         let with_host = |host: &str| (format!("{method} {target} HTTP/1.1"), format!("host: {host}\r\n{headers}"));
-        // The target's own host counts, not the header's.
+        // The host of the target overrides the header.
         let absolute = (format!("{method} http://{EVIL}{target} HTTP/1.1"), format!("host: localhost\r\n{headers}"));
         for (request, headers) in [with_host(EVIL), absolute] {
             let (answer, mut raw) = ask(&server, &request, &headers, body).await;
@@ -84,7 +85,7 @@ async fn without_a_token_a_foreign_host_gets_nothing_whatever_it_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_token_any_host_will_do() {
+async fn with_a_token_any_host_is_accepted() {
     let access = Access { token: Some("a-secret-token".to_owned()), ..Access::default() };
     let server = TestServer::with_access(access, |_| {}).await;
     for (token, status) in [("", 401), ("authorization: bearer a-secret-token\r\n", 204)] {

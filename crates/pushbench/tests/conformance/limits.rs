@@ -1,17 +1,18 @@
-//! The limits a well-behaved client meets: the log's length, the hold, a stream's age and size, the beat, places.
+//! Limits that a correct client can reach: log length, hold time, age and size of a stream,
+//! heartbeats, connections.
 
 use std::time::Duration;
 
 use wire::{Gap, Transport};
 
 use crate::clients::{Client, ClientOptions, End, Received};
-use crate::test_server::{StatsByTransport, TestServer, with_limits};
+use crate::test_server::{StatsByTransport, TestServer, within};
 
 const STREAMS: [Transport; 2] = [Transport::HttpStreaming, Transport::Sse];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_fell_off_the_tail_of_the_log_is_told_and_counted() {
-    let server = TestServer::with(|limits| limits.log_messages_max = 4).await;
+async fn a_client_behind_the_oldest_message_gets_a_gap_and_is_counted() {
+    let server = TestServer::with_limits(|limits| limits.log_messages_max = 4).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for n in 1..=10 {
         author.post(&n.to_string()).await;
@@ -28,7 +29,7 @@ async fn who_fell_off_the_tail_of_the_log_is_told_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_s_bytes_are_bounded_too() {
-    let server = TestServer::with(|limits| limits.log_bytes_max = 4000).await;
+    let server = TestServer::with_limits(|limits| limits.log_bytes_max = 4000).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for _ in 0..50 {
         author.post(&"x".repeat(1000)).await;
@@ -40,20 +41,20 @@ async fn a_room_s_bytes_are_bounded_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_ends_with_an_empty_answer() {
-    let server = TestServer::with(|limits| limits.hold_max = Duration::from_millis(50)).await;
+    let server = TestServer::with_limits(|limits| limits.hold_max = Duration::from_millis(50)).await;
     let web = reqwest::Client::builder().no_proxy().build().unwrap();
     for query in ["", "?after=0", "?hold_ms=10", "?hold_ms=0&after=0", "?hold_ms=50"] {
         let url = format!("{}{query}", server.url("lobby", Transport::LongPolling));
-        let answer = with_limits("the end of the hold", web.get(url).send()).await.unwrap();
+        let answer = within("the end of the hold", web.get(url).send()).await.unwrap();
         assert_eq!(answer.status(), 204, "{query:?}");
-        let told = answer.headers().get(wire::CURSOR_HEADER).map(|value| value.to_str().unwrap());
-        assert_eq!(told, (!query.contains("after")).then_some("0"), "{query:?}");
+        let cursor = answer.headers().get(wire::CURSOR_HEADER).map(|value| value.to_str().unwrap());
+        assert_eq!(cursor, (!query.contains("after")).then_some("0"), "{query:?}");
     }
     let usage = server.stats_of(Transport::LongPolling).await;
     assert_eq!((usage.requests, usage.empty_answers, usage.batches), (5, 5, 0));
 }
 
-/// Reads a whole room through streams that keep ending.
+/// Reads a whole room through streams that end again and again.
 async fn read_through(server: &TestServer, options: &ClientOptions, client: &mut Client, total: u64) -> u32 {
     let (mut streams, mut seen) = (1, 0);
     while seen < total {
@@ -74,7 +75,7 @@ async fn read_through(server: &TestServer, options: &ClientOptions, client: &mut
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_stream_is_ended_and_resumed_without_loss() {
-    let server = TestServer::with(|limits| limits.stream_age = Duration::from_millis(50)).await;
+    let server = TestServer::with_limits(|limits| limits.stream_age = Duration::from_millis(50)).await;
     for transport in STREAMS {
         let room = format!("room-{transport}");
         let options = ClientOptions::new(transport, &room);
@@ -93,7 +94,7 @@ async fn an_old_stream_is_ended_and_resumed_without_loss() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_websocket_is_closed_and_resumed_without_loss() {
-    let server = TestServer::with(|limits| limits.websocket_age = Duration::from_millis(50)).await;
+    let server = TestServer::with_limits(|limits| limits.websocket_age = Duration::from_millis(50)).await;
     let sockets = |options: &ClientOptions| matches!(options.transport, Transport::Websocket | Transport::Stomp);
     for options in ClientOptions::all("lobby").into_iter().filter(sockets) {
         let mut old = options.join(&server).await;
@@ -104,13 +105,17 @@ async fn an_old_websocket_is_closed_and_resumed_without_loss() {
         author.post("between two connections").await;
         let mut new = options.clone().resuming(old.cursor()).join(&server).await;
         assert_eq!(new.next_message().await.text, "between two connections");
-        assert_eq!(server.stats_of(options.transport).await.malformed, 0, "an age is nobody's mistake");
+        assert_eq!(
+            server.stats_of(options.transport).await.malformed,
+            0,
+            "the end by age is not an error of the client"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_stream_is_ended_and_resumed_without_loss() {
-    let server = TestServer::with(|limits| limits.stream_bytes_max = 2000).await;
+    let server = TestServer::with_limits(|limits| limits.stream_bytes_max = 2000).await;
     for transport in STREAMS {
         let room = format!("room-{transport}");
         let options = ClientOptions::new(transport, &room);
@@ -127,11 +132,11 @@ async fn a_long_stream_is_ended_and_resumed_without_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_filled_with_heart_beats() {
-    let server = TestServer::with(|limits| limits.heartbeat = Duration::from_millis(20)).await;
+async fn idle_connections_get_heartbeats() {
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(20)).await;
     for options in ClientOptions::all("lobby") {
         let mut client = match options.transport {
-            // Nothing is kept open between two polls, and a hold has its own end.
+            // Polling keeps no connection busy between two polls, and a hold has its own end.
             Transport::Polling | Transport::LongPolling => continue,
             Transport::Tcp
             | Transport::HttpStreaming
@@ -152,7 +157,7 @@ async fn silence_is_filled_with_heart_beats() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_that_answers_no_ping_is_dropped_and_counted() {
-    let server = TestServer::with(|limits| limits.heartbeat = Duration::from_millis(50)).await;
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(50)).await;
     // A client of tungstenite answers pings only while it is read.
     let _silent = ClientOptions::new(Transport::Websocket, "lobby").join(&server).await;
     let usage = server.until("the silent client to be dropped", |usage| usage.of(Transport::Websocket).timed_out == 1);
@@ -161,9 +166,9 @@ async fn a_websocket_that_answers_no_ping_is_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_place_for_more_rooms_is_503_and_nothing_else_is_affected() {
+async fn too_many_rooms_are_503_and_others_are_not_affected() {
     for options in ClientOptions::all("taken") {
-        let server = TestServer::with(|limits| limits.rooms_max = 1).await;
+        let server = TestServer::with_limits(|limits| limits.rooms_max = 1).await;
         let mut inside = options.join(&server).await;
         let refused =
             ClientOptions { room: "another".to_owned(), ..options.clone() }.try_join(&server).await.err().unwrap();
@@ -180,9 +185,9 @@ async fn no_place_for_more_rooms_is_503_and_nothing_else_is_affected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_place_for_more_connections_is_503_before_any_upgrade() {
+async fn too_many_connections_are_503_before_any_upgrade() {
     for options in ClientOptions::all("lobby") {
-        let server = TestServer::with(|limits| limits.connections_max = 2).await;
+        let server = TestServer::with_limits(|limits| limits.connections_max = 2).await;
         let mut inside = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
         let other = ClientOptions::new(Transport::HttpStreaming, "lobby").join(&server).await;
         let refused = options.try_join(&server).await.err().unwrap();
@@ -198,10 +203,10 @@ async fn no_place_for_more_connections_is_503_before_any_upgrade() {
         assert_eq!(inside.next_message().await.text, "still here");
         drop(other);
         if matches!(options.transport, Transport::SocketioPolling | Transport::Socketio) {
-            // One place is not enough: they ask on one connection and say something on another.
+            // These need more than one connection: they poll on one and post on another.
             continue;
         }
-        // Not the usual wait: a full server refuses that question as well.
+        // Not `until`: a full server refuses its request, too.
         let again = async {
             loop {
                 match options.try_join(&server).await {
@@ -210,9 +215,9 @@ async fn no_place_for_more_connections_is_503_before_any_upgrade() {
                 }
             }
         };
-        let mut again = with_limits("the place that became free", again).await;
-        inside.post("a place at last").await;
-        assert_eq!(again.next_message().await.text, "a place at last", "{options:?}");
+        let mut again = within("the free connection", again).await;
+        inside.post("connected at last").await;
+        assert_eq!(again.next_message().await.text, "connected at last", "{options:?}");
         drop((inside, again));
         let usage = server.until_empty().await;
         let refused =

@@ -1,4 +1,4 @@
-//! The real binary: what it prints, when it ends, and what it refuses to do.
+//! The `pushbench serve` process: its output, its end, and the arguments it refuses.
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use wire::{ServerAddresses, Transport};
 
 use crate::clients::{ClientOptions, End};
 use crate::raw::Raw;
-use crate::test_server::{TestServer, with_limits};
+use crate::test_server::{TestServer, within};
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"];
-/// What `pushbench serve` promises.
+/// The maximum time of a shutdown.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 fn pushbench(arguments: &[&str]) -> Command {
@@ -29,7 +29,7 @@ fn serve(more: &[&str]) -> Command {
 }
 
 async fn output(mut command: Command) -> Output {
-    with_limits("the program to end", command.output()).await.unwrap()
+    within("the program to end", command.output()).await.unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -47,7 +47,7 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        with_limits("the line that says where the server is", stdout.read_line(&mut line)).await.unwrap();
+        within("the line with the addresses of the server", stdout.read_line(&mut line)).await.unwrap();
         let listening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         child.stdout = Some(stdout.into_inner());
         Self { child, line, listening }
@@ -57,10 +57,11 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.listening.pid).unwrap()), signal).unwrap();
     }
 
-    /// Waits for a proper end, in the time that was promised, without another word on standard output; what it has logged.
+    /// Waits for a successful exit in the maximum time, without further standard output. Returns
+    /// the log.
     async fn ends(mut self) -> String {
         let start = Instant::now();
-        let status = with_limits("the server to end", self.child.wait()).await.unwrap();
+        let status = within("the server to end", self.child.wait()).await.unwrap();
         assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
         let (mut more, mut log) = (String::new(), String::new());
         self.child.stdout.unwrap().read_to_string(&mut more).await.unwrap();
@@ -71,7 +72,7 @@ impl Program {
 }
 
 #[tokio::test]
-async fn one_json_line_says_where_it_is() {
+async fn one_json_line_has_the_addresses() {
     let program = Program::start(serve(&[])).await;
     let ServerAddresses { http, tcp, pid, version } = &program.listening;
     assert_eq!((Some(*pid), version.as_str()), (program.child.id(), env!("CARGO_PKG_VERSION")));
@@ -83,7 +84,7 @@ async fn one_json_line_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn signals_end_it_and_clients_are_told() {
+async fn signals_end_it_and_clients_get_the_end() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let program = Program::start(serve(&[])).await;
         let server = TestServer::at(&program.listening);
@@ -95,23 +96,24 @@ async fn signals_end_it_and_clients_are_told() {
     }
 }
 
-/// As below `nohup`.
+/// As under `nohup`.
 #[tokio::test]
-async fn a_hang_up_that_is_to_be_ignored_is() {
+async fn an_ignored_hang_up_stays_ignored() {
     let ignoring = format!("trap '' HUP; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_pushbench"));
     let mut command = Command::new("sh");
     command.args(["-c", &ignoring, "sh", "serve"]).args(FREE_PORTS).env_remove("PUSHBENCH_TOKEN");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let program = Program::start(command).await;
     program.signal(Signal::SIGHUP);
-    // Signals that are pending at once come in the order of their numbers: had the first one counted, it would be named.
+    // Pending signals are delivered in the order of their numbers. If SIGHUP were not ignored, it
+    // would be logged.
     program.signal(Signal::SIGTERM);
     let log = program.ends().await;
     assert!(log.contains("SIGTERM") && !log.contains("SIGHUP"), "{log}");
 }
 
 #[tokio::test]
-async fn it_ends_in_time_when_a_client_does_not() {
+async fn it_exits_in_time_when_a_client_stays_connected() {
     let program = Program::start(serve(&[])).await;
     let mut raw = Raw::connect(program.listening.tcp).await;
     let join = b"\x10{\"room\":\"lobby\"}";
@@ -122,7 +124,7 @@ async fn it_ends_in_time_when_a_client_does_not() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_parent_when_asked_to() {
+async fn it_exits_with_its_parent() {
     let mut command = serve(&["--exit-with-parent"]);
     command.stdin(Stdio::piped());
     let mut program = Program::start(command).await;
@@ -132,7 +134,7 @@ async fn it_ends_with_its_parent_when_asked_to() {
 }
 
 #[tokio::test]
-async fn it_does_not_show_itself_to_others_without_a_token() {
+async fn other_machines_need_a_token() {
     let everywhere = ["serve", "--listen", "0.0.0.0:0", "--tcp-listen", "127.0.0.1:0"];
     let cases: [(&[&str], &str); 3] = [
         (
@@ -191,13 +193,13 @@ async fn bad_arguments_say_what_is_allowed() {
     ];
     for (arguments, expected) in cases {
         let output = output(pushbench(arguments)).await;
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(expected), "{said}");
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
-/// Written anew by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
+/// Renewed by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
 #[tokio::test]
 async fn help_is_as_it_was() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/serve-help.txt");

@@ -1,11 +1,11 @@
-//! Requests that are refused, and how: the table of bad input, told apart by status and by a problem that names the thing.
+//! Refused requests: a table of bad input with the status and the field of the error body.
 
 use server::Access;
 use wire::{ErrorBody, Transport};
 
 use crate::clients::{ClientOptions, read_refusal};
 use crate::raw::Raw;
-use crate::test_server::{TestServer, with_limits};
+use crate::test_server::{TestServer, within};
 
 const TOKEN: &str = "a-secret-token";
 
@@ -17,7 +17,8 @@ fn is_websocket(transport: Transport) -> bool {
     matches!(transport, Transport::Websocket | Transport::Stomp)
 }
 
-/// Asks for something that is refused, as a WebSocket handshake where it is one, and returns status and problem.
+/// Sends a request that is refused, for WebSockets as a handshake, and returns status and error
+/// body.
 async fn refusal(
     server: &TestServer,
     transport: Transport,
@@ -39,7 +40,7 @@ async fn refusal(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_questions_are_400_and_name_the_parameter() {
+async fn bad_parameters_are_400_and_named() {
     let server = TestServer::start().await;
     let long = "r".repeat(65);
     for transport in on_http() {
@@ -77,13 +78,13 @@ async fn bad_questions_are_400_and_name_the_parameter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_beyond_the_end_is_refused_and_never_waited_for() {
+async fn a_cursor_beyond_the_end_is_refused_and_not_held() {
     let server = TestServer::start().await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     author.post("the only one").await;
     for options in ClientOptions::all("lobby") {
         for seq in [2, u64::MAX] {
-            // Only a browser that comes back to its stream is told otherwise: see `resets`.
+            // A browser that reconnects to its stream gets another answer: see `resets`.
             let returning = Some(options.clone().resuming(seq)).filter(|options| options.transport != Transport::Sse);
             for options in returning.into_iter().chain([options.clone().after(seq)]) {
                 let refused = options.try_join(&server).await.err().unwrap();
@@ -144,7 +145,7 @@ async fn head_is_answered_like_get_without_a_body_and_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
+async fn an_invalid_handshake_is_426_and_names_the_protocol() {
     let server = TestServer::start().await;
     let right = [
         "upgrade: websocket",
@@ -167,7 +168,7 @@ async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
         let answer = raw.ask("GET", "/rooms/lobby/websocket", &(lines.join("\r\n") + "\r\n"), "").await;
         assert_eq!(answer.status, status, "{instead}");
         if status == 426 {
-            // RFC 9110, section 15.5.22, and RFC 6455, section 4.2.2.
+            // RFC 9110 §15.5.22 and RFC 6455 §4.2.2.
             assert_eq!(answer.header("upgrade"), Some("websocket"), "{instead}");
             assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{instead}");
         }
@@ -177,7 +178,7 @@ async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_come_from_here_or_from_a_listed_origin() {
+async fn browsers_need_the_own_or_a_listed_origin() {
     let listed = "https://chat.example";
     let access = Access { origins: vec![listed.to_owned()], ..Access::default() };
     let server = TestServer::with_access(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await;
@@ -196,7 +197,7 @@ async fn browsers_come_from_here_or_from_a_listed_origin() {
             let post = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
             assert_eq!(raw.ask("POST", &target, &format!("origin: {foreign}\r\n"), post).await.status, 403);
         }
-        for (origin, told) in [("http://localhost", None), (listed, Some(listed))] {
+        for (origin, allowed) in [("http://localhost", None), (listed, Some(listed))] {
             let header = format!("origin: {origin}\r\n");
             let mut raw = Raw::connect(server.http).await;
             let answer = match transport {
@@ -205,7 +206,7 @@ async fn browsers_come_from_here_or_from_a_listed_origin() {
             };
             let expected: &[u16] = if is_websocket(transport) { &[426] } else { &[200, 204] };
             assert!(expected.contains(&answer.status), "{transport} from {origin}: {answer:?}");
-            assert_eq!(answer.header("access-control-allow-origin"), told, "{transport}");
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{transport}");
         }
     }
     assert_eq!(server.stats().await.hub.log_messages, 0, "a refused post is not posted");
@@ -232,8 +233,8 @@ async fn a_missing_token_is_401_everywhere() {
     }
     let web = reqwest::Client::builder().no_proxy().build().unwrap();
     let control = format!("http://{}/stats", server.http);
-    let answer = with_limits("an answer", web.get(&control).send()).await.unwrap();
+    let answer = within("an answer", web.get(&control).send()).await.unwrap();
     assert_eq!(read_refusal(answer).await.status, Some(401));
-    let answer = with_limits("an answer", web.get(format!("{control}?token={TOKEN}")).send()).await.unwrap();
+    let answer = within("an answer", web.get(format!("{control}?token={TOKEN}")).send()).await.unwrap();
     assert_eq!(answer.status(), 200);
 }

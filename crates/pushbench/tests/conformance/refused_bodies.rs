@@ -1,5 +1,5 @@
-//! Requests that are refused before their body was read. Each is answered, however much is still to come and however it is sent; and
-//! either the connection goes on, or the answer has announced its end.
+//! Requests that are refused before their body was read. Each is answered for any length and any
+//! way of sending the body, and either the connection continues or the response announces its end.
 
 use server::Access;
 use wire::Transport;
@@ -12,7 +12,7 @@ const TOKEN: &str = "a-secret-token";
 const ORIGIN: &str = "origin: http://evil.example\r\n";
 const BEARER: &str = "authorization: Bearer a-secret-token\r\n";
 
-/// Method, target, header lines and the status they get, whatever the body is.
+/// Method, target, header lines and the expected status, for any body.
 const REFUSED: [(&str, &str, &str, u16); 11] = [
     ("POST", "/rooms/%41/polling", BEARER, 400),
     ("POST", "/rooms/lobby/polling", "origin: http://evil.example\r\nauthorization: Bearer a-secret-token\r\n", 403),
@@ -27,14 +27,14 @@ const REFUSED: [(&str, &str, &str, u16); 11] = [
     ("OPTIONS", "/rooms/lobby/polling", "origin: http://evil.example\r\naccess-control-request-method: POST\r\n", 403),
 ];
 
-/// How the body comes.
+/// How the body is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
-    /// With its head in one piece, by a client that does not listen before it has sent everything.
+    /// Together with its head, by a client that reads nothing before it has sent everything.
     Whole,
     /// The same in chunks.
     Chunked,
-    /// When the answer is there already, which does not wait for a body as long as this.
+    /// After the response, which does not wait for a body of this length.
     Late,
 }
 
@@ -42,7 +42,8 @@ async fn server() -> TestServer {
     TestServer::with_access(Access { token: Some(TOKEN.to_owned()), ..Access::default() }, |_| {}).await
 }
 
-/// Sends a request on a connection of its own, checks that it is answered, and that the connection goes on or ends as announced.
+/// Sends a request on a new connection. Checks that it is answered, and that the connection
+/// continues or ends as announced.
 async fn ask(server: &TestServer, (method, target, headers): (&str, &str, &str), body: &[u8], sent: Sent) -> Answer {
     let mut raw = Raw::connect(server.http).await;
     let length = match sent {
@@ -75,7 +76,7 @@ async fn ask(server: &TestServer, (method, target, headers): (&str, &str, &str),
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_is_answered_however_long_its_body_is_and_however_it_comes() {
+async fn a_refused_request_is_answered_for_any_body() {
     let server = server().await;
     for (method, target, headers, status) in REFUSED {
         for (size, sent, goes_on) in [
@@ -96,7 +97,7 @@ async fn a_refused_request_is_answered_however_long_its_body_is_and_however_it_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_body_that_does_not_come_is_not_waited_for() {
+async fn a_short_body_that_does_not_arrive_is_timed_out() {
     let access = Access { token: Some(TOKEN.to_owned()), ..Access::default() };
     let server =
         TestServer::with_access(access, |limits| limits.header_timeout = std::time::Duration::from_millis(100)).await;
@@ -136,7 +137,7 @@ async fn a_foreign_host_and_a_full_server_are_no_exception() {
         assert_eq!((answer.status, answer.header("connection")), (403, Some("close")), "{sent:?}");
     }
     server.until_empty().await;
-    let server = TestServer::with(|limits| limits.connections_max = 1).await;
+    let server = TestServer::with_limits(|limits| limits.connections_max = 1).await;
     let _only_place = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for sent in [Sent::Whole, Sent::Chunked, Sent::Late] {
         let answer = ask(&server, ("POST", "/rooms/lobby/polling", ""), &vec![b'x'; 5_000_000], sent).await;
@@ -145,7 +146,7 @@ async fn a_foreign_host_and_a_full_server_are_no_exception() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_to_be_asked_for_its_body_is_asked_only_where_it_is_read() {
+async fn a_client_that_waits_for_100_continue_gets_it_only_where_its_body_is_read() {
     let server = server().await;
     let too_large = ("POST", "/rooms/lobby/polling", BEARER, 413);
     for (method, target, headers, status) in REFUSED.into_iter().chain([too_large]) {

@@ -1,4 +1,5 @@
-//! A stream of events whose log was begun anew below it: a browser comes back with a cursor beyond the end, is told so, and goes on.
+//! A stream of events whose log has restarted: a browser reconnects with a cursor beyond the end,
+//! gets a reset and continues.
 
 use wire::{Gap, Reset, Transport};
 
@@ -7,7 +8,7 @@ use crate::raw::Raw;
 use crate::test_server::{StatsByTransport, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_comes_back_to_a_shorter_log_is_told_and_begins_at_its_start() {
+async fn a_browser_that_resumes_on_a_shorter_log_gets_a_reset_and_starts_at_its_beginning() {
     let server = TestServer::start().await;
     let options = ClientOptions::new(Transport::Sse, "lobby");
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
@@ -25,7 +26,7 @@ async fn a_browser_that_comes_back_to_a_shorter_log_is_told_and_begins_at_its_st
     assert_eq!(texts.collect::<Vec<_>>(), [(1, "first".to_owned()), (2, "second".to_owned())]);
     author.post("third").await;
     assert_eq!(client.next_message().await.text, "third");
-    // A cursor at the end is none beyond it.
+    // A cursor at the end is not beyond it.
     let mut at_the_end = options.resuming(3).join(&server).await;
     author.post("fourth").await;
     assert_eq!(at_the_end.next_message().await.text, "fourth");
@@ -34,8 +35,8 @@ async fn a_browser_that_comes_back_to_a_shorter_log_is_told_and_begins_at_its_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_the_new_log_already_is_a_gap_behind_the_reset() {
-    let server = TestServer::with(|limits| limits.log_messages_max = 2).await;
+async fn messages_the_new_log_no_longer_has_are_a_gap_after_the_reset() {
+    let server = TestServer::with_limits(|limits| limits.log_messages_max = 2).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for text in ["a", "b", "c", "d"] {
         author.post(text).await;
@@ -55,7 +56,7 @@ async fn only_the_header_resets_and_only_on_streams_of_events() {
         ("/rooms/lobby/sse?after=7", header, 200),
         ("/rooms/lobby/sse?after=7", "last-event-id: 0\r\n", 200),
         ("/rooms/lobby/sse", header, 200),
-        // Nobody else looks at the header.
+        // The other transports ignore the header.
         ("/rooms/lobby/http-streaming?after=7", header, 400),
         ("/rooms/lobby/polling?after=7", header, 400),
         ("/rooms/lobby/polling", header, 204),

@@ -1,4 +1,5 @@
-//! The end of a server: everybody is told in its transport's own way, in time, and nothing is left behind by those who went before.
+//! The shutdown of a server: each client gets the end of its transport in time, and earlier clients
+//! have left nothing behind.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +8,23 @@ use wire::Transport;
 
 use crate::clients::{Client, ClientOptions, End};
 use crate::raw::{Raw, masked};
-use crate::test_server::{StatsByTransport, TestServer, with_limits};
+use crate::test_server::{StatsByTransport, TestServer, within};
 
-/// What `pushbench serve` promises.
+/// The maximum time of a shutdown.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_is_told_in_its_transport_s_own_way() {
+async fn each_client_gets_the_end_of_its_transport() {
     let server = TestServer::start().await;
     let options = ClientOptions::all("lobby");
     let clients: Vec<Client> = join_all(options.iter().map(|options| options.join(&server))).await;
     let (http, tcp) = (server.http, server.tcp);
     let mut idle = Raw::connect(http).await;
     assert_eq!(idle.ask("GET", "/rooms/lobby/polling", "", "").await.status, 204);
-    // Each leaves when it was told.
+    // Each client disconnects after the end.
     let ends = join_all(clients.into_iter().map(|mut client| async move { client.end().await }));
     let stopping = async {
-        // Polling has no reader between two questions.
+        // Polling has no reader between two polls.
         server.until_readers(options.len() as u64 - 1).await;
         let start = Instant::now();
         server.shutdown().await;
@@ -33,7 +34,7 @@ async fn everybody_is_told_in_its_transport_s_own_way() {
     for (end, options) in ends.into_iter().zip(&options) {
         match options.transport {
             Transport::Tcp => assert_eq!(end, End::Bye),
-            // Asks again until nobody answers, or is told by the last who does.
+            // Polls until the server refuses or accepts no more connections.
             Transport::Polling => assert!(matches!(end, End::Broken(_) | End::Status(503)), "{end:?}"),
             Transport::LongPolling => assert_eq!(end, End::Status(503)),
             Transport::HttpStreaming | Transport::Sse => assert_eq!(end, End::Complete, "{options:?}"),
@@ -51,7 +52,7 @@ async fn everybody_is_told_in_its_transport_s_own_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_to_a_held_poll_says_when_to_come_back() {
+async fn the_response_to_a_held_poll_has_a_retry_after() {
     let server = TestServer::start().await;
     let mut raw = Raw::connect(server.http).await;
     raw.send("GET /rooms/lobby/long-polling HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -64,7 +65,7 @@ async fn the_answer_to_a_held_poll_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_do_not_leave_are_not_waited_for() {
+async fn clients_that_do_not_disconnect_do_not_delay_a_shutdown() {
     let server = TestServer::start().await;
     let mut tcp = Raw::connect(server.tcp).await;
     let join = b"\x10{\"room\":\"lobby\"}";
@@ -81,7 +82,7 @@ async fn clients_that_do_not_leave_are_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_went_as_soon_as_they_had_come_are_not_waited_for() {
+async fn clients_that_disconnect_at_once_do_not_delay_a_shutdown() {
     let server = TestServer::start().await;
     for _ in 0..40 {
         let mut websocket = Raw::connect(server.http).await;
@@ -101,8 +102,8 @@ async fn clients_that_went_as_soon_as_they_had_come_are_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
-    let server = TestServer::with(|limits| limits.room_idle = Duration::ZERO).await;
+async fn nothing_is_left_of_disconnected_clients_and_unused_rooms() {
+    let server = TestServer::with_limits(|limits| limits.room_idle = Duration::ZERO).await;
     for round in 0..3 {
         let room = format!("room-{round}");
         let mut clients = join_all(ClientOptions::all(&room).iter().map(|options| options.join(&server))).await;
@@ -124,8 +125,8 @@ async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
         assert!(one.connections_opened >= 3, "{transport}");
         assert_eq!((one.malformed, one.refused, one.timed_out, one.stalled, one.gaps), (0, 0, 0, 0, 0), "{transport}");
     }
-    // A room that was forgotten begins anew.
+    // A removed room starts again.
     let mut client = ClientOptions::new(Transport::Sse, "room-0").join(&server).await;
     assert_eq!((client.cursor(), client.post("again").await.seq), (0, 1));
-    with_limits("the end of the client", async { drop(client) }).await;
+    within("the end of the client", async { drop(client) }).await;
 }

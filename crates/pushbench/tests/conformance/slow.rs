@@ -1,4 +1,5 @@
-//! Clients that take too long: they are dropped at a named limit and counted, and nobody else notices.
+//! Clients that take too long: they are disconnected at a limit and counted, and other clients are
+//! not affected.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const PATH: &str = "/socket.io/?EIO=4";
 const JOIN: &[u8] = br#"420["join",{"room":"lobby","after":0}]"#;
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Puts a client into the room that asks for messages and never reads one.
+/// A client that asks for the messages of the room and reads none of them.
 async fn never_reads(server: &TestServer, transport: Transport) -> Raw {
     let target = format!("/rooms/lobby/{transport}");
     let address = if transport.is_http() { server.http } else { server.tcp };
@@ -23,7 +24,7 @@ async fn never_reads(server: &TestServer, transport: Transport) -> Raw {
             let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
             raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
         }
-        // One answer fits into what the kernels keep; hundreds that were asked for in advance do not.
+        // One response fits into the socket buffers. Hundreds of pipelined ones do not.
         Transport::Polling | Transport::LongPolling => {
             let ask = format!("GET {target}?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n");
             raw.send(ask.repeat(400)).await;
@@ -66,10 +67,10 @@ async fn never_reads(server: &TestServer, transport: Transport) -> Raw {
     raw
 }
 
-/// A session of Socket.IO's polling that has joined.
+/// A session on the polling of Socket.IO that has joined.
 async fn session(raw: &mut Raw, server: &TestServer, transport: Transport) -> String {
-    let means_to = if transport == Transport::Socketio { "&upgrade=1" } else { "" };
-    let target = format!("{PATH}&transport=polling{means_to}");
+    let upgrade = if transport == Transport::Socketio { "&upgrade=1" } else { "" };
+    let target = format!("{PATH}&transport=polling{upgrade}");
     let open = raw.ask("GET", &target, "", "").await;
     let open: serde_json::Value = serde_json::from_slice(&open.body[1..]).unwrap();
     let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
@@ -86,31 +87,31 @@ async fn session(raw: &mut Raw, server: &TestServer, transport: Transport) -> St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
+async fn a_client_that_never_reads_is_dropped_and_others_are_not_affected() {
     for transport in Transport::ALL {
-        let server = TestServer::with(|limits| {
+        let server = TestServer::with_limits(|limits| {
             limits.stall_timeout = Duration::from_millis(300);
             if transport.is_socketio() {
-                // Its session has no connection whose end would end it: an unanswered ping does. The first ping must be answered in
-                // time, however busy the machine is.
+                // This session has no connection whose end would end it, so an unanswered ping
+                // does. The first ping must be answered in time on a busy machine, too.
                 (limits.heartbeat, limits.stall_timeout) = (Duration::from_secs(8), Duration::from_secs(1));
             }
         })
         .await;
-        let mut neighbour = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+        let mut reader = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
         let text = "x".repeat(16 << 10);
         for _ in 0..40 {
-            neighbour.post(&text).await;
-            neighbour.next_message().await;
+            reader.post(&text).await;
+            reader.next_message().await;
         }
         let _stuck = never_reads(&server, transport).await;
-        // Keeps talking until more is on its way than kernels buffer.
+        // Posts until more bytes are in flight than the socket buffers hold.
         let talk = async {
             let mut seq = 40;
             loop {
-                neighbour.post(&text).await;
+                reader.post(&text).await;
                 seq += 1;
-                assert_eq!(neighbour.next_message().await.seq, seq, "{transport}: the neighbour lost something");
+                assert_eq!(reader.next_message().await.seq, seq, "{transport}: the reader lost a message");
             }
         };
         let what = format!("{transport} to stall");
@@ -118,16 +119,17 @@ async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
             never = talk => never,
             usage = server.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
         };
-        // Its unanswered ping may end such a session before we look.
+        // An unanswered ping may end such a session before the statistics are read.
         let timed_out_max = u64::from(transport.is_socketio());
         assert!(usage.of(transport).timed_out <= timed_out_max, "{transport}");
         assert_eq!(usage.of(transport).malformed, 0, "{transport}");
-        drop(neighbour);
+        drop(reader);
         server.until_empty().await;
     }
 }
 
-/// Lets clients begin something and not finish it: all must be dropped, and counted where they belong.
+/// Clients that begin a request and do not complete it: all must be disconnected and counted for
+/// their transport.
 async fn all_are_dropped(
     server: &TestServer,
     beginnings: &[&[u8]],
@@ -152,7 +154,7 @@ async fn all_are_dropped(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
-    let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let heads: [&[u8]; 4] =
         [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\n"];
     all_are_dropped(&server, &heads, false, ServerStats::of_other).await;
@@ -161,8 +163,8 @@ async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
-    let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+async fn a_head_sent_byte_by_byte_is_timed_out() {
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let mut raw = Raw::connect(server.http).await;
     raw.send("GET /rooms/lobby/polling HTTP/1.1\r\n").await;
     let usage = tokio::select! {
@@ -180,7 +182,8 @@ async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_is_answered_408_and_counted() {
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
-        let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+        let server =
+            TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
         let mut raw = Raw::connect(server.http).await;
         raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{{"))
             .await;
@@ -194,7 +197,8 @@ async fn half_a_body_is_answered_408_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_dropped_and_a_held_one_is_not() {
-    let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, 2 * SHORT)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, 2 * SHORT)).await;
     let held = [Transport::Tcp, Transport::LongPolling, Transport::HttpStreaming, Transport::Sse, Transport::Websocket];
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut clients: Vec<Client> = Vec::new();
@@ -215,21 +219,22 @@ async fn an_idle_connection_is_dropped_and_a_held_one_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_one() {
-    // Long enough for a body that is sent at once, on a busy machine too.
+    // Long enough for a body that is sent at once, on a busy machine, too.
     let header_timeout = Duration::from_secs(1);
-    let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (header_timeout, LONG)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (header_timeout, LONG)).await;
     let mut raw = Raw::connect(server.http).await;
     let body = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
     let head =
         format!("POST /rooms/lobby/polling HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     for seq in 1..=2 {
         raw.send(&head).await;
-        // The head is there when its answer to another question is: one thread of the server would be enough.
+        // The response to another request shows that the head was read.
         server.until("the head to be read", |usage| usage.of(Transport::Polling).requests == seq).await;
         raw.send(body).await;
         let answer = raw.head().await;
         assert_eq!(raw.whole(answer).await.status, 200);
-        // Twice the time a head may take passes: two others run out of it, one after the other.
+        // Waits for two header timeouts: two other connections end by theirs, one after the other.
         for _ in 0..2 {
             Raw::connect(server.http).await.rest().await;
         }
@@ -238,8 +243,8 @@ async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_while_it_is_held_is_let_go_at_once() {
-    let server = TestServer::with(|limits| (limits.header_timeout, limits.idle_timeout) = (LONG, LONG)).await;
+async fn a_client_that_disconnects_while_it_is_held_is_freed_at_once() {
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (LONG, LONG)).await;
     for transport in [Transport::LongPolling, Transport::HttpStreaming, Transport::Sse] {
         for half_closed in [false, true] {
             let mut raw = Raw::connect(server.http).await;

@@ -1,5 +1,5 @@
-//! Socket.IO packet by packet: bursts that no queue loses, counting, and bad input, each answered by the protocol's own error while
-//! the rest of the server goes on.
+//! Socket.IO packet by packet: bursts without loss, counters, and bad input, each answered by the
+//! error of the protocol while other clients are not affected.
 
 use std::time::Duration;
 
@@ -11,17 +11,19 @@ use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::{StatsByTransport, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
+async fn a_burst_of_5000_reaches_every_client_or_is_a_gap() {
     const BURST: u64 = 5000;
     for (log, gaps) in [(8192, false), (1000, true)] {
-        let server = TestServer::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (log, 16 << 20)).await;
+        let server =
+            TestServer::with_limits(|limits| (limits.log_messages_max, limits.log_bytes_max) = (log, 16 << 20)).await;
         let options: Vec<_> =
             ClientOptions::all("lobby").into_iter().filter(|options| options.transport.is_socketio()).collect();
         let mut clients = Vec::new();
         for options in &options {
             clients.push(options.join(&server).await);
         }
-        // Nobody reads while it comes: what is on its way to each is bounded, the rest is in the log.
+        // No client reads during the burst. Each has a bounded number of packets in flight; the log
+        // has the rest.
         let mut author = Raw::connect(server.tcp).await;
         let mut out = Vec::new();
         let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
@@ -52,7 +54,7 @@ async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
                     end @ (Received::Reset(_) | Received::Ended(_)) => panic!("{options:?}: {end:?}"),
                 }
             }
-            assert!(gaps || missed == 0, "{options:?} was told of {missed} missed messages that the log still has");
+            assert!(gaps || missed == 0, "{options:?} got a gap of {missed} messages that the log still has");
         }
         for transport in ALL {
             assert_eq!(server.stats_of(transport).await.emit_errors, 0, "{transport}");
@@ -60,7 +62,7 @@ async fn a_burst_of_5000_reaches_everybody_or_is_told_as_a_gap() {
     }
 }
 
-/// How long a post and its message are, the first and only of this author.
+/// Bytes of a post and of its message, the first and only one of this author.
 fn written(options: &ClientOptions, n: u64, text: &str) -> (usize, usize) {
     let post = Post { author: options.author, ordinal: n, text: text.into() };
     let message = Message { seq: n, author: options.author, ordinal: n, text: text.into() };
@@ -74,7 +76,7 @@ fn written(options: &ClientOptions, n: u64, text: &str) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_known_of_its_cost_is_counted() {
+async fn its_known_costs_are_counted() {
     for options in ClientOptions::all("lobby").into_iter().filter(|options| options.transport.is_socketio()) {
         let server = TestServer::start().await;
         let mut client = options.join(&server).await;
@@ -107,15 +109,15 @@ async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
     let server = TestServer::start().await;
     let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut session = Session::connected(&server, "/chat,").await;
-    session.say("42/chat,0[\"join\",{\"room\":\"lobby\"}]").await;
+    session.send("42/chat,0[\"join\",{\"room\":\"lobby\"}]").await;
     assert_eq!(session.until("43/chat,0").await, "43/chat,0[{\"after\":0}]");
-    session.say("42/chat,1[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]").await;
+    session.send("42/chat,1[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]").await;
     assert_eq!(witness.next_message().await.text, "hi");
     assert!(session.until("42/chat,").await.contains("\"seq\":1"));
-    session.say("42/chat,2[\"leave\",null]").await;
+    session.send("42/chat,2[\"leave\",null]").await;
     assert_eq!(session.until("43/chat,2").await, "43/chat,2[true]");
     server.until_readers(1).await;
-    session.say("40/nowhere,").await;
+    session.send("40/nowhere,").await;
     assert_eq!(session.until("44").await, "44/nowhere,{\"message\":\"Invalid namespace\"}");
     is_well(&server).await;
 }
@@ -150,7 +152,7 @@ async fn invalid_requests_are_400_and_name_the_parameter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_or_unknown_sid_opens_no_session() {
-    let server = TestServer::with(|limits| limits.connections_max = 4).await;
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     let long = "A".repeat(4000);
     for sid in
         ["", "A", "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAA%3D", "../../etc", &long]
@@ -168,7 +170,7 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
         }
     }
     server.until_empty().await;
-    // All places are free.
+    // No session is open.
     let mut sessions = Vec::new();
     for _ in 0..4 {
         let mut raw = Raw::connect(server.http).await;
@@ -178,8 +180,8 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_handshake_is_refused_and_takes_no_place() {
-    let server = TestServer::with(|limits| limits.connections_max = 4).await;
+async fn an_invalid_handshake_opens_no_session() {
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     let session = Session::open(&server).await;
     let right = [
         "upgrade: websocket",
@@ -217,7 +219,7 @@ async fn an_invalid_handshake_is_refused_and_takes_no_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_question_while_one_is_held_ends_the_session() {
+async fn a_second_poll_while_one_is_held_ends_the_session() {
     let server = TestServer::start().await;
     let Session { mut raw, target, .. } = Session::connected(&server, "").await;
     let mut second = Raw::connect(server.http).await;
@@ -234,12 +236,12 @@ async fn a_second_question_while_one_is_held_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_goodbye_on_polling_is_gone_at_once() {
+async fn a_close_packet_on_polling_ends_the_session_at_once() {
     for held in [false, true] {
-        // Nothing else would miss it within the patience of this test.
-        let server = TestServer::with(|limits| limits.heartbeat = Duration::from_secs(600)).await;
+        // Nothing else would detect it within the timeout of this test.
+        let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_secs(600)).await;
         let mut session = Session::connected(&server, "").await;
-        assert_eq!(session.say("420[\"join\",{\"room\":\"lobby\"}]").await.status, 200);
+        assert_eq!(session.send("420[\"join\",{\"room\":\"lobby\"}]").await.status, 200);
         session.until("430").await;
         let before = server.until_readers(1).await.of(Transport::SocketioPolling).socket_reads;
         let mut second = Raw::connect(server.http).await;
@@ -265,25 +267,25 @@ async fn who_says_goodbye_on_polling_is_gone_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
-    let server = TestServer::with(|limits| limits.message_bytes_max = 1000).await;
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
     let long = format!("42[\"post\",\"{}\"]", "x".repeat(8000));
     let cases = [(long.as_str(), 413), ("9", 400), ("4\x1e9", 400), ("b***", 400), ("5", 400), ("2probe", 400)];
     for (body, status) in cases {
         let mut session = Session::connected(&server, "").await;
-        let answer = session.say(body).await;
+        let answer = session.send(body).await;
         assert_eq!(answer.status, status, "{:?}", &body[..body.len().min(40)]);
     }
-    // Packets of Engine.IO that hold none of Socket.IO.
+    // Packets of Engine.IO without a packet of Socket.IO.
     for body in ["4", "49", "42", "42[", "42{}", "451-[\"post\",{\"_placeholder\":true,\"num\":0}]\x1e42[\"x\"]"] {
         let mut session = Session::connected(&server, "").await;
-        session.say(body).await;
+        session.send(body).await;
         let mut raw = websocket(&server).await;
         raw.send(masked(0x81, b"40")).await;
         until(&mut raw, "40").await.unwrap();
         for packet in body.split('\x1e') {
             raw.send(masked(0x81, packet.as_bytes())).await;
         }
-        // Ended, or not understood: never a post.
+        // The session ends or the packet is ignored. It is never a post.
         raw.send(masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")).await;
         raw.rest().await;
     }
@@ -294,7 +296,7 @@ async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_make_no_sense_are_acknowledged_with_what_is_wrong() {
+async fn invalid_events_are_acknowledged_with_an_error_body() {
     let server = TestServer::start().await;
     for (packet, field) in [
         ("420[\"join\",{\"room\":\"a room\"}]", "room"),
@@ -305,22 +307,22 @@ async fn events_that_make_no_sense_are_acknowledged_with_what_is_wrong() {
         ("420[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"x\"}]", "post"),
     ] {
         let mut session = Session::connected(&server, "").await;
-        session.say(packet).await;
+        session.send(packet).await;
         let answer = session.until("430").await;
         let problem: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
         assert_eq!(problem[0].field, field, "{packet}: {answer}");
     }
-    // Who does not ask for an answer hears of it all the same.
+    // Without an acknowledgement the refusal is an event.
     let mut session = Session::connected(&server, "").await;
-    session.say("42[\"join\",{\"room\":\"a room\"}]").await;
+    session.send("42[\"join\",{\"room\":\"a room\"}]").await;
     assert!(session.until("42[\"problem\"").await.contains("no room name"));
     assert_eq!(server.stats_of(Transport::SocketioPolling).await.malformed, 7);
     is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_connect_in_time_is_closed() {
-    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+async fn a_client_that_does_not_connect_in_time_is_closed() {
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     let mut silent = websocket(&server).await;
     until_closed(&mut silent).await;
     let mut session = Session::open(&server).await;
@@ -332,7 +334,7 @@ async fn who_does_not_connect_in_time_is_closed() {
         }
         assert!(matches!(answer.body.as_slice(), b"2" | b"1" | b"2\x1e1"), "{answer:?}");
     }
-    // An event before the connect is an event for nobody.
+    // An event before the CONNECT has no receiver.
     let mut early = websocket(&server).await;
     early.send(masked(0x81, b"42[\"join\",{\"room\":\"lobby\"}]")).await;
     assert_eq!(until(&mut early, "43").await, None);

@@ -1,9 +1,10 @@
-//! The 32 cases of the official Socket.IO test suite (socketio/socket.io-protocol), for our server. 16 of them test Engine.IO and are
-//! cases of `engineio_protocol.rs` as well; the other 16 are here.
+//! The 32 cases of the official Socket.IO test suite (socketio/socket.io-protocol). 16 of them test
+//! Engine.IO and are in `engineio_protocol.rs`; the other 16 are here.
 //!
-//! The suite tests a server with the namespaces `/` and `/custom`, which sends the payload of a CONNECT and every event back. Our server
-//! has the namespaces `/` and `/chat` and the events `join`, `post` and `leave`; it does not send the payload of a CONNECT back. Two
-//! cases do not apply: an event of ours has at most one attachment (the suite sends two), and our acknowledgements have no attachment.
+//! The suite tests a server with the namespaces `/` and `/custom` that echoes the payload of a
+//! CONNECT and every event. This server has the namespaces `/` and `/chat` and the events `join`,
+//! `post` and `leave`, and does not echo the payload of a CONNECT. Two cases do not apply: an event
+//! has at most one attachment (the suite sends two), and acknowledgements have no attachment.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::engineio::{
 use crate::raw::{Raw, masked};
 use crate::test_server::TestServer;
 
-/// Sends a packet and waits for one that begins like this.
+/// Sends a packet and waits for one with this prefix.
 async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
     raw.send(text(packet)).await;
     until(raw, start).await.unwrap_or_else(|| panic!("{packet} ended the connection"))
@@ -29,9 +30,9 @@ async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
         for namespace in ["", "/chat,"] {
             let mut raw = websocket(server).await;
             let answer = ask(&mut raw, &format!("40{namespace}{payload}"), &format!("40{namespace}")).await;
-            let told: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
-            assert_eq!(told.as_object().unwrap().len(), 1, "{answer}");
-            assert!(told["sid"].is_string(), "{answer}");
+            let body: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
+            assert_eq!(body.as_object().unwrap().len(), 1, "{answer}");
+            assert!(body["sid"].is_string(), "{answer}");
         }
     }
     let mut raw = websocket(&guarded).await;
@@ -47,7 +48,7 @@ async fn an_unknown_namespace_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_a_connect_packet_is_closed() {
-    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     for beginning in ["4abc", "42[\"join\",{\"room\":\"lobby\"}]", "41", "3"] {
         let mut raw = websocket(&server).await;
         raw.send(text(beginning)).await;
@@ -58,7 +59,7 @@ async fn a_connection_without_a_connect_packet_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_a_namespace_keeps_the_connection() {
-    let server = TestServer::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(100)).await;
     let mut raw = connected_websocket(&server).await;
     // The first ping may have arrived before the answer to the CONNECT.
     raw.send([text("41"), text("3")].concat()).await;
@@ -133,16 +134,16 @@ async fn an_invalid_packet_ends_the_connection() {
     is_well(&server).await;
 }
 
-/// A session ends as soon as it announces too many attachments, or sends more bytes than the longest post has.
+/// A session ends when it announces too many attachments or sends more bytes than the longest post.
 #[tokio::test(flavor = "multi_thread")]
 async fn attachments_have_a_bound() {
-    let server = TestServer::with(|limits| limits.message_bytes_max = 1000).await;
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
     for count in ["2", "10000", "1000000000", "18446744073709551615", "99999999999999999999999999"] {
         let mut raw = websocket(&server).await;
         raw.send(text(&format!("45{count}-[\"post\",{PLACEHOLDER}]"))).await;
         until_closed(&mut raw).await;
         let mut session = Session::open(&server).await;
-        session.say(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
+        session.send(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
         session.until_over().await;
     }
     let long = [0; 8000];
@@ -166,14 +167,14 @@ async fn attachments_have_a_bound() {
 
 /// engineioxide 0.17.3 panicked on a packet of six bytes whose first character has two.
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_with_multibyte_characters_panic_nowhere_and_take_no_place() {
-    let server = TestServer::with(|limits| limits.connections_max = 4).await;
+async fn packets_with_multibyte_characters_cause_no_panic_and_open_no_session() {
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     for wrong in ["ééé", "éabcd", "漢字", "🎈éa", "aéabc", "bé", "b漢字"] {
         let mut raw = connected_websocket(&server).await;
         raw.send(text(wrong)).await;
         until_closed(&mut raw).await;
         let mut session = Session::connected(&server, "").await;
-        assert_eq!(session.say(wrong).await.status, 400, "{wrong}");
+        assert_eq!(session.send(wrong).await.status, 400, "{wrong}");
         session.until_over().await;
     }
     for odd in ["2éabc", "3éabc", "4é", "42/é,[\"é\"]", "40/é", "421é", "42é[\"x\"]", "451-/é,1[\"é\"]"] {

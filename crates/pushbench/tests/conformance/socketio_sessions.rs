@@ -1,4 +1,5 @@
-//! Where Socket.IO sessions begin and end: what they take of the server is given back, whatever the client did with it.
+//! Begin and end of Socket.IO sessions: after any end, the server has freed all resources of the
+//! session.
 
 use std::time::Duration;
 
@@ -20,25 +21,25 @@ async fn joined(server: &TestServer) -> Raw {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_gives_its_place_back_however_it_ends() {
-    let server = TestServer::with(|limits| {
+async fn a_session_is_freed_after_any_end() {
+    let server = TestServer::with_limits(|limits| {
         limits.connections_max = 4;
         (limits.header_timeout, limits.stall_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
     })
     .await;
     for _ in 0..6 {
         let mut polling = Session::connected(&server, "").await;
-        assert_eq!(polling.say(JOIN).await.status, 200);
+        assert_eq!(polling.send(JOIN).await.status, 200);
         polling.until("430").await;
-        assert_eq!(polling.say("1").await.status, 200);
+        assert_eq!(polling.send("1").await.status, 200);
         drop(polling);
         server.until_readers(0).await;
         let socket = joined(&server).await;
         drop(socket);
         server.until_readers(0).await;
-        // Gone before the library looks at their CONNECT.
+        // Closed before the library reads the CONNECT.
         let mut hasty = Session::open(&server).await;
-        hasty.say("40\x1e1").await;
+        hasty.send("40\x1e1").await;
         drop(hasty);
         let mut hasty = websocket(&server).await;
         hasty.send([text("40"), masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")].concat()).await;
@@ -50,7 +51,7 @@ async fn a_session_gives_its_place_back_however_it_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_without_a_namespace_count_as_well() {
-    let server = TestServer::with(|limits| limits.connections_max = 4).await;
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     let mut sessions = Vec::new();
     let refused = loop {
         let mut raw = Raw::connect(server.http).await;
@@ -64,7 +65,7 @@ async fn sessions_without_a_namespace_count_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_connect_is_ignored_and_the_first_goes_on() {
+async fn a_second_connect_is_ignored() {
     let server = TestServer::start().await;
     let mut raw = joined(&server).await;
     raw.send(text("40")).await;
@@ -77,13 +78,14 @@ async fn a_second_connect_is_ignored_and_the_first_goes_on() {
         assert!(message.contains(&format!("\"seq\":{seq}")), "once each: {message}");
     }
     drop((raw, author));
-    // Nobody posts: it ends all the same.
+    // It ends without a post, too.
     server.until_empty().await;
     is_well(&server).await;
 }
 
-/// The server has one thread, so that the library's tasks always run in the same order. With more threads, socketioxide 0.18.9 also ignores
-/// a CONNECT that arrives while it finishes the one before.
+/// The server has one thread, so that the tasks of the library always run in the same order. With
+/// more threads, socketioxide 0.18.9 also ignores a CONNECT that arrives while it finishes the
+/// previous one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_may_leave_a_namespace_and_enter_it_again_at_once() {
     let server = TestServer::start().await;

@@ -1,4 +1,5 @@
-//! The upgrade of a session from polling to a WebSocket: a failed upgrade leaves the session on polling, a completed one loses no message.
+//! Upgrades from polling to a WebSocket: a failed upgrade leaves the session on polling, and a
+//! completed one loses no message.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ async fn an_upgrade_that_fails_leaves_the_session_on_polling() {
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let probe_and_close = [text("2probe"), masked(0x80 | WsFrame::CLOSE, b"")].concat();
     for (what, beginning) in [
-        ("gone", vec![]),
+        ("closed", vec![]),
         ("closed", masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")),
         ("closed after the probe", probe_and_close),
         ("nonsense", text("xyz")),
@@ -48,13 +49,13 @@ async fn an_upgrade_that_fails_leaves_the_session_on_polling() {
         for round in 0..2 {
             let mut raw = session.websocket(&server).await;
             raw.send(&beginning).await;
-            if matches!(what, "gone" | "half a frame") {
+            if matches!(what, "closed" | "half a frame") {
                 raw.finish().await;
             }
             until_closed(&mut raw).await;
-            let said = format!("{what}, round {round}");
-            author.post(&said).await;
-            poll_for(&mut session, &said).await;
+            let text = format!("{what}, round {round}");
+            author.post(&text).await;
+            poll_for(&mut session, &text).await;
         }
         // A later upgrade succeeds.
         let mut raw = session.probed(&server).await;
@@ -68,7 +69,7 @@ async fn an_upgrade_that_fails_leaves_the_session_on_polling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_websocket_changes_nothing_and_is_closed_in_time() {
-    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_secs(1)).await;
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_secs(1)).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut session = Session::joined(&server, "lobby").await;
     let mut raw = session.websocket(&server).await;
@@ -164,11 +165,12 @@ async fn an_upgrade_may_come_in_one_piece_in_pieces_or_with_pings_between() {
     assert!(until(&mut raw, "40{").await.is_some());
 }
 
-/// The messages that did not fit into the answer of the last poll arrive first on the WebSocket.
+/// Messages that did not fit into the response to the last poll arrive first on the WebSocket.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_repeated_in_an_upgrade() {
     const BURST: u64 = 400;
-    let server = TestServer::with(|limits| (limits.message_bytes_max, limits.log_bytes_max) = (1000, 1 << 20)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.message_bytes_max, limits.log_bytes_max) = (1000, 1 << 20)).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for ordinal in 1..=BURST {
         author.post(&format!("<{ordinal:0900}>")).await;
@@ -177,8 +179,8 @@ async fn nothing_is_lost_or_repeated_in_an_upgrade() {
         let mut session = Session::connected(&server, "").await;
         let join = JOIN.replace("\"after\"", &format!("\"encoding\":\"{encoding}\",\"after\""));
         let before = server.stats_of(Transport::SocketioPolling).await.messages;
-        assert_eq!(session.say(&join).await.status, 200);
-        // More messages than fit into the answer of a poll.
+        assert_eq!(session.send(&join).await.status, 200);
+        // More messages than fit into the response to a poll.
         server.until("its messages", |usage| usage.of(Transport::SocketioPolling).messages > before + 20).await;
         let mut received = Vec::new();
         for _ in 0..polls {
@@ -217,7 +219,8 @@ fn decoded(packet: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_upgrades_before_its_connect_gets_every_message() {
     const BURST: u64 = 5000;
-    let server = TestServer::with(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.log_messages_max, limits.log_bytes_max) = (8192, 16 << 20)).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for _ in 0..BURST {
         author.post(&"x".repeat(200)).await;
@@ -234,8 +237,8 @@ async fn a_session_that_upgrades_before_its_connect_gets_every_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ends_during_its_upgrade_takes_no_place() {
-    let server = TestServer::with(|limits| {
+async fn a_session_that_ends_during_its_upgrade_is_freed() {
+    let server = TestServer::with_limits(|limits| {
         limits.connections_max = 4;
         limits.header_timeout = Duration::from_secs(1);
     })
@@ -243,13 +246,13 @@ async fn a_session_that_ends_during_its_upgrade_takes_no_place() {
     for _ in 0..6 {
         let mut session = Session::connected(&server, "").await;
         let mut raw = session.probed(&server).await;
-        assert_eq!(session.say("1").await.status, 200);
+        assert_eq!(session.send("1").await.status, 200);
         raw.send([text("5"), text(JOIN)].concat()).await;
         until_closed(&mut raw).await;
         // The same before the probe.
         let mut session = Session::connected(&server, "").await;
         let raw = session.websocket(&server).await;
-        assert_eq!(session.say("1").await.status, 200);
+        assert_eq!(session.send("1").await.status, 200);
         drop((session, raw));
     }
     server.until_empty().await;
@@ -258,7 +261,7 @@ async fn a_session_that_ends_during_its_upgrade_takes_no_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_namespace_and_its_probe_do_not_delay_a_shutdown() {
-    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_secs(60)).await;
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_secs(60)).await;
     let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await.1, "2");
     let mut raw = session.websocket(&server).await;

@@ -1,4 +1,5 @@
-//! STOMP frame by frame: bad input is answered by an ERROR and the end of the connection, and nobody else notices.
+//! STOMP frame by frame: bad input is answered by an ERROR frame and the end of the connection, and
+//! other clients are not affected.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ async fn text(raw: &mut Raw) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_as_the_specification_has_it() {
+async fn a_session_as_in_the_specification() {
     let server = TestServer::start().await;
     let mut raw = open(&server).await;
     raw.send(masked(0x81, CONNECT.replace("CONNECT", "STOMP").as_bytes())).await;
@@ -62,19 +63,19 @@ async fn a_later_subscription_may_have_another_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_wants_few_heart_beats_must_still_answer_pings() {
-    let server = TestServer::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+async fn a_client_that_asks_for_few_heartbeats_must_still_answer_pings() {
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(100)).await;
     let mut raw = open(&server).await;
     let rarely = CONNECT.replace("host:x", "host:x\nheart-beat:0,86400000");
     raw.send(masked(0x81, rarely.as_bytes())).await;
-    // Reads, and says nothing.
+    // Reads and sends nothing.
     raw.rest().await;
     assert_eq!(server.until_empty().await.of(Transport::Stomp).timed_out, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_an_error_and_the_end() {
-    let server = TestServer::with(|limits| limits.message_bytes_max = 1000).await;
+async fn a_bad_frame_gets_an_error_and_ends_the_connection() {
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
     let mut witness = ClientOptions::new(Transport::Stomp, "lobby").join(&server).await;
     let long =
         format!("SEND\ndestination:/messages\n\n{{\"author\":1,\"ordinal\":1,\"text\":\"{}\"}}\0", "x".repeat(1001));
@@ -119,8 +120,8 @@ async fn what_is_wrong_is_an_error_and_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_connect_is_dropped_and_who_speaks_another_version_is_told_before() {
-    let server = TestServer::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+async fn clients_without_connect_are_dropped_and_other_versions_get_an_error() {
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     let mut raw = open(&server).await;
     assert_eq!(raw.frame().await, None);
     assert_eq!(server.until_empty().await.of(Transport::Stomp).timed_out, 1);

@@ -1,4 +1,4 @@
-//! A server of a test's own on free ports, and the patience tests have with it.
+//! A server on free ports for one test, and waiting with a deadline.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use server::{Access, Config, RunningServer, ServerLimits, Slowdown};
 use wire::{ServerAddresses, ServerStats, Transport, TransportUsage};
 
-/// How long anything may take before a test gives up. Generous: it is never a measurement.
+/// Deadline of every wait in a test. It is generous, because it is never a measurement.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-/// How often a condition is looked at while it does not hold yet.
+/// Interval between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits for something, and says what it was when it does not come.
-pub(crate) async fn with_limits<T>(what: &str, future: impl Future<Output = T>) -> T {
+/// Waits for a future. Panics with `what` after the deadline.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(TIMEOUT, future).await {
         Ok(value) => value,
         Err(_) => panic!("waited {} s for {what}", TIMEOUT.as_secs()),
@@ -31,10 +31,10 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
-        Self::with(|_| {}).await
+        Self::with_limits(|_| {}).await
     }
 
-    pub(crate) async fn with(limits: impl FnOnce(&mut ServerLimits)) -> Self {
+    pub(crate) async fn with_limits(limits: impl FnOnce(&mut ServerLimits)) -> Self {
         Self::with_access(Access::default(), limits).await
     }
 
@@ -44,7 +44,7 @@ impl TestServer {
         Self::start_with(access, limits, None).await
     }
 
-    /// A server that is worse on purpose.
+    /// A server with a deliberate slowdown.
     pub(crate) async fn with_slowdown(costs: &str) -> Self {
         Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap())).await
     }
@@ -57,7 +57,7 @@ impl TestServer {
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 
-    /// A server that runs in a process of its own.
+    /// A server in another process.
     pub(crate) fn at(listening: &ServerAddresses) -> Self {
         Self {
             http: listening.http,
@@ -69,7 +69,7 @@ impl TestServer {
         }
     }
 
-    /// Where a room is, for a transport on the HTTP port.
+    /// URL of a room, for a transport with a room URL.
     pub(crate) fn url(&self, room: &str, transport: Transport) -> String {
         format!("http://{}/rooms/{room}/{transport}", self.http)
     }
@@ -78,25 +78,25 @@ impl TestServer {
         self.try_stats().await.expect("a reading from a server that is not full")
     }
 
-    /// A reading, or `None` while the server has no place for whoever asks.
+    /// The statistics, or `None` while the server is full.
     async fn try_stats(&self) -> Option<ServerStats> {
         let mut request = self.web.get(format!("http://{}/stats", self.http)).header("connection", "close");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = with_limits("an answer from /stats", request.send()).await.unwrap();
+        let answer = within("an answer from /stats", request.send()).await.unwrap();
         if answer.status() == 503 {
             return None;
         }
         assert_eq!(answer.status(), 200);
-        Some(with_limits("the usage as JSON", answer.json()).await.unwrap())
+        Some(within("the usage as JSON", answer.json()).await.unwrap())
     }
 
     pub(crate) async fn stats_of(&self, transport: Transport) -> TransportUsage {
         self.stats().await.of(transport)
     }
 
-    /// Waits until a reading shows what is asked for, and returns that reading.
+    /// Waits until the statistics fulfil a condition, and returns them.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&ServerStats) -> bool) -> ServerStats {
         let start = Instant::now();
         loop {
@@ -113,28 +113,30 @@ impl TestServer {
         }
     }
 
-    /// Waits until so many readers hold a cursor.
+    /// Waits for this number of readers.
     pub(crate) async fn until_readers(&self, readers: u64) -> ServerStats {
         self.until(&format!("{readers} readers"), |usage| usage.hub.readers == readers).await
     }
 
-    /// Waits until nothing of any client is left: no reader, and no connection but the one that asks.
+    /// Waits until no reader and no connection is left but the one of the request.
     pub(crate) async fn until_empty(&self) -> ServerStats {
-        self.until("the last client to be gone", |usage| usage.hub.readers == 0 && usage.connections_open == 1).await
+        self.until("the last client to be disconnected", |usage| usage.hub.readers == 0 && usage.connections_open == 1)
+            .await
     }
 
     pub(crate) async fn shutdown(self) {
         let running = self.running.expect("a server of this process");
-        with_limits("the server to shut down", running.shutdown()).await;
+        within("the server to shut down", running.shutdown()).await;
     }
 }
 
-/// Opens a connection a reading: it is then the only one of ours, and is gone by the next.
+/// Opens a new connection for each request: it is the only one of the test itself and is closed
+/// before the next.
 fn web() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
-/// Looks up what a reading says of one transport.
+/// The statistics of one transport.
 pub(crate) trait StatsByTransport {
     fn of(&self, transport: Transport) -> TransportUsage;
     fn of_other(&self) -> TransportUsage;

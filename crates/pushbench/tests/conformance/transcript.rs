@@ -1,12 +1,13 @@
-//! The same posts make the same transcript on every transport, wherever a reader begins and however often it is cut off.
+//! The same posts give the same transcript on every transport, for any start and any number of
+//! disconnects.
 
 use futures_util::future::join_all;
 use wire::{Message, Transport};
 
 use crate::clients::{Client, ClientOptions, Received};
-use crate::test_server::{TestServer, with_limits};
+use crate::test_server::{TestServer, within};
 
-/// Texts that an encoding or a framing might stumble over.
+/// Texts with characters that an encoding or a framing has to escape.
 fn awkward_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         "hello",
@@ -24,9 +25,9 @@ fn awkward_texts() -> Vec<String> {
     texts
 }
 
-/// A server that takes every awkward text.
+/// A server that accepts all of these texts.
 async fn server() -> TestServer {
-    TestServer::with(|limits| limits.message_bytes_max = 1 << 16).await
+    TestServer::with_limits(|limits| limits.message_bytes_max = 1 << 16).await
 }
 
 async fn join_every(options: &[ClientOptions], server: &TestServer) -> Vec<Client> {
@@ -58,27 +59,31 @@ async fn the_same_posts_are_the_same_transcript_everywhere_and_the_author_gets_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_can_post_at_once_and_all_see_one_order() {
+async fn all_clients_post_at_once_and_see_one_order() {
     const POSTS: usize = 25;
     let server = server().await;
     let options = ClientOptions::all("busy");
     let mut clients = join_every(&options, &server).await;
     let total = POSTS * clients.len();
-    let talks = clients.iter_mut().enumerate().map(|(seat, client)| async move {
+    let posting = clients.iter_mut().enumerate().map(|(index, client)| async move {
         for n in 0..POSTS {
-            client.post(&format!("{seat}-{n}")).await;
+            client.post(&format!("{index}-{n}")).await;
         }
         client.next_messages(total).await
     });
-    let transcripts = join_all(talks).await;
+    let transcripts = join_all(posting).await;
     assert_eq!(seqs(&transcripts[0]), (1..=total as u64).collect::<Vec<_>>());
     for (transcript, options) in transcripts.iter().zip(&options) {
         assert!(transcript == &transcripts[0], "{options:?} saw another order");
     }
-    for seat in 0..options.len() {
-        let said: Vec<_> = (0..POSTS).map(|n| format!("{seat}-{n}")).collect();
-        let mine = transcripts[0].iter().filter(|message| said.contains(&message.text.to_string()));
-        assert_eq!(mine.map(|message| message.text.to_string()).collect::<Vec<_>>(), said, "an author's order is kept");
+    for index in 0..options.len() {
+        let posted: Vec<_> = (0..POSTS).map(|n| format!("{index}-{n}")).collect();
+        let own = transcripts[0].iter().filter(|message| posted.contains(&message.text.to_string()));
+        assert_eq!(
+            own.map(|message| message.text.to_string()).collect::<Vec<_>>(),
+            posted,
+            "an author's order is kept"
+        );
     }
 }
 
@@ -95,7 +100,7 @@ async fn a_late_joiner_chooses_where_it_begins() {
     let mut from_start = join_every(&after(0), &server).await;
     let mut from_three = join_every(&after(3), &server).await;
     let mut from_end = join_every(&after(5), &server).await;
-    assert!(from_now.iter().all(|client| client.cursor() == 5), "who begins now is told where now is");
+    assert!(from_now.iter().all(|client| client.cursor() == 5), "a live reader learns the current cursor");
     author.post("new").await;
     for (clients, expected) in
         [(&mut from_now, 6..=6), (&mut from_start, 1..=6), (&mut from_three, 4..=6), (&mut from_end, 6..=6)]
@@ -108,7 +113,7 @@ async fn a_late_joiner_chooses_where_it_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_is_cut_off_in_the_middle_comes_back_and_has_missed_nothing() {
+async fn a_reader_that_reconnects_has_missed_nothing() {
     const TOTAL: u64 = 120;
     let server = TestServer::start().await;
     let post_all = async {
@@ -124,7 +129,7 @@ async fn a_reader_that_is_cut_off_in_the_middle_comes_back_and_has_missed_nothin
         while (seen.len() as u64) < TOTAL {
             seen.push(client.next_message().await.seq);
             if seen.len().is_multiple_of(7) {
-                // What had come but was not yet read is lost with the connection.
+                // Received bytes that were not read are lost with the connection.
                 drop(client);
                 client = options.clone().resuming(*seen.last().unwrap()).join(server).await;
             }
@@ -136,7 +141,7 @@ async fn a_reader_that_is_cut_off_in_the_middle_comes_back_and_has_missed_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rooms_do_not_hear_each_other() {
+async fn rooms_are_separate() {
     let server = TestServer::start().await;
     for options in ClientOptions::all("left") {
         let mut left = options.join(&server).await;
@@ -149,7 +154,7 @@ async fn rooms_do_not_hear_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_new_comes_in_one_batch() {
+async fn new_messages_arrive_in_one_batch() {
     let server = TestServer::start().await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for n in 1..=50 {
@@ -161,14 +166,14 @@ async fn what_is_new_comes_in_one_batch() {
         client.next_messages(50).await;
         let now = server.stats_of(options.transport).await;
         assert_eq!(now.messages - before.messages, 50, "{options:?}");
-        // A library takes messages one by one, and an answer may begin while it still does.
+        // A library reads messages one by one, and a response may begin meanwhile.
         let batches_max = if options.transport.is_socketio() { 10 } else { 1 };
         assert!((1..=batches_max).contains(&(now.batches - before.batches)), "{options:?}: {now:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_a_request_or_one_for_all() {
+async fn one_connection_per_request_or_one_for_all() {
     for transport in [Transport::Polling, Transport::LongPolling] {
         for close_each in [false, true] {
             let server = TestServer::start().await;
@@ -179,7 +184,8 @@ async fn one_connection_a_request_or_one_for_all() {
             }
             let usage = server.stats_of(transport).await;
             assert_eq!((usage.posts, usage.messages, usage.requests), (5, 5, 11));
-            // How many reqwest opens otherwise depends on how soon it has put one back; one for all is checked by hand in `usage`.
+            // reqwest opens more connections when it has not returned one to its pool yet. `usage`
+            // checks the case of one connection.
             if close_each {
                 assert_eq!(usage.connections_opened, 11, "{transport}");
             }
@@ -195,13 +201,13 @@ async fn a_held_long_poll_costs_no_requests() {
     let mut client = ClientOptions::new(Transport::LongPolling, "lobby").join(&server).await;
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let hearing = async {
-        let received = with_limits("the held answer", client.receive()).await;
+        let received = within("the held answer", client.receive()).await;
         assert!(matches!(received, Received::Message(message) if message.text == "at last"));
     };
     let holding = async {
         server.until_readers(2).await;
         let before = server.stats_of(Transport::LongPolling).await;
-        // Other traffic passes meanwhile, in another room.
+        // Meanwhile there is other traffic, in another room.
         let mut elsewhere = ClientOptions::new(Transport::Tcp, "elsewhere").join(&server).await;
         for n in 1..=20 {
             elsewhere.post(&n.to_string()).await;

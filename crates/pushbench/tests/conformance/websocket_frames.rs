@@ -1,4 +1,5 @@
-//! RFC 6455 frame by frame, at every WebSocket of the server: the table of [`wire::websocket_cases`], and what is not in frames.
+//! RFC 6455 frame by frame, at every WebSocket of the server: the table of
+//! [`wire::websocket_cases`], and bytes that are not frames.
 
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use crate::test_server::{StatsByTransport, TestServer};
 const TEXT: u8 = 1;
 const FIN: u8 = 0x80;
 const POST: &str = r#"{"author":1,"ordinal":1,"text":"in pieces"}"#;
-/// What every case's messages fit in, and hardly more.
+/// Slightly larger than the messages of all cases.
 const TEXT_MAX: usize = 110_000;
-/// What a post may have around its text: every byte of it escaped, its fields, and a packet's.
+/// Maximum bytes of a post besides its text: escapes, fields, and those of a packet.
 const MESSAGE_MAX: usize = TEXT_MAX * 6 + 256;
-/// How long a case may take before the next one is tried: nothing in any of them waits for time to pass.
+/// Deadline of one case. No case waits for time to pass.
 const CASE_MAX: Duration = Duration::from_secs(5);
-/// Asks, behind a case, whether the connection goes on.
+/// Sent after a case to check whether the connection continues.
 const LAST: &[u8] = b"the last of all";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,9 +49,9 @@ async fn every_case_at_socketio_after_its_upgrade() {
     run_all(Transport::Socketio, Encoding::Json).await;
 }
 
-/// Sends each case on a connection of its own, and sees that all of them together were counted.
+/// Sends each case on a new connection, and checks the counters for all of them.
 async fn run_all(transport: Transport, encoding: Encoding) {
-    let server = TestServer::with(|limits| limits.message_bytes_max = TEXT_MAX).await;
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = TEXT_MAX).await;
     let receiver = Receiver { side: Side::Server, transport, encoding };
     let messages = Messages::of(&receiver, MESSAGE_MAX);
     let (mut wrong, mut acks, mut refused) = (Vec::new(), 0, 0);
@@ -66,22 +67,23 @@ async fn run_all(transport: Transport, encoding: Encoding) {
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
     let usage = server.until_empty().await.of(transport);
     assert_eq!(usage.posts, acks);
-    // engineioxide 0.17.9 gives one reason for a broken frame and for a client that is gone.
+    // engineioxide 0.17.9 has one reason for an invalid frame and for a disconnect.
     if !transport.is_socketio() {
         assert_eq!(usage.malformed, refused);
     }
 }
 
-/// What the server made of a case.
+/// The outcome of a case.
 #[derive(Debug)]
 enum Found {
-    /// It took so many messages and goes on; whether each ping has its pong.
+    /// The server accepted this number of messages and continues; whether each ping has its pong.
     GoesOn { acks: usize, pings_answered: bool },
-    /// It sent a close frame with this code; whether that was all, and the connection was then closed and not reset.
+    /// The server sent a close frame with this code; whether nothing followed and the connection
+    /// was closed without a reset.
     Closed { code: Option<u16>, last: bool },
-    /// The connection was over without one.
+    /// The connection ended without a close frame.
     Ended,
-    /// Nothing more came.
+    /// The server sent nothing more.
     Silent,
 }
 
@@ -109,7 +111,7 @@ async fn run(
     if expected != Outcome::CutShort {
         Frame::ping(LAST).write(Side::Server, &mut bytes);
     }
-    // The server may hang up before it has all of it.
+    // The server may close the connection before it has read everything.
     raw.try_send(&bytes).await.ok();
     if expected == Outcome::CutShort {
         raw.finish().await;
@@ -119,9 +121,10 @@ async fn run(
         let Some(frame) = raw.frame().await else { return Found::Ended };
         match frame.opcode {
             WsFrame::CLOSE => {
-                // Who closed is answered, and ends the connection then; the other way round it has ended it already.
+                // A close frame of the client is answered before the connection ends. After one of
+                // the server it has ended already.
                 raw.try_send(&masked(FIN | WsFrame::CLOSE, &frame.payload)).await.ok();
-                // engineioxide 0.17.9 closes its socket over what it has not read, which is a reset.
+                // engineioxide 0.17.9 closes its socket with unread input, which is a reset.
                 let last =
                     if receiver.transport.is_socketio() { raw.rest().await.is_empty() } else { raw.ends().await };
                 return Found::Closed { code: frame.code(), last };
@@ -181,7 +184,7 @@ async fn upgraded(server: &TestServer) -> Raw {
     raw
 }
 
-/// Whether a frame says that a post has its place.
+/// Whether a frame acknowledges a post.
 fn is_ack(receiver: &Receiver, payload: &[u8]) -> bool {
     match (receiver.transport, receiver.encoding) {
         (Transport::Websocket, Encoding::Json) => payload.starts_with(b"{\"ack\":"),
@@ -228,7 +231,7 @@ async fn a_message_sent_with_the_handshake_is_not_lost() {
     raw.send([head.as_bytes(), &masked(FIN | TEXT, POST.as_bytes())].concat()).await;
     assert_eq!(raw.head().await.status, 101);
     for _ in 0..3 {
-        // The join, then the acknowledgement and the message.
+        // The joined item, then the acknowledgement and the message.
         raw.frame().await.unwrap();
     }
     assert_eq!(server.stats().await.hub.log_messages, 1);
@@ -247,7 +250,7 @@ async fn a_frame_byte_by_byte_is_a_frame() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_just_goes_is_not_called_malformed() {
+async fn a_client_that_disconnects_is_not_counted_as_malformed() {
     let server = TestServer::start().await;
     let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut raw = open(&server).await;

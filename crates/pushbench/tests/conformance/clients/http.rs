@@ -1,4 +1,4 @@
-//! What the clients on HTTP share: requests with reqwest, posting, and reading a refusal.
+//! Shared by the clients on HTTP: requests with reqwest, posts and refusals.
 
 use wire::Ack;
 
@@ -23,7 +23,7 @@ impl Poster {
         Self { web: builder.build().unwrap(), url, options: options.clone(), ordinal: 0 }
     }
 
-    /// A reading request with this query.
+    /// A read request with this query.
     pub(super) async fn get(&self, query: &str) -> reqwest::Result<reqwest::Response> {
         let mut request = self.web.get(format!("{}?{query}", self.url));
         if self.options.close_each {

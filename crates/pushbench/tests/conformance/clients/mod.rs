@@ -1,4 +1,4 @@
-//! One chat client per transport behind one face, each made of somebody else's parts.
+//! One chat client per transport behind one interface, each made of other libraries.
 
 mod http;
 mod json;
@@ -11,11 +11,11 @@ mod websocket;
 
 use wire::{Ack, Encoding, ErrorBody, Gap, Message, Reset, ServerItem, StartAt, Transport};
 
-use crate::test_server::{TestServer, with_limits};
+use crate::test_server::{TestServer, within};
 
 pub(crate) use http::read_refusal;
 
-/// What a client asks for when it joins.
+/// How a client joins.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientOptions {
     pub(crate) transport: Transport,
@@ -24,9 +24,9 @@ pub(crate) struct ClientOptions {
     pub(crate) start: StartAt,
     pub(crate) token: Option<String>,
     pub(crate) author: u32,
-    /// Comes back to where it was: browsers say so in a header of their own.
+    /// Resumes at its cursor. Browsers send it in a header.
     pub(crate) resumes: bool,
-    /// One connection a request.
+    /// A new connection for each request.
     pub(crate) close_each: bool,
 }
 
@@ -77,7 +77,7 @@ impl ClientOptions {
                 Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(server, self).await?)),
             })
         };
-        with_limits(&format!("an answer to {self:?}"), joining).await
+        within(&format!("an answer to {self:?}"), joining).await
     }
 
     fn path_query(&self) -> String {
@@ -99,7 +99,7 @@ impl ClientOptions {
     }
 }
 
-/// No, and why. `status` is what HTTP says; `tcp` only has the problem.
+/// A refusal. `status` is that of HTTP; `tcp` has only the error body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: Option<u16>,
@@ -107,30 +107,30 @@ pub(crate) struct Refused {
     pub(crate) problem: ErrorBody,
 }
 
-/// What a client hears after it joined.
+/// What a client receives after the join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Message(Message<'static>),
     Gap(Gap),
     Reset(Reset),
-    /// Nothing new, still here: a heart-beat, a ping, an empty answer.
+    /// A heartbeat, a ping or an empty response.
     Heartbeat,
     Ended(End),
 }
 
-/// How the server ended it.
+/// How the server ended the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// tcp: said goodbye.
+    /// tcp: the item `Bye`.
     Bye,
-    /// The response came to its proper end.
+    /// The response ended completely.
     Complete,
-    /// HTTP: an answer that is no messages.
+    /// HTTP: a response without messages.
     Status(u16),
     /// WebSocket: a close frame.
     Close(u16),
     Problem(ErrorBody),
-    /// Cut off.
+    /// The connection broke.
     Broken(String),
 }
 
@@ -144,7 +144,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Says something, and returns the place it got.
+    /// Posts a text and returns its acknowledgement.
     pub(crate) async fn post(&mut self, text: &str) -> Ack {
         self.try_post(text).await.unwrap_or_else(|refused| panic!("a post was refused: {refused:?}"))
     }
@@ -160,10 +160,10 @@ impl Client {
                 Self::Stomp(client) => client.post(text).await,
             }
         };
-        with_limits("the answer to a post", posting).await
+        within("the answer to a post", posting).await
     }
 
-    /// The next thing of any kind.
+    /// The next item of any kind.
     pub(crate) async fn receive(&mut self) -> Received {
         match self {
             Self::Tcp(client) => client.receive().await,
@@ -175,7 +175,7 @@ impl Client {
         }
     }
 
-    /// The next thing that is not a beat.
+    /// The next item that is not a heartbeat.
     pub(crate) async fn next(&mut self) -> Received {
         let what = format!("the next message behind {}", self.cursor());
         let next = async {
@@ -186,7 +186,7 @@ impl Client {
                 }
             }
         };
-        with_limits(&what, next).await
+        within(&what, next).await
     }
 
     pub(crate) async fn next_message(&mut self) -> Message<'static> {
@@ -205,11 +205,11 @@ impl Client {
     }
 
     pub(crate) async fn next_heartbeat(&mut self) {
-        let received = with_limits("a heart-beat", self.receive()).await;
+        let received = within("a heart-beat", self.receive()).await;
         assert_eq!(received, Received::Heartbeat);
     }
 
-    /// How the server ends it; what comes before is passed over.
+    /// How the server ends the session. Skips what comes before.
     pub(crate) async fn end(&mut self) -> End {
         let end = async {
             loop {
@@ -218,10 +218,10 @@ impl Client {
                 }
             }
         };
-        with_limits("the end", end).await
+        within("the end", end).await
     }
 
-    /// The last seq this client knows of.
+    /// The last sequence number this client knows.
     pub(crate) fn cursor(&self) -> u64 {
         match self {
             Self::Tcp(client) => client.cursor,
@@ -234,7 +234,8 @@ impl Client {
     }
 }
 
-/// What an item is to a client that has joined; `None` for those it waits for elsewhere.
+/// The meaning of an item for a client that has joined, or `None` for items that it waits for
+/// elsewhere.
 fn received(item: ServerItem<'_>, cursor: &mut u64) -> Option<Received> {
     Some(match item {
         ServerItem::Message(message) => {

@@ -1,4 +1,4 @@
-//! `polling` and `long-polling`: a request for whatever is new.
+//! `polling` and `long-polling`: a request for the new messages.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::http::{Poster, read_refusal};
 use super::{ClientOptions, End, Received, Refused, json, received};
 use crate::test_server::TestServer;
 
-/// What makes it polling: the pause between two questions.
+/// The pause between two polls.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 pub(crate) struct Client {
     pub(super) poster: Poster,
@@ -21,7 +21,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Asks once without waiting: a newcomer learns its cursor, one that comes back gets what it missed.
+    /// Polls once without waiting. A new client learns its cursor, a resuming one gets the messages
+    /// it missed.
     pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
         let token = options.token.as_ref().map_or(String::new(), |token| format!("&token={token}"));
         let poster = Poster::new(server, options);
@@ -41,9 +42,9 @@ impl Client {
         if !matches!(answer.status().as_u16(), 200 | 204) {
             return Err(read_refusal(answer).await);
         }
-        let told = answer.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
+        let cursor = answer.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
         client.cursor = match options.start {
-            StartAt::Live => told.expect("who joins without a cursor is told one"),
+            StartAt::Live => cursor.expect("the response to a client without a cursor has one"),
             StartAt::After(seq) => seq,
         };
         client.take(&answer.bytes().await.unwrap());

@@ -1,4 +1,5 @@
-//! The ways to speak Socket.IO, packet by packet: polling with reqwest, WebSocket with tungstenite, and from the one to the other.
+//! Socket.IO packet by packet: polling with reqwest, WebSocket with tungstenite, and the upgrade
+//! between them.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -19,7 +20,7 @@ use crate::test_server::TestServer;
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 
-/// A packet, with its attachment where it has one.
+/// A packet, with its attachment if it has one.
 #[derive(Debug)]
 enum Packet {
     Text(String),
@@ -49,8 +50,8 @@ impl Client {
             Transport::SocketioWebsocket => Line::Ws(open(server, "").await?),
             _ => {
                 let web = reqwest::Client::builder().no_proxy().build().unwrap();
-                let means_to = if options.transport == Transport::Socketio { "&upgrade=1" } else { "" };
-                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{means_to}", server.http);
+                let upgrade = if options.transport == Transport::Socketio { "&upgrade=1" } else { "" };
+                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{upgrade}", server.http);
                 Line::Polling { web, url }
             }
         };
@@ -73,7 +74,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Takes the session that the server offers.
+    /// Reads the session that the server opens.
     async fn begin(&mut self) -> Result<(), Refused> {
         if let Line::Polling { web, url } = &self.line {
             let answer = web.get(url).send().await.unwrap();
@@ -94,7 +95,7 @@ impl Client {
     /// Connects to the namespace and joins the room.
     async fn enter(&mut self, options: &ClientOptions) -> Result<(), Refused> {
         let auth = options.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
-        self.say(&format!("40{}", auth.unwrap_or_default()), None).await;
+        self.send(&format!("40{}", auth.unwrap_or_default()), None).await;
         let answer = self.text().await.expect("an answer to the connect");
         if let Some(refused) = answer.strip_prefix("44") {
             let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
@@ -109,7 +110,7 @@ impl Client {
         if let StartAt::After(seq) = options.start {
             join["after"] = seq.into();
         }
-        self.say(&format!("420[\"join\",{join}]"), None).await;
+        self.send(&format!("420[\"join\",{join}]"), None).await;
         let answer = self.acknowledged(0).await;
         match answer.get("after") {
             Some(after) => self.cursor = after.as_u64().unwrap(),
@@ -132,7 +133,7 @@ impl Client {
     }
 
     /// Sends a packet, and its attachment.
-    async fn say(&mut self, text: &str, attached: Option<Vec<u8>>) {
+    async fn send(&mut self, text: &str, attached: Option<Vec<u8>>) {
         match &mut self.line {
             Line::Ws(ws) => {
                 ws.send(Message::text(text)).await.unwrap();
@@ -149,7 +150,7 @@ impl Client {
         }
     }
 
-    /// The next packet; `Err` is how the server ended it.
+    /// The next packet. `Err`: how the server ended the session.
     async fn packet(&mut self) -> Result<Packet, End> {
         loop {
             if let Some(packet) = self.packets.pop_front() {
@@ -181,18 +182,18 @@ impl Client {
         }
     }
 
-    /// The next text that is no ping.
+    /// The next text that is not a ping.
     async fn text(&mut self) -> Result<String, End> {
         loop {
             match self.packet().await? {
-                Packet::Text(text) if text == "2" => self.say("3", None).await,
+                Packet::Text(text) if text == "2" => self.send("3", None).await,
                 Packet::Text(text) => return Ok(text),
-                Packet::Binary(bytes) => panic!("nobody announced {bytes:?}"),
+                Packet::Binary(bytes) => panic!("{bytes:?} was not announced"),
             }
         }
     }
 
-    /// What this acknowledgement says; what comes before it is kept.
+    /// The data of this acknowledgement. Packets before it are kept.
     async fn acknowledged(&mut self, id: u64) -> serde_json::Value {
         loop {
             let text = self.text().await.expect("an acknowledgement");
@@ -211,13 +212,13 @@ impl Client {
         match self.encoding {
             Encoding::Json => {
                 let post = json::post(self.author, self.ordinal, text);
-                self.say(&format!("42{id}[\"post\",{post}]"), None).await;
+                self.send(&format!("42{id}[\"post\",{post}]"), None).await;
             }
             Encoding::Binary => {
                 let mut out = Vec::new();
                 let post = Post { author: self.author, ordinal: self.ordinal, text: text.into() };
                 encode_up(&ClientItem::Post(post), &mut out);
-                self.say(&format!("451-{id}[\"post\",{PLACEHOLDER}]"), Some(out)).await;
+                self.send(&format!("451-{id}[\"post\",{PLACEHOLDER}]"), Some(out)).await;
             }
         }
         let answer = self.acknowledged(id).await;
@@ -235,19 +236,19 @@ impl Client {
             match self.packet().await {
                 Err(end) => return Received::Ended(end),
                 Ok(Packet::Text(text)) if text == "2" => {
-                    self.say("3", None).await;
+                    self.send("3", None).await;
                     return Received::Heartbeat;
                 }
                 Ok(Packet::Text(text)) => {
                     let item = self.item(&text).await;
                     self.received.extend(item);
                 }
-                Ok(Packet::Binary(bytes)) => panic!("nobody announced {bytes:?}"),
+                Ok(Packet::Binary(bytes)) => panic!("{bytes:?} was not announced"),
             }
         }
     }
 
-    /// What a packet is to somebody in a room.
+    /// The meaning of a packet for a client in a room.
     async fn item(&mut self, text: &str) -> Option<Received> {
         if matches!(text, "1" | "41") {
             return Some(Received::Ended(End::Bye));
@@ -273,7 +274,7 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Leaves as browsers do: a session on polling has no connection whose end would say so.
+    /// Leaves as browsers do. A session on polling has no connection whose end would show that.
     fn drop(&mut self) {
         let Line::Polling { .. } = self.line else { return };
         let Ok(mut socket) = std::net::TcpStream::connect(self.address) else { return };
@@ -308,7 +309,8 @@ fn refused(answer: &serde_json::Value) -> Refused {
     Refused { status: None, retry_after: None, problem: json::problem(answer.to_string().as_bytes()) }
 }
 
-/// A problem out of the one sentence that a refused connect has: `what is wrong (field: "value"); what to do`.
+/// Parses the error body from the text of a refused CONNECT: `what is wrong (field: "value"); what
+/// to do`.
 fn sentence(message: &str) -> ErrorBody {
     let (error, rest) = message.split_once(" (").unwrap();
     let (field, rest) = rest.split_once(": \"").unwrap();

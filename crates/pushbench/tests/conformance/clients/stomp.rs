@@ -1,4 +1,4 @@
-//! `stomp`: frames by hand on tokio-tungstenite.
+//! `stomp`: hand-written frames on tokio-tungstenite.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -24,7 +24,7 @@ pub(crate) struct Client {
     received: VecDeque<Received>,
 }
 
-/// A frame, taken apart.
+/// A parsed frame.
 #[derive(Debug, Default)]
 struct Frame {
     command: String,
@@ -63,12 +63,12 @@ impl Client {
             Err(error) => panic!("no WebSocket: {error}"),
         };
         let mut client = Self { cursor: 0, ws, author: options.author, ordinal: 0, received: VecDeque::new() };
-        client.say("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,1\n\n\0").await;
+        client.send("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,1\n\n\0").await;
         let connected = client.frame().await.unwrap();
         assert_eq!((connected.command.as_str(), connected.headers["version"].as_str()), ("CONNECTED", "1.2"));
-        // Every other client calls its subscription something that the server has not written in advance.
+        // Every second client uses a subscription id for which the server has no shared frames.
         let id = if JOINED.fetch_add(1, Relaxed).is_multiple_of(2) { "sub-0" } else { "mine" };
-        client.say(&format!("SUBSCRIBE\nid:{id}\ndestination:/messages\nreceipt:in\n\n\0")).await;
+        client.send(&format!("SUBSCRIBE\nid:{id}\ndestination:/messages\nreceipt:in\n\n\0")).await;
         let receipt = client.frame().await.unwrap();
         assert_eq!((receipt.command.as_str(), receipt.headers["receipt-id"].as_str()), ("RECEIPT", "in"));
         let joined = client.frame().await.unwrap();
@@ -78,11 +78,11 @@ impl Client {
         Ok(client)
     }
 
-    async fn say(&mut self, frame: &str) {
+    async fn send(&mut self, frame: &str) {
         self.ws.send(Message::text(frame)).await.unwrap();
     }
 
-    /// The next frame; an empty one is a heart-beat.
+    /// The next frame. An empty one is a heartbeat.
     async fn frame(&mut self) -> Result<Frame, End> {
         loop {
             match self.ws.next().await {
@@ -102,7 +102,7 @@ impl Client {
         self.ordinal += 1;
         let post = json::post(self.author, self.ordinal, text);
         let receipt = self.ordinal;
-        self.say(&format!("SEND\ndestination:/messages\nreceipt:{receipt}\n\n{post}\0")).await;
+        self.send(&format!("SEND\ndestination:/messages\nreceipt:{receipt}\n\n{post}\0")).await;
         loop {
             let frame = match self.frame().await {
                 Ok(frame) => frame,

@@ -1,4 +1,4 @@
-//! `http-streaming` and `sse`: one response that goes on, read with a parser written from the HTML standard's text.
+//! `http-streaming` and `sse`: one streamed response, with a parser written from the HTML standard.
 
 use std::collections::VecDeque;
 

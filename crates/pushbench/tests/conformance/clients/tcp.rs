@@ -1,4 +1,4 @@
-//! `tcp`: a plain socket and the codec of `wire`, which is all there is of that protocol.
+//! `tcp`: a plain socket and the codec of `wire`.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ impl Client {
         let (unread, received) = (Vec::new(), VecDeque::new());
         let mut client = Self { cursor: 0, socket, author: options.author, ordinal: 0, unread, received };
         let (start, token) = (options.start, options.token.clone());
-        // A bad name cannot be written with our own types: the tests of bad bytes do that by hand.
+        // An invalid name cannot be expressed with these types: `bad_bytes` sends it as bytes.
         client.send(&ClientItem::Join(Join { room: options.room.parse().unwrap(), start, token })).await;
         client.read_frame().await.map_err(|end| refused(&end))?;
         match client.take_frame() {
@@ -43,11 +43,11 @@ impl Client {
         self.socket.write_all(&out).await.unwrap();
     }
 
-    /// Reads until there is a whole frame. Safe to give up half way.
+    /// Reads until there is a whole frame. Cancel safe.
     async fn read_frame(&mut self) -> Result<(), End> {
         while split_frame(&self.unread, FRAME_BYTES_MAX).unwrap().is_none() {
             match self.socket.read_buf(&mut self.unread).await {
-                Ok(0) => return Err(End::Broken("closed without a word".to_owned())),
+                Ok(0) => return Err(End::Broken("closed without Bye".to_owned())),
                 Ok(_) => {}
                 Err(error) => return Err(End::Broken(error.to_string())),
             }

@@ -80,7 +80,7 @@ impl Client {
                 Some(Ok(message)) => message,
             };
             if let Message::Close(frame) = message {
-                // Sends our half of the closing handshake.
+                // Sends the client's half of the closing handshake.
                 while self.ws.next().await.is_some() {}
                 let code = frame.map_or(1005, |frame| u16::from(frame.code));
                 return Received::Ended(End::Close(code));
@@ -94,7 +94,7 @@ fn read(encoding: Encoding, message: &Message) -> Option<ServerItem<'_>> {
     match (encoding, message) {
         (Encoding::Json, Message::Text(text)) => Some(json::item(text.as_bytes())),
         (Encoding::Binary, Message::Binary(bytes)) => Some(decode_down(bytes).unwrap()),
-        // The answer goes out with the next read.
+        // The answer is sent with the next read.
         (_, Message::Ping(_)) => Some(ServerItem::Heartbeat),
         (_, Message::Pong(_)) => None,
         (encoding, other) => panic!("{other:?} on a connection opened for {}", encoding.name()),

@@ -1,4 +1,5 @@
-//! What `/stats` says of a lock-step run is what its client counted on its own socket, to the byte.
+//! The counters of `/stats` after a lock-step run equal the bytes that its client counted on its
+//! own socket.
 
 use wire::{BytesUsage, ClientItem, Encoding, Framing, Transport, TransportUsage, encode_up, push_frame};
 
@@ -16,7 +17,7 @@ fn body(ordinal: usize) -> String {
     serde_json::json!({ "author": 1, "ordinal": ordinal, "text": TEXTS[ordinal - 1] }).to_string()
 }
 
-/// What a client saw of its own traffic, one direction.
+/// The traffic of a client in one direction.
 #[derive(Default)]
 struct Direction {
     total: u64,
@@ -24,7 +25,7 @@ struct Direction {
     headers: u64,
 }
 
-/// What a client saw and did.
+/// The traffic and the requests of a client.
 #[derive(Default)]
 struct Seen {
     up: Direction,
@@ -36,14 +37,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes over what went through a socket that is no longer used.
+    /// Adds the traffic of a socket that is no longer used.
     fn close(&mut self, raw: Raw) {
         self.up.total += raw.up;
         self.down.total += raw.down;
         self.connections += 1;
     }
 
-    /// Posts over HTTP, and notes what of it was head and what was body.
+    /// Posts over HTTP and counts the bytes of heads and bodies.
     async fn post(&mut self, raw: &mut Raw, target: &str, ordinal: usize) {
         let body = body(ordinal);
         let up = raw.up;
@@ -202,19 +203,19 @@ async fn stomp(server: &TestServer) -> Seen {
     seen
 }
 
-fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
+fn check(usage: &TransportUsage, seen: &Seen, framing: Framing) {
     let of = |bytes: &BytesUsage| (bytes.total, bytes.payload, bytes.framing, bytes.headers);
     let expected = |direction: &Direction| (direction.total, payload(), direction.framing, direction.headers);
-    assert_eq!(of(&usage.up), expected(&seen.up), "{form:?}, up: total, payload, framing, headers");
-    assert_eq!(of(&usage.down), expected(&seen.down), "{form:?}, down: total, payload, framing, headers");
+    assert_eq!(of(&usage.up), expected(&seen.up), "{framing:?}, up: total, payload, framing, headers");
+    assert_eq!(of(&usage.down), expected(&seen.down), "{framing:?}, down: total, payload, framing, headers");
     for bytes in [usage.up, usage.down] {
-        assert_eq!(bytes.total, bytes.payload + bytes.envelope + bytes.framing + bytes.headers, "{form:?}");
+        assert_eq!(bytes.total, bytes.payload + bytes.envelope + bytes.framing + bytes.headers, "{framing:?}");
     }
     let posts = TEXTS.len() as u64;
-    assert_eq!((usage.posts, usage.messages, usage.batches), (posts, posts, posts), "{form:?}");
-    assert_eq!((usage.requests, usage.empty_answers), (seen.requests, seen.empty_answers), "{form:?}");
-    assert_eq!((usage.frames, usage.connections_opened), (seen.frames, seen.connections), "{form:?}");
-    assert!(usage.socket_writes >= posts && usage.socket_reads >= posts, "{form:?}");
+    assert_eq!((usage.posts, usage.messages, usage.batches), (posts, posts, posts), "{framing:?}");
+    assert_eq!((usage.requests, usage.empty_answers), (seen.requests, seen.empty_answers), "{framing:?}");
+    assert_eq!((usage.frames, usage.connections_opened), (seen.frames, seen.connections), "{framing:?}");
+    assert!(usage.socket_writes >= posts && usage.socket_reads >= posts, "{framing:?}");
     assert_eq!((usage.malformed, usage.refused, usage.timed_out, usage.stalled, usage.gaps), (0, 0, 0, 0, 0));
 }
 
@@ -229,7 +230,7 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
             Transport::HttpStreaming | Transport::Sse => streaming(&server, transport).await,
             Transport::Websocket => websocket(&server, encoding).await,
             Transport::Stomp => stomp(&server).await,
-            // What a library writes is not known to the byte by class: `socketio` holds it to what is.
+            // The bytes of a library are not known by class: `socketio` checks what is known.
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => continue,
         };
         let usage = server.until_empty().await;
@@ -242,9 +243,9 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_stream_and_its_beats_are_counted_as_framing() {
+async fn the_end_of_a_stream_and_its_heartbeats_are_counted_as_framing() {
     for transport in [Transport::HttpStreaming, Transport::Sse] {
-        let server = TestServer::with(|limits| {
+        let server = TestServer::with_limits(|limits| {
             limits.heartbeat = std::time::Duration::from_millis(20);
             limits.stream_age = std::time::Duration::from_millis(100);
         })
@@ -268,7 +269,7 @@ async fn a_body_that_comes_later_is_counted_with_its_request() {
     raw.send(&body).await;
     let answer = raw.head().await;
     raw.whole(answer).await;
-    // While the connection is still open: nothing waits for its next request to be counted.
+    // While the connection is still open: counting does not wait for its next request.
     let up = server.stats_of(Transport::Sse).await.up;
     assert_eq!((up.total, up.payload), (raw.up, TEXTS[0].len() as u64));
 }
