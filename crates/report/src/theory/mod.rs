@@ -103,7 +103,7 @@ impl PredictedRange {
 }
 
 /// Predictions of all transports at a point.
-pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
+pub(crate) fn predictions(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
@@ -112,7 +112,7 @@ pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
         if shown.kind != Some(results::VerdictKind::Valid) {
             continue;
         }
-        let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
+        let mut table = Predictions { shown: &shown, inputs: &inputs, cells: &mut cells };
         let info = transport.info();
         match info.delivery {
             Delivery::Polled => polling::polling(&mut table),
@@ -128,13 +128,13 @@ pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
 }
 
 /// Collects the predictions of a transport.
-struct Table<'a> {
+struct Predictions<'a> {
     shown: &'a RunSelection<'a>,
     inputs: &'a Inputs,
     cells: &'a mut Vec<Prediction>,
 }
 
-impl Table<'_> {
+impl Predictions<'_> {
     /// Measured messages per second at one client.
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
@@ -146,13 +146,13 @@ impl Table<'_> {
 
     /// Compares a metric. Its interval covers the variation between runs and the sampling within a
     /// run, because all runs share one random schedule.
-    fn figure(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, figure: MetricId) {
-        let Some(estimate) = self.shown.estimate(figure) else { return };
+    fn add_metric(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, metric: MetricId) {
+        let Some(estimate) = self.shown.estimate(metric) else { return };
         let own = self
             .shown
-            .within_runs(figure)
+            .within_runs(metric)
             .map_or(SamplingError::Nothing, |(low, high)| SamplingError::Between(low, high));
-        self.cell(what, formula, predicted, estimate.value, own, &self.values(|run| figure.value(&run.record)));
+        self.add(what, formula, predicted, estimate.value, own, &self.values(|run| metric.value(&run.record)));
     }
 
     fn values(&self, of: impl Fn(&results::Run) -> Option<f64>) -> Vec<f64> {
@@ -160,12 +160,12 @@ impl Table<'_> {
     }
 
     /// Compares any other value; `half` is half its sampling interval within a run.
-    fn other(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
+    fn add_values(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
         let Some(estimate) = over_runs(values) else { return };
-        self.cell(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
+        self.add(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
     }
 
-    fn cell(
+    fn add(
         &mut self,
         what: &str,
         formula: &str,

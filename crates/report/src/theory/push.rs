@@ -1,11 +1,11 @@
 //! Predictions for streaming transports, and the framing of Socket.IO.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
-use wire::{Delivery, Endpoint, Framing};
+use wire::{Delivery, Endpoint, Framing, ws_header_len};
 
-use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
+use super::formulas::{chunk_bytes, fan_out_ms};
 use super::inputs::{Inputs, mean_half_ms};
-use super::{PredictedRange, Table};
+use super::{PredictedRange, Predictions};
 
 /// `data: `, two line ends, `id: ` and its line end, without the digits of the id.
 const EVENT_BYTES: f64 = 13.0;
@@ -19,19 +19,19 @@ const STOMP_BYTES: f64 =
 /// Variation of the size of an item around its mean, because numbers have different lengths.
 const ITEM_SPREAD_BYTES: f64 = 12.0;
 
-pub(super) fn push(table: &mut Table<'_>) {
+pub(super) fn push(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     if let Some((write_ms, queue)) = inputs.work(table.shown) {
         let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
         let mean = PredictedRange::between(path.low + own, path.value + own, path.high + own).queued(queue);
         let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-        table.other("mean latency, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
+        table.add_values("mean latency, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     framing(table);
 }
 
 /// Framing bytes of a message.
-pub(super) fn framing(table: &mut Table<'_>) {
+pub(super) fn framing(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
     let info = record.transport.info();
@@ -44,7 +44,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
         (Endpoint::SocketIo, Delivery::Streamed, _) => {
             let packet = PACKET_BYTES + ATTACHED_BYTES;
             let predicted =
-                frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + frame_bytes(packet as u64) as f64));
+                frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + ws_header_len(packet as usize, false) as f64));
             (predicted, "len(event) + 38, and 2, 4 or 10 bytes for each of two frames")
         }
         // A separator follows every packet of a response but the last.
@@ -70,7 +70,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
         (_, _, Framing::LengthPrefixed) => return,
     };
     let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
-    table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);
+    table.add_values("framing bytes per delivery", formula, predicted, &framing, 0.0);
 }
 
 /// Mean size of a message with its envelope.
@@ -84,7 +84,7 @@ fn item_bytes(record: &RunRecord) -> Option<f64> {
 /// `least` to `most` bytes within a frame, plus its header; `None` if the header size is ambiguous.
 fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
     let item = item_bytes(record)?;
-    let header = |bytes: f64| frame_bytes(bytes.max(0.0) as u64);
+    let header = |bytes: f64| ws_header_len(bytes.max(0.0) as usize, false);
     let (short, long) = (header(item - ITEM_SPREAD_BYTES + least), header(item + ITEM_SPREAD_BYTES + most));
     (short == long).then(|| PredictedRange::between(least, f64::midpoint(least, most), most).plus(short as f64))
 }
