@@ -36,7 +36,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     cores: Vec<usize>,
 
-    /// Exit when standard input is closed, so that the server does not outlive the program that started it
+    /// Exit when standard input is closed, so that the server does not outlive the program that
+    /// started it
     #[arg(long)]
     exit_with_parent: bool,
 
@@ -48,22 +49,22 @@ pub(crate) struct Args {
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin whose web pages may read and post, besides the server's own, such as https://chat.example. Can be
-    /// repeated
+    /// Origin whose web pages may read and post, besides the server's own, such as
+    /// https://chat.example. Can be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
 
-    /// Host name that requests may name, such as chat.example. Can be repeated. Without a token the server
-    /// refuses other host names, so that no web page can reach it by DNS rebinding. IP addresses, localhost
-    /// and the hosts of --allow-origin are always allowed
+    /// Host name that requests may name, such as chat.example. Can be repeated. Without a token the
+    /// server refuses other host names, so that no web page can reach it by DNS rebinding. IP
+    /// addresses, localhost and the hosts of --allow-origin are always allowed
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     allow_host: Vec<String>,
 
     #[command(flatten)]
     limits: ServerLimits,
 
-    /// Additional cost of each delivered message, to test a comparison: cpu=5us, allocs=2 or both, separated
-    /// by a comma
+    /// Additional cost of each delivered message, to test a comparison: cpu=5us, allocs=2 or both,
+    /// separated by a comma
     #[arg(long, value_name = "COSTS", requires = "allow_slowdown", hide = true)]
     slowdown: Option<Slowdown>,
 
@@ -175,8 +176,8 @@ fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
-/// Raises the limit of open files as far as the system allows. Warns if that is less than the limit of
-/// connections.
+/// Raises the limit of open files as far as the system allows. Warns if that is less than the limit
+/// of connections.
 fn raise_open_files(connections_max: usize) {
     let open_files = machine::raise_open_files().unwrap_or(0);
     if open_files < connections_max as u64 {
