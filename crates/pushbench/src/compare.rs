@@ -43,12 +43,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if let Some(why) = not_comparable(&base, &head) {
-        print::note(&why);
+        print::warn(&why);
         return Ok(USAGE.into());
     }
     let rows = unpaired(&base, &head);
     if rows.is_empty() {
-        print::note("the folders have no valid run of one transport in common");
+        print::warn("the folders have no valid run of one transport in common");
         return Ok(USAGE.into());
     }
     let comparison = Comparison {

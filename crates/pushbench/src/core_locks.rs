@@ -81,7 +81,7 @@ fn lock_all(folder: &Path, cores: &[usize], args: LockArgs) -> anyhow::Result<(V
             }
             Err(TryLockError::WouldBlock) => {
                 let other = holder(&mut file);
-                print::note(&format!(
+                print::warn(&format!(
                     "waiting for {other}, which measures on core {core}; --anyway measures beside it"
                 ));
                 file.lock().context("cannot wait for the lock of a core")?;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{ServerStats, Transport};
 
 use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
-use crate::run::{Control, Launch, ServerProcess};
+use crate::run::{Control, ServerCommand, ServerProcess};
 use crate::signals::stoppable;
 use crate::{machine, print};
 
@@ -60,8 +60,8 @@ pub(crate) struct Args {
     bless: bool,
 
     /// Another build of the server, or ours with other settings, as a command line
-    #[arg(long, value_name = "CMD", value_parser = Launch::parse)]
-    server: Option<Launch>,
+    #[arg(long, value_name = "CMD", value_parser = ServerCommand::parse)]
+    server: Option<ServerCommand>,
 
     /// Count the server's instructions too, under valgrind; a minute
     #[arg(long)]
@@ -90,14 +90,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let valgrind = args.instructions && has_valgrind();
     if args.instructions && !valgrind {
-        print::note("instructions are skipped: there is no valgrind here");
+        print::warn("instructions are skipped: there is no valgrind here");
     }
-    let launch = args.server.clone().map_or_else(Launch::own, Ok)?;
-    let found = stoppable(async |stop| count(&launch, &job.name, plan, valgrind, stop).await)?;
+    let command = args.server.clone().map_or_else(ServerCommand::own, Ok)?;
+    let found = stoppable(async |stop| count(&command, &job.name, plan, valgrind, stop).await)?;
     print::out(&table(&found))?;
     let (counted, asked) = (found.transports.len(), plan.transports.len());
     if counted < asked {
-        print::note(&format!("interrupted after {counted} of {asked} transports; nothing was compared or locked"));
+        print::warn(&format!("interrupted after {counted} of {asked} transports; nothing was compared or locked"));
         return Ok(INTERRUPTED.into());
     }
     let near = if args.instructions { &["allocations", "instructions"][..] } else { &["allocations"] };
@@ -170,7 +170,7 @@ fn compare(locked: &Lock, found: &Lock, near: &[&str]) -> anyhow::Result<ExitCod
 
 /// Every transport in turn, or those that were counted when it was stopped.
 async fn count(
-    launch: &Launch,
+    command: &ServerCommand,
     scenario: &str,
     plan: &Plan,
     valgrind: bool,
@@ -191,7 +191,7 @@ async fn count(
         let counted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            counted = one(launch, &plan, transport, valgrind) => counted?,
+            counted = count_transport(command, &plan, transport, valgrind) => counted?,
         };
         transports.insert(transport.name().to_owned(), counted);
     }
@@ -200,11 +200,11 @@ async fn count(
 }
 
 /// Starts servers until one has a port of five digits, as nearly all have.
-async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
+async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
     // One core is one thread: what comes in is then served in the order in which it came.
     let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
     for _ in 0..PORT_TRIES {
-        let server = ServerProcess::launch(launch, plan, transport, &core).await?;
+        let server = ServerProcess::launch(command, plan, transport, &core).await?;
         if server.target.http.port() >= PORT_MIN {
             return Ok(server);
         }
@@ -213,9 +213,14 @@ async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Re
     bail!("no port of five digits in {PORT_TRIES} tries; widen net.ipv4.ip_local_port_range")
 }
 
-async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: bool) -> anyhow::Result<Counted> {
-    let server = start(launch, plan, transport).await?;
-    let (steps, usage) = walk_and_stop(plan, transport, server, Until::End).await?;
+async fn count_transport(
+    command: &ServerCommand,
+    plan: &Arc<Plan>,
+    transport: Transport,
+    valgrind: bool,
+) -> anyhow::Result<Counted> {
+    let server = start(command, plan, transport).await?;
+    let (steps, usage) = run_steps_and_stop(plan, transport, server, Until::End).await?;
     let [begin, settled, _, start, end, after] = usage.as_slice() else {
         bail!("{} readings of the server, six were expected", usage.len());
     };
@@ -232,29 +237,29 @@ async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: 
         // The reading itself allocates; two of them with nothing between say how much.
         let window = (end - start).saturating_sub(after - end);
         let each = window as f64 / counted.deliveries as f64;
-        note_near(&mut counted, "allocations", each);
+        insert_near(&mut counted, "allocations", each);
     }
     if valgrind {
-        let instructions = instructions(launch, plan, transport).await? / counted.deliveries as f64;
-        note_near(&mut counted, "instructions", instructions);
+        let instructions = instructions(command, plan, transport).await? / counted.deliveries as f64;
+        insert_near(&mut counted, "instructions", instructions);
     }
     Ok(counted)
 }
 
-fn note_near(counted: &mut Counted, what: &str, value: f64) {
+fn insert_near(counted: &mut Counted, what: &str, value: f64) {
     // More digits than that are noise, and would change the file each time.
     let rounded = (value * 100.0).round() / 100.0;
     counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
 }
 
 /// Walks, and ends the server; one that has ended by itself is why it went no further.
-async fn walk_and_stop(
+async fn run_steps_and_stop(
     plan: &Arc<Plan>,
     transport: Transport,
     mut server: ServerProcess,
     until: Until,
 ) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
-    let walked = walk(plan, transport, &server, until).await;
+    let walked = run_steps(plan, transport, &server, until).await;
     if walked.is_err()
         && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
     {
@@ -265,7 +270,7 @@ async fn walk_and_stop(
 }
 
 /// Readings of the server at every edge; two at the last.
-async fn walk(
+async fn run_steps(
     plan: &Arc<Plan>,
     transport: Transport,
     server: &ServerProcess,
@@ -338,20 +343,27 @@ fn has_valgrind() -> bool {
 }
 
 /// Instructions of the window: a whole life of the server with it, less one without it.
-async fn instructions(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
-    let (with, without) =
-        (life(launch, plan, transport, Until::End).await?, life(launch, plan, transport, Until::Window).await?);
+async fn instructions(command: &ServerCommand, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
+    let (with, without) = (
+        instructions_of_server(command, plan, transport, Until::End).await?,
+        instructions_of_server(command, plan, transport, Until::Window).await?,
+    );
     Ok(with as f64 - without as f64)
 }
 
-async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Until) -> anyhow::Result<u64> {
+async fn instructions_of_server(
+    command: &ServerCommand,
+    plan: &Arc<Plan>,
+    transport: Transport,
+    until: Until,
+) -> anyhow::Result<u64> {
     let file = std::env::temp_dir().join(format!("pushbench-{}.callgrind", std::process::id()));
-    let mut launch = launch.clone();
+    let mut command = command.clone();
     let valgrind = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
     let out = format!("--callgrind-out-file={}", file.display());
-    launch.words.splice(0..0, valgrind.into_iter().chain([out]));
-    let server = start(&launch, plan, transport).await?;
-    walk_and_stop(plan, transport, server, until).await?;
+    command.words.splice(0..0, valgrind.into_iter().chain([out]));
+    let server = start(&command, plan, transport).await?;
+    run_steps_and_stop(plan, transport, server, until).await?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind left no {}", file.display()))?;
     std::fs::remove_file(&file).ok();
     let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));

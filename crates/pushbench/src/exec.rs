@@ -13,8 +13,8 @@ use nix::sys::signal::{self, SigHandler, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::signals::{Signals, parent_gone, runtime};
-use crate::{family, machine};
+use crate::signals::{Signals, runtime, stdin_closed};
+use crate::{machine, process_tree};
 
 /// Between asking it to end and ending it.
 const GRACE: Duration = Duration::from_secs(3);
@@ -50,12 +50,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         runtime.block_on(async {
             tokio::select! {
                 _ = signals.next() => {}
-                () = parent_gone() => {}
+                () = stdin_closed() => {}
             }
         });
         killpg(child, Signal::SIGTERM).ok();
         std::thread::sleep(GRACE);
-        end_all();
+        kill_descendants();
     });
     let ended = loop {
         match waitpid(None, None) {
@@ -64,14 +64,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Err(error) => return Err(error).context("cannot wait for it"),
         }
     };
-    end_all();
+    kill_descendants();
     while matches!(waitpid(None, None), Ok(_) | Err(Errno::EINTR)) {
-        end_all();
+        kill_descendants();
     }
     match ended {
         WaitStatus::Exited(_, code) => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
         WaitStatus::Signaled(_, signal, _) => {
-            end_by(signal);
+            end_by_signal(signal);
             // Still here: this system did not end us by it. A shell's code for the signal says the same.
             Ok(u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from))
         }
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Ends this process as the program's ended, for its parent to see.
-fn end_by(end: Signal) {
+fn end_by_signal(end: Signal) {
     // A second core dump would show nothing of the program.
     setrlimit(Resource::RLIMIT_CORE, 0, 0).ok();
     #[expect(
@@ -92,8 +92,8 @@ fn end_by(end: Signal) {
     signal::raise(end).ok();
 }
 
-fn end_all() {
-    for pid in family::below(std::process::id()) {
+fn kill_descendants() {
+    for pid in process_tree::descendants(std::process::id()) {
         kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
     }
 }

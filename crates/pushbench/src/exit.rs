@@ -21,7 +21,7 @@ pub(crate) const INCONCLUSIVE: u8 = 4;
 /// The machine or the target is not as the scenario needs it.
 pub(crate) const PREFLIGHT: u8 = 5;
 /// A subject that was asked for has no figures, because all its runs were invalid.
-pub(crate) const NO_FIGURES: u8 = 6;
+pub(crate) const NO_METRICS: u8 = 6;
 /// Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 

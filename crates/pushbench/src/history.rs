@@ -17,11 +17,11 @@ use crate::print;
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: What,
+    what: HistoryCommand,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum HistoryCommand {
     /// Append the medians of a results folder
     Add {
         /// The folder a job has made
@@ -45,8 +45,10 @@ enum What {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = match &args.what {
-        What::Add { results, csv, commit } => add(results, &table(csv), commit.as_deref()).map(|()| String::new()),
-        What::Show { csv } => show(&table(csv)),
+        HistoryCommand::Add { results, csv, commit } => {
+            add(results, &table(csv), commit.as_deref()).map(|()| String::new())
+        }
+        HistoryCommand::Show { csv } => show(&table(csv)),
     };
     match outcome {
         Ok(text) => print::out(&text).map(|()| ExitCode::SUCCESS),
@@ -80,7 +82,7 @@ fn show(csv: &Path) -> anyhow::Result<String> {
     let history = read(csv)?;
     let table = history::table(&history);
     let Some(plot) = report::plots::history(&history) else {
-        print::note(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
+        print::warn(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
         return Ok(table);
     };
     let stem = format!("{}-plot", csv.file_stem().unwrap_or_default().to_string_lossy());
@@ -90,7 +92,7 @@ fn show(csv: &Path) -> anyhow::Result<String> {
     }
     let changed = history.trends().iter().filter(|trend| trend.stretches.len() > 1).count();
     if changed > 0 {
-        print::note(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
+        print::warn(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
     }
     Ok(format!("{table}\nplot: {} (and .svg, .csv)\n", file("png").display()))
 }

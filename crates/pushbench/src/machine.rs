@@ -7,8 +7,8 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// A spin probe is the median of its slices: a hiccup of the host spoils a few of them, a machine that gives its cores less spoils all.
-const SPIN_SLICES: usize = 30;
-const SPIN_SLICE: Duration = Duration::from_millis(5);
+const PROBE_SLICES: usize = 30;
+const PROBE_SLICE: Duration = Duration::from_millis(5);
 /// Turns between two looks at the clock.
 const TURNS: u64 = 2_000;
 
@@ -29,7 +29,7 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
 
 /// Turns of a loop per microsecond of wall time, the slowest of all cores, all spinning at once. Some machines give two busy cores the
 /// CPU of one for minutes and say so nowhere: this shows it.
-pub(crate) fn spin(cores: &[usize]) -> f64 {
+pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
     let together = Barrier::new(cores.len());
     let rates = std::thread::scope(|scope| {
         let threads: Vec<_> = cores
@@ -39,7 +39,7 @@ pub(crate) fn spin(cores: &[usize]) -> f64 {
                 scope.spawn(move || {
                     pin(&[*core]).ok();
                     together.wait();
-                    spin_here()
+                    probe_this_core()
                 })
             })
             .collect();
@@ -48,16 +48,16 @@ pub(crate) fn spin(cores: &[usize]) -> f64 {
     rates.into_iter().fold(f64::MAX, f64::min)
 }
 
-fn spin_here() -> f64 {
-    let mut rates: Vec<f64> = (0..SPIN_SLICES).map(|_| spin_slice()).collect();
+fn probe_this_core() -> f64 {
+    let mut rates: Vec<f64> = (0..PROBE_SLICES).map(|_| probe_slice()).collect();
     rates.sort_by(f64::total_cmp);
-    rates[SPIN_SLICES / 2]
+    rates[PROBE_SLICES / 2]
 }
 
-fn spin_slice() -> f64 {
+fn probe_slice() -> f64 {
     let begun = Instant::now();
     let (mut turns, mut state) = (0_u64, 1_u64);
-    while begun.elapsed() < SPIN_SLICE {
+    while begun.elapsed() < PROBE_SLICE {
         for _ in 0..TURNS {
             state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
@@ -88,14 +88,14 @@ pub(crate) fn ports_per_source() -> u64 {
 
 /// CPU that others took from us, since the machine started.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Taken {
+pub(crate) struct CpuSteal {
     stolen_ticks: u64,
     all_ticks: u64,
     /// Time a quota stopped this control group.
     pub(crate) throttled_us: u64,
 }
 
-impl Taken {
+impl CpuSteal {
     /// Zeros where the system does not say.
     pub(crate) fn now() -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();

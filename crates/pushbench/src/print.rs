@@ -20,11 +20,11 @@ pub(crate) fn out(text: &str) -> anyhow::Result<()> {
 
 /// An error with everything that led to it.
 pub(crate) fn error(error: &anyhow::Error) {
-    note(&format!("{error:#}"));
+    warn(&format!("{error:#}"));
 }
 
 /// A line besides the results.
-pub(crate) fn note(text: &str) {
+pub(crate) fn warn(text: &str) {
     writeln!(std::io::stderr().lock(), "pushbench: {text}").ok();
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (Some(out), _) => out.clone(),
         (None, [folder]) => folder.join(FOLDER),
         (None, several) => {
-            print::note(&format!("{} folders have no report folder of their own; add --out DIR", several.len()));
+            print::warn(&format!("{} folders have no report folder of their own; add --out DIR", several.len()));
             return Ok(USAGE.into());
         }
     };

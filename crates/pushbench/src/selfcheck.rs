@@ -66,7 +66,7 @@ async fn against_itself(gates: u64, job: &GateJob, stop: CancellationToken) -> a
         let seeded = GateJob { seed: job.seed + gate, ..job.clone() };
         let (comparison, ending) = measure_all(seeded, stop.clone()).await?;
         if ending == Ending::Interrupted {
-            print::note(&format!("interrupted after {done} of {gates} gates; the one in progress is not counted"));
+            print::warn(&format!("interrupted after {done} of {gates} gates; the one in progress is not counted"));
             return Ok(INTERRUPTED.into());
         }
         done += 1;

@@ -11,7 +11,7 @@ use server::{Access, Config, Handicap, Limits};
 use wire::ServerAddresses;
 
 use crate::machine;
-use crate::signals::{Signals, parent_gone};
+use crate::signals::{Signals, stdin_closed};
 
 /// Cut off whatever still runs on the runtime when the server has said goodbye.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
@@ -227,7 +227,7 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
     let why = tokio::select! {
         why = signals.next() => why,
-        () = parent_gone(), if exit_with_parent => "the parent is gone",
+        () = stdin_closed(), if exit_with_parent => "the parent is gone",
     };
     tracing::info!(why, "stopping");
     running.shutdown().await;

@@ -59,10 +59,10 @@ pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::R
         let stopped = stop.clone();
         tokio::spawn(async move {
             signals.next().await;
-            print::note("stopping; what was measured is written (once more to stop at once)");
+            print::warn("stopping; what was measured is written (once more to stop at once)");
             stopped.cancel();
             signals.next().await;
-            print::note("stopped at once; the run in progress is lost");
+            print::warn("stopped at once; the run in progress is lost");
             exit::now(INTERRUPTED);
         });
         job(stop).await
@@ -70,7 +70,7 @@ pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::R
 }
 
 /// Comes back when standard input is closed.
-pub(crate) async fn parent_gone() {
+pub(crate) async fn stdin_closed() {
     let (gone, wait) = oneshot::channel();
     // A thread of its own: a blocked read would keep the runtime from ending.
     std::thread::spawn(move || {

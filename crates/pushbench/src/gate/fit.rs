@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use report::gate::Rule;
 
-const ARMS: u32 = 3;
+const SIDES: u32 = 3;
 /// Shorter windows carry no figures.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
 const BLOCKS: usize = 16;
@@ -28,7 +28,7 @@ pub(crate) fn fit(
     cells: usize,
     blocks: Option<usize>,
 ) -> Result<Fit, Duration> {
-    let runs = |blocks: usize| ARMS * u32::try_from(blocks * transports).unwrap_or(u32::MAX);
+    let runs = |blocks: usize| SIDES * u32::try_from(blocks * transports).unwrap_or(u32::MAX);
     let window_of = |blocks: usize| (budget / runs(blocks).max(1)).saturating_sub(overhead).min(window_max);
     let least = WINDOW_MIN.min(window_max);
     let wanted = blocks.map_or(vec![BLOCKS_LONG, BLOCKS], |blocks| vec![blocks]);

@@ -11,18 +11,18 @@ use scenario::{Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
-use super::arms::Arm;
+use super::server::GateServer;
 use crate::machine;
-use crate::run::{Bench, Place, Shown, measure};
+use crate::run::{ProgressLine, RunEnvironment, RunId, measure};
 
-/// Times an arm is measured anew when the instrument failed; then its block is given up.
+/// Times an side is measured anew when the instrument failed; then its block is given up.
 const RERUNS_MAX: u32 = 1;
 /// How much longer than its budget a job may take before it is cut short.
 const BUDGET_SLACK: f64 = 1.2;
 /// No run of a gate takes longer over these than this: it has many.
 const SHORT_S: [(&str, f64); 4] =
     [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_idle_s", 1.0)];
-const ARMS: [&str; 3] = ["base", "head", "base again"];
+const SIDES: [&str; 3] = ["base", "head", "base again"];
 
 /// Everything decided.
 #[derive(Clone)]
@@ -30,14 +30,14 @@ pub(crate) struct GateJob {
     pub(crate) scenario: String,
     pub(crate) plan: Plan,
     pub(crate) transports: Vec<Transport>,
-    pub(crate) base: Arm,
-    pub(crate) head: Arm,
+    pub(crate) base: GateServer,
+    pub(crate) head: GateServer,
     pub(crate) blocks: usize,
     pub(crate) budget: Duration,
     pub(crate) overhead: Duration,
     pub(crate) metrics: Vec<MetricId>,
     /// The metrics were asked for by name: one that is not there is an error.
-    pub(crate) insist: bool,
+    pub(crate) metrics_required: bool,
     pub(crate) seed: u64,
     /// Cores that this process may use, as long as nothing has pinned it.
     pub(crate) cores: Vec<usize>,
@@ -50,11 +50,11 @@ pub(crate) struct GateJob {
 pub(crate) enum Ending {
     Complete,
     Interrupted,
-    NoFigures,
+    WithoutMetrics,
 }
 
 /// The scenario's phases, made short where nobody asked for them on the command line.
-pub(crate) fn short_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
+pub(crate) fn shortened_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
     let phases = &plan.phases;
     let asked = |key: &str| set.iter().any(|set| set.path() == key);
     let lengths = [phases.ramp_up(), phases.settle(), phases.warm_up(), phases.drain_idle()];
@@ -63,26 +63,26 @@ pub(crate) fn short_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
         let needed = if *key == "phases.drain_idle_s" { plan.tuning.polling.interval_ms as f64 * 1.5e-3 } else { 0.0 };
         !asked(key) && length.as_secs_f64() > short.max(needed)
     });
-    short.map(|((key, short), _)| seconds(key, Duration::from_secs_f64(short))).collect()
+    short.map(|((key, short), _)| set_seconds(key, Duration::from_secs_f64(short))).collect()
 }
 
 /// A key of the scenario that is a time.
-pub(crate) fn seconds(key: &str, value: Duration) -> Override {
+pub(crate) fn set_seconds(key: &str, value: Duration) -> Override {
     format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
 }
 
 /// Measures until all is decided, or all blocks are made, or the time is up, or it is stopped.
 pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
     let mut gate = Gate::new(job, stop);
-    let (look, interrupted) = gate.blocks().await?;
+    let (look, interrupted) = gate.run_blocks().await?;
     let ending = match (interrupted, gate.values.iter().any(Vec::is_empty)) {
         (true, _) => Ending::Interrupted,
-        (false, true) => Ending::NoFigures,
+        (false, true) => Ending::WithoutMetrics,
         (false, false) => Ending::Complete,
     };
     match ending {
         Ending::Complete => gate.check_metrics()?,
-        Ending::NoFigures => gate.name_what_has_no_figures(),
+        Ending::WithoutMetrics => gate.name_what_has_no_figures(),
         Ending::Interrupted => {}
     }
     let cells = gate.cells();
@@ -95,8 +95,8 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
         gate.notes.push(gate.partial_note(look.blocks));
     }
     let counted = gate.values.iter().flatten().flatten();
-    let excused = counted.clone().filter(|run| run.excused).count();
-    gate.notes.extend(excused_note(excused, counted.count()));
+    let excused = counted.clone().filter(|run| run.ignored_machine_noise).count();
+    gate.notes.extend(machine_noise_note(excused, counted.count()));
     let Gate { job, notes, .. } = gate;
     let comparison = Comparison {
         scenario: job.scenario,
@@ -117,21 +117,21 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
 type Values = Vec<Option<f64>>;
 
 /// What a run gave, and whether it counts here alone.
-struct Counted {
+struct RunValues {
     values: Values,
-    excused: bool,
+    ignored_machine_noise: bool,
 }
 
 struct Gate {
     job: GateJob,
     plan: Arc<Plan>,
-    bench: Bench,
-    shown: Shown,
+    environment: RunEnvironment,
+    progress: ProgressLine,
     server_cores: Vec<usize>,
     chance: Chance,
     runs: u32,
     /// By transport: base, head and base again of every block that is whole.
-    values: Vec<Vec<[Counted; 3]>>,
+    values: Vec<Vec<[RunValues; 3]>>,
     notes: Vec<String>,
 }
 
@@ -139,12 +139,12 @@ impl Gate {
     fn new(job: GateJob, stop: CancellationToken) -> Self {
         let (server_cores, generator_cores) = machine::share_cores(job.plan.cores.as_ref(), &job.cores);
         machine::pin(&generator_cores).ok();
-        let runs = job.blocks * job.transports.len() * ARMS.len();
+        let runs = job.blocks * job.transports.len() * SIDES.len();
         let estimate = (job.plan.phases.window() + job.overhead) * u32::try_from(runs).unwrap_or(u32::MAX);
         Self {
             plan: Arc::new(job.plan.clone()),
-            bench: Bench { generator_cores, all_cores: job.cores.clone(), stop, spin_best: 0.0 },
-            shown: Shown::new(runs as u64, estimate),
+            environment: RunEnvironment { generator_cores, all_cores: job.cores.clone(), stop, cpu_probe_best: 0.0 },
+            progress: ProgressLine::new(runs as u64, estimate),
             server_cores,
             chance: Chance::new(job.seed, 0),
             runs: 0,
@@ -155,7 +155,7 @@ impl Gate {
     }
 
     /// The blocks, with a look whenever one is due. Gives the last look, over all blocks that were made, and whether it was stopped.
-    async fn blocks(&mut self) -> anyhow::Result<(Look, bool)> {
+    async fn run_blocks(&mut self) -> anyhow::Result<(Look, bool)> {
         let rule = Rule::of(self.job.blocks);
         let begun = Instant::now();
         let (mut done, mut interrupted) = (0, false);
@@ -165,8 +165,8 @@ impl Gate {
                 self.notes.push(format!("the time was up after {done} of {} blocks", self.job.blocks));
                 break;
             }
-            self.block(done).await?;
-            interrupted = self.bench.stop.is_cancelled();
+            self.run_block(done).await?;
+            interrupted = self.environment.stop.is_cancelled();
             if interrupted {
                 break;
             }
@@ -191,36 +191,41 @@ impl Gate {
         format!("partial: interrupted after {done} of {} blocks{missing}", self.job.blocks)
     }
 
-    /// One block of every transport. A transport whose arm stays invalid has none this time.
-    async fn block(&mut self, block: usize) -> anyhow::Result<()> {
+    /// One block of every transport. A transport whose side stays invalid has none this time.
+    async fn run_block(&mut self, block: usize) -> anyhow::Result<()> {
         for (at, transport) in self.job.transports.clone().into_iter().enumerate() {
             let mut order = [0, 1, 2];
             self.chance.shuffle(&mut order);
             let mut values = [const { None }; 3];
-            for arm in order {
-                values[arm] = self.arm(block, arm, transport).await?;
-                if values[arm].is_none() {
+            for side in order {
+                values[side] = self.measure_side(block, side, transport).await?;
+                if values[side].is_none() {
                     break;
                 }
             }
             match values {
                 [Some(base), Some(head), Some(again)] => self.values[at].push([base, head, again]),
-                _ if self.bench.stop.is_cancelled() => return Ok(()),
+                _ if self.environment.stop.is_cancelled() => return Ok(()),
                 _ => self.notes.push(format!("block {} of {transport} was given up: its runs were invalid", block + 1)),
             }
         }
         Ok(())
     }
 
-    /// One arm's figures; `None` when every try was invalid, or it was stopped.
-    async fn arm(&mut self, block: usize, arm: usize, transport: Transport) -> anyhow::Result<Option<Counted>> {
+    /// One side's figures; `None` when every try was invalid, or it was stopped.
+    async fn measure_side(
+        &mut self,
+        block: usize,
+        side: usize,
+        transport: Transport,
+    ) -> anyhow::Result<Option<RunValues>> {
         for rerun in 0..=RERUNS_MAX {
-            let record = self.one(block, arm, transport, rerun).await?;
-            if self.bench.stop.is_cancelled() {
+            let record = self.run_once(block, side, transport, rerun).await?;
+            if self.environment.stop.is_cancelled() {
                 return Ok(None);
             }
-            let verdict = but_for_the_machine(&record);
-            let (name, reasons) = (ARMS[arm], verdict.reasons.join("; "));
+            let verdict = verdict_ignoring_machine(&record);
+            let (name, reasons) = (SIDES[side], verdict.reasons.join("; "));
             match (&record.ended, verdict.kind) {
                 (RunEnd::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
                 (RunEnd::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
@@ -228,29 +233,38 @@ impl Gate {
                 (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
                 (_, VerdictKind::Valid | VerdictKind::Overloaded) => {
                     let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
-                    return Ok(Some(Counted { values, excused: record.verdict.kind == VerdictKind::Invalid }));
+                    return Ok(Some(RunValues {
+                        values,
+                        ignored_machine_noise: record.verdict.kind == VerdictKind::Invalid,
+                    }));
                 }
             }
         }
         Ok(None)
     }
 
-    async fn one(&mut self, block: usize, arm: usize, transport: Transport, rerun: u32) -> anyhow::Result<RunRecord> {
+    async fn run_once(
+        &mut self,
+        block: usize,
+        side: usize,
+        transport: Transport,
+        rerun: u32,
+    ) -> anyhow::Result<RunRecord> {
         self.runs += 1;
-        let place = Place { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, rerun };
-        self.shown.begin(self.runs, &format!("block {} {transport} {}", block + 1, ARMS[arm]));
-        let side = if arm == 1 { &self.job.head } else { &self.job.base };
-        let patient = side.patient(&self.plan, transport, &self.server_cores).await?;
-        let shown = &mut self.shown;
-        let show = |progress| shown.show(progress);
+        let run_id = RunId { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, rerun };
+        self.progress.begin(self.runs, &format!("block {} {transport} {}", block + 1, SIDES[side]));
+        let server = if side == 1 { &self.job.head } else { &self.job.base };
+        let server = server.start_or_attach(&self.plan, transport, &self.server_cores).await?;
+        let line = &mut self.progress;
+        let show = |progress| line.show(progress);
         let log = &mut std::io::sink();
-        // No waiting for a better moment: what the machine does is the same chance for every arm.
-        self.bench.spin_best = 0.0;
+        // No waiting for a better moment: what the machine does is the same chance for every side.
+        self.environment.cpu_probe_best = 0.0;
         let subject = Subject::builtin(transport);
-        let record = measure(&mut self.bench, &self.plan, &subject, patient, place, log, show).await?;
-        let verdict = but_for_the_machine(&record);
+        let record = measure(&mut self.environment, &self.plan, &subject, server, run_id, log, show).await?;
+        let verdict = verdict_ignoring_machine(&record);
         let reasons = verdict.reasons.join("; ");
-        self.shown.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
+        self.progress.end(&format!("{}{}{reasons}", verdict.kind, if reasons.is_empty() { "" } else { ": " }));
         Ok(record)
     }
 
@@ -285,7 +299,7 @@ impl Gate {
                     continue;
                 }
                 let why = "the runs do not carry it: a longer --budget, more posts, or a server that is started for each run and says what it costs";
-                if self.job.insist {
+                if self.job.metrics_required {
                     bail!("{} of {transport} was not measured; {why}", metric.name());
                 }
                 self.notes.push(format!("{} of {transport} was not measured; {why}", metric.info().label));
@@ -296,8 +310,8 @@ impl Gate {
 }
 
 /// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
-/// order: that is noise like any other, and every arm has the same chance of it.
-fn but_for_the_machine(record: &RunRecord) -> results::RunVerdict {
+/// order: that is noise like any other, and each of base, head and base again has the same chance of it.
+fn verdict_ignoring_machine(record: &RunRecord) -> results::RunVerdict {
     let spin = record.machine.cpu_probe_best;
     let machine = MachineState {
         cpu_probe_before: spin,
@@ -312,11 +326,11 @@ fn but_for_the_machine(record: &RunRecord) -> results::RunVerdict {
 }
 
 /// Says that there were such runs.
-fn excused_note(excused: usize, runs: usize) -> Option<String> {
+fn machine_noise_note(excused: usize, runs: usize) -> Option<String> {
     (excused > 0).then(|| {
         format!(
-            "{excused} of {runs} runs would not be shown as results of their own (late posts or a slow machine); they count here, because every \
-             arm has the same chance of it"
+            "{excused} of {runs} runs would not be line as results of their own (late posts or a slow machine); they count here, because every \
+             side has the same chance of it"
         )
     })
 }
@@ -336,10 +350,10 @@ mod tests {
         record.machine.cpu_probe_after = record.machine.cpu_probe_best / 2.0;
         record.machine.throttled_us = 1_000;
         assert_eq!(results::judge(&record).kind, VerdictKind::Invalid);
-        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Valid);
+        assert_eq!(verdict_ignoring_machine(&record).kind, VerdictKind::Valid);
         record.generator.core_usage_max = 1.0;
-        assert_eq!(but_for_the_machine(&record).kind, VerdictKind::Invalid);
-        assert_eq!(excused_note(0, 48), None);
-        assert!(excused_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs would not be shown")));
+        assert_eq!(verdict_ignoring_machine(&record).kind, VerdictKind::Invalid);
+        assert_eq!(machine_noise_note(0, 48), None);
+        assert!(machine_noise_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs would not be line")));
     }
 }

@@ -1,9 +1,9 @@
 //! `pushbench gate`: did this change make a transport dearer?
 
-mod arms;
 mod fit;
 mod job;
 mod reports;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,14 +16,14 @@ use results::{Folder, MetricId};
 use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
-use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_FIGURES, PREFLIGHT, REGRESSION, USAGE};
-use crate::run::{Level, findings, room_prefix};
+use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_METRICS, PREFLIGHT, REGRESSION, USAGE};
+use crate::run::{Level, findings, random_room_prefix};
 use crate::signals::stoppable;
 use crate::{machine, print};
-use arms::Arm;
 use fit::{fit, parse_duration};
 pub(crate) use job::{Ending, GateJob, measure_all};
 pub(crate) use reports::{saved_table, write as write_reports};
+use server::GateServer;
 
 /// Compare two servers, in blocks of random order: is the head dearer than the base?
 #[derive(Parser)]
@@ -31,11 +31,11 @@ pub(crate) use reports::{saved_table, write as write_reports};
 pub(crate) struct Args {
     /// What it is held against: a build of pushbench, any server with {port} in its command line, or http://…
     #[arg(long, value_name = "CMD|URL")]
-    base: Arm,
+    base: GateServer,
 
     /// What is judged
     #[arg(long, value_name = "CMD|URL")]
-    head: Arm,
+    head: GateServer,
 
     /// The scenario; its window is shortened to fit the budget
     scenario: PathBuf,
@@ -121,8 +121,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
     match (ending, comparison.outcome()) {
         (Ending::Interrupted, _) => INTERRUPTED.into(),
-        (Ending::Complete | Ending::NoFigures, Outcome::Regressed) => REGRESSION.into(),
-        (Ending::NoFigures, _) => NO_FIGURES.into(),
+        (Ending::Complete | Ending::WithoutMetrics, Outcome::Regressed) => REGRESSION.into(),
+        (Ending::WithoutMetrics, _) => NO_METRICS.into(),
         (Ending::Complete, Outcome::Open) if strict => INCONCLUSIVE.into(),
         (Ending::Complete, Outcome::Open | Outcome::Passed) => ExitCode::SUCCESS,
     }
@@ -130,11 +130,11 @@ fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
 
 /// A gate of this program with itself, as often as `selfcheck` wants it; or the exit code.
 pub(crate) fn of_itself(file: &Path, args: &PlanArgs) -> anyhow::Result<Result<(CoreLocks, GateJob), u8>> {
-    Ok(prepare(Arm::own()?, Arm::own()?, file, args))
+    Ok(prepare(GateServer::own()?, GateServer::own()?, file, args))
 }
 
 /// Everything decided, and the cores for it; or the exit code: what is wrong has been said.
-fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<(CoreLocks, GateJob), u8> {
+fn prepare(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> Result<(CoreLocks, GateJob), u8> {
     let (job, mut gate) = decide(base, head, file, args).map_err(|error| {
         print::error(&error);
         USAGE
@@ -147,14 +147,14 @@ fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<(CoreLo
 }
 
 /// What is measured, and how often, so that it fits into the budget.
-fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
+fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
     let load = |set: &[Override]| -> anyhow::Result<Job> {
         let job = scenario::load(file, set).and_then(|source| source.decide())?;
         anyhow::ensure!(job.plans.len() == 1, "{} sweeps; a gate takes one point: put one value with --set", job.name);
         Ok(job)
     };
     let asked = load(&args.set)?;
-    let short = job::short_phases(&asked.plans[0], &args.set);
+    let short = job::shortened_phases(&asked.plans[0], &args.set);
     let short = [args.set.clone(), short].concat();
     let plan = load(&short)?.plans.remove(0);
     let transports = plan.transports_asked();
@@ -173,10 +173,10 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
             needed.as_secs() + 1
         )
     })?;
-    let set: Vec<Override> = vec![job::seconds("phases.window_s", fitted.window)];
+    let set: Vec<Override> = vec![job::set_seconds("phases.window_s", fitted.window)];
     let mut job = load(&[short, set].concat())?;
-    if base.is_found() || head.is_found() {
-        job.plans.iter_mut().for_each(|plan| plan.room_prefix = room_prefix());
+    if base.is_attached() || head.is_attached() {
+        job.plans.iter_mut().for_each(|plan| plan.room_prefix = random_room_prefix());
     }
     let gate = GateJob {
         scenario: job.name.clone(),
@@ -188,7 +188,7 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
         budget: args.budget,
         overhead,
         metrics,
-        insist: !args.metrics.is_empty(),
+        metrics_required: !args.metrics.is_empty(),
         seed: args.seed,
         cores: machine::cores(),
         notes: Vec::new(),

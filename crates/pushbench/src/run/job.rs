@@ -11,22 +11,22 @@ use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, RunArgs};
-use super::foreign::{Foreign, room_prefix};
+use super::attached_server::{AttachedServer, random_room_prefix};
+use super::external_server;
 use super::listening;
 use super::manifest::manifest;
-use super::meter::Meter;
-use super::one::{Bench, Patient, Place, measure, not_begun};
+use super::measure::{RunEnvironment, RunId, TargetServer, measure, record_of_failed_start};
 use super::outcome::outcome;
-use super::peer;
 use super::preflight::{self, Finding, Level};
-use super::progress::Shown;
+use super::process_usage::ProcessUsageReader;
+use super::progress::ProgressLine;
 use super::server_process::ServerProcess;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
 
 /// Probes at the start of a job, so that the first run knows what the machine can do.
-const SPIN_ROUNDS: usize = 5;
+const CPU_PROBES: usize = 5;
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     command(&args.job, None)
@@ -34,9 +34,10 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
-    let metered = |pid| Meter::attach(pid).and_then(|meter| listening::check(pid, args.target).map(|()| meter));
+    let metered =
+        |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
     match args.pid.map(metered).transpose() {
-        Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
+        Ok(process) => command(&args.job, Some(AttachedServer { target, process: process })),
         Err(error) => {
             print::error(&error.context("--pid"));
             Ok(PREFLIGHT.into())
@@ -44,8 +45,8 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `foreign` is a server that somebody else started.
-fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode> {
+/// `attached` is a server that somebody else started.
+fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<ExitCode> {
     let mut job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
         Ok(job) => job,
         Err(error) => {
@@ -53,8 +54,8 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
             return Ok(USAGE.into());
         }
     };
-    if foreign.is_some() {
-        let rooms = room_prefix();
+    if attached.is_some() {
+        let rooms = random_room_prefix();
         for plan in &mut job.plans {
             // One server is there, which others may use too, and nobody starts others.
             plan.external_servers.clear();
@@ -66,8 +67,8 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     // Before the machine is looked at, which takes longer.
-    if let Some(foreign) = &foreign
-        && let Err(error) = runtime()?.block_on(foreign.check_joining(&mut job.plans))
+    if let Some(attached) = &attached
+        && let Err(error) = runtime()?.block_on(attached.check_joining(&mut job.plans))
     {
         print::error(&error);
         return Ok(PREFLIGHT.into());
@@ -80,44 +81,44 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
         return Ok(PREFLIGHT.into());
     }
-    stoppable(async |stop| Running::start(args, job, &findings, foreign, stop)?.all().await)
+    stoppable(async |stop| JobRunner::start(args, job, &findings, attached, stop)?.run().await)
 }
 
-struct Running {
+struct JobRunner {
     job: Job,
-    foreign: Option<Foreign>,
+    attached: Option<AttachedServer>,
     folder: Folder,
     manifest: Manifest,
-    bench: Bench,
-    shown: Shown,
+    environment: RunEnvironment,
+    progress: ProgressLine,
     server_cores: Vec<usize>,
     records: Vec<RunRecord>,
     reruns_left: u32,
 }
 
-impl Running {
+impl JobRunner {
     fn start(
         args: &JobArgs,
         job: Job,
         findings: &[Finding],
-        foreign: Option<Foreign>,
+        attached: Option<AttachedServer>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
-        let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
+        let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
         let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
         // What conducts and meters shares the generator's cores, never the server's.
         machine::pin(&generator_cores).ok();
         Ok(Self {
-            shown: Shown::new(job.runs(), job.duration_estimate()),
+            progress: ProgressLine::new(job.runs(), job.duration_estimate()),
             reruns_left: first.limits.invalid_reruns,
-            bench: Bench { generator_cores, all_cores, stop, spin_best },
+            environment: RunEnvironment { generator_cores, all_cores, stop, cpu_probe_best },
             job,
-            foreign,
+            attached: attached,
             folder,
             manifest,
             server_cores,
@@ -125,8 +126,8 @@ impl Running {
         })
     }
 
-    async fn all(mut self) -> anyhow::Result<ExitCode> {
-        let made = self.rounds().await;
+    async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let made = self.run_rounds().await;
         self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
         // What was measured is shown, also by a job that could not go on.
@@ -135,16 +136,16 @@ impl Running {
         made?;
         kept?;
         reported?;
-        if self.bench.stop.is_cancelled() {
+        if self.environment.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }
         let outcome = outcome(&self.manifest, &self.records, self.folder.path());
-        outcome.sentences.iter().for_each(|sentence| print::note(sentence));
+        outcome.sentences.iter().for_each(|sentence| print::warn(sentence));
         Ok(outcome.code.into())
     }
 
     /// Makes the runs, and says how far it came.
-    async fn rounds(&mut self) -> anyhow::Result<State> {
+    async fn run_rounds(&mut self) -> anyhow::Result<State> {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
@@ -152,12 +153,12 @@ impl Running {
                 let mut rerun = 0;
                 loop {
                     run += 1;
-                    let place = Place { run, round: round + 1, rerun };
-                    let kind = self.one(&plans[plan], &subject, place).await?;
-                    if self.bench.stop.is_cancelled() {
+                    let run_id = RunId { run, round: round + 1, rerun };
+                    let kind = self.run_once(&plans[plan], &subject, run_id).await?;
+                    if self.environment.stop.is_cancelled() {
                         return Ok(State::Interrupted);
                     }
-                    if self.is_gone(subject.transport).await {
+                    if self.server_is_gone(subject.transport).await {
                         return Ok(State::Failed);
                     }
                     if kind != VerdictKind::Invalid || self.reruns_left == 0 {
@@ -172,47 +173,47 @@ impl Running {
     }
 
     /// Whether the one server there is ended in the last run, and is not started again.
-    async fn is_gone(&self, transport: Transport) -> bool {
+    async fn server_is_gone(&self, transport: Transport) -> bool {
         let crashed = self.records.last().is_some_and(|record| matches!(record.ended, RunEnd::Crashed(_)));
-        match &self.foreign {
-            Some(foreign) if crashed => !foreign.is_restarted(transport).await,
+        match &self.attached {
+            Some(attached) if crashed => !attached.accepts_again(transport).await,
             _ => false,
         }
     }
 
-    async fn one(&mut self, plan: &Arc<Plan>, subject: &Subject, place: Place) -> anyhow::Result<VerdictKind> {
+    async fn run_once(&mut self, plan: &Arc<Plan>, subject: &Subject, run_id: RunId) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.shown.begin(place.run, &format!("{subject}{label}"));
-        let started = match self.patient(plan, subject).await {
-            Ok(patient) => Ok(patient),
+        self.progress.begin(run_id.run, &format!("{subject}{label}"));
+        let started = match self.target_server(plan, subject).await {
+            Ok(server) => Ok(server),
             Err(error) => Err(error.downcast::<Crash>()?),
         };
-        let mut log = self.folder.begin_log(place.run)?;
+        let mut log = self.folder.begin_log(run_id.run)?;
         let record = match started {
-            Ok(patient) => {
-                let shown = &mut self.shown;
-                let show = |progress| shown.show(progress);
-                measure(&mut self.bench, plan, subject, patient, place, &mut log, show).await?
+            Ok(server) => {
+                let line = &mut self.progress;
+                let show = |progress| line.show(progress);
+                measure(&mut self.environment, plan, subject, server, run_id, &mut log, show).await?
             }
-            Err(crash) => not_begun(&self.bench, plan, subject, place, crash),
+            Err(crash) => record_of_failed_start(&self.environment, plan, subject, run_id, crash),
         };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =
             if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
-        self.shown.end(&format!("{}{reasons}", verdict.kind));
+        self.progress.end(&format!("{}{reasons}", verdict.kind));
         self.records.push(record);
         self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
     }
 
-    async fn patient(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<Patient> {
-        let started = match (&self.foreign, plan.external_server(subject)) {
-            (Some(foreign), _) => return Ok(Patient::Found(foreign.clone())),
-            (None, Some(peer)) => peer::start(peer, &self.job.file, &self.server_cores).await,
+    async fn target_server(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<TargetServer> {
+        let started = match (&self.attached, plan.external_server(subject)) {
+            (Some(attached), _) => return Ok(TargetServer::Attached(attached.clone())),
+            (None, Some(server)) => external_server::start(server, &self.job.file, &self.server_cores).await,
             (None, None) => ServerProcess::start(plan, subject.transport, &self.server_cores).await,
         };
-        Ok(Patient::Started(started?.into()))
+        Ok(TargetServer::Spawned(started?.into()))
     }
 }
 

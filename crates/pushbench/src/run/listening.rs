@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{bail, ensure};
 
-use crate::family;
+use crate::process_tree;
 
 /// The state of a socket that listens, in the kernel's tables.
 const LISTENS: &str = "0A";
@@ -14,21 +14,25 @@ pub(super) fn check(pid: u32, address: SocketAddr) -> anyhow::Result<()> {
     let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
     let sockets = sockets(&tables.concat(), address);
     ensure!(!sockets.is_empty(), "nobody listens on {address}; start the server, or correct --target");
-    let metered = [vec![pid], family::below(pid)].concat();
+    let metered = [vec![pid], process_tree::descendants(pid)].concat();
     let (own, others): (Vec<_>, Vec<_>) = holders(&sockets).into_iter().partition(|holder| metered.contains(holder));
     if own.is_empty() && others.is_empty() {
         bail!(
             "process {} does not listen on {address}, and who does is not shown to us; run as the server's user",
-            named(pid)
+            process_name(pid)
         );
     }
-    let all = others.iter().map(|other| named(*other)).collect::<Vec<_>>().join(", ");
+    let all = others.iter().map(|other| process_name(*other)).collect::<Vec<_>>().join(", ");
     if own.is_empty() {
-        bail!("process {} does not listen on {address}; give the pid of the one that does: {all}", named(pid));
+        bail!("process {} does not listen on {address}; give the pid of the one that does: {all}", process_name(pid));
     }
     // One above it opened the socket and handed it down. One beside it takes a share of the connections.
-    let beside = others.iter().any(|other| !family::below(*other).contains(&pid));
-    ensure!(!beside, "process {} shares {address} with {all}; give the pid of the one that started them", named(pid));
+    let beside = others.iter().any(|other| !process_tree::descendants(*other).contains(&pid));
+    ensure!(
+        !beside,
+        "process {} shares {address} with {all}; give the pid of the one that started them",
+        process_name(pid)
+    );
     Ok(())
 }
 
@@ -76,7 +80,7 @@ fn holders(sockets: &[u64]) -> Vec<u32> {
 }
 
 /// A process as people know it.
-fn named(pid: u32) -> String {
+fn process_name(pid: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     format!("{pid} ({})", name.trim())
 }
@@ -108,8 +112,8 @@ mod tests {
             let mut shell = Command::new("sh");
             let shell = shell.args(["-c", &script]).stdin(Stdio::from(OwnedFd::from(listener))).spawn().unwrap();
             let started =
-                |pids: &Vec<u32>| pids.len() == below && pids.iter().all(|pid| named(*pid).ends_with("(sleep)"));
-            let below = std::iter::repeat_with(|| family::children(shell.id())).find(started).unwrap();
+                |pids: &Vec<u32>| pids.len() == below && pids.iter().all(|pid| process_name(*pid).ends_with("(sleep)"));
+            let below = std::iter::repeat_with(|| process_tree::children(shell.id())).find(started).unwrap();
             Self { shell, below, address }
         }
     }
@@ -133,12 +137,12 @@ mod tests {
         let (stranger, address) = (stranger.shell.id(), single.address);
         let expected =
             format!("process {stranger} (sh) does not listen on {address}; give the pid of the one that does: ");
-        assert!(error.starts_with(&expected) && error.contains(&named(pid)), "{error}");
+        assert!(error.starts_with(&expected) && error.contains(&process_name(pid)), "{error}");
         let (one, other, address) = (several.below[0], several.below[1], several.address);
         check(several.shell.id(), address).unwrap();
         let error = check(one, address).unwrap_err().to_string();
         assert!(error.starts_with(&format!("process {one} (sleep) shares {address} with ")), "{error}");
-        assert!(error.contains(&named(other)), "{error}");
+        assert!(error.contains(&process_name(other)), "{error}");
         drop(several);
         let error = check(pid, address).unwrap_err().to_string();
         assert_eq!(error, format!("nobody listens on {address}; start the server, or correct --target"));

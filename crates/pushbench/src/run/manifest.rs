@@ -61,13 +61,13 @@ fn points(job: &Job) -> Vec<Point> {
 
 fn order(job: &Job) -> Vec<PlannedRun> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let place = |(round, (plan, subject)): (u32, (usize, Subject))| PlannedRun {
+    let planned = |(round, (plan, subject)): (u32, (usize, Subject))| PlannedRun {
         round: round + 1,
         label: job.plans[plan].label.clone(),
         transport: subject.transport.name().to_owned(),
         target: subject.target_name().to_owned(),
     };
-    runs.map(place).collect()
+    runs.map(planned).collect()
 }
 
 /// The words of this program's command line, without secrets.

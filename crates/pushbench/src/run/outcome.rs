@@ -4,7 +4,7 @@ use std::path::Path;
 
 use results::{Manifest, PlannedRun, RunEnd, RunRecord, VerdictKind};
 
-use crate::exit::NO_FIGURES;
+use crate::exit::NO_METRICS;
 
 /// The exit code, and what is to be said.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub(crate) struct Outcome {
 pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
     let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
     // The first round has every subject once.
-    for place in manifest.order.iter().filter(|place| place.round == 1) {
-        let runs: Vec<_> = records.iter().filter(|record| is_of(record, place)).collect();
-        let crash = crash(place, &runs, folder);
+    for planned in manifest.order.iter().filter(|planned| planned.round == 1) {
+        let runs: Vec<_> = records.iter().filter(|record| is_of(record, planned)).collect();
+        let crash = crash(planned, &runs, folder);
         failed |= crash.is_some();
         sentences.extend(crash);
         if !runs.iter().any(|run| run.verdict.kind.has_metrics()) {
-            without.push(format!("{} ({})", name(place), why(runs.last())));
+            without.push(format!("{} ({})", name(planned), why(runs.last())));
         }
     }
     if records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
@@ -39,18 +39,19 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     }
     let code = match (failed, without.is_empty()) {
         (true, _) => 1,
-        (false, false) => NO_FIGURES,
+        (false, false) => NO_METRICS,
         (false, true) => 0,
     };
     Outcome { code, sentences }
 }
 
-fn is_of(record: &RunRecord, place: &PlannedRun) -> bool {
-    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.label)
+fn is_of(record: &RunRecord, planned: &PlannedRun) -> bool {
+    (record.transport.name(), &record.target, &record.point)
+        == (planned.transport.as_str(), &planned.target, &planned.label)
 }
 
 /// How a subject's server ended in the last of its runs in which it did.
-fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
+fn crash(planned: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
     let crashes = runs.iter().filter_map(|run| match &run.ended {
         RunEnd::Crashed(crash) => Some((run.run, crash)),
         RunEnd::Complete | RunEnd::Interrupted | RunEnd::Failed(_) => None,
@@ -60,7 +61,7 @@ fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<Strin
     let file = folder.join(format!("runs/{run:04}.json"));
     Some(format!(
         "{} crashed in {} of {} runs: {crash}\nsee {}",
-        name(place),
+        name(planned),
         crashes.len(),
         runs.len(),
         file.display()
@@ -76,10 +77,10 @@ fn why(last: Option<&&RunRecord>) -> String {
     }
 }
 
-fn name(place: &PlannedRun) -> String {
-    let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
-    let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
-    format!("{}{target}{label}", place.transport)
+fn name(planned: &PlannedRun) -> String {
+    let target = if planned.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", planned.target) };
+    let label = if planned.label.is_empty() { String::new() } else { format!(" at {}", planned.label) };
+    format!("{}{target}{label}", planned.transport)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use scenario::Job;
 
-use super::peer;
+use super::external_server;
 use crate::machine;
 
 const CLOCK_READS: u32 = 10_000;
@@ -37,9 +37,9 @@ const SPARE_FILES: u64 = 64;
 const SOURCES_MAX: u64 = 64;
 /// Runnable tasks beyond this before we begin are somebody else's load.
 const LOAD_MAX: f64 = 0.5;
-const SPIN_ROUNDS: usize = 5;
+const CPU_PROBES: usize = 5;
 /// Spin probes of a machine that can measure differ by less; runs are held to the same.
-const SPIN_SPREAD_MAX: f64 = 0.25;
+const CPU_PROBE_SPREAD_MAX: f64 = 0.25;
 const TIMER_ROUNDS: usize = 200;
 const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
 
@@ -49,7 +49,7 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     let mut found = vec![
         cores_finding(&cores),
         load_finding(),
-        spin_finding(&cores),
+        cpu_probe_finding(&cores),
         timer_finding(),
         clock_finding(),
         steal_finding(),
@@ -86,12 +86,12 @@ fn load_finding() -> Finding {
     )
 }
 
-fn spin_finding(cores: &[usize]) -> Finding {
-    let rates: Vec<f64> = (0..SPIN_ROUNDS).map(|_| machine::spin(cores)).collect();
+fn cpu_probe_finding(cores: &[usize]) -> Finding {
+    let rates: Vec<f64> = (0..CPU_PROBES).map(|_| machine::cpu_probe(cores)).collect();
     let (least, most) =
         rates.iter().fold((f64::MAX, 0.0_f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
-    let level = if least >= most * (1.0 - SPIN_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
-    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {SPIN_ROUNDS} probes");
+    let level = if least >= most * (1.0 - CPU_PROBE_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
+    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {CPU_PROBES} probes");
     finding(
         level,
         "spin probe",
@@ -118,7 +118,7 @@ fn timer_finding() -> Finding {
 
 /// CPU that the host took from this machine since it started, where it says so.
 fn steal_finding() -> Finding {
-    let share = machine::Taken::now().stolen_share();
+    let share = machine::CpuSteal::now().stolen_share();
     let level = if share < 0.01 { Level::Good } else { Level::Doubtful };
     let advice = "other machines on the same host take CPU; use a machine of your own, or more repetitions";
     finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice)
@@ -160,12 +160,12 @@ fn ports_finding(sockets: u64) -> Finding {
 
 /// Targets that cannot be started as things are.
 fn target_findings(job: &Job) -> Vec<Finding> {
-    let peers = job.plans.first().map_or(&[][..], |plan| &plan.external_servers);
-    let missing = peers.iter().filter_map(|peer| Some((peer, peer::missing(peer, &job.file)?)));
-    let told = missing.map(|(peer, (found, advice))| Finding {
+    let servers = job.plans.first().map_or(&[][..], |plan| &plan.external_servers);
+    let missing = servers.iter().filter_map(|server| Some((server, external_server::missing(server, &job.file)?)));
+    let told = missing.map(|(server, (found, advice))| Finding {
         level: Level::Fatal,
         what: "target",
-        found: format!("{}: {found}", peer.name),
+        found: format!("{}: {found}", server.name),
         advice: advice.into(),
     });
     told.collect()

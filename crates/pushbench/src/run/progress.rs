@@ -8,7 +8,7 @@ use loadgen::{Progress, Stage};
 /// A terminal's line is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
-pub(crate) struct Shown {
+pub(crate) struct ProgressLine {
     terminal: bool,
     begun: Instant,
     runs: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Shown {
     rate: f64,
 }
 
-impl Shown {
+impl ProgressLine {
     pub(crate) fn new(runs: u64, estimate: Duration) -> Self {
         let now = Instant::now();
         Self {

@@ -9,7 +9,7 @@ use results::{ServerSamples, ServerSecond};
 use wire::ServerStats;
 
 use super::control::Control;
-use super::meter::Meter;
+use super::process_usage::ProcessUsageReader;
 use crate::machine;
 
 /// Reads, and keeps what it has read.
@@ -18,12 +18,12 @@ pub(crate) struct Readings {
     started: bool,
     /// None for a server that has nothing to say of itself.
     control: Option<Control>,
-    meter: Option<Meter>,
-    read: RefCell<Read>,
+    process: Option<ProcessUsageReader>,
+    read: RefCell<ReadingsState>,
 }
 
 #[derive(Default)]
-struct Read {
+struct ReadingsState {
     usage: Vec<(Edge, ServerStats)>,
     /// Of the server, before the reading at the beginning.
     idle_resident_bytes: Option<u64>,
@@ -34,13 +34,13 @@ struct Read {
     second: Option<u32>,
     failed: Option<String>,
     /// It does not say what it costs.
-    silent: bool,
+    without_stats: bool,
 }
 
 impl Readings {
-    pub(crate) fn new(control: Option<Control>, meter: Option<Meter>, started: bool) -> Self {
-        let read = Read { silent: control.is_none(), ..Read::default() };
-        Self { started, control, meter, read: RefCell::new(read) }
+    pub(crate) fn new(control: Option<Control>, process: Option<ProcessUsageReader>, started: bool) -> Self {
+        let read = ReadingsState { without_stats: control.is_none(), ..ReadingsState::default() };
+        Self { started, control, process: process, read: RefCell::new(read) }
     }
 
     /// Reads everything.
@@ -58,7 +58,7 @@ impl Readings {
 
     /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
     async fn usage(&self, edge: Edge) -> Option<ServerStats> {
-        let silent = self.read.borrow().silent;
+        let silent = self.read.borrow().without_stats;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
             Some(_) | None => Ok(None),
@@ -66,19 +66,19 @@ impl Readings {
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
-            read.silent = edge == Edge::Begin;
+            read.without_stats = edge == Edge::Begin;
         }
-        let from_outside = || self.meter.as_ref().filter(|_| read.silent).and_then(Meter::usage);
+        let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
         said.ok().flatten().or_else(from_outside)
     }
 
     /// Reads the server's process whenever a second has ended.
-    pub(crate) fn look(&self, progress: Progress) {
+    pub(crate) fn read_process_each_second(&self, progress: Progress) {
         let mut read = self.read.borrow_mut();
         let before = std::mem::replace(&mut read.second, progress.second);
-        if let (Some(ended), Some(now), Some(meter)) = (before, progress.second, &self.meter)
+        if let (Some(ended), Some(now), Some(process)) = (before, progress.second, &self.process)
             && ended < now
-            && let Some(second) = meter.read()
+            && let Some(second) = process.read()
         {
             read.seconds.insert(now - 1, second);
         }
@@ -104,7 +104,7 @@ impl Readings {
     }
 
     /// Growth of this program while everybody connected.
-    pub(crate) fn resident_bytes_crowd(&self) -> u64 {
+    pub(crate) fn resident_bytes_of_clients(&self) -> u64 {
         growth(&self.read.borrow().resident_bytes)
     }
 
@@ -132,10 +132,10 @@ mod tests {
 
     use super::*;
 
-    fn readings(meter: Option<Meter>) -> Readings {
+    fn readings(process: Option<ProcessUsageReader>) -> Readings {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let target = Target { http: nobody, tcp: nobody, token: None, protocol: scenario::Protocol::Pushbench };
-        Readings::new(Some(Control::new(&target).unwrap()), meter, false)
+        Readings::new(Some(Control::new(&target).unwrap()), process, false)
     }
 
     async fn all_edges(readings: &Readings) {
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_says_nothing_is_read_by_its_pid_or_not_at_all() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let by_pid = readings(Some(Meter::attach(child.id()).unwrap()));
+        let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
         all_edges(&by_pid).await;
         let server = by_pid.server().unwrap();
         assert!(!server.begin.metered && server.window_end.process.resident_bytes > 0, "{server:?}");
@@ -159,10 +159,12 @@ mod tests {
             second,
             delivery_us_p99: None,
         };
-        [None, Some(0), Some(0), Some(1), Some(2)].into_iter().for_each(|second| by_pid.look(at(second)));
+        [None, Some(0), Some(0), Some(1), Some(2)]
+            .into_iter()
+            .for_each(|second| by_pid.read_process_each_second(at(second)));
         drop(child.stdin.take());
         child.wait().unwrap();
-        by_pid.look(at(Some(3)));
+        by_pid.read_process_each_second(at(Some(3)));
         let read: Vec<_> = (0..4).map(|second| by_pid.second(second).is_some()).collect();
         assert_eq!(read, [true, true, false, false], "the end of each second, until the process ended");
         let without = readings(None);

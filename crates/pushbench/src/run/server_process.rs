@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{ServerAddresses, Transport};
 
-use super::meter::Meter;
 use super::output::Output;
+use super::process_usage::ProcessUsageReader;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
@@ -34,19 +34,19 @@ pub(crate) struct ServerProcess {
     pub(super) stdin: Option<ChildStdin>,
     pub(crate) target: Target,
     /// None where the system does not let us read other processes.
-    pub(crate) meter: Option<Meter>,
+    pub(crate) process: Option<ProcessUsageReader>,
     /// Whether it says what it costs.
-    pub(crate) speaks_of_itself: bool,
+    pub(crate) reports_stats: bool,
     pub(super) output: Output,
 }
 
 /// How a server of ours is started: the words of its command line, to which what the plan needs is added.
 #[derive(Debug, Clone)]
-pub(crate) struct Launch {
+pub(crate) struct ServerCommand {
     pub(crate) words: Vec<String>,
 }
 
-impl Launch {
+impl ServerCommand {
     /// The server this program contains.
     pub(crate) fn own() -> anyhow::Result<Self> {
         Ok(Self { words: vec![program()?.display().to_string(), "serve".to_owned()] })
@@ -67,23 +67,23 @@ impl Launch {
 impl ServerProcess {
     /// Starts the server this program contains, set as the plan says, and waits until it listens.
     pub(crate) async fn start(plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Self> {
-        Self::launch(&Launch::own()?, plan, transport, cores).await
+        Self::launch(&ServerCommand::own()?, plan, transport, cores).await
     }
 
     /// The same for a server of ours that is started otherwise.
     pub(crate) async fn launch(
-        launch: &Launch,
+        command: &ServerCommand,
         plan: &Plan,
         transport: Transport,
         cores: &[usize],
     ) -> anyhow::Result<Self> {
-        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
-        let mut command = Command::new(program);
-        command.args(words).args(arguments(plan, transport, cores));
-        command.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
-        // Ctrl-C in a terminal goes to the whole group; the server's end is ours to order.
-        command.process_group(0).kill_on_drop(true);
-        let (mut child, stdout, mut output) = spawn(command).with_context(|| format!("cannot start {program}"))?;
+        let (program, words) = command.words.split_first().context("the command line of a server is empty")?;
+        let mut process = Command::new(program);
+        process.args(words).args(arguments(plan, transport, cores));
+        process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
+        // Ctrl-C in a terminal goes to the whole process group; the server must not end before its run.
+        process.process_group(0).kill_on_drop(true);
+        let (mut child, stdout, mut output) = spawn(process).with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
@@ -99,21 +99,21 @@ impl ServerProcess {
             stdin: child.stdin.take(),
             child,
             target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: Protocol::Pushbench },
-            meter: Meter::attach(listening.pid).ok(),
-            speaks_of_itself: true,
+            process: ProcessUsageReader::attach(listening.pid).ok(),
+            reports_stats: true,
             output,
         })
     }
 
     /// Comes back when it has ended by itself.
-    pub(crate) async fn crashed(&mut self) -> Crash {
+    pub(crate) async fn wait_for_crash(&mut self) -> Crash {
         crash(&mut self.child, &mut self.output, "during the run").await
     }
 
     /// Whether it has ended by itself, or does so within a time.
     pub(crate) async fn crashes_within(&mut self, time: Duration) -> Option<Crash> {
         tokio::time::timeout(time, self.child.wait()).await.ok()?.ok()?;
-        Some(self.crashed().await)
+        Some(self.wait_for_crash().await)
     }
 
     /// Ends it by closing its standard input, and makes sure.

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::family;
+use crate::process_tree;
 use anyhow::{Context, bail};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use results::{Cpu, ServerSecond};
 use wire::{HubUsage, ProcessUsage, ServerStats};
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Of a server that does not say which it is.
 const UNKNOWN_VERSION: &str = "unknown";
 
 /// One process, the same as long as its pid and its start stay together.
 #[derive(Debug, Clone)]
-pub(crate) struct Meter {
+pub(crate) struct ProcessUsageReader {
     pid: u32,
     /// Ticks between the machine's start and its own.
     started: u64,
@@ -34,7 +34,7 @@ struct Stat {
     started: u64,
 }
 
-impl Meter {
+impl ProcessUsageReader {
     /// Finds a process and makes sure that it can be read.
     pub(crate) fn attach(pid: u32) -> anyhow::Result<Self> {
         if pid == std::process::id() {
@@ -49,16 +49,16 @@ impl Meter {
             .with_context(|| format!("process {pid} has no CPU clock that we may read"))?;
         let ticks_per_s = sysconf(SysconfVar::CLK_TCK)?.filter(|ticks| *ticks > 0).unwrap_or(100);
         let tick_us = 1_000_000 / ticks_per_s.unsigned_abs();
-        let meter = Self { pid, started: stat.started, clock, tick_us, attached: Instant::now() };
-        meter.read().with_context(|| format!("process {pid} does not let us read its memory; run as its user"))?;
-        Ok(meter)
+        let reader = Self { pid, started: stat.started, clock, tick_us, attached: Instant::now() };
+        reader.read().with_context(|| format!("process {pid} does not let us read its memory; run as its user"))?;
+        Ok(reader)
     }
 
     /// CPU since it started, and memory now, its children's too; none once it has ended.
     pub(crate) fn read(&self) -> Option<ServerSecond> {
         let stat = self.stat()?;
         let own = self.of(self.pid, self.clock, &stat)?;
-        let children = family::below(self.pid).into_iter().filter_map(|pid| {
+        let children = process_tree::descendants(self.pid).into_iter().filter_map(|pid| {
             let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).ok()?;
             self.of(pid, clock, &Stat::of(pid)?)
         });
@@ -115,7 +115,7 @@ impl Meter {
     /// Comes back when the process has ended.
     pub(crate) async fn ended(&self) {
         while !self.has_ended() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -169,15 +169,15 @@ mod tests {
     #[tokio::test]
     async fn a_process_is_read_until_it_ends() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let meter = Meter::attach(child.id()).unwrap();
-        let usage = meter.usage().unwrap();
+        let reader = ProcessUsageReader::attach(child.id()).unwrap();
+        let usage = reader.usage().unwrap();
         assert!(!usage.metered && usage.pid == child.id() && usage.process.resident_bytes > 0, "{usage:?}");
-        assert!(meter.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
+        assert!(reader.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
         drop(child.stdin.take());
         // Nobody has waited for it yet: it is there, and has ended.
-        meter.ended().await;
-        assert!(meter.read().is_none());
-        let error = Meter::attach(child.id()).unwrap_err().to_string();
+        reader.ended().await;
+        assert!(reader.read().is_none());
+        let error = ProcessUsageReader::attach(child.id()).unwrap_err().to_string();
         assert!(error.ends_with("has ended; `ss -ltnp` shows the pid of who listens"), "{error}");
         child.wait().unwrap();
     }
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn a_pid_that_is_nobody_s_is_told_so() {
         // Beyond what the kernel ever gives.
-        let error = Meter::attach(0x7fff_ffff).unwrap_err().to_string();
+        let error = ProcessUsageReader::attach(0x7fff_ffff).unwrap_err().to_string();
         assert_eq!(error, "there is no process 2147483647 to meter; `ss -ltnp` shows the pid of who listens");
-        assert!(Meter::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));
+        assert!(ProcessUsageReader::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));
     }
 }

@@ -9,65 +9,70 @@ use loadgen::Target;
 use scenario::{ExternalServer, Plan, Protocol};
 use wire::Transport;
 
-use crate::run::{Foreign, Launch, Patient, ServerProcess, start_in};
+use crate::run::{AttachedServer, ServerCommand, ServerProcess, TargetServer, start_in};
 
 /// A server that takes longer to listen is not coming.
 const READY_WITHIN_S: f64 = 10.0;
 
 /// As written on the command line.
 #[derive(Debug, Clone)]
-pub(crate) struct Arm {
+pub(crate) struct GateServer {
     pub(crate) text: String,
-    kind: Kind,
+    kind: ServerKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum ServerKind {
     /// A build of this program; ports and limits follow from the plan, and it says where it listens.
-    Ours(Launch),
+    BuiltIn(ServerCommand),
     /// Any other server: `{port}` in its words becomes a free port.
-    Theirs(Box<ExternalServer>),
+    External(Box<ExternalServer>),
     /// It runs already, and goes on.
-    Running(Target),
+    Attached(Target),
 }
 
-impl Arm {
+impl GateServer {
     /// This program's own server.
     pub(crate) fn own() -> anyhow::Result<Self> {
-        let launch = Launch::own()?;
-        Ok(Self { text: launch.words.join(" "), kind: Kind::Ours(launch) })
+        let command = ServerCommand::own()?;
+        Ok(Self { text: command.words.join(" "), kind: ServerKind::BuiltIn(command) })
     }
 
     /// Whether somebody else has started it, and may use it too.
-    pub(crate) const fn is_found(&self) -> bool {
-        matches!(self.kind, Kind::Running(_))
+    pub(crate) const fn is_attached(&self) -> bool {
+        matches!(self.kind, ServerKind::Attached(_))
     }
 
     /// Starts it, or points to it.
-    pub(crate) async fn patient(&self, plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Patient> {
+    pub(crate) async fn start_or_attach(
+        &self,
+        plan: &Plan,
+        transport: Transport,
+        cores: &[usize],
+    ) -> anyhow::Result<TargetServer> {
         let started = match &self.kind {
-            Kind::Ours(launch) => ServerProcess::launch(launch, plan, transport, cores).await,
-            Kind::Theirs(peer) => start_in(peer, Path::new("."), cores).await,
-            Kind::Running(target) => {
+            ServerKind::BuiltIn(command) => ServerProcess::launch(command, plan, transport, cores).await,
+            ServerKind::External(server) => start_in(server, Path::new("."), cores).await,
+            ServerKind::Attached(target) => {
                 let address = if transport.is_http() { target.http } else { target.tcp };
                 let answers = tokio::net::TcpStream::connect(address).await;
                 answers.with_context(|| format!("{:?}: nobody listens on {address}", self.text))?;
-                return Ok(Patient::Found(Foreign { target: target.clone(), meter: None }));
+                return Ok(TargetServer::Attached(AttachedServer { target: target.clone(), process: None }));
             }
         };
-        started.map(|server| Patient::Started(Box::new(server))).with_context(|| match &self.kind {
-            Kind::Ours(_) => {
+        started.map(|server| TargetServer::Spawned(Box::new(server))).with_context(|| match &self.kind {
+            ServerKind::BuiltIn(_) => {
                 format!(
                     "cannot measure {:?} as a build of pushbench (another server takes {{port}} in its command)",
                     self.text
                 )
             }
-            Kind::Theirs(_) | Kind::Running(_) => format!("cannot measure {:?}", self.text),
+            ServerKind::External(_) | ServerKind::Attached(_) => format!("cannot measure {:?}", self.text),
         })
     }
 }
 
-impl std::str::FromStr for Arm {
+impl std::str::FromStr for GateServer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -82,26 +87,26 @@ impl std::str::FromStr for Arm {
             }
             // Where our own server has it, beside the HTTP port.
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
-            return named(Kind::Running(Target {
+            return named(ServerKind::Attached(Target {
                 http,
                 tcp,
                 token: std::env::var("PUSHBENCH_TOKEN").ok(),
                 protocol: Protocol::Pushbench,
             }));
         }
-        let launch = Launch::parse(text)?;
-        if let Some(program) = launch.words.first().filter(|program| !is_program(program)) {
+        let command = ServerCommand::parse(text)?;
+        if let Some(program) = command.words.first().filter(|program| !is_program(program)) {
             return Err(format!("there is no program {program}; build it first, or correct its path"));
         }
         if text.contains("{port}") {
-            let server = ExternalServer::new(text.to_owned(), launch.words, Transport::ALL.into(), READY_WITHIN_S);
-            return named(Kind::Theirs(Box::new(server)));
+            let server = ExternalServer::new(text.to_owned(), command.words, Transport::ALL.into(), READY_WITHIN_S);
+            return named(ServerKind::External(Box::new(server)));
         }
         // A build of ours is told to serve, by itself where its words are its path alone; it chooses its ports, and says which.
-        if launch.words.iter().skip(1).all(|word| word != "serve") {
+        if command.words.iter().skip(1).all(|word| word != "serve") {
             return Err("it lacks {port}, where the server's port goes; only `PUSHBENCH serve …` needs none".to_owned());
         }
-        named(Kind::Ours(launch))
+        named(ServerKind::BuiltIn(command))
     }
 }
 
@@ -121,12 +126,14 @@ mod tests {
 
     #[test]
     fn what_a_server_may_be() {
-        let kind = |text: &str| text.parse::<Arm>().map(|arm| arm.kind);
-        assert!(matches!(kind("/bin/sh"), Ok(Kind::Ours(launch)) if launch.words == ["/bin/sh", "serve"]));
+        let kind = |text: &str| text.parse::<GateServer>().map(|server| server.kind);
+        assert!(matches!(kind("/bin/sh"), Ok(ServerKind::BuiltIn(command)) if command.words == ["/bin/sh", "serve"]));
         let quoted = kind("'sh' serve --allow-handicap");
-        assert!(matches!(quoted, Ok(Kind::Ours(launch)) if launch.words == ["sh", "serve", "--allow-handicap"]));
-        assert!(matches!(kind("sh chat.sh {port}"), Ok(Kind::Theirs(_))));
-        assert!(matches!(kind("http://localhost:8080/"), Ok(Kind::Running(_))));
+        assert!(
+            matches!(quoted, Ok(ServerKind::BuiltIn(command)) if command.words == ["sh", "serve", "--allow-handicap"])
+        );
+        assert!(matches!(kind("sh chat.sh {port}"), Ok(ServerKind::External(_))));
+        assert!(matches!(kind("http://localhost:8080/"), Ok(ServerKind::Attached(_))));
         for (bad, why) in [
             ("", "a command line is needed"),
             ("'open", "has a quote without its other"),

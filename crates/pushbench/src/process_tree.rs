@@ -1,7 +1,7 @@
 //! The processes below a process, as the kernel lists them.
 
 /// Everybody below `pid`, parents before their children.
-pub(crate) fn below(pid: u32) -> Vec<u32> {
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = children(pid);
     let mut at = 0;
     while let Some(&next) = found.get(at) {

@@ -15,33 +15,33 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use wire::{RoomName, Transport};
 
-use super::meter::Meter;
+use super::process_usage::ProcessUsageReader;
 use crate::print;
 
 /// A client that has not joined by then will not: with what comes before, a job that cannot begin has said so within two seconds.
-const JOIN_WITHIN: Duration = Duration::from_millis(1_500);
+const JOIN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// A port that refuses for so long while no client is connected has lost its server.
 const REFUSES_FOR: Duration = Duration::from_secs(2);
 /// A server that is being started again is back by then.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Where it is, and its process where that is known.
 #[derive(Debug, Clone)]
-pub(crate) struct Foreign {
+pub(crate) struct AttachedServer {
     pub(crate) target: Target,
-    pub(crate) meter: Option<Meter>,
+    pub(crate) process: Option<ProcessUsageReader>,
 }
 
 /// A prefix for the rooms of a job: drawn anew by each, and always as long as the one that plans have.
-pub(crate) fn room_prefix() -> RoomName {
+pub(crate) fn random_room_prefix() -> RoomName {
     let bits = RandomState::new().hash_one(());
     let letter = |place: u32| char::from(LETTERS[(bits >> (16 * place)) as usize % LETTERS.len()]);
     (0..4).map(letter).collect::<String>().parse().expect("letters and digits are a room name")
 }
 
-impl Foreign {
+impl AttachedServer {
     fn address(&self, transport: Transport) -> SocketAddr {
         if transport.is_http() { self.target.http } else { self.target.tcp }
     }
@@ -65,7 +65,7 @@ impl Foreign {
         if !asked.contains(&Transport::Tcp)
             && let Err(error) = self.join_over(&plan, Transport::Tcp).await
         {
-            print::note(&format!("runs have no floor: {error:#}"));
+            print::warn(&format!("runs have no floor: {error:#}"));
             plans.iter_mut().for_each(|plan| plan.transports.retain(|kept| *kept != Transport::Tcp));
         }
         Ok(())
@@ -73,25 +73,25 @@ impl Foreign {
 
     async fn join_over(&self, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<()> {
         let order = Order { plan: Arc::clone(plan), transport, target: self.target.clone(), cores: Vec::new() };
-        try_join(&order, JOIN_WITHIN).await.map_err(|error| {
+        try_join(&order, JOIN_TIMEOUT).await.map_err(|error| {
             let (url, advice) = (self.url(plan, transport), advice(&error, transport));
             anyhow!("no client can join over {transport} at {url}: {error}; {advice}")
         })
     }
 
     /// Comes back when it has ended: its process is gone, or nobody is connected any more and its port refuses.
-    pub(super) async fn crashed(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
-        if let Some(meter) = &self.meter {
-            meter.ended().await;
-            return process_ended(meter);
+    pub(super) async fn wait_for_crash(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
+        if let Some(process) = &self.process {
+            process.ended().await;
+            return process_ended(process);
         }
         while connected.get() == 0 {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         let address = self.address(transport);
         let mut since = Instant::now();
         while since.elapsed() < REFUSES_FOR {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
             if connected.get() > 0 || !refuses(address).await {
                 since = Instant::now();
             }
@@ -101,8 +101,8 @@ impl Foreign {
 
     /// Whether it has ended by now. Where its process is not known, its port is only asked when something `broke`.
     pub(super) async fn has_crashed(&self, transport: Transport, broke: bool) -> Option<Crash> {
-        match &self.meter {
-            Some(meter) => meter.has_ended().then(|| process_ended(meter)),
+        match &self.process {
+            Some(process) => process.has_ended().then(|| process_ended(process)),
             None => {
                 let address = self.address(transport);
                 (broke && refuses(address).await).then(|| port_refuses(address))
@@ -111,16 +111,16 @@ impl Foreign {
     }
 
     /// Whether it accepts again after it has ended, because something starts it again. Its pid would be another one.
-    pub(crate) async fn is_restarted(&self, transport: Transport) -> bool {
-        if self.meter.is_some() {
+    pub(crate) async fn accepts_again(&self, transport: Transport) -> bool {
+        if self.process.is_some() {
             return false;
         }
         let begun = Instant::now();
         while refuses(self.address(transport)).await {
-            if begun.elapsed() > BACK_WITHIN {
+            if begun.elapsed() > RESTART_TIMEOUT {
                 return false;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }
@@ -141,8 +141,8 @@ async fn refuses(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-fn process_ended(meter: &Meter) -> Crash {
-    let how = format!("process {} ended during the run; its exit status is not known", meter.pid());
+fn process_ended(process: &ProcessUsageReader) -> Crash {
+    let how = format!("process {} ended during the run; its exit status is not known", process.pid());
     Crash { how, last_output: Vec::new() }
 }
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_job_has_rooms_of_its_own_and_all_prefixes_have_one_length() {
-        let drawn: std::collections::BTreeSet<_> = (0..20).map(|_| room_prefix()).collect();
+        let drawn: std::collections::BTreeSet<_> = (0..20).map(|_| random_room_prefix()).collect();
         assert_eq!(drawn.len(), 20, "{drawn:?}");
         let text = "name = \"t\"\nquestion = \"?\"\nclients = 1\nrooms = 1\n[posts]\nper_client_per_s = 1.0\n";
         let plan = scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0);

@@ -15,176 +15,186 @@ use scenario::Plan;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
+use super::attached_server::AttachedServer;
 use super::control::Control;
-use super::foreign::Foreign;
-use super::meter::Meter;
+use super::process_usage::ProcessUsageReader;
 use super::readings::Readings;
 use super::server_process::ServerProcess;
 use crate::machine;
 
 /// Which run this is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct RunId {
     pub(crate) run: u32,
     pub(crate) round: u32,
     pub(crate) rerun: u32,
 }
 
 /// What does not change over a job.
-pub(crate) struct Bench {
+pub(crate) struct RunEnvironment {
     pub(crate) generator_cores: Vec<usize>,
     pub(crate) all_cores: Vec<usize>,
     pub(crate) stop: CancellationToken,
-    /// Best spin probe so far.
-    pub(crate) spin_best: f64,
+    /// Best probe probe so far.
+    pub(crate) cpu_probe_best: f64,
 }
 
-impl Bench {
+impl RunEnvironment {
     /// Probes the machine, and waits a while for a better moment when it gives too little: a run begun now would be invalid.
-    async fn when_fit(&mut self) -> f64 {
-        let mut spin = machine::spin(&self.all_cores);
-        for _ in 0..FIT_PROBES_MAX {
-            if spin >= self.spin_best * (1.0 - results::CPU_PROBE_LOSS_MAX) || self.stop.is_cancelled() {
+    async fn wait_until_cpu_available(&mut self) -> f64 {
+        let mut probe = machine::cpu_probe(&self.all_cores);
+        for _ in 0..CPU_PROBES_MAX {
+            if probe >= self.cpu_probe_best * (1.0 - results::CPU_PROBE_LOSS_MAX) || self.stop.is_cancelled() {
                 break;
             }
-            tokio::time::sleep(FIT_PAUSE).await;
-            spin = machine::spin(&self.all_cores);
+            tokio::time::sleep(CPU_PROBE_PAUSE).await;
+            probe = machine::cpu_probe(&self.all_cores);
         }
-        spin
+        probe
     }
 }
 
 /// Together with their pauses about ten seconds.
-const FIT_PROBES_MAX: usize = 20;
-const FIT_PAUSE: Duration = Duration::from_millis(350);
+const CPU_PROBES_MAX: usize = 20;
+const CPU_PROBE_PAUSE: Duration = Duration::from_millis(350);
 
 /// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
-pub(crate) enum Patient {
-    Started(Box<ServerProcess>),
-    Found(Foreign),
+pub(crate) enum TargetServer {
+    Spawned(Box<ServerProcess>),
+    Attached(AttachedServer),
 }
 
-impl Patient {
+impl TargetServer {
     fn target(&self) -> Target {
         match self {
-            Self::Started(server) => server.target.clone(),
-            Self::Found(foreign) => foreign.target.clone(),
+            Self::Spawned(server) => server.target.clone(),
+            Self::Attached(attached) => attached.target.clone(),
         }
     }
 
     /// Whom to ask what it costs, where that is known to somebody.
     fn control(&self) -> anyhow::Result<Option<Control>> {
         match self {
-            Self::Started(server) if !server.speaks_of_itself => Ok(None),
-            Self::Started(_) | Self::Found(_) => Control::new(&self.target()).map(Some),
+            Self::Spawned(server) if !server.reports_stats => Ok(None),
+            Self::Spawned(_) | Self::Attached(_) => Control::new(&self.target()).map(Some),
         }
     }
 
-    fn meter(&self) -> Option<Meter> {
+    fn process(&self) -> Option<ProcessUsageReader> {
         match self {
-            Self::Started(server) => server.meter.clone(),
-            Self::Found(foreign) => foreign.meter.clone(),
+            Self::Spawned(server) => server.process.clone(),
+            Self::Attached(attached) => attached.process.clone(),
         }
     }
 
     /// Comes back when it has ended by itself; `connected` are the clients that are connected now.
-    async fn crashed(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
+    async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
-            Self::Started(server) => server.crashed().await,
-            Self::Found(foreign) => foreign.crashed(transport, connected).await,
+            Self::Spawned(server) => server.wait_for_crash().await,
+            Self::Attached(attached) => attached.wait_for_crash(transport, connected).await,
         }
     }
 
     /// Lets go of it; says so when it had ended by itself. `broke` says that there were faults.
     async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
-            Self::Started(mut server) => {
+            Self::Spawned(mut server) => {
                 let crash = server.crashes_within(Duration::ZERO).await;
                 server.stop().await;
                 crash
             }
-            Self::Found(foreign) => {
-                tokio::time::sleep(FAREWELL).await;
-                foreign.has_crashed(transport, broke).await
+            Self::Attached(attached) => {
+                tokio::time::sleep(DISCONNECT_PAUSE).await;
+                attached.has_crashed(transport, broke).await
             }
         }
     }
 }
 
 /// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
-const FAREWELL: Duration = Duration::from_millis(500);
+const DISCONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs a subject against `patient` and writes the interval log to `log`.
+/// Runs a subject against `server` and writes the interval log to `log`.
 pub(crate) async fn measure(
-    bench: &mut Bench,
+    environment: &mut RunEnvironment,
     plan: &Arc<Plan>,
     subject: &Subject,
-    mut patient: Patient,
-    place: Place,
+    mut server: TargetServer,
+    run_id: RunId,
     log: &mut impl Write,
     mut on_progress: impl FnMut(Progress),
 ) -> anyhow::Result<RunRecord> {
-    let target = patient.target();
-    let readings = Readings::new(patient.control()?, patient.meter(), matches!(patient, Patient::Started(_)));
-    let spin_before = bench.when_fit().await;
-    let taken_before = machine::Taken::now();
-    let order =
-        Order { plan: Arc::clone(plan), transport: subject.transport, target, cores: bench.generator_cores.clone() };
+    let target = server.target();
+    let readings = Readings::new(server.control()?, server.process(), matches!(server, TargetServer::Spawned(_)));
+    let probe_before = environment.wait_until_cpu_available().await;
+    let steal_before = machine::CpuSteal::now();
+    let order = Order {
+        plan: Arc::clone(plan),
+        transport: subject.transport,
+        target,
+        cores: environment.generator_cores.clone(),
+    };
     let connected = Cell::new(0);
     let stop = async {
         tokio::select! {
             biased;
-            () = bench.stop.cancelled() => RunEnd::Interrupted,
-            crash = patient.crashed(subject.transport, &connected) => RunEnd::Crashed(crash),
+            () = environment.stop.cancelled() => RunEnd::Interrupted,
+            crash = server.wait_for_crash(subject.transport, &connected) => RunEnd::Crashed(crash),
         }
     };
     let show = |progress: Progress| {
-        readings.look(progress);
+        readings.read_process_each_second(progress);
         connected.set(progress.joined);
         on_progress(progress);
     };
     let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
-    if let (Some(why), Patient::Started(_)) = (readings.failed(), &patient) {
+    if let (Some(why), TargetServer::Spawned(_)) = (readings.failed(), &server) {
         tracing::warn!(why, "a reading of the server failed");
     }
     let broke = recorded.as_ref().is_ok_and(|recording| recording.faults.total() > 0);
-    let crash = patient.end(subject.transport, broke).await;
+    let crash = server.end(subject.transport, broke).await;
     let mut recording = recorded?;
     // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
     if let Some(crash) = crash.filter(|_| matches!(recording.ended, RunEnd::Complete | RunEnd::Failed(_))) {
         recording.ended = RunEnd::Crashed(crash);
     }
-    let taken = machine::Taken::now().since(&taken_before);
-    let spin_after = machine::spin(&bench.all_cores);
-    bench.spin_best = bench.spin_best.max(spin_before).max(spin_after);
+    let steal = machine::CpuSteal::now().since(&steal_before);
+    let probe_after = machine::cpu_probe(&environment.all_cores);
+    environment.cpu_probe_best = environment.cpu_probe_best.max(probe_before).max(probe_after);
     let machine = MachineState {
-        cpu_probe_before: spin_before,
-        cpu_probe_after: spin_after,
-        cpu_probe_best: bench.spin_best,
-        stolen_share: taken.stolen_share(),
-        throttled_us: taken.throttled_us,
+        cpu_probe_before: probe_before,
+        cpu_probe_after: probe_after,
+        cpu_probe_best: environment.cpu_probe_best,
+        stolen_share: steal.stolen_share(),
+        throttled_us: steal.throttled_us,
     };
-    Ok(record(plan, subject, place, &recording, &readings, machine))
+    Ok(record(plan, subject, run_id, &recording, &readings, machine))
 }
 
 /// The record of a run whose server could not be started.
-pub(crate) fn not_begun(bench: &Bench, plan: &Plan, subject: &Subject, place: Place, crash: Crash) -> RunRecord {
-    let spin = bench.spin_best;
+pub(crate) fn record_of_failed_start(
+    environment: &RunEnvironment,
+    plan: &Plan,
+    subject: &Subject,
+    run_id: RunId,
+    crash: Crash,
+) -> RunRecord {
+    let probe = environment.cpu_probe_best;
     let machine = MachineState {
-        cpu_probe_before: spin,
-        cpu_probe_after: spin,
-        cpu_probe_best: spin,
+        cpu_probe_before: probe,
+        cpu_probe_after: probe,
+        cpu_probe_best: probe,
         stolen_share: 0.0,
         throttled_us: 0,
     };
     let recording = Recording::empty(RunEnd::Crashed(crash));
-    record(plan, subject, place, &recording, &Readings::new(None, None, false), machine)
+    record(plan, subject, run_id, &recording, &Readings::new(None, None, false), machine)
 }
 
 fn record(
     plan: &Plan,
     subject: &Subject,
-    place: Place,
+    run_id: RunId,
     recording: &Recording,
     readings: &Readings,
     machine: MachineState,
@@ -205,9 +215,9 @@ fn record(
     let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
     let mut record = RunRecord {
         schema: SCHEMA,
-        run: place.run,
-        round: place.round,
-        attempt: place.rerun,
+        run: run_id.run,
+        round: run_id.round,
+        attempt: run_id.rerun,
         point: plan.label.clone(),
         transport: subject.transport,
         target: subject.target_name().to_owned(),
@@ -237,7 +247,7 @@ fn record(
             cpu: recording.cpu,
             core_usage_max: recording.worker_busy_max,
             window_us: recording.window_us,
-            resident_bytes_clients: readings.resident_bytes_crowd(),
+            resident_bytes_clients: readings.resident_bytes_of_clients(),
         },
         server: readings.server(),
         tcp: recording.kernel_window.map(|sockets| TcpCounts {
