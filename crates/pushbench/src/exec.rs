@@ -52,10 +52,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 _ = signals.next() => {}
                 () = stdin_closed() => {}
             }
+            killpg(child, Signal::SIGTERM).ok();
+            tokio::time::sleep(GRACE).await;
+            kill_descendants();
         });
-        killpg(child, Signal::SIGTERM).ok();
-        std::thread::sleep(GRACE);
-        kill_descendants();
     });
     let ended = loop {
         match waitpid(None, None) {

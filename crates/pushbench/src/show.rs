@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use jiff::civil::DateTime;
 use results::{LoadError, ResultsFolder, State};
 
 use crate::exit::USAGE;
 use crate::print::harmless;
+use crate::run::STAMP;
 use crate::{gate, print};
 
 /// Print the tables of a job, or the table of a gate, again, from its folder
@@ -83,14 +85,10 @@ fn heading(evidence: &ResultsFolder) -> String {
     )
 }
 
-/// `20260101T000000Z` as people write it.
+/// `20260101T000000Z` as `2026-01-01 00:00:00 UTC`; anything else as it stands.
 fn date(stamp: &str) -> String {
-    let digits: Vec<char> = stamp.chars().filter(char::is_ascii_digit).collect();
-    let part = |from: usize, to: usize| digits[from..to].iter().collect::<String>();
-    if digits.len() != 14 || stamp.len() != 16 {
-        return stamp.to_owned();
-    }
-    format!("{}-{}-{} {}:{}:{} UTC", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
+    DateTime::strptime(STAMP, stamp)
+        .map_or_else(|_| stamp.to_owned(), |date| date.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 #[cfg(test)]

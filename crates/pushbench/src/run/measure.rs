@@ -1,6 +1,7 @@
-//! One run: a server, a crowd, the readings around the window, and the record of it all.
+//! Measures one run: probes the CPU, starts the load, reads the server around the window, and makes the run's record.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{
-    Crash, GeneratorUsage, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series, Subject, TcpBytes,
-    TcpCounts, VerdictKind, judge,
+    Crash, GeneratorUsage, LatencySummary, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series,
+    Subject, TcpBytes, TcpCounts, VerdictKind, judge,
 };
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
@@ -22,15 +23,18 @@ use super::readings::Readings;
 use super::server_process::ServerProcess;
 use crate::machine;
 
-/// Which run this is.
+/// Number of a run in its job, its round, and which attempt it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunId {
+    /// Counted from 1, reruns included.
     pub(crate) run: u32,
+    /// Counted from 1.
     pub(crate) round: u32,
+    /// 0 for the first attempt.
     pub(crate) rerun: u32,
 }
 
-/// What does not change over a job.
+/// What all runs of a job share.
 pub(crate) struct RunEnvironment {
     pub(crate) generator_cores: Vec<usize>,
     pub(crate) all_cores: Vec<usize>,
@@ -40,7 +44,7 @@ pub(crate) struct RunEnvironment {
 }
 
 impl RunEnvironment {
-    /// Probes the machine, and waits a while for a better moment when it gives too little: a run begun now would be invalid.
+    /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now would be invalid.
     async fn wait_until_cpu_available(&mut self) -> f64 {
         let mut probe = machine::cpu_probe(&self.all_cores);
         for _ in 0..CPU_PROBES_MAX {
@@ -54,13 +58,15 @@ impl RunEnvironment {
     }
 }
 
-/// Together with their pauses about ten seconds.
+/// Probes before a run; with their pauses they take about ten seconds.
 const CPU_PROBES_MAX: usize = 20;
 const CPU_PROBE_PAUSE: Duration = Duration::from_millis(350);
 
-/// Who is measured: a server we started, ours or somebody else's, which ends with the run, or one we found.
+/// The server under test.
 pub(crate) enum TargetServer {
+    /// Started for this run, built-in or external; stopped with the run.
     Spawned(Box<ServerProcess>),
+    /// Was running already and keeps running.
     Attached(AttachedServer),
 }
 
@@ -72,7 +78,7 @@ impl TargetServer {
         }
     }
 
-    /// Whom to ask what it costs, where that is known to somebody.
+    /// Where to read the server's own statistics; `None` for an external server that was started for the run.
     fn control(&self) -> anyhow::Result<Option<Control>> {
         match self {
             Self::Spawned(server) if !server.reports_stats => Ok(None),
@@ -87,7 +93,7 @@ impl TargetServer {
         }
     }
 
-    /// Comes back when it has ended by itself; `connected` are the clients that are connected now.
+    /// Returns when the server has ended by itself; `connected` is the number of clients connected now.
     async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
             Self::Spawned(server) => server.wait_for_crash().await,
@@ -95,7 +101,7 @@ impl TargetServer {
         }
     }
 
-    /// Lets go of it; says so when it had ended by itself. `broke` says that there were faults.
+    /// Stops a spawned server and detaches from an attached one; returns how it crashed, if it did. `broke`: there were faults.
     async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
             Self::Spawned(mut server) => {
@@ -111,10 +117,10 @@ impl TargetServer {
     }
 }
 
-/// A server that goes on is busy with thousands of goodbyes for a moment; the machine is not probed before they are over.
+/// An attached server needs a moment to close thousands of connections; the CPU is not probed before that.
 const DISCONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs a subject against `server` and writes the interval log to `log`.
+/// Measures a subject on `server` and writes the interval log to `log`.
 pub(crate) async fn measure(
     environment: &mut RunEnvironment,
     plan: &Arc<Plan>,
@@ -149,12 +155,12 @@ pub(crate) async fn measure(
     };
     let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
     if let (Some(why), TargetServer::Spawned(_)) = (readings.failed(), &server) {
-        tracing::warn!(why, "a reading of the server failed");
+        tracing::warn!(why, "cannot read the statistics of the server");
     }
     let broke = recorded.as_ref().is_ok_and(|recording| recording.faults.total() > 0);
     let crash = server.end(subject.transport, broke).await;
     let mut recording = recorded?;
-    // Whatever else ended the run, Ctrl-C excepted, a server that has ended is why.
+    // A crash of the server explains every other end except Ctrl-C.
     if let Some(crash) = crash.filter(|_| matches!(recording.ended, RunEnd::Complete | RunEnd::Failed(_))) {
         recording.ended = RunEnd::Crashed(crash);
     }
@@ -201,18 +207,6 @@ fn record(
 ) -> RunRecord {
     let mut seconds = recording.seconds.clone();
     seconds.iter_mut().for_each(|row| row.server = readings.second(row.second));
-    let posts = plan.posts_in_window();
-    let independent = |series| match series {
-        Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,
-        Series::SendDelay
-        | Series::AckLatency
-        | Series::ConnectTime
-        | Series::FanoutSpread
-        | Series::ReconnectTime
-        | Series::UpgradeTime => u64::MAX,
-    };
-    let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
-    let latency = recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect();
     let mut record = RunRecord {
         schema: SCHEMA,
         run: run_id.run,
@@ -225,16 +219,8 @@ fn record(
         encoding: plan.encoding(subject.transport),
         verdict: RunVerdict { kind: VerdictKind::Invalid, reasons: Vec::new() },
         ended: recording.ended.clone(),
-        planned: PlannedLoad {
-            clients: plan.clients,
-            rooms: plan.rooms,
-            payload_bytes: plan.payload_bytes as u64,
-            window_us: micros(plan.phases.window()),
-            posts_in_window: posts,
-            posts_sent_in_window: recording.left_in_window,
-            deliveries_in_window: plan.deliveries_in_window(),
-        },
-        latency,
+        planned: planned_load(plan, recording),
+        latency: latency(recording, plan.posts_in_window()),
         saturated: recording.saturated,
         negative: recording.negative,
         seconds,
@@ -250,14 +236,7 @@ fn record(
             resident_bytes_clients: readings.resident_bytes_of_clients(),
         },
         server: readings.server(),
-        tcp: recording.kernel_window.map(|sockets| TcpCounts {
-            segments_up: sockets.segments_up,
-            segments_down: sockets.segments_down,
-            bytes_up: sockets.bytes_up,
-            bytes_down: sockets.bytes_down,
-            header_bytes_per_segment: sockets.header_bytes_per_segment,
-            socket_memory_bytes: readings.socket_memory_bytes(),
-        }),
+        tcp: tcp_counts(recording, readings),
         tcp_total: recording
             .kernel_total
             .map(|sockets| TcpBytes { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
@@ -265,6 +244,44 @@ fn record(
     };
     record.verdict = judge(&record);
     record
+}
+
+fn planned_load(plan: &Plan, recording: &Recording) -> PlannedLoad {
+    PlannedLoad {
+        clients: plan.clients,
+        rooms: plan.rooms,
+        payload_bytes: plan.payload_bytes as u64,
+        window_us: micros(plan.phases.window()),
+        posts_in_window: plan.posts_in_window(),
+        posts_sent_in_window: recording.left_in_window,
+        deliveries_in_window: plan.deliveries_in_window(),
+    }
+}
+
+/// Every series that has samples. Deliveries of one post depend on each other: only the posts count as independent there.
+fn latency(recording: &Recording, posts: u64) -> BTreeMap<Series, LatencySummary> {
+    let independent = |series| match series {
+        Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,
+        Series::SendDelay
+        | Series::AckLatency
+        | Series::ConnectTime
+        | Series::FanoutSpread
+        | Series::ReconnectTime
+        | Series::UpgradeTime => u64::MAX,
+    };
+    let recorded = Series::ALL.into_iter().filter(|series| !recording.of(*series).is_empty());
+    recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect()
+}
+
+fn tcp_counts(recording: &Recording, readings: &Readings) -> Option<TcpCounts> {
+    recording.kernel_window.map(|sockets| TcpCounts {
+        segments_up: sockets.segments_up,
+        segments_down: sockets.segments_down,
+        bytes_up: sockets.bytes_up,
+        bytes_down: sockets.bytes_down,
+        header_bytes_per_segment: sockets.header_bytes_per_segment,
+        socket_memory_bytes: readings.socket_memory_bytes(),
+    })
 }
 
 fn micros(duration: Duration) -> u64 {

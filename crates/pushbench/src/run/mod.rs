@@ -1,4 +1,4 @@
-//! `pushbench run`: every transport of a scenario, in interleaved rounds, against a server of its own.
+//! `pushbench run` and `pushbench load`: every transport of a scenario, in interleaved rounds.
 
 mod args;
 mod attached_server;
@@ -21,7 +21,7 @@ pub(crate) use attached_server::{AttachedServer, random_room_prefix};
 pub(crate) use control::Control;
 pub(crate) use external_server::start_in;
 pub(crate) use job::{load, run};
-pub(crate) use manifest::command_line;
+pub(crate) use manifest::{STAMP, command_line};
 pub(crate) use measure::{RunEnvironment, RunId, TargetServer, measure};
 pub(crate) use preflight::{Finding, Level, findings};
 pub(crate) use progress::ProgressLine;
