@@ -171,7 +171,7 @@ async fn a_bad_scenario_is_told_with_what_is_allowed() {
     let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
     let ended = words(&["run", "/nowhere.toml"]).await;
-    let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a file such as scenarios/quick.toml: \
+    let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a TOML file, or the name of a shipped scenario such as quick: \
                     No such file or directory (os error 2)\n";
     assert_eq!((ended.code, ended.err.as_str()), (Some(2), expected));
 }

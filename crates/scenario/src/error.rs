@@ -35,7 +35,9 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file cannot be read.
-    #[error("cannot read the scenario {path}; give the path of a file such as scenarios/quick.toml")]
+    #[error(
+        "cannot read the scenario {path}; give the path of a TOML file, or the name of a shipped scenario such as quick"
+    )]
     Unreadable {
         /// The path as given.
         path: String,

@@ -287,7 +287,7 @@ fn files_that_cannot_be_read() {
     let missing = load(Path::new("no/such.toml"), &[]).unwrap_err();
     assert_eq!(
         missing.to_string(),
-        "cannot read the scenario no/such.toml; give the path of a file such as scenarios/quick.toml"
+        "cannot read the scenario no/such.toml; give the path of a TOML file, or the name of a shipped scenario such as quick"
     );
     assert!(std::error::Error::source(&missing).is_some());
 }

@@ -1,4 +1,4 @@
-//! The blocks: for every transport base, head and base again, each in a fresh process, in an order that is drawn anew.
+//! Measures the blocks of a gate: for every transport base, head and base again in random order, each on a fresh server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ use super::server::GateServer;
 use crate::machine;
 use crate::run::{ProgressLine, RunEnvironment, RunId, measure};
 
-/// Times an side is measured anew when the instrument failed; then its block is given up.
+/// Reruns of an invalid run; after that its block is dropped.
 const RERUNS_MAX: u32 = 1;
-/// How much longer than its budget a job may take before it is cut short.
+/// A gate that takes this many times its budget stops with the blocks it has.
 const BUDGET_SLACK: f64 = 1.2;
-/// No run of a gate takes longer over these than this: it has many.
+/// Phases are shortened to these lengths, because a gate has many runs.
 const SHORT_S: [(&str, f64); 4] =
     [("phases.ramp_up_s", 0.5), ("phases.settle_s", 0.2), ("phases.warm_up_s", 0.5), ("phases.drain_idle_s", 1.0)];
 const SIDES: [&str; 3] = ["base", "head", "base again"];
 
-/// Everything decided.
+/// A decided gate.
 #[derive(Clone)]
 pub(crate) struct GateJob {
     pub(crate) scenario: String,
@@ -36,16 +36,16 @@ pub(crate) struct GateJob {
     pub(crate) budget: Duration,
     pub(crate) overhead: Duration,
     pub(crate) metrics: Vec<MetricId>,
-    /// The metrics were asked for by name: one that is not there is an error.
+    /// The metrics were named on the command line: a missing one is an error.
     pub(crate) metrics_required: bool,
     pub(crate) seed: u64,
-    /// Cores that this process may use, as long as nothing has pinned it.
+    /// Cores that this process may use before it is pinned.
     pub(crate) cores: Vec<usize>,
-    /// What a reader must know of the machine.
+    /// Notes on the machine for the reader.
     pub(crate) notes: Vec<String>,
 }
 
-/// How it ended.
+/// How a gate ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Complete,
@@ -53,25 +53,25 @@ pub(crate) enum Ending {
     WithoutMetrics,
 }
 
-/// The scenario's phases, made short where nobody asked for them on the command line.
+/// Overrides that shorten the scenario's phases, except those that `set` gives.
 pub(crate) fn shortened_phases(plan: &Plan, set: &[Override]) -> Vec<Override> {
     let phases = &plan.phases;
     let asked = |key: &str| set.iter().any(|set| set.path() == key);
     let lengths = [phases.ramp_up(), phases.settle(), phases.warm_up(), phases.drain_idle()];
     let short = SHORT_S.into_iter().zip(lengths).filter(|((key, short), length)| {
-        // A poller hears nothing for as long as its interval.
+        // A polling client receives nothing for up to one interval.
         let needed = if *key == "phases.drain_idle_s" { plan.tuning.polling.interval_ms as f64 * 1.5e-3 } else { 0.0 };
         !asked(key) && length.as_secs_f64() > short.max(needed)
     });
     short.map(|((key, short), _)| set_seconds(key, Duration::from_secs_f64(short))).collect()
 }
 
-/// A key of the scenario that is a time.
+/// An override that sets a time.
 pub(crate) fn set_seconds(key: &str, value: Duration) -> Override {
     format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
 }
 
-/// Measures until all is decided, or all blocks are made, or the time is up, or it is stopped.
+/// Measures until every metric is decided, all blocks are done, the time is up, or `stop` is cancelled.
 pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
     let mut gate = Gate::new(job, stop);
     let (look, interrupted) = gate.run_blocks().await?;
@@ -88,15 +88,15 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
     let cells = gate.cells();
     let mut rows = judge(&cells, &look);
     if interrupted {
-        // Whoever stopped it has not waited for the verdict: the figures are kept, and called open.
+        // The metrics are kept, but an interrupted gate gives no verdict.
         rows.iter_mut().for_each(|row| {
             row.verdict = row.verdict.map(|_| GateVerdict::Inconclusive(InconclusiveReason::Interrupted))
         });
         gate.notes.push(gate.partial_note(look.blocks));
     }
     let counted = gate.values.iter().flatten().flatten();
-    let excused = counted.clone().filter(|run| run.ignored_machine_noise).count();
-    gate.notes.extend(machine_noise_note(excused, counted.count()));
+    let ignored = counted.clone().filter(|run| run.ignored_machine_noise).count();
+    gate.notes.extend(machine_noise_note(ignored, counted.count()));
     let Gate { job, notes, .. } = gate;
     let comparison = Comparison {
         scenario: job.scenario,
@@ -113,10 +113,10 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
     Ok((comparison, ending))
 }
 
-/// A metric of a job each, in its order.
+/// Values of a run, one for each metric of the gate in its order.
 type Values = Vec<Option<f64>>;
 
-/// What a run gave, and whether it counts here alone.
+/// Values of a run, and whether it is valid only because noise of the machine is ignored.
 struct RunValues {
     values: Values,
     ignored_machine_noise: bool,
@@ -130,7 +130,7 @@ struct Gate {
     server_cores: Vec<usize>,
     chance: Chance,
     runs: u32,
-    /// By transport: base, head and base again of every block that is whole.
+    /// For each transport base, head and base again of every complete block.
     values: Vec<Vec<[RunValues; 3]>>,
     notes: Vec<String>,
 }
@@ -154,7 +154,7 @@ impl Gate {
         }
     }
 
-    /// The blocks, with a look whenever one is due. Gives the last look, over all blocks that were made, and whether it was stopped.
+    /// Measures the blocks and judges after some of them. Returns the last look, over all complete blocks, and whether it was interrupted.
     async fn run_blocks(&mut self) -> anyhow::Result<(Look, bool)> {
         let rule = Rule::of(self.job.blocks);
         let begun = Instant::now();
@@ -183,7 +183,7 @@ impl Gate {
         Ok((if look.blocks == done { look } else { rule.cut_short(done) }, interrupted))
     }
 
-    /// Says that it was stopped, and what is missing for it.
+    /// The note of an interrupted gate.
     fn partial_note(&self, done: usize) -> String {
         let empty = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
         let names: Vec<_> = empty.map(|(transport, _)| transport.name()).collect();
@@ -191,7 +191,7 @@ impl Gate {
         format!("partial: interrupted after {done} of {} blocks{missing}", self.job.blocks)
     }
 
-    /// One block of every transport. A transport whose side stays invalid has none this time.
+    /// Measures one block of every transport; a block with a run that stays invalid is dropped.
     async fn run_block(&mut self, block: usize) -> anyhow::Result<()> {
         for (at, transport) in self.job.transports.clone().into_iter().enumerate() {
             let mut order = [0, 1, 2];
@@ -206,13 +206,13 @@ impl Gate {
             match values {
                 [Some(base), Some(head), Some(again)] => self.values[at].push([base, head, again]),
                 _ if self.environment.stop.is_cancelled() => return Ok(()),
-                _ => self.notes.push(format!("block {} of {transport} was given up: its runs were invalid", block + 1)),
+                _ => self.notes.push(format!("block {} of {transport} was dropped: a run stayed invalid", block + 1)),
             }
         }
         Ok(())
     }
 
-    /// One side's figures; `None` when every try was invalid, or it was stopped.
+    /// Values of one side; `None` when every attempt was invalid, or the gate was interrupted.
     async fn measure_side(
         &mut self,
         block: usize,
@@ -227,9 +227,11 @@ impl Gate {
             let verdict = verdict_ignoring_machine(&record);
             let (name, reasons) = (SIDES[side], verdict.reasons.join("; "));
             match (&record.ended, verdict.kind) {
-                (RunEnd::Crashed(crash), _) => bail!("{name} over {transport}: {crash}"),
-                (RunEnd::Failed(why), _) => bail!("{name} over {transport}: {why}{}", faults(&record)),
-                (_, VerdictKind::Wrong) => bail!("{name} over {transport} is no chat to be compared: {reasons}"),
+                (RunEnd::Crashed(crash), _) => bail!("{name} ({transport}): {crash}"),
+                (RunEnd::Failed(why), _) => bail!("{name} ({transport}): {why}{}", faults(&record)),
+                (_, VerdictKind::Wrong) => {
+                    bail!("{name} ({transport}): {reasons}; a run with wrong messages cannot be compared")
+                }
                 (_, VerdictKind::Crashed | VerdictKind::Invalid) => {}
                 (_, VerdictKind::Valid | VerdictKind::Overloaded) => {
                     let values = self.job.metrics.iter().map(|metric| value(*metric, &record)).collect();
@@ -252,13 +254,13 @@ impl Gate {
     ) -> anyhow::Result<RunRecord> {
         self.runs += 1;
         let run_id = RunId { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, rerun };
-        self.progress.begin(self.runs, &format!("block {} {transport} {}", block + 1, SIDES[side]));
+        self.progress.begin(rerun, &format!("block {} {transport} {}", block + 1, SIDES[side]));
         let server = if side == 1 { &self.job.head } else { &self.job.base };
         let server = server.start_or_attach(&self.plan, transport, &self.server_cores).await?;
         let line = &mut self.progress;
         let show = |progress| line.show(progress);
         let log = &mut std::io::sink();
-        // No waiting for a better moment: what the machine does is the same chance for every side.
+        // No waiting for a better CPU probe: noise of the machine hits base and head with equal probability.
         self.environment.cpu_probe_best = 0.0;
         let subject = Subject::builtin(transport);
         let record = measure(&mut self.environment, &self.plan, &subject, server, run_id, log, show).await?;
@@ -268,7 +270,7 @@ impl Gate {
         Ok(record)
     }
 
-    /// A cell for every metric that was asked for, with the blocks in which all three arms have it.
+    /// The blocks of every transport and metric in which all three runs have a value.
     fn cells(&self) -> Vec<MetricBlocks> {
         let mut cells = Vec::new();
         for (transport, blocks) in self.job.transports.iter().zip(&self.values) {
@@ -287,10 +289,10 @@ impl Gate {
     fn name_what_has_no_figures(&mut self) {
         let without = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
         let names: Vec<_> = without.map(|(transport, _)| transport.name()).collect();
-        self.notes.push(format!("no figures for {}: it has no block without an invalid run", names.join(", ")));
+        self.notes.push(format!("no metrics for {}: every block had an invalid run", names.join(", ")));
     }
 
-    /// Says which metrics were not there.
+    /// Notes the metrics that no run has; fails when they were named on the command line.
     fn check_metrics(&mut self) -> anyhow::Result<()> {
         let cells = self.cells();
         for transport in &self.job.transports {
@@ -298,25 +300,25 @@ impl Gate {
                 if cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
                     continue;
                 }
-                let why = "the runs do not carry it: a longer --budget, more posts, or a server that is started for each run and says what it costs";
+                let why = "no run has it; it may need a longer --budget, more posts, or a server that is started for each run and reports its statistics";
                 if self.job.metrics_required {
-                    bail!("{} of {transport} was not measured; {why}", metric.name());
+                    bail!("{} of {transport} was not measured: {why}", metric.name());
                 }
-                self.notes.push(format!("{} of {transport} was not measured; {why}", metric.info().label));
+                self.notes.push(format!("{} of {transport} was not measured: {why}", metric.info().label));
             }
         }
         Ok(())
     }
 }
 
-/// A machine that gives less CPU than it can, and posts that left late for it, spoil a figure, but not a comparison in blocks of random
-/// order: that is noise like any other, and each of base, head and base again has the same chance of it.
+/// The verdict without the checks of the machine and of the send delay. Both invalidate a result of its own, but not a comparison in
+/// blocks of random order: base and head are affected with equal probability.
 fn verdict_ignoring_machine(record: &RunRecord) -> results::RunVerdict {
-    let spin = record.machine.cpu_probe_best;
+    let best = record.machine.cpu_probe_best;
     let machine = MachineState {
-        cpu_probe_before: spin,
-        cpu_probe_after: spin,
-        cpu_probe_best: spin,
+        cpu_probe_before: best,
+        cpu_probe_after: best,
+        cpu_probe_best: best,
         stolen_share: 0.0,
         throttled_us: 0,
     };
@@ -325,12 +327,12 @@ fn verdict_ignoring_machine(record: &RunRecord) -> results::RunVerdict {
     results::judge(&kept)
 }
 
-/// Says that there were such runs.
-fn machine_noise_note(excused: usize, runs: usize) -> Option<String> {
-    (excused > 0).then(|| {
+/// The note on runs that are valid only because noise of the machine is ignored.
+fn machine_noise_note(ignored: usize, runs: usize) -> Option<String> {
+    (ignored > 0).then(|| {
         format!(
-            "{excused} of {runs} runs would not be line as results of their own (late posts or a slow machine); they count here, because every \
-             side has the same chance of it"
+            "{ignored} of {runs} runs had late posts or too little CPU; they count here, because base and head are affected with equal \
+             probability"
         )
     })
 }
@@ -345,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn late_posts_and_a_slow_machine_are_excused_and_said_and_nothing_else_is() {
+    fn late_posts_and_a_slow_machine_are_ignored_and_noted_and_nothing_else_is() {
         let mut record = results::invented::evidence(&[10]).runs.remove(0).record;
         record.machine.cpu_probe_after = record.machine.cpu_probe_best / 2.0;
         record.machine.throttled_us = 1_000;

@@ -1,4 +1,4 @@
-//! A server that somebody else started: what the first client finds there, rooms that no other job uses, and whether it is still there.
+//! A server that was running already: whether clients can join it, rooms that no other job uses, and whether it has crashed.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -18,23 +18,23 @@ use wire::{RoomName, Transport};
 use super::process_usage::ProcessUsageReader;
 use crate::print;
 
-/// A client that has not joined by then will not: with what comes before, a job that cannot begin has said so within two seconds.
+/// Time for the first client to join, so that a job that cannot start fails within two seconds.
 const JOIN_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A port that refuses for so long while no client is connected has lost its server.
+/// The server counts as crashed when its port refuses connections for this long while no client is connected.
 const REFUSES_FOR: Duration = Duration::from_secs(2);
-/// A server that is being started again is back by then.
+/// Time for a crashed server to be restarted by its supervisor.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Where it is, and its process where that is known.
+/// A running server, and its process where it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct AttachedServer {
     pub(crate) target: Target,
     pub(crate) process: Option<ProcessUsageReader>,
 }
 
-/// A prefix for the rooms of a job: drawn anew by each, and always as long as the one that plans have.
+/// A random prefix for the rooms of a job, as long as the prefix of plans: byte counts must not depend on it.
 pub(crate) fn random_room_prefix() -> RoomName {
     let bits = RandomState::new().hash_one(());
     let letter = |place: u32| char::from(LETTERS[(bits >> (16 * place)) as usize % LETTERS.len()]);
@@ -55,7 +55,8 @@ impl AttachedServer {
         }
     }
 
-    /// Joins one client over each transport of a plan. Where only the floor, which nobody asked for, is not there, plans go without it.
+    /// Joins one client over each transport of the plans. When only raw TCP fails, which is the baseline and was not asked for, it is left
+    /// out of the plans.
     pub(crate) async fn check_joining(&self, plans: &mut [Plan]) -> anyhow::Result<()> {
         let Some(plan) = plans.first().cloned().map(Arc::new) else { return Ok(()) };
         let asked = plan.transports_asked();
@@ -65,7 +66,7 @@ impl AttachedServer {
         if !asked.contains(&Transport::Tcp)
             && let Err(error) = self.join_over(&plan, Transport::Tcp).await
         {
-            print::warn(&format!("runs have no floor: {error:#}"));
+            print::warn(&format!("the baseline, raw TCP, is not measured: {error:#}"));
             plans.iter_mut().for_each(|plan| plan.transports.retain(|kept| *kept != Transport::Tcp));
         }
         Ok(())
@@ -79,7 +80,7 @@ impl AttachedServer {
         })
     }
 
-    /// Comes back when it has ended: its process is gone, or nobody is connected any more and its port refuses.
+    /// Returns when the server has crashed: its process has ended, or no client is connected and its port refuses connections.
     pub(super) async fn wait_for_crash(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
         if let Some(process) = &self.process {
             process.ended().await;
@@ -99,7 +100,7 @@ impl AttachedServer {
         port_refuses(address)
     }
 
-    /// Whether it has ended by now. Where its process is not known, its port is only asked when something `broke`.
+    /// How it has crashed, if it has. Without a known process, the port is only tried when there were faults (`broke`).
     pub(super) async fn has_crashed(&self, transport: Transport, broke: bool) -> Option<Crash> {
         match &self.process {
             Some(process) => process.has_ended().then(|| process_ended(process)),
@@ -110,7 +111,7 @@ impl AttachedServer {
         }
     }
 
-    /// Whether it accepts again after it has ended, because something starts it again. Its pid would be another one.
+    /// Whether a supervisor restarted the crashed server. With `--pid` it does not matter: the new process has another id.
     pub(crate) async fn accepts_again(&self, transport: Transport) -> bool {
         if self.process.is_some() {
             return false;
@@ -126,14 +127,14 @@ impl AttachedServer {
     }
 }
 
-/// What to do about a client that could not join.
+/// Advice for a client that could not join.
 fn advice(error: &JoinError, transport: Transport) -> String {
     let target = if transport.is_http() { "--target" } else { "--target-tcp" };
     let without = "--set transports=… leaves a transport out";
     match error.kind {
         FaultKind::Refused => format!("start the server, or correct {target}"),
         FaultKind::BadStatus | FaultKind::Problem => format!("correct {target} or --token; {without}"),
-        _ => format!("check that a server there speaks {transport}, or correct {target}; {without}"),
+        _ => format!("check that the server supports {transport}, or correct {target}; {without}"),
     }
 }
 

@@ -1,5 +1,4 @@
-//! Somebody else's server: started as the scenario says, on a free port, and held to being ready in time. From then on it is a server
-//! process like ours.
+//! External servers: started with the command line of a `[[target]]` or a gate, on free ports, and expected to be ready in time.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ use crate::process_tree;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Where a target is started, seen from here.
+/// Working directory of a target, relative to the current one.
 pub(crate) fn folder(server: &ExternalServer, scenario_file: &str) -> PathBuf {
     let beside = Path::new(scenario_file).parent().unwrap_or(Path::new(""));
     match beside.join(&server.folder) {
@@ -27,21 +26,21 @@ pub(crate) fn folder(server: &ExternalServer, scenario_file: &str) -> PathBuf {
     }
 }
 
-/// What is not there and has to be: the thing, and what to do.
+/// What the target needs and does not exist, and what to do about it.
 pub(crate) fn missing(server: &ExternalServer, scenario_file: &str) -> Option<(String, String)> {
     let folder = folder(server, scenario_file);
     if !folder.is_dir() {
-        return Some((format!("{} is no folder", folder.display()), "correct its folder in the scenario".to_owned()));
+        return Some((format!("{} is not a folder", folder.display()), "correct `folder` in the scenario".to_owned()));
     }
     let needs = server.needs.as_ref()?;
     if folder.join(needs).exists() {
         return None;
     }
-    let prepare = server.prepare.as_ref().map_or("make it".to_owned(), |command| format!("run `{command}`"));
-    Some((format!("{} is not there", folder.join(needs).display()), format!("{prepare} in {}", folder.display())))
+    let prepare = server.prepare.as_ref().map_or("create it".to_owned(), |command| format!("run `{command}`"));
+    Some((format!("{} does not exist", folder.join(needs).display()), format!("{prepare} in {}", folder.display())))
 }
 
-/// Starts it and waits until it is ready.
+/// Starts a target in its folder and waits until it is ready.
 pub(crate) async fn start(
     server: &ExternalServer,
     scenario_file: &str,
@@ -50,16 +49,15 @@ pub(crate) async fn start(
     start_in(server, &folder(server, scenario_file), cores).await.with_context(|| format!("target {}", server.name))
 }
 
-/// The same, in this folder.
+/// Starts a server in `folder` and waits until it is ready. `{port}` and `{tcp_port}` in its command become free ports.
 pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {
-    let port = free_port().context("no free port")?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let [http, tcp] = free_addresses().context("no free port")?;
     let mut command = Command::new(program()?);
     command.arg("exec");
     if !cores.is_empty() {
         command.args(["--cores", &cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")]);
     }
-    command.arg("--").args(server.command.0.iter().map(|word| word.replace("{port}", &port.to_string())));
+    command.arg("--").args(server.command.0.iter().map(|word| with_ports(word, http, tcp)));
     command.current_dir(folder).env_remove("PUSHBENCH_TOKEN").process_group(0);
     let spawned = spawn(command).with_context(|| format!("cannot start it in {}", folder.display()));
     let (mut child, stdout, mut output) = spawned?;
@@ -74,7 +72,7 @@ pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[us
     let within = server.ready_within();
     tokio::select! {
         _ = child.wait() => bail!(crash(&mut child, &mut output, BEFORE_READY).await),
-        ready = tokio::time::timeout(within, until_ready(said, address)) => if ready.is_err() {
+        ready = tokio::time::timeout(within, until_ready(said, http)) => if ready.is_err() {
             drop(stdin);
             child.wait().await.ok();
             output.end().await;
@@ -82,7 +80,9 @@ pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[us
         },
     }
     let pid = process_tree::children(child.id().context("it has ended")?).first().copied();
-    let target = Target { http: address, tcp: address, token: None, protocol: server.protocol() };
+    // A server without {tcp_port} has one port for everything.
+    let tcp = if server.command.0.iter().any(|word| word.contains("{tcp_port}")) { tcp } else { http };
+    let target = Target { http, tcp, token: None, protocol: server.protocol() };
     Ok(ServerProcess {
         child,
         stdin,
@@ -93,12 +93,12 @@ pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[us
     })
 }
 
-/// Until it has said that it is ready, or, where it does not say so, until its port accepts.
+/// Waits for the line that says it is ready, or without one until its port accepts connections.
 async fn until_ready(said: Option<oneshot::Receiver<()>>, address: SocketAddr) {
     match said {
         Some(said) => {
             if said.await.is_err() {
-                // Who closed its output will never say it; its end is seen by who waits for that.
+                // Its output is closed, so the line cannot come; the caller sees the process end.
                 std::future::pending::<()>().await;
             }
         }
@@ -112,12 +112,33 @@ async fn until_ready(said: Option<oneshot::Receiver<()>>, address: SocketAddr) {
 
 fn wanted(server: &ExternalServer) -> String {
     match &server.ready {
-        None => "its port does not accept; does it listen on {port} of 127.0.0.1?".to_owned(),
+        None => "its port refuses connections; it must listen on {port} of 127.0.0.1".to_owned(),
         Some(text) => format!("its standard output did not contain {text:?}"),
     }
 }
 
-/// A port nobody listens on at this moment.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Two loopback addresses that no process is listening on at this moment.
+fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // Both are bound at once, so that they differ.
+    let (one, other) = (listen()?, listen()?);
+    Ok([one.local_addr()?, other.local_addr()?])
+}
+
+fn with_ports(word: &str, http: SocketAddr, tcp: SocketAddr) -> String {
+    word.replace("{port}", &http.port().to_string()).replace("{tcp_port}", &tcp.port().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ports_of_a_command_are_free_and_differ() {
+        let [http, tcp] = free_addresses().unwrap();
+        assert_ne!(http, tcp);
+        let word = with_ports("--listen=127.0.0.1:{port},{tcp_port}", http, tcp);
+        assert_eq!(word, format!("--listen=127.0.0.1:{},{}", http.port(), tcp.port()));
+        TcpListener::bind(tcp).unwrap();
+    }
 }

@@ -1,16 +1,17 @@
-//! A job from its scenario to its table: rounds in random order, invalid runs repeated within their budget, every run saved at once.
+//! Runs a job: rounds in random order, invalid runs repeated within `limits.invalid_reruns`, every run saved at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
+use report::wrapped;
 use results::{Crash, Folder, Manifest, RunEnd, RunRecord, State, Subject, VerdictKind};
 use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
-use super::args::{JobArgs, LoadArgs, RunArgs};
+use super::args::{JobArgs, LoadArgs, OutputArgs, RunArgs};
 use super::attached_server::{AttachedServer, random_room_prefix};
 use super::external_server;
 use super::listening;
@@ -25,7 +26,7 @@ use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
 
-/// Probes at the start of a job, so that the first run knows what the machine can do.
+/// CPU probes at the start of a job; the best one is the reference for the first run.
 const CPU_PROBES: usize = 5;
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -34,10 +35,10 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
-    let metered =
+    let attach =
         |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
-    match args.pid.map(metered).transpose() {
-        Ok(process) => command(&args.job, Some(AttachedServer { target, process: process })),
+    match args.pid.map(attach).transpose() {
+        Ok(process) => command(&args.job, Some(AttachedServer { target, process })),
         Err(error) => {
             print::error(&error.context("--pid"));
             Ok(PREFLIGHT.into())
@@ -45,28 +46,28 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `attached` is a server that somebody else started.
+/// `attached` is the running server of `load`.
 fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<ExitCode> {
-    let mut job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
+    let mut job = match args.job() {
         Ok(job) => job,
         Err(error) => {
-            print::error(&error.into());
+            print::error(&error);
             return Ok(USAGE.into());
         }
     };
     if attached.is_some() {
-        let rooms = random_room_prefix();
+        let prefix = random_room_prefix();
         for plan in &mut job.plans {
-            // One server is there, which others may use too, and nobody starts others.
+            // Only this server is measured, and other clients may use it too.
             plan.external_servers.clear();
-            plan.room_prefix = rooms.clone();
+            plan.room_prefix = prefix.clone();
         }
     }
     if args.dry_run {
         print::out(&describe(&job))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Before the machine is looked at, which takes longer.
+    // Before the preflight checks, which take longer.
     if let Some(attached) = &attached
         && let Err(error) = runtime()?.block_on(attached.check_joining(&mut job.plans))
     {
@@ -91,6 +92,7 @@ struct JobRunner {
     manifest: Manifest,
     environment: RunEnvironment,
     progress: ProgressLine,
+    output: OutputArgs,
     server_cores: Vec<usize>,
     records: Vec<RunRecord>,
     reruns_left: u32,
@@ -111,7 +113,7 @@ impl JobRunner {
         let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
-        // What conducts and meters shares the generator's cores, never the server's.
+        // This process runs on the generator's cores, never on the server's.
         machine::pin(&generator_cores).ok();
         Ok(Self {
             progress: ProgressLine::new(job.runs(), job.duration_estimate()),
@@ -121,6 +123,7 @@ impl JobRunner {
             attached: attached,
             folder,
             manifest,
+            output: args.output,
             server_cores,
             records: Vec::new(),
         })
@@ -130,9 +133,12 @@ impl JobRunner {
         let made = self.run_rounds().await;
         self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
-        // What was measured is shown, also by a job that could not go on.
-        let reported =
-            if self.records.is_empty() && made.is_err() { Ok(()) } else { crate::report::of_job(self.folder.path()) };
+        // A job that failed prints what it measured before.
+        let reported = if self.records.is_empty() && made.is_err() {
+            Ok(())
+        } else {
+            crate::report::of_job(self.folder.path(), self.output)
+        };
         made?;
         kept?;
         reported?;
@@ -144,7 +150,7 @@ impl JobRunner {
         Ok(outcome.code.into())
     }
 
-    /// Makes the runs, and says how far it came.
+    /// Runs everything; returns how far it came.
     async fn run_rounds(&mut self) -> anyhow::Result<State> {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
@@ -172,7 +178,7 @@ impl JobRunner {
         Ok(State::Complete)
     }
 
-    /// Whether the one server there is ended in the last run, and is not started again.
+    /// Whether the attached server crashed in the last run and was not restarted.
     async fn server_is_gone(&self, transport: Transport) -> bool {
         let crashed = self.records.last().is_some_and(|record| matches!(record.ended, RunEnd::Crashed(_)));
         match &self.attached {
@@ -183,7 +189,7 @@ impl JobRunner {
 
     async fn run_once(&mut self, plan: &Arc<Plan>, subject: &Subject, run_id: RunId) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.progress.begin(run_id.run, &format!("{subject}{label}"));
+        self.progress.begin(run_id.rerun, &format!("{subject}{label}"));
         let started = match self.target_server(plan, subject).await {
             Ok(server) => Ok(server),
             Err(error) => Err(error.downcast::<Crash>()?),
@@ -217,28 +223,30 @@ impl JobRunner {
     }
 }
 
+/// What `--dry-run` prints.
 fn describe(job: &Job) -> String {
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
         let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
+        let window_s = plan.phases.window().as_secs_f64();
         out += &format!(
-            "  {label}{} seats in {} rooms, {} authors, {:.1} posts/s, {:.0} deliveries/s, {} bytes each, window {} s\n    over {}\n",
+            "{label}{} clients in {} rooms, {} of them authors; {:.1} posts/s of {} bytes, {:.0} deliveries/s; window {window_s} s; {}\n",
             plan.clients,
             plan.rooms,
             plan.authors,
-            plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64(),
-            plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64(),
+            plan.posts_in_window() as f64 / window_s,
             plan.payload_bytes,
-            plan.phases.window().as_secs_f64(),
+            plan.deliveries_in_window() as f64 / window_s,
             subjects.join(", "),
         );
     }
-    out + &format!(
-        "{} runs, about {} s; at most {} sockets for the generator at once; seed {}\n",
+    let total = format!(
+        "{} runs, about {}; at most {} sockets of the generator at once; seed {}\n",
         job.runs(),
-        job.duration_estimate().as_secs(),
+        print::duration(job.duration_estimate()),
         job.sockets_max(),
         job.seed
-    )
+    );
+    wrapped(&(out + &total), 2)
 }

@@ -16,7 +16,7 @@ mod progress;
 mod readings;
 mod server_process;
 
-pub(crate) use args::{LoadArgs, RunArgs};
+pub(crate) use args::{LoadArgs, OutputArgs, RunArgs};
 pub(crate) use attached_server::{AttachedServer, random_room_prefix};
 pub(crate) use control::Control;
 pub(crate) use external_server::start_in;

@@ -1,4 +1,4 @@
-//! What a job that was not interrupted comes to: its exit code, and a sentence for each thing that keeps it from being 0.
+//! The exit code of a job that was not interrupted, with a sentence for everything that a user has to know or do.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use results::{Manifest, PlannedRun, RunEnd, RunRecord, VerdictKind};
 
 use crate::exit::NO_METRICS;
 
-/// The exit code, and what is to be said.
+/// Exit code and sentences.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) code: u8,
     pub(crate) sentences: Vec<String>,
 }
 
-/// Holds the runs that were made against those that were asked for: every subject needs one with figures, and none that crashed or was
-/// wrong. `folder` is where the runs are.
+/// Compares the runs with the plan: every subject needs a run with metrics, and none that crashed or was wrong. `folder` is the results
+/// folder.
 pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
     let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
     // The first round has every subject once.
@@ -30,13 +30,14 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     if records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
         failed = true;
         sentences.push(
-            "a server lost, doubled, reordered or altered messages, or answered nonsense; see the runs called wrong"
+            "a server lost, doubled, reordered or altered messages, or sent malformed data; see the runs with the verdict wrong"
                 .to_owned(),
         );
     }
     if !without.is_empty() {
-        sentences.push(format!("no figures for {}", without.join(", ")));
+        sentences.push(format!("no metrics for {}", without.join(", ")));
     }
+    sentences.extend(spoiled(manifest, records));
     let code = match (failed, without.is_empty()) {
         (true, _) => 1,
         (false, false) => NO_METRICS,
@@ -45,12 +46,28 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     Outcome { code, sentences }
 }
 
+/// Advice when all attempts at a planned run were invalid.
+fn spoiled(manifest: &Manifest, records: &[RunRecord]) -> Option<String> {
+    let spoiled = manifest.order.iter().filter(|planned| {
+        let mut runs = records.iter().filter(|run| is_of(run, planned) && run.round == planned.round).peekable();
+        runs.peek().is_some() && runs.all(|run| run.verdict.kind == VerdictKind::Invalid)
+    });
+    let count = spoiled.count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} runs stayed invalid and count in no result: end other programs on this machine and run again \
+             (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load",
+            manifest.order.len()
+        )
+    })
+}
+
 fn is_of(record: &RunRecord, planned: &PlannedRun) -> bool {
     (record.transport.name(), &record.target, &record.point)
         == (planned.transport.as_str(), &planned.target, &planned.label)
 }
 
-/// How a subject's server ended in the last of its runs in which it did.
+/// How the server of a subject crashed, in the last run in which it did.
 fn crash(planned: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
     let crashes = runs.iter().filter_map(|run| match &run.ended {
         RunEnd::Crashed(crash) => Some((run.run, crash)),
@@ -71,7 +88,7 @@ fn crash(planned: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<Str
 fn why(last: Option<&&RunRecord>) -> String {
     match last.map(|run| &run.verdict) {
         None => "not run".to_owned(),
-        // What happened has been said.
+        // Other sentences tell why.
         Some(verdict) if verdict.kind != VerdictKind::Invalid => verdict.kind.to_string(),
         Some(verdict) => format!("{}: {}", verdict.kind, verdict.reasons.join("; ")),
     }
@@ -107,6 +124,13 @@ mod tests {
         RunVerdict { kind, reasons: vec![reason.to_owned()] }
     }
 
+    fn advice(invalid: u32, runs: u32) -> String {
+        format!(
+            "{invalid} of {runs} runs stayed invalid and count in no result: end other programs on this machine and run \
+             again (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load"
+        )
+    }
+
     #[test]
     fn a_job_in_which_everything_has_figures_is_done() {
         assert_eq!(of(&invented::evidence(&[10, 100])), (0, vec![]));
@@ -115,7 +139,7 @@ mod tests {
                 run.verdict = verdict(VerdictKind::Invalid, "late");
             }
         });
-        assert_eq!(of(&one_of_three), (0, vec![]));
+        assert_eq!(of(&one_of_three), (0, vec![advice(2, 60)]));
         let overloaded = changed(|run| run.verdict = verdict(VerdictKind::Overloaded, "behind"));
         assert_eq!(of(&overloaded), (0, vec![]));
     }
@@ -123,10 +147,11 @@ mod tests {
     #[test]
     fn what_was_asked_for_and_has_no_figures_is_named_with_the_last_reason() {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
-        assert_eq!(of(&invalid), (6, vec!["no figures for sse at clients=100 (invalid: late in 3)".to_owned()]));
+        let none = "no metrics for sse at clients=100 (invalid: late in 3)".to_owned();
+        assert_eq!(of(&invalid), (6, vec![none, advice(3, 60)]));
         let mut not_run = invented::evidence(&[10]);
         not_run.runs.retain(|run| run.record.transport.name() != "tcp");
-        assert_eq!(of(&not_run), (6, vec!["no figures for tcp (not run)".to_owned()]));
+        assert_eq!(of(&not_run), (6, vec!["no metrics for tcp (not run)".to_owned()]));
     }
 
     #[test]
@@ -147,7 +172,7 @@ mod tests {
             )
         };
         assert_eq!(of(&crashed(1)), (1, vec![said(1, 15)]));
-        let none = "no figures for sse at clients=100 (crashed)".to_owned();
+        let none = "no metrics for sse at clients=100 (crashed)".to_owned();
         assert_eq!(of(&crashed(3)), (1, vec![said(3, 55), none]));
     }
 

@@ -1,5 +1,5 @@
-//! What is read around a run while it goes on: what the server says of itself and what its process shows from outside, this program's
-//! memory, and what the kernel keeps for sockets.
+//! Readings before, during and after the window: the server's statistics, its process, this program's memory and the kernel's socket
+//! memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use super::control::Control;
 use super::process_usage::ProcessUsageReader;
 use crate::machine;
 
-/// Reads, and keeps what it has read.
+/// Takes readings and keeps them.
 pub(crate) struct Readings {
     /// Whether the server was started for the run.
     started: bool,
-    /// None for a server that has nothing to say of itself.
+    /// `None` for a server without statistics of its own.
     control: Option<Control>,
     process: Option<ProcessUsageReader>,
     read: RefCell<ReadingsState>,
@@ -25,15 +25,15 @@ pub(crate) struct Readings {
 #[derive(Default)]
 struct ReadingsState {
     usage: Vec<(Edge, ServerStats)>,
-    /// Of the server, before the reading at the beginning.
+    /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
     resident_bytes: Vec<(Edge, u64)>,
     socket_memory_bytes: Vec<(Edge, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
-    /// The second that goes on.
+    /// The current second.
     second: Option<u32>,
     failed: Option<String>,
-    /// It does not say what it costs.
+    /// The server has no statistics; its process is read instead.
     without_stats: bool,
 }
 
@@ -43,7 +43,7 @@ impl Readings {
         Self { started, control, process: process, read: RefCell::new(read) }
     }
 
-    /// Reads everything.
+    /// Takes all readings at an edge.
     pub(crate) async fn edge(&self, edge: Edge) {
         if edge == Edge::Begin {
             let idle = self.usage(edge).await;
@@ -56,7 +56,7 @@ impl Readings {
         read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
     }
 
-    /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
+    /// The server's statistics. When the first request fails, no further ones are made, and its process is read instead.
     async fn usage(&self, edge: Edge) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {
@@ -72,7 +72,7 @@ impl Readings {
         said.ok().flatten().or_else(from_outside)
     }
 
-    /// Reads the server's process whenever a second has ended.
+    /// Reads the server's process at the end of every second.
     pub(crate) fn read_process_each_second(&self, progress: Progress) {
         let mut read = self.read.borrow_mut();
         let before = std::mem::replace(&mut read.second, progress.second);
@@ -84,7 +84,7 @@ impl Readings {
         }
     }
 
-    /// What the server was at the edges, if it could be read at all of them.
+    /// The server at all edges; `None` when one reading is missing.
     pub(crate) fn server(&self) -> Option<ServerSamples> {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
@@ -98,22 +98,22 @@ impl Readings {
         })
     }
 
-    /// What its process showed at the end of a second.
+    /// The server's process at the end of a second.
     pub(crate) fn second(&self, second: u32) -> Option<ServerSecond> {
         self.read.borrow().seconds.get(&second).copied()
     }
 
-    /// Growth of this program while everybody connected.
+    /// Growth of this program's memory while the clients connected.
     pub(crate) fn resident_bytes_of_clients(&self) -> u64 {
         growth(&self.read.borrow().resident_bytes)
     }
 
-    /// Growth of what the kernel keeps for sockets while everybody connected.
+    /// Growth of the kernel's socket memory while the clients connected.
     pub(crate) fn socket_memory_bytes(&self) -> u64 {
         growth(&self.read.borrow().socket_memory_bytes)
     }
 
-    /// Why the server could not be asked.
+    /// Why the server's statistics could not be read.
     pub(crate) fn failed(&self) -> Option<String> {
         self.read.borrow().failed.clone()
     }
