@@ -112,7 +112,7 @@ impl Worker {
         let pacer = Pacer::new(&plan, plan.clients_of_worker(at.0, at.1));
         let next_due_us = if lock_step { i64::MAX } else { pacer.due_us().map_or(i64::MAX, i64::from) };
         Self {
-            form: Framing::of(transport, plan.encoding(transport)),
+            form: transport.framing(plan.encoding(transport)),
             hot: RefCell::new(Hot {
                 tally: TrafficCounts::default(),
                 recorder: Recorder::new(),

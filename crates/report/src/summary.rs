@@ -248,7 +248,7 @@ impl RunSummary {
         let (planned, machine) = (&record.planned, &record.machine);
         let lateness = record.latency.get(&results::Series::SendDelay);
         let seconds = usize::try_from(planned.window_us / 1_000_000).unwrap_or(usize::MAX);
-        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_us_p50).take(seconds).collect();
+        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_p50_us).take(seconds).collect();
         let medians: Vec<_> = medians.into_iter().map(|us| us as f64).collect();
         Self {
             run: record.run,

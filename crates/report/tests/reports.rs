@@ -123,8 +123,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
             run.record.latency.clear();
             run.record.seconds.clear();
             run.intervals.clear();
-            run.record.window = results::TrafficCounts::default();
-            run.record.generator.window_us = 0;
+            run.record.slices.clear();
             run.record.planned.window_us = 0;
             run.record.planned.clients = 0;
         })

@@ -1,4 +1,4 @@
-//! The evidence: what a run leaves, and the only code that reads or writes result folders.
+//! Run records, metrics and the results folder. No other crate reads or writes results folders.
 
 mod distribution;
 mod evidence;
@@ -7,6 +7,7 @@ mod faults;
 #[doc(hidden)]
 pub mod fuzz;
 mod interval_log;
+#[cfg(any(test, feature = "invented"))]
 #[doc(hidden)]
 pub mod invented;
 mod ledger;
@@ -32,8 +33,8 @@ pub use load::{LoadError, load};
 pub use manifest::{Host, Manifest, PlannedRun, Point, Program, ScenarioSource, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
-    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples, TcpBytes,
-    TcpCounts,
+    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples,
+    ServerWindowSamples, Slice, TcpCounts, TcpUsage,
 };
 pub use robust::{TheilSenLine, median};
 pub use schema::schema;

@@ -356,6 +356,6 @@ mod tests {
         record.generator.core_usage_max = 1.0;
         assert_eq!(verdict_ignoring_machine(&record).kind, VerdictKind::Invalid);
         assert_eq!(machine_noise_note(0, 48), None);
-        assert!(machine_noise_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs would not be line")));
+        assert!(machine_noise_note(3, 48).is_some_and(|note| note.starts_with("3 of 48 runs had late posts")));
     }
 }

@@ -10,7 +10,7 @@ use loadgen::{Order, Progress, Recording, Target};
 use report::stats;
 use results::{
     Crash, GeneratorUsage, LatencySummary, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series,
-    Subject, TcpBytes, TcpCounts, VerdictKind, judge,
+    Slice, Subject, TcpCounts, TcpUsage, VerdictKind, judge,
 };
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
@@ -225,21 +225,21 @@ fn record(
         negative: recording.negative,
         seconds,
         set_up: recording.set_up,
-        window: recording.window,
+        slices: slices(recording, readings, run_id),
         total: recording.total,
         ledger: recording.ledger.clone(),
         faults: recording.faults.clone(),
         generator: GeneratorUsage {
-            cpu: recording.cpu,
             core_usage_max: recording.worker_busy_max,
-            window_us: recording.window_us,
             resident_bytes_clients: readings.resident_bytes_of_clients(),
         },
         server: readings.server(),
-        tcp: tcp_counts(recording, readings),
-        tcp_total: recording
-            .kernel_total
-            .map(|sockets| TcpBytes { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
+        tcp: recording.kernel_total.map(|sockets| TcpUsage {
+            bytes_up: sockets.bytes_up,
+            bytes_down: sockets.bytes_down,
+            header_bytes_per_segment: sockets.header_bytes_per_segment,
+            socket_memory_bytes: readings.socket_memory_bytes(),
+        }),
         machine,
     };
     record.verdict = judge(&record);
@@ -273,15 +273,23 @@ fn latency(recording: &Recording, posts: u64) -> BTreeMap<Series, LatencySummary
     recorded.map(|series| (series, stats::latency(recording.of(series), independent(series)))).collect()
 }
 
-fn tcp_counts(recording: &Recording, readings: &Readings) -> Option<TcpCounts> {
-    recording.kernel_window.map(|sockets| TcpCounts {
-        segments_up: sockets.segments_up,
-        segments_down: sockets.segments_down,
-        bytes_up: sockets.bytes_up,
-        bytes_down: sockets.bytes_down,
-        header_bytes_per_segment: sockets.header_bytes_per_segment,
-        socket_memory_bytes: readings.socket_memory_bytes(),
-    })
+/// The measured window of a run: one slice, in a block of its round.
+fn slices(recording: &Recording, readings: &Readings, run_id: RunId) -> Vec<Slice> {
+    let window = Slice {
+        block: run_id.round,
+        position: 1,
+        window_us: recording.window_us,
+        traffic: recording.window,
+        generator_cpu: recording.cpu,
+        server: readings.window(),
+        tcp: recording.kernel_window.map(|sockets| TcpCounts {
+            segments_up: sockets.segments_up,
+            segments_down: sockets.segments_down,
+            bytes_up: sockets.bytes_up,
+            bytes_down: sockets.bytes_down,
+        }),
+    };
+    if recording.window_us > 0 { vec![window] } else { Vec::new() }
 }
 
 fn micros(duration: Duration) -> u64 {

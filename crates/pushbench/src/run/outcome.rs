@@ -64,7 +64,7 @@ fn spoiled(manifest: &Manifest, records: &[RunRecord]) -> Option<String> {
 
 fn is_of(record: &RunRecord, planned: &PlannedRun) -> bool {
     (record.transport.name(), &record.target, &record.point)
-        == (planned.transport.as_str(), &planned.target, &planned.label)
+        == (planned.transport.as_str(), &planned.target, &planned.point)
 }
 
 /// How the server of a subject crashed, in the last run in which it did.
@@ -96,7 +96,7 @@ fn why(last: Option<&&RunRecord>) -> String {
 
 fn name(planned: &PlannedRun) -> String {
     let target = if planned.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", planned.target) };
-    let label = if planned.label.is_empty() { String::new() } else { format!(" at {}", planned.label) };
+    let label = if planned.point.is_empty() { String::new() } else { format!(" at {}", planned.point) };
     format!("{}{target}{label}", planned.transport)
 }
 

@@ -1,7 +1,6 @@
 //! PlotFiles 6: which bytes a delivered message takes, each way.
 
 use results::{ByteClass, Direction, RunRecord, TrafficKind};
-use wire::BytesUsage;
 
 use super::bars::{Bars, column, drawable, table};
 use super::data::{PlotData, PointData, behind};
@@ -40,30 +39,19 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 /// Bytes for each delivered message, in the order of the classes.
 pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
     let mut parts = counted(record, way)?;
-    parts.push(record.tcp.map_or(0, |kernel| kernel.header_bytes(way)));
-    let delivered = record.window.delivered as f64;
+    parts.push(record.tcp_ip_header_bytes(way).unwrap_or(0));
+    let delivered = record.window().delivered as f64;
     (delivered > 0.0).then(|| parts.into_iter().map(|bytes| bytes as f64 / delivered).collect())
 }
 
 fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {
     // Only a client that reads its own headers knows all bytes; for others the server has counted, and knows no purposes.
     if !record.counts_all_bytes() {
-        let server = record.server.as_ref()?;
-        let of = |usage: &wire::ServerStats| {
-            let own = usage.transports.get(record.transport.name()).copied().unwrap_or_default();
-            if way == Direction::Up { own.up } else { own.down }
-        };
-        let (from, to): (BytesUsage, BytesUsage) = (of(&server.window_start), of(&server.window_end));
-        let difference = [
-            to.payload.saturating_sub(from.payload),
-            to.envelope.saturating_sub(from.envelope),
-            to.framing.saturating_sub(from.framing),
-            to.headers.saturating_sub(from.headers),
-        ];
-        return server.window_end.metered.then(|| difference.into_iter().chain([0; 3]).collect());
+        let bytes = record.server_bytes(way)?;
+        return Some(vec![bytes.payload, bytes.envelope, bytes.framing, bytes.headers, 0, 0, 0]);
     }
     let of =
-        |purpose: TrafficKind| ByteClass::ALL.into_iter().map(move |class| record.window.bytes(way, purpose, class));
+        |purpose: TrafficKind| ByteClass::ALL.into_iter().map(move |class| record.window().bytes(way, purpose, class));
     let all = |purpose: TrafficKind| of(purpose).sum::<u64>();
     let rest =
         [all(TrafficKind::Empty), all(TrafficKind::SetUp) + all(TrafficKind::KeepAlive), all(TrafficKind::Posting)];

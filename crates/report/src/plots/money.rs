@@ -75,7 +75,7 @@ fn per_million(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
 
 fn per_month(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
     let (cpu, traffic) = of_message(record, prices)?;
-    let rate = record.window.delivered as f64 / window_s(record) / f64::from(record.planned.clients.max(1));
+    let rate = record.window().delivered as f64 / window_s(record) / f64::from(record.planned.clients.max(1));
     let messages = rate * CLIENTS * MONTH_H * 3600.0;
     let memory = MetricId::ServerBytesPerConnection.value(record)? * CLIENTS / GB * MONTH_H * prices.gb_hour;
     Some(vec![cpu * messages, traffic * messages, memory])

@@ -11,14 +11,14 @@ use crate::stats::{median, order_interval};
 type Of = fn(&Second) -> Option<u64>;
 /// What is drawn, with the width and whether it is dashed.
 const LINES: [(&str, Of, f64, bool); 3] = [
-    ("p50", |second| second.delivery_us_p50, 2.4, false),
+    ("p50", |second| second.delivery_p50_us, 2.4, false),
     ("p99", p99, 1.4, false),
-    ("max", |second| second.delivery_us_max, 1.2, true),
+    ("max", |second| second.delivery_max_us, 1.2, true),
 ];
 
 /// Where the second has the messages it takes.
 fn p99(second: &Second) -> Option<u64> {
-    order_interval(second.posted, 0.99).and(second.delivery_us_p99)
+    order_interval(second.posted, 0.99).and(second.delivery_p99_us)
 }
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
@@ -98,7 +98,7 @@ pub(super) fn seconds_scale(point: &PointData<'_>, rows: &[&SeriesData<'_>]) -> 
 
 fn readings<'a>(point: &'a PointData<'_>, row: &'a SeriesData<'a>) -> impl Iterator<Item = (u32, &'a Second)> {
     let all = row.records().flat_map(|record| seconds(point, record).map(move |second| (record.run, second)));
-    all.filter(|(_, second)| second.delivery_us_p50.is_some())
+    all.filter(|(_, second)| second.delivery_p50_us.is_some())
 }
 
 fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {

@@ -24,8 +24,13 @@ fn judged(run: &mut Run, transport: Transport, kind: VerdictKind) {
     }
 }
 
+fn only_the_clients_counted(run: &mut Run) {
+    (run.record.server, run.record.tcp) = (None, None);
+    run.record.slices.iter_mut().for_each(|slice| (slice.server, slice.tcp) = (None, None));
+}
+
 fn nothing_arrived(run: &mut Run) {
-    run.record.window = Default::default();
+    run.record.slices.clear();
     run.record.latency.clear();
     run.record.seconds.clear();
     run.intervals.clear();
@@ -85,7 +90,7 @@ fn jobs() -> Vec<(&'static str, ResultsFolder)> {
         ("none", none),
         ("invalid", changed(&[100], |run| run.record.verdict.kind = VerdictKind::Invalid)),
         ("silent", changed(&[100, 1000], nothing_arrived)),
-        ("blind", changed(&[100, 1000], |run| (run.record.server, run.record.tcp) = (None, None))),
+        ("blind", changed(&[100, 1000], only_the_clients_counted)),
         ("slow", changed(&[100, 1000], slow)),
         ("two-keys", two_keys()),
         ("long-names", long_names()),

@@ -10,7 +10,7 @@ mod push;
 
 use results::{MetricId, ResultsFolder, Subject};
 use serde::{Deserialize, Serialize};
-use wire::Transport;
+use wire::{Delivery, Transport};
 
 use crate::selection::RunSelection;
 use crate::stats::{Estimate, over_runs};
@@ -112,19 +112,15 @@ pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
             continue;
         }
         let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
-        match transport {
-            // The floor is what the others are predicted from.
-            Transport::Tcp => {}
-            Transport::Polling => polling::polling(&mut table),
-            Transport::LongPolling => polling::long_polling(&mut table),
-            Transport::HttpStreaming
-            | Transport::Sse
-            | Transport::Websocket
-            | Transport::SocketioWebsocket
-            | Transport::Socketio
-            | Transport::Stomp => push::push(&mut table),
-            // Held like a long poll, asked for pings and acknowledgements as well: only what is around a message is known.
-            Transport::SocketioPolling => push::framing(&mut table),
+        let info = transport.info();
+        match info.delivery {
+            Delivery::Polled => polling::polling(&mut table),
+            // Some of these requests carry no messages: only the framing can be predicted.
+            Delivery::HeldRequest if info.requests_are_mixed => push::framing(&mut table),
+            Delivery::HeldRequest => polling::long_polling(&mut table),
+            // The baseline is an input of the predictions.
+            Delivery::Streamed if transport == Transport::BASELINE => {}
+            Delivery::Streamed => push::push(&mut table),
         }
     }
     cells
@@ -141,8 +137,8 @@ impl Table<'_> {
     /// Messages a second that came to one subscriber, whatever the plan was.
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
-            let seconds = run.record.generator.window_us as f64 / 1e6;
-            (seconds > 0.0).then(|| run.record.window.delivered as f64 / seconds / self.inputs.seats.max(1.0))
+            let seconds = run.record.window_us() as f64 / 1e6;
+            (seconds > 0.0).then(|| run.record.window().delivered as f64 / seconds / self.inputs.seats.max(1.0))
         });
         results::median(&per_s)
     }

@@ -23,8 +23,7 @@ pub(super) fn polling(table: &mut Table<'_>) {
     table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
     let longest = PredictedRange::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
     table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
-    let asked =
-        table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
+    let asked = table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.window_us().max(1) as f64));
     // Each client may make one request more or less than the window has intervals.
     let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
     table.other("reading requests/s", "N / I", Some(PredictedRange::exactly(inputs.seats / interval_s)), &asked, edges);
@@ -43,8 +42,8 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
     let shares = table.values(|run| MetricId::EmptyShare.value(&run.record));
     table.other("empty share", "e^−λI", Some(PredictedRange::exactly(empty)), &shares, half);
     let together = table.values(|run| {
-        let full = run.record.reads().saturating_sub(run.record.window.empty_answers);
-        (full > 0).then(|| run.record.window.delivered as f64 / full as f64)
+        let full = run.record.reads().saturating_sub(run.record.window().empty_answers);
+        (full > 0).then(|| run.record.window().delivered as f64 / full as f64)
     });
     let predicted = polled_together(per_s, interval_s);
     let formula = "λI / (1 − e^−λI)";
@@ -87,7 +86,8 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
         // Of the messages that came in a gap, as many as chance put there.
         let in_gaps = (per_s * gap_s(path.value) / inputs.posts.max(1.0)).sqrt() * 1.96;
         let together = over_path(&|path_ms| held_together(per_s, gap_s(path_ms), hold_s));
-        let measured = table.values(|run| Some(run.record.window.delivered as f64 / run.record.reads().max(1) as f64));
+        let measured =
+            table.values(|run| Some(run.record.window().delivered as f64 / run.record.reads().max(1) as f64));
         table.other("messages per response", "M = λG + e^−λG (1 − e^−λT)", Some(together), &measured, in_gaps);
     }
     let mean = over_path(&|path_ms| {
@@ -107,7 +107,7 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
 
 /// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.
 fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
-    let window = &record.window;
+    let window = record.window();
     let (asked, empty) = (record.reads(), window.empty_answers);
     let headers = |way, purpose| window.bytes(way, purpose, ByteClass::Headers) as f64;
     let question = headers(Direction::Up, TrafficKind::Delivery) + headers(Direction::Up, TrafficKind::Empty);
@@ -126,7 +126,7 @@ fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
 
 /// Everything reading costs, both ways, for each message.
 fn per_delivery(record: &RunRecord) -> Option<f64> {
-    let window = &record.window;
+    let window = record.window();
     let all = [Direction::Up, Direction::Down].into_iter().flat_map(|way| {
         [TrafficKind::Delivery, TrafficKind::Empty]
             .into_iter()

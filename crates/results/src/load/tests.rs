@@ -77,7 +77,7 @@ proptest! {
         record.http_client = text.clone();
         record.verdict.reasons = vec![text.clone()];
         record.ended = crate::RunEnd::Failed(text);
-        (record.negative, record.window.requests, record.ledger.unexpected) = (numbers[0], numbers[1], numbers[2]);
+        (record.negative, record.slices[0].traffic.requests, record.ledger.unexpected) = (numbers[0], numbers[1], numbers[2]);
         record.faults.note(crate::FaultKind::BadBytes, record.http_client.clone());
         record.tcp = None;
         run.intervals = std::iter::once((Series::ConnectTime, seconds)).filter(|(_, seconds)| !seconds.is_empty()).map(|(series, seconds)| {
@@ -187,10 +187,10 @@ fn what_was_changed_is_refused_with_its_place() {
     };
     let run = "runs/0002.json";
     assert_eq!(
-        swap(run, "\"schema\": 1", "\"schema\": 2"),
-        "runs/0002.json: schema version 2, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again"
+        swap(run, "\"schema\": 2", "\"schema\": 1"),
+        "runs/0002.json: schema version 1, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again"
     );
-    assert_eq!(swap(run, "\"schema\": 1,", ""), "runs/0002.json: no schema version");
+    assert_eq!(swap(run, "\"schema\": 2,", ""), "runs/0002.json: no schema version");
     assert_eq!(
         swap(MANIFEST, "\"complete\"", "\"perfect\""),
         "manifest.json:4: unknown variant `perfect`, expected one of `running`, `complete`, `interrupted`, `failed`"
@@ -198,7 +198,7 @@ fn what_was_changed_is_refused_with_its_place() {
     assert_eq!(swap(run, "\"run\": 2", "\"run\": 7"), "runs/0002.json: it says that it is run 7");
     assert_eq!(swap(run, "\"run\": 2", "\"run\": -2"), "runs/0002.json:3: invalid value: integer `-2`, expected u32");
     assert_eq!(
-        swap(run, "\"label\": \"\"", "\"label\": \"a\\u001b\""),
+        swap(run, "\"point\": \"\"", "\"point\": \"a\\u001b\""),
         "runs/0002.json: its point \"a\\u{1b}\" is none of those in manifest.json"
     );
     assert_eq!(
@@ -206,10 +206,13 @@ fn what_was_changed_is_refused_with_its_place() {
         "runs/0002.json: the number 281474976710657, larger than anything measured (281474976710656)"
     );
     let log = "histograms/0002.hlog";
-    assert_eq!(swap(log, "Tag=delivery,", "Tag=deliver,"), "histograms/0002.hlog:3: the tag Tag=deliver of no series");
+    assert_eq!(
+        swap(log, "Tag=delivery_latency,", "Tag=deliver,"),
+        "histograms/0002.hlog:3: the tag Tag=deliver of no series"
+    );
     let without = changed(log, |text| text.lines().take(3).collect::<Vec<_>>().join("\n"));
     assert!(
-        without.starts_with("histograms/0002.hlog: 200 values of delivery, but 0002.json says 2000; "),
+        without.starts_with("histograms/0002.hlog: 200 values of delivery_latency, but 0002.json says 2000; "),
         "{without}"
     );
 }
