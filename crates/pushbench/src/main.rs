@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 
 /// Measure latency and cost of chat over polling, long polling, HTTP streaming, SSE, WebSocket, Socket.IO, STOMP and raw TCP
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100, after_help = exit::HELP)]
+#[command(version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -69,14 +69,13 @@ impl ProgressLine {
             let p99 = progress.delivery_us_p99.map_or(String::new(), |us| format!(", p99 {:.2} ms", us as f64 / 1e3));
             let faults = if progress.faults > 0 { format!(", {} faults", progress.faults) } else { String::new() };
             let line = format!(
-                "{} {}, {left} left: {} connected, {:.0} msg/s{p99}{faults}",
+                "{} {}, {left} left: {} connected, {:.0} msg/s",
                 self.title,
                 progress.stage.name(),
                 progress.joined,
                 self.rate
             );
-            // A line that wraps could not be redrawn.
-            write(&format!("\r\x1b[2K{}", line.chars().take(COLUMNS - 1).collect::<String>()));
+            write(&format!("\r\x1b[2K{}", one_line(line, &[faults, p99])));
         } else if self.stage != Some(progress.stage) && progress.stage == Stage::RampUp {
             write(&format!("{} …\n", self.title));
         }
@@ -88,6 +87,13 @@ impl ProgressLine {
         let line = format!("{} {outcome}", self.title);
         write(&if self.terminal { format!("\r\x1b[2K{}\n", wrapped(&line, 2)) } else { format!("{line}\n") });
     }
+}
+
+/// `line` with as many of `more` as fit a terminal: a line that wraps could not be redrawn.
+fn one_line(line: String, more: &[String]) -> String {
+    let fits = |text: &str| text.chars().count() < COLUMNS;
+    let line = more.iter().fold(line, |line, more| if fits(&format!("{line}{more}")) { line + more } else { line });
+    line.chars().take(COLUMNS - 1).collect()
 }
 
 fn write(text: &str) {
