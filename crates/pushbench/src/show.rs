@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_heading_says_what_was_measured_where_and_how_far_it_came() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         let of = |job: &ResultsFolder| text(&Shown::Job(Box::new(job.clone())), false);
         let heading = |job: &ResultsFolder| of(job).replace("\n  ", " ").lines().next().unwrap().to_owned();
         let expected =

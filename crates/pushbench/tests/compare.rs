@@ -60,7 +60,8 @@ fn a_job_against_a_copy_is_no_regression_and_leaves_a_forest_plot() {
 #[test]
 fn what_three_repetitions_cannot_show_is_not_called_same() {
     let scratch = Scratch::new("few");
-    let (base, head) = (scratch.save(&invented::evidence(&[100])), scratch.save(&invented::evidence(&[100])));
+    let (base, head) =
+        (scratch.save(&invented::results_folder(&[100])), scratch.save(&invented::results_folder(&[100])));
     let (code, out, _) = run(&["compare", &base, &head]);
     assert!(code == Some(0) && out.contains(" 0 same"), "{out}");
     assert_eq!(run(&["compare", &base, &head, "--strict"]).0, Some(4));
@@ -80,17 +81,17 @@ fn what_three_repetitions_cannot_show_is_not_called_same() {
 #[test]
 fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     let scratch = Scratch::new("refused");
-    let (mut other, mut none) = (invented::evidence(&[100]), invented::evidence(&[100]));
+    let (mut other, mut none) = (invented::results_folder(&[100]), invented::results_folder(&[100]));
     let good = scratch.save(&other);
     "another".clone_into(&mut other.manifest.scenario.name);
     none.runs.clear();
-    let foreign = scratch.save(&invented::evidence(&[100]));
+    let foreign = scratch.save(&invented::results_folder(&[100]));
     let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
     fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
         .unwrap();
     for (head, says) in [
         (scratch.save(&other), "the scenarios differ: invented and another"),
-        (scratch.save(&invented::evidence(&[200])), "the settings of invented differ: clients, rooms"),
+        (scratch.save(&invented::results_folder(&[200])), "the settings of invented differ: clients, rooms"),
         (scratch.save(&none), "no transport has a valid run in both folders"),
         (foreign, "schema version 9"),
         (scratch.file("missing"), "is no results folder: it is not there"),
@@ -103,12 +104,12 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
 #[test]
 fn hosts_that_differ_are_said() {
     let scratch = Scratch::new("hosts");
-    let mut other = invented::evidence(&[100]);
+    let mut other = invented::results_folder(&[100]);
     let base = scratch.save(&other);
     "Another CPU".clone_into(&mut other.manifest.host.cpu_model);
     let (code, out, _) = run(&["compare", &base, &scratch.save(&other)]);
     assert!(code == Some(0) && out.contains("different machines"), "{out}");
-    let same = scratch.save(&invented::evidence(&[100]));
+    let same = scratch.save(&invented::results_folder(&[100]));
     assert!(!run(&["compare", &base, &same]).1.contains("different machines"));
 }
 

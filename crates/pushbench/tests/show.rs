@@ -50,7 +50,7 @@ fn heading(state: &str) -> String {
 #[test]
 fn a_job_is_shown_from_its_folder_alone() {
     let scratch = Scratch::new("jobs");
-    let (one, sweep) = (invented::evidence(&[100]), invented::evidence(&[100, 1000]));
+    let (one, sweep) = (invented::results_folder(&[100]), invented::results_folder(&[100, 1000]));
     let (first, second) = (scratch.save(&one), scratch.save(&sweep));
     let said = show(&[&first, &second]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
@@ -64,7 +64,7 @@ fn a_job_is_shown_from_its_folder_alone() {
 #[test]
 fn wide_tables_have_more_columns_and_json_is_the_summary_alone() {
     let scratch = Scratch::new("formats");
-    let job = invented::evidence(&[100]);
+    let job = invented::results_folder(&[100]);
     let folder = scratch.save(&job);
     let narrow = show(&[&folder]).out;
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
@@ -81,7 +81,7 @@ fn wide_tables_have_more_columns_and_json_is_the_summary_alone() {
 #[test]
 fn a_killed_job_is_partial() {
     let scratch = Scratch::new("killed");
-    let mut evidence = invented::evidence(&[100]);
+    let mut evidence = invented::results_folder(&[100]);
     evidence.manifest.state = State::Running;
     evidence.runs.truncate(4);
     let folder = scratch.save(&evidence);
@@ -95,7 +95,7 @@ fn a_killed_job_is_partial() {
 #[test]
 fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     let scratch = Scratch::new("bad");
-    let mut evidence = invented::evidence(&[100]);
+    let mut evidence = invented::results_folder(&[100]);
     evidence.runs.truncate(6);
     let (good, foreign, garbage) = (scratch.save(&evidence), scratch.save(&evidence), scratch.save(&evidence));
     let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();

@@ -63,9 +63,9 @@ pub fn tables(job: &ResultsFolder, wide: bool) -> String {
 /// The same from a summary.
 pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
     let mut out = String::new();
-    for point in job.points.iter().filter(|point| !point.rows.is_empty()) {
-        if !point.label.is_empty() {
-            add(&mut out, format_args!("\n── {}\n", point.label));
+    for point in job.points.iter().filter(|point| !point.subjects.is_empty()) {
+        if !point.point.is_empty() {
+            add(&mut out, format_args!("\n── {}\n", point.point));
         }
         out += &table(delivery(point), wide);
         out.push('\n');
@@ -80,13 +80,13 @@ pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
 
 /// What stands below the tables of a point: why runs have no metrics, and what failed in them.
 fn below(job: &JobSummary, point: &PointSummary) -> Vec<String> {
-    let runs = job.runs.iter().filter(|run| run.label == point.label);
+    let runs = job.runs.iter().filter(|run| run.point == point.point);
     let memory = memory_unknown(runs.clone()).into_iter();
     let memory = memory.map(|(why, runs)| format!("server memory is not known in run {}: {why}", runs.join(", ")));
     let not_valid = runs.filter(|run| run.verdict != VerdictKind::Valid);
     let verdicts =
         not_valid.map(|run| format!("run {} {}: {}: {}", run.run, run.subject(), run.verdict, run.reasons.join("; ")));
-    let faults = point.rows.iter().flat_map(|row| row.faults.iter().map(|fault| fault_line(&row.subject(), fault)));
+    let faults = point.subjects.iter().flat_map(|row| row.faults.iter().map(|fault| fault_line(&row.subject(), fault)));
     memory.chain(verdicts).chain(faults).map(|line| line.replace('\n', "\u{fffd}")).collect()
 }
 
@@ -111,16 +111,16 @@ fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
 }
 
 fn delivery(point: &PointSummary) -> Vec<Column> {
-    let names = Column::words(&["delivery", ""]).with(point.rows.iter().map(SubjectSummary::name));
-    let runs = Column::words(&["runs", ""]).with(point.rows.iter().map(|row| verdicts(&row.verdicts)));
+    let names = Column::words(&["delivery", ""]).with(point.subjects.iter().map(SubjectSummary::name));
+    let runs = Column::words(&["runs", ""]).with(point.subjects.iter().map(|row| verdicts(&row.verdicts)));
     [names, runs].into_iter().chain(DELIVERY.iter().map(|column| metric_column(point, column))).collect()
 }
 
 fn cost(point: &PointSummary) -> Vec<Column> {
     const CPU: MetricId = MetricId::ServerCpuPerMessage;
-    let names = Column::words(&["cost", ""]).with(point.rows.iter().map(SubjectSummary::name));
+    let names = Column::words(&["cost", ""]).with(point.subjects.iter().map(SubjectSummary::name));
     let times = point
-        .rows
+        .subjects
         .iter()
         .map(|row| row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true)));
     let times = Column::numbers(&["× floor", ""], true).with(times);
@@ -132,12 +132,12 @@ fn metric_column(point: &PointSummary, column: &MetricColumn) -> Column {
     let info = column.metric.info();
     let head = info.label.replace("generator", "gen.").replace("server memory", "memory");
     let unit = info.unit.symbol.replace("message", "msg").replace("connection", "conn");
-    let fields = point.rows.iter().map(|row| field(row, column.metric, column.interval));
+    let fields = point.subjects.iter().map(|row| field(row, column.metric, column.interval));
     Column::numbers(&[&head, &unit], column.narrow).with(fields)
 }
 
 fn field(row: &SubjectSummary, metric: MetricId, interval: bool) -> String {
-    row.figure(metric).map_or_else(|| DASH.to_owned(), |value| shown(metric, value, interval))
+    row.metric(metric).map_or_else(|| DASH.to_owned(), |value| shown(metric, value, interval))
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn runs_without_figures_have_dashes_and_a_reason() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         job.runs.truncate(1);
         job.runs[0].record.verdict.kind = VerdictKind::Invalid;
         job.runs[0].record.verdict.reasons = vec!["the clock stood still".to_owned()];
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_known_has_a_dash_and_a_reason() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         let known = tables(&job, false);
         assert!(!known.contains("server memory is not known"), "{known}");
         job.runs.truncate(3);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_broke_stands_under_the_table_whatever_the_verdict() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         assert!(!tables(&job, false).contains("faults:"));
         let sse = |run: &&mut results::Run| run.record.transport == wire::Transport::Sse;
         for (run, times) in job.runs.iter_mut().filter(sse).zip(1..) {

@@ -52,7 +52,7 @@ const SECONDS: u32 = 10;
 const ROUNDS: u32 = 3;
 
 /// The job, with a point for each of these numbers of clients; a single one is no sweep.
-pub fn evidence(clients: &[u32]) -> ResultsFolder {
+pub fn results_folder(clients: &[u32]) -> ResultsFolder {
     let label = |count: u32| if clients.len() > 1 { format!("clients={count}") } else { String::new() };
     let mut runs = Vec::new();
     for round in 1..=ROUNDS {

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn ours_come_first_in_the_order_of_all_tables() {
-        let mut records: Vec<_> = crate::invented::evidence(&[10]).runs.into_iter().map(|run| run.record).collect();
+        let mut records: Vec<_> =
+            crate::invented::results_folder(&[10]).runs.into_iter().map(|run| run.record).collect();
         records[0].target = "node-ws".to_owned();
         let (theirs, transport) = (records[0].subject(), records[0].transport);
         let all = Subject::all(records.iter());

@@ -114,7 +114,7 @@ mod tests {
 
     /// A job whose runs over SSE at the second point are changed, round by round.
     fn changed(change: impl Fn(&mut RunRecord)) -> ResultsFolder {
-        let mut job = invented::evidence(&[10, 100]);
+        let mut job = invented::results_folder(&[10, 100]);
         let records = job.runs.iter_mut().map(|run| &mut run.record);
         records.filter(|run| run.transport.name() == "sse" && run.point == "clients=100").for_each(change);
         job
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_job_in_which_everything_has_figures_is_done() {
-        assert_eq!(of(&invented::evidence(&[10, 100])), (0, vec![]));
+        assert_eq!(of(&invented::results_folder(&[10, 100])), (0, vec![]));
         let one_of_three = changed(|run| {
             if run.round < 3 {
                 run.verdict = verdict(VerdictKind::Invalid, "late");
@@ -149,7 +149,7 @@ mod tests {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
         let none = "no metrics for sse at clients=100 (invalid: late in 3)".to_owned();
         assert_eq!(of(&invalid), (6, vec![none, advice(3, 60)]));
-        let mut not_run = invented::evidence(&[10]);
+        let mut not_run = invented::results_folder(&[10]);
         not_run.runs.retain(|run| run.record.transport.name() != "tcp");
         assert_eq!(of(&not_run), (6, vec!["no metrics for tcp (not run)".to_owned()]));
     }

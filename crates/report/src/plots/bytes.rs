@@ -1,39 +1,26 @@
-//! PlotFiles 6: which bytes a delivered message takes, each way.
+//! Plot 6: bytes per delivered message, by direction and class.
 
 use results::{ByteClass, Direction, RunRecord, TrafficKind};
 
-use super::bars::{Bars, column, drawable, table};
+use super::bars::BarPlot;
 use super::data::{PlotData, PointData, behind};
-use super::draw::Scene;
 use super::{AROUND, Plot};
 
 const CLASSES: [&str; 8] =
     ["payload", "envelope", "framing", "headers", "empty polls", "set-up, keep-alive", "posting", "TCP/IP headers"];
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
-    let mut csv = table();
-    let ways = [("bytes per message, down", Direction::Down), ("bytes per message, up", Direction::Up)];
-    let columns = ways
-        .map(|(head, way)| column(&mut csv, point, head, &CLASSES, &|record| parts(record, way).unwrap_or_default()));
-    let bars = Bars { rows: drawable(point), columns: columns.into(), classes: &CLASSES, shaded: false };
-    if bars.is_empty() {
-        return None;
+    let mut plot = BarPlot::new(point);
+    for (head, way) in [("bytes per message, down", Direction::Down), ("bytes per message, up", Direction::Up)] {
+        plot.column(head, &CLASSES, &|record| parts(record, way).unwrap_or_default());
     }
-    let title = "Bytes per delivered message, by what they are";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
-    bars.draw(&mut scene, top);
-    Some(Plot {
-        name: job.stem("06-bytes-per-message", point.label),
-        title: title.to_owned(),
-        caption: format!(
-            "All bytes over the window, for each delivered message. Payload, envelope, framing and headers are those of messages that \
-             arrive (where only the server could count, of everything); posting is what senders pay for sending, answers included; TCP/IP headers come from the kernel's count of segments \
-             where it was asked. Medians over runs, parts scaled to add up; brackets {AROUND}. {}.",
-            behind(point)
-        ),
-        scene,
-        csv,
-    })
+    let caption = format!(
+        "All bytes in the window, per delivered message. Payload, envelope, framing and headers belong to deliveries \
+         (of all traffic, where only the server counted); posting contains posts and their responses; TCP/IP headers \
+         follow from the kernel's count of segments. Medians over runs, parts scaled to add up; brackets {AROUND}. {}.",
+        behind(point)
+    );
+    plot.build(job, ("06-bytes-per-message", "Bytes per delivered message, by class"), caption, (&CLASSES, false))
 }
 
 /// Bytes for each delivered message, in the order of the classes.

@@ -48,7 +48,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     }
     foot(&mut scene, bottom);
     Some(Plot {
-        name: job.stem("03a-latency-over-time", point.label),
+        name: job.stem("03a-latency-over-time", point.name),
         title: title.to_owned(),
         caption: format!(
             "Median, 99th percentile (where a second has the 368 messages it takes) and largest delivery latency of the messages seen in \
@@ -63,7 +63,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 
 /// The head of a small panel: the marker and the name of its transport.
 pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
-    let look = row.look();
+    let look = row.style();
     let height = panel.area.top - 11.0;
     scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
     let left = panel.area.left + 18.0;
@@ -102,7 +102,7 @@ fn readings<'a>(point: &'a PointData<'_>, row: &'a SeriesData<'a>) -> impl Itera
 }
 
 fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
-    let colour = row.look().colour;
+    let colour = row.style().colour;
     for (_, of, width, dashed) in LINES {
         let ms = |second: &Second| of(second).map(|us| us as f64 / 1e3);
         if row.runs.len() > 1 {
@@ -134,7 +134,7 @@ pub(super) fn over_runs(
 fn write(csv: &mut Csv, point: &PointData<'_>, row: &SeriesData<'_>) {
     for (run, second) in readings(point, row) {
         let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
-        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
+        let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
         csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
     }
 }

@@ -5,7 +5,7 @@ use wire::{Delivery, Endpoint, Framing};
 
 use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
 use super::inputs::{Inputs, mean_half_ms};
-use super::{PredictedRange, Table};
+use super::{PredictedRange, Predictions};
 
 /// `data: `, two line ends, `id: ` and its line end; the digits of the id come to it.
 const EVENT_BYTES: f64 = 13.0;
@@ -19,19 +19,19 @@ const STOMP_BYTES: f64 =
 /// Numbers in an item have more or fewer digits: so far an item may be from their mean size.
 const ITEM_SPREAD_BYTES: f64 = 12.0;
 
-pub(super) fn push(table: &mut Table<'_>) {
+pub(super) fn push(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     if let Some((write_ms, queue)) = inputs.work(table.shown) {
         let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
         let mean = PredictedRange::between(path.low + own, path.value + own, path.high + own).queued(queue);
         let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-        table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
+        table.add_values("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     framing(table);
 }
 
 /// What is around a message's envelope.
-pub(super) fn framing(table: &mut Table<'_>) {
+pub(super) fn framing(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
     let info = record.transport.info();
@@ -70,7 +70,7 @@ pub(super) fn framing(table: &mut Table<'_>) {
         (_, _, Framing::LengthPrefixed) => return,
     };
     let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
-    table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);
+    table.add_values("framing bytes per delivery", formula, predicted, &framing, 0.0);
 }
 
 /// Mean size of a message with its envelope.

@@ -41,7 +41,7 @@ fn in_buckets(mut evidence: ResultsFolder) -> ResultsFolder {
 #[test]
 fn what_was_saved_is_loaded() {
     let scratch = Scratch::new("saved");
-    let evidence = in_buckets(invented::evidence(&[100, 1000]));
+    let evidence = in_buckets(invented::results_folder(&[100, 1000]));
     let folder = invented::save(&scratch.0, &evidence);
     assert_eq!(load(folder.path()).unwrap(), evidence);
 }
@@ -49,7 +49,7 @@ fn what_was_saved_is_loaded() {
 /// The files of a folder with one run.
 static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let scratch = Scratch::new("one-run");
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(1);
     let folder = invented::save(&scratch.0, &evidence);
     [MANIFEST, "runs/0001.json", "histograms/0001.hlog"].map(|name| fs::read(folder.path().join(name)).unwrap())
@@ -65,7 +65,7 @@ proptest! {
         seconds in proptest::collection::btree_map(-1_i64..3_000, proptest::collection::vec((0_u64..60_000_000, 1_u64..1 << 30), 1..9), 0..6),
     ) {
         let scratch = Scratch::new("any");
-        let mut evidence = invented::evidence(&[20]);
+        let mut evidence = invented::results_folder(&[20]);
         evidence.runs.truncate(1);
         let run = &mut evidence.runs[0];
         let record = &mut run.record;
@@ -123,7 +123,7 @@ proptest! {
 #[test]
 fn a_killed_job_is_read_as_far_as_it_came() {
     let scratch = Scratch::new("killed");
-    let mut evidence = in_buckets(invented::evidence(&[20]));
+    let mut evidence = in_buckets(invented::results_folder(&[20]));
     evidence.manifest.state = State::Running;
     evidence.runs.truncate(2);
     let folder = invented::save(&scratch.0, &evidence);
@@ -165,7 +165,7 @@ fn what_is_no_results_folder_is_told_apart() {
 /// One file of a folder with two runs changed by hand, and what is said of it.
 fn changed(file: &str, change: impl Fn(String) -> String) -> String {
     let scratch = Scratch::new(&format!("changed-{:?}", std::thread::current().id()));
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(2);
     let folder = invented::save(&scratch.0, &evidence);
     let path = folder.path().join(file);
@@ -220,7 +220,7 @@ fn what_was_changed_is_refused_with_its_place() {
 #[test]
 fn a_run_that_was_taken_away_is_missed() {
     let scratch = Scratch::new("taken");
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(3);
     let folder = invented::save(&scratch.0, &evidence);
     fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();

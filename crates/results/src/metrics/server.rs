@@ -144,7 +144,7 @@ mod tests {
 
     /// 100 clients, 4,000 bytes each.
     fn record() -> RunRecord {
-        crate::invented::evidence(&[100]).runs.remove(0).record
+        crate::invented::results_folder(&[100]).runs.remove(0).record
     }
 
     fn known(change: impl Fn(&mut crate::ServerSamples)) -> Option<f64> {

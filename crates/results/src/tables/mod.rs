@@ -128,7 +128,7 @@ mod tests {
     use crate::{ByteClass, Direction, MetricId, TrafficCounts, TrafficKind, invented};
 
     fn records() -> Vec<RunRecord> {
-        invented::evidence(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
+        invented::results_folder(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
     }
 
     /// A table as its readers see it: the header, and each row by column.
