@@ -10,7 +10,7 @@ usage.up = usage.down = { total: 0, payload: 0, envelope: 0, framing: 0, headers
 const names = ["tcp", "polling", "long-polling", "http-streaming", "sse", "websocket", "stomp", "other"];
 const process_usage = { cpu_user_us: 0, cpu_system_us: 0, resident_bytes: 0, switches_voluntary: 0, switches_involuntary: 0 };
 
-// A stranger's server knows nothing of /control/usage; zeros keep our command line content.
+// A stranger's server knows nothing of /stats; zeros keep our command line content.
 const http = createServer((request, response) => {
   const transports = Object.fromEntries([...names, "socketio", "socketio-polling", "socketio-websocket"].map((name) => [name, usage]));
   const hub = { rooms: 0, readers: 0, log_messages: 0, log_bytes: 0 };

@@ -1,4 +1,4 @@
-//! `pushbench serve`: runs the chat server until a signal stops it.
+//! `pushbench serve`: runs the chat server until a signal or the end of its parent.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,69 +7,70 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use server::{Access, Config, Handicap, Limits};
+use server::{Access, Config, ServerLimits, Slowdown};
 use wire::ServerAddresses;
 
 use crate::machine;
 use crate::signals::{Signals, stdin_closed};
 use crate::values::whole_number;
 
-/// Time for the runtime to end after the server has shut down.
+/// Time for tasks of the runtime that still run after the shutdown of the server.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
 
-/// Serve one chat over all transports
+/// Serve one chat over every transport
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address for HTTP and WebSocket; port 0 takes a free one
+    /// Address of HTTP and WebSocket. Port 0: any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Address for raw TCP, the baseline; port 0 takes a free one
+    /// Address of raw TCP, the baseline. Port 0: any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     tcp_listen: SocketAddr,
 
-    /// Number of threads [default: one for each core that the process may use]
+    /// Number of worker threads [default: one per core the process may use]
     #[arg(long, value_name = "N", value_parser = whole_number(1..=256))]
     threads: Option<u64>,
 
-    /// Cores to run on, such as 0 or 0,1 [default: all that the process may use]
+    /// Cores to run on, such as 0 or 0,1 [default: all cores the process may use]
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     cores: Vec<usize>,
 
-    /// Stop when standard input closes, so that the server does not outlive the program that started it
+    /// Exit when standard input is closed, so that the server does not outlive the program that started it
     #[arg(long)]
     exit_with_parent: bool,
 
-    /// Allow addresses that other machines can reach; requires a token
+    /// Allow addresses that other machines can reach. Requires a token
     #[arg(long)]
     allow_remote: bool,
 
-    /// Token that reads, posts and requests for statistics must carry
+    /// Secret that reads, posts and requests for /stats must carry: at least 8 characters
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin whose web pages may read and post, such as https://chat.example; may be repeated
+    /// Origin whose web pages may read and post, besides the server's own, such as https://chat.example. Can be
+    /// repeated
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
 
-    /// Host name that requests may use, such as chat.example; may be repeated. Without a token other names are refused, so that
-    /// no web page can reach the server by DNS rebinding. IP addresses, localhost and the hosts of --allow-origin are always
-    /// allowed
+    /// Host name that requests may name, such as chat.example. Can be repeated. Without a token the server
+    /// refuses other host names, so that no web page can reach it by DNS rebinding. IP addresses, localhost
+    /// and the hosts of --allow-origin are always allowed
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     allow_host: Vec<String>,
 
     #[command(flatten)]
-    limits: LimitArgs,
+    limits: ServerLimits,
 
-    /// Make every delivered message more expensive, such as cpu=5us,bytes=64,allocs=2,delay=1ms, to test a comparison. Binary
-    /// frames of tcp take bytes in multiples of five; Socket.IO takes cpu and allocs only
-    #[arg(long, value_name = "COSTS", requires = "allow_handicap", help_heading = "Testing a comparison")]
-    handicap: Option<Handicap>,
+    /// Additional cost of each delivered message, to test a comparison: cpu=5us, allocs=2 or both, separated
+    /// by a comma
+    #[arg(long, value_name = "COSTS", requires = "allow_slowdown", hide = true)]
+    slowdown: Option<Slowdown>,
 
-    /// Allow --handicap
-    #[arg(long, help_heading = "Testing a comparison")]
-    allow_handicap: bool,
+    /// Allow --slowdown
+    #[arg(long, hide = true)]
+    allow_slowdown: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -80,81 +81,12 @@ Examples:
     http://127.0.0.1:8080/rooms/lobby/polling
   curl -N 'http://127.0.0.1:8080/rooms/lobby/sse?after=0'";
 
-#[derive(clap::Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitArgs {
-    /// Bytes of text in a message
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().message_bytes_max as u64,
-          value_parser = whole_number(1..=wire::TEXT_BYTES_CEILING as u64))]
-    message_bytes_max: u64,
-
-    /// Number of rooms. All rooms together keep at most twice this times --log-bytes-max: 1 GiB by default
-    #[arg(long, value_name = "N", default_value_t = Limits::default().rooms_max)]
-    rooms_max: usize,
-
-    /// Messages that a room keeps for clients with an older cursor
-    #[arg(long, value_name = "N", default_value_t = Limits::default().log_messages_max)]
-    log_messages_max: usize,
-
-    /// Bytes of messages that a room keeps for clients with an older cursor; their encoded copies take as many again
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().log_bytes_max)]
-    log_bytes_max: usize,
-
-    /// Number of connections, on both ports together
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max)]
-    connections_max: usize,
-
-    /// Maximum time a long poll is held; also the default when the request has no hold_ms
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().hold_max))]
-    hold_max_ms: u64,
-
-    /// Age at which a streaming response is ended
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().stream_age))]
-    stream_age_ms: u64,
-
-    /// Bytes after which a streaming response is ended
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stream_bytes_max)]
-    stream_bytes_max: u64,
-
-    /// Age at which a WebSocket of websocket and stomp is closed; the client may reconnect with its cursor
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().websocket_age), value_parser = positive())]
-    websocket_age_ms: u64,
-
-    /// Heartbeat interval of streams and WebSockets; a heartbeat is sent when nothing was sent for one interval
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().heartbeat), value_parser = positive())]
-    heartbeat_ms: u64,
-
-    /// Time limit for a request head, a request body or a join
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().header_timeout), value_parser = positive())]
-    header_timeout_ms: u64,
-
-    /// Time a connection may stay open without another request
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().idle_timeout), value_parser = positive())]
-    idle_timeout_ms: u64,
-
-    /// Time after which a connection is closed whose client does not read
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().stall_timeout), value_parser = positive())]
-    stall_timeout_ms: u64,
-
-    /// Time after which a room without readers and posts is removed
-    #[arg(long, value_name = "MS", default_value_t = ms(Limits::default().room_idle))]
-    room_idle_ms: u64,
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn positive() -> impl Fn(&str) -> Result<u64, String> + Clone {
-    whole_number(1..=u64::MAX)
-}
-
 fn parse_token(text: &str) -> Result<String, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     if text.len() >= 8 && text.bytes().all(allowed) {
         return Ok(text.to_owned());
     }
-    Err("a token has at least 8 characters of A-Z a-z 0-9 - . _ ~, so that it fits into a URL".to_owned())
+    Err("a token needs at least 8 characters of A-Z a-z 0-9 - . _ ~, so that it fits into a URL".to_owned())
 }
 
 fn parse_origin(text: &str) -> Result<String, String> {
@@ -162,8 +94,7 @@ fn parse_origin(text: &str) -> Result<String, String> {
     if authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' '])) {
         return Ok(text.to_owned());
     }
-    Err("an origin is a scheme and a host, with a port where it has one and without a path: https://chat.example"
-        .to_owned())
+    Err("an origin is a scheme and a host, with or without a port and without a path: https://chat.example".to_owned())
 }
 
 fn parse_host(text: &str) -> Result<String, String> {
@@ -172,27 +103,6 @@ fn parse_host(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a host name has neither a scheme nor a port: chat.example".to_owned())
-}
-
-impl From<LimitArgs> for Limits {
-    fn from(args: LimitArgs) -> Self {
-        Self {
-            message_bytes_max: usize::try_from(args.message_bytes_max).unwrap_or(usize::MAX),
-            rooms_max: args.rooms_max,
-            log_messages_max: args.log_messages_max,
-            log_bytes_max: args.log_bytes_max,
-            connections_max: args.connections_max,
-            hold_max: Duration::from_millis(args.hold_max_ms),
-            stream_age: Duration::from_millis(args.stream_age_ms),
-            stream_bytes_max: args.stream_bytes_max,
-            websocket_age: Duration::from_millis(args.websocket_age_ms),
-            heartbeat: Duration::from_millis(args.heartbeat_ms),
-            header_timeout: Duration::from_millis(args.header_timeout_ms),
-            idle_timeout: Duration::from_millis(args.idle_timeout_ms),
-            stall_timeout: Duration::from_millis(args.stall_timeout_ms),
-            room_idle: Duration::from_millis(args.room_idle_ms),
-        }
-    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -208,8 +118,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         listen: args.listen,
         tcp_listen: args.tcp_listen,
         access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host },
-        limits: args.limits.into(),
-        handicap: args.handicap,
+        limits: args.limits,
+        slowdown: args.slowdown,
     };
     let runtime = runtime(threads).context("cannot start the runtime")?;
     let outcome = runtime.block_on(serve(config, exit_with_parent));
@@ -229,14 +139,14 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
     let why = tokio::select! {
         why = signals.next() => why,
-        () = stdin_closed(), if exit_with_parent => "standard input was closed",
+        () = stdin_closed(), if exit_with_parent => "the parent has exited",
     };
     tracing::info!(why, "stopping");
     running.shutdown().await;
     Ok(())
 }
 
-/// Prints the addresses on standard output as JSON, for programs; nothing else is printed there.
+/// Writes the addresses as one line of JSON to standard output. Nothing else is written there.
 fn announce(listening: &ServerAddresses) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, listening).context("cannot write the addresses to standard output")?;
@@ -251,7 +161,7 @@ fn check_exposure(args: &Args) -> anyhow::Result<()> {
             "other machines can reach {address}; listen on a loopback address, or give --allow-remote and a token"
         ),
         (Some(address), true, None) => {
-            bail!("other machines can reach {address}; set PUSHBENCH_TOKEN to a token that clients must send")
+            bail!("other machines can reach {address}; set PUSHBENCH_TOKEN to a secret that they must know")
         }
     }
 }
@@ -267,14 +177,15 @@ fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
-/// Raises the limit of open files, and warns when it is lower than the number of connections.
+/// Raises the limit of open files as far as the system allows. Warns if that is less than the limit of
+/// connections.
 fn raise_open_files(connections_max: usize) {
     let open_files = machine::raise_open_files().unwrap_or(0);
     if open_files < connections_max as u64 {
         tracing::warn!(
             open_files,
             connections_max,
-            "the limit of open files is lower than --connections-max; see ulimit -n"
+            "the limit of open files is lower than the limit of connections; see ulimit -n"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! Pure functions over bytes. This crate does no I/O, reads no clock, and knows neither the server nor the load generator;
 //! it is the only thing those two share.
 
+mod batch_format;
 mod binary;
 mod error_body;
 mod framing;
@@ -22,6 +23,7 @@ mod transport;
 pub mod websocket_cases;
 mod ws_frame;
 
+pub use batch_format::BatchFormat;
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use error_body::{ErrorBody, WireError};
 pub use framing::{ByteCounts, Framing};
@@ -33,6 +35,7 @@ pub use room::RoomName;
 pub use sse::{Event, EventDecoder};
 pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats, TransportUsage};
 pub use transport::{Delivery, Encoding, Endpoint, ExtraConnections, Posting, Transport, TransportInfo};
+pub use ws_frame::ws_header_len;
 
 /// Name of the response header that tells a polling client its cursor when it joined without one.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";

@@ -1,4 +1,4 @@
-//! What a server says of itself at `/control/usage`: totals since it started. A window is the difference of two readings.
+//! What a server says of itself at `/stats`: totals since it started. A window is the difference of two readings.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

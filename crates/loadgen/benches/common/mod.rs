@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use machine::{CROWD_CORE, SERVER_CORE, argument};
+use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
 use loadgen::{Order, Recording, Target};
 use scenario::Plan;
@@ -68,7 +68,7 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 /// One run of the whole instrument, against a server of its own.
 pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recording> {
     let server = Server::start()?;
-    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CROWD_CORE] };
+    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (never, mut log) = (std::future::pending(), io::sink());
     let run = loadgen::execute(order, never, &mut log, |_| {}, async |_| {});

@@ -94,7 +94,7 @@ Examples:
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
     --set transports=websocket,sse --budget 10m
   pushbench gate quick --base ./pushbench \\
-    --head './pushbench serve --allow-handicap --handicap cpu=5us'";
+    --head './pushbench serve --allow-slowdown --slowdown cpu=5us'";
 
 fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
     let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);

@@ -51,15 +51,6 @@ pub(super) fn gap_wait_ms(per_s: f64, gap_s: f64, hold_s: f64) -> (f64, f64) {
     (in_gap, in_gap * gap_s * 1e3 / 2.0)
 }
 
-/// Header of a WebSocket frame to the client around so many bytes.
-pub(super) const fn frame_bytes(message: u64) -> u64 {
-    match message {
-        0..126 => 2,
-        126..65_536 => 4,
-        _ => 10,
-    }
-}
-
 /// Size line and line ends of an HTTP chunk of so many bytes.
 pub(super) const fn chunk_bytes(content: u64) -> u64 {
     let mut digits = 1;
@@ -106,8 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_frames_and_chunks_are_those_of_the_standards() {
-        assert_eq!([125, 126, 65_535, 65_536].map(frame_bytes), [2, 4, 4, 10]);
+    fn headers_of_chunks_are_those_of_the_standard() {
         // RFC 9112: hex digits, CRLF, data, CRLF.
         assert_eq!([1, 15, 16, 255, 256, 4_096].map(chunk_bytes), [5, 5, 6, 6, 7, 8]);
     }

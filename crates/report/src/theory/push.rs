@@ -1,9 +1,9 @@
 //! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
-use wire::{Delivery, Endpoint, Framing};
+use wire::{Delivery, Endpoint, Framing, ws_header_len};
 
-use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
+use super::formulas::{chunk_bytes, fan_out_ms};
 use super::inputs::{Inputs, mean_half_ms};
 use super::{PredictedRange, Predictions};
 
@@ -44,7 +44,7 @@ pub(super) fn framing(table: &mut Predictions<'_>) {
         (Endpoint::SocketIo, Delivery::Streamed, _) => {
             let packet = PACKET_BYTES + ATTACHED_BYTES;
             let predicted =
-                frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + frame_bytes(packet as u64) as f64));
+                frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + ws_header_len(packet as usize, false) as f64));
             (predicted, "len(event) + 38, and 2, 4 or 10 bytes for each of two frames")
         }
         // A separator follows every packet of a response but the last.
@@ -84,7 +84,7 @@ fn item_bytes(record: &RunRecord) -> Option<f64> {
 /// `least` to `most` bytes within a frame, and its header. Nothing is said of items that stand where the header grows.
 fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
     let item = item_bytes(record)?;
-    let header = |bytes: f64| frame_bytes(bytes.max(0.0) as u64);
+    let header = |bytes: f64| ws_header_len(bytes.max(0.0) as usize, false);
     let (short, long) = (header(item - ITEM_SPREAD_BYTES + least), header(item + ITEM_SPREAD_BYTES + most));
     (short == long).then(|| PredictedRange::between(least, f64::midpoint(least, most), most).plus(short as f64))
 }

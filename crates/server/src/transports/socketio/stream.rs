@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::{Gauge, Socket};
+use crate::connection::{Connection, CountedStream};
 
 /// Maximum number of bytes that are read at once while a WebSocket is probed.
 const READ_AHEAD_BYTES: usize = 256;
@@ -16,9 +16,9 @@ const PROBE_FRAMES: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 /// Size of `3probe` as a frame of the server.
 const PROBE_ANSWER_BYTES: usize = 8;
 
-/// A socket whose reader gets some bytes before those of the socket.
+/// A socket with bytes to read before its own.
 pub(super) struct Stream {
-    socket: Socket,
+    socket: CountedStream,
     /// Bytes that are returned before the socket is read.
     unread: Bytes,
     /// Whether a read returns one byte at most. A reader of frames then takes no byte behind a frame.
@@ -28,12 +28,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, unread: Vec<u8>) -> Self {
+    pub(super) fn new(socket: CountedStream, unread: Vec<u8>) -> Self {
         Self { socket, unread: unread.into(), reads_bytes: false, discard_bytes: 0 }
     }
 
     /// A stream for the probe, which another reader continues after it.
-    pub(super) fn to_probe(socket: Socket, unread: Vec<u8>) -> Self {
+    pub(super) fn to_probe(socket: CountedStream, unread: Vec<u8>) -> Self {
         Self { reads_bytes: true, ..Self::new(socket, unread) }
     }
 
@@ -43,8 +43,8 @@ impl Stream {
         Self { socket: self.socket, unread, reads_bytes: false, discard_bytes: PROBE_ANSWER_BYTES }
     }
 
-    pub(super) fn gauge(&self) -> &Gauge {
-        self.socket.gauge()
+    pub(super) fn connection(&self) -> &Connection {
+        self.socket.connection()
     }
 }
 

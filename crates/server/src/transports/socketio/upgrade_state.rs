@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use wire::ErrorBody;
 
-use crate::http::Refusal;
+use crate::refusal::Refusal;
 
 /// How long a poll is held after the probe. A client whose upgrade waits for this poll loses that time; a client that goes on with
 /// polling gets 50 answers per second at most.
@@ -93,5 +93,10 @@ impl UpgradeState {
 
 fn websocket_exists(sid: Sid) -> Refusal {
     let error = "this session has a WebSocket already";
-    Refusal::bad(ErrorBody::new("sid", sid.as_str(), error, "use that WebSocket, or close it before its upgrade"))
+    Refusal::bad_request(ErrorBody::new(
+        "sid",
+        sid.as_str(),
+        error,
+        "use that WebSocket, or close it before its upgrade",
+    ))
 }

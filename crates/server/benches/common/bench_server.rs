@@ -1,5 +1,6 @@
-//! The server in a process of its own: this executable, started again. Beside the server it runs the bare write loop, the least
-//! that a fan-out can cost.
+//! The server under test, in a process of its own: this executable, started again.
+//!
+//! The process also runs a bare write loop, as a lower bound of the cost of a fan-out.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -9,17 +10,17 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
-use server::{Access, Config, Limits};
+use server::{Access, Config, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wire::{Ack, ClientItem, Framing, Message, ServerItem, ServerStats, decode_up, split_frame};
 
-/// As the only argument, it makes this executable the patient.
-const ROLE: &str = "--be-the-patient";
-/// Longer than anything that is measured here, so that no heart-beat falls into it.
+/// The argument that makes this executable the server.
+const SERVER_FLAG: &str = "--serve";
+/// Longer than any measurement, so that no heartbeat falls into one.
 const HEARTBEAT: Duration = Duration::from_secs(120);
 
-/// Where the patient is reached, in the order it prints them.
+/// Addresses of the server, in the order in which it prints them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
@@ -28,29 +29,29 @@ pub(crate) struct Addresses {
     pub(crate) bare_posts: SocketAddr,
 }
 
-/// A running patient; it ends with this value.
-pub(crate) struct Patient {
+/// A running server. Dropping this value kills it.
+pub(crate) struct BenchServer {
     pub(crate) at: Addresses,
     process: Child,
     clock: ClockId,
 }
 
-impl Patient {
-    /// Starts a build of this bench as the patient; `None` is the build that runs now.
+impl BenchServer {
+    /// Starts a build of this bench as the server. `None`: the build that runs now.
     pub(crate) fn start(build: Option<&Path>) -> io::Result<Self> {
         let path = build.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()))?;
-        let mut process = Command::new(path).arg(ROLE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(path).arg(SERVER_FLAG).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
         let addresses: Vec<SocketAddr> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let &[http, tcp, bare, bare_posts] = addresses.as_slice() else {
-            return Err(io::Error::other(format!("the patient did not start; it said {line:?}")));
+            return Err(io::Error::other(format!("the server did not print its addresses but {line:?}")));
         };
         let clock = clock_getcpuclockid(Pid::from_raw(process.id().cast_signed()))?;
         Ok(Self { at: Addresses { http, tcp, bare, bare_posts }, process, clock })
     }
 
-    /// CPU it has used so far.
+    /// CPU time used so far.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         Ok(self.clock.now()?.into())
     }
@@ -62,43 +63,43 @@ impl Patient {
         kilobytes.and_then(|text| text.parse::<u64>().ok()).map(|kb| kb * 1024).ok_or(io::ErrorKind::InvalidData.into())
     }
 
-    /// What it says of itself.
-    pub(crate) async fn usage(&self) -> io::Result<ServerStats> {
+    /// The answer to `GET /stats`.
+    pub(crate) async fn stats(&self) -> io::Result<ServerStats> {
         let mut stream = TcpStream::connect(self.at.http).await?;
-        stream.write_all(b"GET /control/usage HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        stream.write_all(b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         Ok(serde_json::from_slice(&answer[body..])?)
     }
 
-    /// Waits until what it says of itself is as expected.
+    /// Waits until the statistics are as expected.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&ServerStats) -> bool) -> io::Result<()> {
         for _ in 0..3000 {
-            if is_so(&self.usage().await?) {
+            if is_so(&self.stats().await?) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Err(io::Error::other(format!("waited in vain for {what}: {:?}", self.usage().await?)))
+        Err(io::Error::other(format!("timeout while waiting for {what}: {:?}", self.stats().await?)))
     }
 
-    /// Waits until it has noticed that everybody is gone.
+    /// Waits until the server has closed all connections.
     pub(crate) async fn until_empty(&self) -> io::Result<()> {
-        self.until("everybody to be gone", |usage| usage.connections_open == 1 && usage.hub.readers == 0).await
+        self.until("all connections to be closed", |stats| stats.connections_open == 1 && stats.hub.readers == 0).await
     }
 }
 
-impl Drop for Patient {
+impl Drop for BenchServer {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
     }
 }
 
-/// Becomes the patient, if that is what this process was started for.
-pub(crate) fn is_this_process() -> io::Result<bool> {
-    if !std::env::args().any(|argument| argument == ROLE) {
+/// Runs the server if this process was started for that. Returns whether it was.
+pub(crate) fn ran_as_server() -> io::Result<bool> {
+    if !std::env::args().any(|argument| argument == SERVER_FLAG) {
         return Ok(false);
     }
     super::machine::pin(super::machine::SERVER_CORE)?;
@@ -108,8 +109,8 @@ pub(crate) fn is_this_process() -> io::Result<bool> {
 
 async fn serve() -> io::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let limits = Limits { heartbeat: HEARTBEAT, ..Limits::default() };
-    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), handicap: None };
+    let limits = ServerLimits { heartbeat: HEARTBEAT, ..ServerLimits::default() };
+    let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), slowdown: None };
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
     let addresses = [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?];
@@ -118,31 +119,32 @@ async fn serve() -> io::Result<()> {
     out.flush()?;
     drop(out);
     tokio::spawn(bare_loop(bare, bare_posts));
-    let (gone, parent_gone) = tokio::sync::oneshot::channel();
+    let (closed, parent_exited) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
-        gone.send(()).ok();
+        closed.send(()).ok();
     });
-    parent_gone.await.ok();
+    parent_exited.await.ok();
     Ok(())
 }
 
-/// No room, no log, no task per reader: every post is framed once and written to one socket after the other. One crowd at a time.
-async fn bare_loop(subscribers: TcpListener, posts: TcpListener) -> io::Result<()> {
-    let mut crowd = Vec::new();
+/// The bare write loop, without rooms, logs and tasks: each post is framed once and written to one socket
+/// after the other. It serves one group of subscribers at a time.
+async fn bare_loop(reads: TcpListener, posts: TcpListener) -> io::Result<()> {
+    let mut subscribers = Vec::new();
     loop {
         tokio::select! {
-            accepted = subscribers.accept() => crowd.push(bare_subscriber(accepted?.0)?),
+            accepted = reads.accept() => subscribers.push(bare_subscriber(accepted?.0)?),
             accepted = posts.accept() => {
                 let mut publisher = accepted?.0;
                 publisher.set_nodelay(true)?;
-                // It says first how many subscribers there are.
+                // The publisher first sends the number of subscribers.
                 let expected = publisher.read_u64().await?;
-                while (crowd.len() as u64) < expected {
-                    crowd.push(bare_subscriber(subscribers.accept().await?.0)?);
+                while (subscribers.len() as u64) < expected {
+                    subscribers.push(bare_subscriber(reads.accept().await?.0)?);
                 }
-                // Ends with an error when it ends: the crowd resets its connections.
-                bare_room(&std::mem::take(&mut crowd), publisher).await.ok();
+                // Always ends with an error, because the clients reset their connections.
+                bare_room(&std::mem::take(&mut subscribers), publisher).await.ok();
             }
         }
     }

@@ -1,5 +1,7 @@
-//! N clients in one room and one who posts. Every client does the same whatever the transport: read what is there into one shared
-//! buffer, and count. Only long polling says something in between: its next request.
+//! N clients in one room, and one connection that posts.
+//!
+//! On every transport a client only reads into a shared buffer and counts. With long polling it also sends
+//! the next request.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -17,19 +19,20 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use wire::{ClientItem, Join, Post, StartAt, encode_up, push_frame};
 
-use super::patient::Patient;
+use super::bench_server::BenchServer;
 
-/// In every text once, and nowhere else in what the server sends; except in the seq of binary items, see [`marks`].
+/// A byte that is in every text once. The server sends it nowhere else, except in the sequence numbers of
+/// binary items: see [`marks`].
 const MARK: u8 = b'@';
 const TEXT_BYTES: usize = 120;
 const CONNECTING_MAX: usize = 128;
-const PATIENCE: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]));
 
-/// What is measured.
+/// What is measured: a transport with an encoding, or the bare write loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Arm {
+pub(crate) enum Variant {
     Bare,
     Tcp,
     WebsocketJson,
@@ -39,7 +42,7 @@ pub(crate) enum Arm {
     LongPolling,
 }
 
-impl Arm {
+impl Variant {
     pub(crate) const ALL: [Self; 7] = [
         Self::Bare,
         Self::Tcp,
@@ -62,19 +65,20 @@ impl Arm {
         }
     }
 
-    /// The arms named on the command line, or all.
+    /// The variants named on the command line, or all.
     pub(crate) fn chosen() -> Vec<Self> {
-        let wanted = super::machine::argument("--arms");
-        let is_wanted =
-            |arm: &Self| wanted.as_ref().is_none_or(|names| names.split(',').any(|name| arm.name().starts_with(name)));
+        let wanted = super::machine::argument("--variants");
+        let is_wanted = |variant: &Self| {
+            wanted.as_ref().is_none_or(|names| names.split(',').any(|name| variant.name().starts_with(name)))
+        };
         Self::ALL.into_iter().filter(is_wanted).collect()
     }
 
-    fn address(self, patient: &Patient) -> SocketAddr {
+    fn address(self, server: &BenchServer) -> SocketAddr {
         match self {
-            Self::Bare => patient.at.bare,
-            Self::Tcp => patient.at.tcp,
-            _ => patient.at.http,
+            Self::Bare => server.at.bare,
+            Self::Tcp => server.at.tcp,
+            _ => server.at.http,
         }
     }
 
@@ -82,8 +86,8 @@ impl Arm {
         matches!(self, Self::Bare | Self::Tcp | Self::WebsocketBinary)
     }
 
-    /// What a client says to be in the room behind `after`.
-    fn hello(self, room: &str, after: u64) -> Vec<u8> {
+    /// What a client sends to read the room after the cursor `after`.
+    fn request(self, room: &str, after: u64) -> Vec<u8> {
         let get = |path: &str, more: &str| {
             format!("GET /rooms/{room}/{path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").into_bytes()
         };
@@ -102,7 +106,7 @@ impl Arm {
 }
 
 fn join_frame(room: &str) -> Vec<u8> {
-    let room = room.parse().expect("our rooms have good names");
+    let room = room.parse().expect("a valid room name");
     frame(&ClientItem::Join(Join { room, start: StartAt::Live, token: None }))
 }
 
@@ -112,21 +116,21 @@ fn frame(item: &ClientItem<'_>) -> Vec<u8> {
     out
 }
 
-/// How often the mark is in a message: once in its text, and by chance in the bytes of its seq.
-fn marks(arm: Arm, seq: u64) -> u64 {
+/// Number of marks in a message: one in its text, and by chance some in its sequence number.
+fn marks(variant: Variant, seq: u64) -> u64 {
     let by_chance = seq.to_be_bytes().into_iter().filter(|byte| *byte == MARK).count();
-    1 + if arm.is_binary() { by_chance as u64 } else { 0 }
+    1 + if variant.is_binary() { by_chance as u64 } else { 0 }
 }
 
-/// Marks seen by all, and who waits for them.
+/// Marks received by all clients, and a notification when all have arrived.
 #[derive(Default)]
-struct Tally {
+struct Progress {
     seen: AtomicU64,
     due: AtomicU64,
     all_there: Notify,
 }
 
-impl Tally {
+impl Progress {
     fn add(&self, marks: u64) {
         let seen = self.seen.load(Relaxed) + marks;
         self.seen.store(seen, Relaxed);
@@ -136,65 +140,69 @@ impl Tally {
     }
 }
 
-/// Everybody in one room. Dropping it resets all connections.
-pub(crate) struct Crowd {
-    arm: Arm,
+/// All clients of one room. Dropping this value resets their connections.
+pub(crate) struct Clients {
+    variant: Variant,
     n: usize,
     clients: JoinSet<io::Result<()>>,
-    tally: Arc<Tally>,
+    progress: Arc<Progress>,
     posts: OwnedWriteHalf,
     post: Vec<u8>,
     seq: u64,
 }
 
-impl Crowd {
-    /// Lets `n` clients into a room of their own, and waits until the server knows all of them.
-    pub(crate) async fn join(patient: &Patient, arm: Arm, n: usize) -> io::Result<Self> {
+impl Clients {
+    /// Connects `n` clients to a new room, and waits until the server has counted all of them as readers.
+    pub(crate) async fn join(server: &BenchServer, variant: Variant, n: usize) -> io::Result<Self> {
         static ROOMS: AtomicU64 = AtomicU64::new(0);
-        let readers = patient.usage().await?.hub.readers + n as u64 + 1;
+        let readers = server.stats().await?.hub.readers + n as u64 + 1;
         let room = format!("room-{}", ROOMS.fetch_add(1, Relaxed));
-        let (mut clients, tally) = (JoinSet::new(), Arc::new(Tally::default()));
-        let door = Arc::new(Semaphore::new(CONNECTING_MAX));
+        let (mut clients, progress) = (JoinSet::new(), Arc::new(Progress::default()));
+        let connecting = Arc::new(Semaphore::new(CONNECTING_MAX));
         for _ in 0..n {
-            let pass = Arc::clone(&door).acquire_owned().await.map_err(io::Error::other)?;
-            let (address, hello) = (arm.address(patient), arm.hello(&room, 0));
-            let (room, tally) = (room.clone(), Arc::clone(&tally));
+            let permit = Arc::clone(&connecting).acquire_owned().await.map_err(io::Error::other)?;
+            let (address, request) = (variant.address(server), variant.request(&room, 0));
+            let (room, progress) = (room.clone(), Arc::clone(&progress));
             clients.spawn(async move {
                 let mut stream = connect(address).await?;
-                stream.write_all(&hello).await?;
-                drop((hello, pass));
-                match arm {
-                    Arm::LongPolling => poll_again_and_again(stream, &room, &tally).await,
-                    _ => listen(stream, &tally).await,
+                stream.write_all(&request).await?;
+                drop((request, permit));
+                match variant {
+                    Variant::LongPolling => poll_repeatedly(stream, &room, &progress).await,
+                    _ => listen(stream, &progress).await,
                 }
             });
         }
-        drop(door.acquire_many(CONNECTING_MAX as u32).await);
-        let posts = publisher(patient, arm, &room, n).await?;
-        if arm != Arm::Bare {
-            patient.until("everybody to be in the room", |usage| usage.hub.readers == readers).await?;
+        drop(connecting.acquire_many(CONNECTING_MAX as u32).await);
+        let posts = publisher(server, variant, &room, n).await?;
+        if variant != Variant::Bare {
+            server.until("all clients to be in the room", |stats| stats.hub.readers == readers).await?;
         }
         let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));
         let post = frame(&ClientItem::Post(Post { author: 1, ordinal: 1, text: text.into() }));
-        Ok(Self { arm, n, clients, tally, posts, post, seq: 0 })
+        Ok(Self { variant, n, clients, progress, posts, post, seq: 0 })
     }
 
-    /// Posts `k` messages in one write, and waits until everybody has all of them.
+    /// Posts `k` messages in one write, and waits until all clients have received all of them.
     pub(crate) async fn fan_out(&mut self, k: usize) -> io::Result<()> {
-        let due: u64 = (0..k as u64).map(|i| marks(self.arm, self.seq + 1 + i)).sum();
+        let due: u64 = (0..k as u64).map(|i| marks(self.variant, self.seq + 1 + i)).sum();
         self.seq += k as u64;
-        self.tally.due.fetch_add(due * self.n as u64, Relaxed);
+        self.progress.due.fetch_add(due * self.n as u64, Relaxed);
         self.posts.write_all(&self.post.repeat(k)).await?;
-        if tokio::time::timeout(PATIENCE, self.tally.all_there.notified()).await.is_err() {
-            let (seen, due) = (self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed));
-            return Err(io::Error::other(format!("{}: {seen} marks of {due} arrived", self.arm.name())));
+        if tokio::time::timeout(DELIVERY_TIMEOUT, self.progress.all_there.notified()).await.is_err() {
+            let (seen, due) = (self.progress.seen.load(Relaxed), self.progress.due.load(Relaxed));
+            return Err(io::Error::other(format!("{}: {seen} marks of {due} arrived", self.variant.name())));
         }
         Ok(())
     }
 
-    /// Everybody leaves.
+    /// Disconnects all clients.
     pub(crate) async fn leave(mut self) {
-        assert_eq!(self.tally.seen.load(Relaxed), self.tally.due.load(Relaxed), "everything arrived exactly once");
+        assert_eq!(
+            self.progress.seen.load(Relaxed),
+            self.progress.due.load(Relaxed),
+            "everything arrived exactly once"
+        );
         self.clients.shutdown().await;
     }
 }
@@ -203,19 +211,19 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     let socket = socket2::SockRef::from(&stream);
     socket.set_tcp_nodelay(true)?;
-    // Thousands come and go: none may leave its port waiting behind.
+    // Reset on close: thousands of ports would otherwise stay in TIME_WAIT.
     socket.set_linger(Some(Duration::ZERO))?;
     Ok(stream)
 }
 
-/// The connection that posts: a tcp one, in the same room. What it receives is read and not counted.
-async fn publisher(patient: &Patient, arm: Arm, room: &str, n: usize) -> io::Result<OwnedWriteHalf> {
-    let (address, hello) = match arm {
-        Arm::Bare => (patient.at.bare_posts, (n as u64).to_be_bytes().to_vec()),
-        _ => (patient.at.tcp, join_frame(room)),
+/// The connection that posts, over tcp and in the same room. What it receives is read and not counted.
+async fn publisher(server: &BenchServer, variant: Variant, room: &str, n: usize) -> io::Result<OwnedWriteHalf> {
+    let (address, request) = match variant {
+        Variant::Bare => (server.at.bare_posts, (n as u64).to_be_bytes().to_vec()),
+        _ => (server.at.tcp, join_frame(room)),
     };
     let (mut unread, mut posts) = connect(address).await?.into_split();
-    posts.write_all(&hello).await?;
+    posts.write_all(&request).await?;
     tokio::spawn(async move {
         let mut sink = vec![0; 64 << 10];
         while matches!(unread.read(&mut sink).await, Ok(n) if n > 0) {}
@@ -242,26 +250,26 @@ fn count(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(MARK, bytes).count() as u64
 }
 
-async fn listen(mut stream: TcpStream, tally: &Tally) -> io::Result<()> {
+async fn listen(mut stream: TcpStream, progress: &Progress) -> io::Result<()> {
     loop {
-        tally.add(read(&mut stream, count).await?);
+        progress.add(read(&mut stream, count).await?);
     }
 }
 
-async fn poll_again_and_again(mut stream: TcpStream, room: &str, tally: &Tally) -> io::Result<()> {
+async fn poll_repeatedly(mut stream: TcpStream, room: &str, progress: &Progress) -> io::Result<()> {
     let (mut answer, mut after) = (Answer::default(), 0);
     loop {
-        let (marks, complete) = read(&mut stream, |bytes| (count(bytes), answer.feed(bytes))).await?;
+        let (marks, complete) = read(&mut stream, |bytes| (count(bytes), answer.receive(bytes))).await?;
         after += marks;
         if complete {
-            stream.write_all(&Arm::LongPolling.hello(room, after)).await?;
+            stream.write_all(&Variant::LongPolling.request(room, after)).await?;
         }
-        // Last, so that every next request is on its way before the next message is.
-        tally.add(marks);
+        // Counted after the next request is sent, so that the request is sent before the next message.
+        progress.add(marks);
     }
 }
 
-/// Finds the end of an answer.
+/// Finds the end of a response.
 #[derive(Default)]
 struct Answer {
     head: Vec<u8>,
@@ -269,8 +277,8 @@ struct Answer {
 }
 
 impl Answer {
-    /// Takes what came; true when the answer is complete.
-    fn feed(&mut self, bytes: &[u8]) -> bool {
+    /// Receives bytes. Returns true when the response is complete.
+    fn receive(&mut self, bytes: &[u8]) -> bool {
         let left = match self.body_left {
             Some(left) => left - bytes.len(),
             None => {

@@ -1,9 +1,10 @@
-//! What `/control/usage` says of a lock-step run is what its client counted on its own socket, to the byte.
+//! The counters of `/stats` after a lock-step run equal the bytes that its client counted on its
+//! own socket.
 
 use wire::{BytesUsage, ClientItem, Encoding, Framing, Transport, TransportUsage, encode_up, push_frame};
 
-use crate::house::{House, Reading};
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const TEXTS: [&str; 5] =
     ["hello", "", "say \"x\"\n", "äöü 漢字", "seventy characters make a message that needs more than one hex digit..."];
@@ -16,7 +17,7 @@ fn body(ordinal: usize) -> String {
     serde_json::json!({ "author": 1, "ordinal": ordinal, "text": TEXTS[ordinal - 1] }).to_string()
 }
 
-/// What a client saw of its own traffic, one direction.
+/// The traffic of a client in one direction.
 #[derive(Default)]
 struct Direction {
     total: u64,
@@ -24,7 +25,7 @@ struct Direction {
     headers: u64,
 }
 
-/// What a client saw and did.
+/// The traffic and the requests of a client.
 #[derive(Default)]
 struct Seen {
     up: Direction,
@@ -36,14 +37,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes over what went through a socket that is no longer used.
+    /// Adds the traffic of a socket that is no longer used.
     fn close(&mut self, raw: Raw) {
         self.up.total += raw.up;
         self.down.total += raw.down;
         self.connections += 1;
     }
 
-    /// Posts over HTTP, and notes what of it was head and what was body.
+    /// Posts over HTTP and counts the bytes of heads and bodies.
     async fn post(&mut self, raw: &mut Raw, target: &str, ordinal: usize) {
         let body = body(ordinal);
         let up = raw.up;
@@ -55,9 +56,9 @@ impl Seen {
     }
 }
 
-async fn tcp(house: &House) -> Seen {
+async fn tcp(server: &TestServer) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.tcp).await;
+    let mut raw = Raw::connect(server.tcp).await;
     let join = wire::Join { room: "lobby".parse().unwrap(), start: wire::StartAt::Live, token: None };
     let mut out = Vec::new();
     push_frame(&mut out, |out| encode_up(&ClientItem::Join(join), out));
@@ -87,9 +88,9 @@ async fn take_frames(raw: &mut Raw, seen: &mut Seen, count: u64) {
     }
 }
 
-async fn polling(house: &House, transport: Transport) -> Seen {
+async fn polling(server: &TestServer, transport: Transport) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let target = format!("/rooms/lobby/{transport}");
     let ask = if transport == Transport::LongPolling { format!("{target}?hold_ms=0&") } else { format!("{target}?") };
     for ordinal in 0..=TEXTS.len() {
@@ -111,9 +112,9 @@ async fn polling(house: &House, transport: Transport) -> Seen {
     seen
 }
 
-async fn streaming(house: &House, transport: Transport) -> Seen {
+async fn streaming(server: &TestServer, transport: Transport) -> Seen {
     let mut seen = Seen::default();
-    let (mut raw, mut poster) = (Raw::connect(house.http).await, Raw::connect(house.http).await);
+    let (mut raw, mut poster) = (Raw::connect(server.http).await, Raw::connect(server.http).await);
     let target = format!("/rooms/lobby/{transport}");
     let answer = raw.begin("GET", &target, "", "").await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
@@ -134,9 +135,9 @@ async fn streaming(house: &House, transport: Transport) -> Seen {
     seen
 }
 
-async fn websocket(house: &House, encoding: Encoding) -> Seen {
+async fn websocket(server: &TestServer, encoding: Encoding) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade(&format!("/rooms/lobby/websocket?encoding={}", encoding.name())).await;
     seen.requests += 1;
     (seen.up.headers, seen.down.headers) = (raw.up, answer.head.len() as u64);
@@ -170,9 +171,9 @@ async fn websocket(house: &House, encoding: Encoding) -> Seen {
     seen
 }
 
-async fn stomp(house: &House) -> Seen {
+async fn stomp(server: &TestServer) -> Seen {
     let mut seen = Seen::default();
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v12.stomp\r\n").await;
     seen.requests += 1;
     seen.down.headers = answer.head.len() as u64;
@@ -202,19 +203,19 @@ async fn stomp(house: &House) -> Seen {
     seen
 }
 
-fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
+fn check(usage: &TransportUsage, seen: &Seen, framing: Framing) {
     let of = |bytes: &BytesUsage| (bytes.total, bytes.payload, bytes.framing, bytes.headers);
     let expected = |direction: &Direction| (direction.total, payload(), direction.framing, direction.headers);
-    assert_eq!(of(&usage.up), expected(&seen.up), "{form:?}, up: total, payload, framing, headers");
-    assert_eq!(of(&usage.down), expected(&seen.down), "{form:?}, down: total, payload, framing, headers");
+    assert_eq!(of(&usage.up), expected(&seen.up), "{framing:?}, up: total, payload, framing, headers");
+    assert_eq!(of(&usage.down), expected(&seen.down), "{framing:?}, down: total, payload, framing, headers");
     for bytes in [usage.up, usage.down] {
-        assert_eq!(bytes.total, bytes.payload + bytes.envelope + bytes.framing + bytes.headers, "{form:?}");
+        assert_eq!(bytes.total, bytes.payload + bytes.envelope + bytes.framing + bytes.headers, "{framing:?}");
     }
     let posts = TEXTS.len() as u64;
-    assert_eq!((usage.posts, usage.messages, usage.batches), (posts, posts, posts), "{form:?}");
-    assert_eq!((usage.requests, usage.empty_answers), (seen.requests, seen.empty_answers), "{form:?}");
-    assert_eq!((usage.frames, usage.connections_opened), (seen.frames, seen.connections), "{form:?}");
-    assert!(usage.socket_writes >= posts && usage.socket_reads >= posts, "{form:?}");
+    assert_eq!((usage.posts, usage.messages, usage.batches), (posts, posts, posts), "{framing:?}");
+    assert_eq!((usage.requests, usage.empty_answers), (seen.requests, seen.empty_answers), "{framing:?}");
+    assert_eq!((usage.frames, usage.connections_opened), (seen.frames, seen.connections), "{framing:?}");
+    assert!(usage.socket_writes >= posts && usage.socket_reads >= posts, "{framing:?}");
     assert_eq!((usage.malformed, usage.refused, usage.timed_out, usage.stalled, usage.gaps), (0, 0, 0, 0, 0));
 }
 
@@ -222,17 +223,17 @@ fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
 async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
     let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().map(move |e| (t, e)));
     for (transport, encoding) in pairs {
-        let house = House::open().await;
+        let server = TestServer::start().await;
         let seen = match transport {
-            Transport::Tcp => tcp(&house).await,
-            Transport::Polling | Transport::LongPolling => polling(&house, transport).await,
-            Transport::HttpStreaming | Transport::Sse => streaming(&house, transport).await,
-            Transport::Websocket => websocket(&house, encoding).await,
-            Transport::Stomp => stomp(&house).await,
-            // What a library writes is not known to the byte by class: `socketio` holds it to what is.
+            Transport::Tcp => tcp(&server).await,
+            Transport::Polling | Transport::LongPolling => polling(&server, transport).await,
+            Transport::HttpStreaming | Transport::Sse => streaming(&server, transport).await,
+            Transport::Websocket => websocket(&server, encoding).await,
+            Transport::Stomp => stomp(&server).await,
+            // The bytes of a library are not known by class: `socketio` checks what is known.
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => continue,
         };
-        let usage = house.until_empty().await;
+        let usage = server.until_empty().await;
         assert!(usage.metered);
         check(&usage.of(transport), &seen, transport.framing(encoding));
         for other in Transport::ALL.into_iter().filter(|other| *other != transport) {
@@ -242,43 +243,43 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_stream_and_its_beats_are_counted_as_framing() {
+async fn the_end_of_a_stream_and_its_heartbeats_are_counted_as_framing() {
     for transport in [Transport::HttpStreaming, Transport::Sse] {
-        let house = House::with(|limits| {
+        let server = TestServer::with_limits(|limits| {
             limits.heartbeat = std::time::Duration::from_millis(20);
             limits.stream_age = std::time::Duration::from_millis(100);
         })
         .await;
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let answer = raw.begin("GET", &format!("/rooms/lobby/{transport}"), "connection: close\r\n", "").await;
         raw.rest().await;
-        let down = house.until_empty().await.of(transport).down;
+        let down = server.until_empty().await.of(transport).down;
         assert_eq!((down.total, down.headers, down.payload), (raw.down, answer.head.len() as u64, 0), "{transport}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_later_is_counted_with_its_request() {
-    let house = House::open().await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect(server.http).await;
     let body = body(1);
     raw.send(format!("POST /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len()))
         .await;
-    house.until("the head to be read", |usage| usage.of(Transport::Sse).requests == 1).await;
+    server.until("the head to be read", |usage| usage.of(Transport::Sse).requests == 1).await;
     raw.send(&body).await;
     let answer = raw.head().await;
     raw.whole(answer).await;
-    // While the connection is still open: nothing waits for its next request to be counted.
-    let up = house.usage_of(Transport::Sse).await.up;
+    // While the connection is still open: counting does not wait for its next request.
+    let up = server.stats_of(Transport::Sse).await.up;
     assert_eq!((up.total, up.payload), (raw.up, TEXTS[0].len() as u64));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_process_is_metered_too() {
-    let house = House::open().await;
-    let usage = house.usage().await;
+    let server = TestServer::start().await;
+    let usage = server.stats().await;
     assert_eq!(usage.pid, std::process::id());
     assert!(usage.process.cpu_user_us + usage.process.cpu_system_us > 0 && usage.process.resident_bytes > 1 << 20);
-    assert!(house.usage().await.uptime_us > usage.uptime_us);
+    assert!(server.stats().await.uptime_us > usage.uptime_us);
     assert_eq!(usage.transports.len(), Transport::ALL.len() + 1);
 }

@@ -1,4 +1,4 @@
-//! What a client in a room is fed: its reader's batches, item by item, as packets of the library.
+//! Forwards the batches of a reader to socketioxide, item by item, as packets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use serde::Serialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError, TransportType};
-use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame};
+use wire::{ByteCounts, Encoding, Gap, ServerItem, Transport, decode_down, decode_json, split_frame, ws_header_len};
 
-use crate::flow::Flow;
+use super::backpressure::Backpressure;
+use crate::counters::{Counter, Counters, TransportSlot};
 use crate::hub::{Batch, Next, Reader};
-use crate::meter::{Count, Label, Meter};
 
-/// What stands around an event's data in its packet, but for the event's name and the namespace: `42["","` … `]`.
+/// Bytes around the data of an event in its packet, without the event's name and the namespace:
+/// `42["",` … `]`.
 const EVENT_BYTES: usize = 7;
-/// The text packet of an attachment has a count, and a placeholder for data.
+/// Additional bytes of the text packet of an event with an attachment: the count and a placeholder.
 const PLACEHOLDER_BYTES: usize = r#"1-{"_placeholder":true,"num":0}"#.len();
 
 /// An attachment.
@@ -26,25 +27,25 @@ impl Serialize for Attached<'_> {
     }
 }
 
-/// Hands a reader's batches to socketioxide, as far as they have room on their way.
-pub(super) struct Feed {
-    pub(super) meter: Arc<Meter>,
-    pub(super) flow: Arc<Flow>,
-    pub(super) label: Label,
+/// Forwards to one client, as far as backpressure allows.
+pub(super) struct Forwarder {
+    pub(super) counters: Arc<Counters>,
+    pub(super) backpressure: Arc<Backpressure>,
+    pub(super) slot: TransportSlot,
     pub(super) encoding: Encoding,
     pub(super) socket: SocketRef,
     pub(super) ended: Arc<AtomicBool>,
 }
 
-/// What was given to the session since it last had to wait.
+/// What was queued since the last wait and is not counted yet.
 #[derive(Default)]
-struct Given {
+struct Forwarded {
     messages: u64,
     frames: u64,
-    split: ByteCounts,
+    byte_counts: ByteCounts,
 }
 
-impl Feed {
+impl Forwarder {
     pub(super) async fn run(&self, reader: &mut Reader) {
         // socketioxide 0.18.9 answers a CONNECT before it marks the socket as connected, and emits nothing to a socket without that
         // mark. A client may send its `join` in between.
@@ -68,9 +69,9 @@ impl Feed {
 
     async fn deliver(&self, batch: &Batch) -> Result<(), SendError> {
         if batch.gap {
-            self.meter.add(label_now(self.label, &self.socket), Count::Gaps, 1);
+            self.counters.add(current_slot(self.slot, &self.socket), Counter::Gaps, 1);
         }
-        let (mut rest, mut given) = (&batch.bytes[..], Given::default());
+        let (mut rest, mut forwarded) = (&batch.bytes[..], Forwarded::default());
         while !rest.is_empty() {
             let (item, decoded) = match self.encoding {
                 Encoding::Json => {
@@ -80,93 +81,81 @@ impl Feed {
                     (item, decode_json(item))
                 }
                 Encoding::Binary => {
-                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("our own frames are whole");
+                    let frame = split_frame(rest, usize::MAX).ok().flatten().expect("the log holds complete frames");
                     rest = &rest[frame.taken..];
                     (frame.item, decode_down(frame.item))
                 }
             };
-            // What pads a message in a server with a handicap is no event.
-            let decoded = match decoded {
-                _ if item.is_empty() => continue,
-                Ok(ServerItem::Heartbeat) => continue,
-                decoded => decoded.expect("our own items can be read"),
-            };
-            if futures_util::FutureExt::now_or_never(self.flow.has_room()).is_none() {
-                self.count(&mut given);
-                self.flow.has_room().await;
+            let decoded = decoded.expect("the log holds valid items");
+            if futures_util::FutureExt::now_or_never(self.backpressure.has_room()).is_none() {
+                self.count(&mut forwarded);
+                self.backpressure.has_room().await;
             }
-            if let Err(error) = self.emit(item, &decoded, &mut given) {
-                self.count(&mut given);
+            if let Err(error) = self.emit(item, &decoded, &mut forwarded) {
+                self.count(&mut forwarded);
                 if !matches!(error, SendError::Socket(SocketError::Closed)) {
-                    self.meter.add(label_now(self.label, &self.socket), Count::EmitErrors, 1);
+                    self.counters.add(current_slot(self.slot, &self.socket), Counter::EmitErrors, 1);
                     self.socket.clone().disconnect().ok();
                 }
                 return Err(error);
             }
         }
-        self.count(&mut given);
+        self.count(&mut forwarded);
         Ok(())
     }
 
-    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, given: &mut Given) -> Result<(), SendError> {
+    fn emit(&self, item: &[u8], decoded: &ServerItem<'_>, forwarded: &mut Forwarded) -> Result<(), SendError> {
         let websocket = self.socket.transport_type() == TransportType::Websocket;
         let (bytes, payload, event, attached) = match decoded {
             ServerItem::Message(message) => {
                 (item.len(), message.text.len(), "message", self.encoding == Encoding::Binary)
             }
-            // A gap is JSON in either encoding, without what the log has around it.
+            // A gap is JSON in either encoding, without the fields that the log adds.
             ServerItem::Gap(gap) => (serde_json::to_vec(gap).map_or(0, |json| json.len()), 0, "gap", false),
             other => unreachable!("the log has no {other:?}"),
         };
         let namespace = if self.socket.ns() == "/" { 0 } else { self.socket.ns().len() + 1 };
         let around = EVENT_BYTES + event.len() + namespace;
         let (text, beside) = if attached { (around + PLACEHOLDER_BYTES, bytes) } else { (around + bytes, 0) };
-        self.flow.give(text + beside);
+        self.backpressure.queued(text + beside);
         match decoded {
             ServerItem::Message(message) if !attached => self.socket.emit(event, message)?,
             ServerItem::Gap(gap) => self.socket.emit::<Gap>(event, gap)?,
             _ => self.socket.emit(event, &Attached(item))?,
         }
         let headers = match (websocket, attached) {
-            (true, false) => ws_header(text),
-            (true, true) => ws_header(text) + ws_header(beside),
-            // The letter and what base64 adds; separators are counted with the answer they stand in.
+            (true, false) => ws_header_len(text, false),
+            (true, true) => ws_header_len(text, false) + ws_header_len(beside, false),
+            // The letter `b` and the growth by base64. Separators are counted with the response.
             (false, true) => 1 + beside.div_ceil(3) * 4 - beside,
             (false, false) => 0,
         };
-        given.messages += u64::from(matches!(decoded, ServerItem::Message(_)));
-        given.frames += if websocket { 1 + u64::from(attached) } else { 0 };
+        forwarded.messages += u64::from(matches!(decoded, ServerItem::Message(_)));
+        forwarded.frames += if websocket { 1 + u64::from(attached) } else { 0 };
         let framing = text + beside - bytes + headers;
-        given.split +=
+        forwarded.byte_counts +=
             ByteCounts { payload: payload as u64, envelope: (bytes - payload) as u64, framing: framing as u64 };
         Ok(())
     }
 
-    fn count(&self, given: &mut Given) {
-        let Given { messages, frames, split } = std::mem::take(given);
-        let label = label_now(self.label, &self.socket);
-        self.meter.add_batch(label, messages, frames, split);
-        if let Some(handicap) = &self.meter.handicap {
-            handicap.spend(messages);
-        }
+    fn count(&self, forwarded: &mut Forwarded) {
+        let Forwarded { messages, frames, byte_counts } = std::mem::take(forwarded);
+        let slot = current_slot(self.slot, &self.socket);
+        self.counters.add_batch(slot, messages, frames, byte_counts);
+        self.counters.apply_slowdown(messages);
         if self.socket.transport_type() == TransportType::Polling && messages > 0 {
-            // The answers that carry them are counted when they are given.
-            self.meter.take_back(label, Count::Batches);
+            // The responses with these messages are counted as batches.
+            self.counters.subtract_one(slot, Counter::Batches);
         }
     }
 }
 
-/// Whose cost a session is: one that was counted as polling has upgraded since.
-pub(super) fn label_now(label: Label, socket: &SocketRef) -> Label {
-    let polling = label == Label::of(Transport::SocketioPolling);
-    if polling && socket.transport_type() == TransportType::Websocket { Label::of(Transport::Socketio) } else { label }
-}
-
-/// A frame's header (RFC 6455), but for a mask.
-pub(super) const fn ws_header(bytes: usize) -> usize {
-    match bytes {
-        0..=125 => 2,
-        126..=65_535 => 4,
-        _ => 10,
+/// The transport that a session is counted for. A session that began as polling may have upgraded since.
+pub(super) fn current_slot(slot: TransportSlot, socket: &SocketRef) -> TransportSlot {
+    let polling = slot == TransportSlot::of(Transport::SocketioPolling);
+    if polling && socket.transport_type() == TransportType::Websocket {
+        TransportSlot::of(Transport::Socketio)
+    } else {
+        slot
     }
 }
