@@ -106,9 +106,9 @@ fn open_folder(folder: &Path) -> anyhow::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = open(folder, flags, Mode::empty()).with_context(unusable)?;
     let stat = fstat(&opened).with_context(unusable)?;
-    let ours = stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+    let is_private = stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0;
     ensure!(
-        ours,
+        is_private,
         "{} belongs to another user or is open to others; set TMPDIR to a folder of your own",
         folder.display()
     );

@@ -65,7 +65,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     let minutes = (seconds + 30) / 60;
     match seconds {
         0..60 => format!("{seconds} s"),
-        60..600 if seconds % 60 == 0 => format!("{minutes} min"),
+        60..600 if seconds.is_multiple_of(60) => format!("{minutes} min"),
         60..600 => format!("{} min {} s", seconds / 60, seconds % 60),
         600..3_570 => format!("{minutes} min"),
         _ => format!("{} h {} min", minutes / 60, minutes % 60),

@@ -82,7 +82,7 @@ pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow
     };
     match ending {
         Ending::Complete => gate.check_metrics()?,
-        Ending::WithoutMetrics => gate.name_what_has_no_figures(),
+        Ending::WithoutMetrics => gate.note_missing_metrics(),
         Ending::Interrupted => {}
     }
     let cells = gate.cells();
@@ -286,7 +286,7 @@ impl Gate {
         cells
     }
 
-    fn name_what_has_no_figures(&mut self) {
+    fn note_missing_metrics(&mut self) {
         let without = self.job.transports.iter().zip(&self.values).filter(|(_, blocks)| blocks.is_empty());
         let names: Vec<_> = without.map(|(transport, _)| transport.name()).collect();
         self.notes.push(format!("no metrics for {}: every block had an invalid run", names.join(", ")));

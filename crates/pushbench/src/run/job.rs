@@ -120,7 +120,7 @@ impl JobRunner {
             reruns_left: first.limits.invalid_reruns,
             environment: RunEnvironment { generator_cores, all_cores, stop, cpu_probe_best },
             job,
-            attached: attached,
+            attached,
             folder,
             manifest,
             output: args.output,

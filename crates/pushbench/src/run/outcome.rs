@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_in_which_everything_has_figures_is_done() {
+    fn a_job_in_which_everything_has_metrics_is_done() {
         assert_eq!(of(&invented::results_folder(&[10, 100])), (0, vec![]));
         let one_of_three = changed(|run| {
             if run.round < 3 {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_has_no_figures_is_named_with_the_last_reason() {
+    fn what_was_asked_for_and_has_no_metrics_is_named_with_the_last_reason() {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
         let none = "no metrics for sse at clients=100 (invalid: late in 3)".to_owned();
         assert_eq!(of(&invalid), (6, vec![none, advice(3, 60)]));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_a_failure_whatever_the_other_runs_gave() {
+    fn a_crash_is_a_failure_whatever_the_other_runs_measured() {
         let crashed = |rounds| {
             changed(move |run| {
                 if run.round <= rounds {

@@ -40,7 +40,7 @@ struct ReadingsState {
 impl Readings {
     pub(crate) fn new(control: Option<Control>, process: Option<ProcessUsageReader>, started: bool) -> Self {
         let read = ReadingsState { without_stats: control.is_none(), ..ReadingsState::default() };
-        Self { started, control, process: process, read: RefCell::new(read) }
+        Self { started, control, process, read: RefCell::new(read) }
     }
 
     /// Takes all readings at an edge.

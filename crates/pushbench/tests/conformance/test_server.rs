@@ -52,8 +52,7 @@ impl TestServer {
     async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let running =
-            server::start(Config { listen: any, tcp_listen: any, limits, access, slowdown: slowdown }).await.unwrap();
+        let running = server::start(Config { listen: any, tcp_listen: any, limits, access, slowdown }).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 
