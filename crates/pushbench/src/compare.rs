@@ -1,6 +1,6 @@
-//! `pushbench compare`: two finished result folders against each other.
+//! `pushbench compare`: two finished jobs against each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,31 +9,42 @@ use results::ResultsFolder;
 
 use crate::exit::{INCONCLUSIVE, REGRESSION, USAGE};
 use crate::print;
+use crate::run::OutputArgs;
 
-/// Compare two finished result folders of one scenario
+/// Compare two finished jobs of one scenario
 #[derive(Parser)]
 #[command(after_help = "\
-The two did not take turns, so that a machine that changed in between looks like a program that did: `pushbench gate` keeps them apart.
-It takes four repetitions on both sides for an interval, and about eight for a verdict.
+The jobs did not take turns: a machine that changed in between looks like a
+change of the server. `pushbench gate` measures both in turn.
+Four repetitions on both sides give an interval, about eight a verdict.
 
-Exit codes: 0 nothing got worse, 1 failed, 2 folders that cannot be read or compared, 3 regression, 4 inconclusive with --strict")]
+Example:
+  pushbench compare results/runs/20260101T000000Z-quick \\
+    results/runs/20260102T000000Z-quick")]
 pub(crate) struct Args {
-    /// Results of the base
+    /// Results folder of the base
     base: PathBuf,
 
-    /// Results of the head
+    /// Results folder of the head
     head: PathBuf,
 
-    /// Fail when something could not be decided
+    /// Fail with exit code 4 when a metric is inconclusive
     #[arg(long)]
     strict: bool,
 
-    /// Write the result for others to read, as `gate` does, into this folder
+    /// Write the comparison as JSON, Markdown, JUnit XML and in other formats into this folder, as `gate` does
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if is_same_folder(&args.base, &args.head) {
+        print::warn(&format!("{} is given twice; compare the folders of two jobs", args.base.display()));
+        return Ok(USAGE.into());
+    }
     let loaded = results::load(&args.base).and_then(|base| Ok((base, results::load(&args.head)?)));
     let (base, head) = match loaded {
         Ok(both) => both,
@@ -43,12 +54,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if let Some(why) = not_comparable(&base, &head) {
-        print::note(&why);
+        print::warn(&why);
         return Ok(USAGE.into());
     }
     let rows = unpaired(&base, &head);
     if rows.is_empty() {
-        print::note("the folders have no valid run of one transport in common");
+        print::warn("no transport has a valid run in both folders");
         return Ok(USAGE.into());
     }
     let comparison = Comparison {
@@ -66,7 +77,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.reports {
         crate::gate::write_reports(folder, &comparison)?;
     }
-    print::out(&formats::table(&comparison))?;
+    print::out(&if args.output.json {
+        crate::gate::json(&comparison)?
+    } else {
+        formats::table(&comparison, args.output.wide)
+    })?;
     Ok(match comparison.outcome() {
         Outcome::Regressed => REGRESSION.into(),
         Outcome::Open if args.strict => INCONCLUSIVE.into(),
@@ -74,11 +89,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Why the two jobs cannot be compared.
 fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> {
     let (one, other) = (&base.manifest, &head.manifest);
     if one.scenario.name != other.scenario.name {
         let names = format!("{} and {}", one.scenario.name, other.scenario.name);
-        return Some(format!("these are different scenarios: {names}; compare two jobs of one"));
+        return Some(format!("the scenarios differ: {names}; compare two jobs of one scenario"));
     }
     if one.points != other.points {
         let changed = one.points.iter().zip(&other.points).flat_map(|(one, other)| {
@@ -88,8 +108,11 @@ fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> 
         let mut changed: Vec<String> = changed.collect();
         changed.sort();
         changed.dedup();
-        let changed = if changed.is_empty() { "the points of its sweep".to_owned() } else { changed.join(", ") };
-        return Some(format!("{} was run with other settings: {changed}; measure both alike", one.scenario.name));
+        let changed = if changed.is_empty() { "points of the sweep".to_owned() } else { changed.join(", ") };
+        return Some(format!(
+            "the settings of {} differ: {changed}; measure both with the same settings",
+            one.scenario.name
+        ));
     }
     None
 }
@@ -97,15 +120,19 @@ fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> 
 fn notes(base: &ResultsFolder, head: &ResultsFolder) -> Vec<String> {
     let (one, other) = (&base.manifest, &head.manifest);
     let mut notes = vec![
-        "the two did not take turns: a machine that changed in between looks the same; `pushbench gate` tells"
+        "the jobs did not take turns: a change of the machine looks like a change of the server; `pushbench gate` tells them apart"
             .to_owned(),
     ];
     if one.host != other.host {
-        notes.push("they were measured on different machines or cores: differences may be theirs".to_owned());
+        notes.push("the jobs ran on different machines or cores, which may explain differences".to_owned());
     }
     if one.program.profile != other.program.profile || one.program.rustc != other.program.rustc {
         let built = |program: &results::Program| format!("{} with {}", program.profile, program.rustc);
-        notes.push(format!("they were built differently: {} and {}", built(&one.program), built(&other.program)));
+        notes.push(format!(
+            "the programs were built differently: {} and {}",
+            built(&one.program),
+            built(&other.program)
+        ));
     }
     notes
 }

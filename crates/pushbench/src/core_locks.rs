@@ -1,8 +1,9 @@
-//! Jobs that measure on the same cores take turns: a lock for each core, which the kernel releases when the job has ended, however it did.
+//! Locks on CPU cores: jobs that measure on the same cores take turns. The kernel releases the locks of a job that has ended, however
+//! it ended.
 //!
-//! The locks are `flock`s on files in a folder that only this user can enter, so that no other user can hold one, take its file away or
-//! have a link stand in its place. A folder that is not ours, or open to others, is not used: the job then goes on, and says that it
-//! could not look. Jobs of other users, those with another TMPDIR, and those that go on beside another (`--anyway`) are not seen.
+//! The locks are `flock`s on files in a folder that only this user can enter: no other user can hold a lock, remove its file or replace it
+//! with a link. A folder of another user, or one that others can enter, is not used: the job continues and reports that it could not
+//! check. Jobs of other users, jobs with another TMPDIR and jobs that use `--anyway` are not seen.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -19,28 +20,27 @@ use nix::unistd::{geteuid, mkdir};
 use crate::run::{Finding, Level, command_line};
 use crate::{machine, print};
 
-/// Most of what a job says of itself in its lock.
+/// Longest description of a job that is read from its lock file.
 const ABOUT_BYTES_MAX: u64 = 1_000;
 
-/// What to do while another job measures on the same cores.
+/// What to do when another job measures on the same cores.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct LockArgs {
-    /// Measure at once, although another job of yours measures on the same cores. Each then distorts the other's figures, which the
-    /// results say. Without it a job names the other one and waits for its end: two jobs of a CI follow each other, a person sees why
-    /// nothing happens
+    /// Measure at once, even while another job of yours measures on the same cores; the jobs then distort each other's results, which the
+    /// results say. Without it the job waits for the other one to end
     #[arg(long, env = "PUSHBENCH_ANYWAY", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) anyway: bool,
 }
 
-/// The cores of a job: while it lives, no other job takes them without `--anyway`.
+/// The locked cores of a job; dropping it releases them.
 pub(crate) struct CoreLocks {
     _files: Vec<File>,
 }
 
-/// Jobs that have cores, by what they say of themselves.
+/// Other jobs by their description, with their cores.
 type Holders = BTreeMap<String, Vec<usize>>;
 
-/// Takes the cores of a plan, when they are free. Finds out who else measures on them, if that is to be put up with.
+/// Locks the cores of a plan, and waits until they are free; with `--anyway` reports the other jobs instead.
 pub(crate) fn take(cores: Option<&scenario::Cores>, args: LockArgs) -> (CoreLocks, Vec<Finding>) {
     let (server, generator) = machine::share_cores(cores, &machine::cores());
     let folder = std::env::temp_dir().join(format!("pushbench-{}", geteuid()));
@@ -52,7 +52,7 @@ fn take_in(folder: &Path, cores: &[usize], args: LockArgs) -> (CoreLocks, Vec<Fi
         level: Level::Doubtful,
         what: "other jobs",
         found,
-        advice: "a job beside this one distorts its figures".into(),
+        advice: "the jobs distort each other's results".into(),
     };
     match lock_all(folder, cores, args) {
         Ok((files, others)) => {
@@ -63,12 +63,12 @@ fn take_in(folder: &Path, cores: &[usize], args: LockArgs) -> (CoreLocks, Vec<Fi
     }
 }
 
-/// The locks that are ours now, and who holds the others.
+/// The locks that were taken, and the holders of the others.
 fn lock_all(folder: &Path, cores: &[usize], args: LockArgs) -> anyhow::Result<(Vec<File>, Holders)> {
     let opened = open_folder(folder)?;
     let (mut files, mut others) = (Vec::new(), Holders::new());
     let mut cores = cores.to_vec();
-    // All jobs in ascending order: no two wait for each other.
+    // Every job locks in ascending order, so that no two wait for each other.
     cores.sort_unstable();
     cores.dedup();
     for core in cores {
@@ -81,14 +81,14 @@ fn lock_all(folder: &Path, cores: &[usize], args: LockArgs) -> anyhow::Result<(V
             }
             Err(TryLockError::WouldBlock) => {
                 let other = holder(&mut file);
-                print::note(&format!(
-                    "waiting for {other}, which measures on core {core}; --anyway measures beside it"
+                print::warn(&format!(
+                    "waiting for {other}, which measures on core {core}; --anyway measures at the same time"
                 ));
                 file.lock().context("cannot wait for the lock of a core")?;
             }
             Err(TryLockError::Error(error)) => return Err(error).context("cannot lock a core"),
         }
-        // A name for those who wait for us: they wait as well without it.
+        // Only a description for jobs that wait; the lock holds without it.
         let about = format!("pid {} ({})", std::process::id(), command_line().join(" "));
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(about.as_bytes())).ok();
         files.push(file);
@@ -96,7 +96,7 @@ fn lock_all(folder: &Path, cores: &[usize], args: LockArgs) -> anyhow::Result<(V
     Ok((files, others))
 }
 
-/// Opened once, without following a link: what is checked is what is used.
+/// Opens the folder once and without following a link, so that the folder that was checked is the one that is used.
 fn open_folder(folder: &Path) -> anyhow::Result<OwnedFd> {
     let unusable = || format!("{} cannot be used", folder.display());
     match mkdir(folder, Mode::S_IRWXU) {
@@ -106,8 +106,12 @@ fn open_folder(folder: &Path) -> anyhow::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = open(folder, flags, Mode::empty()).with_context(unusable)?;
     let stat = fstat(&opened).with_context(unusable)?;
-    let ours = stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0;
-    ensure!(ours, "{} is another user's or open to others; set TMPDIR to a folder of yours", folder.display());
+    let is_private = stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+    ensure!(
+        is_private,
+        "{} belongs to another user or is open to others; set TMPDIR to a folder of your own",
+        folder.display()
+    );
     Ok(opened)
 }
 
@@ -117,12 +121,12 @@ fn open_lock(folder: &OwnedFd, core: usize) -> nix::Result<File> {
         .map(File::from)
 }
 
-/// Who holds a lock, as it says itself.
+/// Description of the job that holds a lock.
 fn holder(file: &mut File) -> String {
     let mut about = Vec::new();
     file.take(ABOUT_BYTES_MAX).read_to_end(&mut about).ok();
     let about: String = String::from_utf8_lossy(&about).chars().filter(|c| !c.is_control()).collect();
-    // One that has taken it this instant has not written yet.
+    // A job that took the lock this instant has not written its description yet.
     if about.is_empty() { "another job".to_owned() } else { about }
 }
 
@@ -198,7 +202,7 @@ mod tests {
         let (open, link, file) = (scratch.0.join("open"), scratch.0.join("link"), scratch.0.join("file"));
         std::fs::create_dir(&open).unwrap();
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
-        not_known(&open, "open is another user's or open to others; set TMPDIR to a folder of yours");
+        not_known(&open, "open belongs to another user or is open to others; set TMPDIR to a folder of your own");
         assert_eq!(std::fs::read_dir(&open).unwrap().count(), 0, "nothing is written there");
         symlink(&scratch.0, &link).unwrap();
         not_known(&link, "link cannot be used: ENOTDIR");

@@ -1,4 +1,4 @@
-//! `pushbench counters`: what a message costs in things that can be counted, one message in flight, held against a lock file.
+//! `pushbench counters`: exact counts per message and per connection, compared with a lock file.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,70 +17,74 @@ use tokio_util::sync::CancellationToken;
 use wire::{ServerStats, Transport};
 
 use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
-use crate::run::{Control, Launch, ServerProcess};
+use crate::run::{Control, ServerCommand, ServerProcess};
 use crate::signals::stoppable;
-use crate::{machine, print};
+use crate::{machine, print, scenarios};
 
-/// More than this is no longer a matter of seconds.
+/// Most deliveries of a scenario; more would take minutes.
 const DELIVERIES_MAX: u64 = 200_000;
-/// Ports below this make the `host` header shorter, and with it every request.
+/// Ports have five digits: a shorter one shortens the `host` header of every request.
 const PORT_MIN: u16 = 10_000;
 const PORT_TRIES: usize = 20;
-/// The connections of a server that crashes break a moment before its process has ended.
+/// Time between the connections of a crashing server closing and its process ending.
 const CRASH_WITHIN: Duration = Duration::from_millis(500);
 const COMPILER: &str = concat!(env!("PUSHBENCH_PROFILE"), " ", env!("PUSHBENCH_RUSTC"));
 
-/// Count what a message costs on every transport, exactly: one message in flight, nothing timed
+/// Count requests, frames, writes and bytes per message on every transport, exactly: one message at a time, no timing
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  pushbench counters scenarios/counters.toml
-  pushbench counters scenarios/counters.toml --check scenarios/counters.lock.json
-  pushbench counters scenarios/counters.toml --check scenarios/counters.lock.json --bless
+  pushbench counters counters
+  pushbench counters counters --check counters.lock.json --bless
+  pushbench counters counters --check counters.lock.json
 
-Allocations are counted by a server built for it (cargo run --features count-allocations), instructions under valgrind.
-
-Exit codes: 0 as locked, 1 failed, 2 bad usage, scenario or lock file, 3 not as locked,
-130 interrupted (what was counted is shown, nothing is compared)")]
+Allocations need a server built with --features count-allocations;
+instructions need valgrind.")]
 pub(crate) struct Args {
-    /// The scenario: clients, rooms and posts are followed, times are not
+    /// Name of a shipped scenario or path of a TOML file; its clients, rooms and posts are used, its times are not
     scenario: PathBuf,
 
-    /// Set any key of the scenario; may be repeated
+    /// Set a key of the scenario, such as clients=3; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
 
-    /// The lock file to compare with: counts must be equal, allocations and instructions within 1 %. What cannot be compared, as allocations of a
-    /// server that does not count them or of another compiler, is counted as skipped
+    /// Compare with this lock file: counts must be equal, allocations and instructions within 1 %. What the server or the compiler does not
+    /// allow to compare is reported as skipped
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 
-    /// Write the lock file instead
+    /// Write the lock file instead of comparing with it
     #[arg(long, requires = "check")]
     bless: bool,
 
-    /// Another build of the server, or ours with other settings, as a command line
-    #[arg(long, value_name = "CMD", value_parser = Launch::parse)]
-    server: Option<Launch>,
+    /// Command line of another build of the server, or of the built-in one with other settings
+    #[arg(long, value_name = "CMD", value_parser = ServerCommand::parse)]
+    server: Option<ServerCommand>,
 
-    /// Count the server's instructions too, under valgrind; a minute
+    /// Count the server's instructions too, under valgrind; takes about a minute
     #[arg(long)]
     instructions: bool,
+
+    /// Print the table with all columns; without it the table fits 80 columns
+    #[arg(long)]
+    wide: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
+    let job = match scenarios::load(&args.scenario, &args.set) {
         Ok(job) => job,
-        Err(error) => return usage(&error.into()),
+        Err(error) => return usage(&error),
     };
     let [plan] = job.plans.as_slice() else {
-        return usage(&anyhow::anyhow!("{} sweeps; counters takes one point: put one value with --set", job.name));
+        return usage(&anyhow::anyhow!(
+            "{} has a sweep, but counters take one point; give the swept key one value with --set",
+            job.name
+        ));
     };
     let deliveries = plan.deliveries_in_window();
     if deliveries == 0 || deliveries > DELIVERIES_MAX {
-        let say = "give it posts, but few: lower clients or posts.per_client_per_s";
         return usage(&anyhow::anyhow!(
-            "{} has {deliveries} deliveries, 1 to {DELIVERIES_MAX} are counted; {say}",
+            "{} has {deliveries} deliveries, 1 to {DELIVERIES_MAX} can be counted; change clients or posts.per_client_per_s",
             job.name
         ));
     }
@@ -90,23 +94,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let valgrind = args.instructions && has_valgrind();
     if args.instructions && !valgrind {
-        print::note("instructions are skipped: there is no valgrind here");
+        print::warn("instructions are not counted: valgrind is not installed");
     }
-    let launch = args.server.clone().map_or_else(Launch::own, Ok)?;
-    let found = stoppable(async |stop| count(&launch, &job.name, plan, valgrind, stop).await)?;
-    print::out(&table(&found))?;
+    let command = args.server.clone().map_or_else(ServerCommand::own, Ok)?;
+    let found = stoppable(async |stop| count(&command, &job.name, plan, valgrind, stop).await)?;
+    print::out(&table(&found, args.wide))?;
     let (counted, asked) = (found.transports.len(), plan.transports.len());
     if counted < asked {
-        print::note(&format!("interrupted after {counted} of {asked} transports; nothing was compared or locked"));
+        print::warn(&format!("interrupted after {counted} of {asked} transports; nothing was compared or locked"));
         return Ok(INTERRUPTED.into());
     }
     let near = if args.instructions { &["allocations", "instructions"][..] } else { &["allocations"] };
     match (&args.check, locked) {
         (None, _) => Ok(ExitCode::SUCCESS),
         (Some(path), locked) if args.bless => bless(path, locked, found),
-        (Some(path), None) => usage(&anyhow::anyhow!("{} is not there; make it with --bless", path.display())),
+        (Some(path), None) => {
+            usage(&anyhow::anyhow!("the lock file {} does not exist; --bless writes it", path.display()))
+        }
         (Some(path), Some(locked)) if !locked.same_question(&found) => usage(&anyhow::anyhow!(
-            "{} was made from another scenario or other settings; --bless makes it anew",
+            "the lock file {} is of another scenario or other settings; --bless writes it again",
             path.display()
         )),
         (Some(_), Some(locked)) => compare(&locked, &found, near),
@@ -123,10 +129,10 @@ fn read_lock(path: &Path) -> anyhow::Result<Option<Lock>> {
         return Ok(None);
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lock: Lock = serde_json::from_str(&text).with_context(|| format!("{} is no lock file", path.display()))?;
+    let lock: Lock = serde_json::from_str(&text).with_context(|| format!("{} is not a lock file", path.display()))?;
     if lock.schema != LOCK_SCHEMA {
         bail!(
-            "{} has schema {}, but this pushbench knows only {LOCK_SCHEMA}; --bless makes it anew",
+            "{} has schema {}, but this pushbench reads only {LOCK_SCHEMA}; --bless writes it again",
             path.display(),
             lock.schema
         );
@@ -139,13 +145,13 @@ fn bless(path: &Path, locked: Option<Lock>, found: Lock) -> anyhow::Result<ExitC
         Some(locked) => locked.blessed(found),
         None => found,
     };
-    let text = serde_json::to_string_pretty(&lock).context("a lock is JSON")? + "\n";
+    let text = serde_json::to_string_pretty(&lock).context("cannot write the lock as JSON")? + "\n";
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     print::out(&format!("\nlocked in {}\n", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each difference and for each reason why something could not be compared, and a last line that test scripts add up.
+/// Prints a line for each difference and each reason for skipping, and a last line that test scripts add up.
 fn compare(locked: &Lock, found: &Lock, near: &[&str]) -> anyhow::Result<ExitCode> {
     let checks = locked.checks(found, near);
     let (mut failed, mut skipped) = (0, BTreeMap::<_, usize>::new());
@@ -168,9 +174,9 @@ fn compare(locked: &Lock, found: &Lock, near: &[&str]) -> anyhow::Result<ExitCod
     Ok(if failed == 0 { ExitCode::SUCCESS } else { REGRESSION.into() })
 }
 
-/// Every transport in turn, or those that were counted when it was stopped.
+/// Counts one transport after the other; when stopped, returns those that are done.
 async fn count(
-    launch: &Launch,
+    command: &ServerCommand,
     scenario: &str,
     plan: &Plan,
     valgrind: bool,
@@ -178,7 +184,7 @@ async fn count(
 ) -> anyhow::Result<Lock> {
     let plan = Arc::new(plan.clone());
     let asked = [
-        ("seats", u64::from(plan.clients)),
+        ("clients", u64::from(plan.clients)),
         ("rooms", u64::from(plan.rooms)),
         ("authors", u64::from(plan.authors)),
         ("payload_bytes", plan.payload_bytes as u64),
@@ -191,7 +197,7 @@ async fn count(
         let counted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            counted = one(launch, &plan, transport, valgrind) => counted?,
+            counted = count_transport(command, &plan, transport, valgrind) => counted?,
         };
         transports.insert(transport.name().to_owned(), counted);
     }
@@ -199,23 +205,28 @@ async fn count(
     Ok(Lock { schema: LOCK_SCHEMA, scenario: scenario.to_owned(), plan, transports })
 }
 
-/// Starts servers until one has a port of five digits, as nearly all have.
-async fn start(launch: &Launch, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
-    // One core is one thread: what comes in is then served in the order in which it came.
+/// Starts servers until one has a port of five digits; nearly all have.
+async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
+    // On one core the server has one thread, which serves requests in the order of their arrival.
     let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
     for _ in 0..PORT_TRIES {
-        let server = ServerProcess::launch(launch, plan, transport, &core).await?;
+        let server = ServerProcess::launch(command, plan, transport, &core).await?;
         if server.target.http.port() >= PORT_MIN {
             return Ok(server);
         }
         server.stop().await;
     }
-    bail!("no port of five digits in {PORT_TRIES} tries; widen net.ipv4.ip_local_port_range")
+    bail!("{PORT_TRIES} servers in a row had ports of fewer than five digits; raise net.ipv4.ip_local_port_range")
 }
 
-async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: bool) -> anyhow::Result<Counted> {
-    let server = start(launch, plan, transport).await?;
-    let (steps, usage) = walk_and_stop(plan, transport, server, Until::End).await?;
+async fn count_transport(
+    command: &ServerCommand,
+    plan: &Arc<Plan>,
+    transport: Transport,
+    valgrind: bool,
+) -> anyhow::Result<Counted> {
+    let server = start(command, plan, transport).await?;
+    let (steps, usage) = run_steps_and_stop(plan, transport, server, Until::End).await?;
     let [begin, settled, _, start, end, after] = usage.as_slice() else {
         bail!("{} readings of the server, six were expected", usage.len());
     };
@@ -229,43 +240,43 @@ async fn one(launch: &Launch, plan: &Arc<Plan>, transport: Transport, valgrind: 
         Counted { deliveries: steps.window.delivered, clients: plan.clients.into(), exact, near: BTreeMap::new() };
     let allocations = |usage: &ServerStats| usage.process.allocations;
     if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
-        // The reading itself allocates; two of them with nothing between say how much.
+        // A reading allocates too: the difference of two consecutive readings is subtracted.
         let window = (end - start).saturating_sub(after - end);
         let each = window as f64 / counted.deliveries as f64;
-        note_near(&mut counted, "allocations", each);
+        insert_near(&mut counted, "allocations", each);
     }
     if valgrind {
-        let instructions = instructions(launch, plan, transport).await? / counted.deliveries as f64;
-        note_near(&mut counted, "instructions", instructions);
+        let instructions = instructions(command, plan, transport).await? / counted.deliveries as f64;
+        insert_near(&mut counted, "instructions", instructions);
     }
     Ok(counted)
 }
 
-fn note_near(counted: &mut Counted, what: &str, value: f64) {
-    // More digits than that are noise, and would change the file each time.
+fn insert_near(counted: &mut Counted, what: &str, value: f64) {
+    // Further digits are noise and would change the file every time.
     let rounded = (value * 100.0).round() / 100.0;
     counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
 }
 
-/// Walks, and ends the server; one that has ended by itself is why it went no further.
-async fn walk_and_stop(
+/// Runs the steps and stops the server; reports a crash of the server as the cause of a failure.
+async fn run_steps_and_stop(
     plan: &Arc<Plan>,
     transport: Transport,
     mut server: ServerProcess,
     until: Until,
 ) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
-    let walked = walk(plan, transport, &server, until).await;
+    let walked = run_steps(plan, transport, &server, until).await;
     if walked.is_err()
         && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
     {
-        bail!("over {transport}, {crash}");
+        bail!("{transport}: {crash}");
     }
     server.stop().await;
     walked
 }
 
-/// Readings of the server at every edge; two at the last.
-async fn walk(
+/// Runs the steps and reads the server's statistics before and after each phase.
+async fn run_steps(
     plan: &Arc<Plan>,
     transport: Transport,
     server: &ServerProcess,
@@ -275,7 +286,7 @@ async fn walk(
     let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
     let readings = RefCell::new(Vec::new());
     let read = async |edge| {
-        // The first reading at an edge may find the connection for it not open yet; allocations are taken from the second.
+        // The first reading may have to open its connection; allocations are taken from the second.
         let times = if matches!(edge, Edge::WindowStart | Edge::WindowEnd) { 2 } else { 1 };
         for _ in 0..times {
             let usage = control.usage().await;
@@ -300,7 +311,7 @@ fn server_counts(
     Ok(())
 }
 
-/// The numbers of two readings of one shape, by their dotted names. What is only so now is no count.
+/// Differences of two readings by dotted name; `connections_open` is a state and not a count.
 fn difference(name: &str, from: &serde_json::Value, to: &serde_json::Value, out: &mut BTreeMap<String, u64>) {
     if let Some(fields) = to.as_object() {
         for (field, value) in fields.iter().filter(|(field, _)| *field != "connections_open") {
@@ -311,7 +322,7 @@ fn difference(name: &str, from: &serde_json::Value, to: &serde_json::Value, out:
     }
 }
 
-/// Reads are left out: how many bytes a read finds is the kernel's affair.
+/// Counts of the clients. Socket reads are left out: how many bytes one returns depends on the kernel.
 fn client_counts(prefix: &str, tally: &TrafficCounts, out: &mut BTreeMap<String, u64>) {
     let counts = [
         ("delivered", tally.delivered),
@@ -337,22 +348,29 @@ fn has_valgrind() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Instructions of the window: a whole life of the server with it, less one without it.
-async fn instructions(launch: &Launch, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
-    let (with, without) =
-        (life(launch, plan, transport, Until::End).await?, life(launch, plan, transport, Until::Window).await?);
+/// Instructions of the window: those of a server that runs the whole scenario, less those of one that stops before the window.
+async fn instructions(command: &ServerCommand, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
+    let (with, without) = (
+        instructions_of_server(command, plan, transport, Until::End).await?,
+        instructions_of_server(command, plan, transport, Until::Window).await?,
+    );
     Ok(with as f64 - without as f64)
 }
 
-async fn life(launch: &Launch, plan: &Arc<Plan>, transport: Transport, until: Until) -> anyhow::Result<u64> {
+async fn instructions_of_server(
+    command: &ServerCommand,
+    plan: &Arc<Plan>,
+    transport: Transport,
+    until: Until,
+) -> anyhow::Result<u64> {
     let file = std::env::temp_dir().join(format!("pushbench-{}.callgrind", std::process::id()));
-    let mut launch = launch.clone();
+    let mut command = command.clone();
     let valgrind = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
     let out = format!("--callgrind-out-file={}", file.display());
-    launch.words.splice(0..0, valgrind.into_iter().chain([out]));
-    let server = start(&launch, plan, transport).await?;
-    walk_and_stop(plan, transport, server, until).await?;
-    let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind left no {}", file.display()))?;
+    command.words.splice(0..0, valgrind.into_iter().chain([out]));
+    let server = start(&command, plan, transport).await?;
+    run_steps_and_stop(plan, transport, server, until).await?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind did not write {}", file.display()))?;
     std::fs::remove_file(&file).ok();
     let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));
     total.and_then(|total| total.trim().parse().ok()).context("callgrind's file has no totals")

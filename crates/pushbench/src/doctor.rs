@@ -1,4 +1,4 @@
-//! `pushbench doctor`: can this machine measure, and can it measure this?
+//! `pushbench doctor`: checks of the machine, without measuring anything.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,23 +6,25 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::exit::{PREFLIGHT, USAGE};
-use crate::print;
 use crate::run::{Level, findings};
+use crate::{print, scenarios};
 
-/// Look at the machine: can it measure honestly?
+/// Check the machine: cores, load, timers, clock, and the limits that a scenario needs
 #[derive(Parser)]
-#[command(after_help = "Exit codes: 0 fit or doubtful, 2 bad scenario, 5 the scenario cannot be run honestly here")]
+#[command(after_help = "\
+Examples:
+  pushbench doctor
+  pushbench doctor scale")]
 pub(crate) struct Args {
-    /// A scenario to hold against the machine's limits
+    /// Name of a shipped scenario or path of a TOML file, whose needs are compared with the machine's limits
     scenario: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let job = match args.scenario.map(|path| scenario::load(&path, &[]).and_then(|source| source.decide())).transpose()
-    {
+    let job = match args.scenario.map(|path| scenarios::load(&path, &[])).transpose() {
         Ok(job) => job,
         Err(error) => {
-            print::error(&error.into());
+            print::error(&error);
             return Ok(USAGE.into());
         }
     };

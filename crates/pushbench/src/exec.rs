@@ -1,4 +1,4 @@
-//! `pushbench exec`: somebody else's server as a child, so that it is pinned, ends when it is told to, and outlives nobody.
+//! `pushbench exec`: starts an external server as a child, pins it to cores, and ends it together with all its children.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
@@ -13,17 +13,17 @@ use nix::sys::signal::{self, SigHandler, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::signals::{Signals, parent_gone, runtime};
-use crate::{family, machine};
+use crate::signals::{Signals, runtime, stdin_closed};
+use crate::{machine, process_tree};
 
-/// Between asking it to end and ending it.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Run a program on some cores until it ends, standard input closes, or a signal asks for its end
 #[derive(Parser)]
 #[command(hide = true)]
 pub(crate) struct Args {
-    /// Cores to stay on, as in 0 or 0,1 [default: all the process may use]
+    /// Cores to run on, such as 0 or 0,1 [default: all that the process may use]
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     cores: Vec<usize>,
 
@@ -33,14 +33,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // What its children leave behind when they end is ours to end.
-    set_child_subreaper(true).context("cannot look after a program's children")?;
+    // Orphaned grandchildren become children of this process, which ends them.
+    set_child_subreaper(true).context("cannot become the reaper of orphaned processes")?;
     if !args.cores.is_empty() {
-        machine::pin(&args.cores).with_context(|| format!("cannot stay on cores {:?}", args.cores))?;
+        machine::pin(&args.cores).with_context(|| format!("cannot run on cores {:?}", args.cores))?;
     }
     let (program, arguments) = args.command.split_first().context("no command")?;
     let runtime = runtime()?;
-    // Before there is a child: it must not be left behind by a signal that ends us.
+    // Before the child starts: a signal must not end this process and leave the child behind.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
@@ -50,50 +50,50 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         runtime.block_on(async {
             tokio::select! {
                 _ = signals.next() => {}
-                () = parent_gone() => {}
+                () = stdin_closed() => {}
             }
+            killpg(child, Signal::SIGTERM).ok();
+            tokio::time::sleep(GRACE).await;
+            kill_descendants();
         });
-        killpg(child, Signal::SIGTERM).ok();
-        std::thread::sleep(GRACE);
-        end_all();
     });
     let ended = loop {
         match waitpid(None, None) {
             Ok(ended @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))) if pid == child => break ended,
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("cannot wait for it"),
+            Err(error) => return Err(error).context("cannot wait for the program"),
         }
     };
-    end_all();
+    kill_descendants();
     while matches!(waitpid(None, None), Ok(_) | Err(Errno::EINTR)) {
-        end_all();
+        kill_descendants();
     }
     match ended {
         WaitStatus::Exited(_, code) => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
         WaitStatus::Signaled(_, signal, _) => {
-            end_by(signal);
-            // Still here: this system did not end us by it. A shell's code for the signal says the same.
+            end_by_signal(signal);
+            // The signal did not end this process: report it with a shell's exit code.
             Ok(u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from))
         }
         _ => Ok(ExitCode::FAILURE),
     }
 }
 
-/// Ends this process as the program's ended, for its parent to see.
-fn end_by(end: Signal) {
-    // A second core dump would show nothing of the program.
+/// Ends this process by the signal that ended the program, so that the parent sees it.
+fn end_by_signal(end: Signal) {
+    // No second core dump: it would show this process and not the program.
     setrlimit(Resource::RLIMIT_CORE, 0, 0).ok();
     #[expect(
         unsafe_code,
-        reason = "the default action runs no code of ours; SIGPIPE and SIGSEGV would not end us otherwise"
+        reason = "the default action runs no handler; SIGPIPE and SIGSEGV would not end this process otherwise"
     )]
     // SAFETY: no handler is installed.
     unsafe { signal::signal(end, SigHandler::SigDfl) }.ok();
     signal::raise(end).ok();
 }
 
-fn end_all() {
-    for pid in family::below(std::process::id()) {
+fn kill_descendants() {
+    for pid in process_tree::descendants(std::process::id()) {
         kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
     }
 }

@@ -1,31 +1,32 @@
-//! Exit codes, each with what it means for every command that has it.
+//! Exit codes, the same for every command.
 
-/// As `--help` lists them. 0 and 1 are those of every program.
+/// The list at the end of `pushbench --help`, and nowhere else.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0    done, and everything that was asked for has figures
-  1    failed: messages were wrong, a server ended or did not start, or a file cannot be used
-  2    bad usage, or a bad scenario
-  3    something got worse (gate), or is not as it was locked (counters)
-  4    something could not be decided (gate --strict)
-  5    not measured: the machine or the target is not as the scenario needs it
-  6    a subject that was asked for has no figures, because all its runs were invalid
+  0    done: every subject has metrics, nothing got worse
+  1    failed: wrong messages, a server that crashed or did not start, a file
+       that cannot be used, or too many false alarms (selfcheck)
+  2    bad usage, scenario, lock file or results folder
+  3    a regression (gate, compare), or counts that differ (counters --check)
+  4    inconclusive (gate --strict, compare --strict)
+  5    not measured: the machine or the server does not fit the scenario
+  6    a subject has no metrics, because all its runs were invalid
   130  interrupted; what was measured is written";
 
-/// Bad usage, or a bad scenario. The same code clap uses.
+/// Bad usage or a bad scenario; clap uses the same code.
 pub(crate) const USAGE: u8 = 2;
-/// Something got worse, or is not as it was locked.
+/// A regression, or counts that differ from the lock file.
 pub(crate) const REGRESSION: u8 = 3;
-/// Something could not be decided, and had to be.
+/// Inconclusive, with `--strict`.
 pub(crate) const INCONCLUSIVE: u8 = 4;
-/// The machine or the target is not as the scenario needs it.
+/// The machine or the server does not fit the scenario.
 pub(crate) const PREFLIGHT: u8 = 5;
-/// A subject that was asked for has no figures, because all its runs were invalid.
-pub(crate) const NO_FIGURES: u8 = 6;
-/// Ctrl-C.
+/// A subject has no metrics, because all its runs were invalid.
+pub(crate) const NO_METRICS: u8 = 6;
+/// Ctrl-C or SIGTERM.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Ends the program where it stands. Child processes end with it: they watch their standard input.
+/// Ends the program at once. Child processes end too: they watch their standard input.
 #[expect(clippy::exit, reason = "the second Ctrl-C must not wait for anything")]
 pub(crate) fn now(code: u8) -> ! {
     std::process::exit(code.into())

@@ -1,4 +1,4 @@
-//! `pushbench history`: a row a commit, kept in a CSV.
+//! `pushbench history`: a CSV with a row of metrics for each commit.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,34 +10,35 @@ use report::history::{self, History};
 use crate::exit::USAGE;
 use crate::print;
 
-/// Keep a row a commit in a CSV (which Apache Otava reads), and show where it changed
+/// Keep a CSV with a row of metrics for each commit (Apache Otava reads it), and show where they changed
 #[derive(Parser)]
-#[command(
-    after_help = "Exit codes: 0 ok (whatever changed: history never gates), 1 failed, 2 bad usage, file or folder"
-)]
+#[command(after_help = "\
+Examples:
+  pushbench history add results/runs/20260101T000000Z-quick
+  pushbench history show")]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: What,
+    what: HistoryCommand,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Append the medians of a results folder
+enum HistoryCommand {
+    /// Append the medians of a job
     Add {
-        /// The folder a job has made
+        /// Results folder of the job
         results: PathBuf,
 
-        /// The table, or the folder with history.csv; made when it is not there
+        /// The CSV file, or a folder with history.csv; created when it does not exist
         #[arg(long, value_name = "FILE", default_value = "results/history.csv")]
         csv: PathBuf,
 
-        /// The commit it belongs to [default: that of the program that measured]
+        /// Commit of the row [default: the commit of the program that measured]
         #[arg(long, value_name = "COMMIT")]
         commit: Option<String>,
     },
-    /// Show every metric's last value and where it changed, and draw it beside the table
+    /// Print the last value and the changes of every metric, and plot them beside the CSV; a change is never an error
     Show {
-        /// The table, or the folder with history.csv
+        /// The CSV file, or a folder with history.csv
         #[arg(default_value = "results/history.csv")]
         csv: PathBuf,
     },
@@ -45,8 +46,10 @@ enum What {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = match &args.what {
-        What::Add { results, csv, commit } => add(results, &table(csv), commit.as_deref()).map(|()| String::new()),
-        What::Show { csv } => show(&table(csv)),
+        HistoryCommand::Add { results, csv, commit } => {
+            add(results, &table(csv), commit.as_deref()).map(|()| String::new())
+        }
+        HistoryCommand::Show { csv } => show(&table(csv)),
     };
     match outcome {
         Ok(text) => print::out(&text).map(|()| ExitCode::SUCCESS),
@@ -60,27 +63,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn add(folder: &Path, csv: &Path, commit: Option<&str>) -> anyhow::Result<()> {
     let evidence = results::load(folder)?;
     let commit = commit.or(evidence.manifest.program.commit.as_deref());
-    let commit = commit.context("the folder does not know its commit; give it with --commit")?;
+    let commit = commit.context("the results folder has no commit; give it with --commit")?;
     let mut history = if csv.exists() { read(csv)? } else { History::default() };
     history.add(commit, &evidence).with_context(|| format!("cannot add {} to {}", folder.display(), csv.display()))?;
-    // Beside it first: a table half written would lose every row.
+    // Written beside it first: a half-written file would lose all rows.
     let beside = csv.with_extension("csv.partial");
     std::fs::write(&beside, history.to_csv()).with_context(|| format!("cannot write {}", beside.display()))?;
     std::fs::rename(&beside, csv).with_context(|| format!("cannot write {}", csv.display()))
 }
 
-/// A folder stands for the table in it.
+/// The CSV file; a folder stands for `history.csv` in it.
 fn table(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("history.csv") } else { path.to_owned() }
 }
 
-/// Draws it, and gives what is to be said of it.
+/// Writes the plot; returns the table.
 fn show(csv: &Path) -> anyhow::Result<String> {
-    anyhow::ensure!(csv.exists(), "{} is not there; `pushbench history add` makes it", csv.display());
+    anyhow::ensure!(csv.exists(), "{} does not exist; `pushbench history add` creates it", csv.display());
     let history = read(csv)?;
     let table = history::table(&history);
     let Some(plot) = report::plots::history(&history) else {
-        print::note(&format!("{} has no value to draw; `pushbench history add` appends a folder's", csv.display()));
+        print::warn(&format!("{} has no value to plot; `pushbench history add` appends those of a job", csv.display()));
         return Ok(table);
     };
     let stem = format!("{}-plot", csv.file_stem().unwrap_or_default().to_string_lossy());
@@ -90,7 +93,7 @@ fn show(csv: &Path) -> anyhow::Result<String> {
     }
     let changed = history.trends().iter().filter(|trend| trend.stretches.len() > 1).count();
     if changed > 0 {
-        print::note(&format!("warning: metrics that changed on the way: {changed}; see the plot. This gates nothing"));
+        print::warn(&format!("metrics that changed: {changed}; see the plot"));
     }
     Ok(format!("{table}\nplot: {} (and .svg, .csv)\n", file("png").display()))
 }

@@ -1,4 +1,4 @@
-//! The machine under the measurement: its cores, how fast they are right now, and what limits a process.
+//! The machine: its cores, how fast they are right now, and the limits of a process.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// A spin probe is the median of its slices: a hiccup of the host spoils a few of them, a machine that gives its cores less spoils all.
-const SPIN_SLICES: usize = 30;
-const SPIN_SLICE: Duration = Duration::from_millis(5);
-/// Turns between two looks at the clock.
+/// A CPU probe is the median of its slices: a short interruption affects a few of them, a slower CPU affects all.
+const PROBE_SLICES: usize = 30;
+const PROBE_SLICE: Duration = Duration::from_millis(5);
+/// Loop turns between two readings of the clock.
 const TURNS: u64 = 2_000;
 
-/// Cores this process may use.
+/// Cores that this process may use.
 pub(crate) fn cores() -> Vec<usize> {
     let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return vec![0] };
     (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
 }
 
-/// Keeps this thread, and those it starts from now on, on these cores.
+/// Pins this thread, and all threads and processes it starts from now on, to these cores.
 pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     let mut set = CpuSet::new();
     for core in cores {
@@ -27,9 +27,9 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
-/// Turns of a loop per microsecond of wall time, the slowest of all cores, all spinning at once. Some machines give two busy cores the
-/// CPU of one for minutes and say so nowhere: this shows it.
-pub(crate) fn spin(cores: &[usize]) -> f64 {
+/// Loop turns per microsecond of wall time on the slowest core, with all cores busy at once. Some virtual machines give two busy cores
+/// the CPU time of one for minutes without reporting it as steal; this probe shows it.
+pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
     let together = Barrier::new(cores.len());
     let rates = std::thread::scope(|scope| {
         let threads: Vec<_> = cores
@@ -39,7 +39,7 @@ pub(crate) fn spin(cores: &[usize]) -> f64 {
                 scope.spawn(move || {
                     pin(&[*core]).ok();
                     together.wait();
-                    spin_here()
+                    probe_this_core()
                 })
             })
             .collect();
@@ -48,16 +48,16 @@ pub(crate) fn spin(cores: &[usize]) -> f64 {
     rates.into_iter().fold(f64::MAX, f64::min)
 }
 
-fn spin_here() -> f64 {
-    let mut rates: Vec<f64> = (0..SPIN_SLICES).map(|_| spin_slice()).collect();
+fn probe_this_core() -> f64 {
+    let mut rates: Vec<f64> = (0..PROBE_SLICES).map(|_| probe_slice()).collect();
     rates.sort_by(f64::total_cmp);
-    rates[SPIN_SLICES / 2]
+    rates[PROBE_SLICES / 2]
 }
 
-fn spin_slice() -> f64 {
+fn probe_slice() -> f64 {
     let begun = Instant::now();
     let (mut turns, mut state) = (0_u64, 1_u64);
-    while begun.elapsed() < SPIN_SLICE {
+    while begun.elapsed() < PROBE_SLICE {
         for _ in 0..TURNS {
             state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
@@ -66,7 +66,7 @@ fn spin_slice() -> f64 {
     turns as f64 / begun.elapsed().as_micros() as f64
 }
 
-/// Open files this process may have, after taking all it may take.
+/// Raises the limit of open files to its maximum and returns it.
 pub(crate) fn raise_open_files() -> nix::Result<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -76,7 +76,7 @@ pub(crate) fn raise_open_files() -> nix::Result<u64> {
     Ok(hard)
 }
 
-/// Local ports one source address has.
+/// Local ports of one source address.
 pub(crate) fn ports_per_source() -> u64 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u64>().ok());
@@ -86,17 +86,17 @@ pub(crate) fn ports_per_source() -> u64 {
     }
 }
 
-/// CPU that others took from us, since the machine started.
+/// CPU time that the host or a quota took away, since the machine started.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Taken {
+pub(crate) struct CpuSteal {
     stolen_ticks: u64,
     all_ticks: u64,
-    /// Time a quota stopped this control group.
+    /// Time for which a quota stopped this control group.
     pub(crate) throttled_us: u64,
 }
 
-impl Taken {
-    /// Zeros where the system does not say.
+impl CpuSteal {
+    /// Reads the counters; zeros where the system has none.
     pub(crate) fn now() -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let first = stat.lines().next().unwrap_or_default();
@@ -118,13 +118,13 @@ impl Taken {
         }
     }
 
-    /// Of all CPU time.
+    /// Stolen share of all CPU time.
     pub(crate) fn stolen_share(&self) -> f64 {
         self.stolen_ticks as f64 / self.all_ticks.max(1) as f64
     }
 }
 
-/// CPUs a quota allows, where there is one.
+/// CPUs that the quota of the control group allows, if it has one.
 pub(crate) fn quota_cpus() -> Option<f64> {
     let text = std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok()?;
     let mut parts = text.split_whitespace().map(str::parse::<f64>);
@@ -134,24 +134,24 @@ pub(crate) fn quota_cpus() -> Option<f64> {
     }
 }
 
-/// As the kernel names the processor.
+/// Model name of the processor.
 pub(crate) fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value = |line: &str| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned());
     text.lines().find_map(value).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
-/// Memory of the machine.
+/// Memory of the machine in bytes.
 pub(crate) fn memory_bytes() -> u64 {
     kilobytes("/proc/meminfo", "MemTotal:") * 1024
 }
 
-/// Release of the kernel.
+/// Release of the kernel, such as `6.1.0`.
 pub(crate) fn kernel() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-/// Resident memory of this process.
+/// Resident memory of this process in bytes.
 pub(crate) fn resident_bytes() -> u64 {
     kilobytes("/proc/self/status", "VmRSS:") * 1024
 }
@@ -163,7 +163,7 @@ fn kilobytes(path: &str, field: &str) -> u64 {
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Memory that the kernel holds for what TCP sockets have not sent or read yet, of the whole machine; 0 where it does not say.
+/// Memory of all TCP sockets' buffers on this machine in bytes; 0 where the kernel does not report it.
 pub(crate) fn socket_memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let tcp = text.lines().find_map(|line| line.strip_prefix("TCP:"));
@@ -173,7 +173,7 @@ pub(crate) fn socket_memory_bytes() -> u64 {
     pages.unwrap_or(0) * page_bytes.unsigned_abs()
 }
 
-/// Who serves and who loads: the first half of the cores and the second. A single core is shared.
+/// Cores of the server and of the generator: the first and the second half unless the plan names them. A single core is shared.
 pub(crate) fn share_cores(plan: Option<&scenario::Cores>, available: &[usize]) -> (Vec<usize>, Vec<usize>) {
     match plan {
         Some(cores) => (cores.server.clone(), cores.generator.clone()),

@@ -1,4 +1,4 @@
-//! The hand: the command line. The only crate that prints, colours or exits.
+//! Command line of pushbench. The only crate that prints, colours or exits.
 
 mod compare;
 mod core_locks;
@@ -6,26 +6,28 @@ mod counters;
 mod doctor;
 mod exec;
 mod exit;
-mod family;
 mod gate;
 mod history;
 mod machine;
 mod print;
+mod process_tree;
 mod report;
 mod run;
+mod scenarios;
 mod schema;
 mod selfcheck;
 mod serve;
 mod show;
 mod signals;
+mod values;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What does polling, long polling, HTTP streaming, SSE or WebSocket cost? One chat, every transport, measured.
+/// Measure latency and cost of chat over polling, long polling, HTTP streaming, SSE, WebSocket, Socket.IO, STOMP and raw TCP
 #[derive(Parser)]
-#[command(version, about, max_term_width = 110, after_help = exit::HELP)]
+#[command(version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +37,7 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
+    Scenarios(scenarios::Args),
     Report(report::Args),
     Show(show::Args),
     Serve(Box<serve::Args>),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
+        Command::Scenarios(args) => scenarios::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),

@@ -1,27 +1,28 @@
-//! `pushbench report`: the report of folders that are there, and of the one a job has just filled.
+//! `pushbench report`, and the end of `run` and `load`: reports from results folders.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use report::{Report, build};
+use report::{Report, build, summary_json};
 use results::{Folder, LoadError, load};
 
 use crate::exit::USAGE;
 use crate::print;
+use crate::run::OutputArgs;
 
-/// Where a report goes in the folder of its job.
+/// Subfolder of a results folder for its report.
 const FOLDER: &str = "report";
 
-/// Make the report of results folders again: HTML, Markdown, plots and summary.json, without running anything
+/// Write the report of finished jobs again: HTML, Markdown, plots and summary.json
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Folders that `run` or `load` made
+    /// Results folders of `run` or `load`
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
 
-    /// Folder to write to; needed for several folders, else DIR/report, where the links to the raw data hold
+    /// Folder to write to; required for several results folders [default: DIR/report]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -29,16 +30,17 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   pushbench report results/runs/20260101T000000Z-quick
-  pushbench report results/runs/*-quick --out results/quick-over-time
-
-Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad usage or no results folder";
+  pushbench report results/runs/*-quick --out results/quick-over-time";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let out = match (&args.out, args.folders.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [folder]) => folder.join(FOLDER),
         (None, several) => {
-            print::note(&format!("{} folders have no report folder of their own; add --out DIR", several.len()));
+            print::warn(&format!(
+                "{} results folders need a folder for their common report; add --out DIR",
+                several.len()
+            ));
             return Ok(USAGE.into());
         }
     };
@@ -54,20 +56,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     let report = build(&jobs);
-    say(&report, &Folder::at(&out).save_report(&report.files)?)?;
+    print_conclusions(&report, &Folder::at(&out).save_report(&report.files)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the job in this folder came to, and makes its report.
-pub(crate) fn of_job(folder: &Path) -> anyhow::Result<()> {
+/// Prints the results of the job in this folder and writes its report.
+pub(crate) fn of_job(folder: &Path, output: OutputArgs) -> anyhow::Result<()> {
     let job = load(folder)?;
     let report = build(&[job]);
     let path = Folder::at(&folder.join(FOLDER)).save_report(&report.files)?;
-    print::out(&report.tables)?;
-    say(&report, &path)?;
+    if output.json {
+        print::warn(&format!("results: {}", folder.display()));
+        return print::out(&summary_json(&report.summary));
+    }
+    let tables: Vec<_> = report.summary.jobs.iter().map(|job| report::summary_tables(job, output.wide)).collect();
+    print::out(&tables.join("\n"))?;
+    print_conclusions(&report, &path)?;
     print::out(&format!("results: {}\n", folder.display()))
 }
 
-fn say(report: &Report, path: &Path) -> anyhow::Result<()> {
+fn print_conclusions(report: &Report, path: &Path) -> anyhow::Result<()> {
     print::out(&format!("\n{}\nreport:  {}\n", report.text, path.display()))
 }

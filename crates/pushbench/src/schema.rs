@@ -1,4 +1,4 @@
-//! `pushbench schema`: the shape of our files, for editors and other programs.
+//! `pushbench schema`: JSON Schemas of scenario files and results folders.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,14 @@ use clap::{Parser, ValueEnum};
 
 use crate::print;
 
-/// Print the JSON Schema of a kind of file
+/// Print the JSON Schema of scenario files or of results folders
 #[derive(Parser)]
+#[command(after_help = "\
+Examples:
+  pushbench schema scenario > scenario.schema.json
+  pushbench schema results")]
 pub(crate) struct Args {
-    /// Which
+    /// Files to describe
     kind: Kind,
 }
 
@@ -17,7 +21,7 @@ pub(crate) struct Args {
 enum Kind {
     /// Scenario files, as TOML or JSON
     Scenario,
-    /// Results folders: manifest, runs, and the columns of their tables
+    /// Results folders: manifest.json, runs/*.json and the columns of the CSV tables
     Results,
 }
 

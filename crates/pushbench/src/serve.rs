@@ -11,7 +11,8 @@ use server::{Access, Config, ServerLimits, Slowdown};
 use wire::ServerAddresses;
 
 use crate::machine;
-use crate::signals::{Signals, parent_gone};
+use crate::signals::{Signals, stdin_closed};
+use crate::values::whole_number;
 
 /// Time for the runtime to end after the server has shut down.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
@@ -28,9 +29,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     tcp_listen: SocketAddr,
 
-    /// Number of threads [default: one for each core that the process may use]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    /// Number of worker threads [default: one per core the process may use]
+    #[arg(long, value_name = "N", value_parser = whole_number(1..=256))]
+    threads: Option<u64>,
 
     /// Cores to run on, such as 0 or 0,1 [default: all that the process may use]
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
@@ -109,7 +110,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.cores.is_empty() {
         machine::pin(&args.cores).with_context(|| format!("cannot run on cores {:?}", args.cores))?;
     }
-    let threads = args.threads.map_or_else(default_threads, usize::from);
+    let threads = args.threads.map_or_else(default_threads, |threads| threads as usize);
     raise_open_files(args.limits.connections_max);
     let exit_with_parent = args.exit_with_parent;
     let config = Config {
@@ -137,7 +138,7 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
     let why = tokio::select! {
         why = signals.next() => why,
-        () = parent_gone(), if exit_with_parent => "the parent is gone",
+        () = stdin_closed(), if exit_with_parent => "the parent has exited",
     };
     tracing::info!(why, "stopping");
     running.shutdown().await;

@@ -1,65 +1,90 @@
-//! `pushbench show`: the tables of jobs and comparisons again, from their folders alone.
+//! `pushbench show`: the tables of jobs and comparisons, from their folders.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use jiff::civil::DateTime;
 use results::{LoadError, ResultsFolder, State};
 
 use crate::exit::USAGE;
 use crate::print::harmless;
+use crate::run::{OutputArgs, STAMP};
 use crate::{gate, print};
 
-/// Print the tables of a job, or the table of a gate, again, from its folder
+/// Print the results of finished jobs, or the table of a gate, from their folders
 #[derive(Parser)]
-#[command(after_help = AFTER)]
-pub(crate) struct Args {
-    /// Results folders, and folders that `gate --reports` made
-    #[arg(required = true, value_name = "DIR")]
-    folders: Vec<PathBuf>,
-}
-
-const AFTER: &str = "\
+#[command(after_help = "\
 Examples:
   pushbench show results/runs/20260101T000000Z-quick
-  pushbench show results/runs/*
+  pushbench show results/runs/* --wide
+  pushbench show results/runs/20260101T000000Z-quick --json | jq .jobs[].points")]
+pub(crate) struct Args {
+    /// Results folders, and folders of `gate --reports`
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
 
-Exit codes: 0 ok, 1 a folder says what no job writes or cannot be read, 2 bad usage or no results folder";
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
-/// All of them, also when one cannot be read; the first that cannot be decides the exit code.
+/// What a folder holds.
+enum Shown {
+    Job(Box<ResultsFolder>),
+    Gate(gate::SavedComparison),
+}
+
+/// Shows every folder that can be read; the first one that cannot decides the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (mut failed, mut shown) = (None, false);
+    let (mut failed, mut shown) = (None, Vec::new());
     for folder in &args.folders {
-        let text = match (results::load(folder), gate::saved_table(folder)) {
-            (Ok(evidence), _) => Ok(text(&evidence)),
-            (Err(LoadError::NoResults { .. }), Some(table)) => {
-                Ok(table.lines().map(|line| harmless(line) + "\n").collect())
-            }
-            (Err(error), _) => Err(error),
-        };
-        match text {
-            Ok(text) => {
-                print::out(&format!("{}{text}", if shown { "\n" } else { "" }))?;
-                shown = true;
-            }
-            Err(error) => {
+        match (results::load(folder), gate::saved(folder)) {
+            (Ok(job), _) => shown.push(Shown::Job(Box::new(job))),
+            (Err(LoadError::NoResults { .. }), Some(saved)) => shown.push(Shown::Gate(saved)),
+            (Err(error), _) => {
                 let usage = matches!(error, LoadError::NoResults { .. });
                 failed.get_or_insert(if usage { USAGE.into() } else { ExitCode::FAILURE });
                 print::error(&error.into());
             }
         }
     }
+    if args.output.json {
+        json(shown)?;
+    } else {
+        let texts: Vec<_> = shown.iter().map(|shown| text(shown, args.output.wide)).collect();
+        print::out(&texts.join("\n"))?;
+    }
     Ok(failed.unwrap_or(ExitCode::SUCCESS))
 }
 
-fn text(evidence: &ResultsFolder) -> String {
-    let tables = report::tables(evidence);
-    let tables = if evidence.runs.is_empty() { "no run of it came to its end\n" } else { tables.as_str() };
-    format!("{}\n{tables}", print::harmless(&heading(evidence)))
+/// One `summary.json` for all jobs, then each `comparison.json`.
+fn json(shown: Vec<Shown>) -> anyhow::Result<()> {
+    let (mut jobs, mut comparisons) = (Vec::new(), Vec::new());
+    for shown in shown {
+        match shown {
+            Shown::Job(job) => jobs.push(*job),
+            Shown::Gate(saved) => comparisons.push(saved.json),
+        }
+    }
+    if !jobs.is_empty() {
+        print::out(&report::summary_json(&report::summary(&jobs)))?;
+    }
+    comparisons.iter().try_for_each(|json| print::out(json))
 }
 
-/// Scenario, date, machine, state.
+fn text(shown: &Shown, wide: bool) -> String {
+    match shown {
+        Shown::Job(job) => {
+            let tables = report::tables(job, wide);
+            let tables = if job.runs.is_empty() { "no run of this job ended\n" } else { tables.as_str() };
+            format!("{}\n{tables}", report::wrapped(&harmless(&heading(job)), 2))
+        }
+        Shown::Gate(saved) => saved.table.lines().map(|line| harmless(line) + "\n").collect(),
+    }
+}
+
+/// Scenario, date, machine and state of a job.
 fn heading(evidence: &ResultsFolder) -> String {
     let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
     let made: BTreeSet<_> =
@@ -83,14 +108,10 @@ fn heading(evidence: &ResultsFolder) -> String {
     )
 }
 
-/// `20260101T000000Z` as people write it.
+/// `20260101T000000Z` as `2026-01-01 00:00:00 UTC`; anything else as it stands.
 fn date(stamp: &str) -> String {
-    let digits: Vec<char> = stamp.chars().filter(char::is_ascii_digit).collect();
-    let part = |from: usize, to: usize| digits[from..to].iter().collect::<String>();
-    if digits.len() != 14 || stamp.len() != 16 {
-        return stamp.to_owned();
-    }
-    format!("{}-{}-{} {}:{}:{} UTC", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
+    DateTime::strptime(STAMP, stamp)
+        .map_or_else(|_| stamp.to_owned(), |date| date.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 #[cfg(test)]
@@ -98,21 +119,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_in_words() {
-        let mut evidence = results::invented::results_folder(&[100]);
-        let first = |evidence: &ResultsFolder| text(evidence).lines().next().unwrap().to_owned();
+    fn the_heading_says_what_was_measured_where_and_how_far_it_came() {
+        let mut job = results::invented::results_folder(&[100]);
+        let of = |job: &ResultsFolder| text(&Shown::Job(Box::new(job.clone())), false);
+        let heading = |job: &ResultsFolder| of(job).replace("\n  ", " ").lines().next().unwrap().to_owned();
         let expected =
             "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";
-        assert_eq!(first(&evidence), expected);
-        assert!(text(&evidence).contains("delivery "));
-        evidence.manifest.state = State::Running;
-        evidence.runs.truncate(2);
-        evidence.runs[1].record = evidence.runs[0].record.clone();
-        evidence.manifest.scenario.name = "a\nb".to_owned();
-        evidence.manifest.started = "yesterday".to_owned();
+        assert_eq!(heading(&job), expected);
+        assert!(of(&job).contains("delivery "));
+        job.manifest.state = State::Running;
+        job.runs.truncate(2);
+        job.runs[1].record = job.runs[0].record.clone();
+        job.manifest.scenario.name = "a\nb".to_owned();
+        job.manifest.started = "yesterday".to_owned();
         let expected = "a\u{fffd}b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
-        assert_eq!(first(&evidence), expected);
-        evidence.runs.clear();
-        assert!(text(&evidence).ends_with("partial: 0 of 30 runs\nno run of it came to its end\n"));
+        assert_eq!(heading(&job), expected);
+        job.runs.clear();
+        assert!(of(&job).replace("\n  ", " ").ends_with("partial: 0 of 30 runs\nno run of this job ended\n"));
     }
 }

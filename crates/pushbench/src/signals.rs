@@ -1,4 +1,4 @@
-//! What ends a program before its time: SIGTERM, SIGHUP (its terminal is gone), Ctrl-C, and a standard input that closes.
+//! Requests to stop: SIGTERM, SIGHUP (the terminal was closed), Ctrl-C, and a standard input that closes.
 
 use std::io::Read;
 
@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::{self, INTERRUPTED};
 use crate::print;
 
-/// The signals that end a program in an orderly way.
+/// The signals that stop the program in an orderly way.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` below `nohup`, whose whole purpose is that this signal ends nothing.
+    /// `None` under `nohup`, where SIGHUP is ignored.
     hang_up: Option<Signal>,
 }
 
 impl Signals {
-    /// From now on none of them ends the program by itself. Takes a runtime around it.
+    /// Starts listening; must be called within a runtime. From now on the signals no longer end the program by themselves.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
@@ -30,7 +30,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one, and names it.
+    /// Waits for the next signal; returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         let hang_up = async {
             match &mut self.hang_up {
@@ -46,12 +46,12 @@ impl Signals {
     }
 }
 
-/// A runtime of one thread. As long as nothing on it listens for signals, they end the program at once.
+/// A runtime with one thread. Until something on it listens for signals, they end the program at once.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
 }
 
-/// Runs a job on a runtime of its own. The first signal cancels the token, so that what was measured is kept; the second ends the program.
+/// Runs a job on a runtime of its own. The first signal cancels the token, so that results are kept; the second ends the program.
 pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<T>) -> anyhow::Result<T> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
@@ -59,20 +59,20 @@ pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::R
         let stopped = stop.clone();
         tokio::spawn(async move {
             signals.next().await;
-            print::note("stopping; what was measured is written (once more to stop at once)");
+            print::warn("stopping; what was measured is kept (press Ctrl-C again to stop at once)");
             stopped.cancel();
             signals.next().await;
-            print::note("stopped at once; the run in progress is lost");
+            print::warn("stopped at once; the run in progress is lost");
             exit::now(INTERRUPTED);
         });
         job(stop).await
     })
 }
 
-/// Comes back when standard input is closed.
-pub(crate) async fn parent_gone() {
+/// Returns when standard input is closed.
+pub(crate) async fn stdin_closed() {
     let (gone, wait) = oneshot::channel();
-    // A thread of its own: a blocked read would keep the runtime from ending.
+    // On its own thread: a blocking read would keep the runtime from shutting down.
     std::thread::spawn(move || {
         let mut sink = [0; 256];
         while matches!(std::io::stdin().read(&mut sink), Ok(n) if n > 0) {}
@@ -81,7 +81,7 @@ pub(crate) async fn parent_gone() {
     wait.await.ok();
 }
 
-/// Whether whoever started this program had it ignore SIGHUP.
+/// Whether the program was started with SIGHUP ignored.
 fn hang_up_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());

@@ -44,11 +44,12 @@ fn run(words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn a_folder_against_itself_is_no_regression_and_leaves_a_forest_plot() {
+fn a_job_against_a_copy_is_no_regression_and_leaves_a_forest_plot() {
     let scratch = Scratch::new("itself");
     let reference = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/reference"));
-    let reports = scratch.file("reports");
-    let (code, out, err) = run(&["compare", &reference, &reference, "--reports", &reports]);
+    let (copy, reports) = (scratch.file("copy"), scratch.file("reports"));
+    assert!(Command::new("cp").args(["-r", &reference, &copy]).status().unwrap().success());
+    let (code, out, err) = run(&["compare", &reference, &copy, "--reports", &reports]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains(" 0 regression") && out.contains(" 0 improved"), "{out}");
     for file in ["comparison.json", "summary.md", "junit.xml", "forest.svg", "forest.png", "forest.csv"] {
@@ -59,10 +60,22 @@ fn a_folder_against_itself_is_no_regression_and_leaves_a_forest_plot() {
 #[test]
 fn what_three_repetitions_cannot_show_is_not_called_same() {
     let scratch = Scratch::new("few");
-    let folder = scratch.save(&invented::results_folder(&[100]));
-    let (code, out, _) = run(&["compare", &folder, &folder]);
+    let (base, head) =
+        (scratch.save(&invented::results_folder(&[100])), scratch.save(&invented::results_folder(&[100])));
+    let (code, out, _) = run(&["compare", &base, &head]);
     assert!(code == Some(0) && out.contains(" 0 same"), "{out}");
-    assert_eq!(run(&["compare", &folder, &folder, "--strict"]).0, Some(4));
+    assert_eq!(run(&["compare", &base, &head, "--strict"]).0, Some(4));
+    let json: serde_json::Value = serde_json::from_str(&run(&["compare", &base, &head, "--json"]).1).unwrap();
+    assert_eq!(json["scenario"], "invented");
+    let linked = scratch.file("linked");
+    std::os::unix::fs::symlink(&base, &linked).unwrap();
+    for same in [&base, &linked] {
+        let (code, out, err) = run(&["compare", &base, same]);
+        assert!(
+            code == Some(2) && out.is_empty() && err.contains("is given twice; compare the folders of two jobs"),
+            "{err}"
+        );
+    }
 }
 
 #[test]
@@ -77,9 +90,9 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
         .unwrap();
     for (head, says) in [
-        (scratch.save(&other), "different scenarios: invented and another"),
-        (scratch.save(&invented::results_folder(&[200])), "other settings: clients, rooms"),
-        (scratch.save(&none), "no valid run of one transport in common"),
+        (scratch.save(&other), "the scenarios differ: invented and another"),
+        (scratch.save(&invented::results_folder(&[200])), "the settings of invented differ: clients, rooms"),
+        (scratch.save(&none), "no transport has a valid run in both folders"),
         (foreign, "schema version 9"),
         (scratch.file("missing"), "is no results folder: it is not there"),
     ] {
@@ -96,7 +109,8 @@ fn hosts_that_differ_are_said() {
     "Another CPU".clone_into(&mut other.manifest.host.cpu_model);
     let (code, out, _) = run(&["compare", &base, &scratch.save(&other)]);
     assert!(code == Some(0) && out.contains("different machines"), "{out}");
-    assert!(!run(&["compare", &base, &base]).1.contains("different machines"));
+    let same = scratch.save(&invented::results_folder(&[100]));
+    assert!(!run(&["compare", &base, &same]).1.contains("different machines"));
 }
 
 #[test]
@@ -107,13 +121,13 @@ fn a_history_is_drawn_beside_its_table_and_gates_nothing() {
     fs::write(scratch.file("history.csv"), rows).unwrap();
     let (code, out, err) = run(&["history", "show", &scratch.file("")]);
     assert!(code == Some(0) && out.contains("c15 (+9.") && out.contains("history-plot.png"), "{out}");
-    assert!(err.contains("changed on the way: 1;"), "{err}");
+    assert!(err.contains("metrics that changed: 1;"), "{err}");
     for ending in ["png", "svg", "csv"] {
         assert!(Path::new(&scratch.file(&format!("history-plot.{ending}"))).exists(), "{ending}");
     }
     fs::write(scratch.file("empty.csv"), "").unwrap();
     let (code, _, err) = run(&["history", "show", &scratch.file("empty.csv")]);
-    assert!(code == Some(0) && err.contains("no value to draw"), "{err}");
+    assert!(code == Some(0) && err.contains("no value to plot"), "{err}");
     fs::write(scratch.file("bad.csv"), "time,commit,a\nt,c,1\nt,d,NaN\n").unwrap();
     let (code, _, err) = run(&["history", "show", &scratch.file("bad.csv")]);
     assert!(code == Some(2) && err.contains("line 3: \"NaN\""), "{err}");

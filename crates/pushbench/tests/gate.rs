@@ -127,7 +127,7 @@ fn a_lock_that_does_not_fit_is_no_verdict() {
     let (code, text) = counters(&["--check", missing.to_str().unwrap()]);
     assert!(code == 2 && text.contains("--bless"), "{text}");
     let (code, text) = counters(&["--check", broken.to_str().unwrap()]);
-    assert!(code == 2 && text.contains("is no lock file"), "{text}");
+    assert!(code == 2 && text.contains("is not a lock file"), "{text}");
     let fewer = ["--set", "transports=tcp", "--check", other.to_str().unwrap()];
     assert_eq!(counters(&[&fewer[..], &["--bless"]].concat()).0, 0);
     let (code, text) = counters(&[&fewer[..], &["--set", "clients=3"]].concat());
@@ -136,7 +136,7 @@ fn a_lock_that_does_not_fit_is_no_verdict() {
     assert_eq!(counters(&["--set", "posts.per_client_per_s=0"]).0, 2);
     assert_eq!(counters(&["--set", "http_client=reqwest"]).0, 1);
     let (code, text) = run(&["counters", scenario("payload.toml").to_str().unwrap()]);
-    assert!(code == 2 && text.contains("sweeps"), "{text}");
+    assert!(code == 2 && text.contains("has a sweep"), "{text}");
 }
 
 #[test]
@@ -158,16 +158,22 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
     let dies = "sh -c 'exit 7' {port}";
     for (base, head, words, code, says) in [
         ("/does/not/exist", PROGRAM, &[][..], 2, "'--base <CMD|URL>': there is no program /does/not/exist; build it"),
-        (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it lacks {port}"),
-        (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that you may write to: "),
+        (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it has no {port}"),
+        (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that can be written to: "),
         (dies, dies, &[], 1, "the server exited with status 7 before it was ready"),
-        ("echo serve", "echo serve", &[], 1, "as a build of pushbench (another server takes {port} in its command)"),
+        (
+            "echo serve",
+            "echo serve",
+            &[],
+            1,
+            "as a build of pushbench (another server needs {port} in its command line)",
+        ),
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
-        (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "is no time"),
+        (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "takes a time from 1s to 1440m"),
         (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "delivered_per_s"),
         (PROGRAM, PROGRAM, &["--set", "clients=0"], 2, "clients"),
         ("http://192.0.2.1:80", PROGRAM, &[], 2, "loopback"),
-        ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "nobody listens"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "no server is listening"),
     ] {
         let (found, text) = gate(base, head, words);
         assert!(found == code && text.contains(says), "{base} {words:?}: {found} {text}");
@@ -221,14 +227,11 @@ fn killed_after(seconds: &str) -> String {
 fn a_server_that_ends_while_it_is_measured_is_an_error_and_no_verdict() {
     let dies = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
     let (code, text) = gate(PROGRAM, &dies, &["--set", "phases.window_s=5"]);
-    assert!(
-        code == 1 && text.contains("head over websocket: the server exited with status 9 during the run"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("head (websocket): the server exited with status 9 during the run"), "{text}");
     assert!(!text.contains("regression,"), "a verdict: {text}");
     // A few messages take longer than the server has.
     let dies = killed_after("2") + " --allow-slowdown --slowdown cpu=500ms";
     let (code, text) = counters(&["--server", &dies]);
-    let says = "over tcp, the server exited with status 9 during the run";
+    let says = "tcp: the server exited with status 9 during the run";
     assert!(code == 1 && text.contains(says) && !text.contains("passed"), "{text}");
 }

@@ -12,18 +12,22 @@ fn commands(scratch: &str) -> Vec<Vec<String>> {
     let (reference, smoke) = (root.join("results/reference"), root.join("scenarios/smoke.toml"));
     let (reference, smoke) = (reference.to_str().unwrap(), smoke.to_str().unwrap());
     let counters = root.join("scenarios/counters.toml");
+    let copy = format!("{scratch}/copy");
+    assert!(Command::new("cp").args(["-r", reference, &copy]).status().unwrap().success());
     let history = format!("{scratch}/history.csv");
     fs::write(&history, "time,commit,q.sse.delivery_us_p50\nt,c,1\n").unwrap();
     [
         &["show", reference][..],
-        &["compare", reference, reference],
+        &["compare", reference, &copy],
         &["report", reference, "--out", scratch],
         &["history", "show", &history],
         &["schema", "scenario"],
         &["schema", "results"],
         &["run", smoke, "--dry-run"],
         &["counters", counters.to_str().unwrap(), "--set", "transports=tcp"],
-        &["selfcheck", "--trials", "1"],
+        &["scenarios"],
+        &["scenarios", "quick"],
+        &["show", reference, "--json"],
     ]
     .map(|words| words.iter().map(|word| (*word).to_owned()).collect())
     .into()

@@ -41,7 +41,11 @@ fn show(folders: &[&Path]) -> Said {
     Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-const HEADING: &str = "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), ";
+/// The heading of a job in this state.
+fn heading(state: &str) -> String {
+    let machine = "Invented CPU (2 cores, 8.6 GB, Linux 6.0.0)";
+    report::wrapped(&format!("invented, 2026-01-01 00:00:00 UTC, {machine}, {state}\n"), 2)
+}
 
 #[test]
 fn a_job_is_shown_from_its_folder_alone() {
@@ -50,8 +54,28 @@ fn a_job_is_shown_from_its_folder_alone() {
     let (first, second) = (scratch.save(&one), scratch.save(&sweep));
     let said = show(&[&first, &second]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    let (one, sweep) = (report::tables(&one), report::tables(&sweep));
-    assert_eq!(said.out, format!("{HEADING}complete: 30 of 30 runs\n{one}\n{HEADING}complete: 60 of 60 runs\n{sweep}"));
+    let (one, sweep) = (report::tables(&one, false), report::tables(&sweep, false));
+    assert_eq!(
+        said.out,
+        [heading("complete: 30 of 30 runs"), one, "\n".to_owned(), heading("complete: 60 of 60 runs"), sweep].concat()
+    );
+}
+
+#[test]
+fn wide_tables_have_more_columns_and_json_is_the_summary_alone() {
+    let scratch = Scratch::new("formats");
+    let job = invented::results_folder(&[100]);
+    let folder = scratch.save(&job);
+    let narrow = show(&[&folder]).out;
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+    let wide = show(&[&folder, Path::new("--wide")]).out;
+    assert!(wide.contains("p99.9") && !narrow.contains("p99.9") && narrow.contains("  p99"), "{wide}");
+    let said = show(&[&folder, Path::new("--json")]);
+    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let report = report::build(&[results::load(&folder).unwrap()]);
+    let summary = report.files.iter().find(|(name, _)| name == "summary.json").unwrap();
+    assert_eq!((said.code, said.out.as_bytes()), (Some(0), summary.1.as_slice()));
+    assert_eq!(found["jobs"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -65,7 +89,7 @@ fn a_killed_job_is_partial() {
     fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
     let said = show(&[&folder]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_eq!(said.out, format!("{HEADING}partial: 4 of 30 runs\n{}", report::tables(&evidence)));
+    assert_eq!(said.out, heading("partial: 4 of 30 runs") + &report::tables(&evidence, false));
 }
 
 #[test]
@@ -78,13 +102,10 @@ fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
-    assert_eq!(
-        (said.code, said.out),
-        (Some(1), format!("{HEADING}complete: 6 of 30 runs\n{}", report::tables(&evidence)))
-    );
+    assert_eq!((said.code, said.out), (Some(1), heading("complete: 6 of 30 runs") + &report::tables(&evidence, false)));
     let expected = [
         format!(
-            "{}/manifest.json: schema version 9, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again",
+            "{}/manifest.json: schema version 9, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again",
             foreign.display()
         ),
         format!(

@@ -139,9 +139,10 @@ async fn the_other_encoding_and_a_connection_for_every_poll() {
 async fn a_dry_run_says_what_would_be_run() {
     let golden = "\
 smoke: Does everything work, end to end?
-  20 seats in 4 rooms, 20 authors, 57.5 posts/s, 288 deliveries/s, 64 bytes each, window 2 s
-    over tcp, polling, long-polling, http-streaming, sse, websocket, socketio-polling, socketio-websocket, socketio, stomp
-10 runs, about 35 s; at most 60 sockets for the generator at once; seed 1
+20 clients in 4 rooms, 20 of them authors; 57.5 posts/s of 64 bytes, 288
+  deliveries/s; window 2 s; tcp, polling, long-polling, http-streaming, sse,
+  websocket, socketio-polling, socketio-websocket, socketio, stomp
+10 runs, about 35 s; at most 60 sockets of the generator at once; seed 1
 ";
     let ended = said("run", &["--dry-run"]).await;
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), golden, ""));
@@ -175,7 +176,7 @@ async fn a_bad_scenario_is_told_with_what_is_allowed() {
     let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
     let ended = words(&["run", "/nowhere.toml"]).await;
-    let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a file such as scenarios/quick.toml: \
+    let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a TOML file, or the name of a shipped scenario such as quick: \
                     No such file or directory (os error 2)\n";
     assert_eq!((ended.code, ended.err.as_str()), (Some(2), expected));
 }
@@ -191,14 +192,14 @@ async fn results_that_cannot_be_kept_are_not_measured() {
 async fn load_is_not_sent_to_strangers() {
     let ended = said("load", &["--target", "http://192.0.2.1:80"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
-    assert!(ended.err.contains("load is only sent to loopback addresses"), "{}", ended.err);
+    assert!(ended.err.contains("only loopback addresses are measured"), "{}", ended.err);
 }
 
 #[tokio::test]
 async fn the_doctor_looks_at_everything_that_matters() {
     let ended = said("doctor", &[]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
-    for what in ["cores", "other load", "spin probe", "timer", "open files", "ports"] {
+    for what in ["cores", "other load", "CPU probe", "timer", "open files", "ports"] {
         let line = ended.err.lines().find(|line| line.get(9..).is_some_and(|rest| rest.starts_with(what)));
         assert!(
             line.is_some_and(|line| line.starts_with("ok ") || line.starts_with("doubtful ")),

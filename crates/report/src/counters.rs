@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
+use crate::columns::{Column, table as aligned};
+use crate::format::DASH;
+
 /// Version of the lock file.
 pub const LOCK_SCHEMA: u32 = 1;
 /// Tolerance of allocations and instructions, as a share.
@@ -173,38 +176,42 @@ impl Counted {
     }
 }
 
-/// Columns of the table: heading and counter.
-const PER_DELIVERY: [(&str, &str); 9] = [
-    ("requests", "window.server.requests"),
-    ("frames", "window.server.frames"),
-    ("writes", "window.server.socket_writes"),
-    ("B down", "window.server.down.total"),
-    ("payload", "window.server.down.payload"),
-    ("envelope", "window.server.down.envelope"),
-    ("framing", "window.server.down.framing"),
-    ("headers", "window.server.down.headers"),
-    ("B up", "window.server.up.total"),
+/// The columns of the table: head, the counter behind it as the server names it, and whether it is shown without `--wide`.
+const PER_DELIVERY: [(&str, &str, bool); 9] = [
+    ("requests", "window.server.requests", true),
+    ("frames", "window.server.frames", false),
+    ("writes", "window.server.socket_writes", true),
+    ("B down", "window.server.down.total", true),
+    ("payload", "window.server.down.payload", false),
+    ("envelope", "window.server.down.envelope", false),
+    ("framing", "window.server.down.framing", false),
+    ("headers", "window.server.down.headers", false),
+    ("B up", "window.server.up.total", true),
 ];
 
-/// Table of counts per message and connection, one row per transport.
-pub fn table(lock: &Lock) -> String {
-    let mut out = format!("{:<15}", "per delivery");
-    PER_DELIVERY.iter().for_each(|(head, _)| out += &format!(" {head:>9}"));
-    out += &format!(" {:>9} {:>9}   per connection: {:>7} {:>7}\n", "allocs", "instr.", "B down", "B up");
+/// Counts per delivery and per connection, a row for each transport; `wide` shows every column.
+pub fn table(lock: &Lock, wide: bool) -> String {
     let rows = Transport::ALL.into_iter().filter_map(|t| Some((t.name(), lock.transports.get(t.name())?)));
-    for (name, counted) in rows {
-        out += &format!("{name:<15}");
-        for (_, counter) in PER_DELIVERY {
-            out += &format!(" {:>9.3}", counted.each(counter, counted.deliveries));
-        }
-        for what in ["allocations", "instructions"] {
-            let value = counted.near.get(what).and_then(BTreeMap::first_key_value).map(|(_, value)| *value);
-            out += &value.map_or_else(|| format!(" {:>9}", "–"), |value| format!(" {value:>9.1}"));
-        }
-        let connecting = |counter: &str| counted.each(&format!("connecting.server.{counter}"), counted.clients);
-        out += &format!("{:>27.1} {:>7.1}\n", connecting("down.total"), connecting("up.total"));
+    let rows: Vec<(&str, &Counted)> = rows.collect();
+    let column = |head: [&str; 2], narrow, field: &dyn Fn(&Counted) -> String| {
+        Column::numbers(&head, narrow).with(rows.iter().map(|(_, counted)| field(counted)))
+    };
+    let mut columns = vec![Column::words(&["per", "delivery"]).with(rows.iter().map(|(name, _)| (*name).to_owned()))];
+    for (head, counter, narrow) in PER_DELIVERY {
+        columns
+            .push(column(["", head], narrow, &|counted| format!("{:.3}", counted.each(counter, counted.deliveries))));
     }
-    out
+    for (head, what) in [("allocs", "allocations"), ("instr.", "instructions")] {
+        let value = |counted: &Counted| Some(*counted.near.get(what)?.first_key_value()?.1);
+        let counted = rows.iter().any(|(_, counted)| value(counted).is_some());
+        let field = |counted: &Counted| value(counted).map_or_else(|| DASH.to_owned(), |value| format!("{value:.1}"));
+        columns.push(column(["", head], counted, &field));
+    }
+    for (head, counter) in [("B down", "connecting.server.down.total"), ("B up", "connecting.server.up.total")] {
+        let field = |counted: &Counted| format!("{:.1}", counted.each(counter, counted.clients));
+        columns.push(column(["connect", head], true, &field));
+    }
+    aligned(columns, wide)
 }
 
 #[cfg(test)]

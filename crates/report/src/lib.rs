@@ -3,6 +3,7 @@
 
 mod build;
 mod claims;
+mod columns;
 mod conclusions;
 pub mod counters;
 mod format;
@@ -18,8 +19,9 @@ mod tables;
 mod terminal;
 mod theory;
 
-pub use build::{Report, build};
+pub use build::{Report, build, summary, summary_json};
 pub use claims::{ClaimResult, ConditionResult, Finding, PublishedResult};
+pub use columns::{COLUMNS, wrapped};
 pub use summary::{JobSummary, PointSummary, RunSummary, SUMMARY_SCHEMA, SubjectSummary, Summary};
-pub use terminal::tables;
+pub use terminal::{summary_tables, tables};
 pub use theory::{Prediction, PredictionCheck};

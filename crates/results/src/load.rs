@@ -34,7 +34,7 @@ pub enum LoadError {
         why: &'static str,
     },
     /// The system does not let us read it.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// Which file or folder.
         path: PathBuf,

@@ -35,7 +35,9 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file cannot be read.
-    #[error("cannot read the scenario {path}; give the path of a file such as scenarios/quick.toml")]
+    #[error(
+        "cannot read the scenario {path}; give the path of a TOML file, or the name of a shipped scenario such as quick"
+    )]
     Unreadable {
         /// The path as given.
         path: String,
@@ -119,12 +121,11 @@ impl ScenarioError {
         let line = before.map(|before| 1 + before.matches('\n').count());
         let column = before.map(|before| 1 + before.rsplit('\n').next().unwrap_or(before).chars().count());
         let message = error.message().replace('\n', ", ");
-        let message = match message.split('`').nth(1) {
-            Some(number) if message.contains("i128") => {
-                format!("{number} is too large; a whole number is at most {}", i64::MAX)
-            }
-            _ => message,
-        };
+        // The parser says so in three ways, for numbers beyond 64 bits, beyond 128 bits, and beyond what its types hold.
+        let is_too_large = ["i128", "overflowed", "too large"].iter().any(|word| message.contains(word));
+        let number = error.span().and_then(|span| text.get(span)).filter(|_| is_too_large);
+        let message =
+            number.map_or(message, |number| format!("{number} is too large; a whole number is at most {}", i64::MAX));
         let message = column.map_or(message.clone(), |column| format!("{message} (column {column})"));
         Self::NotToml { place: Place::File { name: file.into(), line }, message }
     }

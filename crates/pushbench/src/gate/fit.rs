@@ -1,25 +1,25 @@
-//! How many blocks, and how long a window: what fits into the time there is.
+//! Number of blocks and length of the window that fit a gate's budget.
 
 use std::time::Duration;
 
 use report::gate::Rule;
 
-const ARMS: u32 = 3;
-/// Shorter windows carry no figures.
+const SIDES: u32 = 3;
+/// Shorter windows give no metrics.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
 const BLOCKS: usize = 16;
 const BLOCKS_LONG: usize = 24;
 
-/// A job that fits.
+/// Blocks and window of a gate that fits its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
     pub(crate) blocks: usize,
     pub(crate) window: Duration,
 }
 
-/// Sixteen blocks with windows as long as the budget lets them be, at most as the scenario has them; then more blocks, up to 24. When not
-/// even the shortest windows fit, fewer blocks, as long as so many cells can still be judged. `overhead` is what a run takes besides its
-/// window. `Err` is the time it would take.
+/// Chooses 24 blocks when they fit with the scenario's window, else 16 with a window as long as the budget allows. When not even the
+/// shortest window fits, fewer blocks, as long as `cells` metrics can still be judged. `overhead` is the time of a run besides its window.
+/// `Err` is the budget it would need.
 pub(crate) fn fit(
     budget: Duration,
     window_max: Duration,
@@ -28,7 +28,7 @@ pub(crate) fn fit(
     cells: usize,
     blocks: Option<usize>,
 ) -> Result<Fit, Duration> {
-    let runs = |blocks: usize| ARMS * u32::try_from(blocks * transports).unwrap_or(u32::MAX);
+    let runs = |blocks: usize| SIDES * u32::try_from(blocks * transports).unwrap_or(u32::MAX);
     let window_of = |blocks: usize| (budget / runs(blocks).max(1)).saturating_sub(overhead).min(window_max);
     let least = WINDOW_MIN.min(window_max);
     let wanted = blocks.map_or(vec![BLOCKS_LONG, BLOCKS], |blocks| vec![blocks]);
@@ -44,9 +44,9 @@ pub(crate) fn fit(
     fewer.map(|blocks| Fit { blocks, window: window_of(blocks) }).ok_or((least + overhead) * runs(blocks_min))
 }
 
-/// `90s` or `5m`.
+/// Parses `90s` or `5m`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time such as 90s or 5m");
+    let wrong = || "takes a time from 1s to 1440m, such as 90s or 5m".to_owned();
     let (number, seconds) = match (text.strip_suffix('m'), text.strip_suffix('s')) {
         (Some(minutes), _) => (minutes, 60),
         (_, Some(seconds)) => (seconds, 1),

@@ -1,9 +1,9 @@
-//! `pushbench gate`: did this change make a transport dearer?
+//! `pushbench gate`: is the head slower or more expensive than the base?
 
-mod arms;
 mod fit;
 mod job;
 mod reports;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,62 +16,67 @@ use results::{Folder, MetricId};
 use scenario::{Job, Override};
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
-use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_FIGURES, PREFLIGHT, REGRESSION, USAGE};
-use crate::run::{Level, findings, room_prefix};
+use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_METRICS, PREFLIGHT, REGRESSION, USAGE};
+use crate::run::{Level, findings, random_room_prefix};
 use crate::signals::stoppable;
-use crate::{machine, print};
-use arms::Arm;
+use crate::values::whole_number;
+use crate::{machine, print, scenarios};
 use fit::{fit, parse_duration};
 pub(crate) use job::{Ending, GateJob, measure_all};
-pub(crate) use reports::{saved_table, write as write_reports};
+pub(crate) use reports::{SavedComparison, json, saved, write as write_reports};
+use server::GateServer;
 
-/// Compare two servers, in blocks of random order: is the head dearer than the base?
+/// Compare two servers in interleaved blocks: is the head slower or more expensive than the base?
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What it is held against: a build of pushbench, any server with {port} in its command line, or http://…
+    /// Server to compare with: a pushbench binary, a command line with {port} (and {tcp_port} for raw TCP), or an http:// URL
     #[arg(long, value_name = "CMD|URL")]
-    base: Arm,
+    base: GateServer,
 
-    /// What is judged
+    /// Server to judge, written the same way
     #[arg(long, value_name = "CMD|URL")]
-    head: Arm,
+    head: GateServer,
 
-    /// The scenario; its window is shortened to fit the budget
+    /// Name of a shipped scenario or path of a TOML file; the window is shortened to fit the budget
     scenario: PathBuf,
 
     #[command(flatten)]
     plan: PlanArgs,
 
-    /// Fail when something could not be decided
+    /// Fail with exit code 4 when a metric is inconclusive
     #[arg(long)]
     strict: bool,
 
-    /// Write the result as JSON, Markdown, JUnit XML, for Bencher, github-action-benchmark and OpenMetrics into this folder
+    /// Write the result into this folder: JSON, Markdown, JUnit XML, OpenMetrics, and for Bencher and github-action-benchmark
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
+
+    /// Print the table with all columns; without it the table fits 80 columns
+    #[arg(long)]
+    wide: bool,
 }
 
 /// What is measured, and for how long.
 #[derive(clap::Args, Clone)]
 pub(crate) struct PlanArgs {
-    /// Set any key of the scenario; may be repeated
+    /// Set a key of the scenario, such as posts.per_client_per_s=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Override>,
 
-    /// Time for all of it, as in 90s or 5m; number and length of blocks follow from it
+    /// Time for the whole gate, such as 90s or 5m; it decides the number of blocks and the length of the window
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     pub(crate) budget: Duration,
 
-    /// Blocks of base, head and base again [default: 16, or 24 when the budget is long]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(7..=200))]
-    pub(crate) blocks: Option<u16>,
+    /// Blocks of base, head and base again [default: 16, or 24 with a long budget]
+    #[arg(long, value_name = "N", value_parser = whole_number(7..=200))]
+    pub(crate) blocks: Option<u64>,
 
-    /// Metrics to gate [default: all that are measured]
+    /// Metrics to judge [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric_parser())]
     pub(crate) metrics: Vec<MetricId>,
 
-    /// Where the order of the arms comes from
+    /// Random seed of the order within blocks
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
@@ -79,18 +84,17 @@ pub(crate) struct PlanArgs {
     pub(crate) lock: LockArgs,
 }
 
-/// What every run of a gate takes besides what the scenario knows of: probing the machine, before and after.
+/// Time of the CPU probes before and after each run.
 const RUN_EXTRA: Duration = Duration::from_millis(400);
 
 const EXAMPLES: &str = "\
 Examples:
-  pushbench gate --base ../main/target/release/pushbench --head target/release/pushbench scenarios/quick.toml
-  pushbench gate --base 'node old.js {port}' --head 'node new.js {port}' scenarios/quick.toml --set transports=websocket,sse
-  pushbench gate --base ./pushbench --head './pushbench serve --slowdown cpu=5us --allow-slowdown' scenarios/quick.toml --budget 10m
-
-Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
-4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run,
-130 interrupted (the blocks made are reported, as partial and inconclusive)";
+  pushbench gate quick --base ../main/target/release/pushbench \\
+    --head target/release/pushbench
+  pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
+    --set transports=websocket,sse --budget 10m
+  pushbench gate quick --base ./pushbench \\
+    --head './pushbench serve --allow-slowdown --slowdown cpu=5us'";
 
 fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
     let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);
@@ -100,7 +104,7 @@ fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(Err(error)) = args.reports.as_deref().map(|folder| Folder::at(folder).prepare_report()) {
-        print::error(&anyhow::Error::from(error).context("--reports: give a folder that you may write to"));
+        print::error(&anyhow::Error::from(error).context("--reports: give a folder that can be written to"));
         return Ok(USAGE.into());
     }
     let (_locks, job) = match prepare(args.base.clone(), args.head.clone(), &args.scenario, &args.plan) {
@@ -111,7 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.reports {
         reports::write(folder, &comparison)?;
     }
-    print::out(&report::gate::formats::table(&comparison))?;
+    print::out(&report::gate::formats::table(&comparison, args.wide))?;
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|is| is == "true") {
         print::out(&report::gate::formats::annotations(&comparison))?;
     }
@@ -121,20 +125,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
     match (ending, comparison.outcome()) {
         (Ending::Interrupted, _) => INTERRUPTED.into(),
-        (Ending::Complete | Ending::NoFigures, Outcome::Regressed) => REGRESSION.into(),
-        (Ending::NoFigures, _) => NO_FIGURES.into(),
+        (Ending::Complete | Ending::WithoutMetrics, Outcome::Regressed) => REGRESSION.into(),
+        (Ending::WithoutMetrics, _) => NO_METRICS.into(),
         (Ending::Complete, Outcome::Open) if strict => INCONCLUSIVE.into(),
         (Ending::Complete, Outcome::Open | Outcome::Passed) => ExitCode::SUCCESS,
     }
 }
 
-/// A gate of this program with itself, as often as `selfcheck` wants it; or the exit code.
+/// A gate of the built-in server with itself, for `selfcheck`; or the exit code.
 pub(crate) fn of_itself(file: &Path, args: &PlanArgs) -> anyhow::Result<Result<(CoreLocks, GateJob), u8>> {
-    Ok(prepare(Arm::own()?, Arm::own()?, file, args))
+    Ok(prepare(GateServer::own()?, GateServer::own()?, file, args))
 }
 
-/// Everything decided, and the cores for it; or the exit code: what is wrong has been said.
-fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<(CoreLocks, GateJob), u8> {
+/// The decided job and the locks of its cores; or the exit code, after printing what is wrong.
+fn prepare(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> Result<(CoreLocks, GateJob), u8> {
     let (job, mut gate) = decide(base, head, file, args).map_err(|error| {
         print::error(&error);
         USAGE
@@ -146,15 +150,19 @@ fn prepare(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> Result<(CoreLo
     if found.iter().any(|finding| finding.level == Level::Fatal) { Err(PREFLIGHT) } else { Ok((locks, gate)) }
 }
 
-/// What is measured, and how often, so that it fits into the budget.
-fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
+/// Decides metrics, blocks and window so that the gate fits its budget.
+fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
     let load = |set: &[Override]| -> anyhow::Result<Job> {
-        let job = scenario::load(file, set).and_then(|source| source.decide())?;
-        anyhow::ensure!(job.plans.len() == 1, "{} sweeps; a gate takes one point: put one value with --set", job.name);
+        let job = scenarios::load(file, set)?;
+        anyhow::ensure!(
+            job.plans.len() == 1,
+            "{} has a sweep, but a gate measures one point; give the swept key one value with --set",
+            job.name
+        );
         Ok(job)
     };
     let asked = load(&args.set)?;
-    let short = job::short_phases(&asked.plans[0], &args.set);
+    let short = job::shortened_phases(&asked.plans[0], &args.set);
     let short = [args.set.clone(), short].concat();
     let plan = load(&short)?.plans.remove(0);
     let transports = plan.transports_asked();
@@ -163,20 +171,20 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
     let besides = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
     let overhead = besides + RUN_EXTRA;
     let cells = transports.len() * metrics.len();
-    let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(usize::from));
+    let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(|blocks| blocks as usize));
     let fitted = fitted.map_err(|needed| {
         let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();
         anyhow::anyhow!(
-            "{} s are too short for {}; it needs {} s, or fewer with --set transports=…",
-            args.budget.as_secs(),
+            "the budget of {} is too short for {}: give --budget {}s, or fewer transports with --set transports=…",
+            print::duration(args.budget),
             names.join(", "),
             needed.as_secs() + 1
         )
     })?;
-    let set: Vec<Override> = vec![job::seconds("phases.window_s", fitted.window)];
+    let set: Vec<Override> = vec![job::set_seconds("phases.window_s", fitted.window)];
     let mut job = load(&[short, set].concat())?;
-    if base.is_found() || head.is_found() {
-        job.plans.iter_mut().for_each(|plan| plan.room_prefix = room_prefix());
+    if base.is_attached() || head.is_attached() {
+        job.plans.iter_mut().for_each(|plan| plan.room_prefix = random_room_prefix());
     }
     let gate = GateJob {
         scenario: job.name.clone(),
@@ -188,7 +196,7 @@ fn decide(base: Arm, head: Arm, file: &Path, args: &PlanArgs) -> anyhow::Result<
         budget: args.budget,
         overhead,
         metrics,
-        insist: !args.metrics.is_empty(),
+        metrics_required: !args.metrics.is_empty(),
         seed: args.seed,
         cores: machine::cores(),
         notes: Vec::new(),

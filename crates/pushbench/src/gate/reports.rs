@@ -1,4 +1,4 @@
-//! The files a gate leaves for others to read.
+//! The files of `gate --reports` and `compare --reports`.
 
 use std::path::Path;
 
@@ -6,24 +6,37 @@ use anyhow::Context;
 use report::gate::{Comparison, formats};
 use results::Folder;
 
-/// The table as people read it.
 const TABLE: &str = "table.txt";
-/// A larger file is none of ours.
-const TABLE_BYTES_MAX: u64 = 1 << 20;
+const COMPARISON: &str = "comparison.json";
+/// Largest file that is read back.
+const BYTES_MAX: u64 = 8 << 20;
 
-/// The table in a folder of reports, where it is one.
-pub(crate) fn saved_table(folder: &Path) -> Option<String> {
-    let path = folder.join(TABLE);
-    let ours = path.metadata().is_ok_and(|file| file.is_file() && file.len() <= TABLE_BYTES_MAX);
-    if ours { std::fs::read_to_string(path).ok() } else { None }
+/// A comparison as its folder holds it.
+pub(crate) struct SavedComparison {
+    pub(crate) table: String,
+    pub(crate) json: String,
 }
 
-/// Writes them all.
+/// Reads the comparison in a folder of `--reports`.
+pub(crate) fn saved(folder: &Path) -> Option<SavedComparison> {
+    let read = |name| {
+        let path = folder.join(name);
+        let is_ours = path.metadata().is_ok_and(|file| file.is_file() && file.len() <= BYTES_MAX);
+        if is_ours { std::fs::read_to_string(path).ok() } else { None }
+    };
+    Some(SavedComparison { table: read(TABLE)?, json: read(COMPARISON)? })
+}
+
+/// The text of `comparison.json`.
+pub(crate) fn json(comparison: &Comparison) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(comparison).context("cannot write the comparison as JSON")? + "\n")
+}
+
+/// Writes all formats.
 pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()> {
-    let whole = serde_json::to_string_pretty(comparison).context("a comparison is JSON")? + "\n";
     let files = [
-        ("comparison.json", whole),
-        (TABLE, formats::table(comparison)),
+        (COMPARISON, json(comparison)?),
+        (TABLE, formats::table(comparison, false)),
         ("summary.md", formats::markdown(comparison)),
         ("junit.xml", formats::junit(comparison)),
         ("bencher.json", formats::bencher(comparison)),
@@ -31,11 +44,11 @@ pub(crate) fn write(folder: &Path, comparison: &Comparison) -> anyhow::Result<()
         ("bigger-is-better.json", formats::bigger_is_better(comparison)),
         ("openmetrics.txt", formats::openmetrics(comparison)),
     ];
-    let picture = report::plots::forest(comparison);
-    let pictures = picture.into_iter().flat_map(|forest| {
+    let plot = report::plots::forest(comparison);
+    let plots = plot.into_iter().flat_map(|forest| {
         [("forest.svg", forest.svg.into_bytes()), ("forest.png", forest.png), ("forest.csv", forest.csv.into_bytes())]
     });
-    let files = files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(pictures);
+    let files = files.map(|(name, text)| (name, text.into_bytes())).into_iter().chain(plots);
     let files: Vec<_> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
     Folder::at(folder).save_report(&files)?;
     Ok(())

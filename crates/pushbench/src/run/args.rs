@@ -1,86 +1,194 @@
-//! What can be said on the command line of `run` and `load`.
+//! Command lines of `run` and `load`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Parser;
-use scenario::Override;
+use clap::builder::PossibleValuesParser;
+use scenario::{Job, Override};
+use wire::Transport;
 
 use crate::core_locks::LockArgs;
-use crate::exit;
+use crate::scenarios;
+use crate::values::loopback_url;
 
-/// What both commands know.
+/// What `run` and `load` have in common.
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
-    /// The scenario: what to measure, as a TOML file
-    pub(crate) scenario: PathBuf,
+    /// Name of a shipped scenario (`pushbench scenarios` lists them) or path of a TOML file
+    #[arg(required_unless_present = "clients")]
+    scenario: Option<PathBuf>,
 
-    /// Set any key of the scenario, as in posts.per_client_per_s=2; may be repeated
+    /// Set a key of the scenario, such as posts.per_client_per_s=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<Override>,
+    set: Vec<Override>,
 
-    /// Print what would be run, how long it takes and how many sockets it needs, and stop
+    /// Print the load, the duration and the number of sockets, and measure nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Folder below which the results folder is made
+    /// Folder in which the results folder is created
     #[arg(long, value_name = "DIR", default_value = "results/runs")]
     pub(crate) out: PathBuf,
 
     #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
     pub(crate) lock: LockArgs,
+
+    #[command(flatten)]
+    flags: ScenarioFlags,
 }
 
-/// Measure every transport of a scenario, each against a server of its own
+/// How results are printed.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct OutputArgs {
+    /// Print tables with all columns; without it they fit 80 columns
+    #[arg(long)]
+    pub(crate) wide: bool,
+
+    /// Print JSON (summary.json, or comparison.json of a comparison) and nothing else on standard output
+    #[arg(long, conflicts_with = "wide")]
+    pub(crate) json: bool,
+}
+
+/// A scenario in flags.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Instead of a scenario")]
+struct ScenarioFlags {
+    /// Number of simulated clients
+    #[arg(long, value_name = "N", conflicts_with = "scenario", requires_all = ["rooms", "rate"])]
+    clients: Option<u64>,
+
+    /// Number of rooms; every client is in one
+    #[arg(long, value_name = "N", conflicts_with = "scenario", requires = "clients")]
+    rooms: Option<u64>,
+
+    /// Posts per client per second
+    #[arg(long, value_name = "PER_S", conflicts_with = "scenario", requires = "clients")]
+    rate: Option<f64>,
+
+    /// Bytes of text in a post [default: that of scenario files]
+    #[arg(long, value_name = "BYTES", conflicts_with = "scenario", requires = "clients")]
+    payload: Option<u64>,
+
+    /// Transports to measure [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "scenario", requires = "clients",
+          value_parser = PossibleValuesParser::new(Transport::ALL.map(Transport::name)))]
+    transports: Vec<String>,
+}
+
+impl JobArgs {
+    /// Everything decided.
+    pub(crate) fn job(&self) -> anyhow::Result<Job> {
+        match (&self.scenario, self.flags.toml()) {
+            (Some(scenario), _) => scenarios::load(scenario, &self.set),
+            (None, Some(text)) => Ok(scenario::parse("flags", &text, &self.set)?),
+            (None, None) => None.context("give a scenario, or --clients, --rooms and --rate"),
+        }
+    }
+}
+
+impl ScenarioFlags {
+    /// The file that says the same.
+    fn toml(&self) -> Option<String> {
+        let (clients, rooms, rate) = (self.clients?, self.rooms?, self.rate?);
+        let transports =
+            if self.transports.is_empty() { String::new() } else { format!("transports = {:?}\n", self.transports) };
+        let payload = self.payload.map_or_else(String::new, |bytes| format!("payload_bytes = {bytes}\n"));
+        Some(format!(
+            "name = \"flags\"\n\
+             question = \"What do {clients} clients in {rooms} rooms with {rate} posts per client per second cost?\"\n\
+             {transports}clients = {clients}\nrooms = {rooms}\n\n[posts]\nper_client_per_s = {rate:?}\n{payload}"
+        ))
+    }
+}
+
+/// Measure every transport of a scenario, each run on a server of its own
 #[derive(Parser)]
-#[command(after_help = format!("{RUN_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 }
 
-/// Measure a server that somebody else started
+/// Measure a server that is running already
 #[derive(Parser)]
-#[command(after_help = format!("{LOAD_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = LOAD_EXAMPLES)]
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// Where it serves HTTP and WebSocket, as in http://127.0.0.1:8080; loopback only
-    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    /// URL of its HTTP and WebSocket port, such as http://127.0.0.1:8080; only loopback addresses are measured
+    #[arg(long, value_name = "URL", value_parser = loopback_url)]
     pub(crate) target: SocketAddr,
 
-    /// Where it serves raw TCP
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    /// Address of its raw TCP port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = loopback_url)]
     pub(crate) target_tcp: SocketAddr,
 
-    /// Its process, or the one that started all of its processes, to be metered from outside: its CPU and memory are then known whatever it
-    /// says of itself. Memory per connection is not: for that, let the scenario start it as a `[[target]]`
+    /// Process id of the server, or of the process that started all its processes: CPU and memory are then read from the kernel. Memory per
+    /// connection is not known this way: for that, start the server as a `[[target]]` of the scenario
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 
-    /// The secret it wants
+    /// Token that the server requires
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 }
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  pushbench run scenarios/quick.toml
-  pushbench run scenarios/chat.toml --set repetitions=3 --set 'transports=[\"sse\",\"websocket\"]'
-  pushbench run scenarios/scale.toml --dry-run";
+  pushbench run quick
+  pushbench run chat --set repetitions=3 --set transports=sse,websocket
+  pushbench run --clients 500 --rooms 50 --rate 0.2 --transports sse,websocket
+  pushbench run scale --dry-run
+  pushbench run mine.toml --json > summary.json";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:
   pushbench serve --cores 0 &
-  pushbench load scenarios/quick.toml --target http://127.0.0.1:8080 --target-tcp 127.0.0.1:8081
-  pushbench load scenarios/quick.toml --target http://127.0.0.1:3000 --set 'transports=[\"websocket\"]' --pid $(pgrep -n node)";
+  pushbench load quick --target http://127.0.0.1:8080 \\
+    --target-tcp 127.0.0.1:8081
+  pushbench load quick --target http://127.0.0.1:3000 \\
+    --set transports=websocket --pid $(pgrep -n node)";
 
-fn parse_url(text: &str) -> Result<SocketAddr, String> {
-    let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address: SocketAddr = authority
-        .replace("localhost", "127.0.0.1")
-        .parse()
-        .map_err(|_| "write it as http://127.0.0.1:8080".to_owned())?;
-    if address.ip().is_loopback() { Ok(address) } else { Err("load is only sent to loopback addresses".to_owned()) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_make_the_scenario_that_a_file_would() {
+        let words = "run --clients 500 --rooms 50 --rate 0.2 --payload 200 --transports sse,websocket --set seed=7";
+        let job = RunArgs::parse_from(words.split(' ')).job.job().unwrap();
+        let plan = &job.plans[0];
+        assert_eq!((plan.clients, plan.rooms, plan.payload_bytes, job.seed), (500, 50, 200, 7));
+        assert_eq!(plan.transports_asked(), [Transport::Sse, Transport::Websocket]);
+        let file = scenario::parse("flags", &job.text, &[]).unwrap();
+        assert_eq!(
+            (job.name.as_str(), file.plans.len()),
+            ("flags", 1),
+            "the manifest keeps the file that says the same"
+        );
+        let all = RunArgs::parse_from("run --clients 1 --rooms 1 --rate 1".split(' ')).job.job().unwrap();
+        assert_eq!(all.plans[0].transports, Transport::ALL);
+    }
+
+    #[test]
+    fn flags_are_complete_and_never_beside_a_scenario() {
+        for words in [
+            "run",
+            "run quick --rooms 5",
+            "run quick --clients 5 --rooms 1 --rate 1",
+            "run --clients 5",
+            "run --rooms 5",
+            "run --clients 5 --rooms 1 --rate 1 --transports carrier-pigeon",
+        ] {
+            assert!(RunArgs::try_parse_from(words.split(' ')).is_err(), "{words}");
+        }
+        let none = RunArgs::parse_from("run --clients 0 --rooms 1 --rate 1".split(' ')).job.job();
+        assert!(none.unwrap_err().to_string().contains("clients is 0; it takes a whole number from 1"));
+    }
 }

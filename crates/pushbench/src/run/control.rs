@@ -1,4 +1,4 @@
-//! The control plane: readings of what the server says it costs.
+//! Requests for the server's statistics.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use wire::ServerStats;
 
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// Reads usage over one kept connection.
+/// Reads the statistics over one kept-alive connection.
 #[derive(Clone)]
 pub(crate) struct Control {
     client: reqwest::Client,
@@ -18,7 +18,11 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(target: &Target) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build().context("no control client")?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_MAX)
+            .build()
+            .context("cannot create an HTTP client")?;
         Ok(Self { client, url: format!("http://{}/stats", target.http), token: target.token.clone() })
     }
 
@@ -29,7 +33,7 @@ impl Control {
             None => request,
         };
         let response = request.send().await.with_context(|| format!("no answer from {}", self.url))?;
-        let response = response.error_for_status().context("the server does not say what it costs")?;
-        response.json().await.context("the server's usage cannot be read")
+        let response = response.error_for_status().context("the server has no statistics")?;
+        response.json().await.context("cannot read the server's statistics")
     }
 }

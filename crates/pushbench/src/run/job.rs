@@ -1,32 +1,33 @@
-//! A job from its scenario to its table: rounds in random order, invalid runs repeated within their budget, every run saved at once.
+//! Runs a job: rounds in random order, invalid runs repeated within `limits.invalid_reruns`, every run saved at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::Target;
+use report::wrapped;
 use results::{Crash, Folder, Manifest, RunEnd, RunRecord, State, Subject, VerdictKind};
 use scenario::{Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
-use super::args::{JobArgs, LoadArgs, RunArgs};
-use super::foreign::{Foreign, room_prefix};
+use super::args::{JobArgs, LoadArgs, OutputArgs, RunArgs};
+use super::attached_server::{AttachedServer, random_room_prefix};
+use super::external_server;
 use super::listening;
 use super::manifest::manifest;
-use super::meter::Meter;
-use super::one::{Bench, Patient, Place, measure, not_begun};
+use super::measure::{RunEnvironment, RunId, TargetServer, measure, record_of_failed_start};
 use super::outcome::outcome;
-use super::peer;
 use super::preflight::{self, Finding, Level};
-use super::progress::Shown;
+use super::process_usage::ProcessUsageReader;
+use super::progress::ProgressLine;
 use super::server_process::ServerProcess;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
 
-/// Probes at the start of a job, so that the first run knows what the machine can do.
-const SPIN_ROUNDS: usize = 5;
+/// CPU probes at the start of a job; the best one is the reference for the first run.
+const CPU_PROBES: usize = 5;
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     command(&args.job, None)
@@ -34,9 +35,10 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
-    let metered = |pid| Meter::attach(pid).and_then(|meter| listening::check(pid, args.target).map(|()| meter));
-    match args.pid.map(metered).transpose() {
-        Ok(meter) => command(&args.job, Some(Foreign { target, meter })),
+    let attach =
+        |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
+    match args.pid.map(attach).transpose() {
+        Ok(process) => command(&args.job, Some(AttachedServer { target, process })),
         Err(error) => {
             print::error(&error.context("--pid"));
             Ok(PREFLIGHT.into())
@@ -44,30 +46,30 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `foreign` is a server that somebody else started.
-fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode> {
-    let mut job = match scenario::load(&args.scenario, &args.set).and_then(|source| source.decide()) {
+/// `attached` is the running server of `load`.
+fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<ExitCode> {
+    let mut job = match args.job() {
         Ok(job) => job,
         Err(error) => {
-            print::error(&error.into());
+            print::error(&error);
             return Ok(USAGE.into());
         }
     };
-    if foreign.is_some() {
-        let rooms = room_prefix();
+    if attached.is_some() {
+        let prefix = random_room_prefix();
         for plan in &mut job.plans {
-            // One server is there, which others may use too, and nobody starts others.
+            // Only this server is measured, and other clients may use it too.
             plan.external_servers.clear();
-            plan.room_prefix = rooms.clone();
+            plan.room_prefix = prefix.clone();
         }
     }
     if args.dry_run {
         print::out(&describe(&job))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Before the machine is looked at, which takes longer.
-    if let Some(foreign) = &foreign
-        && let Err(error) = runtime()?.block_on(foreign.check_joining(&mut job.plans))
+    // Before the preflight checks, which take longer.
+    if let Some(attached) = &attached
+        && let Err(error) = runtime()?.block_on(attached.check_joining(&mut job.plans))
     {
         print::error(&error);
         return Ok(PREFLIGHT.into());
@@ -80,71 +82,76 @@ fn command(args: &JobArgs, foreign: Option<Foreign>) -> anyhow::Result<ExitCode>
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
         return Ok(PREFLIGHT.into());
     }
-    stoppable(async |stop| Running::start(args, job, &findings, foreign, stop)?.all().await)
+    stoppable(async |stop| JobRunner::start(args, job, &findings, attached, stop)?.run().await)
 }
 
-struct Running {
+struct JobRunner {
     job: Job,
-    foreign: Option<Foreign>,
+    attached: Option<AttachedServer>,
     folder: Folder,
     manifest: Manifest,
-    bench: Bench,
-    shown: Shown,
+    environment: RunEnvironment,
+    progress: ProgressLine,
+    output: OutputArgs,
     server_cores: Vec<usize>,
     records: Vec<RunRecord>,
     reruns_left: u32,
 }
 
-impl Running {
+impl JobRunner {
     fn start(
         args: &JobArgs,
         job: Job,
         findings: &[Finding],
-        foreign: Option<Foreign>,
+        attached: Option<AttachedServer>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
-        let spin_best = (0..SPIN_ROUNDS).map(|_| machine::spin(&all_cores)).fold(0.0, f64::max);
+        let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
         let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
-        // What conducts and meters shares the generator's cores, never the server's.
+        // This process runs on the generator's cores, never on the server's.
         machine::pin(&generator_cores).ok();
         Ok(Self {
-            shown: Shown::new(job.runs(), job.duration_estimate()),
+            progress: ProgressLine::new(job.runs(), job.duration_estimate()),
             reruns_left: first.limits.invalid_reruns,
-            bench: Bench { generator_cores, all_cores, stop, spin_best },
+            environment: RunEnvironment { generator_cores, all_cores, stop, cpu_probe_best },
             job,
-            foreign,
+            attached,
             folder,
             manifest,
+            output: args.output,
             server_cores,
             records: Vec::new(),
         })
     }
 
-    async fn all(mut self) -> anyhow::Result<ExitCode> {
-        let made = self.rounds().await;
+    async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let made = self.run_rounds().await;
         self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
-        // What was measured is shown, also by a job that could not go on.
-        let reported =
-            if self.records.is_empty() && made.is_err() { Ok(()) } else { crate::report::of_job(self.folder.path()) };
+        // A job that failed prints what it measured before.
+        let reported = if self.records.is_empty() && made.is_err() {
+            Ok(())
+        } else {
+            crate::report::of_job(self.folder.path(), self.output)
+        };
         made?;
         kept?;
         reported?;
-        if self.bench.stop.is_cancelled() {
+        if self.environment.stop.is_cancelled() {
             return Ok(INTERRUPTED.into());
         }
         let outcome = outcome(&self.manifest, &self.records, self.folder.path());
-        outcome.sentences.iter().for_each(|sentence| print::note(sentence));
+        outcome.sentences.iter().for_each(|sentence| print::warn(sentence));
         Ok(outcome.code.into())
     }
 
-    /// Makes the runs, and says how far it came.
-    async fn rounds(&mut self) -> anyhow::Result<State> {
+    /// Runs everything; returns how far it came.
+    async fn run_rounds(&mut self) -> anyhow::Result<State> {
         let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
         let mut run = 0;
         for round in 0..self.job.repetitions {
@@ -152,12 +159,12 @@ impl Running {
                 let mut rerun = 0;
                 loop {
                     run += 1;
-                    let place = Place { run, round: round + 1, rerun };
-                    let kind = self.one(&plans[plan], &subject, place).await?;
-                    if self.bench.stop.is_cancelled() {
+                    let run_id = RunId { run, round: round + 1, rerun };
+                    let kind = self.run_once(&plans[plan], &subject, run_id).await?;
+                    if self.environment.stop.is_cancelled() {
                         return Ok(State::Interrupted);
                     }
-                    if self.is_gone(subject.transport).await {
+                    if self.server_is_gone(subject.transport).await {
                         return Ok(State::Failed);
                     }
                     if kind != VerdictKind::Invalid || self.reruns_left == 0 {
@@ -171,73 +178,75 @@ impl Running {
         Ok(State::Complete)
     }
 
-    /// Whether the one server there is ended in the last run, and is not started again.
-    async fn is_gone(&self, transport: Transport) -> bool {
+    /// Whether the attached server crashed in the last run and was not restarted.
+    async fn server_is_gone(&self, transport: Transport) -> bool {
         let crashed = self.records.last().is_some_and(|record| matches!(record.ended, RunEnd::Crashed(_)));
-        match &self.foreign {
-            Some(foreign) if crashed => !foreign.is_restarted(transport).await,
+        match &self.attached {
+            Some(attached) if crashed => !attached.accepts_again(transport).await,
             _ => false,
         }
     }
 
-    async fn one(&mut self, plan: &Arc<Plan>, subject: &Subject, place: Place) -> anyhow::Result<VerdictKind> {
+    async fn run_once(&mut self, plan: &Arc<Plan>, subject: &Subject, run_id: RunId) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.shown.begin(place.run, &format!("{subject}{label}"));
-        let started = match self.patient(plan, subject).await {
-            Ok(patient) => Ok(patient),
+        self.progress.begin(run_id.rerun, &format!("{subject}{label}"));
+        let started = match self.target_server(plan, subject).await {
+            Ok(server) => Ok(server),
             Err(error) => Err(error.downcast::<Crash>()?),
         };
-        let mut log = self.folder.begin_log(place.run)?;
+        let mut log = self.folder.begin_log(run_id.run)?;
         let record = match started {
-            Ok(patient) => {
-                let shown = &mut self.shown;
-                let show = |progress| shown.show(progress);
-                measure(&mut self.bench, plan, subject, patient, place, &mut log, show).await?
+            Ok(server) => {
+                let line = &mut self.progress;
+                let show = |progress| line.show(progress);
+                measure(&mut self.environment, plan, subject, server, run_id, &mut log, show).await?
             }
-            Err(crash) => not_begun(&self.bench, plan, subject, place, crash),
+            Err(crash) => record_of_failed_start(&self.environment, plan, subject, run_id, crash),
         };
         self.folder.save_run(&record, log)?;
         let verdict = record.verdict.clone();
         let reasons =
             if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
-        self.shown.end(&format!("{}{reasons}", verdict.kind));
+        self.progress.end(&format!("{}{reasons}", verdict.kind));
         self.records.push(record);
         self.folder.save_tables(&self.records)?;
         Ok(verdict.kind)
     }
 
-    async fn patient(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<Patient> {
-        let started = match (&self.foreign, plan.external_server(subject)) {
-            (Some(foreign), _) => return Ok(Patient::Found(foreign.clone())),
-            (None, Some(peer)) => peer::start(peer, &self.job.file, &self.server_cores).await,
+    async fn target_server(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<TargetServer> {
+        let started = match (&self.attached, plan.external_server(subject)) {
+            (Some(attached), _) => return Ok(TargetServer::Attached(attached.clone())),
+            (None, Some(server)) => external_server::start(server, &self.job.file, &self.server_cores).await,
             (None, None) => ServerProcess::start(plan, subject.transport, &self.server_cores).await,
         };
-        Ok(Patient::Started(started?.into()))
+        Ok(TargetServer::Spawned(started?.into()))
     }
 }
 
+/// What `--dry-run` prints.
 fn describe(job: &Job) -> String {
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
         let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
+        let window_s = plan.phases.window().as_secs_f64();
         out += &format!(
-            "  {label}{} seats in {} rooms, {} authors, {:.1} posts/s, {:.0} deliveries/s, {} bytes each, window {} s\n    over {}\n",
+            "{label}{} clients in {} rooms, {} of them authors; {:.1} posts/s of {} bytes, {:.0} deliveries/s; window {window_s} s; {}\n",
             plan.clients,
             plan.rooms,
             plan.authors,
-            plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64(),
-            plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64(),
+            plan.posts_in_window() as f64 / window_s,
             plan.payload_bytes,
-            plan.phases.window().as_secs_f64(),
+            plan.deliveries_in_window() as f64 / window_s,
             subjects.join(", "),
         );
     }
-    out + &format!(
-        "{} runs, about {} s; at most {} sockets for the generator at once; seed {}\n",
+    let total = format!(
+        "{} runs, about {}; at most {} sockets of the generator at once; seed {}\n",
         job.runs(),
-        job.duration_estimate().as_secs(),
+        print::duration(job.duration_estimate()),
         job.sockets_max(),
         job.seed
-    )
+    );
+    wrapped(&(out + &total), 2)
 }

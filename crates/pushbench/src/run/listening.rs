@@ -1,38 +1,42 @@
-//! Which processes listen at an address, as far as the system shows it: the process that is metered must be the one that is loaded.
+//! Checks that the process of `--pid` is the one that listens on the target's address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{bail, ensure};
 
-use crate::family;
+use crate::process_tree;
 
-/// The state of a socket that listens, in the kernel's tables.
+/// Code of the listening state in the kernel's socket tables.
 const LISTENS: &str = "0A";
 
-/// Makes sure that `pid`, with every process below it, is what serves `address`.
+/// Fails unless `pid` and its descendants serve `address`, and no other process does.
 pub(super) fn check(pid: u32, address: SocketAddr) -> anyhow::Result<()> {
     let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
     let sockets = sockets(&tables.concat(), address);
-    ensure!(!sockets.is_empty(), "nobody listens on {address}; start the server, or correct --target");
-    let metered = [vec![pid], family::below(pid)].concat();
+    ensure!(!sockets.is_empty(), "no process listens on {address}; start the server, or correct --target");
+    let metered = [vec![pid], process_tree::descendants(pid)].concat();
     let (own, others): (Vec<_>, Vec<_>) = holders(&sockets).into_iter().partition(|holder| metered.contains(holder));
     if own.is_empty() && others.is_empty() {
         bail!(
-            "process {} does not listen on {address}, and who does is not shown to us; run as the server's user",
-            named(pid)
+            "process {} does not listen on {address}, and the process that does is not visible; run as the server's user",
+            process_name(pid)
         );
     }
-    let all = others.iter().map(|other| named(*other)).collect::<Vec<_>>().join(", ");
+    let all = others.iter().map(|other| process_name(*other)).collect::<Vec<_>>().join(", ");
     if own.is_empty() {
-        bail!("process {} does not listen on {address}; give the pid of the one that does: {all}", named(pid));
+        bail!("process {} does not listen on {address}; give the pid of the one that does: {all}", process_name(pid));
     }
-    // One above it opened the socket and handed it down. One beside it takes a share of the connections.
-    let beside = others.iter().any(|other| !family::below(*other).contains(&pid));
-    ensure!(!beside, "process {} shares {address} with {all}; give the pid of the one that started them", named(pid));
+    // A parent may have opened the socket and passed it on; any other process takes a share of the connections.
+    let beside = others.iter().any(|other| !process_tree::descendants(*other).contains(&pid));
+    ensure!(
+        !beside,
+        "process {} shares {address} with {all}; give the pid of the one that started them",
+        process_name(pid)
+    );
     Ok(())
 }
 
-/// The inodes of the sockets to which a connection to `address` may go: those bound to it, or else to all addresses.
+/// Inodes of the sockets that accept connections to `address`: those bound to it, or else those bound to all addresses.
 fn sockets(tables: &str, address: SocketAddr) -> Vec<u64> {
     let listening: Vec<_> =
         tables.lines().filter_map(row).filter(|(bound, _)| bound.port() == address.port()).collect();
@@ -45,14 +49,14 @@ fn sockets(tables: &str, address: SocketAddr) -> Vec<u64> {
     }
 }
 
-/// Address and inode of a row of `/proc/net/tcp` or `tcp6` whose socket listens.
+/// Address and inode of a listening socket in a row of `/proc/net/tcp` or `tcp6`.
 fn row(line: &str) -> Option<(SocketAddr, u64)> {
     let fields: Vec<_> = line.split_whitespace().collect();
     if *fields.get(3)? != LISTENS {
         return None;
     }
     let (ip, port) = fields.get(1)?.split_once(':')?;
-    // Words of four bytes, each written as a number of this machine.
+    // Words of four bytes, each a number in the byte order of this machine.
     let words = ip.as_bytes().chunks(8).map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
     let bytes = words.collect::<Option<Vec<_>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect::<Vec<_>>();
     let ip = match bytes.len() {
@@ -62,7 +66,7 @@ fn row(line: &str) -> Option<(SocketAddr, u64)> {
     Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), fields.get(9)?.parse().ok()?))
 }
 
-/// The processes that have one of these sockets open; those of other users are not shown to everybody.
+/// Processes that have one of these sockets open; processes of other users may not be visible.
 fn holders(sockets: &[u64]) -> Vec<u32> {
     let names: Vec<_> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
     let processes = std::fs::read_dir("/proc").into_iter().flatten();
@@ -75,8 +79,8 @@ fn holders(sockets: &[u64]) -> Vec<u32> {
     pids.filter(holds).collect()
 }
 
-/// A process as people know it.
-fn named(pid: u32) -> String {
+/// Process id and name.
+fn process_name(pid: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     format!("{pid} ({})", name.trim())
 }
@@ -91,8 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// A shell that has a socket, with so many processes below it that have it too: no other one has, not even for the instant in which
-    /// another test starts a program.
+    /// A shell with a listening socket that only it and its children have, however many programs other tests start meanwhile.
     struct Server {
         shell: Child,
         below: Vec<u32>,
@@ -108,8 +111,8 @@ mod tests {
             let mut shell = Command::new("sh");
             let shell = shell.args(["-c", &script]).stdin(Stdio::from(OwnedFd::from(listener))).spawn().unwrap();
             let started =
-                |pids: &Vec<u32>| pids.len() == below && pids.iter().all(|pid| named(*pid).ends_with("(sleep)"));
-            let below = std::iter::repeat_with(|| family::children(shell.id())).find(started).unwrap();
+                |pids: &Vec<u32>| pids.len() == below && pids.iter().all(|pid| process_name(*pid).ends_with("(sleep)"));
+            let below = std::iter::repeat_with(|| process_tree::children(shell.id())).find(started).unwrap();
             Self { shell, below, address }
         }
     }
@@ -133,15 +136,15 @@ mod tests {
         let (stranger, address) = (stranger.shell.id(), single.address);
         let expected =
             format!("process {stranger} (sh) does not listen on {address}; give the pid of the one that does: ");
-        assert!(error.starts_with(&expected) && error.contains(&named(pid)), "{error}");
+        assert!(error.starts_with(&expected) && error.contains(&process_name(pid)), "{error}");
         let (one, other, address) = (several.below[0], several.below[1], several.address);
         check(several.shell.id(), address).unwrap();
         let error = check(one, address).unwrap_err().to_string();
         assert!(error.starts_with(&format!("process {one} (sleep) shares {address} with ")), "{error}");
-        assert!(error.contains(&named(other)), "{error}");
+        assert!(error.contains(&process_name(other)), "{error}");
         drop(several);
         let error = check(pid, address).unwrap_err().to_string();
-        assert_eq!(error, format!("nobody listens on {address}; start the server, or correct --target"));
+        assert_eq!(error, format!("no process listens on {address}; start the server, or correct --target"));
     }
 
     #[test]

@@ -1,56 +1,74 @@
-//! What a job that was not interrupted comes to: its exit code, and a sentence for each thing that keeps it from being 0.
+//! The exit code of a job that was not interrupted, with a sentence for everything that a user has to know or do.
 
 use std::path::Path;
 
 use results::{Manifest, PlannedRun, RunEnd, RunRecord, VerdictKind};
 
-use crate::exit::NO_FIGURES;
+use crate::exit::NO_METRICS;
 
-/// The exit code, and what is to be said.
+/// Exit code and sentences.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) code: u8,
     pub(crate) sentences: Vec<String>,
 }
 
-/// Holds the runs that were made against those that were asked for: every subject needs one with figures, and none that crashed or was
-/// wrong. `folder` is where the runs are.
+/// Compares the runs with the plan: every subject needs a run with metrics, and none that crashed or was wrong. `folder` is the results
+/// folder.
 pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
     let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
     // The first round has every subject once.
-    for place in manifest.order.iter().filter(|place| place.round == 1) {
-        let runs: Vec<_> = records.iter().filter(|record| is_of(record, place)).collect();
-        let crash = crash(place, &runs, folder);
+    for planned in manifest.order.iter().filter(|planned| planned.round == 1) {
+        let runs: Vec<_> = records.iter().filter(|record| is_of(record, planned)).collect();
+        let crash = crash(planned, &runs, folder);
         failed |= crash.is_some();
         sentences.extend(crash);
         if !runs.iter().any(|run| run.verdict.kind.has_metrics()) {
-            without.push(format!("{} ({})", name(place), why(runs.last())));
+            without.push(format!("{} ({})", name(planned), why(runs.last())));
         }
     }
     if records.iter().any(|record| record.verdict.kind == VerdictKind::Wrong) {
         failed = true;
         sentences.push(
-            "a server lost, doubled, reordered or altered messages, or answered nonsense; see the runs called wrong"
+            "a server lost, doubled, reordered or altered messages, or sent malformed data; see the runs with the verdict wrong"
                 .to_owned(),
         );
     }
     if !without.is_empty() {
-        sentences.push(format!("no figures for {}", without.join(", ")));
+        sentences.push(format!("no metrics for {}", without.join(", ")));
     }
+    sentences.extend(spoiled(manifest, records));
     let code = match (failed, without.is_empty()) {
         (true, _) => 1,
-        (false, false) => NO_FIGURES,
+        (false, false) => NO_METRICS,
         (false, true) => 0,
     };
     Outcome { code, sentences }
 }
 
-fn is_of(record: &RunRecord, place: &PlannedRun) -> bool {
-    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.point)
+/// Advice when all attempts at a planned run were invalid.
+fn spoiled(manifest: &Manifest, records: &[RunRecord]) -> Option<String> {
+    let spoiled = manifest.order.iter().filter(|planned| {
+        let mut runs = records.iter().filter(|run| is_of(run, planned) && run.round == planned.round).peekable();
+        runs.peek().is_some() && runs.all(|run| run.verdict.kind == VerdictKind::Invalid)
+    });
+    let count = spoiled.count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} runs stayed invalid and count in no result: end other programs on this machine and run again \
+             (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load",
+            manifest.order.len()
+        )
+    })
 }
 
-/// How a subject's server ended in the last of its runs in which it did.
-fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
+fn is_of(record: &RunRecord, planned: &PlannedRun) -> bool {
+    (record.transport.name(), &record.target, &record.point)
+        == (planned.transport.as_str(), &planned.target, &planned.point)
+}
+
+/// How the server of a subject crashed, in the last run in which it did.
+fn crash(planned: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
     let crashes = runs.iter().filter_map(|run| match &run.ended {
         RunEnd::Crashed(crash) => Some((run.run, crash)),
         RunEnd::Complete | RunEnd::Interrupted | RunEnd::Failed(_) => None,
@@ -60,7 +78,7 @@ fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<Strin
     let file = folder.join(format!("runs/{run:04}.json"));
     Some(format!(
         "{} crashed in {} of {} runs: {crash}\nsee {}",
-        name(place),
+        name(planned),
         crashes.len(),
         runs.len(),
         file.display()
@@ -70,16 +88,16 @@ fn crash(place: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<Strin
 fn why(last: Option<&&RunRecord>) -> String {
     match last.map(|run| &run.verdict) {
         None => "not run".to_owned(),
-        // What happened has been said.
+        // Other sentences tell why.
         Some(verdict) if verdict.kind != VerdictKind::Invalid => verdict.kind.to_string(),
         Some(verdict) => format!("{}: {}", verdict.kind, verdict.reasons.join("; ")),
     }
 }
 
-fn name(place: &PlannedRun) -> String {
-    let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
-    let label = if place.point.is_empty() { String::new() } else { format!(" at {}", place.point) };
-    format!("{}{target}{label}", place.transport)
+fn name(planned: &PlannedRun) -> String {
+    let target = if planned.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", planned.target) };
+    let label = if planned.point.is_empty() { String::new() } else { format!(" at {}", planned.point) };
+    format!("{}{target}{label}", planned.transport)
 }
 
 #[cfg(test)]
@@ -106,30 +124,38 @@ mod tests {
         RunVerdict { kind, reasons: vec![reason.to_owned()] }
     }
 
+    fn advice(invalid: u32, runs: u32) -> String {
+        format!(
+            "{invalid} of {runs} runs stayed invalid and count in no result: end other programs on this machine and run \
+             again (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load"
+        )
+    }
+
     #[test]
-    fn a_job_in_which_everything_has_figures_is_done() {
+    fn a_job_in_which_everything_has_metrics_is_done() {
         assert_eq!(of(&invented::results_folder(&[10, 100])), (0, vec![]));
         let one_of_three = changed(|run| {
             if run.round < 3 {
                 run.verdict = verdict(VerdictKind::Invalid, "late");
             }
         });
-        assert_eq!(of(&one_of_three), (0, vec![]));
+        assert_eq!(of(&one_of_three), (0, vec![advice(2, 60)]));
         let overloaded = changed(|run| run.verdict = verdict(VerdictKind::Overloaded, "behind"));
         assert_eq!(of(&overloaded), (0, vec![]));
     }
 
     #[test]
-    fn what_was_asked_for_and_has_no_figures_is_named_with_the_last_reason() {
+    fn what_was_asked_for_and_has_no_metrics_is_named_with_the_last_reason() {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
-        assert_eq!(of(&invalid), (6, vec!["no figures for sse at clients=100 (invalid: late in 3)".to_owned()]));
+        let none = "no metrics for sse at clients=100 (invalid: late in 3)".to_owned();
+        assert_eq!(of(&invalid), (6, vec![none, advice(3, 60)]));
         let mut not_run = invented::results_folder(&[10]);
         not_run.runs.retain(|run| run.record.transport.name() != "tcp");
-        assert_eq!(of(&not_run), (6, vec!["no figures for tcp (not run)".to_owned()]));
+        assert_eq!(of(&not_run), (6, vec!["no metrics for tcp (not run)".to_owned()]));
     }
 
     #[test]
-    fn a_crash_is_a_failure_whatever_the_other_runs_gave() {
+    fn a_crash_is_a_failure_whatever_the_other_runs_measured() {
         let crashed = |rounds| {
             changed(move |run| {
                 if run.round <= rounds {
@@ -146,7 +172,7 @@ mod tests {
             )
         };
         assert_eq!(of(&crashed(1)), (1, vec![said(1, 15)]));
-        let none = "no figures for sse at clients=100 (crashed)".to_owned();
+        let none = "no metrics for sse at clients=100 (crashed)".to_owned();
         assert_eq!(of(&crashed(3)), (1, vec![said(3, 55), none]));
     }
 

@@ -1,5 +1,4 @@
-//! What a server says while it runs: its standard error is passed on as it comes, and the last lines of both outputs are kept for the
-//! case that it ends by itself.
+//! Output of a server: its standard error is passed on, and the last lines of both outputs are kept for the report of a crash.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +9,14 @@ use tokio::task::JoinSet;
 
 use crate::print;
 
-/// Kept of both outputs together …
+/// Bytes kept of both outputs together.
 const BYTES_KEPT_MAX: usize = 2 << 10;
-/// … and shown of it.
+/// Lines in the report of a crash.
 const LINES_MAX: usize = 10;
-/// Another process may hold the outputs open when the server has ended.
+/// Time to read the rest after the server has ended; another process may keep the outputs open.
 const END_WITHIN: Duration = Duration::from_millis(300);
 
-/// The outputs of one server.
+/// Standard output and standard error of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     last: Arc<Mutex<Vec<u8>>>,
@@ -25,17 +24,17 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Reads an output to its end; a server must not wait for a reader.
+    /// Reads an output to its end, so that the server never blocks on it.
     pub(crate) fn follow(&mut self, from: impl AsyncRead + Unpin + Send + 'static) {
         self.read(from, |_| ());
     }
 
-    /// The same, and passes everything on to our standard error.
+    /// Reads an output to its end and passes it on to standard error.
     pub(crate) fn pass_on(&mut self, from: impl AsyncRead + Unpin + Send + 'static) {
         self.read(from, print::pass_on);
     }
 
-    /// Reads an output to its end as well, and tells when it has said `text`.
+    /// Reads an output to its end; the receiver fires when `text` has appeared in it.
     pub(crate) fn follow_until(
         &mut self,
         from: impl AsyncRead + Unpin + Send + 'static,
@@ -51,7 +50,7 @@ impl Output {
             if seen.windows(text.len()).any(|window| window == text) {
                 found.take().map(|found| found.send(()));
             }
-            // What is left may be the beginning of it.
+            // The end may be the beginning of the text.
             seen.drain(..seen.len().saturating_sub(text.len()));
         });
         receiver
@@ -72,13 +71,13 @@ impl Output {
         });
     }
 
-    /// Reads what is left in the outputs of a server that has ended.
+    /// Reads the rest of the outputs of a server that has ended.
     pub(crate) async fn end(&mut self) {
         let reading = async { while self.readers.join_next().await.is_some() {} };
         tokio::time::timeout(END_WITHIN, reading).await.ok();
     }
 
-    /// The last lines, oldest first, without anything that a terminal would obey.
+    /// The last lines, oldest first, without control characters.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&last);

@@ -1,28 +1,28 @@
-//! Whether this machine can run a job honestly: each finding with what it means and how to mend it.
+//! Checks of the machine before a job, each with its meaning and what to do about it.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use scenario::Job;
 
-use super::peer;
+use super::external_server;
 use crate::machine;
 
 const CLOCK_READS: u32 = 10_000;
-/// A reading of a good clock takes a third of this.
+/// Longest reading of the clock; a good clock takes a third of it.
 const CLOCK_READ_MAX: Duration = Duration::from_nanos(150);
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Good,
-    /// Figures may suffer; runs say themselves whether they did.
+    /// Results may suffer; the verdict of each run says whether they did.
     Doubtful,
-    /// The job cannot be run honestly.
+    /// The job cannot be measured.
     Fatal,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     pub(crate) level: Level,
@@ -31,25 +31,25 @@ pub(crate) struct Finding {
     pub(crate) advice: Cow<'static, str>,
 }
 
-/// Sockets a process needs besides those of the crowd.
+/// Open files that a process needs besides the clients' sockets.
 const SPARE_FILES: u64 = 64;
-/// Most loopback source addresses the crowd spreads over.
+/// Loopback source addresses that the clients use, at most.
 const SOURCES_MAX: u64 = 64;
-/// Runnable tasks beyond this before we begin are somebody else's load.
+/// Load average before a job; anything above it comes from other programs.
 const LOAD_MAX: f64 = 0.5;
-const SPIN_ROUNDS: usize = 5;
-/// Spin probes of a machine that can measure differ by less; runs are held to the same.
-const SPIN_SPREAD_MAX: f64 = 0.25;
+const CPU_PROBES: usize = 5;
+/// Relative spread of CPU probes; the verdict of a run uses the same limit.
+const CPU_PROBE_SPREAD_MAX: f64 = 0.25;
 const TIMER_ROUNDS: usize = 200;
 const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
 
-/// Looks at the machine; `job` is held against its limits when there is one.
+/// Checks the machine, and its limits against the needs of `job`.
 pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     let cores = machine::cores();
     let mut found = vec![
         cores_finding(&cores),
         load_finding(),
-        spin_finding(&cores),
+        cpu_probe_finding(&cores),
         timer_finding(),
         clock_finding(),
         steal_finding(),
@@ -70,7 +70,7 @@ fn finding(level: Level, what: &'static str, found: String, advice: &'static str
 
 fn cores_finding(cores: &[usize]) -> Finding {
     let level = if cores.len() > 1 { Level::Good } else { Level::Doubtful };
-    let advice = "with one core, server and generator take turns: latencies then show the scheduler; use two or more";
+    let advice = "server and generator share the core, so that latencies include waiting for it; use two or more cores";
     finding(level, "cores", format!("{} ({cores:?})", cores.len()), advice)
 }
 
@@ -82,28 +82,24 @@ fn load_finding() -> Finding {
         level,
         "other load",
         format!("{load:.2} over the last minute"),
-        "end other programs, or wait until they are done",
+        "end other programs, or wait for them to end",
     )
 }
 
-fn spin_finding(cores: &[usize]) -> Finding {
-    let rates: Vec<f64> = (0..SPIN_ROUNDS).map(|_| machine::spin(cores)).collect();
+fn cpu_probe_finding(cores: &[usize]) -> Finding {
+    let rates: Vec<f64> = (0..CPU_PROBES).map(|_| machine::cpu_probe(cores)).collect();
     let (least, most) =
         rates.iter().fold((f64::MAX, 0.0_f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
-    let level = if least >= most * (1.0 - SPIN_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
-    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {SPIN_ROUNDS} probes");
-    finding(
-        level,
-        "spin probe",
-        found,
-        "the machine gives its cores less than they can at times; such runs are found invalid and repeated",
-    )
+    let level = if least >= most * (1.0 - CPU_PROBE_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
+    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {CPU_PROBES} probes");
+    finding(level, "CPU probe", found, "CPU speed varies between probes; affected runs are marked invalid and repeated")
 }
 
 fn timer_finding() -> Finding {
     let mut late: Vec<_> = (0..TIMER_ROUNDS)
         .map(|_| {
             let begun = std::time::Instant::now();
+            // The kernel's sleep: a timer of tokio has a resolution of one millisecond.
             std::thread::sleep(Duration::from_micros(500));
             begun.elapsed().saturating_sub(Duration::from_micros(500))
         })
@@ -113,21 +109,21 @@ fn timer_finding() -> Finding {
     let level = if p99 <= TIMER_LATE_MAX { Level::Good } else { Level::Doubtful };
     let found =
         format!("a sleep ends {} µs late (median), {} µs (p99)", late[TIMER_ROUNDS / 2].as_micros(), p99.as_micros());
-    finding(level, "timer", found, "posts will leave late; a virtual machine with a busy host does this")
+    finding(level, "timer", found, "posts will be sent late; virtual machines on a busy host show this")
 }
 
-/// CPU that the host took from this machine since it started, where it says so.
+/// CPU time that the host took from this machine since it started, where the kernel reports it.
 fn steal_finding() -> Finding {
-    let share = machine::Taken::now().stolen_share();
+    let share = machine::CpuSteal::now().stolen_share();
     let level = if share < 0.01 { Level::Good } else { Level::Doubtful };
-    let advice = "other machines on the same host take CPU; use a machine of your own, or more repetitions";
+    let advice = "other virtual machines on the host take CPU time; use a dedicated machine, or more repetitions";
     finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice)
 }
 
 fn quota_finding(cores: &[usize]) -> Option<Finding> {
     let cpus = machine::quota_cpus()?;
     let level = if cpus >= cores.len() as f64 { Level::Good } else { Level::Doubtful };
-    let advice = "the container stops us when its quota is used up; raise it, or name fewer cores in [cores]";
+    let advice = "the container is stopped when its quota is used up; raise the quota, or name fewer cores in [cores]";
     Some(finding(level, "quota", format!("{cpus:.1} CPUs for {} cores", cores.len()), advice))
 }
 
@@ -140,7 +136,7 @@ fn clock_finding() -> Finding {
     let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     let source = source.map_or_else(|_| "unknown".to_owned(), |source| source.trim().to_owned());
     let level = if each <= CLOCK_READ_MAX { Level::Good } else { Level::Doubtful };
-    let advice = "the clock is read for every message; a clock this slow is a cost of its own (clocksource tsc or kvm-clock is fast)";
+    let advice = "the clock is read for every message, and this clock source is slow; tsc and kvm-clock are fast";
     finding(level, "clock", format!("{source}, {} ns a reading", each.as_nanos()), advice)
 }
 
@@ -158,14 +154,14 @@ fn ports_finding(sockets: u64) -> Finding {
     finding(level, "ports", found, "widen net.ipv4.ip_local_port_range, or set fewer clients")
 }
 
-/// Targets that cannot be started as things are.
+/// External servers whose files are missing.
 fn target_findings(job: &Job) -> Vec<Finding> {
-    let peers = job.plans.first().map_or(&[][..], |plan| &plan.external_servers);
-    let missing = peers.iter().filter_map(|peer| Some((peer, peer::missing(peer, &job.file)?)));
-    let told = missing.map(|(peer, (found, advice))| Finding {
+    let servers = job.plans.first().map_or(&[][..], |plan| &plan.external_servers);
+    let missing = servers.iter().filter_map(|server| Some((server, external_server::missing(server, &job.file)?)));
+    let told = missing.map(|(server, (found, advice))| Finding {
         level: Level::Fatal,
         what: "target",
-        found: format!("{}: {found}", peer.name),
+        found: format!("{}: {found}", server.name),
         advice: advice.into(),
     });
     told.collect()
@@ -179,7 +175,7 @@ fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {
     Some(finding(
         Level::Fatal,
         "pinning",
-        format!("core {missing} is not ours to use"),
+        format!("this process may not use core {missing}"),
         "name cores of this machine in [cores]",
     ))
 }

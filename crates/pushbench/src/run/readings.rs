@@ -1,5 +1,5 @@
-//! What is read around a run while it goes on: what the server says of itself and what its process shows from outside, this program's
-//! memory, and what the kernel keeps for sockets.
+//! Readings before, during and after the window: the server's statistics, its process, this program's memory and the kernel's socket
+//! memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,41 +9,41 @@ use results::{ServerSamples, ServerSecond, ServerWindowSamples};
 use wire::ServerStats;
 
 use super::control::Control;
-use super::meter::Meter;
+use super::process_usage::ProcessUsageReader;
 use crate::machine;
 
-/// Reads, and keeps what it has read.
+/// Takes readings and keeps them.
 pub(crate) struct Readings {
     /// Whether the server was started for the run.
     started: bool,
-    /// None for a server that has nothing to say of itself.
+    /// `None` for a server without statistics of its own.
     control: Option<Control>,
-    meter: Option<Meter>,
-    read: RefCell<Read>,
+    process: Option<ProcessUsageReader>,
+    read: RefCell<ReadingsState>,
 }
 
 #[derive(Default)]
-struct Read {
+struct ReadingsState {
     usage: Vec<(Edge, ServerStats)>,
-    /// Of the server, before the reading at the beginning.
+    /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
     resident_bytes: Vec<(Edge, u64)>,
     socket_memory_bytes: Vec<(Edge, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
-    /// The second that goes on.
+    /// The current second.
     second: Option<u32>,
     failed: Option<String>,
-    /// It does not say what it costs.
-    silent: bool,
+    /// The server has no statistics; its process is read instead.
+    without_stats: bool,
 }
 
 impl Readings {
-    pub(crate) fn new(control: Option<Control>, meter: Option<Meter>, started: bool) -> Self {
-        let read = Read { silent: control.is_none(), ..Read::default() };
-        Self { started, control, meter, read: RefCell::new(read) }
+    pub(crate) fn new(control: Option<Control>, process: Option<ProcessUsageReader>, started: bool) -> Self {
+        let read = ReadingsState { without_stats: control.is_none(), ..ReadingsState::default() };
+        Self { started, control, process, read: RefCell::new(read) }
     }
 
-    /// Reads everything.
+    /// Takes all readings at an edge.
     pub(crate) async fn edge(&self, edge: Edge) {
         if edge == Edge::Begin {
             let idle = self.usage(edge).await;
@@ -56,9 +56,9 @@ impl Readings {
         read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
     }
 
-    /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
+    /// The server's statistics. When the first request fails, no further ones are made, and its process is read instead.
     async fn usage(&self, edge: Edge) -> Option<ServerStats> {
-        let silent = self.read.borrow().silent;
+        let silent = self.read.borrow().without_stats;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
             Some(_) | None => Ok(None),
@@ -66,25 +66,25 @@ impl Readings {
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
-            read.silent = edge == Edge::Begin;
+            read.without_stats = edge == Edge::Begin;
         }
-        let from_outside = || self.meter.as_ref().filter(|_| read.silent).and_then(Meter::usage);
+        let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
         said.ok().flatten().or_else(from_outside)
     }
 
-    /// Reads the server's process whenever a second has ended.
-    pub(crate) fn look(&self, progress: Progress) {
+    /// Reads the server's process at the end of every second.
+    pub(crate) fn read_process_each_second(&self, progress: Progress) {
         let mut read = self.read.borrow_mut();
         let before = std::mem::replace(&mut read.second, progress.second);
-        if let (Some(ended), Some(now), Some(meter)) = (before, progress.second, &self.meter)
+        if let (Some(ended), Some(now), Some(process)) = (before, progress.second, &self.process)
             && ended < now
-            && let Some(second) = meter.read()
+            && let Some(second) = process.read()
         {
             read.seconds.insert(now - 1, second);
         }
     }
 
-    /// What the server was at the edges, if it could be read at all of them.
+    /// The server at all edges; `None` when one reading is missing.
     pub(crate) fn server(&self) -> Option<ServerSamples> {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
@@ -96,29 +96,29 @@ impl Readings {
         })
     }
 
-    /// The server's counters at both ends of the window, if both could be read.
+    /// The server's counters at both ends of the window; `None` when one reading is missing.
     pub(crate) fn window(&self) -> Option<ServerWindowSamples> {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
         Some(ServerWindowSamples { start: at(Edge::WindowStart)?, end: at(Edge::WindowEnd)? })
     }
 
-    /// What its process showed at the end of a second.
+    /// The server's process at the end of a second.
     pub(crate) fn second(&self, second: u32) -> Option<ServerSecond> {
         self.read.borrow().seconds.get(&second).copied()
     }
 
-    /// Growth of this program while everybody connected.
-    pub(crate) fn resident_bytes_crowd(&self) -> u64 {
+    /// Growth of this program's memory while the clients connected.
+    pub(crate) fn resident_bytes_of_clients(&self) -> u64 {
         growth(&self.read.borrow().resident_bytes)
     }
 
-    /// Growth of what the kernel keeps for sockets while everybody connected.
+    /// Growth of the kernel's socket memory while the clients connected.
     pub(crate) fn socket_memory_bytes(&self) -> u64 {
         growth(&self.read.borrow().socket_memory_bytes)
     }
 
-    /// Why the server could not be asked.
+    /// Why the server's statistics could not be read.
     pub(crate) fn failed(&self) -> Option<String> {
         self.read.borrow().failed.clone()
     }
@@ -137,10 +137,10 @@ mod tests {
 
     use super::*;
 
-    fn readings(meter: Option<Meter>) -> Readings {
+    fn readings(process: Option<ProcessUsageReader>) -> Readings {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let target = Target { http: nobody, tcp: nobody, token: None, protocol: scenario::Protocol::Pushbench };
-        Readings::new(Some(Control::new(&target).unwrap()), meter, false)
+        Readings::new(Some(Control::new(&target).unwrap()), process, false)
     }
 
     async fn all_edges(readings: &Readings) {
@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_says_nothing_is_read_by_its_pid_or_not_at_all() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let by_pid = readings(Some(Meter::attach(child.id()).unwrap()));
+        let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
         all_edges(&by_pid).await;
         let server = by_pid.server().unwrap();
         let window = by_pid.window().unwrap();
@@ -165,10 +165,12 @@ mod tests {
             second,
             delivery_us_p99: None,
         };
-        [None, Some(0), Some(0), Some(1), Some(2)].into_iter().for_each(|second| by_pid.look(at(second)));
+        [None, Some(0), Some(0), Some(1), Some(2)]
+            .into_iter()
+            .for_each(|second| by_pid.read_process_each_second(at(second)));
         drop(child.stdin.take());
         child.wait().unwrap();
-        by_pid.look(at(Some(3)));
+        by_pid.read_process_each_second(at(Some(3)));
         let read: Vec<_> = (0..4).map(|second| by_pid.second(second).is_some()).collect();
         assert_eq!(read, [true, true, false, false], "the end of each second, until the process ended");
         let without = readings(None);

@@ -1,4 +1,4 @@
-//! A server as a process of its own: started for one run, ended with it, and with us. How ours is started.
+//! A server process for one run: how it is started, watched and stopped. It never outlives this program.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -14,47 +14,48 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{ServerAddresses, Transport};
 
-use super::meter::Meter;
 use super::output::Output;
+use super::process_usage::ProcessUsageReader;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
-/// Enough for what a slow poller has not fetched yet, at any rate the plan may ask for.
+/// Log of a room: enough for what a slow polling client has not fetched yet, at any rate of posts.
 const LOG_MESSAGES: u64 = 16_384;
 const LOG_BYTES: u64 = 16 << 20;
-/// Besides the crowd's own.
+/// Connections that the server accepts beyond those of the clients.
 const SPARE_CONNECTIONS: u64 = 100;
 
-/// When a server ended that was being started.
+/// When a server crashed that did not become ready.
 pub(super) const BEFORE_READY: &str = "before it was ready";
 
+/// A started server.
 pub(crate) struct ServerProcess {
     pub(super) child: Child,
-    /// It ends when this is closed.
+    /// The server ends when this is closed.
     pub(super) stdin: Option<ChildStdin>,
     pub(crate) target: Target,
-    /// None where the system does not let us read other processes.
-    pub(crate) meter: Option<Meter>,
-    /// Whether it says what it costs.
-    pub(crate) speaks_of_itself: bool,
+    /// `None` where the system does not allow to read other processes.
+    pub(crate) process: Option<ProcessUsageReader>,
+    /// Whether it has `/stats`, the statistics of the built-in server.
+    pub(crate) reports_stats: bool,
     pub(super) output: Output,
 }
 
-/// How a server of ours is started: the words of its command line, to which what the plan needs is added.
+/// Command line of a build of pushbench, to which ports and limits of the plan are added.
 #[derive(Debug, Clone)]
-pub(crate) struct Launch {
+pub(crate) struct ServerCommand {
     pub(crate) words: Vec<String>,
 }
 
-impl Launch {
-    /// The server this program contains.
+impl ServerCommand {
+    /// The server inside this program.
     pub(crate) fn own() -> anyhow::Result<Self> {
         Ok(Self { words: vec![program()?.display().to_string(), "serve".to_owned()] })
     }
 
-    /// A command line; a program without words is told to serve.
+    /// Parses a command line; a program alone gets the word `serve`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has a quote without its other"))?;
+        let mut words = shlex::split(text).ok_or_else(|| format!("{text:?} has an unclosed quote"))?;
         match words.len() {
             0 => return Err("a command line is needed".to_owned()),
             1 => words.push("serve".to_owned()),
@@ -65,58 +66,58 @@ impl Launch {
 }
 
 impl ServerProcess {
-    /// Starts the server this program contains, set as the plan says, and waits until it listens.
+    /// Starts the built-in server for a plan and waits until it listens.
     pub(crate) async fn start(plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Self> {
-        Self::launch(&Launch::own()?, plan, transport, cores).await
+        Self::launch(&ServerCommand::own()?, plan, transport, cores).await
     }
 
-    /// The same for a server of ours that is started otherwise.
+    /// Starts a build of pushbench for a plan and waits until it listens.
     pub(crate) async fn launch(
-        launch: &Launch,
+        command: &ServerCommand,
         plan: &Plan,
         transport: Transport,
         cores: &[usize],
     ) -> anyhow::Result<Self> {
-        let (program, words) = launch.words.split_first().context("the command line of a server is empty")?;
-        let mut command = Command::new(program);
-        command.args(words).args(arguments(plan, transport, cores));
-        command.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
-        // Ctrl-C in a terminal goes to the whole group; the server's end is ours to order.
-        command.process_group(0).kill_on_drop(true);
-        let (mut child, stdout, mut output) = spawn(command).with_context(|| format!("cannot start {program}"))?;
+        let (program, words) = command.words.split_first().context("the command line of a server is empty")?;
+        let mut process = Command::new(program);
+        process.args(words).args(arguments(plan, transport, cores));
+        process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
+        // Ctrl-C in a terminal goes to the whole process group; the server must not end before its run.
+        process.process_group(0).kill_on_drop(true);
+        let (mut child, stdout, mut output) = spawn(process).with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
-            Err(_) => bail!(not_ready(START_MAX, &format!("{program} did not say where it listens"), &output)),
+            Err(_) => bail!(not_ready(START_MAX, &format!("{program} did not print its addresses"), &output)),
         };
         let Some(line) = line else {
             bail!(crash(&mut child, &mut output, BEFORE_READY).await);
         };
         let listening: ServerAddresses = serde_json::from_str(&line)
-            .with_context(|| format!("the first line of {program} is not its addresses: {line}"))?;
+            .with_context(|| format!("the first line of output of {program} is not its addresses: {line}"))?;
         output.follow(lines.into_inner());
         Ok(Self {
             stdin: child.stdin.take(),
             child,
             target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: Protocol::Pushbench },
-            meter: Meter::attach(listening.pid).ok(),
-            speaks_of_itself: true,
+            process: ProcessUsageReader::attach(listening.pid).ok(),
+            reports_stats: true,
             output,
         })
     }
 
-    /// Comes back when it has ended by itself.
-    pub(crate) async fn crashed(&mut self) -> Crash {
+    /// Returns when the server has ended by itself.
+    pub(crate) async fn wait_for_crash(&mut self) -> Crash {
         crash(&mut self.child, &mut self.output, "during the run").await
     }
 
-    /// Whether it has ended by itself, or does so within a time.
+    /// Its crash, if it has ended by itself or does so within `time`.
     pub(crate) async fn crashes_within(&mut self, time: Duration) -> Option<Crash> {
         tokio::time::timeout(time, self.child.wait()).await.ok()?.ok()?;
-        Some(self.crashed().await)
+        Some(self.wait_for_crash().await)
     }
 
-    /// Ends it by closing its standard input, and makes sure.
+    /// Stops it by closing its standard input, and kills it when that takes too long.
     pub(crate) async fn stop(mut self) {
         drop(self.stdin.take());
         if tokio::time::timeout(STOP_MAX, self.child.wait()).await.is_err() {
@@ -127,7 +128,7 @@ impl ServerProcess {
     }
 }
 
-/// Starts a server whose standard error is passed on from its first word; its standard output is the caller's to read.
+/// Starts a process and passes on its standard error; the caller reads its standard output.
 pub(super) fn spawn(mut command: Command) -> anyhow::Result<(Child, ChildStdout, Output)> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut output = Output::default();
@@ -136,15 +137,15 @@ pub(super) fn spawn(mut command: Command) -> anyhow::Result<(Child, ChildStdout,
     Ok((child, stdout, output))
 }
 
-/// Waits until a server has ended, and says how.
+/// Waits until a server has ended; returns how.
 pub(super) async fn crash(child: &mut Child, output: &mut Output, when: &str) -> Crash {
     let status = child.wait().await;
     output.end().await;
-    let how = status.map_or_else(|error| format!("ended in a way that is not known ({error})"), ended);
+    let how = status.map_or_else(|error| format!("ended, but its status cannot be read ({error})"), ended);
     Crash { how: format!("the server {how} {when}"), last_output: output.last_lines() }
 }
 
-/// A server that was started and did not get ready.
+/// The crash of a server that did not become ready in time.
 pub(super) fn not_ready(within: Duration, why: &str, output: &Output) -> Crash {
     let how = format!("the server was not ready within {} s: {why}", within.as_secs_f64());
     Crash { how, last_output: output.last_lines() }
@@ -159,7 +160,7 @@ fn ended(status: ExitStatus) -> String {
 }
 
 pub(super) fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot find this program's own file, which contains the server")
+    std::env::current_exe().context("cannot find the file of this program, which contains the server")
 }
 
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {

@@ -4,15 +4,12 @@
 mod comparison;
 pub mod formats;
 mod judge;
-pub mod promise;
 mod rule;
-mod simulation;
 mod unpaired;
 
 pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
 pub use rule::{Look, Rule};
-pub use simulation::{Counts, EFFECT, Noise, SIGMA, trials};
 pub use unpaired::unpaired;
 
 use results::{Better, MetricId, RunRecord};

@@ -225,7 +225,7 @@ fn a_run_that_was_taken_away_is_missed() {
     let folder = invented::save(&scratch.0, &evidence);
     fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();
     let said = load(folder.path()).unwrap_err().to_string();
-    assert!(said.starts_with("cannot read ") && said.contains("histograms/0003.hlog: No such file"), "{said}");
+    assert!(said.starts_with("cannot read ") && said.ends_with("histograms/0003.hlog"), "{said}");
     fs::remove_file(folder.path().join("runs/0002.json")).unwrap();
     let said = load(folder.path()).unwrap_err().to_string();
     assert!(said.contains("runs: run 3 is there, but there are only 2 files of runs; "), "{said}");

@@ -48,7 +48,8 @@ fn golden(name: &str, found: &str) {
 fn every_format_is_as_it_was() {
     let comparison = comparison();
     assert_eq!(comparison.outcome(), Outcome::Regressed);
-    golden("table.txt", &table(&comparison));
+    golden("table.txt", &table(&comparison, false));
+    golden("table-wide.txt", &table(&comparison, true));
     golden("summary.md", &markdown(&comparison));
     golden("annotations.txt", &annotations(&comparison));
     golden("junit.xml", &junit(&comparison));
@@ -56,6 +57,12 @@ fn every_format_is_as_it_was() {
     golden("smaller-is-better.json", &smaller_is_better(&comparison));
     golden("bigger-is-better.json", &bigger_is_better(&comparison));
     golden("openmetrics.txt", &openmetrics(&comparison));
+}
+
+#[test]
+fn a_table_fits_a_terminal() {
+    let narrow = table(&comparison(), false);
+    assert!(narrow.lines().all(|line| line.chars().count() <= crate::COLUMNS), "{narrow}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A server that somebody else started: what the first client finds there, rooms that no other job uses, and whether it is still there.
+//! A server that was running already: whether clients can join it, rooms that no other job uses, and whether it has crashed.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -15,33 +15,33 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use wire::{RoomName, Transport};
 
-use super::meter::Meter;
+use super::process_usage::ProcessUsageReader;
 use crate::print;
 
-/// A client that has not joined by then will not: with what comes before, a job that cannot begin has said so within two seconds.
-const JOIN_WITHIN: Duration = Duration::from_millis(1_500);
-/// A port that refuses for so long while no client is connected has lost its server.
+/// Time for the first client to join, so that a job that cannot start fails within two seconds.
+const JOIN_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The server counts as crashed when its port refuses connections for this long while no client is connected.
 const REFUSES_FOR: Duration = Duration::from_secs(2);
-/// A server that is being started again is back by then.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time for a crashed server to be restarted by its supervisor.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Where it is, and its process where that is known.
+/// A running server, and its process where it is known.
 #[derive(Debug, Clone)]
-pub(crate) struct Foreign {
+pub(crate) struct AttachedServer {
     pub(crate) target: Target,
-    pub(crate) meter: Option<Meter>,
+    pub(crate) process: Option<ProcessUsageReader>,
 }
 
-/// A prefix for the rooms of a job: drawn anew by each, and always as long as the one that plans have.
-pub(crate) fn room_prefix() -> RoomName {
+/// A random prefix for the rooms of a job, as long as the prefix of plans: byte counts must not depend on it.
+pub(crate) fn random_room_prefix() -> RoomName {
     let bits = RandomState::new().hash_one(());
     let letter = |place: u32| char::from(LETTERS[(bits >> (16 * place)) as usize % LETTERS.len()]);
     (0..4).map(letter).collect::<String>().parse().expect("letters and digits are a room name")
 }
 
-impl Foreign {
+impl AttachedServer {
     fn address(&self, transport: Transport) -> SocketAddr {
         if transport.is_http() { self.target.http } else { self.target.tcp }
     }
@@ -55,7 +55,8 @@ impl Foreign {
         }
     }
 
-    /// Joins one client over each transport of a plan. Where only the floor, which nobody asked for, is not there, plans go without it.
+    /// Joins one client over each transport of the plans. When only raw TCP fails, which is the baseline and was not asked for, it is left
+    /// out of the plans.
     pub(crate) async fn check_joining(&self, plans: &mut [Plan]) -> anyhow::Result<()> {
         let Some(plan) = plans.first().cloned().map(Arc::new) else { return Ok(()) };
         let asked = plan.transports_asked();
@@ -65,7 +66,7 @@ impl Foreign {
         if !asked.contains(&Transport::Tcp)
             && let Err(error) = self.join_over(&plan, Transport::Tcp).await
         {
-            print::note(&format!("runs have no floor: {error:#}"));
+            print::warn(&format!("the baseline, raw TCP, is not measured: {error:#}"));
             plans.iter_mut().for_each(|plan| plan.transports.retain(|kept| *kept != Transport::Tcp));
         }
         Ok(())
@@ -73,25 +74,25 @@ impl Foreign {
 
     async fn join_over(&self, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<()> {
         let order = Order { plan: Arc::clone(plan), transport, target: self.target.clone(), cores: Vec::new() };
-        try_join(&order, JOIN_WITHIN).await.map_err(|error| {
+        try_join(&order, JOIN_TIMEOUT).await.map_err(|error| {
             let (url, advice) = (self.url(plan, transport), advice(&error, transport));
             anyhow!("no client can join over {transport} at {url}: {error}; {advice}")
         })
     }
 
-    /// Comes back when it has ended: its process is gone, or nobody is connected any more and its port refuses.
-    pub(super) async fn crashed(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
-        if let Some(meter) = &self.meter {
-            meter.ended().await;
-            return process_ended(meter);
+    /// Returns when the server has crashed: its process has ended, or no client is connected and its port refuses connections.
+    pub(super) async fn wait_for_crash(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
+        if let Some(process) = &self.process {
+            process.ended().await;
+            return process_ended(process);
         }
         while connected.get() == 0 {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         let address = self.address(transport);
         let mut since = Instant::now();
         while since.elapsed() < REFUSES_FOR {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
             if connected.get() > 0 || !refuses(address).await {
                 since = Instant::now();
             }
@@ -99,10 +100,10 @@ impl Foreign {
         port_refuses(address)
     }
 
-    /// Whether it has ended by now. Where its process is not known, its port is only asked when something `broke`.
+    /// How it has crashed, if it has. Without a known process, the port is only tried when there were faults (`broke`).
     pub(super) async fn has_crashed(&self, transport: Transport, broke: bool) -> Option<Crash> {
-        match &self.meter {
-            Some(meter) => meter.has_ended().then(|| process_ended(meter)),
+        match &self.process {
+            Some(process) => process.has_ended().then(|| process_ended(process)),
             None => {
                 let address = self.address(transport);
                 (broke && refuses(address).await).then(|| port_refuses(address))
@@ -110,30 +111,30 @@ impl Foreign {
         }
     }
 
-    /// Whether it accepts again after it has ended, because something starts it again. Its pid would be another one.
-    pub(crate) async fn is_restarted(&self, transport: Transport) -> bool {
-        if self.meter.is_some() {
+    /// Whether a supervisor restarted the crashed server. With `--pid` it does not matter: the new process has another id.
+    pub(crate) async fn accepts_again(&self, transport: Transport) -> bool {
+        if self.process.is_some() {
             return false;
         }
         let begun = Instant::now();
         while refuses(self.address(transport)).await {
-            if begun.elapsed() > BACK_WITHIN {
+            if begun.elapsed() > RESTART_TIMEOUT {
                 return false;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }
 }
 
-/// What to do about a client that could not join.
+/// Advice for a client that could not join.
 fn advice(error: &JoinError, transport: Transport) -> String {
     let target = if transport.is_http() { "--target" } else { "--target-tcp" };
     let without = "--set transports=… leaves a transport out";
     match error.kind {
         FaultKind::Refused => format!("start the server, or correct {target}"),
         FaultKind::BadStatus | FaultKind::Problem => format!("correct {target} or --token; {without}"),
-        _ => format!("check that a server there speaks {transport}, or correct {target}; {without}"),
+        _ => format!("check that the server supports {transport}, or correct {target}; {without}"),
     }
 }
 
@@ -141,8 +142,8 @@ async fn refuses(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-fn process_ended(meter: &Meter) -> Crash {
-    let how = format!("process {} ended during the run; its exit status is not known", meter.pid());
+fn process_ended(process: &ProcessUsageReader) -> Crash {
+    let how = format!("process {} ended during the run; its exit status is not known", process.pid());
     Crash { how, last_output: Vec::new() }
 }
 
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_job_has_rooms_of_its_own_and_all_prefixes_have_one_length() {
-        let drawn: std::collections::BTreeSet<_> = (0..20).map(|_| room_prefix()).collect();
+        let drawn: std::collections::BTreeSet<_> = (0..20).map(|_| random_room_prefix()).collect();
         assert_eq!(drawn.len(), 20, "{drawn:?}");
         let text = "name = \"t\"\nquestion = \"?\"\nclients = 1\nrooms = 1\n[posts]\nper_client_per_s = 1.0\n";
         let plan = scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0);

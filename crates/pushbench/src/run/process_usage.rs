@@ -1,31 +1,31 @@
-//! A process read from outside, with all it started: CPU and memory as the kernel counts them, whatever it says of itself.
+//! CPU time and memory of a process and its descendants, as the kernel counts them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::family;
+use crate::process_tree;
 use anyhow::{Context, bail};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use results::{Cpu, ServerSecond};
 use wire::{HubUsage, ProcessUsage, ServerStats};
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Of a server that does not say which it is.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Version of a server without statistics of its own.
 const UNKNOWN_VERSION: &str = "unknown";
 
-/// One process, the same as long as its pid and its start stay together.
+/// Reads one process, identified by its pid and its start time.
 #[derive(Debug, Clone)]
-pub(crate) struct Meter {
+pub(crate) struct ProcessUsageReader {
     pid: u32,
-    /// Ticks between the machine's start and its own.
+    /// Start time in ticks since the machine started.
     started: u64,
     clock: ClockId,
     tick_us: u64,
     attached: Instant,
 }
 
-/// What `/proc/PID/stat` says, as far as it is looked at.
+/// The fields of `/proc/PID/stat` that are used.
 struct Stat {
     state: char,
     system_ticks: u64,
@@ -34,31 +34,31 @@ struct Stat {
     started: u64,
 }
 
-impl Meter {
-    /// Finds a process and makes sure that it can be read.
+impl ProcessUsageReader {
+    /// Finds a process and checks that it can be read.
     pub(crate) fn attach(pid: u32) -> anyhow::Result<Self> {
         if pid == std::process::id() {
-            bail!("pid {pid} is this program; give the server's, as `pgrep` or `ss -ltnp` show it");
+            bail!("pid {pid} is this program; give the pid of the server, which `pgrep` or `ss -ltnp` show");
         }
-        let advice = || format!("there is no process {pid} to meter; `ss -ltnp` shows the pid of who listens");
+        let advice = || format!("there is no process {pid}; `ss -ltnp` shows the pids of listening processes");
         let stat = Stat::of(pid).with_context(advice)?;
         if stat.has_ended() {
-            bail!("process {pid} has ended; `ss -ltnp` shows the pid of who listens");
+            bail!("process {pid} has ended; `ss -ltnp` shows the pids of listening processes");
         }
         let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))
-            .with_context(|| format!("process {pid} has no CPU clock that we may read"))?;
+            .with_context(|| format!("the CPU clock of process {pid} cannot be read"))?;
         let ticks_per_s = sysconf(SysconfVar::CLK_TCK)?.filter(|ticks| *ticks > 0).unwrap_or(100);
         let tick_us = 1_000_000 / ticks_per_s.unsigned_abs();
-        let meter = Self { pid, started: stat.started, clock, tick_us, attached: Instant::now() };
-        meter.read().with_context(|| format!("process {pid} does not let us read its memory; run as its user"))?;
-        Ok(meter)
+        let reader = Self { pid, started: stat.started, clock, tick_us, attached: Instant::now() };
+        reader.read().with_context(|| format!("the memory of process {pid} cannot be read; run as its user"))?;
+        Ok(reader)
     }
 
-    /// CPU since it started, and memory now, its children's too; none once it has ended.
+    /// CPU time since the start and memory now, with all descendants; `None` once the process has ended.
     pub(crate) fn read(&self) -> Option<ServerSecond> {
         let stat = self.stat()?;
         let own = self.of(self.pid, self.clock, &stat)?;
-        let children = family::below(self.pid).into_iter().filter_map(|pid| {
+        let children = process_tree::descendants(self.pid).into_iter().filter_map(|pid| {
             let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).ok()?;
             self.of(pid, clock, &Stat::of(pid)?)
         });
@@ -71,10 +71,10 @@ impl Meter {
         }))
     }
 
-    /// One process, and those of its children that have ended.
+    /// CPU time and memory of one process, with the CPU time of its children that have ended.
     fn of(&self, pid: u32, clock: ClockId, stat: &Stat) -> Option<ServerSecond> {
         let own_us = u64::try_from(Duration::from(clock.now().ok()?).as_micros()).ok()?;
-        // The clock is exact; the kernel splits it by ticks.
+        // The clock is exact, the split into user and system time has the resolution of ticks.
         let system_us = (stat.system_ticks * self.tick_us).min(own_us);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
@@ -87,7 +87,7 @@ impl Meter {
         })
     }
 
-    /// A reading in the place of what a server does not say of itself.
+    /// A reading in the form of a server's own statistics, for servers that have none.
     pub(crate) fn usage(&self) -> Option<ServerStats> {
         let read = self.read()?;
         Some(ServerStats {
@@ -112,10 +112,10 @@ impl Meter {
         self.pid
     }
 
-    /// Comes back when the process has ended.
+    /// Returns when the process has ended.
     pub(crate) async fn ended(&self) {
         while !self.has_ended() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -123,7 +123,7 @@ impl Meter {
         self.stat().is_none()
     }
 
-    /// None once it has ended: another one may have its pid then.
+    /// `None` once the process has ended; another one may have its pid then.
     fn stat(&self) -> Option<Stat> {
         Stat::of(self.pid).filter(|stat| stat.started == self.started && !stat.has_ended())
     }
@@ -135,7 +135,7 @@ impl Stat {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The name, in brackets, may hold anything. Behind it, the state is the third field of all.
+        // The name, in brackets, may contain anything; the state after it is field 3.
         let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse().ok();
         Some(Self {
@@ -169,24 +169,24 @@ mod tests {
     #[tokio::test]
     async fn a_process_is_read_until_it_ends() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let meter = Meter::attach(child.id()).unwrap();
-        let usage = meter.usage().unwrap();
+        let reader = ProcessUsageReader::attach(child.id()).unwrap();
+        let usage = reader.usage().unwrap();
         assert!(!usage.metered && usage.pid == child.id() && usage.process.resident_bytes > 0, "{usage:?}");
-        assert!(meter.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
+        assert!(reader.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
         drop(child.stdin.take());
-        // Nobody has waited for it yet: it is there, and has ended.
-        meter.ended().await;
-        assert!(meter.read().is_none());
-        let error = Meter::attach(child.id()).unwrap_err().to_string();
-        assert!(error.ends_with("has ended; `ss -ltnp` shows the pid of who listens"), "{error}");
+        // Not waited for yet: a zombie has ended too.
+        reader.ended().await;
+        assert!(reader.read().is_none());
+        let error = ProcessUsageReader::attach(child.id()).unwrap_err().to_string();
+        assert!(error.ends_with("has ended; `ss -ltnp` shows the pids of listening processes"), "{error}");
         child.wait().unwrap();
     }
 
     #[test]
     fn a_pid_that_is_nobody_s_is_told_so() {
-        // Beyond what the kernel ever gives.
-        let error = Meter::attach(0x7fff_ffff).unwrap_err().to_string();
-        assert_eq!(error, "there is no process 2147483647 to meter; `ss -ltnp` shows the pid of who listens");
-        assert!(Meter::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));
+        // Above the largest pid of the kernel.
+        let error = ProcessUsageReader::attach(0x7fff_ffff).unwrap_err().to_string();
+        assert_eq!(error, "there is no process 2147483647; `ss -ltnp` shows the pids of listening processes");
+        assert!(ProcessUsageReader::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));
     }
 }

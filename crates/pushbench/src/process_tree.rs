@@ -1,7 +1,7 @@
-//! The processes below a process, as the kernel lists them.
+//! Child processes of a process, as the kernel lists them.
 
-/// Everybody below `pid`, parents before their children.
-pub(crate) fn below(pid: u32) -> Vec<u32> {
+/// All descendants of `pid`, parents before their children.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = children(pid);
     let mut at = 0;
     while let Some(&next) = found.get(at) {
@@ -12,7 +12,7 @@ pub(crate) fn below(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Those it started itself, whichever of its threads did.
+/// Direct children of `pid`, started by any of its threads.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());

@@ -1,0 +1,75 @@
+//! Parsers of values on the command line.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+
+const EXAMPLE_URL: &str = "http://127.0.0.1:8080";
+
+/// The address in an `http://` URL. Only loopback addresses are measured: load on another machine needs its owner's consent.
+pub(crate) fn loopback_url(text: &str) -> Result<SocketAddr, String> {
+    if text.starts_with("https://") {
+        return Err(format!("only plain HTTP is measured; write it as {EXAMPLE_URL}"));
+    }
+    let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let (host, port) = authority.rsplit_once(':').filter(|_| !authority.ends_with(']')).unwrap_or((authority, ""));
+    let ip = match host {
+        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.trim_matches(['[', ']']).parse().ok(),
+    };
+    match (ip.filter(IpAddr::is_loopback), port.parse()) {
+        (Some(ip), Ok(port)) => Ok(SocketAddr::new(ip, port)),
+        (Some(_), Err(_)) => Err(format!("it has no port; write it as {EXAMPLE_URL}")),
+        (None, _) => {
+            Err(format!("only loopback addresses are measured, such as {EXAMPLE_URL}; run the server on this machine"))
+        }
+    }
+}
+
+/// A parser of whole numbers within a range.
+pub(crate) fn whole_number(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| match (range.start(), range.end()) {
+            (least, &u64::MAX) => format!("takes a whole number of at least {least}, found {text}"),
+            (least, most) => format!("takes a whole number from {least} to {most}, found {text}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_urls_with_a_port_are_measured() {
+        for (url, address) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://localhost:3000/", "127.0.0.1:3000"),
+            ("127.0.0.2:1", "127.0.0.2:1"),
+            ("http://[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(loopback_url(url), Ok(address.parse().unwrap()), "{url}");
+        }
+        for (url, why) in [
+            ("http://example.com", "only loopback addresses are measured"),
+            ("http://192.0.2.1:80", "only loopback addresses are measured"),
+            ("http://127.0.0.1", "it has no port"),
+            ("http://[::1]", "it has no port"),
+            ("https://127.0.0.1:443", "only plain HTTP is measured"),
+            ("", "only loopback addresses are measured"),
+        ] {
+            let found = loopback_url(url).unwrap_err();
+            assert!(found.starts_with(why), "{url}: {found}");
+        }
+    }
+
+    #[test]
+    fn numbers_outside_their_range_are_refused_in_a_sentence() {
+        assert_eq!(whole_number(7..=200)("7"), Ok(7));
+        for text in ["1", "201", "-1", "x"] {
+            let expected = format!("takes a whole number from 7 to 200, found {text}");
+            assert_eq!(whole_number(7..=200)(text), Err(expected));
+        }
+        assert_eq!(whole_number(1..=u64::MAX)("0"), Err("takes a whole number of at least 1, found 0".to_owned()));
+    }
+}
