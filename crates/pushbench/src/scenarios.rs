@@ -153,7 +153,12 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_nearest() {
         let error = |name: &str| load(Path::new(name), &[]).unwrap_err().to_string();
         assert_eq!(error("quik"), format!("there is no scenario and no file quik; did you mean quick? {LIST}"));
-        assert_eq!(error("claims/thundering-hert"), format!("there is no scenario and no file claims/thundering-hert; did you mean claims/thundering-herd? {LIST}"));
+        assert_eq!(
+            error("claims/thundering-hert"),
+            format!(
+                "there is no scenario and no file claims/thundering-hert; did you mean claims/thundering-herd? {LIST}"
+            )
+        );
         assert_eq!(error("nothing"), format!("there is no scenario and no file nothing; {LIST}"));
         assert!(error("missing.toml").starts_with("cannot read the scenario missing.toml"));
         assert_eq!(load(Path::new("claims/thundering-herd"), &[]).unwrap().file, "claims/thundering-herd");
