@@ -47,12 +47,12 @@ fn main() -> io::Result<()> {
             bare[at].push(sleeping.value_at_quantile(quantile) as f64);
             ours[at].push(lateness.value_at_quantile(quantile) as f64);
         }
-        busy.push(recording.worker_busy_max * 100.0);
+        busy.push(recording.core_usage_max * 100.0);
         println!(
             "round {round}: p99 of the bare loop {} µs, of pushbench {} µs with its core {:.0} % busy",
             sleeping.value_at_quantile(0.99),
             lateness.value_at_quantile(0.99),
-            recording.worker_busy_max * 100.0
+            recording.core_usage_max * 100.0
         );
     }
     let ratio: Vec<f64> = ours[1].iter().zip(&bare[1]).map(|(ours, bare)| ours / bare.max(1.0)).collect();

@@ -9,22 +9,22 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
-use crate::live::{Cue, Live};
-use crate::posts::Posts;
+use crate::live::{Cue, ProgressCounters};
+use crate::posts::PostTable;
 use crate::target::Target;
-use crate::worker::{PROBE_AUTHOR, Share, Worker};
+use crate::worker::{PROBE_AUTHOR, Worker, WorkerConfig};
 
 /// Takes every message of a plan at every receiver of its room, and says how long that took and how many there were. `decoding` takes them
 /// from their JSON, as they come from a socket; otherwise ledger, clock and recorder are all there is.
 pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let (_cue, heard) = watch::channel(Cue::RampUp);
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let worker = Worker::new(Share {
+    let worker = Worker::new(WorkerConfig {
         plan: Arc::clone(plan),
         transport: Transport::Websocket,
         target: Target { http: nowhere, tcp: nowhere, token: None, protocol: scenario::Protocol::Pushbench },
-        posts: Arc::new(Posts::new(plan.posts_total() as usize)),
-        live: Arc::new(Live::default()),
+        posts: Arc::new(PostTable::new(plan.posts_total() as usize)),
+        live: Arc::new(ProgressCounters::default()),
         cue: heard,
         base: Instant::now(),
         at: (0, 1),
@@ -38,7 +38,7 @@ pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
             let begun = Instant::now();
             for id in plan.clients_in(room as u32) {
                 let item = if decoding { decode_json(json).expect("our own JSON") } else { borrowed(item) };
-                worker.take(worker.seat(id), item, json.len(), 2).expect("a message of the plan");
+                worker.receive(worker.client(id), item, json.len(), 2).expect("a message of the plan");
                 deliveries += 1;
             }
             took += begun.elapsed();

@@ -8,10 +8,10 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
 use scenario::Plan;
 
-use crate::crowd::{Reading, Remains, Report, SecondPart};
-use crate::posts::Posts;
-use crate::recorder::Recorder;
-use crate::recording::Recording;
+use crate::crowd::{EdgeSample, SecondSample, WorkerEvent, WorkerTotals};
+use crate::posts::PostTable;
+use crate::recorder::Histograms;
+use crate::recording::RunMeasurements;
 use crate::tcp_info::SocketCounts;
 use results::Series;
 use results::TrafficCounts;
@@ -25,12 +25,12 @@ pub(crate) struct Collector<'a, W: Write> {
     workers: usize,
     log: IntervalLogWriter<'a, 'a, W, V2DeflateSerializer>,
     log_broken: Option<String>,
-    open: BTreeMap<i64, Vec<SecondPart>>,
-    whole: Recorder,
+    open: BTreeMap<i64, Vec<SecondSample>>,
+    whole: Histograms,
     seconds: Vec<Second>,
     set_up: TrafficCounts,
-    edges: Vec<Reading>,
-    remains: Vec<Remains>,
+    edges: Vec<EdgeSample>,
+    totals: Vec<WorkerTotals>,
 }
 
 impl<'a, W: Write> Collector<'a, W> {
@@ -48,17 +48,17 @@ impl<'a, W: Write> Collector<'a, W> {
             log,
             log_broken: None,
             open: BTreeMap::new(),
-            whole: Recorder::new(),
+            whole: Histograms::new(),
             seconds: Vec::new(),
             set_up: TrafficCounts::default(),
             edges: Vec::new(),
-            remains: Vec::new(),
+            totals: Vec::new(),
         })
     }
 
-    pub(crate) fn take(&mut self, report: Report) {
+    pub(crate) fn add(&mut self, report: WorkerEvent) {
         match report {
-            Report::Second(part) => {
+            WorkerEvent::Second(part) => {
                 let second = part.second;
                 self.open.entry(second).or_default().push(*part);
                 if self.open[&second].len() == self.workers {
@@ -67,13 +67,13 @@ impl<'a, W: Write> Collector<'a, W> {
                     done.into_iter().for_each(|second| self.close_second(second));
                 }
             }
-            Report::Edge(reading) => self.edges.push(*reading),
-            Report::Done(remains) => self.remains.push(*remains),
+            WorkerEvent::Edge(reading) => self.edges.push(*reading),
+            WorkerEvent::Done(remains) => self.totals.push(*remains),
         }
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.remains.len() == self.workers
+        self.totals.len() == self.workers
     }
 
     /// Whether every worker has read both ends of the window.
@@ -87,7 +87,7 @@ impl<'a, W: Write> Collector<'a, W> {
 
     fn close_second(&mut self, second: i64) {
         let parts = self.open.remove(&second).unwrap_or_default();
-        let (mut recorder, mut tally, mut joined, mut faults) = (Recorder::new(), TrafficCounts::default(), 0, 0);
+        let (mut recorder, mut tally, mut joined, mut faults) = (Histograms::new(), TrafficCounts::default(), 0, 0);
         for part in &parts {
             recorder.merge(&part.recorder);
             tally = tally.plus(&part.tally);
@@ -117,7 +117,7 @@ impl<'a, W: Write> Collector<'a, W> {
     }
 
     /// A log that cannot be written ends nothing: it is said at the end.
-    fn write_log(&mut self, second: i64, recorder: &Recorder) {
+    fn write_log(&mut self, second: i64, recorder: &Histograms) {
         let start = Duration::from_secs(u64::try_from(second + 1).unwrap_or(0));
         for series in Series::ALL {
             let histogram = recorder.of(series);
@@ -131,18 +131,18 @@ impl<'a, W: Write> Collector<'a, W> {
         }
     }
 
-    pub(crate) fn finish(mut self, plan: &Plan, posts: &Posts, ended: RunEnd) -> Recording {
+    pub(crate) fn finish(mut self, plan: &Plan, posts: &PostTable, ended: RunEnd) -> RunMeasurements {
         let left: Vec<_> = self.open.keys().copied().collect();
         left.into_iter().for_each(|second| self.close_second(second));
         if let Some(error) = self.log_broken {
             tracing::warn!(error, "the interval log is not complete");
         }
         let (window, window_us, cpu, worker_busy_max) = window_of(&self.edges, self.workers);
-        let sockets = self.remains.iter().fold(SocketCounts::default(), |sum, remains| sum.plus(&remains.sockets));
+        let sockets = self.totals.iter().fold(SocketCounts::default(), |sum, remains| sum.plus(&remains.sockets));
         let mut faults = Faults::default();
-        self.remains.iter().for_each(|remains| faults.merge(&remains.faults));
-        let total = self.remains.iter().fold(TrafficCounts::default(), |sum, remains| sum.plus(&remains.tally));
-        Recording {
+        self.totals.iter().for_each(|remains| faults.merge(&remains.faults));
+        let total = self.totals.iter().fold(TrafficCounts::default(), |sum, remains| sum.plus(&remains.tally));
+        RunMeasurements {
             ended,
             window_us,
             saturated: self.whole.saturated,
@@ -154,24 +154,24 @@ impl<'a, W: Write> Collector<'a, W> {
             total,
             kernel_window: sockets_in_window(&self.edges, self.workers),
             kernel_total: Some(sockets),
-            ledger: settle(plan, posts, &self.remains),
+            ledger: compare_ledgers(plan, posts, &self.totals),
             faults,
             cpu,
-            worker_busy_max,
-            left_in_window: left_in_window(plan, posts),
+            core_usage_max: worker_busy_max,
+            posts_sent_in_window: posts_sent_in_window(plan, posts),
         }
     }
 }
 
 /// What happened between the two edges; each worker reports both, the first edge first.
-fn window_of(edges: &[Reading], workers: usize) -> (TrafficCounts, u64, Cpu, f64) {
+fn window_of(edges: &[EdgeSample], workers: usize) -> (TrafficCounts, u64, Cpu, f64) {
     let (starts, ends) = edges.split_at(workers.min(edges.len()));
     if ends.len() != workers {
         return (TrafficCounts::default(), 0, Cpu::default(), 0.0);
     }
-    let sum = |readings: &[Reading]| readings.iter().fold(TrafficCounts::default(), |sum, r| sum.plus(&r.tally));
+    let sum = |readings: &[EdgeSample]| readings.iter().fold(TrafficCounts::default(), |sum, r| sum.plus(&r.tally));
     let cpu = |of: fn(&Cpu) -> u64| {
-        let total = |readings: &[Reading]| readings.iter().map(|r| of(&r.cpu)).sum::<u64>();
+        let total = |readings: &[EdgeSample]| readings.iter().map(|r| of(&r.cpu)).sum::<u64>();
         total(ends).saturating_sub(total(starts))
     };
     let first = starts.iter().map(|r| r.at).min();
@@ -186,24 +186,24 @@ fn window_of(edges: &[Reading], workers: usize) -> (TrafficCounts, u64, Cpu, f64
     (sum(ends).since(&sum(starts)), window_us, cpu, busy)
 }
 
-fn sockets_in_window(edges: &[Reading], workers: usize) -> Option<SocketCounts> {
+fn sockets_in_window(edges: &[EdgeSample], workers: usize) -> Option<SocketCounts> {
     let (starts, ends) = edges.split_at_checked(workers).filter(|(_, ends)| ends.len() == workers)?;
-    let sum = |readings: &[Reading]| readings.iter().fold(SocketCounts::default(), |sum, r| sum.plus(&r.sockets));
+    let sum = |readings: &[EdgeSample]| readings.iter().fold(SocketCounts::default(), |sum, r| sum.plus(&r.sockets));
     Some(sum(ends).since(&sum(starts)))
 }
 
-/// Holds what every seat saw against what the server had.
-fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
+/// Holds what every client saw against what the server had.
+fn compare_ledgers(plan: &Plan, posts: &PostTable, remains: &[WorkerTotals]) -> LedgerSummary {
     let mut summary = LedgerSummary::default();
     remains.iter().for_each(|remains| summary.merge(&remains.ledger));
     let mut real = vec![0_u64; plan.rooms as usize];
     for author in 0..plan.clients {
         let Some(first) = plan.post_index(author, 1) else { continue };
         let own = first..first + plan.posts_of(author) as usize;
-        real[plan.room_of(author) as usize] += own.filter(|index| posts.is_real(*index)).count() as u64;
+        real[plan.room_of(author) as usize] += own.filter(|index| posts.is_on_server(*index)).count() as u64;
     }
-    for (seat, seen, missing) in remains.iter().flat_map(|remains| &remains.seats) {
-        let room = plan.room_of(*seat);
+    for (client, seen, missing) in remains.iter().flat_map(|remains| &remains.clients) {
+        let room = plan.room_of(*client);
         let planned = plan.posts_in_room(room);
         // A server that gives one post two seqs is told on by the order; it must not make up for a lost one here.
         let seen = u64::from(*seen).min(planned);
@@ -213,16 +213,16 @@ fn settle(plan: &Plan, posts: &Posts, remains: &[Remains]) -> LedgerSummary {
         summary.lost += lost;
         summary.undelivered_posts += planned - seen - lost;
         if lost > 0 && summary.incidents.len() < INCIDENTS_KEPT_MAX {
-            summary.incidents.push(Incident { kind: IncidentKind::Lost, client: *seat, seq: *missing });
+            summary.incidents.push(Incident { kind: IncidentKind::Lost, client: *client, seq: *missing });
         }
     }
     summary
 }
 
-fn left_in_window(plan: &Plan, posts: &Posts) -> u64 {
+fn posts_sent_in_window(plan: &Plan, posts: &PostTable) -> u64 {
     let total = usize::try_from(plan.posts_total()).unwrap_or(usize::MAX);
     let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
-    (0..total).filter(in_window).filter(|index| posts.left_us(*index).is_some()).count() as u64
+    (0..total).filter(in_window).filter(|index| posts.sent_us(*index).is_some()).count() as u64
 }
 
 #[cfg(test)]
@@ -235,23 +235,23 @@ mod tests {
         scenario::parse("t.toml", text, &[]).unwrap().plans.remove(0)
     }
 
-    fn remains(seats: Vec<(u32, u32, u64)>) -> Remains {
+    fn remains(clients: Vec<(u32, u32, u64)>) -> WorkerTotals {
         let sockets = SocketCounts::default();
-        Remains {
+        WorkerTotals {
             tally: TrafficCounts::default(),
             sockets,
             ledger: LedgerSummary::default(),
             faults: Faults::default(),
-            seats,
+            clients,
         }
     }
 
-    fn part(second: i64, delivered: u64, latency_us: i64) -> Report {
-        let mut recorder = Recorder::new();
+    fn part(second: i64, delivered: u64, latency_us: i64) -> WorkerEvent {
+        let mut recorder = Histograms::new();
         (0..delivered).for_each(|_| recorder.record(Series::DeliveryLatency, latency_us));
         let mut tally = TrafficCounts::default();
         (tally.delivered, tally.posted) = (delivered, 1);
-        Report::Second(Box::new(SecondPart { second, recorder, tally, joined: 1, faults: 2 }))
+        WorkerEvent::Second(Box::new(SecondSample { second, recorder, tally, joined: 1, faults: 2 }))
     }
 
     #[test]
@@ -259,15 +259,15 @@ mod tests {
         let (mut log, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
         let mut collector = Collector::new(2, &mut log, &mut serializer).unwrap();
         for (second, delivered) in [(-1, 0), (0, 5), (1, 7)] {
-            collector.take(part(second, delivered, 100));
-            collector.take(part(second, delivered + 1, 300));
+            collector.add(part(second, delivered, 100));
+            collector.add(part(second, delivered + 1, 300));
         }
         // One closes second 2 and begins 3; the other is stopped before it closes 2.
-        collector.take(part(2, 10, 100));
-        collector.take(part(3, 1, 100));
-        collector.take(part(3, 20, 100));
+        collector.add(part(2, 10, 100));
+        collector.add(part(3, 1, 100));
+        collector.add(part(3, 20, 100));
         let plan = plan();
-        let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
+        let posts = PostTable::new(usize::try_from(plan.posts_total()).unwrap());
         let recording = collector.finish(&plan, &posts, RunEnd::Complete);
         let rows: Vec<_> =
             recording.seconds.iter().map(|row| (row.second, row.delivered, row.posted, row.faults)).collect();
@@ -279,17 +279,18 @@ mod tests {
     #[test]
     fn what_is_lost_is_named_by_its_seat_and_its_first_seq() {
         let plan = plan();
-        let posts = Posts::new(usize::try_from(plan.posts_total()).unwrap());
-        (0..usize::try_from(plan.posts_total()).unwrap()).for_each(|index| posts.confirm(index));
-        let all = |seat| u32::try_from(plan.posts_in_room(plan.room_of(seat))).unwrap();
-        let seats = (0..plan.clients).map(|seat| (seat, all(seat) - if seat == 4 { 2 } else { 0 }, 9)).collect();
-        let summary = settle(&plan, &posts, &[remains(seats)]);
+        let posts = PostTable::new(usize::try_from(plan.posts_total()).unwrap());
+        (0..usize::try_from(plan.posts_total()).unwrap()).for_each(|index| posts.mark_accepted(index));
+        let all = |client| u32::try_from(plan.posts_in_room(plan.room_of(client))).unwrap();
+        let clients =
+            (0..plan.clients).map(|client| (client, all(client) - if client == 4 { 2 } else { 0 }, 9)).collect();
+        let summary = compare_ledgers(&plan, &posts, &[remains(clients)]);
         assert_eq!((summary.lost, summary.undelivered_posts, summary.received), (2, 0, summary.scheduled - 2));
         assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, client: 4, seq: 9 }]);
     }
 
     proptest! {
-        /// Whatever was confirmed, seen by anybody, and counted by each seat: every planned delivery is exactly one of three.
+        /// Whatever was confirmed, seen by anybody, and counted by each client: every planned delivery is exactly one of three.
         #[test]
         fn planned_is_seen_lost_and_faulted(
             states in proptest::collection::vec(0_u8..4, 200),
@@ -298,18 +299,18 @@ mod tests {
         ) {
             let plan = plan();
             let total = usize::try_from(plan.posts_total()).unwrap();
-            let posts = Posts::new(total);
+            let posts = PostTable::new(total);
             for (index, state) in (0..total).zip(states.iter().cycle()) {
                 if state & 1 == 1 {
-                    posts.confirm(index);
+                    posts.mark_accepted(index);
                 }
                 if state & 2 == 2 {
-                    posts.see(index);
+                    posts.mark_received(index);
                 }
             }
-            let share = |worker| plan.clients_of_worker(worker, workers).map(|seat| (seat, seen[seat as usize], 1)).collect();
+            let share = |worker| plan.clients_of_worker(worker, workers).map(|client| (client, seen[client as usize], 1)).collect();
             let all: Vec<_> = (0..workers).map(|worker| remains(share(worker))).collect();
-            let summary = settle(&plan, &posts, &all);
+            let summary = compare_ledgers(&plan, &posts, &all);
             let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
             prop_assert_eq!(summary.scheduled, planned);
             prop_assert_eq!(summary.scheduled, summary.received + summary.lost + summary.undelivered_posts);

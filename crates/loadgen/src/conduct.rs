@@ -13,28 +13,28 @@ use tokio::time::{Instant, sleep_until};
 use wire::Transport;
 
 use crate::collect::Collector;
-use crate::crowd::{self, Report};
-use crate::live::{Cue, Live, Progress, Stage};
-use crate::posts::Posts;
-use crate::recording::Recording;
+use crate::crowd::{self, WorkerEvent};
+use crate::live::{Cue, Phase, Progress, ProgressCounters};
+use crate::posts::PostTable;
+use crate::recording::RunMeasurements;
 use crate::target::Target;
 use crate::transports::is_by_reqwest;
-use crate::worker::Share;
+use crate::worker::WorkerConfig;
 use results::RunEnd;
 
 /// Reports are a handful a second and worker.
 const REPORTS_MAX: usize = 1024;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Ramp-up and probe fail when nothing moves for this long.
-const PATIENCE: Duration = Duration::from_secs(15);
+const STALL_MAX: Duration = Duration::from_secs(15);
 /// From the order to go to T0: all workers have heard it by then.
-const LEAD: Duration = Duration::from_millis(30);
+const T0_LEAD: Duration = Duration::from_millis(30);
 /// Workers have only to hand over what they hold.
 const COLLECT_MAX: Duration = Duration::from_secs(10);
 
 /// Instants at which a run's surroundings should be metered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edge {
+pub enum Checkpoint {
     /// Before the first connection.
     Begin,
     /// Everybody is connected and silent.
@@ -47,7 +47,7 @@ pub enum Edge {
 
 /// What to run.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct RunConfig {
     /// Who does what when.
     pub plan: Arc<Plan>,
     /// Over which transport.
@@ -61,16 +61,16 @@ pub struct Order {
 /// Runs it. When `stop` comes back, the run ends early as it says, and what was measured is kept. `log` takes the interval log,
 /// `on_progress` hears a few times a second, `on_edge` is awaited at each [`Edge`].
 pub async fn execute<W: Write>(
-    order: Order,
+    order: RunConfig,
     stop: impl Future<Output = RunEnd>,
     log: &mut W,
     on_progress: impl FnMut(Progress),
-    mut on_edge: impl AsyncFnMut(Edge),
-) -> std::io::Result<Recording> {
+    mut on_edge: impl AsyncFnMut(Checkpoint),
+) -> std::io::Result<RunMeasurements> {
     let mut serializer = V2DeflateSerializer::new();
-    on_edge(Edge::Begin).await;
+    on_edge(Checkpoint::Begin).await;
     let stop = std::pin::pin!(stop);
-    let mut run = Conductor::start(&order, stop, log, &mut serializer, on_progress)?;
+    let mut run = RunController::start(&order, stop, log, &mut serializer, on_progress)?;
     let ended = match run.phases(&order.plan, on_edge).await {
         Ok(()) => RunEnd::Complete,
         Err(ended) => ended,
@@ -78,24 +78,24 @@ pub async fn execute<W: Write>(
     Ok(run.finish(&order.plan, ended).await)
 }
 
-struct Conductor<'a, W: Write, P: FnMut(Progress)> {
+struct RunController<'a, W: Write, P: FnMut(Progress)> {
     collector: Collector<'a, W>,
     cue: watch::Sender<Cue>,
-    reports: mpsc::Receiver<Report>,
+    events: mpsc::Receiver<WorkerEvent>,
     threads: Vec<JoinHandle<std::io::Result<()>>>,
-    lives: Vec<Arc<Live>>,
-    posts: Arc<Posts>,
-    seats: u32,
+    progress: Vec<Arc<ProgressCounters>>,
+    posts: Arc<PostTable>,
+    clients: u32,
     transport: Transport,
     stop: Pin<&'a mut dyn Future<Output = RunEnd>>,
     on_progress: P,
-    stage: Stage,
+    phase: Phase,
     t0: Option<Instant>,
 }
 
-impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
+impl<'a, W: Write, P: FnMut(Progress)> RunController<'a, W, P> {
     fn start(
-        order: &Order,
+        order: &RunConfig,
         stop: Pin<&'a mut dyn Future<Output = RunEnd>>,
         log: &'a mut W,
         serializer: &'a mut V2DeflateSerializer,
@@ -105,12 +105,12 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             if order.cores.is_empty() { vec![None] } else { order.cores.iter().copied().map(Some).collect() };
         let (cue, cue_heard) = watch::channel(Cue::RampUp);
         let (report, reports) = mpsc::channel(REPORTS_MAX);
-        let posts = Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX)));
-        let lives: Vec<_> = cores.iter().map(|_| Arc::new(Live::default())).collect();
+        let posts = Arc::new(PostTable::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX)));
+        let lives: Vec<_> = cores.iter().map(|_| Arc::new(ProgressCounters::default())).collect();
         let base = Instant::now();
         let mut threads = Vec::new();
         for (at, core) in cores.iter().copied().enumerate() {
-            let share = Share {
+            let share = WorkerConfig {
                 plan: Arc::clone(&order.plan),
                 transport: order.transport,
                 target: order.target.clone(),
@@ -123,83 +123,83 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             };
             let report = report.clone();
             let thread = std::thread::Builder::new().name(format!("worker-{at}"));
-            threads.push(thread.spawn(move || crowd::work(share, core, report))?);
+            threads.push(thread.spawn(move || crowd::run_worker(share, core, report))?);
         }
         Ok(Self {
             collector: Collector::new(cores.len(), log, serializer)?,
             cue,
-            reports,
+            events: reports,
             threads,
-            lives,
+            progress: lives,
             posts,
-            seats: order.plan.clients,
+            clients: order.plan.clients,
             transport: order.transport,
             stop,
             on_progress,
-            stage: Stage::RampUp,
+            phase: Phase::RampUp,
             t0: None,
         })
     }
 
-    async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Edge)) -> Result<(), RunEnd> {
-        self.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await?;
+    async fn phases(&mut self, plan: &Plan, mut on_edge: impl AsyncFnMut(Checkpoint)) -> Result<(), RunEnd> {
+        self.wait_for_all(Phase::RampUp, STALL_MAX, "joined", |live| &live.joined).await?;
         self.cue.send_replace(Cue::Probe);
         let slowest = plan.tuning.of(self.transport).interval.unwrap_or_default();
-        self.until_all(Stage::Probe, PATIENCE + slowest * 2, "saw the probe", |live| &live.probed).await?;
-        self.until(Stage::Settle, Instant::now() + plan.phases.settle()).await?;
-        on_edge(Edge::Settled).await;
-        let t0 = Instant::now() + LEAD;
+        self.wait_for_all(Phase::Probe, STALL_MAX + slowest * 2, "saw the probe", |live| &live.probed).await?;
+        self.stay_in(Phase::Settle, Instant::now() + plan.phases.settle()).await?;
+        on_edge(Checkpoint::Settled).await;
+        let t0 = Instant::now() + T0_LEAD;
         self.cue.send_replace(Cue::Go { t0 });
         self.t0 = Some(t0);
-        self.until(Stage::WarmUp, t0 + plan.phases.warm_up()).await?;
-        on_edge(Edge::WindowStart).await;
-        self.until(Stage::Window, t0 + plan.phases.posting()).await?;
-        on_edge(Edge::WindowEnd).await;
+        self.stay_in(Phase::WarmUp, t0 + plan.phases.warm_up()).await?;
+        on_edge(Checkpoint::WindowStart).await;
+        self.stay_in(Phase::Window, t0 + plan.phases.posting()).await?;
+        on_edge(Checkpoint::WindowEnd).await;
         self.drain(plan).await
     }
 
     /// Waits for an instant.
-    async fn until(&mut self, stage: Stage, end: Instant) -> Result<(), RunEnd> {
-        self.stage = stage;
+    async fn stay_in(&mut self, stage: Phase, end: Instant) -> Result<(), RunEnd> {
+        self.phase = stage;
         while Instant::now() < end {
-            self.look((Instant::now() + LOOK_EVERY).min(end)).await?;
+            self.poll_workers((Instant::now() + POLL_EVERY).min(end)).await?;
         }
         Ok(())
     }
 
-    /// Waits until a figure has come to all seats; fails when it does not move for `patience`, or when
+    /// Waits until a figure has come to all clients; fails when it does not move for `patience`, or when
     /// those that are missing gave up.
-    async fn until_all(
+    async fn wait_for_all(
         &mut self,
-        stage: Stage,
+        stage: Phase,
         patience: Duration,
         what: &str,
-        of: impl Fn(&Live) -> &std::sync::atomic::AtomicU32,
+        of: impl Fn(&ProgressCounters) -> &std::sync::atomic::AtomicU32,
     ) -> Result<(), RunEnd> {
-        self.stage = stage;
+        self.phase = stage;
         let (mut best, mut moved) = (0, Instant::now());
         loop {
-            let now = Live::sum_u32(self.lives.iter().map(Arc::as_ref), &of);
-            if now == self.seats {
+            let now = ProgressCounters::sum_u32(self.progress.iter().map(Arc::as_ref), &of);
+            if now == self.clients {
                 return Ok(());
             }
             if now > best {
                 (best, moved) = (now, Instant::now());
             }
-            let gone = Live::sum_u32(self.lives.iter().map(Arc::as_ref), |live| &live.gone);
-            if moved.elapsed() > patience || now + gone >= self.seats {
-                return Err(RunEnd::Failed(format!("{now} of {} seats {what}, and no more came", self.seats)));
+            let gone = ProgressCounters::sum_u32(self.progress.iter().map(Arc::as_ref), |live| &live.stopped);
+            if moved.elapsed() > patience || now + gone >= self.clients {
+                return Err(RunEnd::Failed(format!("{now} of {} clients {what}, and no more came", self.clients)));
             }
-            self.look(Instant::now() + LOOK_EVERY).await?;
+            self.poll_workers(Instant::now() + POLL_EVERY).await?;
         }
     }
 
     /// Until everything planned has arrived, or nothing has come for a while; and until the workers have read the window's end.
     async fn drain(&mut self, plan: &Plan) -> Result<(), RunEnd> {
-        self.stage = Stage::Drain;
+        self.phase = Phase::Drain;
         let read_by = Instant::now() + COLLECT_MAX;
         while !self.collector.has_window() && Instant::now() < read_by {
-            self.look(Instant::now() + LOOK_EVERY).await?;
+            self.poll_workers(Instant::now() + POLL_EVERY).await?;
         }
         let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
         let begun = Instant::now();
@@ -213,12 +213,12 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             if delivered >= planned || quiet || begun.elapsed() > plan.phases.drain_max() {
                 return Ok(());
             }
-            self.look(Instant::now() + LOOK_EVERY).await?;
+            self.poll_workers(Instant::now() + POLL_EVERY).await?;
         }
     }
 
     fn delivered(&self) -> u64 {
-        Live::sum_u64(self.lives.iter().map(Arc::as_ref), |live| &live.delivered)
+        ProgressCounters::sum_u64(self.progress.iter().map(Arc::as_ref), |live| &live.delivered)
     }
 
     /// Which second it is since T0.
@@ -228,7 +228,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     }
 
     /// Takes reports until an instant, or until a second is over, then shows the progress.
-    async fn look(&mut self, end: Instant) -> Result<(), RunEnd> {
+    async fn poll_workers(&mut self, end: Instant) -> Result<(), RunEnd> {
         let next_second =
             self.t0.zip(self.second()).map(|(t0, second)| t0 + Duration::from_secs(u64::from(second) + 1));
         let end = next_second.map_or(end, |next| end.min(next));
@@ -236,26 +236,26 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
             tokio::select! {
                 biased;
                 ended = &mut self.stop => return Err(ended),
-                report = self.reports.recv() => match report {
-                    Some(report) => self.collector.take(report),
+                report = self.events.recv() => match report {
+                    Some(report) => self.collector.add(report),
                     None => return Err(RunEnd::Failed("all workers are gone".to_owned())),
                 },
                 () = sleep_until(end) => break,
             }
         }
         if let Some(thread) = self.threads.iter().position(JoinHandle::is_finished) {
-            return Err(RunEnd::Failed(self.obituary(thread)));
+            return Err(RunEnd::Failed(self.worker_failure(thread)));
         }
-        let lives = || self.lives.iter().map(Arc::as_ref);
-        if self.t0.is_some() && Live::sum_u32(lives(), |live| &live.gone) == self.seats {
+        let lives = || self.progress.iter().map(Arc::as_ref);
+        if self.t0.is_some() && ProgressCounters::sum_u32(lives(), |live| &live.stopped) == self.clients {
             return Err(RunEnd::Failed("every client was cut off and gave up".to_owned()));
         }
         let second = self.second();
         (self.on_progress)(Progress {
-            stage: self.stage,
-            joined: Live::sum_u32(lives(), |live| &live.joined),
-            delivered: Live::sum_u64(lives(), |live| &live.delivered),
-            faults: Live::sum_u64(lives(), |live| &live.faults),
+            phase: self.phase,
+            joined: ProgressCounters::sum_u32(lives(), |live| &live.joined),
+            delivered: ProgressCounters::sum_u64(lives(), |live| &live.delivered),
+            faults: ProgressCounters::sum_u64(lives(), |live| &live.faults),
             second,
             delivery_us_p99: self.collector.latest_p99(),
         });
@@ -263,7 +263,7 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
     }
 
     /// Why a worker ended before it was told to.
-    fn obituary(&mut self, thread: usize) -> String {
+    fn worker_failure(&mut self, thread: usize) -> String {
         match self.threads.swap_remove(thread).join() {
             Ok(Ok(())) => "a worker ended by itself".to_owned(),
             Ok(Err(error)) => format!("a worker failed: {error}"),
@@ -271,12 +271,12 @@ impl<'a, W: Write, P: FnMut(Progress)> Conductor<'a, W, P> {
         }
     }
 
-    async fn finish(mut self, plan: &Plan, ended: RunEnd) -> Recording {
+    async fn finish(mut self, plan: &Plan, ended: RunEnd) -> RunMeasurements {
         self.cue.send_replace(Cue::Stop);
         let collecting = async {
             while !self.collector.is_done() {
-                match self.reports.recv().await {
-                    Some(report) => self.collector.take(report),
+                match self.events.recv().await {
+                    Some(report) => self.collector.add(report),
                     None => break,
                 }
             }

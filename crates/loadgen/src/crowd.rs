@@ -1,4 +1,4 @@
-//! A worker's life: seats that connect when the plan says so and come back when they are cut, a timer for the posts, a ticker for
+//! A worker's life: clients that connect when the plan says so and come back when they are cut, a timer for the posts, a ticker for
 //! seconds, and a watchman for those that hear nothing.
 
 use std::rc::Rc;
@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::fault::{End, Fault};
+use crate::client::Client;
+use crate::error::{Fault, SessionEnd};
 use crate::live::Cue;
-use crate::pacer::FineTimer;
-use crate::recorder::Recorder;
-use crate::seat::Seat;
+use crate::pacer::PreciseTimer;
+use crate::recorder::Histograms;
 use crate::tcp_info::SocketCounts;
 use crate::transports;
-use crate::worker::{Share, Worker};
+use crate::worker::{Worker, WorkerConfig};
 use results::FaultKind;
 use results::LedgerSummary;
 use results::TrafficCounts;
@@ -33,18 +33,18 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// What a worker tells the conductor.
-pub(crate) enum Report {
+pub(crate) enum WorkerEvent {
     /// A second is over; −1 is everything before T0.
-    Second(Box<SecondPart>),
+    Second(Box<SecondSample>),
     /// A reading at an edge of the window.
-    Edge(Box<Reading>),
-    Done(Box<Remains>),
+    Edge(Box<EdgeSample>),
+    Done(Box<WorkerTotals>),
 }
 
 /// What one worker's second added; a worker may be a second behind the others when the run ends.
-pub(crate) struct SecondPart {
+pub(crate) struct SecondSample {
     pub(crate) second: i64,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Histograms,
     pub(crate) tally: TrafficCounts,
     pub(crate) joined: u32,
     pub(crate) faults: u64,
@@ -52,7 +52,7 @@ pub(crate) struct SecondPart {
 
 /// A worker's counts and CPU at one instant.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
+pub(crate) struct EdgeSample {
     pub(crate) at: Instant,
     pub(crate) tally: TrafficCounts,
     pub(crate) cpu: Cpu,
@@ -60,17 +60,21 @@ pub(crate) struct Reading {
 }
 
 /// What is left when a worker ends.
-pub(crate) struct Remains {
+pub(crate) struct WorkerTotals {
     pub(crate) tally: TrafficCounts,
     pub(crate) sockets: SocketCounts,
     pub(crate) ledger: LedgerSummary,
     pub(crate) faults: Faults,
     /// Seat, planned messages it saw, and the first it may have missed.
-    pub(crate) seats: Vec<(u32, u32, u64)>,
+    pub(crate) clients: Vec<(u32, u32, u64)>,
 }
 
 /// A worker thread from begin to end.
-pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Report>) -> std::io::Result<()> {
+pub(crate) fn run_worker(
+    share: WorkerConfig,
+    core: Option<usize>,
+    reports: mpsc::Sender<WorkerEvent>,
+) -> std::io::Result<()> {
     if let Some(core) = core {
         let mut set = nix::sched::CpuSet::new();
         set.set(core)?;
@@ -79,14 +83,14 @@ pub(crate) fn work(share: Share, core: Option<usize>, reports: mpsc::Sender<Repo
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let timer = {
         let _entered = runtime.enter();
-        FineTimer::new()?
+        PreciseTimer::new()?
     };
     let worker = Rc::new(Worker::new(share));
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         tokio::select! {
             () = run(Rc::clone(&worker), timer, reports) => Ok(()),
-            () = worker.alarm.notified() => Err(std::io::Error::other("one of its tasks panicked")),
+            () = worker.task_panicked.notified() => Err(std::io::Error::other("one of its tasks panicked")),
         }
     })
 }
@@ -98,7 +102,7 @@ pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'stati
     impl Drop for Alarm {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                self.0.alarm.notify_one();
+                self.0.task_panicked.notify_one();
             }
         }
     }
@@ -110,11 +114,11 @@ pub(crate) fn spawn(worker: &Rc<Worker>, task: impl Future<Output = ()> + 'stati
     .abort_handle()
 }
 
-async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) {
+async fn run(worker: Rc<Worker>, timer: PreciseTimer, reports: mpsc::Sender<WorkerEvent>) {
     let mut cue = worker.cue.clone();
-    spawn(&worker, ramp(Rc::clone(&worker)));
+    spawn(&worker, connect_clients(Rc::clone(&worker)));
     spawn(&worker, publish(Rc::clone(&worker)));
-    spawn(&worker, watch_over(Rc::clone(&worker)));
+    spawn(&worker, check_idle_clients(Rc::clone(&worker)));
     wait_for(&mut cue, |cue| cue != Cue::RampUp).await;
     let stopped = async {
         let mut cue = worker.cue.clone();
@@ -125,34 +129,34 @@ async fn run(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>
         second = playing => second,
         () = stopped => current_second(&worker),
     };
-    worker.publish_live();
-    reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.ok();
-    let sockets = worker.sockets.total(async || ()).await;
-    reports.send(Report::Done(Box::new(remains(&worker, sockets)))).await.ok();
+    worker.publish_progress();
+    reports.send(WorkerEvent::Second(Box::new(second_sample(&worker, second)))).await.ok();
+    let sockets = worker.connections.total(async || ()).await;
+    reports.send(WorkerEvent::Done(Box::new(remains(&worker, sockets)))).await.ok();
     // Who said goodbye asks no further question, and nobody comes back.
-    worker.lives.borrow().iter().for_each(AbortHandle::abort);
-    if worker.seats.iter().filter(|seat| transports::leave(seat)).count() > 0 {
+    worker.client_tasks.borrow().iter().for_each(AbortHandle::abort);
+    if worker.clients.iter().filter(|client| transports::say_goodbye(client)).count() > 0 {
         sleep(GOODBYE).await;
     }
 }
 
 /// From the probe to the end. Comes back only when the conductor is gone.
-async fn play(worker: Rc<Worker>, timer: FineTimer, reports: mpsc::Sender<Report>) -> i64 {
+async fn play(worker: Rc<Worker>, timer: PreciseTimer, reports: mpsc::Sender<WorkerEvent>) -> i64 {
     let mut cue = worker.cue.clone();
     if *cue.borrow() == Cue::Probe {
-        worker.seats.iter().filter(|seat| worker.is_prober(seat)).for_each(|seat| worker.probe(seat));
+        worker.clients.iter().filter(|client| worker.is_prober(client)).for_each(|client| worker.probe(client));
     }
     wait_for(&mut cue, |cue| matches!(cue, Cue::Go { .. })).await;
     if let Cue::Go { t0 } = *cue.borrow() {
         worker.clock.set_t0(t0);
     }
-    spawn(&worker, pace(Rc::clone(&worker), timer));
+    spawn(&worker, send_scheduled(Rc::clone(&worker), timer));
     spawn(&worker, read_edges(Rc::clone(&worker), reports.clone(), thread_cpu));
     let mut second = -1;
     loop {
         let end = worker.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
         sleep_until(end).await;
-        if reports.send(Report::Second(Box::new(second_part(&worker, second)))).await.is_err() {
+        if reports.send(WorkerEvent::Second(Box::new(second_sample(&worker, second)))).await.is_err() {
             return second;
         }
         second += 1;
@@ -168,31 +172,31 @@ async fn wait_for(cue: &mut watch::Receiver<Cue>, wanted: impl Fn(Cue) -> bool) 
     cue.wait_for(|now| wanted(*now) || *now == Cue::Stop).await.ok();
 }
 
-async fn ramp(worker: Rc<Worker>) {
+async fn connect_clients(worker: Rc<Worker>) {
     let begin = Instant::now();
-    for seat in &worker.seats {
-        let at = begin + worker.plan.connect_at(seat.id);
+    for client in &worker.clients {
+        let at = begin + worker.plan.connect_at(client.id);
         if at > Instant::now() {
             sleep_until(at).await;
         }
-        let life = spawn(&worker, live(Rc::clone(&worker), Rc::clone(seat)));
-        worker.lives.borrow_mut().push(life);
+        let life = spawn(&worker, run_client(Rc::clone(&worker), Rc::clone(client)));
+        worker.client_tasks.borrow_mut().push(life);
     }
 }
 
-/// Keeps a seat in its room: connects, and comes back with its cursor when the connection is over.
-pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
+/// Keeps a client in its room: connects, and comes back with its cursor when the connection is over.
+pub(crate) async fn run_client(worker: Rc<Worker>, client: Rc<Client>) {
     let (mut tries, mut faults, mut failures) = (0, 0, 0);
     while faults <= worker.plan.limits.reconnects_max {
-        worker.begin_connecting(&seat);
-        let Err(end) = transports::session(&worker, &seat).await;
-        let was_joined = seat.joined.get();
-        worker.part(&seat);
-        let (broke, mut pause) = (end != End::Cut, Duration::ZERO);
+        worker.begin_connecting(&client);
+        let Err(end) = transports::session(&worker, &client).await;
+        let was_joined = client.joined.get();
+        worker.mark_disconnected(&client);
+        let (broke, mut pause) = (end != SessionEnd::Closed, Duration::ZERO);
         match end {
-            End::Cut => worker.hot.borrow_mut().tally.cuts += 1,
-            End::Fault(_) if seat.aborted.take() => {}
-            End::Fault(fault) => {
+            SessionEnd::Closed => worker.counters.borrow_mut().traffic.cuts += 1,
+            SessionEnd::Failed(_) if client.aborted.take() => {}
+            SessionEnd::Failed(fault) => {
                 pause = fault.pause();
                 worker.fault(fault);
             }
@@ -201,50 +205,50 @@ pub(crate) async fn live(worker: Rc<Worker>, seat: Rc<Seat>) {
         faults += u32::from(broke);
         // Only a client that was in its room and was sent away properly comes back at once.
         failures = if was_joined { u32::from(broke) } else { failures + 1 };
-        sleep(backoff(seat.id, tries, failures).max(pause)).await;
+        sleep(backoff(client.id, tries, failures).max(pause)).await;
     }
-    worker.give_up(&seat);
+    worker.stop_retrying(&client);
 }
 
-/// None after a proper cut; then doubling, each seat with a share of its own so that a crowd does not come back as one.
-fn backoff(seat: u32, retry: u32, failures: u32) -> Duration {
+/// None after a proper cut; then doubling, each client with a share of its own so that a crowd does not come back as one.
+fn backoff(client: u32, retry: u32, failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
     let full = BACKOFF_FIRST.saturating_mul(1 << doublings.min(10)).min(BACKOFF_MAX);
-    let mixed = (u64::from(seat) << 32 | u64::from(retry)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let mixed = (u64::from(client) << 32 | u64::from(retry)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     full.mul_f64(0.5 + 0.5 * mixed as f64 / f64::from(u32::MAX))
 }
 
 async fn publish(worker: Rc<Worker>) {
     loop {
-        worker.publish_live();
+        worker.publish_progress();
         sleep(LIVE_EVERY).await;
     }
 }
 
 /// Sends posts when they are due.
-async fn pace(worker: Rc<Worker>, timer: FineTimer) {
-    while let Some(wait) = worker.until_due() {
+async fn send_scheduled(worker: Rc<Worker>, timer: PreciseTimer) {
+    while let Some(wait) = worker.until_next_post() {
         if let Err(error) = timer.sleep(wait).await {
             return worker.fault(error.into());
         }
-        worker.pace();
+        worker.send_scheduled();
     }
 }
 
 /// Breaks connections on which nothing was heard for longer than their transport explains.
-async fn watch_over(worker: Rc<Worker>) {
+async fn check_idle_clients(worker: Rc<Worker>) {
     let idle_max = worker.tuning().idle_max();
     // Who only repeats what it is told does not beat.
     let beat = if worker.target.protocol == Protocol::Pushbench { idle_max } else { Duration::MAX / 2 };
     let limit = u32::try_from((beat + SILENCE_MAX).as_secs()).unwrap_or(u32::MAX);
     loop {
         sleep(Duration::from_secs(1)).await;
-        let now = worker.tick();
-        for seat in &worker.seats {
-            let link = seat.link.borrow();
-            if let Some(link) = link.as_ref().filter(|_| now.saturating_sub(seat.heard_s.get()) > limit) {
-                seat.aborted.set(true);
-                seat.heard_s.set(now);
+        let now = worker.update_second();
+        for client in &worker.clients {
+            let link = client.connection.borrow();
+            if let Some(link) = link.as_ref().filter(|_| now.saturating_sub(client.last_read_s.get()) > limit) {
+                client.aborted.set(true);
+                client.last_read_s.set(now);
                 worker.fault(Fault::new(FaultKind::TimedOut, format!("nothing was heard for {limit} s")));
                 link.abort();
             }
@@ -253,14 +257,14 @@ async fn watch_over(worker: Rc<Worker>) {
 }
 
 /// Reads counts and CPU at the window's edges. What it takes to ask the kernel of the sockets is nobody's cost.
-async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>, cpu_now: impl Fn() -> Cpu) {
+async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<WorkerEvent>, cpu_now: impl Fn() -> Cpu) {
     let phases = worker.plan.phases;
     let mut asking = Cpu::default();
     for edge in [phases.warm_up(), phases.posting()] {
         sleep_until(worker.clock.instant(edge)).await;
-        let (at, tally, mut begun) = (Instant::now(), worker.hot.borrow().tally, cpu_now());
+        let (at, tally, mut begun) = (Instant::now(), worker.counters.borrow().traffic, cpu_now());
         let cpu = Cpu { user_us: begun.user_us - asking.user_us, system_us: begun.system_us - asking.system_us };
-        let sockets = worker.sockets.total(async || {
+        let sockets = worker.connections.total(async || {
             let asked = cpu_now();
             asking.user_us += asked.user_us - begun.user_us;
             asking.system_us += asked.system_us - begun.system_us;
@@ -268,7 +272,7 @@ async fn read_edges(worker: Rc<Worker>, reports: mpsc::Sender<Report>, cpu_now: 
             begun = cpu_now();
         });
         let sockets = sockets.await;
-        reports.send(Report::Edge(Box::new(Reading { at, tally, cpu, sockets }))).await.ok();
+        reports.send(WorkerEvent::Edge(Box::new(EdgeSample { at, tally, cpu, sockets }))).await.ok();
     }
 }
 
@@ -278,35 +282,35 @@ fn thread_cpu() -> Cpu {
     Cpu { user_us: micros(usage.user_time()), system_us: micros(usage.system_time()) }
 }
 
-fn second_part(worker: &Worker, second: i64) -> SecondPart {
-    let mut hot = worker.hot.borrow_mut();
-    let joined = worker.seats.iter().filter(|seat| seat.joined.get()).count() as u32;
-    let now = (hot.tally, worker.faults.borrow().total());
+fn second_sample(worker: &Worker, second: i64) -> SecondSample {
+    let mut hot = worker.counters.borrow_mut();
+    let joined = worker.clients.iter().filter(|client| client.joined.get()).count() as u32;
+    let now = (hot.traffic, worker.faults.borrow().total());
     let before = std::mem::replace(&mut hot.reported, now);
-    SecondPart {
+    SecondSample {
         second,
-        recorder: hot.recorder.take(),
+        recorder: hot.histograms.take(),
         tally: now.0.since(&before.0),
         joined,
         faults: now.1 - before.1,
     }
 }
 
-fn remains(worker: &Worker, sockets: SocketCounts) -> Remains {
+fn remains(worker: &Worker, sockets: SocketCounts) -> WorkerTotals {
     if worker.target.protocol != Protocol::Pushbench {
-        worker.confirm_what_left();
+        worker.confirm_sent_posts();
     }
-    let hot = worker.hot.borrow();
-    let seats = worker.seats.iter().map(|seat| {
-        let ledger = seat.ledger.borrow();
-        (seat.id, ledger.seen, ledger.first_hole().unwrap_or(ledger.last() + 1))
+    let hot = worker.counters.borrow();
+    let clients = worker.clients.iter().map(|client| {
+        let ledger = client.ledger.borrow();
+        (client.id, ledger.received, ledger.first_gap().unwrap_or(ledger.last() + 1))
     });
-    Remains {
-        tally: hot.tally,
+    WorkerTotals {
+        tally: hot.traffic,
         sockets,
         ledger: hot.ledger.clone(),
         faults: worker.faults.borrow().clone(),
-        seats: seats.collect(),
+        clients: clients.collect(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What holds of any bytes, a protocol reader each: the bodies of property tests and of the targets in `crates/fuzz`.
 
-use crate::fault::{End, Fault};
-use crate::lean::Carry;
-use crate::lean::frames::{FrameReader, Incoming};
-use crate::lean::packets::{Packet, decode_attachment, push_attachment};
-use crate::lean::response::{Part, ResponseReader};
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::Carry;
+use crate::protocol::frames::{FrameReader, Incoming};
+use crate::protocol::packets::{Packet, decode_attachment, push_attachment};
+use crate::protocol::response::{Part, ResponseReader};
 
 /// Responses are the same however their bytes are cut; what is wrong with bad ones may be found in another place.
 pub fn response(bytes: &[u8]) {
@@ -56,13 +56,13 @@ pub(crate) fn read_frames(chunks: &[&[u8]]) -> Result<Vec<String>, Fault> {
         let fed = carry.feed(chunk, |bytes| {
             reader.feed(bytes, |incoming, header_bytes| {
                 seen.push(format!("{incoming:?} {header_bytes}"));
-                if matches!(incoming, Incoming::Close(..)) { Err(End::Cut) } else { Ok(()) }
+                if matches!(incoming, Incoming::Close(..)) { Err(SessionEnd::Closed) } else { Ok(()) }
             })
         });
         match fed {
             Ok(()) => {}
-            Err(End::Cut) => break,
-            Err(End::Fault(fault)) => return Err(fault),
+            Err(SessionEnd::Closed) => break,
+            Err(SessionEnd::Failed(fault)) => return Err(fault),
         }
     }
     Ok(seen)

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
-use crate::conduct::Order;
+use crate::conduct::RunConfig;
 use crate::crowd::GOODBYE;
-use crate::fault::{End, Fault};
-use crate::live::{Cue, Live};
-use crate::posts::Posts;
+use crate::error::{Fault, SessionEnd};
+use crate::live::{Cue, ProgressCounters};
+use crate::posts::PostTable;
 use crate::transports;
-use crate::worker::{Share, Worker};
+use crate::worker::{Worker, WorkerConfig};
 
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -30,14 +30,14 @@ pub struct JoinError {
 }
 
 /// Joins the plan's first client and lets it leave; it may take `within` for the joining.
-pub async fn try_join(order: &Order, within: Duration) -> Result<(), JoinError> {
+pub async fn try_join(order: &RunConfig, within: Duration) -> Result<(), JoinError> {
     let (_cue, heard) = watch::channel(Cue::RampUp);
-    let worker = Rc::new(Worker::new(Share {
+    let worker = Rc::new(Worker::new(WorkerConfig {
         plan: Arc::clone(&order.plan),
         transport: order.transport,
         target: order.target.clone(),
-        posts: Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
-        live: Arc::new(Live::default()),
+        posts: Arc::new(PostTable::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
+        live: Arc::new(ProgressCounters::default()),
         cue: heard,
         base: Instant::now(),
         // A worker for each client: the first of them has the first client.
@@ -49,18 +49,18 @@ pub async fn try_join(order: &Order, within: Duration) -> Result<(), JoinError> 
 }
 
 async fn join(worker: &Rc<Worker>, within: Duration) -> Result<(), Fault> {
-    let seat = worker.seat(0);
+    let client = worker.client(0);
     let joined = async {
-        while !seat.joined.get() {
+        while !client.joined.get() {
             sleep(LOOK_EVERY).await;
         }
     };
-    worker.begin_connecting(seat);
+    worker.begin_connecting(client);
     tokio::select! {
-        ended = transports::session(worker, seat) => {
+        ended = transports::session(worker, client) => {
             return Err(match ended {
-                Err(End::Fault(fault)) => fault,
-                Err(End::Cut) => Fault::cut_short("the joining"),
+                Err(SessionEnd::Failed(fault)) => fault,
+                Err(SessionEnd::Closed) => Fault::cut_short("the joining"),
             });
         }
         () = joined => {}
@@ -69,7 +69,7 @@ async fn join(worker: &Rc<Worker>, within: Duration) -> Result<(), Fault> {
             return Err(Fault::new(FaultKind::TimedOut, detail));
         }
     }
-    if transports::leave(seat) {
+    if transports::say_goodbye(client) {
         sleep(GOODBYE).await;
     }
     Ok(())

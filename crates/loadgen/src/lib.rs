@@ -5,16 +5,16 @@
 
 #[doc(hidden)]
 pub mod bench;
+mod client;
 mod clock;
 mod collect;
 mod conduct;
 mod crowd;
-mod fault;
+mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod joining;
-mod lean;
 mod ledger;
 mod link;
 mod live;
@@ -22,20 +22,20 @@ mod lockstep;
 mod pacer;
 mod posting;
 mod posts;
+mod protocol;
 mod receiving;
 mod recorder;
 mod recording;
 mod repeated;
-mod seat;
 mod target;
 mod tcp_info;
 mod transports;
 mod worker;
 
-pub use conduct::{Edge, Order, execute};
+pub use conduct::{Checkpoint, RunConfig, execute};
 pub use joining::{JoinError, try_join};
-pub use live::{Progress, Stage};
-pub use lockstep::{LockStepError, Steps, Until, lock_step};
-pub use recording::Recording;
+pub use live::{Phase, Progress};
+pub use lockstep::{LockStepError, StepCounts, Until, lock_step};
+pub use recording::RunMeasurements;
 pub use target::Target;
 pub use tcp_info::SocketCounts;

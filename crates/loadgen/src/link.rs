@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::fault::Fault;
+use crate::error::Fault;
 use crate::tcp_info::{SocketCounts, counts};
 use results::FaultKind;
 
@@ -24,10 +24,10 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 
 /// Sockets read in one go: together they take about as long as a handful of messages.
-const SLICE: usize = 32;
+const SOCKETS_PER_SLICE: usize = 32;
 
 /// The writing side: anybody on the worker's thread may send.
-pub(crate) struct Link {
+pub(crate) struct Connection {
     half: OwnedWriteHalf,
     unsent: RefCell<Vec<u8>>,
     reader: RefCell<Option<Waker>>,
@@ -35,9 +35,9 @@ pub(crate) struct Link {
 }
 
 /// The reading side, which belongs to one task; it also finishes what could not be sent at once.
-pub(crate) struct Reading {
+pub(crate) struct ReadHalf {
     half: OwnedReadHalf,
-    link: Rc<Link>,
+    connection: Rc<Connection>,
 }
 
 /// Connects. `source` is an address of this host to come from, where one is not enough.
@@ -45,7 +45,7 @@ pub(crate) async fn open(
     to: SocketAddr,
     source: Option<Ipv4Addr>,
     sockets: &Rc<OpenConnections>,
-) -> Result<Reading, Fault> {
+) -> Result<ReadHalf, Fault> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         // The port is chosen when the destination is known: one source address then serves many destinations.
@@ -58,16 +58,16 @@ pub(crate) async fn open(
         .map_err(|_| Fault::new(FaultKind::TimedOut, "no connection in time"))??;
     stream.set_nodelay(true)?;
     let (read, write) = stream.into_split();
-    let link = Rc::new_cyclic(|link| Link {
+    let link = Rc::new_cyclic(|link| Connection {
         half: write,
         unsent: RefCell::default(),
         reader: RefCell::default(),
         entry: sockets.enter(link),
     });
-    Ok(Reading { half: read, link })
+    Ok(ReadHalf { half: read, connection: link })
 }
 
-impl Link {
+impl Connection {
     /// Sends now what the kernel takes; the rest follows when it can. An error of the system is met before anything has left.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut unsent = self.unsent.borrow_mut();
@@ -118,24 +118,24 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.entry.leave(&self.counts());
     }
 }
 
-impl Reading {
-    pub(crate) const fn link(&self) -> &Rc<Link> {
-        &self.link
+impl ReadHalf {
+    pub(crate) const fn connection(&self) -> &Rc<Connection> {
+        &self.connection
     }
 
     /// Waits for bytes and reads them to the head of `scratch`; 0 is the end of the connection.
-    pub(crate) async fn fill(&mut self, scratch: &RefCell<Vec<u8>>) -> Result<usize, Fault> {
+    pub(crate) async fn read(&mut self, scratch: &RefCell<Vec<u8>>) -> Result<usize, Fault> {
         poll_fn(|cx| self.poll_fill(cx, scratch)).await
     }
 
     /// Reads what has come already to the head of `scratch`: `None` when nothing has, 0 at the end of the connection.
-    pub(crate) fn look(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
+    pub(crate) fn try_read(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
         match self.half.try_read(&mut scratch.borrow_mut()) {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -150,8 +150,8 @@ impl Reading {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &RefCell<Vec<u8>>) -> Poll<Result<usize, Fault>> {
-        if !self.link.unsent.borrow().is_empty()
-            && let Poll::Ready(Err(fault)) = self.link.poll_send_rest(cx)
+        if !self.connection.unsent.borrow().is_empty()
+            && let Poll::Ready(Err(fault)) = self.connection.poll_send_rest(cx)
         {
             return Poll::Ready(Err(fault));
         }
@@ -161,7 +161,7 @@ impl Reading {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
-                let mut reader = self.link.reader.borrow_mut();
+                let mut reader = self.connection.reader.borrow_mut();
                 if !reader.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                     *reader = Some(cx.waker().clone());
                 }
@@ -175,7 +175,7 @@ impl Reading {
 /// the difference of two totals. What a socket says of its own end after it is closed is not in it.
 #[derive(Default)]
 pub(crate) struct OpenConnections {
-    open: RefCell<Slab<Weak<Link>>>,
+    open: RefCell<Slab<Weak<Connection>>>,
     closed: Cell<SocketCounts>,
 }
 
@@ -186,7 +186,7 @@ struct ConnectionEntry {
 }
 
 impl OpenConnections {
-    fn enter(self: &Rc<Self>, link: &Weak<Link>) -> ConnectionEntry {
+    fn enter(self: &Rc<Self>, link: &Weak<Connection>) -> ConnectionEntry {
         ConnectionEntry { sockets: Rc::clone(self), key: self.open.borrow_mut().insert(Weak::clone(link)) }
     }
 
@@ -202,7 +202,7 @@ impl OpenConnections {
         let open: Vec<_> = self.open.borrow().iter().filter_map(|(_, link)| link.upgrade()).collect();
         let mut open = open.into_iter();
         while open.len() > 0 {
-            total = open.by_ref().take(SLICE).fold(total, |total, link| total.plus(&link.counts()));
+            total = open.by_ref().take(SOCKETS_PER_SLICE).fold(total, |total, link| total.plus(&link.counts()));
             between().await;
         }
         total
@@ -228,17 +228,17 @@ mod tests {
         let (sockets, scratch) = (Rc::new(OpenConnections::default()), RefCell::new(vec![0; 64]));
         let mut links = Vec::new();
         // More than are read in one go.
-        for _ in 0..SLICE + 3 {
+        for _ in 0..SOCKETS_PER_SLICE + 3 {
             let opened = open(listener.local_addr().unwrap(), None, &sockets);
             let (reading, accepted) = tokio::join!(opened, listener.accept());
             let (mut reading, (mut server, _)) = (reading.unwrap(), accepted.unwrap());
-            reading.link().send(b"hello").unwrap();
+            reading.connection().send(b"hello").unwrap();
             server.write_all(b"hey").await.unwrap();
             server.read_exact(&mut [0; 5]).await.unwrap();
-            assert_eq!(reading.fill(&scratch).await.unwrap(), 3);
+            assert_eq!(reading.read(&scratch).await.unwrap(), 3);
             // The end of the server's half is no byte of data.
             server.shutdown().await.unwrap();
-            assert_eq!(reading.fill(&scratch).await.unwrap(), 0);
+            assert_eq!(reading.read(&scratch).await.unwrap(), 0);
             links.push((reading, server));
         }
         let all = links.len() as u64;

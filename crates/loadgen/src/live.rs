@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum Phase {
     /// Everybody connects.
     RampUp,
-    /// Every seat must see one message of its room.
+    /// Every client must see one message of its room.
     Probe,
     /// Nothing happens.
     Settle,
@@ -21,7 +21,7 @@ pub enum Stage {
     Drain,
 }
 
-impl Stage {
+impl Phase {
     /// As people read it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Where it is.
-    pub stage: Stage,
+    pub phase: Phase,
     /// Seats that are connected.
     pub joined: u32,
     /// Messages that arrived so far.
@@ -63,15 +63,15 @@ pub(crate) enum Cue {
 
 /// A worker's own figures, stored now and then.
 #[derive(Debug, Default)]
-pub(crate) struct Live {
+pub(crate) struct ProgressCounters {
     pub(crate) joined: AtomicU32,
     pub(crate) probed: AtomicU32,
-    pub(crate) gone: AtomicU32,
+    pub(crate) stopped: AtomicU32,
     pub(crate) delivered: AtomicU64,
     pub(crate) faults: AtomicU64,
 }
 
-impl Live {
+impl ProgressCounters {
     pub(crate) fn sum_u32<'a>(all: impl IntoIterator<Item = &'a Self>, of: impl Fn(&Self) -> &AtomicU32) -> u32 {
         all.into_iter().map(|live| of(live).load(Relaxed)).sum()
     }

@@ -15,19 +15,19 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use wire::Transport;
 
-use crate::conduct::{Edge, Order};
+use crate::client::{Client, PendingPost};
+use crate::conduct::{Checkpoint, RunConfig};
 use crate::crowd;
-use crate::live::{Cue, Live};
-use crate::posts::Posts;
-use crate::seat::{Due, Seat};
-use crate::worker::{Share, Worker};
+use crate::live::{Cue, ProgressCounters};
+use crate::posts::PostTable;
+use crate::worker::{Worker, WorkerConfig};
 
 /// A step that takes longer than this never ends.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
 /// What the clients counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Steps {
+pub struct StepCounts {
     /// Connecting and joining, everybody.
     pub connecting: TrafficCounts,
     /// The window's posts, from the first one leaving to the last receiver.
@@ -72,82 +72,90 @@ pub enum Until {
 
 /// Walks through the plan's posts on the current thread. `on_edge` is awaited as in a run: before the first connection, when
 /// everybody is connected, before the first post of the window and after its last.
-pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
+pub async fn lock_step(
+    order: &RunConfig,
+    until: Until,
+    on_edge: impl AsyncFnMut(Checkpoint),
+) -> Result<StepCounts, LockStepError> {
     if order.plan.http_client != HttpClient::BuiltIn {
         return Err(LockStepError::Client);
     }
     let (_cue, heard) = watch::channel(Cue::RampUp);
-    let worker = Rc::new(Worker::new(Share {
+    let worker = Rc::new(Worker::new(WorkerConfig {
         plan: Arc::clone(&order.plan),
         transport: order.transport,
         target: order.target.clone(),
-        posts: Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
-        live: Arc::new(Live::default()),
+        posts: Arc::new(PostTable::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
+        live: Arc::new(ProgressCounters::default()),
         cue: heard,
         base: Instant::now(),
         at: (0, 1),
         lock_step: true,
     }));
-    LocalSet::new().run_until(walk_unless_panicked(&worker, until, on_edge)).await
+    LocalSet::new().run_until(run_until_panic(&worker, until, on_edge)).await
 }
 
-async fn walk_unless_panicked(
+async fn run_until_panic(
     worker: &Rc<Worker>,
     end: Until,
-    on_edge: impl AsyncFnMut(Edge),
-) -> Result<Steps, LockStepError> {
+    on_edge: impl AsyncFnMut(Checkpoint),
+) -> Result<StepCounts, LockStepError> {
     tokio::select! {
-        steps = walk(worker, end, on_edge) => steps,
-        () = worker.alarm.notified() => Err(LockStepError::Panicked(worker.transport)),
+        steps = run_steps(worker, end, on_edge) => steps,
+        () = worker.task_panicked.notified() => Err(LockStepError::Panicked(worker.transport)),
     }
 }
 
-async fn walk(worker: &Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
-    on_edge(Edge::Begin).await;
+async fn run_steps(
+    worker: &Rc<Worker>,
+    end: Until,
+    mut on_edge: impl AsyncFnMut(Checkpoint),
+) -> Result<StepCounts, LockStepError> {
+    on_edge(Checkpoint::Begin).await;
     worker.clock.set_t0(Instant::now());
-    for seat in &worker.seats {
-        crowd::spawn(worker, crowd::live(Rc::clone(worker), Rc::clone(seat)));
-        let questions = if worker.transport == Transport::LongPolling { u64::from(seat.id) * 2 + 2 } else { 0 };
-        let joined = || seat.joined.get() && tally(worker).requests >= questions;
-        until(worker, joined, || format!("the joining of seat {}", seat.id)).await?;
+    for client in &worker.clients {
+        crowd::spawn(worker, crowd::run_client(Rc::clone(worker), Rc::clone(client)));
+        let questions = if worker.transport == Transport::LongPolling { u64::from(client.id) * 2 + 2 } else { 0 };
+        let joined = || client.joined.get() && tally(worker).requests >= questions;
+        until(worker, joined, || format!("the joining of client {}", client.id)).await?;
     }
-    on_edge(Edge::Settled).await;
+    on_edge(Checkpoint::Settled).await;
     let connecting = tally(worker);
-    for prober in worker.seats.iter().filter(|seat| worker.is_prober(seat)) {
+    for prober in worker.clients.iter().filter(|client| worker.is_prober(client)) {
         worker.probe(prober);
-        let members = || worker.seats.iter().filter(|seat| seat.room == prober.room);
-        ask(worker, members(), || members().all(|seat| seat.probed.get()), || "the probe".to_owned()).await?;
+        let members = || worker.clients.iter().filter(|client| client.room == prober.room);
+        poll_all(worker, members(), || members().all(|client| client.probed.get()), || "the probe".to_owned()).await?;
     }
     let mut begun = None;
     loop {
         let next = worker.pacer.borrow_mut().pop(&worker.plan, i64::MAX);
         let Some(post) = next else { break };
-        let in_window = worker.plan.post_index(post.seat, post.ordinal).is_some_and(|at| worker.is_in_window(at));
+        let in_window = worker.plan.post_index(post.client, post.ordinal).is_some_and(|at| worker.is_in_window(at));
         if in_window && begun.is_none() {
-            on_edge(Edge::WindowStart).await;
+            on_edge(Checkpoint::WindowStart).await;
             begun = Some(tally(worker));
             if end == Until::Window {
                 break;
             }
         }
-        step(worker, worker.seat(post.seat), post.ordinal).await?;
+        step(worker, worker.client(post.client), post.ordinal).await?;
     }
-    on_edge(Edge::WindowEnd).await;
+    on_edge(Checkpoint::WindowEnd).await;
     let end = tally(worker);
-    let ledger = worker.hot.borrow().ledger.clone();
+    let ledger = worker.counters.borrow().ledger.clone();
     if let Some(incident) = ledger.incidents.first() {
         return Err(LockStepError::Wrong(worker.transport, format!("{incident:?}")));
     }
-    Ok(Steps { connecting, window: end.since(&begun.unwrap_or(end)) })
+    Ok(StepCounts { connecting, window: end.since(&begun.unwrap_or(end)) })
 }
 
 /// One post, until it is confirmed and everybody in its room has seen it.
-async fn step(worker: &Rc<Worker>, author: &Rc<Seat>, ordinal: u64) -> Result<(), LockStepError> {
+async fn step(worker: &Rc<Worker>, author: &Rc<Client>, ordinal: u64) -> Result<(), LockStepError> {
     let before = tally(worker);
-    author.outbox.borrow_mut().push_back(Due::now(ordinal));
+    author.queue.borrow_mut().push_back(PendingPost::now(ordinal));
     worker.flush(author);
-    let members = || worker.seats.iter().filter(|seat| seat.room == author.room);
-    let named = || format!("post {ordinal} of seat {}", author.id);
+    let members = || worker.clients.iter().filter(|client| client.room == author.room);
+    let named = || format!("post {ordinal} of client {}", author.id);
     until(worker, || tally(worker).accepted > before.accepted, || format!("the confirmation of {}", named())).await?;
     let receivers = members().count() as u64;
     // A long poller must have asked again: the next message would otherwise find it on its way, at times.
@@ -167,23 +175,23 @@ async fn step(worker: &Rc<Worker>, author: &Rc<Seat>, ordinal: u64) -> Result<()
         let now = tally(worker);
         now.delivered >= before.delivered + receivers && now.requests >= requests
     };
-    ask(worker, members(), seen, || format!("the delivery of {} to all of its room", named())).await
+    poll_all(worker, members(), seen, || format!("the delivery of {} to all of its room", named())).await
 }
 
 /// Waits until everybody has it; pollers are told to ask for it, one after the other.
-async fn ask<'a>(
+async fn poll_all<'a>(
     worker: &Rc<Worker>,
-    members: impl Iterator<Item = &'a Rc<Seat>>,
+    members: impl Iterator<Item = &'a Rc<Client>>,
     seen: impl Fn() -> bool,
     what: impl Fn() -> String,
 ) -> Result<(), LockStepError> {
     if worker.transport == Transport::Polling {
-        for seat in members {
+        for client in members {
             // The author's post may be the thing its poller is at: until it is answered, the bell only rings for posts.
-            until(worker, || seat.outbox.borrow().is_empty(), &what).await?;
-            let before = seat.ledger.borrow().last();
-            seat.bell.notify_one();
-            until(worker, || seat.ledger.borrow().last() > before, &what).await?;
+            until(worker, || client.queue.borrow().is_empty(), &what).await?;
+            let before = client.ledger.borrow().last();
+            client.post_ready.notify_one();
+            until(worker, || client.ledger.borrow().last() > before, &what).await?;
         }
     }
     until(worker, seen, what).await
@@ -205,7 +213,7 @@ async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> 
 }
 
 fn tally(worker: &Worker) -> TrafficCounts {
-    worker.hot.borrow().tally
+    worker.counters.borrow().traffic
 }
 
 #[cfg(test)]
@@ -216,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn what_broke_is_not_called_slow() {
         let worker = worker(1, 1, "");
-        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, async |_| ())).await;
+        let walked = LocalSet::new().run_until(run_until_panic(&worker, Until::End, async |_| ())).await;
         assert!(matches!(walked, Err(LockStepError::Broke { .. })), "{walked:?}");
     }
 
@@ -225,7 +233,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let worker = worker_to(&listener, Transport::Tcp);
         let panics = async |_| _ = crowd::spawn(&worker, async { panic!("this panic belongs to the test") });
-        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, panics)).await;
+        let walked = LocalSet::new().run_until(run_until_panic(&worker, Until::End, panics)).await;
         assert!(matches!(walked, Err(LockStepError::Panicked(Transport::Tcp))), "{walked:?}");
     }
 }

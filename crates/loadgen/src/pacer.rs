@@ -15,18 +15,18 @@ use tokio::io::unix::AsyncFd;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NextPost {
     pub(crate) due_us: u32,
-    pub(crate) seat: u32,
+    pub(crate) client: u32,
     pub(crate) ordinal: u64,
 }
 
 /// The posts of a worker's share, soonest first: one entry an author, whatever the length of the run.
-pub(crate) struct Pacer {
+pub(crate) struct ScheduleCursor {
     next: BinaryHeap<Reverse<NextPost>>,
 }
 
-impl Pacer {
-    pub(crate) fn new(plan: &Plan, seats: impl Iterator<Item = u32>) -> Self {
-        Self { next: seats.filter_map(|seat| next_post(plan, seat, 1)).map(Reverse).collect() }
+impl ScheduleCursor {
+    pub(crate) fn new(plan: &Plan, clients: impl Iterator<Item = u32>) -> Self {
+        Self { next: clients.filter_map(|client| next_post(plan, client, 1)).map(Reverse).collect() }
     }
 
     /// When the next post is due.
@@ -38,7 +38,7 @@ impl Pacer {
     pub(crate) fn pop(&mut self, plan: &Plan, now_us: i64) -> Option<NextPost> {
         let mut top = self.next.peek_mut().filter(|top| i64::from(top.0.due_us) <= now_us)?;
         let post = top.0;
-        match next_post(plan, post.seat, post.ordinal + 1) {
+        match next_post(plan, post.client, post.ordinal + 1) {
             Some(following) => *top = Reverse(following),
             None => drop(std::collections::binary_heap::PeekMut::pop(top)),
         }
@@ -46,19 +46,19 @@ impl Pacer {
     }
 }
 
-fn next_post(plan: &Plan, seat: u32, ordinal: u64) -> Option<NextPost> {
-    let index = plan.post_index(seat, ordinal)?;
-    Some(NextPost { due_us: plan.due_us(index), seat, ordinal })
+fn next_post(plan: &Plan, client: u32, ordinal: u64) -> Option<NextPost> {
+    let index = plan.post_index(client, ordinal)?;
+    Some(NextPost { due_us: plan.due_us(index), client: client, ordinal })
 }
 
 /// A timer of the kernel's own resolution: the runtime's has a millisecond, more than a whole delivery takes.
-pub(crate) struct FineTimer {
+pub(crate) struct PreciseTimer {
     timer: TimerFd,
     /// The same file, for the runtime to wait on.
     ready: AsyncFd<OwnedFd>,
 }
 
-impl FineTimer {
+impl PreciseTimer {
     pub(crate) fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         // SAFETY: an `OwnedFd` keeps its descriptor open and the same for as long as it lives.
@@ -103,7 +103,7 @@ mod tests {
             let plan = plan(arrivals);
             let mut all = 0;
             for worker in 0..2 {
-                let mut pacer = Pacer::new(&plan, plan.clients_of_worker(worker, 2));
+                let mut pacer = ScheduleCursor::new(&plan, plan.clients_of_worker(worker, 2));
                 let mut ordinals = std::collections::HashMap::new();
                 let (mut now, mut last) = (0, 0);
                 while let Some(due) = pacer.due_us() {
@@ -112,7 +112,7 @@ mod tests {
                     while let Some(post) = pacer.pop(&plan, now) {
                         assert!(post.due_us >= last);
                         last = post.due_us;
-                        let ordinal = ordinals.entry(post.seat).or_insert(0);
+                        let ordinal = ordinals.entry(post.client).or_insert(0);
                         *ordinal += 1;
                         assert_eq!(post.ordinal, *ordinal);
                         all += 1;

@@ -8,12 +8,12 @@ use std::sync::atomic::{
 /// One post in this many is watched for the spread between its receivers.
 const SPREAD_EVERY: usize = 8;
 
-const CONFIRMED: u8 = 1;
-const SEEN: u8 = 2;
+const ACCEPTED: u8 = 1;
+const RECEIVED: u8 = 2;
 
-pub(crate) struct Posts {
+pub(crate) struct PostTable {
     /// Microseconds since T0, and one more; 0 is a post that has not left.
-    left: Box<[AtomicU32]>,
+    sent: Box<[AtomicU32]>,
     state: Box<[AtomicU8]>,
     spread: Box<[Spread]>,
 }
@@ -30,36 +30,36 @@ impl Spread {
     }
 }
 
-impl Posts {
+impl PostTable {
     pub(crate) fn new(posts: usize) -> Self {
         Self {
-            left: (0..posts).map(|_| AtomicU32::new(0)).collect(),
+            sent: (0..posts).map(|_| AtomicU32::new(0)).collect(),
             state: (0..posts).map(|_| AtomicU8::new(0)).collect(),
             spread: (0..posts.div_ceil(SPREAD_EVERY)).map(|_| Spread::new()).collect(),
         }
     }
 
-    pub(crate) fn leave(&self, index: usize, now_us: i64) {
+    pub(crate) fn mark_sent(&self, index: usize, now_us: i64) {
         let stamp = u32::try_from(now_us.max(0)).unwrap_or(u32::MAX - 1) + 1;
-        self.left[index].store(stamp, Relaxed);
+        self.sent[index].store(stamp, Relaxed);
     }
 
     /// When a post left, or `None` when it has not.
-    pub(crate) fn left_us(&self, index: usize) -> Option<i64> {
-        self.left[index].load(Relaxed).checked_sub(1).map(i64::from)
+    pub(crate) fn sent_us(&self, index: usize) -> Option<i64> {
+        self.sent[index].load(Relaxed).checked_sub(1).map(i64::from)
     }
 
-    pub(crate) fn confirm(&self, index: usize) {
-        self.state[index].fetch_or(CONFIRMED, Relaxed);
+    pub(crate) fn mark_accepted(&self, index: usize) {
+        self.state[index].fetch_or(ACCEPTED, Relaxed);
     }
 
     /// A worker saw it for the first time.
-    pub(crate) fn see(&self, index: usize) {
-        self.state[index].fetch_or(SEEN, Relaxed);
+    pub(crate) fn mark_received(&self, index: usize) {
+        self.state[index].fetch_or(RECEIVED, Relaxed);
     }
 
     /// Whether the server has it: somebody was told so, or saw it.
-    pub(crate) fn is_real(&self, index: usize) -> bool {
+    pub(crate) fn is_on_server(&self, index: usize) -> bool {
         self.state[index].load(Relaxed) != 0
     }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_last_receiver_tells_the_spread() {
-        let posts = Posts::new(9);
+        let posts = PostTable::new(9);
         assert_eq!(posts.spread_us(8, 100, 3), None);
         assert_eq!(posts.spread_us(8, 150, 3), None);
         assert_eq!(posts.spread_us(8, 340, 3), Some(240));
@@ -94,17 +94,17 @@ mod tests {
 
     #[test]
     fn a_spread_is_never_negative() {
-        let posts = Posts::new(1);
+        let posts = PostTable::new(1);
         assert_eq!((posts.spread_us(0, 340, 2), posts.spread_us(0, 100, 2)), (None, Some(240)));
     }
 
     #[test]
     fn leaving_at_t0_is_not_the_same_as_not_leaving() {
-        let posts = Posts::new(1);
-        assert_eq!((posts.left_us(0), posts.is_real(0)), (None, false));
-        posts.leave(0, 0);
-        assert_eq!(posts.left_us(0), Some(0));
-        posts.confirm(0);
-        assert!(posts.is_real(0));
+        let posts = PostTable::new(1);
+        assert_eq!((posts.sent_us(0), posts.is_on_server(0)), (None, false));
+        posts.mark_sent(0, 0);
+        assert_eq!(posts.sent_us(0), Some(0));
+        posts.mark_accepted(0);
+        assert!(posts.is_on_server(0));
     }
 }

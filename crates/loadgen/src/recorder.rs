@@ -9,7 +9,7 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// One histogram per series.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Recorder {
+pub(crate) struct Histograms {
     series: Vec<Histogram<u64>>,
     /// Values beyond the largest.
     pub(crate) saturated: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Recorder {
     pub(crate) negative: u64,
 }
 
-impl Recorder {
+impl Histograms {
     pub(crate) fn new() -> Self {
         let empty = Histogram::new_with_bounds(1, HISTOGRAM_MAX_US, SIGNIFICANT_DIGITS)
             .expect("the bounds and digits are within what the histogram takes");
@@ -60,8 +60,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn recorder(values: &[i64]) -> Recorder {
-        let mut recorder = Recorder::new();
+    fn recorder(values: &[i64]) -> Histograms {
+        let mut recorder = Histograms::new();
         values.iter().for_each(|value| recorder.record(Series::DeliveryLatency, *value));
         recorder
     }
@@ -81,7 +81,7 @@ mod tests {
             c in proptest::collection::vec(0_i64..100_000_000, 0..20),
         ) {
             let merged = |parts: &[&[i64]]| {
-                let mut sum = Recorder::new();
+                let mut sum = Histograms::new();
                 parts.iter().for_each(|part| sum.merge(&recorder(part)));
                 sum
             };
@@ -95,7 +95,7 @@ mod tests {
 
         #[test]
         fn intervals_sum_to_the_whole(values in proptest::collection::vec(0_i64..100_000_000, 1..60), cut in 1_usize..10) {
-            let (mut running, mut sum) = (Recorder::new(), Recorder::new());
+            let (mut running, mut sum) = (Histograms::new(), Histograms::new());
             for (at, value) in values.iter().enumerate() {
                 running.record(Series::DeliveryLatency, *value);
                 if at % cut == 0 {

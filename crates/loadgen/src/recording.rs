@@ -3,12 +3,12 @@
 use hdrhistogram::Histogram;
 use results::{Cpu, Faults, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
 
-use crate::recorder::Recorder;
+use crate::recorder::Histograms;
 use crate::tcp_info::SocketCounts;
 
 /// Everything one run of one transport showed.
 #[derive(Debug, Clone)]
-pub struct Recording {
+pub struct RunMeasurements {
     /// How it ended.
     pub ended: RunEnd,
     /// Length of the window as it was, from first to last reading.
@@ -38,18 +38,18 @@ pub struct Recording {
     /// CPU of all workers over the window.
     pub cpu: Cpu,
     /// Largest share of its core that a worker used over the window.
-    pub worker_busy_max: f64,
+    pub core_usage_max: f64,
     /// Posts of the plan that were due in the window and left at all.
-    pub left_in_window: u64,
+    pub posts_sent_in_window: u64,
 }
 
-impl Recording {
+impl RunMeasurements {
     /// Of a run that could not begin.
     pub fn empty(ended: RunEnd) -> Self {
         Self {
             ended,
             window_us: 0,
-            histograms: Recorder::new().into_histograms(),
+            histograms: Histograms::new().into_histograms(),
             saturated: 0,
             negative: 0,
             seconds: Vec::new(),
@@ -61,8 +61,8 @@ impl Recording {
             ledger: LedgerSummary::default(),
             faults: Faults::default(),
             cpu: Cpu::default(),
-            worker_busy_max: 0.0,
-            left_in_window: 0,
+            core_usage_max: 0.0,
+            posts_sent_in_window: 0,
         }
     }
 

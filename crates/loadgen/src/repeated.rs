@@ -6,15 +6,15 @@
 use results::{ByteClass, Direction, Incident, IncidentKind, TrafficKind};
 use wire::{Message, Post, ServerItem, decode_post_json};
 
-use crate::fault::End;
-use crate::seat::Seat;
+use crate::client::Client;
+use crate::error::SessionEnd;
 use crate::worker::{PROBE_AUTHOR, Worker};
 
 /// The probe's number in every room.
 const PROBE_NUMBER: u64 = 1;
 
 /// The numbers a worker gave.
-pub(crate) struct Numbers {
+pub(crate) struct LocalSequence {
     /// By post; 0 has none yet.
     by_post: Box<[u32]>,
     /// Last one given, by room.
@@ -23,7 +23,7 @@ pub(crate) struct Numbers {
     newest: Box<[u64]>,
 }
 
-impl Numbers {
+impl LocalSequence {
     pub(crate) fn new(plan: &scenario::Plan) -> Self {
         let posts = usize::try_from(plan.posts_total()).expect("the plan bounds its posts");
         Self {
@@ -34,7 +34,7 @@ impl Numbers {
     }
 
     /// The number of a post, now that it is seen.
-    fn of(&mut self, room: u32, index: usize, post: &Post<'_>) -> u64 {
+    fn number(&mut self, room: u32, index: usize, post: &Post<'_>) -> u64 {
         let newest = &mut self.newest[post.author as usize];
         *newest = post.ordinal.max(*newest);
         let (number, last) = (&mut self.by_post[index], &mut self.last[room as usize]);
@@ -48,64 +48,67 @@ impl Numbers {
 
 impl Worker {
     /// Takes a text that came down.
-    pub(crate) fn hear(&self, seat: &Seat, text: &[u8], framing_bytes: usize) -> Result<(), End> {
-        let known = decode_post_json(text).ok().and_then(|post| Some((self.number(seat, &post)?, post)));
+    pub(crate) fn receive_text(&self, client: &Client, text: &[u8], framing_bytes: usize) -> Result<(), SessionEnd> {
+        let known = decode_post_json(text).ok().and_then(|post| Some((self.number(client, &post)?, post)));
         let Some((seq, post)) = known else {
-            self.wonder(seat, text.len(), framing_bytes);
+            self.count_unknown(client, text.len(), framing_bytes);
             return Ok(());
         };
-        let overtaken = self.is_overtaken(seat, seq, &post);
+        let overtaken = self.is_overtaken(client, seq, &post);
         let Post { author, ordinal, text: words } = post;
         let message = Message { seq, author, ordinal, text: words };
-        self.take(seat, ServerItem::Message(message), text.len(), framing_bytes)?;
-        let mut hot = self.hot.borrow_mut();
+        self.receive(client, ServerItem::Message(message), text.len(), framing_bytes)?;
+        let mut hot = self.counters.borrow_mut();
         if overtaken {
-            hot.ledger.note(Incident { kind: IncidentKind::Reordered, client: seat.id, seq });
+            hot.ledger.note(Incident { kind: IncidentKind::Reordered, client: client.id, seq });
         }
-        if author == seat.id {
-            self.confirm(&mut hot, seat, ordinal);
+        if author == client.id {
+            self.confirm(&mut hot, client, ordinal);
         }
         Ok(())
     }
 
     /// The number of a post of the plan, or of the probe.
-    fn number(&self, seat: &Seat, post: &Post<'_>) -> Option<u64> {
+    fn number(&self, client: &Client, post: &Post<'_>) -> Option<u64> {
         if post.author == PROBE_AUTHOR {
             return Some(PROBE_NUMBER);
         }
         let index = self.plan.post_index(post.author, post.ordinal)?;
-        let mut hot = self.hot.borrow_mut();
-        Some(hot.numbers.as_mut()?.of(seat.room, index, post))
+        let mut hot = self.counters.borrow_mut();
+        Some(hot.numbers.as_mut()?.number(client.room, index, post))
     }
 
-    /// Whether a seat that has not seen this post has seen a later one of its author.
-    fn is_overtaken(&self, seat: &Seat, seq: u64, post: &Post<'_>) -> bool {
-        if post.author == PROBE_AUTHOR || seat.ledger.borrow().has(seq) {
+    /// Whether a client that has not seen this post has seen a later one of its author.
+    fn is_overtaken(&self, client: &Client, seq: u64, post: &Post<'_>) -> bool {
+        if post.author == PROBE_AUTHOR || client.ledger.borrow().contains(seq) {
             return false;
         }
-        let hot = self.hot.borrow();
+        let hot = self.counters.borrow();
         let Some(numbers) = &hot.numbers else { return false };
         let later = (post.ordinal + 1..=numbers.newest[post.author as usize])
             .filter_map(|ordinal| self.plan.post_index(post.author, ordinal));
-        let ledger = seat.ledger.borrow();
-        later.map(|index| numbers.by_post[index]).any(|number| number != 0 && ledger.has(number.into()))
+        let ledger = client.ledger.borrow();
+        later.map(|index| numbers.by_post[index]).any(|number| number != 0 && ledger.contains(number.into()))
     }
 
-    /// A text that is no post of ours: a greeting until the seat has seen the probe, and nobody's from then on.
-    fn wonder(&self, seat: &Seat, text_bytes: usize, framing_bytes: usize) {
-        let mut hot = self.hot.borrow_mut();
-        hot.tally.add(Direction::Down, TrafficKind::SetUp, ByteClass::Envelope, text_bytes);
-        hot.tally.add(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, framing_bytes);
-        if seat.probed.get() {
-            hot.ledger.note(Incident { kind: IncidentKind::Unexpected, client: seat.id, seq: 0 });
+    /// A text that is no post of ours: a greeting until the client has seen the probe, and nobody's from then on.
+    fn count_unknown(&self, client: &Client, text_bytes: usize, framing_bytes: usize) {
+        let mut hot = self.counters.borrow_mut();
+        hot.traffic.add(Direction::Down, TrafficKind::SetUp, ByteClass::Envelope, text_bytes);
+        hot.traffic.add(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, framing_bytes);
+        if client.probed.get() {
+            hot.ledger.note(Incident { kind: IncidentKind::Unexpected, client: client.id, seq: 0 });
         }
     }
 
     /// Such a server confirms nothing: what left on a connection that was whole to the end has reached it.
-    pub(crate) fn confirm_what_left(&self) {
-        for seat in self.seats.iter().filter(|seat| seat.joined.get() && !seat.was_cut.get()) {
-            let posts = (1..=self.plan.posts_of(seat.id)).filter_map(|ordinal| self.plan.post_index(seat.id, ordinal));
-            posts.filter(|index| self.posts.left_us(*index).is_some()).for_each(|index| self.posts.confirm(index));
+    pub(crate) fn confirm_sent_posts(&self) {
+        for client in self.clients.iter().filter(|client| client.joined.get() && !client.was_disconnected.get()) {
+            let posts =
+                (1..=self.plan.posts_of(client.id)).filter_map(|ordinal| self.plan.post_index(client.id, ordinal));
+            posts
+                .filter(|index| self.posts.sent_us(*index).is_some())
+                .for_each(|index| self.posts.mark_accepted(index));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use machine::{CROWD_CORE, SERVER_CORE, argument};
 
-use loadgen::{Order, Recording, Target};
+use loadgen::{RunConfig, RunMeasurements, Target};
 use scenario::Plan;
 use wire::{ServerAddresses, Transport};
 
@@ -66,9 +66,9 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 }
 
 /// One run of the whole instrument, against a server of its own.
-pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recording> {
+pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<RunMeasurements> {
     let server = Server::start()?;
-    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CROWD_CORE] };
+    let order = RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CROWD_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (never, mut log) = (std::future::pending(), io::sink());
     let run = loadgen::execute(order, never, &mut log, |_| {}, async |_| {});

@@ -5,20 +5,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use results::{Cpu, TrafficCounts};
 
 use super::*;
-use crate::crowd::Reading;
+use crate::crowd::EdgeSample;
 use crate::tcp_info::SocketCounts;
 
-const SEATS: u32 = 4;
+const CLIENTS: u32 = 4;
 /// The conductor looks up this often, and the runtime's timer has a millisecond.
 const SLACK: Duration = Duration::from_millis(60);
 
-type Tested<'a> = Conductor<'a, Vec<u8>, fn(Progress)>;
+type Tested<'a> = RunController<'a, Vec<u8>, fn(Progress)>;
 
 /// What a worker holds.
 struct Hand {
-    live: Arc<Live>,
+    live: Arc<ProgressCounters>,
     cue: watch::Receiver<Cue>,
-    _report: mpsc::Sender<Report>,
+    _report: mpsc::Sender<WorkerEvent>,
 }
 
 /// Runs `test` on a conductor that has one worker, and says how long it took.
@@ -34,19 +34,19 @@ async fn stopped_by<T>(
     let (mut log, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
     let (cue, heard) = watch::channel(Cue::RampUp);
     let (report, reports) = mpsc::channel(REPORTS_MAX);
-    let live = Arc::new(Live::default());
-    let mut conductor = Conductor {
+    let live = Arc::new(ProgressCounters::default());
+    let mut conductor = RunController {
         collector: Collector::new(1, &mut log, &mut serializer).unwrap(),
         cue,
-        reports,
+        events: reports,
         threads: Vec::new(),
-        lives: vec![Arc::clone(&live)],
-        posts: Arc::new(Posts::new(0)),
-        seats: SEATS,
+        progress: vec![Arc::clone(&live)],
+        posts: Arc::new(PostTable::new(0)),
+        clients: CLIENTS,
         transport: Transport::Tcp,
         stop: std::pin::pin!(stop),
         on_progress: (|_| ()) as fn(Progress),
-        stage: Stage::RampUp,
+        phase: Phase::RampUp,
         t0: None,
     };
     let outcome = test(&mut conductor, Hand { live, cue: heard, _report: report }).await;
@@ -62,7 +62,12 @@ fn plan() -> Plan {
 fn read_both_edges(conductor: &mut Tested<'_>) {
     for _ in 0..2 {
         let (at, tally, cpu) = (Instant::now(), TrafficCounts::default(), Cpu::default());
-        conductor.collector.take(Report::Edge(Box::new(Reading { at, tally, cpu, sockets: SocketCounts::default() })));
+        conductor.collector.add(WorkerEvent::Edge(Box::new(EdgeSample {
+            at,
+            tally,
+            cpu,
+            sockets: SocketCounts::default(),
+        })));
     }
 }
 
@@ -76,12 +81,12 @@ async fn a_ramp_ends_when_all_are_there() {
     let (outcome, took) = conducting(async |conductor, hand| {
         let live = Arc::clone(&hand.live);
         tokio::spawn(async move {
-            for seats in 1..=SEATS {
+            for clients in 1..=CLIENTS {
                 tokio::time::sleep(Duration::from_secs(10)).await;
-                live.joined.store(seats, Relaxed);
+                live.joined.store(clients, Relaxed);
             }
         });
-        conductor.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await
+        conductor.wait_for_all(Phase::RampUp, STALL_MAX, "joined", |live| &live.joined).await
     })
     .await;
     assert_eq!(outcome, Ok(()));
@@ -92,15 +97,15 @@ async fn a_ramp_ends_when_all_are_there() {
 async fn a_ramp_that_stands_still_fails_after_a_while_and_one_that_is_given_up_at_once() {
     let (outcome, took) = conducting(async |conductor, hand| {
         hand.live.joined.store(3, Relaxed);
-        conductor.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await
+        conductor.wait_for_all(Phase::RampUp, STALL_MAX, "joined", |live| &live.joined).await
     })
     .await;
-    assert_eq!(outcome, Err(RunEnd::Failed("3 of 4 seats joined, and no more came".to_owned())));
+    assert_eq!(outcome, Err(RunEnd::Failed("3 of 4 clients joined, and no more came".to_owned())));
     assert_about(took, 15_000);
     let (outcome, took) = conducting(async |conductor, hand| {
         hand.live.joined.store(3, Relaxed);
-        hand.live.gone.store(1, Relaxed);
-        conductor.until_all(Stage::RampUp, PATIENCE, "joined", |live| &live.joined).await
+        hand.live.stopped.store(1, Relaxed);
+        conductor.wait_for_all(Phase::RampUp, STALL_MAX, "joined", |live| &live.joined).await
     })
     .await;
     assert!(outcome.is_err());
@@ -111,8 +116,8 @@ async fn a_ramp_that_stands_still_fails_after_a_while_and_one_that_is_given_up_a
 async fn every_phase_is_held_as_long_as_the_plan_says() {
     let mut edges = Vec::new();
     let (outcome, took) = conducting(async |conductor, hand| {
-        hand.live.joined.store(SEATS, Relaxed);
-        hand.live.probed.store(SEATS, Relaxed);
+        hand.live.joined.store(CLIENTS, Relaxed);
+        hand.live.probed.store(CLIENTS, Relaxed);
         read_both_edges(conductor);
         let begun = Instant::now();
         let outcome = conductor.phases(&plan(), async |edge| edges.push((edge, begun.elapsed()))).await;
@@ -121,8 +126,9 @@ async fn every_phase_is_held_as_long_as_the_plan_says() {
     })
     .await;
     assert_eq!(outcome, Ok(()));
-    let lead = u64::try_from(LEAD.as_millis()).unwrap();
-    let expected = [(Edge::Settled, 1_000), (Edge::WindowStart, 4_000 + lead), (Edge::WindowEnd, 9_000 + lead)];
+    let lead = u64::try_from(T0_LEAD.as_millis()).unwrap();
+    let expected =
+        [(Checkpoint::Settled, 1_000), (Checkpoint::WindowStart, 4_000 + lead), (Checkpoint::WindowEnd, 9_000 + lead)];
     assert_eq!(edges.len(), expected.len());
     for ((found, at), (edge, at_ms)) in edges.into_iter().zip(expected) {
         assert_eq!(found, edge);
@@ -135,7 +141,7 @@ async fn every_phase_is_held_as_long_as_the_plan_says() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_with_the_last_message_with_silence_or_at_its_longest() {
     let plan = plan();
-    let planned = plan.posts_total() * u64::from(SEATS);
+    let planned = plan.posts_total() * u64::from(CLIENTS);
     // Deliveries a second, from how many on, and when that is over.
     for (each_second, from, ended_ms) in [(5, planned - 50, 10_000), (1, 0, 30_000), (0, planned, 0), (0, 3, 2_000)] {
         let (outcome, took) = conducting(async |conductor, hand| {
@@ -166,7 +172,7 @@ async fn a_run_is_stopped_in_any_phase_and_says_why() {
         RunEnd::Failed("the server ended".to_owned())
     };
     let (outcome, took) = stopped_by(stop, async |conductor, _hand| {
-        conductor.until(Stage::Window, Instant::now() + Duration::from_secs(60)).await
+        conductor.stay_in(Phase::Window, Instant::now() + Duration::from_secs(60)).await
     })
     .await;
     assert_eq!(outcome, Err(RunEnd::Failed("the server ended".to_owned())));
@@ -180,9 +186,9 @@ async fn a_run_whose_clients_have_all_given_up_is_over() {
         let live = Arc::clone(&hand.live);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(7)).await;
-            live.gone.store(SEATS, Relaxed);
+            live.stopped.store(CLIENTS, Relaxed);
         });
-        conductor.until(Stage::Window, Instant::now() + Duration::from_secs(60)).await
+        conductor.stay_in(Phase::Window, Instant::now() + Duration::from_secs(60)).await
     })
     .await;
     assert_eq!(outcome, Err(RunEnd::Failed("every client was cut off and gave up".to_owned())));
@@ -192,15 +198,15 @@ async fn a_run_whose_clients_have_all_given_up_is_over() {
 #[tokio::test(start_paused = true)]
 async fn seconds_begin_when_they_begin() {
     let (seconds, _) = conducting(async |conductor, _hand| {
-        let t0 = Instant::now() + LEAD;
+        let t0 = Instant::now() + T0_LEAD;
         conductor.t0 = Some(t0);
         let mut seen = vec![conductor.second()];
         while seen.len() < 4 {
-            conductor.look(Instant::now() + LOOK_EVERY).await.unwrap();
+            conductor.poll_workers(Instant::now() + POLL_EVERY).await.unwrap();
             let second = conductor.second();
             if seen.last() != Some(&second) {
                 let late = Instant::now() - (t0 + Duration::from_secs(second.unwrap().into()));
-                assert!(late <= LOOK_EVERY && (second == Some(0) || late <= Duration::from_millis(1)), "{late:?}");
+                assert!(late <= POLL_EVERY && (second == Some(0) || late <= Duration::from_millis(1)), "{late:?}");
                 seen.push(second);
             }
         }

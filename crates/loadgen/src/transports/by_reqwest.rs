@@ -1,4 +1,4 @@
-//! The HTTP transports through `reqwest`, one client a seat: what a Rust service that uses it would see. It keeps its own connections
+//! The HTTP transports through `reqwest`, one client a client: what a Rust service that uses it would see. It keeps its own connections
 //! and headers to itself, so bytes other than bodies are not counted here; the server's counters have them.
 
 use std::convert::Infallible;
@@ -6,19 +6,19 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use reqwest::Response;
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response};
 use results::FaultKind;
 use tokio::time::{Instant, sleep_until};
 use wire::{Ack, CURSOR_HEADER, StartAt, Transport, WireError, encode_post_json, parse_after};
 
-use super::exchange::unexpected;
-use super::polling::{half_a_line, take_lines};
-use super::sse::{Events, take_events};
-use crate::fault::{End, Fault};
-use crate::lean::Carry;
-use crate::lean::response::retry_after;
-use crate::seat::{Seat, Way};
+use super::exchange::status_fault;
+use super::polling::{incomplete_line, receive_lines};
+use super::sse::{Events, receive_events};
+use crate::client::{Client, Way};
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::Carry;
+use crate::protocol::response::retry_after;
 use crate::worker::Worker;
 
 /// Beyond what the server may hold a request.
@@ -40,11 +40,11 @@ impl From<reqwest::Error> for Fault {
     }
 }
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     let tuning = worker.tuning();
-    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.idle_max() + ANSWER_MAX);
-    let client = builder.pool_max_idle_per_host(if tuning.keep_alive { 2 } else { 0 }).build()?;
-    let caller = Rc::new(Caller { worker: Rc::clone(worker), seat: Rc::clone(seat), client });
+    let builder = reqwest::Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.idle_max() + ANSWER_MAX);
+    let http = builder.pool_max_idle_per_host(if tuning.keep_alive { 2 } else { 0 }).build()?;
+    let caller = Rc::new(Caller { worker: Rc::clone(worker), client: Rc::clone(client), http });
     let reading = async {
         match worker.transport {
             Transport::Polling => caller.poll().await,
@@ -72,19 +72,19 @@ async fn expect(mut response: Response, wanted: &[u16]) -> Result<Response, Faul
     }
     let pause = response.headers().get(RETRY_AFTER).map(|value| retry_after(value.to_str().unwrap_or_default()));
     let body = response.chunk().await.ok().flatten().unwrap_or_default();
-    Err(unexpected(status, pause, wanted, &body))
+    Err(status_fault(status, pause, wanted, &body))
 }
 
 struct Caller {
     worker: Rc<Worker>,
-    seat: Rc<Seat>,
-    client: Client,
+    client: Rc<Client>,
+    http: reqwest::Client,
 }
 
 impl Caller {
-    async fn poll(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
+    async fn poll(&self) -> Result<Infallible, SessionEnd> {
+        let (worker, client) = (&self.worker, &self.client);
+        let mut next = Instant::now() + worker.plan.poll_phase(client.id);
         let interval = worker.tuning().interval.unwrap_or_default();
         loop {
             self.ask("").await?;
@@ -93,7 +93,7 @@ impl Caller {
         }
     }
 
-    async fn long_poll(&self) -> Result<Infallible, End> {
+    async fn long_poll(&self) -> Result<Infallible, SessionEnd> {
         self.ask("hold_ms=0").await?;
         let held = format!("hold_ms={}", self.worker.tuning().hold.unwrap_or_default().as_millis());
         loop {
@@ -102,9 +102,9 @@ impl Caller {
     }
 
     /// Asks once and takes what comes.
-    async fn ask(&self, parameters: &str) -> Result<(), End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let start = seat.start();
+    async fn ask(&self, parameters: &str) -> Result<(), SessionEnd> {
+        let (worker, client) = (&self.worker, &self.client);
+        let start = client.start_at();
         let response = expect(self.get(start, parameters).await?, &[200, 204]).await?;
         let status = response.status().as_u16();
         let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
@@ -112,36 +112,36 @@ impl Caller {
         let cursor = cursor.map_err(|problem| Fault::new(FaultKind::BadBytes, problem.to_string()))?;
         let body = response.bytes().await.map_err(Fault::from)?;
         let before = worker.delivered();
-        if take_lines(worker, seat, &body)? < body.len() {
-            return Err(half_a_line().into());
+        if receive_lines(worker, client, &body)? < body.len() {
+            return Err(incomplete_line().into());
         }
-        worker.hot.borrow_mut().tally.empty_answers += u64::from(status == 204);
+        worker.counters.borrow_mut().traffic.empty_answers += u64::from(status == 204);
         worker.count_batch(before);
-        worker.join(seat, cursor.unwrap_or_else(|| seat.ledger.borrow().last()));
+        worker.join(client, cursor.unwrap_or_else(|| client.ledger.borrow().last()));
         self.open_way();
-        worker.pace();
+        worker.send_scheduled();
         Ok(())
     }
 
-    async fn stream(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let mut response = expect(self.get(seat.start(), "").await?, &[200]).await?;
+    async fn stream(&self) -> Result<Infallible, SessionEnd> {
+        let (worker, client) = (&self.worker, &self.client);
+        let mut response = expect(self.get(client.start_at(), "").await?, &[200]).await?;
         let (mut lines, mut events) = (Carry::default(), Events::new());
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
             let before = worker.delivered();
-            seat.heard_s.set(worker.second());
+            client.last_read_s.set(worker.cached_second());
             if worker.transport == Transport::Sse {
-                take_events(worker, seat, &mut events, &chunk)?;
+                receive_events(worker, client, &mut events, &chunk)?;
             } else {
-                lines.feed(&chunk, |bytes| take_lines(worker, seat, bytes))?;
+                lines.feed(&chunk, |bytes| receive_lines(worker, client, bytes))?;
             }
             worker.count_batch(before);
-            if seat.joined.get() {
+            if client.joined.get() {
                 self.open_way();
             }
-            worker.pace();
+            worker.send_scheduled();
         }
-        Err(End::Cut)
+        Err(SessionEnd::Closed)
     }
 
     async fn get(&self, start: StartAt, parameters: &str) -> Result<Response, Fault> {
@@ -150,45 +150,45 @@ impl Caller {
         if let Some(after) = cursor {
             url += &format!("&after={after}");
         }
-        let mut request = self.authorize(self.client.get(url));
+        let mut request = self.authorize(self.http.get(url));
         if let Some(after) = cursor.filter(|_| self.worker.transport == Transport::Sse) {
             request = request.header("last-event-id", after);
         }
-        self.worker.hot.borrow_mut().tally.requests += 1;
+        self.worker.counters.borrow_mut().traffic.requests += 1;
         Ok(request.send().await?)
     }
 
     fn open_way(&self) {
-        if matches!(*self.seat.way.borrow(), Way::None) {
-            *self.seat.way.borrow_mut() = Way::Between;
-            self.worker.flush(&self.seat);
+        if matches!(*self.client.sender.borrow(), Way::None) {
+            *self.client.sender.borrow_mut() = Way::Between;
+            self.worker.flush(&self.client);
         }
     }
 
-    async fn post_what_is_due(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
+    async fn post_what_is_due(&self) -> Result<Infallible, SessionEnd> {
+        let (worker, client) = (&self.worker, &self.client);
         loop {
-            let due = seat.outbox.borrow_mut().pop_front();
+            let due = client.queue.borrow_mut().pop_front();
             let Some(due) = due else {
-                seat.bell.notified().await;
+                client.post_ready.notified().await;
                 continue;
             };
-            let post = worker.post(seat, due.ordinal);
+            let post = worker.post(client, due.ordinal);
             let mut body = Vec::new();
             encode_post_json(&post, &mut body);
-            worker.leave(seat, &due);
-            worker.hot.borrow_mut().tally.requests += 1;
-            let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
+            worker.mark_sent(client, &due);
+            worker.counters.borrow_mut().traffic.requests += 1;
+            let request = self.http.post(self.url()).header("content-type", "application/json").body(body);
             let response = expect(self.authorize(request).send().await.map_err(Fault::from)?, &[200]).await?;
             let answer = response.bytes().await.map_err(Fault::from)?;
             let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
-            worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);
-            seat.mark_blocked();
+            worker.confirm(&mut worker.counters.borrow_mut(), client, ack.ordinal);
+            client.mark_delayed();
         }
     }
 
     fn url(&self) -> String {
-        let room = self.worker.plan.room_name(self.seat.room);
+        let room = self.worker.plan.room_name(self.client.room);
         format!("http://{}/rooms/{room}/{}", self.worker.target.http, self.worker.transport)
     }
 

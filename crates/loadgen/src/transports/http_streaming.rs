@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::polling::take_lines;
+use super::polling::receive_lines;
 use super::stream;
-use crate::fault::End;
-use crate::lean::Carry;
-use crate::seat::Seat;
+use crate::client::Client;
+use crate::error::SessionEnd;
+use crate::protocol::Carry;
 use crate::worker::Worker;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     let mut carry = Carry::default();
-    stream::session(worker, seat, "", |bytes| carry.feed(bytes, |bytes| take_lines(worker, seat, bytes))).await
+    stream::session(worker, client, "", |bytes| carry.feed(bytes, |bytes| receive_lines(worker, client, bytes))).await
 }

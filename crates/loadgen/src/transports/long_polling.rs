@@ -3,20 +3,20 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::polling::Asking;
-use super::post_line::PostLine;
-use crate::fault::End;
-use crate::seat::Seat;
+use super::polling::Poller;
+use super::post_line::PostConnection;
+use crate::client::Client;
+use crate::error::SessionEnd;
 use crate::worker::Worker;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     let hold = worker.tuning().hold.unwrap_or_default();
     // The first question must not be held: its answer is how the client knows that it is in.
-    let mut first = Asking::new(worker, seat, "hold_ms=0");
-    first.read().await?;
-    PostLine::attach(worker, seat);
-    let mut client = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
+    let mut first = Poller::new(worker, client, "hold_ms=0");
+    first.poll().await?;
+    PostConnection::attach(worker, client);
+    let mut poller = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
     loop {
-        client.read().await?;
+        poller.poll().await?;
     }
 }

@@ -21,39 +21,39 @@ use std::rc::Rc;
 use scenario::{HttpClient, Plan, Protocol};
 use wire::{Post, Transport};
 
-use crate::fault::End;
-use crate::seat::{Seat, Way};
+use crate::client::{Client, Way};
+use crate::error::SessionEnd;
 use crate::worker::Worker;
 
-pub(crate) use post_line::PostLine;
-pub(crate) use socketio::Uplink;
+pub(crate) use post_line::PostConnection;
+pub(crate) use socketio::PacketSender;
 
-/// Connects a seat and keeps it in its room until the connection is over.
-pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+/// Connects a client and keeps it in its room until the connection is over.
+pub(crate) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     if let Protocol::PlainBroadcast { path } = &worker.target.protocol {
-        return repeated::session(worker, seat, path).await;
+        return repeated::session(worker, client, path).await;
     }
     if is_by_reqwest(&worker.plan, worker.transport) {
-        return by_reqwest::session(worker, seat).await;
+        return by_reqwest::session(worker, client).await;
     }
     match worker.transport {
-        Transport::Tcp => tcp::session(worker, seat).await,
-        Transport::Polling => polling::session(worker, seat).await,
-        Transport::LongPolling => long_polling::session(worker, seat).await,
-        Transport::HttpStreaming => http_streaming::session(worker, seat).await,
-        Transport::Sse => sse::session(worker, seat).await,
-        Transport::Websocket => websocket::session(worker, seat).await,
+        Transport::Tcp => tcp::session(worker, client).await,
+        Transport::Polling => polling::session(worker, client).await,
+        Transport::LongPolling => long_polling::session(worker, client).await,
+        Transport::HttpStreaming => http_streaming::session(worker, client).await,
+        Transport::Sse => sse::session(worker, client).await,
+        Transport::Websocket => websocket::session(worker, client).await,
         Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            socketio::session(worker, seat).await
+            socketio::session(worker, client).await
         }
-        Transport::Stomp => stomp::session(worker, seat).await,
+        Transport::Stomp => stomp::session(worker, client).await,
     }
 }
 
 /// Says goodbye where the end of a connection does not say it. Nobody waits for the answer, and no count has it.
-pub(crate) fn leave(seat: &Seat) -> bool {
-    match &*seat.way.borrow() {
-        Way::Packets(line) => line.leave(),
+pub(crate) fn say_goodbye(client: &Client) -> bool {
+    match &*client.sender.borrow() {
+        Way::Packets(line) => line.say_goodbye(),
         Way::None | Way::InBand(_) | Way::Second(_) | Way::Between => false,
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
 }
 
 /// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.
-pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+pub(crate) fn encode_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     match worker.transport {
         Transport::Tcp => tcp::compose(worker, post, out),
         Transport::Websocket => websocket::compose(worker, post, out),

@@ -4,76 +4,76 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::exchange::{Connection, Heard, Request, Wanted, keep};
-use super::polling::take_ack;
+use super::exchange::{Expected, HttpConnection, ReadOutcome, Request, append_body};
+use super::polling::receive_ack;
+use crate::client::{Client, PendingPost, Way};
 use crate::crowd::spawn;
-use crate::fault::{End, Fault};
-use crate::lean::request::Requests;
-use crate::lean::response::Part;
-use crate::link::Link;
-use crate::seat::{Due, Seat, Way};
+use crate::error::{Fault, SessionEnd};
+use crate::link::Connection;
+use crate::protocol::request::Requests;
+use crate::protocol::response::Part;
 use crate::worker::Worker;
 use results::FaultKind;
 
-pub(crate) struct PostLine {
+pub(crate) struct PostConnection {
     requests: Requests,
-    link: RefCell<Option<Rc<Link>>>,
+    link: RefCell<Option<Rc<Connection>>>,
     /// A post is on its way and not answered.
     busy: Cell<bool>,
     /// It has answered: from then on the server may have closed it whenever nothing is on its way.
     is_kept: Cell<bool>,
 }
 
-impl PostLine {
-    /// Makes it the seat's way to post, if the seat ever posts. Its task ends with the worker.
-    pub(super) fn attach(worker: &Rc<Worker>, seat: &Rc<Seat>) {
-        if !worker.posts_at_all(seat) {
+impl PostConnection {
+    /// Makes it the client's way to post, if the client ever posts. Its task ends with the worker.
+    pub(super) fn attach(worker: &Rc<Worker>, client: &Rc<Client>) {
+        if !worker.posts_at_all(client) {
             return;
         }
-        let mut kept = seat.post_line.borrow_mut();
+        let mut kept = client.kept_sender.borrow_mut();
         let line = kept.get_or_insert_with(|| {
             let line = Rc::new(Self {
-                requests: worker.requests(seat, "", ""),
+                requests: worker.requests(client, "", ""),
                 link: RefCell::default(),
                 busy: Cell::new(false),
                 is_kept: Cell::new(false),
             });
-            spawn(worker, run(Rc::clone(worker), Rc::clone(seat), Rc::clone(&line)));
+            spawn(worker, run(Rc::clone(worker), Rc::clone(client), Rc::clone(&line)));
             line
         });
-        *seat.way.borrow_mut() = Way::Second(Rc::clone(line));
+        *client.sender.borrow_mut() = Way::Second(Rc::clone(line));
         drop(kept);
-        worker.flush(seat);
+        worker.flush(client);
     }
 
     /// Sends the next post, if the line is open and free; opens it if it is not open.
-    pub(crate) fn flush(&self, worker: &Worker, seat: &Seat) -> Result<(), Fault> {
+    pub(crate) fn flush(&self, worker: &Worker, client: &Client) -> Result<(), Fault> {
         let link = self.link.borrow();
         let Some(link) = link.as_ref() else {
-            seat.bell.notify_one();
+            client.post_ready.notify_one();
             return Ok(());
         };
         if self.busy.get() {
-            seat.mark_blocked();
+            client.mark_delayed();
             return Ok(());
         }
-        self.send_next(worker, seat, link)
+        self.send_next(worker, client, link)
     }
 
-    fn send_next(&self, worker: &Worker, seat: &Seat, link: &Link) -> Result<(), Fault> {
-        let Some(due) = seat.outbox.borrow_mut().pop_front() else { return Ok(()) };
+    fn send_next(&self, worker: &Worker, client: &Client, link: &Connection) -> Result<(), Fault> {
+        let Some(due) = client.queue.borrow_mut().pop_front() else { return Ok(()) };
         self.busy.set(true);
-        let post = worker.post(seat, due.ordinal);
+        let post = worker.post(client, due.ordinal);
         let mut request = Vec::with_capacity(post.text.len() + 256);
         let body = self.requests.post(&post, &mut request);
-        if !due.left {
-            worker.leave(seat, &due);
+        if !due.sent {
+            worker.mark_sent(client, &due);
         }
         match Request::post(&request, body, post.text.len()).send(worker, link) {
             // Nothing of it has left. The reading side meets the same end, and opens another line for it.
             Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
                 self.busy.set(false);
-                seat.outbox.borrow_mut().push_front(Due { left: true, ..due });
+                client.queue.borrow_mut().push_front(PendingPost { sent: true, ..due });
                 Ok(())
             }
             sent => sent,
@@ -81,19 +81,19 @@ impl PostLine {
     }
 }
 
-async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
+async fn run(worker: Rc<Worker>, client: Rc<Client>, line: Rc<PostConnection>) {
     loop {
-        while seat.outbox.borrow().is_empty() {
-            seat.bell.notified().await;
+        while client.queue.borrow().is_empty() {
+            client.post_ready.notified().await;
         }
-        let outcome = serve(&worker, &seat, &line).await;
+        let outcome = serve(&worker, &client, &line).await;
         *line.link.borrow_mut() = None;
         line.busy.set(false);
         line.is_kept.set(false);
-        if let Err(End::Fault(fault)) = outcome {
+        if let Err(SessionEnd::Failed(fault)) = outcome {
             let pause = RETRY_PAUSE.max(fault.pause());
             worker.fault(fault);
-            seat.mark_blocked();
+            client.mark_delayed();
             tokio::time::sleep(pause).await;
         }
     }
@@ -103,31 +103,31 @@ async fn run(worker: Rc<Worker>, seat: Rc<Seat>, line: Rc<PostLine>) {
 const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Opens the line and reads answers until it is closed between two posts.
-async fn serve(worker: &Worker, seat: &Seat, line: &PostLine) -> Result<(), End> {
-    let mut connection = Connection::new(worker.open_for_posts(seat).await?);
+async fn serve(worker: &Worker, client: &Client, line: &PostConnection) -> Result<(), SessionEnd> {
+    let mut connection = HttpConnection::new(worker.open_for_posts(client).await?);
     *line.link.borrow_mut() = Some(Rc::clone(connection.link()));
-    line.send_next(worker, seat, connection.link())?;
+    line.send_next(worker, client, connection.link())?;
     let mut answer = Vec::new();
     loop {
         let part = |part: Part<'_>| match part {
-            Part::Body(bytes) => Ok(keep(bytes, &mut answer)?),
+            Part::Body(bytes) => Ok(append_body(bytes, &mut answer)?),
             Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
         };
-        match connection.read(worker, seat, Wanted::POST, || line.busy.get(), part).await? {
-            Heard::Part => {}
-            Heard::Whole(head) => {
-                take_ack(worker, seat, &std::mem::take(&mut answer))?;
+        match connection.read(worker, client, Expected::POST, || line.busy.get(), part).await? {
+            ReadOutcome::Partial => {}
+            ReadOutcome::Complete(head) => {
+                receive_ack(worker, client, &std::mem::take(&mut answer))?;
                 line.busy.set(false);
                 line.is_kept.set(true);
                 if head.closes {
                     return Ok(());
                 }
-                line.send_next(worker, seat, connection.link())?;
+                line.send_next(worker, client, connection.link())?;
             }
-            Heard::Gone(fault) if line.busy.get() => return Err(fault.into()),
-            Heard::Gone(_) => return Ok(()),
+            ReadOutcome::Closed(fault) if line.busy.get() => return Err(fault.into()),
+            ReadOutcome::Closed(_) => return Ok(()),
         }
-        worker.pace();
+        worker.send_scheduled();
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let worker = worker_to(&listener, wire::Transport::LongPolling);
         LocalSet::new()
             .run_until(async {
-                PostLine::attach(&worker, worker.seat(0));
+                PostConnection::attach(&worker, worker.client(0));
                 assert_eq!(blocked_by_opening(&worker).await, 1);
             })
             .await;
@@ -161,17 +161,17 @@ mod tests {
         let worker = worker_to(&listener, wire::Transport::LongPolling);
         listener.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(listener).unwrap();
-        PostLine::attach(&worker, worker.seat(0));
+        PostConnection::attach(&worker, worker.client(0));
         post(&worker, 1);
         let (mut socket, _) = listener.accept().await.unwrap();
         acknowledge(&mut socket, 1, "").await;
-        until(|| worker.hot.borrow().tally.accepted == 1).await;
+        until(|| worker.counters.borrow().traffic.accepted == 1).await;
         (worker, listener, socket)
     }
 
     fn post(worker: &Worker, ordinal: u64) {
-        worker.seat(0).outbox.borrow_mut().push_back(Due::now(ordinal));
-        worker.flush(worker.seat(0));
+        worker.client(0).queue.borrow_mut().push_back(PendingPost::now(ordinal));
+        worker.flush(worker.client(0));
     }
 
     /// Hears one post and confirms it, with more behind the answer.
@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn counts(worker: &Worker) -> [u64; 5] {
-        let tally = worker.hot.borrow().tally;
+        let tally = worker.counters.borrow().traffic;
         [tally.posted, tally.requests, tally.accepted, tally.connections, worker.faults.borrow().total()]
     }
 
@@ -207,7 +207,7 @@ mod tests {
                 post(&worker, 2);
                 let (mut socket, _) = listener.accept().await.unwrap();
                 acknowledge(&mut socket, 2, "").await;
-                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                until(|| worker.counters.borrow().traffic.accepted == 2).await;
                 assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
             })
             .await;
@@ -220,11 +220,11 @@ mod tests {
                 let (worker, listener, socket) = line().await;
                 socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
                 drop(socket);
-                until(|| worker.sockets.is_empty()).await;
+                until(|| worker.connections.is_empty()).await;
                 post(&worker, 2);
                 let (mut socket, _) = listener.accept().await.unwrap();
                 acknowledge(&mut socket, 2, "").await;
-                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                until(|| worker.counters.borrow().traffic.accepted == 2).await;
                 assert_eq!(counts(&worker), [2, 2, 2, 2, 0], "{:?}", worker.faults.borrow());
             })
             .await;
@@ -242,7 +242,7 @@ mod tests {
                 post(&worker, 3);
                 let (mut socket, _) = listener.accept().await.unwrap();
                 acknowledge(&mut socket, 3, "").await;
-                until(|| worker.hot.borrow().tally.accepted == 2).await;
+                until(|| worker.counters.borrow().traffic.accepted == 2).await;
                 assert_eq!(counts(&worker), [3, 3, 2, 2, 1], "{:?}", worker.faults.borrow());
             })
             .await;
@@ -253,14 +253,14 @@ mod tests {
         LocalSet::new()
             .run_until(async {
                 let (worker, _listener, mut socket) = line().await;
-                let before = worker.hot.borrow().tally.total(Direction::Down);
+                let before = worker.counters.borrow().traffic.total(Direction::Down);
                 post(&worker, 2);
                 acknowledge(&mut socket, 2, "HTTP/1.1 200").await;
                 until(|| worker.faults.borrow().total() > 0).await;
                 let faults = worker.faults.borrow();
                 assert_eq!(faults.texts[&FaultKind::BadBytes], ["12 bytes behind an answer"]);
                 // A head of 39 bytes; the acknowledgement is not taken.
-                assert_eq!(worker.hot.borrow().tally.total(Direction::Down) - before, 39 + 12);
+                assert_eq!(worker.counters.borrow().traffic.total(Direction::Down) - before, 39 + 12);
             })
             .await;
     }

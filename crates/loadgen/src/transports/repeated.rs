@@ -3,21 +3,23 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::upgraded::Upgraded;
-use crate::fault::End;
-use crate::lean::handshake::Offer;
-use crate::seat::Seat;
+use super::upgraded::WsConnection;
+use crate::client::Client;
+use crate::error::SessionEnd;
+use crate::protocol::handshake::Offer;
 use crate::worker::Worker;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>, path: &str) -> Result<Infallible, End> {
-    let path = path.replace("{room}", &worker.plan.room_name(seat.room).to_string());
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>, path: &str) -> Result<Infallible, SessionEnd> {
+    let path = path.replace("{room}", &worker.plan.room_name(client.room).to_string());
     let (host, offer) = (worker.target.http, Offer::new(None));
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{}\r\n", offer.headers());
-    let mut socket = Upgraded::open(worker, seat, request.as_bytes(), &offer).await?;
-    worker.join(seat, 0);
-    worker.open_in_band(seat, socket.link());
+    let mut socket = WsConnection::open(worker, client, request.as_bytes(), &offer).await?;
+    worker.join(client, 0);
+    worker.open_in_band(client, socket.link());
     loop {
-        socket.read(worker, seat, |_, message, header_bytes| worker.hear(seat, message.bytes(), header_bytes)).await?;
-        worker.pace();
+        socket
+            .read(worker, client, |_, message, header_bytes| worker.receive_text(client, message.bytes(), header_bytes))
+            .await?;
+        worker.send_scheduled();
     }
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use wire::{EventDecoder, StartAt, decode_json};
 
 use super::stream;
-use crate::fault::End;
-use crate::seat::Seat;
+use crate::client::Client;
+use crate::error::SessionEnd;
 use crate::worker::Worker;
 use results::{ByteClass, Direction, TrafficKind};
 
@@ -26,31 +26,36 @@ impl Events {
     }
 }
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     let mut events = Events::new();
     let mut headers = "accept: text/event-stream\r\n".to_owned();
     // As `EventSource` does when it comes back; in the URL the cursor stands for servers that do not know the header.
-    if let StartAt::After(last) = seat.start() {
+    if let StartAt::After(last) = client.start_at() {
         headers += &format!("last-event-id: {last}\r\n");
     }
-    let take = |bytes: &[u8]| take_events(worker, seat, &mut events, bytes);
-    stream::session(worker, seat, &headers, take).await
+    let take = |bytes: &[u8]| receive_events(worker, client, &mut events, bytes);
+    stream::session(worker, client, &headers, take).await
 }
 
 /// Takes the events a piece of the stream completes.
-pub(super) fn take_events(worker: &Worker, seat: &Seat, events: &mut Events, bytes: &[u8]) -> Result<(), End> {
+pub(super) fn receive_events(
+    worker: &Worker,
+    client: &Client,
+    events: &mut Events,
+    bytes: &[u8],
+) -> Result<(), SessionEnd> {
     let mut data_bytes = 0;
     let before = worker.delivered();
     events.decoder.feed(bytes, |event| {
         data_bytes += event.data.len();
-        worker.take(seat, decode_json(event.data)?, event.data.len(), 0)
+        worker.receive(client, decode_json(event.data)?, event.data.len(), 0)
     })?;
     // What is not data is field names, ids and line ends; a piece without any event is a sign of life.
     let purpose = if worker.delivered() > before { TrafficKind::Delivery } else { TrafficKind::KeepAlive };
     let framing = bytes.len() as i64 - data_bytes as i64;
     // Data may have come with the piece before, and was counted as framing then.
     let counted = if framing < 0 { events.before } else { purpose };
-    worker.hot.borrow_mut().tally.correct(Direction::Down, counted, ByteClass::Framing, framing);
+    worker.counters.borrow_mut().traffic.correct(Direction::Down, counted, ByteClass::Framing, framing);
     events.before = purpose;
     Ok(())
 }
@@ -70,11 +75,11 @@ mod tests {
         let pieces = (1..=stream.len()).map(|size| stream.as_bytes().chunks(size).collect::<Vec<_>>());
         let halves = (0..stream.len()).map(|cut| vec![&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
         for pieces in pieces.chain(halves) {
-            let (mut events, before) = (Events::new(), worker.hot.borrow().tally);
+            let (mut events, before) = (Events::new(), worker.counters.borrow().traffic);
             for piece in &pieces {
-                take_events(&worker, worker.seat(0), &mut events, piece).unwrap();
+                receive_events(&worker, worker.client(0), &mut events, piece).unwrap();
             }
-            let counted = worker.hot.borrow().tally.since(&before).total(Direction::Down);
+            let counted = worker.counters.borrow().traffic.since(&before).total(Direction::Down);
             assert_eq!(counted as usize, stream.len(), "{} pieces of {}", pieces.len(), pieces[0].len());
         }
     }

@@ -6,20 +6,20 @@ use std::rc::Rc;
 use wire::stomp::{DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame};
 use wire::{Ack, Post, ServerItem, decode_json, encode_post_json};
 
-use super::upgraded::{Upgraded, push_text, send_text};
-use crate::fault::{End, Fault};
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::link::Link;
-use crate::seat::Seat;
+use super::upgraded::{WsConnection, push_text, send_text};
+use crate::client::Client;
+use crate::error::{Fault, SessionEnd};
+use crate::link::Connection;
+use crate::protocol::frames::Message;
+use crate::protocol::handshake::Offer;
 use crate::worker::Worker;
 use results::FaultKind;
 use results::{ByteClass, Direction, TrafficKind};
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     let (offer, mut request) = (Offer::new(Some(SUBPROTOCOL)), Vec::new());
-    worker.requests(seat, "", &offer.headers()).read(seat.start(), &mut request);
-    let mut socket = Upgraded::open(worker, seat, &request, &offer).await?;
+    worker.requests(client, "", &offer.headers()).read(client.start_at(), &mut request);
+    let mut socket = WsConnection::open(worker, client, &request, &offer).await?;
     drop((request, offer));
     let beat = worker.tuning().heartbeat.unwrap_or_default().as_millis();
     let host = worker.target.http;
@@ -28,10 +28,12 @@ pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infa
     drop(connect);
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| take(worker, seat, link, text_of(message)?, header_bytes))
+            .read(worker, client, |link, message, header_bytes| {
+                take(worker, client, link, text_of(message)?, header_bytes)
+            })
             .await?;
-        worker.open_in_band(seat, socket.link());
-        worker.pace();
+        worker.open_in_band(client, socket.link());
+        worker.send_scheduled();
     }
 }
 
@@ -43,28 +45,34 @@ fn text_of(message: Message<'_>) -> Result<&str, Fault> {
     }
 }
 
-fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: usize) -> Result<(), End> {
+fn take(
+    worker: &Worker,
+    client: &Client,
+    link: &Connection,
+    message: &str,
+    header_bytes: usize,
+) -> Result<(), SessionEnd> {
     if let Some(body) = plain_message(message.as_bytes()) {
-        return worker.take(seat, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
+        return worker.receive(client, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
     }
     let Some(frame) = StompFrame::parse(message).map_err(|error| bad(&error.to_string()))? else {
-        worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, message.len() + header_bytes);
+        worker.count_bytes(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, message.len() + header_bytes);
         return Ok(());
     };
     match frame.command {
         "MESSAGE" | "ERROR" => {
             let body = frame.body;
             let item = decode_json(body.as_bytes())?;
-            worker.take(seat, item, body.len(), message.len() - body.len() + header_bytes)
+            worker.receive(client, item, body.len(), message.len() - body.len() + header_bytes)
         }
         "RECEIPT" => {
             let number = |name| frame.header(name).and_then(|value| value.parse().ok());
             let ordinal = number("receipt-id").ok_or_else(|| bad("a receipt for nothing that was sent"))?;
             let ack = Ack { ordinal, seq: number("seq").unwrap_or_default() };
-            worker.take(seat, ServerItem::Ack(ack), 0, message.len() + header_bytes)
+            worker.receive(client, ServerItem::Ack(ack), 0, message.len() + header_bytes)
         }
         "CONNECTED" => {
-            worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, message.len() + header_bytes);
+            worker.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, message.len() + header_bytes);
             let subscribe = format!("SUBSCRIBE\nid:{DEFAULT_SUBSCRIPTION}\ndestination:{DESTINATION}\n\n\0");
             Ok(send_text(worker, link, TrafficKind::SetUp, subscribe.as_bytes())?)
         }
@@ -92,7 +100,7 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let (payload, item) = (post.text.len(), frame.len() - head.len());
     frame.push(0);
     let header = push_text(frame, out);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, head.len() + 1 + header);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Framing, head.len() + 1 + header);
 }

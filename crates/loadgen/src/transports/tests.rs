@@ -15,7 +15,7 @@ use wire::Encoding;
 use wire::websocket_cases::{self, Case, Frame, Messages, Outcome, Receiver, Side};
 
 use super::*;
-use crate::fault::Fault;
+use crate::error::Fault;
 use crate::worker::tests::{plan, worker_of};
 use results::FaultKind;
 
@@ -74,12 +74,12 @@ async fn what_is_wrong_in_answer_to_a_probe_is_a_fault_and_the_session_stays_on_
     };
     let running = async {
         tokio::select! {
-            Err(end) = session(&worker, worker.seat(0)) => panic!("{end:?}"),
+            Err(end) = session(&worker, worker.client(0)) => panic!("{end:?}"),
             () = server => {}
         }
     };
     tokio::time::timeout(CASE_MAX, LocalSet::new().run_until(running)).await.unwrap();
-    assert_eq!(worker.hot.borrow().tally.upgrades_refused, 1);
+    assert_eq!(worker.counters.borrow().traffic.upgrades_refused, 1);
     assert_eq!(worker.faults.borrow().counts, BTreeMap::from([(FaultKind::BadBytes, 1)]));
 }
 
@@ -111,7 +111,7 @@ enum Found {
     },
     /// Its session is over, and this is what it sent back before it closed the connection.
     Over {
-        end: End,
+        end: SessionEnd,
         close: Option<Option<u16>>,
     },
     Hangs,
@@ -124,11 +124,15 @@ fn agree(receiver: &Receiver, expected: Outcome, found: &Found) -> bool {
         }
         (Outcome::Closed(code), Found::Over { end, close }) => {
             let is_cut = code == Some(1001) || (code.is_none() && receiver.transport.is_socketio());
-            let is_fault = matches!(end, End::Fault(Fault { kind: FaultKind::Problem, .. }));
-            *close == Some(code) && if is_cut { *end == End::Cut } else { is_fault }
+            let is_fault = matches!(end, SessionEnd::Failed(Fault { kind: FaultKind::Problem, .. }));
+            *close == Some(code) && if is_cut { *end == SessionEnd::Closed } else { is_fault }
         }
-        (Outcome::Failed(_), Found::Over { end: End::Fault(fault), close: None }) => fault.kind == FaultKind::BadBytes,
-        (Outcome::CutShort, Found::Over { end: End::Fault(fault), close: None }) => fault.kind == FaultKind::CutShort,
+        (Outcome::Failed(_), Found::Over { end: SessionEnd::Failed(fault), close: None }) => {
+            fault.kind == FaultKind::BadBytes
+        }
+        (Outcome::CutShort, Found::Over { end: SessionEnd::Failed(fault), close: None }) => {
+            fault.kind == FaultKind::CutShort
+        }
         _ => false,
     }
 }
@@ -144,11 +148,11 @@ async fn run(plan: &Arc<Plan>, receiver: Receiver, case: &Case, messages: &Messa
     }
     let is_cut = case.outcome(&receiver) == Outcome::CutShort;
     let server = serve(listener, bytes, is_cut);
-    let session = session(&worker, worker.seat(0));
+    let session = session(&worker, worker.client(0));
     tokio::pin!(server, session);
-    let ended = |Err(end): Result<Infallible, End>| {
+    let ended = |Err(end): Result<Infallible, SessionEnd>| {
         // As whoever comes back does it: nothing holds the connection any more.
-        worker.part(worker.seat(0));
+        worker.mark_disconnected(worker.client(0));
         end
     };
     tokio::select! {
@@ -164,7 +168,7 @@ async fn run(plan: &Arc<Plan>, receiver: Receiver, case: &Case, messages: &Messa
             let frames = case.frames(messages);
             let pings = frames.iter().filter_map(Frame::as_ping).chain([LAST]);
             let pongs = answers.iter().filter(|(opcode, _)| *opcode == OpCode::Control(Control::Pong));
-            let ledger = &worker.hot.borrow().ledger;
+            let ledger = &worker.counters.borrow().ledger;
             let messages = (ledger.corrupted + ledger.duplicated + ledger.unexpected) as usize;
             Found::GoesOn { messages, pings_answered: pings.eq(pongs.map(|(_, payload)| payload.as_slice())) }
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Order, Progress, Recording, Target};
+use loadgen::{Progress, RunConfig, RunMeasurements, Target};
 use report::stats;
 use results::{
     Crash, GeneratorUsage, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series, Subject, TcpBytes,
@@ -128,8 +128,12 @@ pub(crate) async fn measure(
     let readings = Readings::new(patient.control()?, patient.meter(), matches!(patient, Patient::Started(_)));
     let spin_before = bench.when_fit().await;
     let taken_before = machine::Taken::now();
-    let order =
-        Order { plan: Arc::clone(plan), transport: subject.transport, target, cores: bench.generator_cores.clone() };
+    let order = RunConfig {
+        plan: Arc::clone(plan),
+        transport: subject.transport,
+        target,
+        cores: bench.generator_cores.clone(),
+    };
     let connected = Cell::new(0);
     let stop = async {
         tokio::select! {
@@ -177,7 +181,7 @@ pub(crate) fn not_begun(bench: &Bench, plan: &Plan, subject: &Subject, place: Pl
         stolen_share: 0.0,
         throttled_us: 0,
     };
-    let recording = Recording::empty(RunEnd::Crashed(crash));
+    let recording = RunMeasurements::empty(RunEnd::Crashed(crash));
     record(plan, subject, place, &recording, &Readings::new(None, None, false), machine)
 }
 
@@ -185,7 +189,7 @@ fn record(
     plan: &Plan,
     subject: &Subject,
     place: Place,
-    recording: &Recording,
+    recording: &RunMeasurements,
     readings: &Readings,
     machine: MachineState,
 ) -> RunRecord {
@@ -221,7 +225,7 @@ fn record(
             payload_bytes: plan.payload_bytes as u64,
             window_us: micros(plan.phases.window()),
             posts_in_window: posts,
-            posts_sent_in_window: recording.left_in_window,
+            posts_sent_in_window: recording.posts_sent_in_window,
             deliveries_in_window: plan.deliveries_in_window(),
         },
         latency,
@@ -235,7 +239,7 @@ fn record(
         faults: recording.faults.clone(),
         generator: GeneratorUsage {
             cpu: recording.cpu,
-            core_usage_max: recording.worker_busy_max,
+            core_usage_max: recording.core_usage_max,
             window_us: recording.window_us,
             resident_bytes_clients: readings.resident_bytes_crowd(),
         },

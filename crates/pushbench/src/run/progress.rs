@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use loadgen::{Progress, Stage};
+use loadgen::{Phase, Progress};
 
 /// A terminal's line is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -14,7 +14,7 @@ pub(crate) struct Shown {
     runs: u64,
     estimate: Duration,
     title: String,
-    stage: Option<Stage>,
+    stage: Option<Phase>,
     drawn: Option<Instant>,
     last: (Instant, u64),
     rate: f64,
@@ -61,14 +61,14 @@ impl Shown {
             write_line(&format!(
                 "\r\x1b[2K{} {}: {} connected, {:.0} msg/s{p99}{faults} · about {left} s left",
                 self.title,
-                progress.stage.name(),
+                progress.phase.name(),
                 progress.joined,
                 self.rate
             ));
-        } else if self.stage != Some(progress.stage) && progress.stage == Stage::RampUp {
+        } else if self.stage != Some(progress.phase) && progress.phase == Phase::RampUp {
             write_line(&format!("{} …\n", self.title));
         }
-        self.stage = Some(progress.stage);
+        self.stage = Some(progress.phase);
     }
 
     /// Says how a run ended, on a line that stays.

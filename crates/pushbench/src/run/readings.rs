@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use loadgen::{Edge, Progress};
+use loadgen::{Checkpoint, Progress};
 use results::{ServerSamples, ServerSecond};
 use wire::ServerStats;
 
@@ -24,11 +24,11 @@ pub(crate) struct Readings {
 
 #[derive(Default)]
 struct Read {
-    usage: Vec<(Edge, ServerStats)>,
+    usage: Vec<(Checkpoint, ServerStats)>,
     /// Of the server, before the reading at the beginning.
     idle_resident_bytes: Option<u64>,
-    resident_bytes: Vec<(Edge, u64)>,
-    socket_memory_bytes: Vec<(Edge, u64)>,
+    resident_bytes: Vec<(Checkpoint, u64)>,
+    socket_memory_bytes: Vec<(Checkpoint, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
     /// The second that goes on.
     second: Option<u32>,
@@ -44,8 +44,8 @@ impl Readings {
     }
 
     /// Reads everything.
-    pub(crate) async fn edge(&self, edge: Edge) {
-        if edge == Edge::Begin {
+    pub(crate) async fn edge(&self, edge: Checkpoint) {
+        if edge == Checkpoint::Begin {
             let idle = self.usage(edge).await;
             self.read.borrow_mut().idle_resident_bytes = idle.map(|usage| usage.process.resident_bytes);
         }
@@ -57,7 +57,7 @@ impl Readings {
     }
 
     /// What the server says. One that does not say what it costs when it is first asked is not asked again: its process is read.
-    async fn usage(&self, edge: Edge) -> Option<ServerStats> {
+    async fn usage(&self, edge: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().silent;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
@@ -66,7 +66,7 @@ impl Readings {
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
-            read.silent = edge == Edge::Begin;
+            read.silent = edge == Checkpoint::Begin;
         }
         let from_outside = || self.meter.as_ref().filter(|_| read.silent).and_then(Meter::usage);
         said.ok().flatten().or_else(from_outside)
@@ -91,10 +91,10 @@ impl Readings {
         Some(ServerSamples {
             started: self.started,
             idle_resident_bytes: read.idle_resident_bytes,
-            begin: at(Edge::Begin)?,
-            settled: at(Edge::Settled)?,
-            window_start: at(Edge::WindowStart)?,
-            window_end: at(Edge::WindowEnd)?,
+            begin: at(Checkpoint::Begin)?,
+            settled: at(Checkpoint::Settled)?,
+            window_start: at(Checkpoint::WindowStart)?,
+            window_end: at(Checkpoint::WindowEnd)?,
         })
     }
 
@@ -119,16 +119,16 @@ impl Readings {
     }
 }
 
-fn growth(readings: &[(Edge, u64)]) -> u64 {
+fn growth(readings: &[(Checkpoint, u64)]) -> u64 {
     let at = |edge| readings.iter().find(|(at, _)| *at == edge).map_or(0, |(_, bytes)| *bytes);
-    at(Edge::Settled).saturating_sub(at(Edge::Begin))
+    at(Checkpoint::Settled).saturating_sub(at(Checkpoint::Begin))
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
-    use loadgen::{Stage, Target};
+    use loadgen::{Phase, Target};
 
     use super::*;
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     async fn all_edges(readings: &Readings) {
-        for edge in [Edge::Begin, Edge::Settled, Edge::WindowStart, Edge::WindowEnd] {
+        for edge in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::WindowStart, Checkpoint::WindowEnd] {
             readings.edge(edge).await;
         }
     }
@@ -152,7 +152,7 @@ mod tests {
         let server = by_pid.server().unwrap();
         assert!(!server.begin.metered && server.window_end.process.resident_bytes > 0, "{server:?}");
         let at = |second| Progress {
-            stage: Stage::Window,
+            phase: Phase::Window,
             joined: 1,
             delivered: 0,
             faults: 0,

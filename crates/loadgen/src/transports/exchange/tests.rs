@@ -47,7 +47,7 @@ async fn serve(listener: TcpListener, scripts: &[&[Does]], answered: &Notify) ->
     heard
 }
 
-const GET: Request<'static> = Request::get(b"GET / HTTP/1.1\r\n\r\n", Wanted::SET_UP);
+const GET: Request<'static> = Request::get(b"GET / HTTP/1.1\r\n\r\n", Expected::SET_UP);
 const POST: Request<'static> = Request::post(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nx", 1, 1);
 
 /// What came of requests that were made one after the other, and what of them reached the server.
@@ -80,24 +80,25 @@ async fn make(requests: &[Request<'_>], next: Next, scripts: &[&[Does]]) -> Came
     let answered = Notify::new();
     let serving = serve(TcpListener::from_std(listener).unwrap(), scripts, &answered);
     let asking = async {
-        let (mut exchange, mut answers) = (Exchange::new(true), Vec::new());
+        let (mut exchange, mut answers) = (Requester::new(true), Vec::new());
         for request in requests {
             if let Some(kept) = exchange.kept.as_ref().filter(|_| next == Next::WhenSomethingComes) {
                 kept.reading.readable().await;
             }
             let mut body = Vec::new();
-            let asked = exchange.ask(&worker, worker.seat(0), request, |bytes| Ok(keep(bytes, &mut body)?)).await;
+            let asked =
+                exchange.request(&worker, worker.client(0), request, |bytes| Ok(append_body(bytes, &mut body)?)).await;
             answered.notify_one();
             answers.push(match asked {
                 Ok(_) => Ok(String::from_utf8(body).unwrap()),
-                Err(End::Fault(fault)) => Err(fault.to_string()),
-                Err(End::Cut) => panic!("nothing here is a cut"),
+                Err(SessionEnd::Failed(fault)) => Err(fault.to_string()),
+                Err(SessionEnd::Closed) => panic!("nothing here is a cut"),
             });
         }
         answers
     };
     let (answers, heard) = tokio::join!(asking, serving);
-    let tally = worker.hot.borrow().tally;
+    let tally = worker.counters.borrow().traffic;
     Came { answers, heard, tally }
 }
 
@@ -200,17 +201,17 @@ async fn another_status_is_told_with_its_words_whatever_the_body_is() {
     assert_eq!(came.tally.total(Direction::Down) as usize, endless.len());
     let said = "x".repeat(REFUSAL_BYTES_MAX);
     assert_eq!(came.answers, [fault(&format!("server error: status 500 instead of 200: {said}"))]);
-    let busy = unexpected(503, Some(Duration::from_secs(1)), &[200], b"");
+    let busy = status_fault(503, Some(Duration::from_secs(1)), &[200], b"");
     assert_eq!((busy.kind, busy.pause()), (FaultKind::RetryLater, Duration::from_secs(1)));
-    let never = unexpected(429, Some(Duration::from_secs(86_400)), &[200], b"");
+    let never = status_fault(429, Some(Duration::from_secs(86_400)), &[200], b"");
     assert_eq!(never.pause(), Duration::from_secs(5), "a run has an end");
 }
 
 #[test]
 fn an_answer_that_is_taken_as_a_whole_has_a_limit() {
     let mut answer = Vec::new();
-    assert_eq!(keep(&vec![0; ANSWER_BYTES_MAX], &mut answer), Ok(()));
-    assert_eq!(keep(b"x", &mut answer).unwrap_err().kind, FaultKind::BadBytes);
+    assert_eq!(append_body(&vec![0; ANSWER_BYTES_MAX], &mut answer), Ok(()));
+    assert_eq!(append_body(b"x", &mut answer).unwrap_err().kind, FaultKind::BadBytes);
 }
 
 /// The fault of a client whose first request gets these bytes; the connection stays open behind them.
@@ -225,8 +226,8 @@ async fn refused(transport: wire::Transport, answer: &[u8]) -> Fault {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        ended = crate::transports::session(&worker, worker.seat(0)) => match ended {
-            Err(End::Fault(fault)) => fault,
+        ended = crate::transports::session(&worker, worker.client(0)) => match ended {
+            Err(SessionEnd::Failed(fault)) => fault,
             ended => panic!("{transport}: {ended:?}"),
         },
         () = answering => unreachable!("it never ends"),

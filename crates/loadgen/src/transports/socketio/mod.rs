@@ -9,45 +9,50 @@ use std::rc::Rc;
 
 use wire::Transport;
 
-use self::talk::{Talk, path};
-use super::upgraded::{Upgraded, send_text};
-use crate::fault::End;
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::seat::Seat;
+use self::talk::{PacketReader, path};
+use super::upgraded::{WsConnection, send_text};
+use crate::client::Client;
+use crate::error::SessionEnd;
+use crate::protocol::frames::Message;
+use crate::protocol::handshake::Offer;
 use crate::worker::Worker;
 
-pub(crate) use polling::Uplink;
+pub(crate) use polling::PacketSender;
 pub(super) use talk::compose_frames as compose;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
     if worker.transport == Transport::SocketioWebsocket {
         let offer = Offer::new(None);
         let request = request(worker, "GET", "websocket", "", &offer.headers());
-        let socket = Upgraded::open(worker, seat, &request, &offer).await?;
-        return listen(worker, seat, socket, Talk::default()).await;
+        let socket = WsConnection::open(worker, client, &request, &offer).await?;
+        return listen(worker, client, socket, PacketReader::default()).await;
     }
-    let (socket, talk) = Box::pin(upgrade::begin(worker, seat)).await?;
-    listen(worker, seat, socket, talk).await
+    let (socket, talk) = Box::pin(upgrade::begin(worker, client)).await?;
+    listen(worker, client, socket, talk).await
 }
 
 /// A session on its WebSocket.
-async fn listen(worker: &Worker, seat: &Seat, mut socket: Upgraded, talk: Talk) -> Result<Infallible, End> {
+async fn listen(
+    worker: &Worker,
+    client: &Client,
+    mut socket: WsConnection,
+    talk: PacketReader,
+) -> Result<Infallible, SessionEnd> {
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| {
+            .read(worker, client, |link, message, header_bytes| {
                 let packet = match message {
                     Message::Text(packet) => packet.as_bytes(),
-                    Message::Binary(item) => return talk.take_attachment(worker, seat, item, header_bytes),
+                    Message::Binary(item) => return talk.receive_attachment(worker, client, item, header_bytes),
                 };
-                match talk.take(worker, seat, packet, header_bytes)? {
+                match talk.receive(worker, client, packet, header_bytes)? {
                     Some(say) => Ok(send_text(worker, link, say.purpose, &say.packet)?),
                     None => Ok(()),
                 }
             })
             .await?;
-        worker.open_in_band(seat, socket.link());
-        worker.pace();
+        worker.open_in_band(client, socket.link());
+        worker.send_scheduled();
     }
 }
 

@@ -8,9 +8,9 @@ use wire::{
     decode_down, decode_json, encode_post_json, encode_up,
 };
 
-use crate::fault::{End, Fault};
-use crate::lean::packets::{PLACEHOLDER, Packet, SEPARATOR, decode_attachment, push_attachment};
-use crate::seat::Seat;
+use crate::client::Client;
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::packets::{PLACEHOLDER, Packet, SEPARATOR, decode_attachment, push_attachment};
 use crate::transports::upgraded::{push_binary, push_text};
 use crate::worker::Worker;
 use results::FaultKind;
@@ -21,18 +21,18 @@ const JOIN_ACK: u64 = 0;
 
 /// A session in the middle of it.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(super) struct PacketReader {
     /// An attachment is due: what its packet was taken for.
-    announced: Cell<bool>,
+    awaits_attachment: Cell<bool>,
 }
 
 /// An answer that a packet asks for.
-pub(super) struct Say {
+pub(super) struct Reply {
     pub(super) purpose: TrafficKind,
     pub(super) packet: Vec<u8>,
 }
 
-impl Say {
+impl Reply {
     fn new(purpose: TrafficKind, packet: impl Into<Vec<u8>>) -> Option<Self> {
         Some(Self { purpose, packet: packet.into() })
     }
@@ -51,52 +51,58 @@ pub(super) fn path(worker: &Worker, transport: &str, sid: &str) -> String {
     format!("/socket.io/?EIO=4&transport={transport}{means_to}{session}")
 }
 
-impl Talk {
+impl PacketReader {
     /// Takes a packet with `around` bytes of framing, and gives back what is to be said to it.
-    pub(super) fn take(&self, worker: &Worker, seat: &Seat, bytes: &[u8], around: usize) -> Result<Option<Say>, End> {
-        let count = |purpose| worker.count(Direction::Down, purpose, ByteClass::Framing, bytes.len() + around);
+    pub(super) fn receive(
+        &self,
+        worker: &Worker,
+        client: &Client,
+        bytes: &[u8],
+        around: usize,
+    ) -> Result<Option<Reply>, SessionEnd> {
+        let count = |purpose| worker.count_bytes(Direction::Down, purpose, ByteClass::Framing, bytes.len() + around);
         match Packet::parse(bytes)? {
             Packet::Encoded(encoded) => {
                 let item = decode_attachment(encoded)?;
-                self.take_attachment(worker, seat, &item, bytes.len() - item.len() + around)?;
+                self.receive_attachment(worker, client, &item, bytes.len() - item.len() + around)?;
                 Ok(None)
             }
-            _ if self.announced.get() => Err(bad("a packet where its attachment is due").into()),
+            _ if self.awaits_attachment.get() => Err(bad("a packet where its attachment is due").into()),
             Packet::Event { name: b"message", data } => {
-                worker.take(seat, decode_json(data)?, data.len(), bytes.len() - data.len() + around)?;
+                worker.receive(client, decode_json(data)?, data.len(), bytes.len() - data.len() + around)?;
                 Ok(None)
             }
             Packet::Event { name: b"gap", data } => {
                 let gap = serde_json::from_slice(data).map_err(WireError::from)?;
-                worker.take(seat, ServerItem::Gap(gap), data.len(), bytes.len() - data.len() + around)?;
+                worker.receive(client, ServerItem::Gap(gap), data.len(), bytes.len() - data.len() + around)?;
                 Ok(None)
             }
             Packet::Announced { name: b"message" } => {
                 count(TrafficKind::Delivery);
-                self.announced.set(true);
+                self.awaits_attachment.set(true);
                 Ok(None)
             }
             Packet::Ack { id, data } => {
-                self.take_ack(worker, seat, id, data, bytes.len() - data.len() + around)?;
+                self.receive_ack(worker, client, id, data, bytes.len() - data.len() + around)?;
                 Ok(None)
             }
             Packet::Ping => {
                 count(TrafficKind::KeepAlive);
-                Ok(Say::new(TrafficKind::KeepAlive, "3"))
+                Ok(Reply::new(TrafficKind::KeepAlive, "3"))
             }
             Packet::Open(_) => {
                 count(TrafficKind::SetUp);
-                Ok(Some(Say::connect(worker)))
+                Ok(Some(Reply::connect(worker)))
             }
             Packet::Connected => {
                 count(TrafficKind::SetUp);
-                Ok(Say::new(TrafficKind::SetUp, join(worker, seat)))
+                Ok(Reply::new(TrafficKind::SetUp, join(worker, client)))
             }
             Packet::Noop | Packet::Probed => {
                 count(TrafficKind::Empty);
                 Ok(None)
             }
-            Packet::Close | Packet::Disconnected => Err(End::Cut),
+            Packet::Close | Packet::Disconnected => Err(SessionEnd::Closed),
             Packet::Refused(why) => {
                 let why: String = String::from_utf8_lossy(why).chars().take(200).collect();
                 Err(Fault::new(FaultKind::Problem, format!("the namespace refused: {why}")).into())
@@ -115,14 +121,27 @@ impl Talk {
     }
 
     /// Takes an attachment with `around` bytes of framing: a binary message of a WebSocket, or what base64 held.
-    pub(super) fn take_attachment(&self, worker: &Worker, seat: &Seat, item: &[u8], around: usize) -> Result<(), End> {
-        if !self.announced.replace(false) {
+    pub(super) fn receive_attachment(
+        &self,
+        worker: &Worker,
+        client: &Client,
+        item: &[u8],
+        around: usize,
+    ) -> Result<(), SessionEnd> {
+        if !self.awaits_attachment.replace(false) {
             return Err(bad("an attachment that nobody expects").into());
         }
-        worker.take(seat, decode_down(item)?, item.len(), around)
+        worker.receive(client, decode_down(item)?, item.len(), around)
     }
 
-    fn take_ack(&self, worker: &Worker, seat: &Seat, id: u64, data: &[u8], around: usize) -> Result<(), End> {
+    fn receive_ack(
+        &self,
+        worker: &Worker,
+        client: &Client,
+        id: u64,
+        data: &[u8],
+        around: usize,
+    ) -> Result<(), SessionEnd> {
         let refused = |error: serde_json::Error| match serde_json::from_slice::<ErrorBody>(data) {
             Ok(problem) => Fault::new(FaultKind::Problem, problem.to_string()),
             Err(_) => WireError::from(error).into(),
@@ -132,7 +151,7 @@ impl Talk {
         } else {
             ServerItem::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?)
         };
-        worker.take(seat, item, data.len(), around)
+        worker.receive(client, item, data.len(), around)
     }
 }
 
@@ -140,9 +159,9 @@ fn bad(what: &str) -> Fault {
     Fault::new(FaultKind::BadBytes, what)
 }
 
-fn join(worker: &Worker, seat: &Seat) -> String {
-    let mut wish = serde_json::json!({ "room": worker.plan.room_name(seat.room) });
-    if let StartAt::After(seq) = seat.start() {
+fn join(worker: &Worker, client: &Client) -> String {
+    let mut wish = serde_json::json!({ "room": worker.plan.room_name(client.room) });
+    if let StartAt::After(seq) = client.start_at() {
         wish["after"] = seq.into();
     }
     if is_binary(worker) {
@@ -152,7 +171,7 @@ fn join(worker: &Worker, seat: &Seat) -> String {
 }
 
 fn is_binary(worker: &Worker) -> bool {
-    worker.form == Framing::LengthPrefixed
+    worker.framing == Framing::LengthPrefixed
 }
 
 /// Appends a post as frames of a WebSocket.
@@ -220,7 +239,7 @@ fn packet(worker: &Worker, post: &Post<'_>) -> (Vec<u8>, Item) {
 
 fn count(worker: &Worker, post: &Post<'_>, item: usize, all: usize) {
     let payload = post.text.len();
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, all - item);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
+    worker.count_bytes(Direction::Up, TrafficKind::Posting, ByteClass::Framing, all - item);
 }

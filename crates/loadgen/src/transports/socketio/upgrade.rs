@@ -7,46 +7,49 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use wire::Transport;
 
-use super::polling::{Downlink, Uplink};
+use super::polling::{PacketSender, PollConnection};
 use super::request;
-use super::talk::{Say, Talk};
-use crate::fault::{End, Fault};
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::lean::packets::{Open, Packet};
-use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, Request, Wanted, keep};
-use crate::transports::upgraded::{Upgraded, send_text};
+use super::talk::{PacketReader, Reply};
+use crate::client::{Client, Way};
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::frames::Message;
+use crate::protocol::handshake::Offer;
+use crate::protocol::packets::{Open, Packet};
+use crate::transports::exchange::{Expected, Request, Requester, append_body};
+use crate::transports::upgraded::{WsConnection, send_text};
 use crate::worker::Worker;
 use results::{ByteClass, Direction, FaultKind, TrafficKind};
 
 /// A session on polling: what its halves share.
 struct Session<'a> {
     worker: &'a Rc<Worker>,
-    seat: &'a Rc<Seat>,
+    client: &'a Rc<Client>,
     sid: String,
-    talk: Talk,
-    uplink: Rc<Uplink>,
+    talk: PacketReader,
+    uplink: Rc<PacketSender>,
     /// The server has answered the probe: no question after the one that is held.
     probed: Cell<bool>,
     in_room: Notify,
 }
 
 /// Comes back with a WebSocket, or not at all while the session stays on polling.
-pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgraded, Talk), End> {
-    let mut exchange = Exchange::new(true);
-    let open = handshake(worker, seat, &mut exchange).await?;
+pub(super) async fn begin(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+) -> Result<(WsConnection, PacketReader), SessionEnd> {
+    let mut exchange = Requester::new(true);
+    let open = handshake(worker, client, &mut exchange).await?;
     let opened_us = worker.clock.run_us();
-    let uplink = Uplink::new(worker, &open.sid);
-    let downlink = Downlink::new(exchange, worker, &open.sid);
-    uplink.say(worker, Say::connect(worker))?;
+    let uplink = PacketSender::new(worker, &open.sid);
+    let downlink = PollConnection::new(exchange, worker, &open.sid);
+    uplink.send_packet(worker, Reply::connect(worker))?;
     let may_upgrade = worker.transport == Transport::Socketio;
     let offered = open.upgrades.iter().any(|name| name == "websocket");
     let session = Session {
         worker,
-        seat,
+        client,
         sid: open.sid,
-        talk: Talk::default(),
+        talk: PacketReader::default(),
         uplink,
         probed: Cell::new(false),
         in_room: Notify::new(),
@@ -62,25 +65,27 @@ pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgra
             } else if may_upgrade {
                 session.stay(Fault::new(FaultKind::Problem, "the server offers no upgrade"));
             }
-            std::future::pending::<Result<Upgraded, End>>().await
+            std::future::pending::<Result<WsConnection, SessionEnd>>().await
         };
         let both = async { tokio::try_join!(polling, probing) };
         tokio::select! {
             upgraded = both => upgraded?.1,
-            end = session.uplink.serve(worker, seat) => match end? {},
+            end = session.uplink.serve(worker, client) => match end? {},
         }
     };
     send_text(worker, socket.link(), TrafficKind::SetUp, b"5")?;
-    worker.upgraded(opened_us);
-    *seat.link.borrow_mut() = Some(Rc::clone(socket.link()));
-    worker.open_in_band(seat, socket.link());
+    worker.count_upgrade(opened_us);
+    *client.connection.borrow_mut() = Some(Rc::clone(socket.link()));
+    worker.open_in_band(client, socket.link());
     Ok((socket, session.talk))
 }
 
-async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Result<Open, End> {
+async fn handshake(worker: &Worker, client: &Client, exchange: &mut Requester) -> Result<Open, SessionEnd> {
     let (ask, mut body) = (request(worker, "GET", "polling", "", ""), Vec::new());
-    exchange.ask(worker, seat, &Request::get(&ask, Wanted::SET_UP), |bytes| Ok(keep(bytes, &mut body)?)).await?;
-    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
+    exchange
+        .request(worker, client, &Request::get(&ask, Expected::SET_UP), |bytes| Ok(append_body(bytes, &mut body)?))
+        .await?;
+    worker.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
     match Packet::parse(&body)? {
         Packet::Open(open) => Ok(serde_json::from_slice(open).map_err(wire::WireError::from)?),
         other => Err(Fault::new(FaultKind::BadBytes, format!("a session begins with {other:?}")).into()),
@@ -89,30 +94,30 @@ async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Res
 
 impl Session<'_> {
     /// Asks until the session has moved on.
-    async fn poll(&self, mut downlink: Downlink) -> Result<(), End> {
-        let (worker, seat) = (self.worker, self.seat);
+    async fn poll(&self, mut downlink: PollConnection) -> Result<(), SessionEnd> {
+        let (worker, client) = (self.worker, self.client);
         while !self.probed.get() {
-            let before = seat.ledger.borrow().seen;
-            downlink.ask(worker, seat, &self.talk, &self.uplink).await?;
+            let before = client.ledger.borrow().received;
+            downlink.poll(worker, client, &self.talk, &self.uplink).await?;
             if worker.transport == Transport::Socketio {
-                let seen = seat.ledger.borrow().seen - before;
-                worker.hot.borrow_mut().tally.delivered_on_polling += u64::from(seen);
+                let seen = client.ledger.borrow().received - before;
+                worker.counters.borrow_mut().traffic.delivered_on_polling += u64::from(seen);
             }
-            if seat.joined.get() && !self.probed.get() && matches!(*seat.way.borrow(), Way::None) {
-                *seat.way.borrow_mut() = Way::Packets(Rc::clone(&self.uplink));
+            if client.joined.get() && !self.probed.get() && matches!(*client.sender.borrow(), Way::None) {
+                *client.sender.borrow_mut() = Way::Packets(Rc::clone(&self.uplink));
                 self.in_room.notify_one();
-                worker.flush(seat);
+                worker.flush(client);
             }
-            worker.pace();
+            worker.send_scheduled();
         }
         Ok(())
     }
 
     /// Opens a WebSocket for the session and asks whether it works.
-    async fn probe(&self) -> Option<Upgraded> {
+    async fn probe(&self) -> Option<WsConnection> {
         match self.try_probe().await {
             Ok(socket) => Some(socket),
-            Err(End::Fault(fault)) => {
+            Err(SessionEnd::Failed(fault)) => {
                 // To refuse is the server's right; what no server may send is not.
                 if fault.kind == FaultKind::BadBytes {
                     self.worker.fault(fault.clone());
@@ -120,27 +125,27 @@ impl Session<'_> {
                 self.stay(fault);
                 None
             }
-            Err(End::Cut) => {
+            Err(SessionEnd::Closed) => {
                 self.stay(Fault::cut_short("the probe"));
                 None
             }
         }
     }
 
-    async fn try_probe(&self) -> Result<Upgraded, End> {
-        let (worker, seat) = (self.worker, self.seat);
+    async fn try_probe(&self) -> Result<WsConnection, SessionEnd> {
+        let (worker, client) = (self.worker, self.client);
         let offer = Offer::new(None);
         let ask = request(worker, "GET", "websocket", &self.sid, &offer.headers());
-        let mut socket = Upgraded::open(worker, seat, &ask, &offer).await?;
+        let mut socket = WsConnection::open(worker, client, &ask, &offer).await?;
         send_text(worker, socket.link(), TrafficKind::SetUp, b"2probe")?;
         let answered = Cell::new(false);
         while !answered.get() {
             socket
-                .read(worker, seat, |_, message, around| {
+                .read(worker, client, |_, message, around| {
                     let Message::Text(packet) = message else {
                         return Err(Fault::new(FaultKind::BadBytes, "an attachment in answer to the probe").into());
                     };
-                    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, packet.len() + around);
+                    worker.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, packet.len() + around);
                     answered.set(Packet::parse(packet.as_bytes())? == Packet::Probed);
                     Ok(())
                 })
@@ -148,13 +153,13 @@ impl Session<'_> {
         }
         // Posts wait from here on; what was said must have arrived before the server looks elsewhere for us.
         self.probed.set(true);
-        *seat.way.borrow_mut() = Way::None;
-        self.uplink.is_quiet().await;
+        *client.sender.borrow_mut() = Way::None;
+        self.uplink.wait_idle().await;
         Ok(socket)
     }
 
     /// Stays on polling.
     fn stay(&self, why: Fault) {
-        self.worker.stays_on_polling(&why.to_string());
+        self.worker.count_upgrade_refused(&why.to_string());
     }
 }

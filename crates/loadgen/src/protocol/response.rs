@@ -1,7 +1,7 @@
 //! Reading HTTP/1.0 and HTTP/1.1 responses: heads, and bodies that are sized, chunked or go on until the end of the connection.
 
 use super::head::{LENGTH_MAX, Length, parse_head};
-use crate::fault::Fault;
+use crate::error::Fault;
 use results::FaultKind;
 
 pub(crate) use super::head::{Head, retry_after};

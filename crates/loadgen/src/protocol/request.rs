@@ -1,4 +1,4 @@
-//! Writing HTTP/1.1 requests: everything that does not change is written once per seat.
+//! Writing HTTP/1.1 requests: everything that does not change is written once per client.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use wire::{Post, RoomName, StartAt, Transport, encode_post_json};
 
 use crate::target::Target;
 
-/// The requests of one seat, ready but for a number.
+/// The requests of one client, ready but for a number.
 #[derive(Debug)]
 pub(crate) struct Requests {
     read_head: String,

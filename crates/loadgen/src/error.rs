@@ -58,16 +58,16 @@ impl From<WireError> for Fault {
 
 /// Why a client's connection is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum SessionEnd {
     /// The server ended it properly; the client comes back with its cursor.
-    Cut,
+    Closed,
     /// Something broke.
-    Fault(Fault),
+    Failed(Fault),
 }
 
-impl<E: Into<Fault>> From<E> for End {
+impl<E: Into<Fault>> From<E> for SessionEnd {
     fn from(error: E) -> Self {
-        Self::Fault(error.into())
+        Self::Failed(error.into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wire::CURSOR_HEADER;
 
-use crate::fault::Fault;
+use crate::error::Fault;
 use results::FaultKind;
 
 const HEADERS_MAX: usize = 64;

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::fault::Fault;
+use crate::error::Fault;
 use results::FaultKind;
 
 /// Between two packets of a poll's answer, or of a post's body.

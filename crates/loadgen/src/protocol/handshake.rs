@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::head::{has, no_headers, parse, shown};
-use crate::fault::Fault;
+use crate::error::Fault;
 use results::FaultKind;
 
 /// What a client asks for: a WebSocket without extensions, and a subprotocol if it needs one.
