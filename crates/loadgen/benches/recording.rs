@@ -13,7 +13,7 @@ fn main() {
     {
         let mut each: Vec<f64> = (0..ROUNDS)
             .map(|_| {
-                let (took, deliveries) = loadgen::bench::take_all(&plan, decoding);
+                let (took, deliveries) = loadgen::bench::receive_all(&plan, decoding);
                 took.as_nanos() as f64 / deliveries as f64
             })
             .collect();

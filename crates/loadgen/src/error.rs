@@ -1,4 +1,4 @@
-//! What goes wrong between a client and a server: told apart, counted, never lumped.
+//! Errors between a client and a server, each with its kind, and why a session ended.
 
 use std::io;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use results::FaultKind;
 use wire::WireError;
 
-/// One fault, with what was found.
+/// One error, with its kind and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {detail}")]
 pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
     pub(crate) detail: String,
-    /// How long the server asks to be left alone.
+    /// The server's `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Longer than this no client stays away, whatever it is told: a run has an end.
+/// Longest `Retry-After` that a client follows, because a run ends.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
 impl Fault {
@@ -24,11 +24,12 @@ impl Fault {
         Self { kind, detail: detail.into(), retry_after: None }
     }
 
-    /// How long to stay away at least.
+    /// Least time before the next attempt.
     pub(crate) fn pause(&self) -> Duration {
         self.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)
     }
 
+    /// The connection ended where more bytes were expected.
     pub(crate) fn cut_short(during: &str) -> Self {
         Self::new(FaultKind::CutShort, format!("the connection ended during {during}"))
     }
@@ -56,12 +57,12 @@ impl From<WireError> for Fault {
     }
 }
 
-/// Why a client's connection is over.
+/// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionEnd {
-    /// The server ended it properly; the client comes back with its cursor.
+    /// The server ended it as its protocol says; the client reconnects with its cursor.
     Closed,
-    /// Something broke.
+    /// An error ended it.
     Failed(Fault),
 }
 
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_errno_decides() {
+    fn the_errno_gives_the_kind() {
         for (errno, kind) in [
             (nix::errno::Errno::EMFILE, FaultKind::OutOfFiles),
             (nix::errno::Errno::EADDRNOTAVAIL, FaultKind::OutOfPorts),

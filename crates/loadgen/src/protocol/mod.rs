@@ -1,12 +1,12 @@
-//! Lean protocol readers and writers: state machines over bytes, however they are cut. No I/O, no clock, and no buffer
-//! while there is nothing unfinished.
+//! Protocol readers and writers: state machines over bytes, whatever the chunks. No I/O and no clock, and
+//! a buffer only while a part is incomplete.
 
-mod carry;
-pub(crate) mod frames;
-pub(crate) mod handshake;
-mod head;
-pub(crate) mod packets;
-pub(crate) mod request;
-pub(crate) mod response;
+mod http_head;
+pub(crate) mod http_request;
+pub(crate) mod http_response;
+mod remainder;
+pub(crate) mod socketio_packet;
+pub(crate) mod ws_frame;
+pub(crate) mod ws_handshake;
 
-pub(crate) use carry::Carry;
+pub(crate) use remainder::Remainder;

@@ -1,16 +1,14 @@
-//! HTTP streaming: one response, a JSON item a line.
+//! HTTP streaming: one response, a JSON item per line.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use super::polling::receive_lines;
-use super::stream;
-use crate::client::Client;
+use super::http::poller::receive_lines;
+use super::http::stream;
 use crate::error::SessionEnd;
-use crate::protocol::Carry;
-use crate::worker::Worker;
+use crate::protocol::Remainder;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
-    let mut carry = Carry::default();
-    stream::session(worker, client, "", |bytes| carry.feed(bytes, |bytes| receive_lines(worker, client, bytes))).await
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    let mut remainder = Remainder::default();
+    stream::read(session, "", |bytes| remainder.feed(bytes, |bytes| receive_lines(session, bytes))).await
 }

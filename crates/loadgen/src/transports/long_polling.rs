@@ -1,20 +1,19 @@
-//! Long polling: a question that is held until there is something; the next one follows the answer at once.
+//! Long polling: the server holds each request until there is a message; the next request follows the
+//! response at once.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use super::polling::Poller;
-use super::post_line::PostConnection;
-use crate::client::Client;
+use super::http::poller::Poller;
+use super::http::post_connection;
 use crate::error::SessionEnd;
-use crate::worker::Worker;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, client: &Rc<Client>) -> Result<Infallible, SessionEnd> {
-    let hold = worker.tuning().hold.unwrap_or_default();
-    // The first question must not be held: its answer is how the client knows that it is in.
-    let mut first = Poller::new(worker, client, "hold_ms=0");
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    // The first request must not be held, because its response says that the client has joined.
+    let mut first = Poller::new(session, "hold_ms=0");
     first.poll().await?;
-    PostConnection::attach(worker, client);
+    post_connection::attach(session);
+    let hold = session.run.tuning().hold.unwrap_or_default();
     let mut poller = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
     loop {
         poller.poll().await?;

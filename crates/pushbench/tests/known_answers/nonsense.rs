@@ -78,7 +78,7 @@ async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
     };
     let cases: [(Nonsense, &str); 3] = [
         (|number, answer| if number % 20 == 0 { failed() } else { answer }, "first: status 500 instead of 200"),
-        (TWICE, " bytes behind an answer"),
+        (TWICE, " bytes after a response"),
         (NEGATIVE, "first: a content length of \"-"),
     ];
     for (nonsense, first) in cases {
