@@ -56,7 +56,7 @@ export async function checkResults(binary) {
     if (failure) throw failure;
     assert.equal((await records()).length, 2);
     const there = (await readdir(folder)).sort();
-    assert.deepEqual(there, ["costs.csv", "histograms", "manifest.json", "report", "runs", "runs.csv", "windows.csv"]);
+    assert.deepEqual(there, ["costs.csv", "histograms", "manifest.json", "report", "runs", "runs.csv", "seconds.csv", "slices.csv"]);
   });
 
   await check("results: ajv finds its JSON valid against pushbench schema results, and changed JSON not", async () => {

@@ -83,7 +83,7 @@ impl<'a, W: Write> Collector<'a, W> {
     }
 
     pub(crate) fn latest_p99(&self) -> Option<u64> {
-        self.seconds.last()?.delivery_us_p99
+        self.seconds.last()?.delivery_p99_us
     }
 
     fn close_second(&mut self, second: i64) {
@@ -108,11 +108,11 @@ impl<'a, W: Write> Collector<'a, W> {
             delivered: traffic.delivered,
             posted: traffic.posted,
             requests: traffic.requests,
-            joined,
+            connected: joined,
             faults,
-            delivery_us_p50: quantile(0.5),
-            delivery_us_p99: quantile(PROGRESS_PERCENTILE),
-            delivery_us_max: (!delivery.is_empty()).then(|| delivery.max()),
+            delivery_p50_us: quantile(0.5),
+            delivery_p99_us: quantile(PROGRESS_PERCENTILE),
+            delivery_max_us: (!delivery.is_empty()).then(|| delivery.max()),
             server: None,
         });
     }

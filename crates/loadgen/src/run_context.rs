@@ -117,7 +117,7 @@ impl RunContext {
         }
         let numbers_messages = target.protocol == Protocol::Pushbench;
         Self {
-            framing: Framing::of(transport, plan.encoding(transport)),
+            framing: transport.framing(plan.encoding(transport)),
             clock: Clock::new(base),
             posts,
             counters: RefCell::new(Counters {

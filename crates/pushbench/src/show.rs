@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_folder_in_words() {
-        let mut evidence = results::invented::evidence(&[100]);
+        let mut evidence = results::invented::results_folder(&[100]);
         let first = |evidence: &ResultsFolder| text(evidence).lines().next().unwrap().to_owned();
         let expected =
             "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";

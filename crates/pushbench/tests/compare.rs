@@ -59,7 +59,7 @@ fn a_folder_against_itself_is_no_regression_and_leaves_a_forest_plot() {
 #[test]
 fn what_three_repetitions_cannot_show_is_not_called_same() {
     let scratch = Scratch::new("few");
-    let folder = scratch.save(&invented::evidence(&[100]));
+    let folder = scratch.save(&invented::results_folder(&[100]));
     let (code, out, _) = run(&["compare", &folder, &folder]);
     assert!(code == Some(0) && out.contains(" 0 same"), "{out}");
     assert_eq!(run(&["compare", &folder, &folder, "--strict"]).0, Some(4));
@@ -68,17 +68,17 @@ fn what_three_repetitions_cannot_show_is_not_called_same() {
 #[test]
 fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     let scratch = Scratch::new("refused");
-    let (mut other, mut none) = (invented::evidence(&[100]), invented::evidence(&[100]));
+    let (mut other, mut none) = (invented::results_folder(&[100]), invented::results_folder(&[100]));
     let good = scratch.save(&other);
     "another".clone_into(&mut other.manifest.scenario.name);
     none.runs.clear();
-    let foreign = scratch.save(&invented::evidence(&[100]));
+    let foreign = scratch.save(&invented::results_folder(&[100]));
     let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
-    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1))
+    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
         .unwrap();
     for (head, says) in [
         (scratch.save(&other), "different scenarios: invented and another"),
-        (scratch.save(&invented::evidence(&[200])), "other settings: clients, rooms"),
+        (scratch.save(&invented::results_folder(&[200])), "other settings: clients, rooms"),
         (scratch.save(&none), "no valid run of one transport in common"),
         (foreign, "schema version 9"),
         (scratch.file("missing"), "is no results folder: it is not there"),
@@ -91,7 +91,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
 #[test]
 fn hosts_that_differ_are_said() {
     let scratch = Scratch::new("hosts");
-    let mut other = invented::evidence(&[100]);
+    let mut other = invented::results_folder(&[100]);
     let base = scratch.save(&other);
     "Another CPU".clone_into(&mut other.manifest.host.cpu_model);
     let (code, out, _) = run(&["compare", &base, &scratch.save(&other)]);

@@ -46,7 +46,7 @@ const HEADING: &str = "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores,
 #[test]
 fn a_job_is_shown_from_its_folder_alone() {
     let scratch = Scratch::new("jobs");
-    let (one, sweep) = (invented::evidence(&[100]), invented::evidence(&[100, 1000]));
+    let (one, sweep) = (invented::results_folder(&[100]), invented::results_folder(&[100, 1000]));
     let (first, second) = (scratch.save(&one), scratch.save(&sweep));
     let said = show(&[&first, &second]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
@@ -57,7 +57,7 @@ fn a_job_is_shown_from_its_folder_alone() {
 #[test]
 fn a_killed_job_is_partial() {
     let scratch = Scratch::new("killed");
-    let mut evidence = invented::evidence(&[100]);
+    let mut evidence = invented::results_folder(&[100]);
     evidence.manifest.state = State::Running;
     evidence.runs.truncate(4);
     let folder = scratch.save(&evidence);
@@ -71,11 +71,11 @@ fn a_killed_job_is_partial() {
 #[test]
 fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
     let scratch = Scratch::new("bad");
-    let mut evidence = invented::evidence(&[100]);
+    let mut evidence = invented::results_folder(&[100]);
     evidence.runs.truncate(6);
     let (good, foreign, garbage) = (scratch.save(&evidence), scratch.save(&evidence), scratch.save(&evidence));
     let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();
-    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 1", "\"schema\": 9", 1)).unwrap();
+    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
     assert_eq!(

@@ -30,7 +30,7 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert_eq!(sum(|second| second.faults), 0, "{transport}");
     let seconds: Vec<_> = record.seconds.iter().map(|second| second.second).collect();
     assert_eq!(seconds, (0..u32::try_from(seconds.len()).unwrap()).collect::<Vec<_>>(), "{transport}");
-    assert!(record.window.total(Direction::Down) < record.total.total(Direction::Down), "{transport}");
+    assert!(record.window().total(Direction::Down) < record.total.total(Direction::Down), "{transport}");
 
     let histograms = bench.histograms(record.run);
     let logged: BTreeMap<_, _> = histograms.iter().map(|(name, sum)| (name.as_str(), (sum.len(), sum.max()))).collect();
@@ -51,7 +51,10 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert_eq!(planned.posts_sent_in_window, planned.posts_in_window, "{transport}");
 
     let server = record.server.as_ref().expect("our server says what it costs");
-    let (begin, end) = (server.begin.transports[transport.name()], server.window_end.transports[transport.name()]);
+    let (begin, end) = (
+        server.begin.transports[transport.name()],
+        record.slices[0].server.as_ref().unwrap().end.transports[transport.name()],
+    );
     assert_eq!((begin.posts, begin.messages), (0, 0), "{transport}");
     assert!(end.posts > 0 && end.messages > 0, "{transport}");
 }
@@ -73,7 +76,8 @@ fn check_folder(folder: &Path, records: &[RunRecord]) {
     assert!(manifest.program.dependencies.contains_key("tokio") && !manifest.program.rustc.is_empty());
     let lines = |table: &str| std::fs::read_to_string(folder.join(table)).unwrap().lines().count();
     let seconds: usize = records.iter().map(|record| record.seconds.len()).sum();
-    assert_eq!((lines("runs.csv"), lines("windows.csv")), (1 + records.len(), 1 + seconds));
+    let counts = ["runs.csv", "slices.csv", "seconds.csv"].map(lines);
+    assert_eq!(counts, [1 + records.len(), 1 + records.len(), 1 + seconds]);
 }
 
 #[tokio::test]
@@ -88,11 +92,11 @@ async fn every_transport_goes_through_every_phase() {
     assert!(records.iter().map(|record| record.run as usize).eq(1..=Transport::ALL.len()));
     for record in &records {
         check(&bench, record);
-        let header = |class| record.window.bytes(Direction::Down, results::TrafficKind::Delivery, class);
+        let header = |class| record.window().bytes(Direction::Down, results::TrafficKind::Delivery, class);
         let by_request =
             matches!(record.transport, Transport::Polling | Transport::LongPolling | Transport::SocketioPolling);
         assert_eq!(header(results::ByteClass::Headers) > 0, by_request, "{}", record.transport);
-        assert_eq!(record.encoding, record.transport.encodings()[0]);
+        assert_eq!(record.encoding, record.transport.default_encoding());
         assert!(ended.out.contains(record.transport.name()), "{}", ended.out);
     }
     let folder = bench.results();

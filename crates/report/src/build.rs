@@ -51,6 +51,6 @@ pub fn build(jobs: &[ResultsFolder]) -> Report {
         files.push((format!("plots/{}.png", plot.name), plot.png));
         files.push((format!("plots/{}.csv", plot.name), plot.csv.into_bytes()));
     }
-    let tables: Vec<_> = summary.jobs.iter().map(crate::terminal::of_facts).collect();
+    let tables: Vec<_> = summary.jobs.iter().map(crate::terminal::of_job).collect();
     Report { tables: tables.join("\n"), text: text(&summary), files }
 }

@@ -5,7 +5,7 @@ use scenario::{Claim, Condition, LoadedScenario, Operand, Operator, Published, S
 use serde::{Deserialize, Serialize};
 use wire::BUILTIN_SERVER;
 
-use crate::selection::{RunSelection, labels};
+use crate::selection::{RunSelection, point_names};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
 
 /// What the runs say of a claim.
@@ -83,15 +83,15 @@ pub(crate) fn scenario_of(job: &ResultsFolder) -> Option<ScenarioFile> {
 
 /// All claims of a job's scenario.
 pub(crate) fn claims(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<ClaimResult> {
-    scenario.claim.iter().map(|claim| hold(job, claim)).collect()
+    scenario.claim.iter().map(|claim| check_claim(job, claim)).collect()
 }
 
 /// All published figures of a job's scenario.
 pub(crate) fn published(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<PublishedResult> {
-    scenario.published.iter().map(|row| beside(job, row)).collect()
+    scenario.published.iter().map(|row| check_published(job, row)).collect()
 }
 
-fn hold(job: &ResultsFolder, claim: &Claim) -> ClaimResult {
+fn check_claim(job: &ResultsFolder, claim: &Claim) -> ClaimResult {
     let conditions: Vec<_> = claim.condition.iter().map(|condition| check(job, condition)).collect();
     let has = |finding| conditions.iter().any(|condition| condition.finding == finding);
     let finding = match (has(Finding::Refuted), has(Finding::NotDecidable)) {
@@ -109,7 +109,7 @@ fn subject(term: &Operand) -> Subject {
 
 /// The runs a term speaks of; `None` when no point, or more than one, is meant.
 fn runs<'a>(job: &'a ResultsFolder, term: &Operand) -> Option<RunSelection<'a>> {
-    let labels = labels(job);
+    let labels = point_names(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
     let (label, None) = (at.next()?, at.next()) else { return None };
     Some(RunSelection::of(job, label, &subject(term)))
@@ -130,7 +130,13 @@ fn check(job: &ResultsFolder, condition: &Condition) -> ConditionResult {
         }
         None => (decide(plain(&left), condition.value.unwrap_or(0.0), condition.op), None, None),
     };
-    ConditionResult { asks: words(job, condition), finding: decided, left: plain(&left), right, ratio: compared }
+    ConditionResult {
+        asks: condition_text(job, condition),
+        finding: decided,
+        left: plain(&left),
+        right,
+        ratio: compared,
+    }
 }
 
 /// Holds an estimate against a bound.
@@ -147,22 +153,22 @@ pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Operator) -> Fi
     }
 }
 
-fn words(job: &ResultsFolder, condition: &Condition) -> String {
+fn condition_text(job: &ResultsFolder, condition: &Condition) -> String {
     let bound = match (&condition.right, condition.factor, condition.value) {
-        (Some(right), None, _) => term_words(job, right),
-        (Some(right), Some(times), _) => format!("{times} × {}", term_words(job, right)),
+        (Some(right), None, _) => operand_text(job, right),
+        (Some(right), Some(times), _) => format!("{times} × {}", operand_text(job, right)),
         (None, _, value) => value.map_or_else(String::new, |value| value.to_string()),
     };
-    format!("{} is {} {bound}", term_words(job, &condition.left), condition.op.name())
+    format!("{} is {} {bound}", operand_text(job, &condition.left), condition.op.name())
 }
 
-fn term_words(job: &ResultsFolder, term: &Operand) -> String {
+fn operand_text(job: &ResultsFolder, term: &Operand) -> String {
     let at = term.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
     let mark = if runs(job, term).is_some_and(|runs| runs.is_overloaded()) { " (overloaded)" } else { "" };
     format!("{} of {}{mark}{at}", term.metric.name(), subject(term))
 }
 
-fn beside(job: &ResultsFolder, row: &Published) -> PublishedResult {
+fn check_published(job: &ResultsFolder, row: &Published) -> PublishedResult {
     let left = values(job, &row.left);
     let ours = match &row.right {
         Some(right) => ratio(&left, &values(job, right)),
@@ -170,13 +176,13 @@ fn beside(job: &ResultsFolder, row: &Published) -> PublishedResult {
     };
     let times = row.factor.unwrap_or(1.0);
     let scaled = row.factor.map_or_else(String::new, |times| format!("{times} × "));
-    let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", term_words(job, right)));
+    let divided = row.right.as_ref().map_or_else(String::new, |right| format!(" / {}", operand_text(job, right)));
     PublishedResult {
         who: row.who.clone(),
         what: row.what.clone(),
         theirs: row.value,
         unit: row.unit.clone(),
-        from: format!("{scaled}{}{divided}", term_words(job, &row.left)),
+        from: format!("{scaled}{}{divided}", operand_text(job, &row.left)),
         ours: ours.map(|ours| ours.times(times)),
     }
 }
@@ -189,7 +195,7 @@ mod tests {
     const SCENARIO: &str = "name = 'x'\nquestion = '?'\nclients = 100\nrooms = 10\n[posts]\nper_client_per_s = 1\n";
 
     fn findings(claims: &str, change: impl Fn(&mut ResultsFolder)) -> Vec<Finding> {
-        let mut job = invented::evidence(&[100, 1000]);
+        let mut job = invented::results_folder(&[100, 1000]);
         invented::repeat(&mut job);
         job.manifest.scenario.text = format!("{SCENARIO}{claims}");
         change(&mut job);
@@ -247,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_published_figure_stands_beside_ours() {
-        let mut job = invented::evidence(&[100]);
+        let mut job = invented::results_folder(&[100]);
         invented::repeat(&mut job);
         let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\nfactor = 2.0\n\
                    left = {metric = 'framing_bytes_per_message', transport = 'websocket'}";

@@ -11,7 +11,7 @@ use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
     // Of a sweep the last point that has most to say.
-    let usable = |point: &&PointSummary| point.rows.iter().filter(|row| row.shown.is_some()).count();
+    let usable = |point: &&PointSummary| point.subjects.iter().filter(|row| row.metrics_from.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
         sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery"));
@@ -24,15 +24,15 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
 type Found = (Subject, VerdictKind, Estimate);
 
 /// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
-fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
-    let of = |row: &SubjectSummary| Some((row.subject(), row.shown?, *row.figure(figure)?));
-    let (floor, mut others): (Vec<Found>, Vec<Found>) =
-        point.rows.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::BASELINE);
+fn order(point: &PointSummary, metric: MetricId, what: &str) -> Option<String> {
+    let of = |row: &SubjectSummary| Some((row.subject(), row.metrics_from?, *row.metric(metric)?));
+    let (baseline, mut others): (Vec<Found>, Vec<Found>) =
+        point.subjects.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::BASELINE);
     others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
     let (best, worst) = (others.first()?, others.last()?);
-    let at = if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
-    let unit = figure.info().unit.symbol;
-    let floor = floor
+    let at = if point.point.is_empty() { String::new() } else { format!(" at {}", point.point) };
+    let unit = metric.info().unit.symbol;
+    let baseline = baseline
         .first()
         .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));
     let order = match groups(&others) {
@@ -46,7 +46,7 @@ fn order(point: &PointSummary, figure: MetricId, what: &str) -> Option<String> {
     let times = worst.2.value / best.2.value;
     let times =
         if others.len() > 1 && times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
-    Some(format!("{what}{at}, {unit}: {order}{times}{}.", floor.unwrap_or_default()))
+    Some(format!("{what}{at}, {unit}: {order}{times}{}.", baseline.unwrap_or_default()))
 }
 
 /// Neighbours whose intervals meet are in one group; `None` where one has no interval over runs.
@@ -119,7 +119,7 @@ fn trust(job: &JobSummary) -> String {
             found(Finding::NotDecidable)
         );
     }
-    let machine = job.runs.iter().map(|run| run.machine_share).reduce(f64::min).unwrap_or(1.0);
+    let machine = job.runs.iter().map(|run| run.cpu_probe_share).reduce(f64::min).unwrap_or(1.0);
     format!("{said}; at its slowest the machine gave {} of its best.", percent(machine))
 }
 
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn only_whole_intervals_put_transports_in_an_order() {
-        let mut job = invented::evidence(&[100]);
+        let mut job = invented::results_folder(&[100]);
         let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
         assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
         invented::repeat(&mut job);

@@ -55,8 +55,8 @@ pub(crate) fn precise(value: &Estimate) -> String {
 }
 
 /// A figure in the unit of its heading, with or without what is around it.
-pub(crate) fn shown(figure: MetricId, value: &Estimate, ends: bool) -> String {
-    let value = value.times(figure.info().unit.factor);
+pub(crate) fn shown(metric: MetricId, value: &Estimate, ends: bool) -> String {
+    let value = value.times(metric.info().unit.factor);
     if ends { with_interval(&value) } else { number(value.value) }
 }
 

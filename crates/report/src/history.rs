@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use results::{MetricId, ResultsFolder, Subject};
 
 use crate::gate::value;
-use crate::selection::{RunSelection, labels};
+use crate::selection::{RunSelection, point_names};
 use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
@@ -71,18 +71,18 @@ impl History {
     }
 
     /// Adds the medians of a folder's sound runs as a commit's row.
-    pub fn add(&mut self, commit: &str, evidence: &ResultsFolder) -> Result<(), HistoryError> {
+    pub fn add(&mut self, commit: &str, folder: &ResultsFolder) -> Result<(), HistoryError> {
         if self.rows.iter().any(|row| row.commit == commit) {
             return Err(HistoryError::Known(commit.to_owned()));
         }
         let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for label in labels(evidence) {
-            let here = evidence.runs.iter().filter(|run| run.record.point == label);
+        for label in point_names(folder) {
+            let here = folder.runs.iter().filter(|run| run.record.point == label);
             for subject in Subject::all(here.map(|run| &run.record)) {
                 // A server that could not keep up is in a regime of its own.
-                let shown = RunSelection::of(evidence, label, &subject);
+                let shown = RunSelection::of(folder, label, &subject);
                 for metric in MetricId::gated().filter(|_| !shown.is_overloaded()) {
-                    let place = format!("{}.{subject}.{label}", evidence.manifest.scenario.name);
+                    let place = format!("{}.{subject}.{label}", folder.manifest.scenario.name);
                     let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name()));
                     values.entry(name).or_default().extend(shown.each(|record| value(metric, record)));
                 }
@@ -98,7 +98,7 @@ impl History {
         }
         let median = |name| values.get(name).and_then(|values| median(values)).map(|median| format!("{median:.6}"));
         let cells = self.metrics.iter().map(|name| median(name).unwrap_or_default()).collect();
-        self.rows.push(Row { time: iso(&evidence.manifest.started), commit: plain(commit), cells });
+        self.rows.push(Row { time: iso(&folder.manifest.started), commit: plain(commit), cells });
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl History {
         let stretches = [0].into_iter().chain(changes.iter().copied()).zip(ends);
         let level = |(first, end): (usize, usize)| {
             let level = median(&numbers[first..end])?;
-            Some(Stretch { first: values[first].0, last: values[end - 1].0, level })
+            Some(Segment { first: values[first].0, last: values[end - 1].0, level })
         };
         let stretches = stretches.filter_map(level).collect();
         Trend { name: plain(name), values, stretches }
@@ -148,12 +148,12 @@ pub struct Trend {
     /// Places of commits and the values there.
     pub values: Vec<(usize, f64)>,
     /// Between its changes; one where it never changed.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<Segment>,
 }
 
 /// Commits between two changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stretch {
+pub struct Segment {
     /// Place of the first commit.
     pub first: usize,
     /// Place of the last one.
@@ -169,7 +169,7 @@ impl Trend {
     }
 
     /// Its changes in words: the first commit of each, and how much it was.
-    pub fn says(&self, commits: &[String]) -> String {
+    pub fn sentence(&self, commits: &[String]) -> String {
         let one = |(at, before, after): (usize, f64, f64)| {
             let by =
                 if before > 0.0 { format!("{:+.1} %", (after / before - 1.0) * 100.0) } else { "from 0".to_owned() };
@@ -185,7 +185,7 @@ pub fn table(history: &History) -> String {
     let mut out = format!("{:<60} {:>6} {:>12}  changed at\n", "metric", "values", "last");
     for trend in history.trends() {
         let last = trend.values.last().map_or("–".to_owned(), |(_, last)| format!("{last:.3}"));
-        let line = format!("{:<60} {:>6} {last:>12}  {}", trend.name, trend.values.len(), trend.says(&commits));
+        let line = format!("{:<60} {:>6} {last:>12}  {}", trend.name, trend.values.len(), trend.sentence(&commits));
         out += line.trim_end();
         out.push('\n');
     }
@@ -232,10 +232,10 @@ mod tests {
 
     #[test]
     fn a_commit_is_a_row_once_and_new_metrics_are_new_columns() {
-        let evidence = results::invented::evidence(&[10]);
+        let folder = results::invented::results_folder(&[10]);
         let mut history = History::parse("time,commit,old\n2026-01-01T00:00:00Z,c1,1\n").unwrap();
-        history.add("c2", &evidence).unwrap();
-        assert_eq!(history.add("c2", &evidence), Err(HistoryError::Known("c2".to_owned())));
+        history.add("c2", &folder).unwrap();
+        assert_eq!(history.add("c2", &folder), Err(HistoryError::Known("c2".to_owned())));
         let csv = history.to_csv();
         assert_eq!(History::parse(&csv).unwrap(), history);
         assert!(csv.lines().next().unwrap().starts_with("time,commit,old,"), "{csv}");

@@ -6,7 +6,7 @@ use results::ResultsFolder;
 
 use crate::plots::PlotFiles;
 use crate::summary::{JobSummary, Summary};
-use crate::tables::{self, Grid, Tone};
+use crate::tables::{self, Table, Tone};
 
 /// The whole file.
 pub(crate) fn markdown(jobs: &[ResultsFolder], summary: &Summary, plots: &[PlotFiles]) -> String {
@@ -42,14 +42,17 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
     summary.answer.iter().for_each(|sentence| add(out, format_args!("{} ", text(sentence))));
     *out += "\n\n";
     for point in &summary.points {
-        if !point.label.is_empty() {
-            add(out, format_args!("## {}\n\n", text(&point.label)));
+        if !point.point.is_empty() {
+            add(out, format_args!("## {}\n\n", text(&point.point)));
         }
         out.push_str(&table(&tables::delivery(point)));
         out.push_str(&table(&tables::cost(point)));
-        if point.has_others() {
-            let beside = table(&tables::beside(point));
-            add(out, format_args!("### {}\n\n{beside}{}\n\n", tables::BESIDE_TITLE, tables::BESIDE_NOTE));
+        if point.has_external_servers() {
+            let beside = table(&tables::external_servers(point));
+            add(
+                out,
+                format_args!("### {}\n\n{beside}{}\n\n", tables::EXTERNAL_SERVERS_TITLE, tables::EXTERNAL_SERVERS_NOTE),
+            );
         }
         if point.has_faults() {
             add(out, format_args!("### {}\n\n{}", tables::FAULTS_TITLE, table(&tables::faults(point))));
@@ -65,8 +68,8 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
         *out += "## Theory beside measurement\n\n";
     }
     for point in summary.points.iter().filter(|point| !point.theory.is_empty()) {
-        if !point.label.is_empty() {
-            add(out, format_args!("{}\n\n", text(&point.label)));
+        if !point.point.is_empty() {
+            add(out, format_args!("{}\n\n", text(&point.point)));
         }
         out.push_str(&table(&tables::theory(&point.theory)));
     }
@@ -78,7 +81,7 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
     add(out, format_args!("- folder: {}\n\n", text(&summary.folder)));
 }
 
-fn table(grid: &Grid) -> String {
+fn table(grid: &Table) -> String {
     let mut out = String::new();
     let head: Vec<_> = grid.head.iter().map(|head| text(head)).collect();
     let align = |at: usize| match grid.rows.first().and_then(|row| row.get(at)).map(|field| field.tone) {

@@ -5,7 +5,7 @@ use results::ResultsFolder;
 
 use crate::plots::PlotFiles;
 use crate::summary::{JobSummary, Summary};
-use crate::tables::{self, Grid, Tone};
+use crate::tables::{self, Table, Tone};
 
 const STYLE: &str = include_str!("page.css");
 /// What all pictures in the page may take together; others stand beside it as files.
@@ -57,15 +57,15 @@ fn opening(job: &JobSummary) -> Markup {
         }
         section {
             @for point in &job.points {
-                @if !point.label.is_empty() { h2 { (point.label) } }
+                @if !point.point.is_empty() { h2 { (point.point) } }
                 h3 { "When messages arrive" }
                 (table(&tables::delivery(point)))
                 h3 { "What that costs" }
                 (table(&tables::cost(point)))
-                @if point.has_others() {
-                    h3 { (tables::BESIDE_TITLE) }
-                    (table(&tables::beside(point)))
-                    p { (tables::BESIDE_NOTE) }
+                @if point.has_external_servers() {
+                    h3 { (tables::EXTERNAL_SERVERS_TITLE) }
+                    (table(&tables::external_servers(point)))
+                    p { (tables::EXTERNAL_SERVERS_NOTE) }
                 }
                 @if point.has_faults() {
                     h3 { (tables::FAULTS_TITLE) }
@@ -94,7 +94,7 @@ fn pictures(plots: &[PlotFiles]) -> Markup {
             section id="plots" {
                 h2 { "Plots" }
                 @for (plot, fits) in fits {
-                    figure id=(plot.name) {
+                    metric id=(plot.name) {
                         @if fits {
                             div.plot { (PreEscaped(svg_element(&plot.svg))) }
                         } @else {
@@ -127,7 +127,7 @@ fn details(job: &ResultsFolder, summary: &JobSummary, alone: bool) -> Markup {
             section {
                 h2 { "Theory beside measurement" }
                 @for point in theory {
-                    @if !point.label.is_empty() { h3 { (point.label) } }
+                    @if !point.point.is_empty() { h3 { (point.point) } }
                     (table(&tables::theory(&point.theory)))
                 }
             }
@@ -156,7 +156,7 @@ fn details(job: &ResultsFolder, summary: &JobSummary, alone: bool) -> Markup {
     }
 }
 
-fn table(grid: &Grid) -> Markup {
+fn table(grid: &Table) -> Markup {
     html! {
         div.scroll tabindex="0" {
             table {

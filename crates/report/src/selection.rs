@@ -19,7 +19,7 @@ pub(crate) struct RunSelection<'a> {
 }
 
 /// The points of a job in their order: those planned, and any other that a run names.
-pub(crate) fn labels(job: &ResultsFolder) -> Vec<&str> {
+pub(crate) fn point_names(job: &ResultsFolder) -> Vec<&str> {
     let mut labels: Vec<&str> = job.manifest.points.iter().map(|point| point.name.as_str()).collect();
     for run in &job.runs {
         if !labels.contains(&run.record.point.as_str()) {
@@ -63,20 +63,20 @@ impl<'a> RunSelection<'a> {
     }
 
     /// A figure of each run, with its round.
-    pub(crate) fn in_rounds(&self, figure: MetricId) -> Vec<InRound> {
-        self.runs.iter().filter_map(|run| Some((run.record.round, figure.value(&run.record)?))).collect()
+    pub(crate) fn in_rounds(&self, metric: MetricId) -> Vec<InRound> {
+        self.runs.iter().filter_map(|run| Some((run.record.round, metric.value(&run.record)?))).collect()
     }
 
     /// The median over the runs; a single one lends a quantile its own interval.
-    pub(crate) fn estimate(&self, figure: MetricId) -> Option<Estimate> {
-        let values: Vec<_> = self.in_rounds(figure).into_iter().map(|(_, value)| value).collect();
+    pub(crate) fn estimate(&self, metric: MetricId) -> Option<Estimate> {
+        let values: Vec<_> = self.in_rounds(metric).into_iter().map(|(_, value)| value).collect();
         let estimate = over_runs(&values)?;
-        Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(figure)) } else { estimate })
+        Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(metric)) } else { estimate })
     }
 
     /// The interval a run has by itself, because its messages are a sample: the median run's.
-    pub(crate) fn within_runs(&self, figure: MetricId) -> Option<(f64, f64)> {
-        let own: Vec<_> = self.runs.iter().filter_map(|run| figure.quantile(&run.record)).collect();
+    pub(crate) fn within_runs(&self, metric: MetricId) -> Option<(f64, f64)> {
+        let own: Vec<_> = self.runs.iter().filter_map(|run| metric.quantile(&run.record)).collect();
         let ends =
             |of: fn(&results::Quantile) -> u64| median(&own.iter().map(|q| of(q) as f64 / 1e3).collect::<Vec<_>>());
         ends(|quantile| quantile.low_us).zip(ends(|quantile| quantile.high_us))

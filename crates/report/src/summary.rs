@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use wire::{BUILTIN_SERVER, Transport};
 
 use crate::claims::{ClaimResult, PublishedResult, claims, published, scenario_of};
-use crate::selection::{RunSelection, labels, verdicts};
+use crate::selection::{RunSelection, point_names, verdicts};
 use crate::stats::{Estimate, ratio, slices};
-use crate::theory::{Prediction, cells};
+use crate::theory::{Prediction, predictions};
 
 /// Version of `summary.json`.
 pub const SUMMARY_SCHEMA: u32 = 1;
@@ -56,9 +56,9 @@ pub struct JobSummary {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PointSummary {
     /// Empty without a sweep.
-    pub label: String,
+    pub point: String,
     /// A transport each.
-    pub rows: Vec<SubjectSummary>,
+    pub subjects: Vec<SubjectSummary>,
     /// Theory beside measurement.
     pub theory: Vec<Prediction>,
 }
@@ -73,14 +73,14 @@ pub struct SubjectSummary {
     /// Its runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
     /// Which of them have figures; empty when none has.
-    pub shown: Option<VerdictKind>,
+    pub metrics_from: Option<VerdictKind>,
     /// By name; what was not measured is missing.
-    pub figures: BTreeMap<MetricId, Estimate>,
+    pub metrics: BTreeMap<MetricId, Estimate>,
     /// How many times the floor it is, run against run of the same round.
     pub times_baseline: BTreeMap<MetricId, Estimate>,
     /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub times_ours: BTreeMap<MetricId, Estimate>,
+    pub times_builtin: BTreeMap<MetricId, Estimate>,
     /// What broke in all of its runs, those without figures included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSummary>,
@@ -105,7 +105,7 @@ pub struct RunSummary {
     /// Which repetition.
     pub round: u32,
     /// Point of the sweep.
-    pub label: String,
+    pub point: String,
     /// Transport.
     pub transport: Transport,
     /// Whose server: `pushbench` is ours.
@@ -115,13 +115,13 @@ pub struct RunSummary {
     /// Why not sound.
     pub reasons: Vec<String>,
     /// How late posts left, at the 99th percentile.
-    pub lateness_p99_us: Option<u64>,
+    pub send_delay_p99_ms: Option<u64>,
     /// Largest share of its core that a worker of the generator used.
-    pub generator_busy_share: f64,
+    pub generator_core_usage_max: f64,
     /// Posts that left, of those planned.
     pub offered_share: Option<f64>,
     /// How fast the machine was, of its best in the job.
-    pub machine_share: f64,
+    pub cpu_probe_share: f64,
     /// How much the median delivery grew over the window, slice by slice, as a share of itself.
     pub growth_share: Option<f64>,
     /// Why the server's memory for a connection is not known, where it was read.
@@ -147,9 +147,9 @@ impl JobSummary {
             answer: Vec::new(),
             state: manifest.state,
             runs_planned: manifest.order.len() as u64,
-            runs_made: made(job) as u64,
+            runs_made: runs_made(job) as u64,
             verdicts: verdicts(&job.runs),
-            points: labels(job).into_iter().map(|label| PointSummary::of(job, label)).collect(),
+            points: point_names(job).into_iter().map(|label| PointSummary::of(job, label)).collect(),
             claims: scenario.as_ref().map(|scenario| claims(job, scenario)).unwrap_or_default(),
             published: scenario.as_ref().map(|scenario| published(job, scenario)).unwrap_or_default(),
             runs: job.runs.iter().map(RunSummary::of).collect(),
@@ -163,49 +163,49 @@ impl JobSummary {
 }
 
 /// How many of the places in the order have a run.
-fn made(job: &ResultsFolder) -> usize {
+fn runs_made(job: &ResultsFolder) -> usize {
     let places = job.runs.iter().map(|run| (run.record.round, run.record.point.as_str(), run.record.subject()));
     places.collect::<BTreeSet<_>>().len()
 }
 
 impl PointSummary {
     fn of(job: &ResultsFolder, label: &str) -> Self {
-        let floor = RunSelection::of(job, label, &Subject::BASELINE);
+        let baseline = RunSelection::of(job, label, &Subject::BASELINE);
         let here = job.runs.iter().filter(|run| run.record.point == label);
         let there = Subject::all(here.map(|run| &run.record));
-        let rows = there.iter().map(|subject| SubjectSummary::of(job, label, subject, &floor));
-        Self { label: label.to_owned(), rows: rows.collect(), theory: cells(job, label) }
+        let rows = there.iter().map(|subject| SubjectSummary::of(job, label, subject, &baseline));
+        Self { point: label.to_owned(), subjects: rows.collect(), theory: predictions(job, label) }
     }
 
     /// Whether somebody else's server has figures here.
-    pub(crate) fn has_others(&self) -> bool {
-        self.rows.iter().any(|row| row.subject().target.is_some() && row.shown.is_some())
+    pub(crate) fn has_external_servers(&self) -> bool {
+        self.subjects.iter().any(|row| row.subject().target.is_some() && row.metrics_from.is_some())
     }
 
     /// Whether anything broke here.
     pub(crate) fn has_faults(&self) -> bool {
-        self.rows.iter().any(|row| !row.faults.is_empty())
+        self.subjects.iter().any(|row| !row.faults.is_empty())
     }
 
     /// The row of a transport of ours.
     pub fn row(&self, transport: Transport) -> Option<&SubjectSummary> {
-        self.rows.iter().find(|row| row.subject() == Subject::builtin(transport))
+        self.subjects.iter().find(|row| row.subject() == Subject::builtin(transport))
     }
 }
 
 impl SubjectSummary {
-    fn of(job: &ResultsFolder, label: &str, subject: &Subject, floor: &RunSelection<'_>) -> Self {
+    fn of(job: &ResultsFolder, label: &str, subject: &Subject, baseline: &RunSelection<'_>) -> Self {
         let shown = RunSelection::of(job, label, subject);
-        let figures = MetricId::ALL.iter().filter_map(|figure| Some((*figure, shown.estimate(*figure)?)));
+        let metrics = MetricId::ALL.iter().filter_map(|metric| Some((*metric, shown.estimate(*metric)?)));
         let ours = subject.target.as_ref().map(|_| RunSelection::of(job, label, &Subject::builtin(subject.transport)));
         Self {
             transport: subject.transport,
             target: subject.target.clone().unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
             verdicts: shown.verdicts.clone(),
-            shown: shown.kind,
-            figures: figures.collect(),
-            times_baseline: times(&shown, floor),
-            times_ours: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
+            metrics_from: shown.kind,
+            metrics: metrics.collect(),
+            times_baseline: times(&shown, baseline),
+            times_builtin: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
             faults: FaultSummary::of(job, label, subject),
         }
     }
@@ -217,13 +217,13 @@ impl SubjectSummary {
 
     /// As tables name it: a regime of its own is said wherever its figures are.
     pub(crate) fn name(&self) -> String {
-        let mark = if self.shown == Some(VerdictKind::Overloaded) { " (overloaded)" } else { "" };
+        let mark = if self.metrics_from == Some(VerdictKind::Overloaded) { " (overloaded)" } else { "" };
         format!("{}{mark}", self.subject())
     }
 
     /// A figure, where it was measured.
-    pub fn figure(&self, figure: MetricId) -> Option<&Estimate> {
-        self.figures.get(&figure)
+    pub fn metric(&self, metric: MetricId) -> Option<&Estimate> {
+        self.metrics.get(&metric)
     }
 }
 
@@ -248,21 +248,21 @@ impl RunSummary {
         let (planned, machine) = (&record.planned, &record.machine);
         let lateness = record.latency.get(&results::Series::SendDelay);
         let seconds = usize::try_from(planned.window_us / 1_000_000).unwrap_or(usize::MAX);
-        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_us_p50).take(seconds).collect();
+        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_p50_us).take(seconds).collect();
         let medians: Vec<_> = medians.into_iter().map(|us| us as f64).collect();
         Self {
             run: record.run,
             round: record.round,
-            label: record.point.clone(),
+            point: record.point.clone(),
             transport: record.transport,
             target: record.target.clone(),
             verdict: record.verdict.kind,
             reasons: record.verdict.reasons.clone(),
-            lateness_p99_us: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),
-            generator_busy_share: record.generator.core_usage_max,
+            send_delay_p99_ms: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),
+            generator_core_usage_max: record.generator.core_usage_max,
             offered_share: (planned.posts_in_window > 0)
                 .then(|| planned.posts_sent_in_window as f64 / planned.posts_in_window as f64),
-            machine_share: machine.cpu_probe_before.min(machine.cpu_probe_after)
+            cpu_probe_share: machine.cpu_probe_before.min(machine.cpu_probe_after)
                 / machine.cpu_probe_best.max(f64::MIN_POSITIVE),
             growth_share: slices(&medians).map(|slices| slices.growth_share),
             memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
@@ -274,6 +274,6 @@ impl RunSummary {
 fn times(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Estimate> {
     let ratios = MetricId::ALL
         .iter()
-        .filter_map(|figure| Some((*figure, ratio(&left.in_rounds(*figure), &right.in_rounds(*figure))?)));
+        .filter_map(|metric| Some((*metric, ratio(&left.in_rounds(*metric), &right.in_rounds(*metric))?)));
     ratios.collect()
 }

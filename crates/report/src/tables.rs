@@ -13,14 +13,14 @@ use crate::theory::{Prediction, PredictionCheck};
 
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Grid {
+pub(crate) struct Table {
     pub(crate) head: Vec<String>,
-    pub(crate) rows: Vec<Vec<Field>>,
+    pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 /// One field of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Field {
+pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) tone: Tone,
 }
@@ -37,19 +37,19 @@ pub(crate) enum Tone {
     Open,
 }
 
-fn words(text: impl Into<String>) -> Field {
-    Field { text: text.into(), tone: Tone::Words }
+fn words(text: impl Into<String>) -> Cell {
+    Cell { text: text.into(), tone: Tone::Words }
 }
 
-fn figure(text: String) -> Field {
-    Field { text, tone: Tone::Number }
+fn metric(text: String) -> Cell {
+    Cell { text, tone: Tone::Number }
 }
 
-fn toned(text: impl Into<String>, tone: Tone) -> Field {
-    Field { text: text.into(), tone }
+fn toned(text: impl Into<String>, tone: Tone) -> Cell {
+    Cell { text: text.into(), tone }
 }
 
-impl Grid {
+impl Table {
     fn new(head: &[&str]) -> Self {
         Self { head: head.iter().map(|text| (*text).to_owned()).collect(), rows: Vec::new() }
     }
@@ -80,7 +80,7 @@ const COST: [MetricId; 8] = [
     MetricId::ServerBytesPerConnection,
 ];
 
-const BESIDE: [MetricId; 8] = [
+const COMPARED: [MetricId; 8] = [
     MetricId::ServerCpuPerMessage,
     MetricId::ServerBytesPerClient,
     MetricId::DeliveryP50,
@@ -92,11 +92,11 @@ const BESIDE: [MetricId; 8] = [
 ];
 
 /// When messages arrive, a transport a row.
-pub(crate) fn delivery(point: &PointSummary) -> Grid {
-    let mut grid = figures(point, &DELIVERY);
+pub(crate) fn delivery(point: &PointSummary) -> Table {
+    let mut grid = metrics(point, &DELIVERY);
     grid.head.insert(1, "runs".to_owned());
-    for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
-        let tone = match row.shown {
+    for (fields, row) in grid.rows.iter_mut().zip(&point.subjects) {
+        let tone = match row.metrics_from {
             Some(VerdictKind::Valid) => Tone::Good,
             Some(_) => Tone::Open,
             None => Tone::Bad,
@@ -107,32 +107,32 @@ pub(crate) fn delivery(point: &PointSummary) -> Grid {
 }
 
 /// What that costs, a transport a row.
-pub(crate) fn cost(point: &PointSummary) -> Grid {
-    let mut grid = figures(point, &COST);
+pub(crate) fn cost(point: &PointSummary) -> Table {
+    let mut grid = metrics(point, &COST);
     grid.head.insert(2, "× floor".to_owned());
-    for (fields, row) in grid.rows.iter_mut().zip(&point.rows) {
-        fields.insert(2, figure(or_dash(row.times_baseline.get(&MetricId::ServerCpuPerMessage))));
+    for (fields, row) in grid.rows.iter_mut().zip(&point.subjects) {
+        fields.insert(2, metric(or_dash(row.times_baseline.get(&MetricId::ServerCpuPerMessage))));
     }
     grid
 }
 
 /// Ours beside other servers, by transport; under each of theirs how many times ours it is.
-pub(crate) fn beside(point: &PointSummary) -> Grid {
-    let rows: Vec<_> = point.rows.iter().filter(|row| row.subject() != Subject::BASELINE).collect();
-    let columns = BESIDE.iter().filter(|column| rows.iter().any(|row| row.figure(**column).is_some()));
+pub(crate) fn external_servers(point: &PointSummary) -> Table {
+    let rows: Vec<_> = point.subjects.iter().filter(|row| row.subject() != Subject::BASELINE).collect();
+    let columns = COMPARED.iter().filter(|column| rows.iter().any(|row| row.metric(**column).is_some()));
     let columns: Vec<_> = columns.copied().collect();
-    let mut grid = Grid::new(&["transport", "server"]);
+    let mut grid = Table::new(&["transport", "server"]);
     grid.head.extend(columns.iter().map(|column| titled(*column)));
     let mut sorted = rows;
     sorted.sort_by_key(|row| row.transport);
     for row in sorted {
-        let fields = columns.iter().map(|column| figure(field(row, *column)));
+        let fields = columns.iter().map(|column| metric(field(row, *column)));
         let who = [toned(row.transport.name(), Tone::Name), words(&row.target)];
         grid.rows.push(who.into_iter().chain(fields).collect());
-        if !row.times_ours.is_empty() {
-            let fields = columns.iter().map(|column| figure(or_dash(row.times_ours.get(column))));
+        if !row.times_builtin.is_empty() {
+            let fields = columns.iter().map(|column| metric(or_dash(row.times_builtin.get(column))));
             grid.rows.push(
-                [toned("", Tone::Name), figure(format!("× {BUILTIN_SERVER}"))].into_iter().chain(fields).collect(),
+                [toned("", Tone::Name), metric(format!("× {BUILTIN_SERVER}"))].into_iter().chain(fields).collect(),
             );
         }
     }
@@ -144,30 +144,30 @@ fn titled(column: MetricId) -> String {
     format!("{} {}", info.label, info.unit.symbol)
 }
 
-fn figures(point: &PointSummary, columns: &[MetricId]) -> Grid {
-    let mut grid = Grid::new(&["transport"]);
+fn metrics(point: &PointSummary, columns: &[MetricId]) -> Table {
+    let mut grid = Table::new(&["transport"]);
     grid.head.extend(columns.iter().map(|column| titled(*column)));
-    for row in &point.rows {
-        let fields = columns.iter().map(|column| figure(field(row, *column)));
+    for row in &point.subjects {
+        let fields = columns.iter().map(|column| metric(field(row, *column)));
         grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
     }
     grid
 }
 
 fn field(row: &SubjectSummary, column: MetricId) -> String {
-    row.figure(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
+    row.metric(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
 /// Over the table of faults.
 pub(crate) const FAULTS_TITLE: &str = "What broke";
 
 /// What broke, in all runs.
-pub(crate) fn faults(point: &PointSummary) -> Grid {
-    let mut grid = Grid::new(&["transport", "faults", "kind", "the first of them"]);
-    for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+pub(crate) fn faults(point: &PointSummary) -> Table {
+    let mut grid = Table::new(&["transport", "faults", "kind", "the first of them"]);
+    for (row, fault) in point.subjects.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
         grid.rows.push(vec![
             toned(row.subject().to_string(), Tone::Name),
-            figure(fault.count.to_string()),
+            metric(fault.count.to_string()),
             words(fault.kind.to_string()),
             words(&fault.first),
         ]);
@@ -176,8 +176,8 @@ pub(crate) fn faults(point: &PointSummary) -> Grid {
 }
 
 /// Theory beside measurement.
-pub(crate) fn theory(cells: &[Prediction]) -> Grid {
-    let mut grid = Grid::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);
+pub(crate) fn theory(cells: &[Prediction]) -> Table {
+    let mut grid = Table::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);
     for cell in cells {
         let tone = match cell.agreement {
             PredictionCheck::Within => Tone::Good,
@@ -193,9 +193,9 @@ pub(crate) fn theory(cells: &[Prediction]) -> Grid {
             toned(cell.transport.name(), Tone::Name),
             words(&cell.what),
             words(&cell.formula),
-            figure(predicted(cell, written)),
-            figure(queue),
-            figure(written(&cell.measured)),
+            metric(predicted(cell, written)),
+            metric(queue),
+            metric(written(&cell.measured)),
             toned(cell.agreement.name(), tone),
         ]);
     }
@@ -211,8 +211,8 @@ fn predicted(cell: &Prediction, written: impl Fn(&Estimate) -> String) -> String
 }
 
 /// Claims, a row for each condition.
-pub(crate) fn claims(job: &JobSummary) -> Grid {
-    let mut grid = Grid::new(&["claim", "finding", "condition", "left", "right", "left / right", "holds"]);
+pub(crate) fn claims(job: &JobSummary) -> Table {
+    let mut grid = Table::new(&["claim", "finding", "condition", "left", "right", "left / right", "holds"]);
     let tone = |finding| match finding {
         Finding::Confirmed => Tone::Good,
         Finding::Refuted => Tone::Bad,
@@ -230,9 +230,9 @@ pub(crate) fn claims(job: &JobSummary) -> Grid {
                 words(if first { claim.say.as_str() } else { "" }),
                 if first { toned(claim.finding.name(), tone(claim.finding)) } else { words("") },
                 words(&condition.asks),
-                figure(or_dash(condition.left.as_ref())),
-                figure(or_dash(condition.right.as_ref())),
-                figure(or_dash(condition.ratio.as_ref())),
+                metric(or_dash(condition.left.as_ref())),
+                metric(or_dash(condition.right.as_ref())),
+                metric(or_dash(condition.ratio.as_ref())),
                 toned(holds(condition.finding), tone(condition.finding)),
             ]);
         }
@@ -241,17 +241,17 @@ pub(crate) fn claims(job: &JobSummary) -> Grid {
 }
 
 /// Published figures beside ours.
-pub(crate) fn published(job: &JobSummary) -> Grid {
-    let mut grid = Grid::new(&["who", "what", "unit", "theirs", "ours", "ours / theirs", "from"]);
+pub(crate) fn published(job: &JobSummary) -> Table {
+    let mut grid = Table::new(&["who", "what", "unit", "theirs", "ours", "ours / theirs", "from"]);
     for row in &job.published {
         let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| ours.times(1.0 / row.theirs));
         grid.rows.push(vec![
             words(&row.who),
             words(&row.what),
             words(&row.unit),
-            figure(number(row.theirs)),
-            figure(or_dash(row.ours.as_ref())),
-            figure(or_dash(times.as_ref())),
+            metric(number(row.theirs)),
+            metric(or_dash(row.ours.as_ref())),
+            metric(or_dash(times.as_ref())),
             words(&row.from),
         ]);
     }
@@ -259,8 +259,8 @@ pub(crate) fn published(job: &JobSummary) -> Grid {
 }
 
 /// Every run: what it may be used for, and why.
-pub(crate) fn validity(job: &JobSummary) -> Grid {
-    let mut grid = Grid::new(&[
+pub(crate) fn validity(job: &JobSummary) -> Table {
+    let mut grid = Table::new(&[
         "run",
         "round",
         "point",
@@ -279,23 +279,23 @@ pub(crate) fn validity(job: &JobSummary) -> Grid {
     grid
 }
 
-fn validity_row(run: &RunSummary) -> Vec<Field> {
+fn validity_row(run: &RunSummary) -> Vec<Cell> {
     let tone = match run.verdict {
         VerdictKind::Valid => Tone::Good,
         VerdictKind::Overloaded => Tone::Open,
         VerdictKind::Wrong | VerdictKind::Crashed | VerdictKind::Invalid => Tone::Bad,
     };
-    let share = |share: Option<f64>| figure(share.map_or_else(|| DASH.to_owned(), percent));
+    let share = |share: Option<f64>| metric(share.map_or_else(|| DASH.to_owned(), percent));
     vec![
-        figure(run.run.to_string()),
-        figure(run.round.to_string()),
-        words(&run.label),
+        metric(run.run.to_string()),
+        metric(run.round.to_string()),
+        words(&run.point),
         toned(run.subject().to_string(), Tone::Name),
         toned(run.verdict.name(), tone),
-        figure(run.lateness_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
-        share(Some(run.generator_busy_share)),
+        metric(run.send_delay_p99_ms.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
+        share(Some(run.generator_core_usage_max)),
         share(run.offered_share),
-        share(Some(run.machine_share)),
+        share(Some(run.cpu_probe_share)),
         share(run.growth_share),
         words(run.reasons.join("; ")),
     ]
@@ -337,10 +337,10 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
 }
 
 /// Over the table of ours beside others.
-pub(crate) const BESIDE_TITLE: &str = "Ours beside other servers";
+pub(crate) const EXTERNAL_SERVERS_TITLE: &str = "Ours beside other servers";
 
 /// How to read it.
-pub(crate) const BESIDE_NOTE: &str = "Memory is what the server grew by for each client while nobody spoke, however many connections a client has. × pushbench is \
+pub(crate) const EXTERNAL_SERVERS_NOTE: &str = "Memory is what the server grew by for each client while nobody spoke, however many connections a client has. × pushbench is \
      theirs as a multiple of ours over the same transport, run against run of the same round.";
 
 /// How to read all this.

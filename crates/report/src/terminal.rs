@@ -37,19 +37,19 @@ const FAULT_LINE_MAX: usize = 80;
 
 /// All of a job, a block for each point of the sweep.
 pub fn tables(job: &ResultsFolder) -> String {
-    of_facts(&JobSummary::of(job))
+    of_job(&JobSummary::of(job))
 }
 
-pub(crate) fn of_facts(job: &JobSummary) -> String {
+pub(crate) fn of_job(job: &JobSummary) -> String {
     let mut out = String::new();
-    for point in job.points.iter().filter(|point| !point.rows.is_empty()) {
-        if !point.label.is_empty() {
-            add(&mut out, format_args!("\n── {}\n", point.label));
+    for point in job.points.iter().filter(|point| !point.subjects.is_empty()) {
+        if !point.point.is_empty() {
+            add(&mut out, format_args!("\n── {}\n", point.point));
         }
         out += &aligned(&delivery(point));
         out.push('\n');
         out += &aligned(&cost(point));
-        let here = job.runs.iter().filter(|run| run.label == point.label);
+        let here = job.runs.iter().filter(|run| run.point == point.point);
         for (why, runs) in memory_unknown(here.clone()) {
             add(&mut out, format_args!("server memory is not known in run {}: {why}\n", runs.join(", ")));
         }
@@ -57,7 +57,7 @@ pub(crate) fn of_facts(job: &JobSummary) -> String {
             let reasons = run.reasons.join("; ");
             add(&mut out, format_args!("run {} {}: {}: {reasons}\n", run.run, run.subject(), run.verdict));
         }
-        for (row, fault) in point.rows.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
+        for (row, fault) in point.subjects.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
             add(&mut out, format_args!("{}\n", fault_line(&row.subject(), fault)));
         }
     }
@@ -89,9 +89,9 @@ type Lines = (Vec<Vec<String>>, usize);
 
 fn delivery(point: &PointSummary) -> Lines {
     let mut heads = [vec!["delivery".to_owned(), "runs".to_owned()], vec![String::new(); 2]];
-    DELIVERY.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
-    let rows = point.rows.iter().map(|row| {
-        let fields = DELIVERY.iter().map(|(figure, ends)| field(row, *figure, *ends));
+    DELIVERY.iter().for_each(|(metric, _)| head_of(&mut heads, *metric));
+    let rows = point.subjects.iter().map(|row| {
+        let fields = DELIVERY.iter().map(|(metric, ends)| field(row, *metric, *ends));
         [row.name(), verdicts(&row.verdicts)].into_iter().chain(fields).collect()
     });
     (heads.into_iter().chain(rows).collect(), 2)
@@ -102,11 +102,11 @@ fn cost(point: &PointSummary) -> Lines {
     let mut heads = [vec!["cost".to_owned()], vec![String::new()]];
     head_of(&mut heads, CPU);
     head(&mut heads, ("× floor", ""));
-    COST.iter().for_each(|(figure, _)| head_of(&mut heads, *figure));
-    let rows = point.rows.iter().map(|row| {
-        let floor = row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
-        let fields = COST.iter().map(|(figure, ends)| field(row, *figure, *ends));
-        [row.name(), field(row, CPU, true), floor].into_iter().chain(fields).collect()
+    COST.iter().for_each(|(metric, _)| head_of(&mut heads, *metric));
+    let rows = point.subjects.iter().map(|row| {
+        let baseline = row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true));
+        let fields = COST.iter().map(|(metric, ends)| field(row, *metric, *ends));
+        [row.name(), field(row, CPU, true), baseline].into_iter().chain(fields).collect()
     });
     (heads.into_iter().chain(rows).collect(), 1)
 }
@@ -120,8 +120,8 @@ fn head(heads: &mut [Vec<String>; 2], (name, unit): (&str, &str)) {
     heads[1].push(unit.replace("message", "msg").replace("connection", "conn"));
 }
 
-fn field(row: &SubjectSummary, figure: MetricId, ends: bool) -> String {
-    row.figure(figure).map_or_else(|| DASH.to_owned(), |value| shown(figure, value, ends))
+fn field(row: &SubjectSummary, metric: MetricId, ends: bool) -> String {
+    row.metric(metric).map_or_else(|| DASH.to_owned(), |value| shown(metric, value, ends))
 }
 
 /// Words to the left, numbers to the right.
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn runs_without_figures_have_dashes_and_a_reason() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         job.runs.truncate(1);
         job.runs[0].record.verdict.kind = VerdictKind::Invalid;
         job.runs[0].record.verdict.reasons = vec!["the clock stood still".to_owned()];
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_known_has_a_dash_and_a_reason() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         let known = tables(&job);
         assert!(!known.contains("server memory is not known"), "{known}");
         job.runs.truncate(3);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_broke_stands_under_the_table_whatever_the_verdict() {
-        let mut job = results::invented::evidence(&[100]);
+        let mut job = results::invented::results_folder(&[100]);
         assert!(!tables(&job).contains("faults:"));
         let sse = |run: &&mut results::Run| run.record.transport == wire::Transport::Sse;
         for (run, times) in job.runs.iter_mut().filter(sse).zip(1..) {

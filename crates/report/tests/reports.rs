@@ -16,7 +16,7 @@ fn report(job: &ResultsFolder) -> Report {
 
 /// The report of a changed job, after looking at what every report has to be.
 fn changed(change: impl Fn(&mut ResultsFolder)) -> Report {
-    let mut job = invented::evidence(&[100, 1000]);
+    let mut job = invented::results_folder(&[100, 1000]);
     change(&mut job);
     let made = report(&job);
     let html = file(&made, "report.html");
@@ -37,7 +37,7 @@ fn every(job: &mut ResultsFolder, change: impl Fn(&mut Run)) {
 
 #[test]
 fn the_same_evidence_gives_the_same_bytes() {
-    let jobs = [invented::evidence(&[100, 1000]), invented::evidence(&[10])];
+    let jobs = [invented::results_folder(&[100, 1000]), invented::results_folder(&[10])];
     assert_eq!(build(&jobs), build(&jobs));
     assert_eq!(report(&jobs[0]), changed(|_| {}));
 }
@@ -123,8 +123,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
             run.record.latency.clear();
             run.record.seconds.clear();
             run.intervals.clear();
-            run.record.window = results::TrafficCounts::default();
-            run.record.generator.window_us = 0;
+            run.record.slices.clear();
             run.record.planned.window_us = 0;
             run.record.planned.clients = 0;
         })
@@ -158,7 +157,7 @@ fn other_servers_stand_beside_ours() {
 
 #[test]
 fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
-    let mut run = invented::evidence(&[100]).runs.remove(0);
+    let mut run = invented::results_folder(&[100]).runs.remove(0);
     let share = |run: &Run| results::MetricId::UpgradedShare.value(&run.record);
     assert_eq!(share(&run), None);
     (run.record.total.upgrades, run.record.total.upgrades_refused) = (3, 1);

@@ -1,13 +1,15 @@
-//! A histogram that is only read: the values that occurred and how often. A thousand of them fit where one full table would.
+//! A read-only histogram: the values that occurred, with their counts. It takes about a thousandth
+//! of the memory of a full table.
 
-/// Values, ascending, with their counts; every value is the largest its histogram bucket holds.
+/// Values in ascending order with their counts. Each value is the upper end of its histogram
+/// bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Distribution {
     counts: Vec<(u64, u64)>,
 }
 
 impl Distribution {
-    /// From values with their counts, in any order.
+    /// Makes a distribution of values with their counts, in any order.
     pub fn new(mut counts: Vec<(u64, u64)>) -> Self {
         counts.retain(|(_, count)| *count > 0);
         counts.sort_unstable();
@@ -21,7 +23,7 @@ impl Distribution {
         Self { counts }
     }
 
-    /// Adds another one.
+    /// Adds the values of another distribution.
     pub fn merge(&mut self, other: &Self) {
         if !other.counts.is_empty() {
             let both = self.counts.iter().chain(&other.counts).copied().collect();
@@ -29,22 +31,22 @@ impl Distribution {
         }
     }
 
-    /// The values, ascending, with their counts.
+    /// Values in ascending order with their counts.
     pub fn counts(&self) -> &[(u64, u64)] {
         &self.counts
     }
 
-    /// How many were recorded.
+    /// Number of recorded values.
     pub fn len(&self) -> u64 {
         self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// Whether nothing was.
+    /// Whether no value was recorded.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// The least value that at least a share `q` of all does not exceed.
+    /// The smallest value that at least a share `q` of all values does not exceed.
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let rank = ((self.len() as f64 * q).ceil() as u64).max(1);
         let mut below = 0_u64;
@@ -60,7 +62,7 @@ impl Distribution {
         self.counts.last().map(|(value, _)| *value)
     }
 
-    /// Mean, as far as the buckets tell.
+    /// Mean, as exact as the buckets allow.
     pub fn mean(&self) -> Option<f64> {
         let sum: f64 = self.counts.iter().map(|(value, count)| *value as f64 * *count as f64).sum();
         (!self.is_empty()).then(|| sum / self.len() as f64)

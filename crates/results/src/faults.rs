@@ -1,4 +1,4 @@
-//! What broke between clients and server, by kind.
+//! Errors between clients and server, by kind.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,36 +6,36 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Fault texts kept for each kind.
+/// Error texts kept for each kind.
 const TEXTS_KEPT_MAX: usize = 3;
 
-/// Kinds of faults.
+/// Kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
-    /// Nobody listens there.
+    /// The connection was refused.
     Refused,
-    /// The other end broke the connection.
+    /// The other side reset the connection.
     Reset,
-    /// No answer in time.
+    /// No response in time.
     TimedOut,
-    /// The connection ended in the middle of something.
+    /// The connection ended in the middle of a message.
     CutShort,
-    /// An HTTP status that is no answer to the request, and none of the next two.
+    /// An HTTP status that does not answer the request, other than those of the next two kinds.
     BadStatus,
-    /// An HTTP status of a server that failed: 500 to 599.
+    /// An HTTP status of a failed server: 500 to 599.
     ServerError,
-    /// The server had no place or time, and said so: 429, or 503 with `Retry-After`.
+    /// The server asked the client to try again later: 429, or 503 with `Retry-After`.
     RetryLater,
-    /// Bytes that are not what the transport says.
+    /// Bytes that break the protocol of the transport.
     BadBytes,
-    /// The server said what was wrong.
+    /// The server sent an error.
     Problem,
     /// The process has no open files left.
     OutOfFiles,
     /// The source address has no ports left.
     OutOfPorts,
-    /// Any other error of the system.
+    /// Any other error of the operating system.
     System,
 }
 
@@ -58,17 +58,17 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Faults by kind.
+/// Errors by kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Faults {
-    /// How many of each.
+    /// Number of errors of each kind.
     pub counts: BTreeMap<FaultKind, u64>,
-    /// The first few of each in words.
+    /// The first few different texts of each kind.
     pub texts: BTreeMap<FaultKind, Vec<String>>,
 }
 
 impl Faults {
-    /// Counts a fault and keeps its words while they are new.
+    /// Counts an error, and keeps its text if it is new and there is room.
     pub fn note(&mut self, kind: FaultKind, detail: String) {
         *self.counts.entry(kind).or_default() += 1;
         let texts = self.texts.entry(kind).or_default();
@@ -77,7 +77,7 @@ impl Faults {
         }
     }
 
-    /// Adds another worker's.
+    /// Adds the errors of another worker.
     pub fn merge(&mut self, other: &Self) {
         for (kind, count) in &other.counts {
             *self.counts.entry(*kind).or_default() += count;
@@ -92,7 +92,7 @@ impl Faults {
         }
     }
 
-    /// All kinds together.
+    /// Number of errors of all kinds.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
     }

@@ -36,7 +36,7 @@ pub(crate) fn read(text: &str) -> Result<BTreeMap<Series, Vec<Interval>>, (usize
     Ok(found.into_iter().map(|(series, seconds)| (series, seconds.into_iter().map(interval).collect())).collect())
 }
 
-/// `Tag=delivery,3.000,1.000,0.123,HIST…`
+/// `Tag=delivery_latency,3.000,1.000,0.123,HIST…`
 fn interval(line: &str) -> Result<(Series, i64, Distribution), String> {
     let parts: Vec<_> = line.splitn(6, ',').collect();
     let [tag, start, length, _max, histogram] = parts[..] else {
@@ -146,7 +146,7 @@ mod tests {
             let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, digits).unwrap();
             values.iter().for_each(|(value, count)| histogram.saturating_record_n(*value, *count));
             let (start, second) = (Duration::from_secs(start), Duration::from_secs(1));
-            log.write_histogram(&histogram, start, second, Tag::new("delivery")).unwrap();
+            log.write_histogram(&histogram, start, second, Tag::new("delivery_latency")).unwrap();
             let recorded = histogram.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value()));
             expected.push(Distribution::new(recorded.collect()));
         }
@@ -171,7 +171,7 @@ mod tests {
 
         #[test]
         fn garbage_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), cut in 0_usize..200, flip in any::<u8>()) {
-            read(&format!("Tag=delivery,1.000,1.000,0.1,{}", STANDARD.encode(&bytes))).unwrap_err();
+            read(&format!("Tag=delivery_latency,1.000,1.000,0.1,{}", STANDARD.encode(&bytes))).unwrap_err();
             let mut plain = [&PLAIN[..], &0_u32.to_be_bytes()[..], &[0; 32][..], &bytes[..]].concat();
             plain[4..8].copy_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
             plain[15] = 3;
@@ -195,11 +195,14 @@ mod tests {
         assert_eq!(said("hello"), (last, "1 fields instead of 5".to_owned()));
         assert_eq!(said("Tag=x\u{1b},1.000,1.000,1,AA=="), (last, "the tag Tag=x\\u{1b} of no series".to_owned()));
         assert_eq!(
-            said("Tag=delivery,-1.000,1.000,1,AA=="),
+            said("Tag=delivery_latency,-1.000,1.000,1,AA=="),
             (last, "a start that is no second from 0 to 7200".to_owned())
         );
-        assert_eq!(said("Tag=delivery,1.000,9.000,1,AA=="), (last, "an interval of 9.000 s instead of 1".to_owned()));
-        assert_eq!(said("Tag=delivery,1.000,1.000,1,AA=="), (last, "a histogram that is cut short".to_owned()));
-        assert!(said("Tag=delivery,1.000,1.000,1,?").1.starts_with("a histogram that is no base64"));
+        assert_eq!(
+            said("Tag=delivery_latency,1.000,9.000,1,AA=="),
+            (last, "an interval of 9.000 s instead of 1".to_owned())
+        );
+        assert_eq!(said("Tag=delivery_latency,1.000,1.000,1,AA=="), (last, "a histogram that is cut short".to_owned()));
+        assert!(said("Tag=delivery_latency,1.000,1.000,1,?").1.starts_with("a histogram that is no base64"));
     }
 }

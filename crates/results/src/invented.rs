@@ -9,13 +9,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde_json::json;
-use wire::{Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
+use wire::{Delivery, Encoding, ProcessUsage, ServerStats, Transport, TransportUsage};
 
 use crate::{
     ByteClass, Cpu, Direction, Distribution, Faults, Folder, GeneratorUsage, Host, Interval, LatencySummary,
     LedgerSummary, MachineState, Manifest, PlannedLoad, PlannedRun, Point, Program, Quantile, ResultsFolder, Run,
-    RunEnd, RunRecord, RunVerdict, SCHEMA, ScenarioSource, Second, Series, ServerSamples, ServerSecond, State,
-    TcpBytes, TcpCounts, TrafficCounts, TrafficKind, VerdictKind,
+    RunEnd, RunRecord, RunVerdict, SCHEMA, ScenarioSource, Second, Series, ServerSamples, ServerSecond,
+    ServerWindowSamples, Slice, State, TcpCounts, TcpUsage, TrafficCounts, TrafficKind, VerdictKind,
 };
 
 /// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
@@ -52,7 +52,7 @@ const SECONDS: u32 = 10;
 const ROUNDS: u32 = 3;
 
 /// The job, with a point for each of these numbers of clients; a single one is no sweep.
-pub fn evidence(clients: &[u32]) -> ResultsFolder {
+pub fn results_folder(clients: &[u32]) -> ResultsFolder {
     let label = |count: u32| if clients.len() > 1 { format!("clients={count}") } else { String::new() };
     let mut runs = Vec::new();
     for round in 1..=ROUNDS {
@@ -65,7 +65,7 @@ pub fn evidence(clients: &[u32]) -> ResultsFolder {
     }
     let order = runs.iter().map(|run| PlannedRun {
         round: run.record.round,
-        label: run.record.point.clone(),
+        point: run.record.point.clone(),
         transport: run.record.transport.name().to_owned(),
         target: run.record.target.clone(),
     });
@@ -181,33 +181,39 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         negative: 0,
         seconds: seconds(&intervals[&Series::DeliveryLatency], clients, posts, &window, cpu_us),
         set_up: TrafficCounts::default(),
-        window,
+        slices: vec![Slice {
+            block: round,
+            position: 1,
+            window_us: u64::from(SECONDS) * 1_000_000,
+            traffic: window,
+            generator_cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
+            server: Some(ServerWindowSamples {
+                start: usage(transport, 0, 0, u64::from(clients)),
+                end: usage(transport, cpu_us, delivered, u64::from(clients)),
+            }),
+            tcp: Some(TcpCounts {
+                segments_up: delivered,
+                segments_down: delivered,
+                bytes_up: window.total(Direction::Up),
+                bytes_down: window.total(Direction::Down),
+            }),
+        }],
         total: window,
         ledger: LedgerSummary { scheduled: delivered, received: delivered, ..LedgerSummary::default() },
         faults: Faults::default(),
-        generator: GeneratorUsage {
-            cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
-            core_usage_max: 0.3,
-            window_us: u64::from(SECONDS) * 1_000_000,
-            resident_bytes_clients: u64::from(clients) * 3_100,
-        },
+        generator: GeneratorUsage { core_usage_max: 0.3, resident_bytes_clients: u64::from(clients) * 3_100 },
         server: Some(ServerSamples {
             started: true,
             idle_resident_bytes: None,
             begin: usage(transport, 0, 0, 0),
             settled: usage(transport, 0, 0, u64::from(clients)),
-            window_start: usage(transport, 0, 0, u64::from(clients)),
-            window_end: usage(transport, cpu_us, delivered, u64::from(clients)),
         }),
-        tcp: Some(TcpCounts {
-            segments_up: delivered,
-            segments_down: delivered,
+        tcp: Some(TcpUsage {
             bytes_up: window.total(Direction::Up),
             bytes_down: window.total(Direction::Down),
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
         }),
-        tcp_total: Some(TcpBytes { bytes_up: window.total(Direction::Up), bytes_down: window.total(Direction::Down) }),
         machine: MachineState {
             cpu_probe_before: 880.0,
             cpu_probe_after: 870.0,
@@ -222,8 +228,8 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
 fn tally(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
     let mut tally = TrafficCounts::default();
     (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
-    let asks = matches!(transport, Transport::Polling | Transport::LongPolling);
-    tally.requests = if asks { delivered } else { 0 };
+    tally.requests =
+        if transport.has_room_url() && transport.info().delivery != Delivery::Streamed { delivered } else { 0 };
     tally.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
     tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, delivered as usize * 120);
     tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Envelope, delivered as usize * 40);
@@ -268,11 +274,11 @@ fn seconds(delivery: &[Interval], clients: u32, posts: u64, window: &TrafficCoun
             delivered: interval.distribution.len(),
             posted: posts / u64::from(SECONDS),
             requests: window.requests / u64::from(SECONDS),
-            joined: clients,
+            connected: clients,
             faults: 0,
-            delivery_us_p50: interval.distribution.quantile(0.5),
-            delivery_us_p99: interval.distribution.quantile(0.99),
-            delivery_us_max: interval.distribution.max(),
+            delivery_p50_us: interval.distribution.quantile(0.5),
+            delivery_p99_us: interval.distribution.quantile(0.99),
+            delivery_max_us: interval.distribution.max(),
             server: Some(ServerSecond { cpu: cpu(number + 1), resident_bytes: 20 << 20 }),
         }
     });

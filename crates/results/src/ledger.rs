@@ -1,71 +1,72 @@
-//! What all receivers of a run saw, against what the plan says.
+//! The deliveries of a run: scheduled, received, lost, wrong.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Incidents kept with their details; all are counted.
+/// Incidents kept with their details; all incidents are counted.
 pub const INCIDENTS_KEPT_MAX: usize = 100;
 
-/// What can be wrong with a message at a receiver.
+/// What can be wrong with a message at a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IncidentKind {
-    /// Others saw it, or the server confirmed it; this receiver never did.
+    /// The server accepted it and this client never received it.
     Lost,
-    /// It came again.
+    /// It was received again.
     Duplicated,
-    /// It came after one that follows it.
+    /// It was received after a later message.
     Reordered,
-    /// It says something else than was posted, or something else than others got under the same seq.
+    /// Its content differs from the post, or from what other clients received under the same seq.
     Corrupted,
-    /// Nobody planned it.
+    /// It is not in the plan.
     Unexpected,
 }
 
-/// One of them.
+/// One wrong delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Incident {
-    /// What happened.
+    /// What was wrong.
     pub kind: IncidentKind,
-    /// To whom.
+    /// Number of the client.
     pub client: u32,
-    /// With which message; for a lost tail the first of it.
+    /// Sequence number of the message; for a lost tail, of its first message.
     pub seq: u64,
 }
 
-/// All receivers together.
+/// The deliveries of all clients.
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct LedgerSummary {
-    /// Deliveries the plan wants: posts times members of their room.
+    /// Deliveries that the plan schedules: posts times members of their room.
     pub scheduled: u64,
-    /// Those that happened, once each.
+    /// Scheduled deliveries that were received, each counted once.
     pub received: u64,
-    /// Those that did not although the server had the post.
+    /// Messages the server accepted that a client never received.
     pub lost: u64,
-    /// Those of posts that never reached the server.
+    /// Deliveries missing because the post never reached the server.
     pub undelivered_posts: u64,
-    /// Messages the server said were gone: before the receiver came to them (a gap; they are among the lost), or with a log that it began
-    /// anew (a reset; whoever had not seen them lost them).
+    /// Messages that the server reported as no longer available: in a gap (they are counted as lost
+    /// too), or because its log was reset.
     pub gap_messages: u64,
-    /// Extra copies.
+    /// Messages received again.
     pub duplicated: u64,
-    /// Messages that came after one that follows them.
+    /// Messages received after a later message.
     pub reordered: u64,
-    /// Messages with the wrong content.
+    /// Messages whose content differs from the post.
     pub corrupted: u64,
-    /// Messages nobody planned.
+    /// Messages that are not in the plan.
     pub unexpected: u64,
-    /// The first of them, with seat and seq.
+    /// The first wrong deliveries.
     pub incidents: Vec<Incident>,
 }
 
 impl LedgerSummary {
-    /// Whether everybody saw what the plan says, once, in order, and the server lost nothing.
+    /// Whether every client received what the plan schedules, once and in order, and the server
+    /// reported no gap.
     pub const fn is_clean(&self) -> bool {
         self.lost + self.gap_messages + self.duplicated + self.reordered + self.corrupted + self.unexpected == 0
     }
 
-    /// Counts an incident, and keeps it with its details while there is room.
+    /// Counts an incident and keeps its details while there is room.
     pub fn note(&mut self, incident: Incident) {
         match incident.kind {
             IncidentKind::Lost => {}
@@ -79,7 +80,7 @@ impl LedgerSummary {
         }
     }
 
-    /// Adds another worker's account.
+    /// Adds the deliveries of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.scheduled += other.scheduled;
         self.received += other.received;

@@ -1,12 +1,13 @@
-//! The evidence: what a run leaves, and the only code that reads or writes result folders.
+//! Run records, metrics and the results folder. No other crate reads or writes results folders.
 
 mod distribution;
-mod evidence;
 mod faults;
+mod folder;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod interval_log;
+#[cfg(any(test, feature = "invented"))]
 #[doc(hidden)]
 pub mod invented;
 mod ledger;
@@ -20,20 +21,20 @@ mod series;
 mod store;
 mod subject;
 mod tables;
-mod tally;
 mod timeline;
+mod traffic;
 mod verdict;
 
 pub use distribution::Distribution;
-pub use evidence::{Interval, ResultsFolder, Run};
 pub use faults::{FaultKind, Faults};
+pub use folder::{Interval, ResultsFolder, Run};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
 pub use manifest::{Host, Manifest, PlannedRun, Point, Program, ScenarioSource, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
-    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples, TcpBytes,
-    TcpCounts,
+    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples,
+    ServerWindowSamples, Slice, TcpCounts, TcpUsage,
 };
 pub use robust::{TheilSenLine, median};
 pub use schema::schema;
@@ -41,8 +42,8 @@ pub use series::Series;
 pub use store::{Folder, StoreError};
 pub use subject::Subject;
 pub use tables::tables_markdown;
-pub use tally::{ByteClass, Direction, TrafficCounts, TrafficKind};
 pub use timeline::{Cpu, Crash, RunEnd, Second, ServerSecond};
+pub use traffic::{ByteClass, Direction, TrafficCounts, TrafficKind};
 pub use verdict::{
     BYTES_APART_SHARE_MAX, CORE_USAGE_MAX, CPU_PROBE_LOSS_MAX, OFFERED_SHARE_OFF_MAX, RunVerdict, SEND_DELAY_MAX_US,
     USELESS_SHARE_MAX, VerdictKind, judge,

@@ -173,7 +173,7 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8], number_max: u64) -> Res
     match value.get("schema").map(|schema| (schema.as_u64(), schema)) {
         Some((Some(version), _)) if version == u64::from(SCHEMA) => {}
         Some((_, found)) => {
-            let found = format!("schema version {found}, but this pushbench knows only version {SCHEMA}");
+            let found = format!("schema version {found}, this pushbench reads version {SCHEMA}");
             return Err(bad(None, found, OTHER_VERSION));
         }
         None => return Err(bad(None, "no schema version".to_owned(), CHANGED)),

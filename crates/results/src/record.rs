@@ -1,4 +1,4 @@
-//! One run on disk: every figure in one unit that its name says, nothing that cannot be traced to a reading.
+//! The record of one run on disk. Every number has one unit, which its name ends with, and comes from a sample.
 
 use std::collections::BTreeMap;
 
@@ -9,68 +9,65 @@ use wire::{Encoding, ServerStats, Transport};
 use crate::{Cpu, Faults, LedgerSummary, RunEnd, RunVerdict, Second, Series, TrafficCounts};
 
 /// Version of what is written.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
-/// One run of one transport.
+/// One run: one transport of one target, measured once.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Version of what is written.
+    /// Version of the format.
     pub schema: u32,
-    /// Place in the order of runs, from 1.
+    /// Number of the run in the job, from 1.
     pub run: u32,
-    /// Which repetition, from 1.
+    /// Number of the repetition, from 1.
     pub round: u32,
-    /// Which repeat of it, 0 unless an earlier one was invalid.
+    /// 0 for the first attempt; an invalid run is repeated with the next number.
     pub attempt: u32,
-    /// Where in the sweep, empty without one.
+    /// Point of the sweep; empty without a sweep.
     pub point: String,
-    /// What was run.
+    /// Transport.
     pub transport: Transport,
-    /// Whose server: `pushbench` is ours.
-    #[serde(default = "crate::subject::ours")]
+    /// Name of the server under test; `pushbench` is the built-in server.
     pub target: String,
-    /// HTTP client of the generator; bytes other than bodies are only counted by `lean`.
+    /// HTTP client of the load generator. Only `built-in` counts bytes by kind.
     pub http_client: String,
-    /// How messages were written.
+    /// Encoding of the messages.
     pub encoding: Encoding,
-    /// What the figures may be used for.
+    /// What the metrics of the run may be used for.
     pub verdict: RunVerdict,
-    /// How it ended.
+    /// How the run ended.
     pub ended: RunEnd,
-    /// What the plan wanted.
+    /// The load that the plan schedules.
     pub planned: PlannedLoad,
-    /// By series.
+    /// Latencies by series, over all slices.
     pub latency: BTreeMap<Series, LatencySummary>,
-    /// Values too large to tell apart.
+    /// Latencies above 60 s; each is recorded as 60 s.
     pub saturated: u64,
-    /// Deliveries seen before they were due.
+    /// Deliveries received before they were scheduled.
     pub negative: u64,
     /// The run by seconds.
     pub seconds: Vec<Second>,
-    /// The generator's counts before T0.
+    /// The measured windows; at present one a run.
+    pub slices: Vec<Slice>,
+    /// Traffic of the load generator before the schedule began: connecting and joining.
     pub set_up: TrafficCounts,
-    /// The generator's counts over the window.
-    pub window: TrafficCounts,
-    /// The generator's counts of the whole run.
+    /// Traffic of the load generator over the whole run.
     pub total: TrafficCounts,
-    /// Who saw what.
+    /// Which of the scheduled deliveries were received.
     pub ledger: LedgerSummary,
-    /// What broke.
+    /// Errors by kind.
     pub faults: Faults,
-    /// What the instrument itself took.
+    /// What the load generator used outside the slices.
     pub generator: GeneratorUsage,
-    /// What the server said of itself; empty for one that says nothing.
+    /// State of the server before the slices; empty when it could not be read.
     pub server: Option<ServerSamples>,
-    /// What the kernel said of the crowd's sockets; empty where it was not asked.
-    pub tcp: Option<TcpCounts>,
-    /// What the kernel counted on the crowd's sockets over the whole run; the verdict holds `total` against it. Empty where the sockets are not the generator's own (`client` is `reqwest`) and in folders that were written before it was kept.
-    #[serde(default)]
-    pub tcp_total: Option<TcpBytes>,
-    /// How fast the machine was, and what it took away.
+    /// TCP sockets of the clients as the kernel counts them; empty where the load generator does not
+    /// own the sockets (`http_client` is `reqwest`).
+    pub tcp: Option<TcpUsage>,
+    /// Speed of the machine, and CPU time that others took.
     pub machine: MachineState,
 }
 
-/// What the plan wanted.
+/// The load that the plan schedules.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct PlannedLoad {
     /// Simulated clients.
@@ -81,33 +78,52 @@ pub struct PlannedLoad {
     pub payload_bytes: u64,
     /// Length of the window.
     pub window_us: u64,
-    /// Posts due in it.
+    /// Posts scheduled in the window.
     pub posts_in_window: u64,
-    /// Posts of the plan due in it that left at all.
+    /// Posts scheduled in the window that were sent.
     pub posts_sent_in_window: u64,
-    /// Those posts times their receivers.
+    /// Posts scheduled in the window, times their receivers.
     pub deliveries_in_window: u64,
 }
 
-/// A quantile with its 95 % interval by order statistics.
+/// One measured window of a run.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct Slice {
+    /// Number of the block, from 1: one slice of every subject, in random order.
+    pub block: u32,
+    /// Position of the slice in its block, from 1.
+    pub position: u32,
+    /// Length of the window between the samples of the load generator.
+    pub window_us: u64,
+    /// Traffic of the load generator in the window.
+    pub traffic: TrafficCounts,
+    /// CPU time of the load generator's workers in the window.
+    pub generator_cpu: Cpu,
+    /// The server's counters at both ends of the window; empty when they could not be read.
+    pub server: Option<ServerWindowSamples>,
+    /// TCP segments and bytes of the clients' sockets in the window.
+    pub tcp: Option<TcpCounts>,
+}
+
+/// A quantile with its 95 % interval from order statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Quantile {
-    /// The sample's own.
+    /// Quantile of the sample.
     pub us: u64,
-    /// Lower end.
+    /// Lower end of the interval.
     pub low_us: u64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high_us: u64,
 }
 
-/// A series in figures; the whole of it is in the interval log.
+/// Summary of a series; its histograms are in the interval log.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LatencySummary {
-    /// Values recorded.
+    /// Recorded values.
     pub samples: u64,
-    /// Independent ones among them: messages, not deliveries.
+    /// Independent values among them: messages, not deliveries.
     pub independent: u64,
-    /// By name (`p50` …); those the sample cannot carry are missing.
+    /// Quantiles by name (`p50` …); those for which the sample is too small are missing.
     pub quantiles: BTreeMap<String, Quantile>,
     /// Largest value.
     pub max_us: u64,
@@ -115,80 +131,109 @@ pub struct LatencySummary {
     pub mean_us: f64,
 }
 
-/// What the instrument took.
+/// What the load generator used outside the slices.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct GeneratorUsage {
-    /// CPU of its workers over the window.
-    pub cpu: Cpu,
-    /// Largest share of its core that a worker used.
+    /// Largest share of a core that one of its workers used in a slice, 0 to 1.
     pub core_usage_max: f64,
-    /// Length of the window between its own readings.
-    pub window_us: u64,
-    /// Its resident memory when everybody was connected, less that before.
+    /// Growth of its resident memory while the clients connected.
     pub resident_bytes_clients: u64,
 }
 
-/// The server's readings at the edges of a run.
+/// State of the server before the slices.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerSamples {
-    /// Whether the server was started for this run; one that was found running may have served others.
-    #[serde(default = "started")]
+    /// Whether the server was started for this run. One that was already running may have served other clients.
     pub started: bool,
-    /// Resident memory at a reading before `begin`: what differs between the two is nobody's connection.
+    /// Resident memory at a sample before `begin`. The difference between the two is not caused by connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_resident_bytes: Option<u64>,
     /// Before the first connection.
     pub begin: ServerStats,
-    /// Everybody connected, nobody speaking.
+    /// All clients connected, no posts yet.
     pub settled: ServerStats,
-    /// First instant of the window.
-    pub window_start: ServerStats,
-    /// Last instant of the window.
-    pub window_end: ServerStats,
 }
 
-/// Of a record that does not say.
-const fn started() -> bool {
-    true
+/// The server's counters at both ends of a window.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct ServerWindowSamples {
+    /// At the start.
+    pub start: ServerStats,
+    /// At the end.
+    pub end: ServerStats,
 }
 
-/// The crowd's sockets as the kernel sees them, over the window.
+/// TCP segments and bytes of the clients' sockets in a window, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct TcpCounts {
-    /// TCP segments to the server, acknowledgements without data included.
+    /// Segments to the server, acknowledgements without data included.
     pub segments_up: u64,
-    /// TCP segments to the client, acknowledgements without data included.
+    /// Segments to the clients, acknowledgements without data included.
     pub segments_down: u64,
-    /// Bytes of data in them, to the server.
+    /// Bytes of data to the server.
     pub bytes_up: u64,
-    /// Bytes of data in them, to the client.
+    /// Bytes of data to the clients.
+    pub bytes_down: u64,
+}
+
+/// TCP sockets of the clients over the run, as the kernel counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
+pub struct TcpUsage {
+    /// Bytes of data to the server over the whole run.
+    pub bytes_up: u64,
+    /// Bytes of data to the clients over the whole run.
     pub bytes_down: u64,
     /// Bytes of TCP and IP headers of one segment.
     pub header_bytes_per_segment: u64,
-    /// Memory of what all TCP sockets of the machine had not sent or read yet when everybody was connected, less that before. The sockets themselves are not in it.
+    /// Growth of the memory for unsent and unread data of all TCP sockets of the machine while the
+    /// clients connected. It does not contain the sockets themselves.
     pub socket_memory_bytes: u64,
 }
 
-/// The crowd's sockets as the kernel sees them, from the first connection to the end of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct TcpBytes {
-    /// Bytes of data to the server.
-    pub bytes_up: u64,
-    /// Bytes of data to the client.
-    pub bytes_down: u64,
-}
-
-/// The machine around a run.
+/// State of the machine around a run.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct MachineState {
-    /// Turns of a loop per microsecond and core, all cores at once, just before the run: shows a machine that gives less CPU than it says.
+    /// CPU probe just before the run: iterations of a loop per microsecond and core, all cores at once.
     pub cpu_probe_before: f64,
-    /// The same just after it.
+    /// CPU probe just after the run.
     pub cpu_probe_after: f64,
-    /// Best of the job so far.
+    /// Best CPU probe of the job so far.
     pub cpu_probe_best: f64,
-    /// Share of all CPU time during the run that the host took, where it says so.
+    /// Share of the CPU time during the run that the host took, 0 to 1, where the kernel reports it.
     pub stolen_share: f64,
-    /// Time during the run for which a quota stopped our processes, where there is one.
+    /// Time during the run for which a CPU quota stopped the processes.
     pub throttled_us: u64,
+}
+
+impl RunRecord {
+    /// Traffic of the load generator in the measured windows.
+    pub fn window(&self) -> TrafficCounts {
+        self.slices.iter().fold(TrafficCounts::default(), |sum, slice| sum.plus(&slice.traffic))
+    }
+
+    /// Length of the measured windows.
+    pub fn window_us(&self) -> u64 {
+        self.slices.iter().map(|slice| slice.window_us).sum()
+    }
+
+    /// CPU time of the load generator in the measured windows.
+    pub fn generator_cpu(&self) -> Cpu {
+        self.slices.iter().fold(Cpu::default(), |sum, slice| Cpu {
+            user_us: sum.user_us + slice.generator_cpu.user_us,
+            system_us: sum.system_us + slice.generator_cpu.system_us,
+        })
+    }
+
+    /// TCP counts of the measured windows; `None` unless every window has them.
+    pub fn tcp_window(&self) -> Option<TcpCounts> {
+        self.slices.iter().try_fold(TcpCounts::default(), |sum, slice| {
+            let tcp = slice.tcp?;
+            Some(TcpCounts {
+                segments_up: sum.segments_up + tcp.segments_up,
+                segments_down: sum.segments_down + tcp.segments_down,
+                bytes_up: sum.bytes_up + tcp.bytes_up,
+                bytes_down: sum.bytes_down + tcp.bytes_down,
+            })
+        })
+    }
 }

@@ -1,6 +1,6 @@
-//! Medians and the line through medians: statistics that a few wild values do not move. The verdict and the report share them.
+//! Median and Theil–Sen line: statistics that a few outliers do not move.
 
-/// The middle value, or the mean of the two in the middle; `None` of nothing.
+/// The middle value, or the mean of the two middle values; `None` without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -9,19 +9,19 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
-/// A line through points, by medians.
+/// A line through points, from medians.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TheilSenLine {
-    /// Theil–Sen: the median of the slopes between any two points that differ in x.
+    /// Median of the slopes between any two points with different x.
     pub slope: f64,
-    /// Median of what is left of y when the slope is taken out: the line at x = 0.
+    /// Median of y minus slope times x: the line at x = 0.
     pub level: f64,
     /// Median distance of the points from the line.
     pub scatter: f64,
 }
 
 impl TheilSenLine {
-    /// The line through these points; `None` where no two differ in x.
+    /// The line through these points; `None` if all have the same x.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let pairs = points.iter().enumerate().flat_map(|(at, a)| points[at + 1..].iter().map(move |b| (a, b)));
         let slopes = pairs.filter(|(a, b)| a.0 != b.0).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0));
@@ -32,7 +32,7 @@ impl TheilSenLine {
         Some(Self { slope, level, scatter })
     }
 
-    /// The line through values that follow each other at equal distance, from x = 0.
+    /// The line through values at x = 0, 1, 2 and so on.
     pub fn over(values: &[f64]) -> Option<Self> {
         Self::through(&values.iter().enumerate().map(|(at, value)| (at as f64, *value)).collect::<Vec<_>>())
     }

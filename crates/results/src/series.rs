@@ -1,27 +1,27 @@
-//! The series every run records.
+//! The series of latencies that every run records.
 
-/// What is recorded, in microseconds.
+/// A series of latencies, in microseconds.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, schemars::JsonSchema, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 #[repr(usize)]
 pub enum Series {
-    /// Due to seen, every receiver.
+    /// From the scheduled instant of a post to its receipt, for every receiver.
     DeliveryLatency,
-    /// Left to seen: its twin, blind to what the sender waited for.
+    /// From the instant a post was sent to its receipt: does not contain the time for which the sender had to wait.
     DeliveryLatencyFromSend,
-    /// Due to left.
+    /// From the scheduled instant of a post to the instant it was sent.
     SendDelay,
-    /// Left to confirmed.
+    /// From the instant a post was sent to its acknowledgement.
     AckLatency,
-    /// Start to joined.
+    /// From the start of a connection to having joined the room.
     ConnectTime,
-    /// First to last receiver of a message; one message in eight is watched.
+    /// From the first to the last receiver of a message; one message in eight is observed.
     FanoutSpread,
-    /// Cut to the first message seen again.
+    /// From the end of a connection to the next message received.
     ReconnectTime,
-    /// A session's beginning on polling to its first word on a WebSocket.
+    /// From the start of a Socket.IO session on polling to its first packet on a WebSocket.
     UpgradeTime,
 }
 
@@ -41,14 +41,14 @@ impl Series {
     /// The name used in results and as the tag in interval logs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::DeliveryLatency => "delivery",
-            Self::DeliveryLatencyFromSend => "delivery_uncorrected",
-            Self::SendDelay => "lateness",
-            Self::AckLatency => "accepted",
-            Self::ConnectTime => "connect",
-            Self::FanoutSpread => "spread",
-            Self::ReconnectTime => "outage",
-            Self::UpgradeTime => "upgrade",
+            Self::DeliveryLatency => "delivery_latency",
+            Self::DeliveryLatencyFromSend => "delivery_latency_from_send",
+            Self::SendDelay => "send_delay",
+            Self::AckLatency => "ack_latency",
+            Self::ConnectTime => "connect_time",
+            Self::FanoutSpread => "fanout_spread",
+            Self::ReconnectTime => "reconnect_time",
+            Self::UpgradeTime => "upgrade_time",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Result folders: append-only, each file written aside and renamed, so that a crash never leaves half of one.
+//! Writes results folders. Files are never changed: each is written under a temporary name and
+//! renamed when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -9,12 +10,12 @@ use serde::Serialize;
 use crate::tables::TABLES;
 use crate::{Manifest, RunRecord};
 
-/// What a job is known by.
+/// File of the manifest.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// Folder of the records.
+/// Folder of the run records.
 pub(crate) const RUNS: &str = "runs";
 
-/// Why a folder cannot be written or read.
+/// Why a folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {}", path.display())]
 pub struct StoreError {
@@ -23,14 +24,15 @@ pub struct StoreError {
     source: io::Error,
 }
 
-/// One job's results.
+/// A results folder on disk.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Makes a new folder below `parent`, named after a time and a scenario; a number is added when it is taken.
+    /// Makes a new folder below `parent`, named after the time and the scenario; if the name is
+    /// taken, a number is added.
     pub fn create(parent: &Path, stamp: &str, scenario: &str) -> Result<Self, StoreError> {
         fs::create_dir_all(parent).map_err(|source| StoreError { doing: "make", path: parent.to_owned(), source })?;
         for attempt in 1.. {
@@ -45,12 +47,12 @@ impl Folder {
         unreachable!("the loop ends with its hundredth attempt")
     }
 
-    /// The folder a report goes to: the one of a job that was [loaded](crate::load), or any other.
+    /// The folder of a job that was [loaded](crate::load), or any other, to save a report in.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// Makes sure that a report can be saved here, before anything is measured for it.
+    /// Checks that a report can be saved here, before anything is measured.
     pub fn prepare_report(&self) -> Result<(), StoreError> {
         let probe = self.aside("report");
         let wrote = fs::create_dir_all(&self.path).and_then(|()| File::create(&probe)).map(drop);
@@ -58,18 +60,18 @@ impl Folder {
         wrote.map_err(|source| StoreError { doing: "write to", path: self.path.clone(), source })
     }
 
-    /// Saves a report, each file with its path below the folder; says where the first of them is.
+    /// Saves a report, each file with its path below the folder, and returns the path of the first.
     pub fn save_report(&self, files: &[(String, Vec<u8>)]) -> Result<PathBuf, StoreError> {
         files.iter().try_for_each(|(name, bytes)| self.save(name, bytes))?;
         Ok(files.first().map_or_else(|| self.path.clone(), |(name, _)| self.path.join(name)))
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the interval log of a run, aside; [`Folder::save_run`] gives it its name.
+    /// Opens the interval log of a run under a temporary name; [`Folder::save_run`] renames it.
     pub fn begin_log(&self, run: u32) -> Result<BufWriter<File>, StoreError> {
         let path = self.aside(&log_name(run));
         let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&path));
@@ -86,7 +88,7 @@ impl Folder {
         self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
     }
 
-    /// Saves the tables of these runs in place of those of fewer.
+    /// Saves the CSV files of these runs, replacing earlier ones.
     pub fn save_tables(&self, records: &[RunRecord]) -> Result<(), StoreError> {
         for table in &TABLES {
             let broken = |error| StoreError {
@@ -99,7 +101,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Saves what the job is known by: once when it begins, once when it has ended.
+    /// Saves the manifest: once at the start of the job, once at its end.
     pub fn save_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
         self.save_json(MANIFEST, manifest)
     }
@@ -113,7 +115,7 @@ impl Folder {
         self.save(name, &[&bytes[..], b"\n"].concat())
     }
 
-    /// Writes a file aside, and gives it its name when all of it is on the disk.
+    /// Writes a file under a temporary name, and renames it when it is on disk.
     fn save(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let (aside, path) = (self.aside(name), self.path.join(name));
         let write = || {
@@ -134,12 +136,12 @@ impl Folder {
     }
 }
 
-/// The file of a run's record, in [`RUNS`].
+/// File name of a run record, in [`RUNS`].
 pub(crate) fn run_name(run: u32) -> String {
     format!("{run:04}.json")
 }
 
-/// The file of a run's interval log.
+/// File name of an interval log.
 pub(crate) fn log_name(run: u32) -> String {
     format!("histograms/{run:04}.hlog")
 }

@@ -1,4 +1,4 @@
-//! Who was measured: a transport of a server. A row of every table.
+//! A subject: a transport of a server, one row of every table.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use crate::RunRecord;
 /// A transport of a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
-    /// Somebody else's server by its name; `None` is ours, which comes first.
+    /// Name of an external server; `None` is the built-in server, which comes first.
     pub target: Option<String>,
-    /// Which transport.
+    /// Transport.
     pub transport: Transport,
 }
 
 impl Subject {
-    /// The floor: our server over raw TCP.
+    /// The baseline: raw TCP on the built-in server.
     pub const BASELINE: Self = Self::builtin(Transport::Tcp);
 
-    /// A transport of our server.
+    /// A transport of the built-in server.
     pub const fn builtin(transport: Transport) -> Self {
         Self { target: None, transport }
     }
@@ -29,12 +29,13 @@ impl Subject {
         Self { target: (target != BUILTIN_SERVER).then(|| target.to_owned()), transport }
     }
 
-    /// Name of its server.
+    /// Name of the server.
     pub fn target_name(&self) -> &str {
         self.target.as_deref().unwrap_or(BUILTIN_SERVER)
     }
 
-    /// Everybody in these runs: ours in the order of [`Transport::ALL`], then the others by name.
+    /// All subjects of these runs: the built-in server in the order of [`Transport::ALL`], then
+    /// external servers by name.
     pub fn all<'a>(records: impl Iterator<Item = &'a RunRecord>) -> Vec<Self> {
         let all: std::collections::BTreeSet<_> = records.map(RunRecord::subject).collect();
         all.into_iter().collect()
@@ -51,15 +52,10 @@ impl fmt::Display for Subject {
 }
 
 impl RunRecord {
-    /// Who was measured.
+    /// The subject of the run.
     pub fn subject(&self) -> Subject {
         Subject::new(self.transport, &self.target)
     }
-}
-
-/// What a record says that was written before there were others.
-pub(crate) fn ours() -> String {
-    BUILTIN_SERVER.to_owned()
 }
 
 #[cfg(test)]
@@ -68,7 +64,8 @@ mod tests {
 
     #[test]
     fn ours_come_first_in_the_order_of_all_tables() {
-        let mut records: Vec<_> = crate::invented::evidence(&[10]).runs.into_iter().map(|run| run.record).collect();
+        let mut records: Vec<_> =
+            crate::invented::results_folder(&[10]).runs.into_iter().map(|run| run.record).collect();
         records[0].target = "node-ws".to_owned();
         let (theirs, transport) = (records[0].subject(), records[0].transport);
         let all = Subject::all(records.iter());

@@ -1,4 +1,4 @@
-//! A run in time: how it ended, and what each of its seconds showed.
+//! A run over time: how it ended, and its seconds.
 
 use std::fmt;
 
@@ -9,22 +9,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how", content = "why")]
 pub enum RunEnd {
-    /// All phases went through.
+    /// All phases were completed.
     Complete,
-    /// It was stopped; what there is was measured.
+    /// It was interrupted; what was measured until then is kept.
     Interrupted,
     /// It could not go on.
     Failed(String),
-    /// The server ended by itself.
+    /// The server ended during the run.
     Crashed(Crash),
 }
 
-/// A server that ended by itself, or that could not be started.
+/// A server that ended during a run, or that could not be started.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Crash {
     /// What happened, and when: `the server exited with status 1 during the run`.
     pub how: String,
-    /// The last lines of its output, oldest first; empty where it said nothing, or where somebody else reads its output.
+    /// The last lines of its output, oldest first; empty where it wrote nothing or its output is
+    /// not ours to read.
     pub last_output: Vec<String>,
 }
 
@@ -40,35 +41,35 @@ impl fmt::Display for Crash {
     }
 }
 
-/// One second of a run, from T0.
+/// One second of a run, counted from the start of the warm-up.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Second {
-    /// Which one, from 0.
+    /// Number of the second, from 0.
     pub second: u32,
-    /// Messages that arrived in it.
+    /// Messages received in the second.
     pub delivered: u64,
-    /// Posts that left in it.
+    /// Posts sent in the second.
     pub posted: u64,
-    /// HTTP requests sent in it.
+    /// HTTP requests sent in the second.
     pub requests: u64,
-    /// Seats connected at its end.
-    pub joined: u32,
-    /// Faults in it.
+    /// Clients connected at the end of the second.
+    pub connected: u32,
+    /// Errors in the second.
     pub faults: u64,
-    /// Of the deliveries seen in it whose post was due in the window, the median.
-    pub delivery_us_p50: Option<u64>,
-    /// The same, 99 %.
-    pub delivery_us_p99: Option<u64>,
-    /// The same, the largest.
-    pub delivery_us_max: Option<u64>,
-    /// What the kernel said of the server's process at its end; empty where its process is not known.
+    /// Median delivery latency of the messages received in the second and scheduled in the window.
+    pub delivery_p50_us: Option<u64>,
+    /// 99th percentile of the same latencies.
+    pub delivery_p99_us: Option<u64>,
+    /// Largest of the same latencies.
+    pub delivery_max_us: Option<u64>,
+    /// The server's process at the end of the second; empty where its process is not known.
     pub server: Option<ServerSecond>,
 }
 
-/// The server's process, read from outside about once a second.
+/// The server's process, sampled once a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerSecond {
-    /// CPU since it started.
+    /// CPU time since its start.
     pub cpu: Cpu,
     /// Resident memory.
     pub resident_bytes: u64,
@@ -79,12 +80,12 @@ pub struct ServerSecond {
 pub struct Cpu {
     /// In user mode.
     pub user_us: u64,
-    /// In the kernel.
+    /// In kernel mode.
     pub system_us: u64,
 }
 
 impl Cpu {
-    /// Both.
+    /// User and kernel mode together.
     pub const fn total_us(self) -> u64 {
         self.user_us + self.system_us
     }

@@ -3,7 +3,7 @@
 
 use crate::stomp::{DEFAULT_SUBSCRIPTION, encode_stomp};
 use crate::ws_frame::{WS_BINARY, WS_TEXT, push_ws_frame};
-use crate::{Encoding, Message, ServerItem, Transport, encode_down, encode_json, push_frame};
+use crate::{Message, ServerItem, encode_down, encode_json, push_frame};
 
 /// An encoding with its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,25 +51,6 @@ impl std::ops::AddAssign for ByteCounts {
 impl Framing {
     /// How many there are.
     pub const COUNT: usize = 6;
-
-    /// The form a transport uses for an encoding. Socket.IO writes items into packets of its own, one by one: its form is only how they
-    /// come to it from the log.
-    pub const fn of(transport: Transport, encoding: Encoding) -> Self {
-        match (transport, encoding) {
-            (Transport::Tcp, _) => Self::LengthPrefixed,
-            (Transport::Polling | Transport::LongPolling | Transport::HttpStreaming, _) => Self::JsonLines,
-            (Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio, encoding) => {
-                match encoding {
-                    Encoding::Json => Self::JsonLines,
-                    Encoding::Binary => Self::LengthPrefixed,
-                }
-            }
-            (Transport::Sse, _) => Self::ServerSentEvents,
-            (Transport::Websocket, Encoding::Json) => Self::WsText,
-            (Transport::Websocket, Encoding::Binary) => Self::WsBinary,
-            (Transport::Stomp, _) => Self::Stomp,
-        }
-    }
 
     /// Appends an item as the server sends it, and says what the bytes are for.
     pub fn encode(self, item: &ServerItem<'_>, out: &mut Vec<u8>) -> ByteCounts {
@@ -144,7 +125,7 @@ fn encode_event(item: &ServerItem<'_>, out: &mut Vec<u8>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Joined, Reset, decode_json};
+    use crate::{Joined, Reset, Transport, decode_json};
 
     fn message(text: &str) -> ServerItem<'_> {
         ServerItem::Message(Message { seq: 5, author: 1, ordinal: 2, text: text.into() })
@@ -153,7 +134,7 @@ mod tests {
     #[test]
     fn every_transport_has_a_form_for_each_of_its_encodings() {
         let forms: std::collections::HashSet<_> =
-            Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| Framing::of(t, *e))).collect();
+            Transport::ALL.into_iter().flat_map(|t| t.encodings().map(move |e| t.framing(e))).collect();
         assert_eq!(forms.len(), Framing::COUNT);
     }
 

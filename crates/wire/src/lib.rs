@@ -32,7 +32,7 @@ pub use query::{ReadQuery, StartAt, parse_after};
 pub use room::RoomName;
 pub use sse::{Event, EventDecoder};
 pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats, TransportUsage};
-pub use transport::{Encoding, Transport};
+pub use transport::{Delivery, Encoding, Endpoint, ExtraConnections, Posting, Transport, TransportInfo};
 
 /// Name of the response header that tells a polling client its cursor when it joined without one.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";

@@ -1,4 +1,4 @@
-//! The registry of transports and encodings: every list of them in the project is derived from here.
+//! The registry of transports: one row for each, from which the rest of the project derives every list.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,64 +6,138 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One way to carry a room's log to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// The floor: raw TCP with length-prefixed frames.
+use crate::Framing;
+
+/// Where a client connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The raw TCP port.
     Tcp,
-    /// A request answered at once, whether there is something or not.
-    Polling,
-    /// A request held until there is something or the hold time is over.
-    LongPolling,
-    /// One chunked response, a JSON item a line.
-    HttpStreaming,
+    /// `/rooms/NAME/TRANSPORT` on the HTTP port.
+    RoomUrl,
+    /// `/socket.io/` on the HTTP port.
+    SocketIo,
+}
+
+/// How messages reach a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the response to a request that is answered at once.
+    Polled,
+    /// In the response to a request that is held until there is a message.
+    HeldRequest,
+    /// Written to an open connection or response.
+    Streamed,
+}
+
+/// How a client sends posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posting {
+    /// On the connection that carries the messages.
+    SameConnection,
+    /// On a second connection, which is open as long as the first.
+    SecondConnection,
+    /// On the polling connection, between two polls.
+    BetweenPolls,
+}
+
+/// Connections that a transport needs in addition to one for each client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraConnections {
+    /// None.
+    None,
+    /// One for each client that posts.
+    PerAuthor,
+    /// One for each client.
+    PerClient,
+    /// Two for each client, at times.
+    TwoPerClient,
+}
+
+/// What the rest of the project needs to know about a transport.
+#[derive(Debug, Clone, Copy)]
+pub struct TransportInfo {
+    /// Name in URLs, scenarios, results and on the command line.
+    pub name: &'static str,
+    /// Where a client connects.
+    pub endpoint: Endpoint,
+    /// How messages reach a client.
+    pub delivery: Delivery,
+    /// How a client sends posts.
+    pub posting: Posting,
+    /// Connections in addition to one for each client.
+    pub extra_connections: ExtraConnections,
+    /// Encodings with their framing, the default first.
+    pub encodings: &'static [(Encoding, Framing)],
+    /// Whether requests also carry answers to pings and acknowledgements. The share of empty requests is then meaningless.
+    pub requests_are_mixed: bool,
+}
+
+macro_rules! transports {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $endpoint:ident $delivery:ident $posting:ident
+       $extra:ident [$($encoding:ident as $framing:ident),+] $(requests_are_mixed $mixed:ident)?;)*) => {
+        /// One way to carry a room's log to a client.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
+        pub enum Transport {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Transport {
+            /// All transports, in the order of tables and charts.
+            pub const ALL: [Self; TRANSPORTS.len()] = [$(Self::$variant),*];
+        }
+
+        const TRANSPORTS: &[TransportInfo] = &[$(TransportInfo {
+            name: $name,
+            endpoint: Endpoint::$endpoint,
+            delivery: Delivery::$delivery,
+            posting: Posting::$posting,
+            extra_connections: ExtraConnections::$extra,
+            encodings: &[$((Encoding::$encoding, Framing::$framing)),+],
+            requests_are_mixed: false $(|| $mixed)?,
+        }),*];
+    };
+}
+
+transports! {
+    /// Raw TCP with length-prefixed frames: the baseline.
+    Tcp "tcp" Tcp Streamed SameConnection None [Binary as LengthPrefixed];
+    /// A request that is answered at once, with or without messages.
+    Polling "polling" RoomUrl Polled BetweenPolls None [Json as JsonLines];
+    /// A request that is held until there is a message or the hold time is over.
+    LongPolling "long-polling" RoomUrl HeldRequest SecondConnection PerAuthor [Json as JsonLines];
+    /// One chunked response, one JSON item a line.
+    HttpStreaming "http-streaming" RoomUrl Streamed SecondConnection PerAuthor [Json as JsonLines];
     /// One `text/event-stream` response.
-    Sse,
+    Sse "sse" RoomUrl Streamed SecondConnection PerAuthor [Json as ServerSentEvents];
     /// A WebSocket on the HTTP port.
-    Websocket,
-    /// Socket.IO that stays on its polling.
-    SocketioPolling,
-    /// Socket.IO on a WebSocket from the beginning.
-    SocketioWebsocket,
-    /// Socket.IO as its clients come by default: begins on polling, probes, upgrades to a WebSocket.
-    Socketio,
+    Websocket "websocket" RoomUrl Streamed SameConnection None [Json as WsText, Binary as WsBinary];
+    /// Socket.IO that stays on its polling transport. Every session answers pings on a second connection.
+    SocketioPolling "socketio-polling" SocketIo HeldRequest SecondConnection PerClient
+        [Json as JsonLines, Binary as LengthPrefixed] requests_are_mixed true;
+    /// Socket.IO that starts with a WebSocket.
+    SocketioWebsocket "socketio-websocket" SocketIo Streamed SameConnection None
+        [Json as JsonLines, Binary as LengthPrefixed];
+    /// Socket.IO with its client's defaults: starts with polling and upgrades to a WebSocket. A session that
+    /// upgrades has three connections for a moment.
+    Socketio "socketio" SocketIo Streamed SameConnection TwoPerClient
+        [Json as JsonLines, Binary as LengthPrefixed] requests_are_mixed true;
     /// STOMP 1.2 on a WebSocket.
-    Stomp,
+    Stomp "stomp" RoomUrl Streamed SameConnection None [Json as Stomp];
 }
 
 impl Transport {
-    /// The transport that every cost is shown as a multiple of.
+    /// The baseline: costs are shown as multiples of its costs.
     pub const BASELINE: Self = Self::Tcp;
 
-    /// All of them, in the order tables and charts show them.
-    pub const ALL: [Self; 10] = [
-        Self::Tcp,
-        Self::Polling,
-        Self::LongPolling,
-        Self::HttpStreaming,
-        Self::Sse,
-        Self::Websocket,
-        Self::SocketioPolling,
-        Self::SocketioWebsocket,
-        Self::Socketio,
-        Self::Stomp,
-    ];
+    /// What is known about the transport.
+    pub const fn info(self) -> &'static TransportInfo {
+        &TRANSPORTS[self as usize]
+    }
 
     /// The name used in URLs, scenarios, results and on the command line.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Polling => "polling",
-            Self::LongPolling => "long-polling",
-            Self::HttpStreaming => "http-streaming",
-            Self::Sse => "sse",
-            Self::Websocket => "websocket",
-            Self::SocketioPolling => "socketio-polling",
-            Self::SocketioWebsocket => "socketio-websocket",
-            Self::Socketio => "socketio",
-            Self::Stomp => "stomp",
-        }
+        self.info().name
     }
 
     /// Position in [`Transport::ALL`].
@@ -71,35 +145,41 @@ impl Transport {
         self as usize
     }
 
-    /// Whether the transport lives on the HTTP port.
+    /// Whether the transport uses the HTTP port.
     pub const fn is_http(self) -> bool {
-        !matches!(self, Self::Tcp)
+        !matches!(self.info().endpoint, Endpoint::Tcp)
     }
 
-    /// Whether a room has a URL on it, `/rooms/NAME/` and the transport's name: to read at, and to post to.
+    /// Whether a room has a URL on this transport, `/rooms/NAME/TRANSPORT`, to read from and to post to.
     pub const fn has_room_url(self) -> bool {
-        self.is_http() && !self.is_socketio()
+        matches!(self.info().endpoint, Endpoint::RoomUrl)
     }
 
-    /// Whether it is one of the ways to speak Socket.IO, which all share a path.
+    /// Whether it is one of the three ways to use Socket.IO, which share a path.
     pub const fn is_socketio(self) -> bool {
-        matches!(self, Self::SocketioPolling | Self::SocketioWebsocket | Self::Socketio)
+        matches!(self.info().endpoint, Endpoint::SocketIo)
     }
 
-    /// Whether posts travel on the connection that carries the messages.
+    /// Whether posts are sent on the connection that carries the messages.
     pub const fn posts_in_band(self) -> bool {
-        matches!(self, Self::Tcp | Self::Websocket | Self::SocketioWebsocket | Self::Socketio | Self::Stomp)
+        matches!(self.info().posting, Posting::SameConnection)
     }
 
-    /// The encodings it can carry, the default first.
-    pub const fn encodings(self) -> &'static [Encoding] {
-        match self {
-            Self::Tcp => &[Encoding::Binary],
-            Self::Polling | Self::LongPolling | Self::HttpStreaming | Self::Sse | Self::Stomp => &[Encoding::Json],
-            Self::Websocket | Self::SocketioPolling | Self::SocketioWebsocket | Self::Socketio => {
-                &[Encoding::Json, Encoding::Binary]
-            }
-        }
+    /// The encodings of the transport, the default first.
+    pub fn encodings(self) -> impl ExactSizeIterator<Item = Encoding> {
+        self.info().encodings.iter().map(|(encoding, _)| *encoding)
+    }
+
+    /// The encoding that is used when a client asks for none.
+    pub const fn default_encoding(self) -> Encoding {
+        self.info().encodings[0].0
+    }
+
+    /// The framing of an encoding; of the default encoding if the transport does not have this one. Socket.IO puts
+    /// each item into a packet of its own: there it is the format in which items come from the log.
+    pub fn framing(self, encoding: Encoding) -> Framing {
+        let all = self.info().encodings;
+        all.iter().find(|(known, _)| *known == encoding).unwrap_or(&all[0]).1
     }
 }
 
@@ -120,7 +200,7 @@ impl FromStr for Transport {
     }
 }
 
-/// How an item is written down.
+/// Encoding of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
@@ -150,7 +230,7 @@ mod tests {
             assert_eq!(transport.name().parse::<Transport>().unwrap(), transport);
             assert_eq!(transport.index(), position);
             assert_eq!(serde_json::to_value(transport).unwrap(), transport.name());
-            assert!(!transport.encodings().is_empty());
+            assert_eq!(transport.framing(transport.default_encoding()), transport.info().encodings[0].1);
         }
     }
 

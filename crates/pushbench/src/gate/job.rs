@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn late_posts_and_a_slow_machine_are_excused_and_said_and_nothing_else_is() {
-        let mut record = results::invented::evidence(&[10]).runs.remove(0).record;
+        let mut record = results::invented::results_folder(&[10]).runs.remove(0).record;
         record.machine.cpu_probe_after = record.machine.cpu_probe_best / 2.0;
         record.machine.throttled_us = 1_000;
         assert_eq!(results::judge(&record).kind, VerdictKind::Invalid);

@@ -63,7 +63,7 @@ fn order(job: &Job) -> Vec<PlannedRun> {
     let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
     let place = |(round, (plan, subject)): (u32, (usize, Subject))| PlannedRun {
         round: round + 1,
-        label: job.plans[plan].label.clone(),
+        point: job.plans[plan].label.clone(),
         transport: subject.transport.name().to_owned(),
         target: subject.target_name().to_owned(),
     };

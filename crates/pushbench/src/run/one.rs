@@ -8,8 +8,8 @@ use std::time::Duration;
 use loadgen::{Progress, RunConfig, RunMeasurements, Target};
 use report::stats;
 use results::{
-    Crash, GeneratorUsage, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series, Subject, TcpBytes,
-    TcpCounts, VerdictKind, judge,
+    Crash, GeneratorUsage, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series, Slice, Subject,
+    TcpCounts, TcpUsage, VerdictKind, judge,
 };
 use scenario::Plan;
 use tokio_util::sync::CancellationToken;
@@ -233,32 +233,44 @@ fn record(
         negative: recording.negative,
         seconds,
         set_up: recording.set_up,
-        window: recording.window,
+        slices: slices(recording, readings, place),
         total: recording.total,
         ledger: recording.ledger.clone(),
         faults: recording.faults.clone(),
         generator: GeneratorUsage {
-            cpu: recording.cpu,
             core_usage_max: recording.core_usage_max,
-            window_us: recording.window_us,
             resident_bytes_clients: readings.resident_bytes_crowd(),
         },
         server: readings.server(),
-        tcp: recording.kernel_window.map(|sockets| TcpCounts {
-            segments_up: sockets.segments_up,
-            segments_down: sockets.segments_down,
+        tcp: recording.kernel_total.map(|sockets| TcpUsage {
             bytes_up: sockets.bytes_up,
             bytes_down: sockets.bytes_down,
             header_bytes_per_segment: sockets.header_bytes_per_segment,
             socket_memory_bytes: readings.socket_memory_bytes(),
         }),
-        tcp_total: recording
-            .kernel_total
-            .map(|sockets| TcpBytes { bytes_up: sockets.bytes_up, bytes_down: sockets.bytes_down }),
         machine,
     };
     record.verdict = judge(&record);
     record
+}
+
+/// The measured window of a run: one slice, in a block of its round.
+fn slices(recording: &RunMeasurements, readings: &Readings, place: Place) -> Vec<Slice> {
+    let window = Slice {
+        block: place.round,
+        position: 1,
+        window_us: recording.window_us,
+        traffic: recording.window,
+        generator_cpu: recording.cpu,
+        server: readings.window(),
+        tcp: recording.kernel_window.map(|sockets| TcpCounts {
+            segments_up: sockets.segments_up,
+            segments_down: sockets.segments_down,
+            bytes_up: sockets.bytes_up,
+            bytes_down: sockets.bytes_down,
+        }),
+    };
+    if recording.window_us > 0 { vec![window] } else { Vec::new() }
 }
 
 fn micros(duration: Duration) -> u64 {

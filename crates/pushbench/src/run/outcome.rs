@@ -46,7 +46,7 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
 }
 
 fn is_of(record: &RunRecord, place: &PlannedRun) -> bool {
-    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.label)
+    (record.transport.name(), &record.target, &record.point) == (place.transport.as_str(), &place.target, &place.point)
 }
 
 /// How a subject's server ended in the last of its runs in which it did.
@@ -78,7 +78,7 @@ fn why(last: Option<&&RunRecord>) -> String {
 
 fn name(place: &PlannedRun) -> String {
     let target = if place.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", place.target) };
-    let label = if place.label.is_empty() { String::new() } else { format!(" at {}", place.label) };
+    let label = if place.point.is_empty() { String::new() } else { format!(" at {}", place.point) };
     format!("{}{target}{label}", place.transport)
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     /// A job whose runs over SSE at the second point are changed, round by round.
     fn changed(change: impl Fn(&mut RunRecord)) -> ResultsFolder {
-        let mut job = invented::evidence(&[10, 100]);
+        let mut job = invented::results_folder(&[10, 100]);
         let records = job.runs.iter_mut().map(|run| &mut run.record);
         records.filter(|run| run.transport.name() == "sse" && run.point == "clients=100").for_each(change);
         job
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_job_in_which_everything_has_figures_is_done() {
-        assert_eq!(of(&invented::evidence(&[10, 100])), (0, vec![]));
+        assert_eq!(of(&invented::results_folder(&[10, 100])), (0, vec![]));
         let one_of_three = changed(|run| {
             if run.round < 3 {
                 run.verdict = verdict(VerdictKind::Invalid, "late");
@@ -123,7 +123,7 @@ mod tests {
     fn what_was_asked_for_and_has_no_figures_is_named_with_the_last_reason() {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
         assert_eq!(of(&invalid), (6, vec!["no figures for sse at clients=100 (invalid: late in 3)".to_owned()]));
-        let mut not_run = invented::evidence(&[10]);
+        let mut not_run = invented::results_folder(&[10]);
         not_run.runs.retain(|run| run.record.transport.name() != "tcp");
         assert_eq!(of(&not_run), (6, vec!["no figures for tcp (not run)".to_owned()]));
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use loadgen::{Checkpoint, Progress};
-use results::{ServerSamples, ServerSecond};
+use results::{ServerSamples, ServerSecond, ServerWindowSamples};
 use wire::ServerStats;
 
 use super::control::Control;
@@ -93,9 +93,14 @@ impl Readings {
             idle_resident_bytes: read.idle_resident_bytes,
             begin: at(Checkpoint::Begin)?,
             settled: at(Checkpoint::Settled)?,
-            window_start: at(Checkpoint::WindowStart)?,
-            window_end: at(Checkpoint::WindowEnd)?,
         })
+    }
+
+    /// The server's counters at both ends of the window, if both could be read.
+    pub(crate) fn window(&self) -> Option<ServerWindowSamples> {
+        let read = self.read.borrow();
+        let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
+        Some(ServerWindowSamples { start: at(Checkpoint::WindowStart)?, end: at(Checkpoint::WindowEnd)? })
     }
 
     /// What its process showed at the end of a second.
@@ -150,7 +155,8 @@ mod tests {
         let by_pid = readings(Some(Meter::attach(child.id()).unwrap()));
         all_edges(&by_pid).await;
         let server = by_pid.server().unwrap();
-        assert!(!server.begin.metered && server.window_end.process.resident_bytes > 0, "{server:?}");
+        let window = by_pid.window().unwrap();
+        assert!(!server.begin.metered && window.end.process.resident_bytes > 0, "{window:?}");
         let at = |second| Progress {
             phase: Phase::Window,
             joined: 1,

@@ -220,7 +220,7 @@ fn check(usage: &TransportUsage, seen: &Seen, form: Framing) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
-    let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| (t, *e)));
+    let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().map(move |e| (t, e)));
     for (transport, encoding) in pairs {
         let house = House::open().await;
         let seen = match transport {
@@ -234,7 +234,7 @@ async fn a_lock_step_run_adds_up_to_the_byte_on_every_transport() {
         };
         let usage = house.until_empty().await;
         assert!(usage.metered);
-        check(&usage.of(transport), &seen, Framing::of(transport, encoding));
+        check(&usage.of(transport), &seen, transport.framing(encoding));
         for other in Transport::ALL.into_iter().filter(|other| *other != transport) {
             assert_eq!(usage.of(other), TransportUsage::default(), "{transport} was counted as {other}");
         }

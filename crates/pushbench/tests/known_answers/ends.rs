@@ -140,7 +140,7 @@ async fn keeps_what_was_measured(how: Signal) {
     assert!(record.total.delivered > 0 && record.total.delivered < record.ledger.scheduled);
     let rows: u64 = record.seconds.iter().map(|second| second.delivered).sum();
     assert_eq!(rows, record.total.delivered);
-    assert!(!bench.histograms(record.run)["connect"].is_empty());
+    assert!(!bench.histograms(record.run)["connect_time"].is_empty());
     assert!(ended.out.contains("interrupted"), "{}", ended.out);
     let kept = results::load(&bench.results()).unwrap();
     assert_eq!((kept.manifest.state, kept.runs.len(), &kept.runs[0].record), (State::Interrupted, 1, &record));

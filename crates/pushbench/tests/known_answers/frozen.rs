@@ -54,7 +54,7 @@ async fn a_freeze_shows_in_full_on_every_transport() {
         assert_sound(record);
         assert_eq!((record.ledger.lost, record.faults.total(), record.total.cuts), (0, 0, 0), "{transport}");
         let histograms = bench.histograms(record.run);
-        let (due, left) = (&histograms["delivery"], &histograms["delivery_uncorrected"]);
+        let (due, left) = (&histograms["delivery_latency"], &histograms["delivery_latency_from_send"]);
         // The first post of the freeze waited for all of it: one is due every 5 ms.
         let (max, freeze) = (due.max(), micros(*stood));
         assert!(max + 10_000 >= freeze, "{transport}: {max} µs, a freeze of {freeze} µs");
@@ -76,7 +76,7 @@ async fn a_freeze_shows_in_full_on_every_transport() {
         } else {
             // One post of each author is on its way when the freeze begins; those behind it leave when it is over, and their
             // uncorrected latency hides that they waited.
-            assert!(record.window.posts_delayed >= CLIENTS, "{transport}: {} blocked", record.window.posts_delayed);
+            assert!(record.window().posts_delayed >= CLIENTS, "{transport}: {} blocked", record.window().posts_delayed);
             assert!(slow(left) * 2 < found, "{transport}: {} of {found} uncorrected", slow(left));
         }
     }

@@ -137,6 +137,6 @@ async fn two_loads_on_one_server_do_not_meet() {
         job.runs.iter().for_each(|run| assert_sound(&run.record));
     }
     let begun = |job: &ResultsFolder| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
-    let ended = |job: &ResultsFolder| job.runs[2].record.server.as_ref().unwrap().window_end.uptime_us;
+    let ended = |job: &ResultsFolder| job.runs[2].record.slices[0].server.as_ref().unwrap().end.uptime_us;
     assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "they were there at the same time");
 }

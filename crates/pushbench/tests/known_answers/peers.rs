@@ -58,8 +58,8 @@ async fn a_server_that_only_repeats_runs_beside_ours() {
     assert_eq!(names, ["tcp", "websocket", "websocket @ other"]);
     records.iter().for_each(assert_sound);
     let theirs = records.iter().find(|record| record.target == "other").unwrap();
-    let server = theirs.server.as_ref().unwrap();
-    assert!(!server.begin.metered && server.window_end.process.cpu_user_us > 0, "{server:?}");
+    let window = theirs.slices[0].server.as_ref().unwrap();
+    assert!(!window.start.metered && window.end.process.cpu_user_us > 0, "{window:?}");
     assert_eq!(theirs.total.accepted, theirs.total.posted, "every author heard itself");
     assert!(ended.out.contains("websocket @ other"), "{}", ended.out);
 }

@@ -50,7 +50,7 @@ async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
         let ledger = &record.ledger;
         let verdict = on_a_quiet_machine(record);
         assert_eq!(verdict.kind, VerdictKind::Wrong, "{client} {verdict:?}");
-        let gone = format!("the server said that {} messages were gone", ledger.gap_messages);
+        let gone = format!("the server reported that {} messages were no longer available", ledger.gap_messages);
         assert!(ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&gone), "{client} {verdict:?} {ledger:#?}");
         let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.unexpected];
         assert_eq!(others, [0; 4], "{client} {ledger:#?}");

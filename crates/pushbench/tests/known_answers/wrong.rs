@@ -55,7 +55,7 @@ fn check(record: &RunRecord, done: Done) {
             (IncidentKind::Corrupted, "corrupted", "corrupted", [0, 0, 0, 1, 0, 0])
         }
         // The message that should have come in its place did not.
-        Mischief::Forge => (IncidentKind::Unexpected, "foreign", "not planned by anybody", [1, 0, 0, 0, 1, 0]),
+        Mischief::Forge => (IncidentKind::Unexpected, "unexpected", "not in the plan", [1, 0, 0, 0, 1, 0]),
     };
     let context = format!("{} {done:?} {ledger:#?}", record.transport);
     // The author's last post has no next one: then nobody planned what it says it is.

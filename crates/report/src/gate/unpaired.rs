@@ -6,7 +6,7 @@
 use results::{MetricId, ResultsFolder, Subject};
 
 use super::{ComparisonRow, GateVerdict, InconclusiveReason, value, worse};
-use crate::selection::{RunSelection, labels};
+use crate::selection::{RunSelection, point_names};
 use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
@@ -16,7 +16,7 @@ const LEVEL: f64 = 0.95;
 /// Compares two folders of one scenario, a row a point, transport and metric that both have.
 pub fn unpaired(base: &ResultsFolder, head: &ResultsFolder) -> Vec<ComparisonRow> {
     let mut samples = Vec::new();
-    for label in labels(base) {
+    for label in point_names(base) {
         let here = base.runs.iter().filter(|run| run.record.point == label);
         for subject in Subject::all(here.map(|run| &run.record)) {
             let (base, head) = (RunSelection::of(base, label, &subject), RunSelection::of(head, label, &subject));

@@ -2,13 +2,13 @@
 
 use results::RunRecord;
 
-use super::AROUND;
 use super::csv::{Csv, cell};
-use super::data::{PointData, SeriesData};
+use super::data::{PlotData, PointData, SeriesData};
 use super::draw::{
     Anchor, Area, CLASSES, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
     text_width, tick,
 };
+use super::{AROUND, Plot};
 use crate::stats::{Estimate, median, over_runs};
 
 /// Height of a row.
@@ -28,7 +28,7 @@ pub(super) struct Bar {
 
 impl Bar {
     /// From the parts of every run: a row of them a run. None without runs.
-    pub(super) fn stacked(runs: &[Vec<f64>]) -> Option<Self> {
+    fn stacked(runs: &[Vec<f64>]) -> Option<Self> {
         let each: Vec<f64> = runs.iter().map(|parts| parts.iter().sum()).collect();
         let whole = over_runs(&each)?;
         let count = runs.iter().map(Vec::len).max().unwrap_or(0);
@@ -41,7 +41,7 @@ impl Bar {
     }
 
     /// Of one piece.
-    pub(super) fn plain(each: Vec<f64>) -> Option<Self> {
+    fn plain(each: Vec<f64>) -> Option<Self> {
         Some(Self { whole: over_runs(&each)?, each, parts: Vec::new() })
     }
 
@@ -54,40 +54,40 @@ impl Bar {
 /// One column.
 pub(super) struct Column {
     /// What it shows, with the unit.
-    pub(super) head: String,
+    head: String,
     /// A bar a transport, where there is one.
-    pub(super) bars: Vec<Option<Bar>>,
+    bars: Vec<Option<Bar>>,
     /// A value to hold all against, drawn as a line.
-    pub(super) floor: Option<f64>,
+    pub(super) baseline: Option<f64>,
 }
 
 /// The whole picture below its title.
-pub(super) struct Bars<'a> {
+struct Bars<'a> {
     /// A transport each.
-    pub(super) rows: Vec<&'a SeriesData<'a>>,
+    rows: Vec<&'a SeriesData<'a>>,
     /// Side by side.
-    pub(super) columns: Vec<Column>,
+    columns: Vec<Column>,
     /// Names of the parts, in order; empty where bars are of one piece.
-    pub(super) classes: &'a [&'a str],
+    classes: &'a [&'a str],
     /// Whether the parts are two shades of their transport's colour, rather than colours of their own.
-    pub(super) shaded: bool,
+    shaded: bool,
 }
 
 impl Bars<'_> {
     /// Whether there is anything.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.bars.iter().all(Option::is_none))
     }
 
     /// Draws it below `top`; the scene ends with it.
-    pub(super) fn draw(&self, scene: &mut Scene, top: f64) {
+    fn draw(&self, scene: &mut Scene, top: f64) {
         let top = if self.classes.is_empty() { top - 6.0 } else { self.key(scene, top) };
         let names = self.rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
         let left = 12.0 + 20.0 + names + 14.0;
         let (first, bottom) = (top + 28.0, top + 28.0 + ROW * self.rows.len() as f64);
         for (at, row) in self.rows.iter().enumerate() {
             let height = first + ROW * (at as f64 + 0.5) - 3.0;
-            let look = row.look();
+            let look = row.style();
             scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
             scene.label((32.0, height), &row.name(), Anchor::Start);
         }
@@ -131,7 +131,7 @@ impl Bars<'_> {
     }
 
     fn bar(&self, scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, row: &SeriesData<'_>) {
-        let (look, hollow) = (row.look(), row.is_overloaded());
+        let (look, hollow) = (row.style(), row.is_overloaded());
         let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
         let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
         if bar.parts.is_empty() {
@@ -170,18 +170,18 @@ impl Bars<'_> {
 
     fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
         let bars = || column.bars.iter().flatten();
-        let figures = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
-        let room = figures.fold(0.0, f64::max) + 10.0;
+        let metrics = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
+        let room = metrics.fold(0.0, f64::max) + 10.0;
         let head = shortened(&column.head, SMALL, area.right - area.left);
         scene.text((area.left, area.top - 12.0), &head, SMALL, Anchor::Start, SOFT);
         let panel = Panel {
             area: Area { right: area.right - room, ..area },
-            x: Scale::from_zero(bars().map(Bar::most).chain(column.floor)),
+            x: Scale::from_zero(bars().map(Bar::most).chain(column.baseline)),
             y: Scale::Linear { low: 0.0, high: 1.0 },
         };
         panel.across_ticks(scene, true);
-        if let Some(floor) = column.floor {
-            let place = panel.across(floor);
+        if let Some(baseline) = column.baseline {
+            let place = panel.across(baseline);
             scene.line(vec![(place, area.top), (place, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
         }
         for (at, (bar, row)) in column.bars.iter().zip(&self.rows).enumerate() {
@@ -194,33 +194,59 @@ impl Bars<'_> {
     }
 }
 
-/// What every run of a transport has of one figure: its parts, in the order of the classes, or one value; empty where it was not
-/// measured.
-type Of<'a> = &'a dyn Fn(&RunRecord) -> Vec<f64>;
+/// Values of one run: the parts in the order of the classes, or a single value; empty where it was not measured.
+type Values<'a> = &'a dyn Fn(&RunRecord) -> Vec<f64>;
 
-/// A figure of all transports, with its data.
-pub(super) fn column(csv: &mut Csv, point: &PointData<'_>, head: &str, classes: &[&str], of: Of<'_>) -> Column {
-    let bars = drawable(point).into_iter().map(|row| {
-        let runs: Vec<(u32, Vec<f64>)> = row.records().map(|record| (record.run, of(record))).collect();
-        for (run, parts) in &runs {
-            for (at, value) in parts.iter().enumerate() {
-                let class = classes.get(at).copied().unwrap_or_default();
-                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
-                csv.row(place.into_iter().chain([head.to_owned(), class.to_owned(), cell(*value)]));
+/// A bar plot of one point, with its data.
+pub(super) struct BarPlot<'a> {
+    point: &'a PointData<'a>,
+    columns: Vec<Column>,
+    csv: Csv,
+}
+
+impl<'a> BarPlot<'a> {
+    pub(super) fn new(point: &'a PointData<'a>) -> Self {
+        let csv = Csv::new(&["point", "transport", "verdict", "run", "metric", "part", "value"]);
+        Self { point, columns: Vec::new(), csv }
+    }
+
+    /// Adds a column of bars, one for each transport.
+    pub(super) fn column(&mut self, head: &str, classes: &[&str], of: Values<'_>) -> &mut Column {
+        let bars = drawable(self.point).into_iter().map(|row| {
+            let runs: Vec<(u32, Vec<f64>)> = row.records().map(|record| (record.run, of(record))).collect();
+            for (run, parts) in &runs {
+                for (at, value) in parts.iter().enumerate() {
+                    let class = classes.get(at).copied().unwrap_or_default();
+                    let place = [self.point.name.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
+                    self.csv.row(place.into_iter().chain([head.to_owned(), class.to_owned(), cell(*value)]));
+                }
             }
+            let parts: Vec<_> = runs.into_iter().map(|(_, parts)| parts).filter(|parts| !parts.is_empty()).collect();
+            if classes.is_empty() { Bar::plain(parts.into_iter().flatten().collect()) } else { Bar::stacked(&parts) }
+        });
+        self.columns.push(Column { head: head.to_owned(), bars: bars.collect(), baseline: None });
+        self.columns.last_mut().expect("a column was just added")
+    }
+
+    /// Draws the columns; `None` where nothing was measured. `name` is the stem of the files.
+    pub(super) fn build(
+        self,
+        job: &PlotData<'_>,
+        (name, title): (&str, &str),
+        caption: String,
+        (classes, shaded): (&[&str], bool),
+    ) -> Option<Plot> {
+        let bars = Bars { rows: drawable(self.point), columns: self.columns, classes, shaded };
+        if bars.is_empty() {
+            return None;
         }
-        let parts: Vec<Vec<f64>> = runs.into_iter().map(|(_, parts)| parts).filter(|parts| !parts.is_empty()).collect();
-        if classes.is_empty() { Bar::plain(parts.into_iter().flatten().collect()) } else { Bar::stacked(&parts) }
-    });
-    Column { head: head.to_owned(), bars: bars.collect(), floor: None }
+        let (mut scene, top) = Scene::titled(title, &job.about(self.point));
+        bars.draw(&mut scene, top);
+        let name = job.stem(name, self.point.name);
+        Some(Plot { name, title: title.to_owned(), caption, scene, csv: self.csv })
+    }
 }
 
-/// The transports that have a row.
-pub(super) fn drawable<'a>(point: &'a PointData<'a>) -> Vec<&'a SeriesData<'a>> {
+fn drawable<'a>(point: &'a PointData<'a>) -> Vec<&'a SeriesData<'a>> {
     point.rows.iter().filter(|row| !row.runs.is_empty()).collect()
-}
-
-/// The table [`column()`] fills.
-pub(super) fn table() -> Csv {
-    Csv::new(&["point", "transport", "verdict", "run", "figure", "part", "value"])
 }

@@ -1,6 +1,6 @@
 //! Curves with their markers, intervals and names at their ends.
 
-use super::draw::{Anchor, Look, Panel, SIZE, SOFT, Scale, Scene, Stroke, spread, text_width};
+use super::draw::{Anchor, Panel, SIZE, SOFT, Scale, Scene, Stroke, SubjectStyle, spread, text_width};
 
 /// Markers a curve with more points than this has only here and there.
 const MARKED_MAX: usize = 26;
@@ -10,7 +10,7 @@ const TIE_MAX: f64 = 70.0;
 
 /// One point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spot {
+pub(super) struct PlotPoint {
     pub(super) x: f64,
     pub(super) y: f64,
     /// Ends of its interval.
@@ -22,9 +22,9 @@ pub(super) struct Spot {
 /// One transport.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
-    pub(super) look: Look,
+    pub(super) look: SubjectStyle,
     pub(super) name: String,
-    pub(super) spots: Vec<Spot>,
+    pub(super) spots: Vec<PlotPoint>,
     /// The same, of each run.
     pub(super) runs: Vec<Vec<(f64, f64)>>,
     /// Its uncorrected twin.
@@ -68,7 +68,7 @@ impl Curve {
 }
 
 /// A curve cut where steady points meet others; neighbours share an end.
-fn pieces(spots: &[Spot]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
+fn pieces(spots: &[PlotPoint]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
     let mut pieces: Vec<(std::ops::RangeInclusive<usize>, bool)> = Vec::new();
     for (at, pair) in spots.windows(2).enumerate() {
         let hollow = pair[0].hollow || pair[1].hollow;

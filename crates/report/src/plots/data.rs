@@ -5,9 +5,9 @@ use std::ops::Deref;
 use results::{ResultsFolder, RunRecord, Subject};
 use serde_json::Value;
 
-use super::draw::{Look, Scale, looks};
+use super::draw::{Scale, SubjectStyle, looks};
 use crate::format::number;
-use crate::selection::{RunSelection, labels};
+use crate::selection::{RunSelection, point_names};
 use crate::tables::verdicts;
 
 /// Points of which every plot is made; of longer sweeps the first, the middle and the last.
@@ -16,19 +16,19 @@ const POINTS_MAX: usize = 3;
 /// One.
 pub(super) struct PlotData<'a> {
     /// Where it comes from.
-    pub(super) evidence: &'a ResultsFolder,
+    pub(super) folder: &'a ResultsFolder,
     /// What names of its exhibits begin with; empty when it is the only one.
     stem: String,
     /// Those of which there are runs.
     pub(super) points: Vec<PointData<'a>>,
     /// Everybody in it, each with its look.
-    pub(super) looks: Vec<(Subject, Look)>,
+    pub(super) styles: Vec<(Subject, SubjectStyle)>,
 }
 
 /// One point of the sweep, or the only one.
 pub(super) struct PointData<'a> {
     /// Empty without a sweep.
-    pub(super) label: &'a str,
+    pub(super) name: &'a str,
     /// What it was set to.
     pub(super) set: Option<&'a results::Point>,
     /// What may be drawn, a transport each.
@@ -38,7 +38,7 @@ pub(super) struct PointData<'a> {
 /// A transport of a server at a point.
 pub(super) struct SeriesData<'a> {
     shown: RunSelection<'a>,
-    look: Look,
+    look: SubjectStyle,
 }
 
 impl<'a> Deref for SeriesData<'a> {
@@ -61,25 +61,25 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> PlotData<'a> {
     /// From what was kept of it.
-    pub(super) fn new(evidence: &'a ResultsFolder, stem: &str) -> Self {
-        let looks = looks(&Subject::all(evidence.runs.iter().map(|run| &run.record)));
-        let points = labels(evidence).into_iter().map(|label| {
-            let set = evidence.manifest.points.iter().find(|point| point.name == label);
-            let row = |(subject, look): &(Subject, Look)| SeriesData {
-                shown: RunSelection::of(evidence, label, subject),
+    pub(super) fn new(folder: &'a ResultsFolder, stem: &str) -> Self {
+        let looks = looks(&Subject::all(folder.runs.iter().map(|run| &run.record)));
+        let points = point_names(folder).into_iter().map(|label| {
+            let set = folder.manifest.points.iter().find(|point| point.name == label);
+            let row = |(subject, look): &(Subject, SubjectStyle)| SeriesData {
+                shown: RunSelection::of(folder, label, subject),
                 look: *look,
             };
             let rows = looks.iter().map(row).filter(|row| !row.verdicts.is_empty()).collect();
-            PointData { label, set, rows }
+            PointData { name: label, set, rows }
         });
         let points = points.filter(|point: &PointData<'_>| !point.rows.is_empty()).collect();
         let apart = if stem.is_empty() { "" } else { "-" };
-        Self { evidence, stem: slug(stem) + apart, points, looks }
+        Self { folder, stem: slug(stem) + apart, points, styles: looks }
     }
 
     /// The points of which every plot is made.
     pub(super) fn picked(&self) -> Vec<&PointData<'a>> {
-        few(self.points.iter().collect())
+        first_middle_last(self.points.iter().collect())
     }
 
     /// The file stem of an plot.
@@ -90,8 +90,8 @@ impl<'a> PlotData<'a> {
 
     /// Every swept key, once for each way in which the others are fixed, but not for too many.
     pub(super) fn sweeps(&'a self) -> Vec<Sweep<'a>> {
-        let Some(keys) = self.evidence.manifest.points.first().map(|point| &point.swept) else { return Vec::new() };
-        keys.iter().flat_map(|key| few(self.sweeps_of(key, keys))).collect()
+        let Some(keys) = self.folder.manifest.points.first().map(|point| &point.swept) else { return Vec::new() };
+        keys.iter().flat_map(|key| first_middle_last(self.sweeps_of(key, keys))).collect()
     }
 
     fn sweeps_of(&'a self, key: &'a str, keys: &[String]) -> Vec<Sweep<'a>> {
@@ -120,8 +120,8 @@ impl<'a> PlotData<'a> {
 
     /// What every picture says below its title.
     pub(super) fn about(&self, point: &PointData<'_>) -> String {
-        let mut parts = vec![self.evidence.manifest.scenario.name.clone()];
-        parts.extend((!point.label.is_empty()).then(|| point.label.to_owned()));
+        let mut parts = vec![self.folder.manifest.scenario.name.clone()];
+        parts.extend((!point.name.is_empty()).then(|| point.name.to_owned()));
         if let Some(record) = point.rows.iter().flat_map(|row| row.records()).next() {
             let planned = &record.planned;
             let seconds = planned.window_us.max(1) as f64 / 1e6;
@@ -169,7 +169,7 @@ impl SeriesData<'_> {
     }
 
     /// Its colour and marker.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn style(&self) -> SubjectStyle {
         self.look
     }
 
@@ -203,7 +203,7 @@ impl Sweep<'_> {
     /// What its points have in common, in words.
     pub(super) fn about(&self, job: &PlotData<'_>) -> String {
         let fixed = if self.fixed.is_empty() { String::new() } else { format!(" · at {}", self.fixed) };
-        format!("{} · {} swept{fixed}", job.evidence.manifest.scenario.name, self.key)
+        format!("{} · {} swept{fixed}", job.folder.manifest.scenario.name, self.key)
     }
 
     /// What tells its exhibits from those of others.
@@ -231,7 +231,7 @@ pub(super) fn window_s(record: &RunRecord) -> f64 {
     record.planned.window_us.max(1) as f64 / 1e6
 }
 
-fn few<T>(all: Vec<T>) -> Vec<T> {
+fn first_middle_last<T>(all: Vec<T>) -> Vec<T> {
     let count = all.len();
     if count <= POINTS_MAX {
         return all;
@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn long_sweeps_are_shown_by_their_ends_and_their_middle() {
-        assert_eq!(few(vec![1, 2, 3]), [1, 2, 3]);
-        assert_eq!(few((1..=9).collect()), [1, 5, 9]);
+        assert_eq!(first_middle_last(vec![1, 2, 3]), [1, 2, 3]);
+        assert_eq!(first_middle_last((1..=9).collect()), [1, 5, 9]);
     }
 
     #[test]

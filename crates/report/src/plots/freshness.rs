@@ -3,9 +3,9 @@
 use results::{Direction, MetricId, Subject};
 
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, fitting, legend, names_width};
+use super::curves::{Curve, PlotPoint, fitting, legend, names_width};
 use super::data::{PlotData, SeriesData, Sweep, written};
-use super::draw::{Anchor, Area, Look, Panel, SMALL, SOFT, Scale, Scene, WIDTH, text_width};
+use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, SubjectStyle, WIDTH, text_width};
 use super::{AROUND, Plot};
 use crate::stats::{Estimate, over_runs};
 
@@ -26,7 +26,7 @@ const COSTS: [(&str, Of); 2] = [
 const HEIGHT: f64 = 290.0;
 
 /// A curve with the value of the sweep at each of its spots.
-struct Bought {
+struct LatencyForCost {
     curve: Curve,
     values: Vec<String>,
 }
@@ -34,10 +34,10 @@ struct Bought {
 pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     let mut csv =
         Csv::new(&[sweep.key, "transport", "verdict", "runs", "staleness_ms", "cost", "value", "low", "high"]);
-    let panels: Vec<(&str, Vec<Bought>)> = COSTS
+    let panels: Vec<(&str, Vec<LatencyForCost>)> = COSTS
         .iter()
         .map(|(name, of)| {
-            let all = job.looks.iter().filter_map(|who| bought(sweep, who, name, *of, &mut csv));
+            let all = job.styles.iter().filter_map(|who| latency_for_cost(sweep, who, name, *of, &mut csv));
             (*name, all.collect::<Vec<_>>())
         })
         .filter(|(_, all)| !all.is_empty())
@@ -79,7 +79,13 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     })
 }
 
-fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: Of, csv: &mut Csv) -> Option<Bought> {
+fn latency_for_cost(
+    sweep: &Sweep<'_>,
+    (subject, look): &(Subject, SubjectStyle),
+    name: &str,
+    of: Of,
+    csv: &mut Csv,
+) -> Option<LatencyForCost> {
     let (mut spots, mut values) = (Vec::new(), Vec::new());
     for (at, row) in sweep.rows(subject) {
         let Some((stale, cost)) = row.estimate(MetricId::DeliveryP50).zip(of(row)) else { continue };
@@ -87,7 +93,7 @@ fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: 
             continue;
         }
         let value = written(&sweep.points[at].1);
-        spots.push(Spot { x: stale.value, y: cost.value, interval: cost.ends(), hollow: row.is_overloaded() });
+        spots.push(PlotPoint { x: stale.value, y: cost.value, interval: cost.ends(), hollow: row.is_overloaded() });
         let ends = cost.ends().unzip();
         csv.row([
             value.clone(),
@@ -103,11 +109,11 @@ fn bought(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), name: &str, of: 
         values.push(value);
     }
     let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
-    (!curve.spots.is_empty()).then_some(Bought { curve, values })
+    (!curve.spots.is_empty()).then_some(LatencyForCost { curve, values })
 }
 
 /// The swept values beside their spots, wherever there is room for them; the ends of a curve come first.
-fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
+fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
     let size = SMALL * 0.94;
     let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(panel, &bought.curve)).collect();
     let inside = |area: &Area| {
@@ -116,7 +122,7 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[Bought]) {
     };
     for bought in all {
         let spots = &bought.curve.spots;
-        let span = |of: &dyn Fn(&Spot) -> f64| {
+        let span = |of: &dyn Fn(&PlotPoint) -> f64| {
             let (least, most) = spots.iter().map(of).fold((f64::MAX, f64::MIN), |(l, m), at| (l.min(at), m.max(at)));
             most - least
         };

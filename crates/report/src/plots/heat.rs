@@ -45,12 +45,12 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
         head(&mut scene, &panel, row);
-        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
+        let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
         cells(&mut scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
     }
     foot(&mut scene, bottom);
     Some(Plot {
-        name: job.stem("03b-latency-heat-map", point.label),
+        name: job.stem("03b-latency-heat-map", point.name),
         title: title.to_owned(),
         caption: format!(
             "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \

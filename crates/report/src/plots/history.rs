@@ -94,7 +94,7 @@ fn draw(scene: &mut Scene, panel: &Panel, trend: &Trend, commits: &[String]) {
         let stroke = Stroke::new(colour(trend, after > before), 1.8).dashed(true);
         scene.line(vec![(place, area.top), (place, area.bottom)], stroke);
     }
-    let says = shortened(&trend.says(commits), SMALL, room - TICKS);
+    let says = shortened(&trend.sentence(commits), SMALL, room - TICKS);
     scene.small((area.left, area.bottom + 13.0), &says, Anchor::Start);
 }
 

@@ -2,8 +2,6 @@
 
 mod bars;
 mod bytes;
-mod calls;
-mod cpu;
 mod csv;
 mod curves;
 mod data;
@@ -12,7 +10,7 @@ mod forest;
 mod freshness;
 mod heat;
 mod history;
-mod memory;
+mod metric_bars;
 mod money;
 mod over_time;
 mod percentiles;
@@ -67,10 +65,10 @@ fn drawn(job: &PlotData<'_>) -> Vec<Plot> {
         over_time::plot,
         heat::plot,
         throughput::over_time,
-        cpu::plot,
+        metric_bars::cpu,
         bytes::plot,
-        calls::plot,
-        memory::plot,
+        metric_bars::calls,
+        metric_bars::memory,
         money::plot,
     ];
     let by_sweep = [throughput::over_sweep, freshness::plot, sweep::plot];

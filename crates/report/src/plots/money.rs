@@ -1,10 +1,9 @@
-//! PlotFiles 12: what it would cost at the scenario's prices.
+//! Plot 12: cost at the scenario's prices.
 
 use results::{Direction, MetricId, RunRecord};
 
-use super::bars::{Bars, column, drawable, table};
+use super::bars::BarPlot;
 use super::data::{PlotData, PointData, behind, window_s, written};
-use super::draw::Scene;
 use super::{AROUND, Plot};
 
 const CLASSES: [&str; 3] = ["CPU of the server", "traffic to clients", "memory"];
@@ -28,37 +27,23 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         gb_out: set.number("prices.gb_out")?,
         currency: set.settings.get("prices.currency").map(written)?,
     };
-    let mut csv = table();
+    let mut plot = BarPlot::new(point);
     let million = format!("{} per million messages", prices.currency);
+    plot.column(&million, &CLASSES, &|record| per_million(record, &prices).unwrap_or_default());
     let month = format!("{} a month for 10,000 clients", prices.currency);
-    let columns = vec![
-        column(&mut csv, point, &million, &CLASSES, &|record| per_million(record, &prices).unwrap_or_default()),
-        column(&mut csv, point, &month, &CLASSES, &|record| per_month(record, &prices).unwrap_or_default()),
-    ];
-    let bars = Bars { rows: drawable(point), columns, classes: &CLASSES, shaded: false };
-    if bars.is_empty() {
-        return None;
-    }
-    let title = "What it costs, at the scenario's prices";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
-    bars.draw(&mut scene, top);
-    Some(Plot {
-        name: job.stem("12-money", point.label),
-        title: title.to_owned(),
-        caption: format!(
-            "At {} {c} a vCPU-hour, {} {c} a GB-hour of memory and {} {c} a GB sent out (TCP/IP headers included where they were counted). \
-             Per million delivered messages: CPU and traffic. A month (730 h) of 10,000 connected clients at this scenario's rate: CPU, \
-             traffic and memory of the server's process, scaled in proportion and without idle capacity. Medians over runs, brackets \
-             {AROUND}. {}.",
-            prices.vcpu_hour,
-            prices.gb_hour,
-            prices.gb_out,
-            behind(point),
-            c = prices.currency
-        ),
-        scene,
-        csv,
-    })
+    plot.column(&month, &CLASSES, &|record| per_month(record, &prices).unwrap_or_default());
+    let caption = format!(
+        "Prices of the scenario: {} {c} a vCPU-hour, {} {c} a GB-hour of memory, {} {c} a GB sent (TCP/IP headers \
+         included where they were counted). Per million delivered messages: CPU and traffic. A month (730 h) of 10,000 \
+         connected clients at the scenario's rate: CPU, traffic and memory of the server's process, in proportion and \
+         without idle capacity. Medians over runs, brackets {AROUND}. {}.",
+        prices.vcpu_hour,
+        prices.gb_hour,
+        prices.gb_out,
+        behind(point),
+        c = prices.currency
+    );
+    plot.build(job, ("12-money", "Cost at the scenario's prices"), caption, (&CLASSES, false))
 }
 
 /// CPU and traffic of one message.
@@ -75,7 +60,7 @@ fn per_million(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
 
 fn per_month(record: &RunRecord, prices: &Prices) -> Option<Vec<f64>> {
     let (cpu, traffic) = of_message(record, prices)?;
-    let rate = record.window.delivered as f64 / window_s(record) / f64::from(record.planned.clients.max(1));
+    let rate = record.window().delivered as f64 / window_s(record) / f64::from(record.planned.clients.max(1));
     let messages = rate * CLIENTS * MONTH_H * 3600.0;
     let memory = MetricId::ServerBytesPerConnection.value(record)? * CLIENTS / GB * MONTH_H * prices.gb_hour;
     Some(vec![cpu * messages, traffic * messages, memory])

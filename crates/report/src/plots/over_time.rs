@@ -11,14 +11,14 @@ use crate::stats::{median, order_interval};
 type Of = fn(&Second) -> Option<u64>;
 /// What is drawn, with the width and whether it is dashed.
 const LINES: [(&str, Of, f64, bool); 3] = [
-    ("p50", |second| second.delivery_us_p50, 2.4, false),
+    ("p50", |second| second.delivery_p50_us, 2.4, false),
     ("p99", p99, 1.4, false),
-    ("max", |second| second.delivery_us_max, 1.2, true),
+    ("max", |second| second.delivery_max_us, 1.2, true),
 ];
 
 /// Where the second has the messages it takes.
 fn p99(second: &Second) -> Option<u64> {
-    order_interval(second.posted, 0.99).and(second.delivery_us_p99)
+    order_interval(second.posted, 0.99).and(second.delivery_p99_us)
 }
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
@@ -48,7 +48,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     }
     foot(&mut scene, bottom);
     Some(Plot {
-        name: job.stem("03a-latency-over-time", point.label),
+        name: job.stem("03a-latency-over-time", point.name),
         title: title.to_owned(),
         caption: format!(
             "Median, 99th percentile (where a second has the 368 messages it takes) and largest delivery latency of the messages seen in \
@@ -63,7 +63,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 
 /// The head of a small panel: the marker and the name of its transport.
 pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
-    let look = row.look();
+    let look = row.style();
     let height = panel.area.top - 11.0;
     scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
     let left = panel.area.left + 18.0;
@@ -98,11 +98,11 @@ pub(super) fn seconds_scale(point: &PointData<'_>, rows: &[&SeriesData<'_>]) -> 
 
 fn readings<'a>(point: &'a PointData<'_>, row: &'a SeriesData<'a>) -> impl Iterator<Item = (u32, &'a Second)> {
     let all = row.records().flat_map(|record| seconds(point, record).map(move |second| (record.run, second)));
-    all.filter(|(_, second)| second.delivery_us_p50.is_some())
+    all.filter(|(_, second)| second.delivery_p50_us.is_some())
 }
 
 fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
-    let colour = row.look().colour;
+    let colour = row.style().colour;
     for (_, of, width, dashed) in LINES {
         let ms = |second: &Second| of(second).map(|us| us as f64 / 1e3);
         if row.runs.len() > 1 {
@@ -134,7 +134,7 @@ pub(super) fn over_runs(
 fn write(csv: &mut Csv, point: &PointData<'_>, row: &SeriesData<'_>) {
     for (run, second) in readings(point, row) {
         let cells = LINES.iter().map(|(_, of, ..)| cell(of(second).map(|us| us as f64 / 1e3)));
-        let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
+        let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.to_string()];
         csv.row(place.into_iter().chain([second.second.to_string()]).chain(cells));
     }
 }

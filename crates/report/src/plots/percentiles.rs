@@ -3,7 +3,7 @@
 use results::{Distribution, Series};
 
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, name_ends, names_width};
+use super::curves::{Curve, PlotPoint, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH};
 use super::{Plot, draw};
@@ -39,7 +39,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     }
     name_ends(&mut scene, &panel, &curves);
     Some(Plot {
-        name: job.stem("01-latency-by-percentile", point.label),
+        name: job.stem("01-latency-by-percentile", point.name),
         title: title.to_owned(),
         caption: format!(
             "Time from when a post was due until each receiver had it; every nine takes the same room. Solid: median over runs of each \
@@ -71,12 +71,12 @@ fn curve(point: &PointData<'_>, row: &SeriesData<'_>, csv: &mut Csv) -> Option<C
     let (mut spots, mut twin) = (Vec::new(), Vec::new());
     for share in &carried {
         let corrected = over(&|at| ms(&samples[at].1, *share))?;
-        spots.push(Spot { x: *share, y: corrected, interval: None, hollow: row.is_overloaded() });
+        spots.push(PlotPoint { x: *share, y: corrected, interval: None, hollow: row.is_overloaded() });
         let uncorrected = over(&|at| ms(&samples[at].2, *share));
         twin.extend(uncorrected.map(|y| (*share, y)));
         for (run, whole, blind, _) in &samples {
             csv.row([
-                point.label.to_owned(),
+                point.name.to_owned(),
                 row.subject.to_string(),
                 row.verdict(),
                 run.to_string(),
@@ -90,5 +90,5 @@ fn curve(point: &PointData<'_>, row: &SeriesData<'_>, csv: &mut Csv) -> Option<C
         carried.iter().filter_map(|share| Some((*share, ms(whole, *share)?))).collect::<Vec<_>>()
     });
     let runs = if samples.len() > 1 { runs.collect() } else { Vec::new() };
-    Some(Curve { look: row.look(), name: row.name(), spots, runs, twin })
+    Some(Curve { look: row.style(), name: row.name(), spots, runs, twin })
 }

@@ -3,13 +3,13 @@
 use results::{MetricId, Subject};
 
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, fitting, name_ends, names_width};
+use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
 use super::data::{PlotData, Sweep, written};
-use super::draw::{Anchor, Area, Look, Panel, SIZE, SMALL, SOFT, Scene, WIDTH};
+use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, SubjectStyle, WIDTH};
 use super::{AROUND, Plot};
 
 /// What goes up in each panel.
-const FIGURES: [(MetricId, &str); 3] = [
+const METRICS: [(MetricId, &str); 3] = [
     (MetricId::DeliveryP50, "median delivery latency, ms"),
     (MetricId::DeliveryP99, "99th percentile of delivery latency, ms"),
     (MetricId::ServerCpuPerMessage, "µs of server CPU per delivered message"),
@@ -19,8 +19,8 @@ const HEIGHT: f64 = 190.0;
 
 pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     let mut csv = Csv::new(&[sweep.key, "transport", "verdict", "runs", "figure", "value", "low", "high"]);
-    let panels = FIGURES.iter().map(|(figure, name)| {
-        let curves = job.looks.iter().filter_map(|who| curve(sweep, who, *figure, &mut csv));
+    let panels = METRICS.iter().map(|(metric, name)| {
+        let curves = job.styles.iter().filter_map(|who| curve(sweep, who, *metric, &mut csv));
         (*name, curves.collect::<Vec<_>>())
     });
     let panels: Vec<(&str, Vec<Curve>)> = panels.filter(|(_, curves)| !curves.is_empty()).collect();
@@ -59,19 +59,24 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     })
 }
 
-fn curve(sweep: &Sweep<'_>, (subject, look): &(Subject, Look), figure: MetricId, csv: &mut Csv) -> Option<Curve> {
+fn curve(
+    sweep: &Sweep<'_>,
+    (subject, look): &(Subject, SubjectStyle),
+    metric: MetricId,
+    csv: &mut Csv,
+) -> Option<Curve> {
     let mut spots = Vec::new();
     for (at, row) in sweep.rows(subject) {
-        let Some(estimate) = row.estimate(figure) else { continue };
+        let Some(estimate) = row.estimate(metric) else { continue };
         let x = sweep.value(at);
-        spots.push(Spot { x, y: estimate.value, interval: estimate.ends(), hollow: row.is_overloaded() });
+        spots.push(PlotPoint { x, y: estimate.value, interval: estimate.ends(), hollow: row.is_overloaded() });
         let ends = estimate.ends().unzip();
         csv.row([
             written(&sweep.points[at].1),
             subject.to_string(),
             row.verdict(),
             estimate.runs.to_string(),
-            figure.name().to_owned(),
+            metric.name().to_owned(),
             cell(estimate.value),
             cell(ends.0),
             cell(ends.1),

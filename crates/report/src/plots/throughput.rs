@@ -3,7 +3,7 @@
 use results::{MetricId, RunRecord};
 
 use super::csv::{Csv, cell};
-use super::curves::{Curve, Spot, fitting, name_ends, names_width};
+use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, Sweep, behind, window_s};
 use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
 use super::over_time::{head, over_runs as by_second, seconds, seconds_scale};
@@ -37,7 +37,7 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
         lines(&mut scene, &panel, (point, row));
         for record in row.records() {
             for second in seconds(point, record) {
-                let place = [point.label.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
+                let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
                 let offered = second.posted as f64 * receivers(record);
                 let values = [second.second.to_string(), second.delivered.to_string(), cell(offered)];
                 csv.row(place.into_iter().chain(values));
@@ -48,7 +48,7 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
     Some(Plot {
-        name: job.stem("04-delivered-and-offered", point.label),
+        name: job.stem("04-delivered-and-offered", point.name),
         title: title.to_owned(),
         caption: format!(
             "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
@@ -65,7 +65,7 @@ fn receivers(record: &RunRecord) -> f64 {
 }
 
 fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
-    let colour = row.look().colour;
+    let colour = row.style().colour;
     let placed = |points: Vec<(f64, f64)>| points.into_iter().map(|(x, y)| panel.at(x, y)).collect::<Vec<_>>();
     if row.runs.len() > 1 {
         for record in row.records() {
@@ -79,31 +79,23 @@ fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &Serie
     scene.line(placed(offered), Stroke::new(SOFT, 1.3).dashed(true));
 }
 
-pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
+/// The curves of a sweep: what every subject delivered, and what the plan offered at each point.
+fn sweep_curves(job: &PlotData<'_>, sweep: &Sweep<'_>, csv: &mut Csv) -> (Vec<Curve>, Vec<(f64, f64)>) {
     let offered_of = |record: &RunRecord| record.planned.deliveries_in_window as f64 / window_s(record);
-    let delivered_of = |record: &RunRecord| MetricId::DeliveredPerS.value(record);
-    let mut csv = Csv::new(&[
-        sweep.key,
-        "transport",
-        "verdict",
-        "runs",
-        "delivered_per_s",
-        "low_per_s",
-        "high_per_s",
-        "offered_per_s",
-    ]);
     let mut curves = Vec::new();
     let mut offered: Vec<(f64, f64)> = Vec::new();
-    for (subject, look) in &job.looks {
+    for (subject, style) in &job.styles {
         let mut spots = Vec::new();
         for (at, row) in sweep.rows(subject) {
-            let Some(delivered) = over_runs(&row.each(delivered_of)) else { continue };
+            let Some(delivered) = over_runs(&row.each(|record| MetricId::DeliveredPerS.value(record))) else {
+                continue;
+            };
             let wanted = median(&row.each(|record| Some(offered_of(record)))).unwrap_or(0.0);
             let x = sweep.value(at);
             if offered.iter().all(|(known, _)| *known != x) {
                 offered.push((x, wanted));
             }
-            spots.push(Spot { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
+            spots.push(PlotPoint { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
             let ends = delivered.ends().unzip();
             csv.row([
                 super::data::written(&sweep.points[at].1),
@@ -116,10 +108,25 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
                 cell(wanted),
             ]);
         }
-        let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+        let curve = Curve { look: *style, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
         curves.extend((!curve.spots.is_empty()).then_some(curve));
     }
     offered.sort_by(|a, b| a.0.total_cmp(&b.0));
+    (curves, offered)
+}
+
+pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
+    let mut csv = Csv::new(&[
+        sweep.key,
+        "transport",
+        "verdict",
+        "runs",
+        "delivered_per_s",
+        "low_per_s",
+        "high_per_s",
+        "offered_per_s",
+    ]);
+    let (curves, offered) = sweep_curves(job, sweep, &mut csv);
     let title = format!("Delivered messages over {}", sweep.key);
     let (mut scene, top) = Scene::titled(&title, &sweep.about(job));
     let y = fitting(curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect());

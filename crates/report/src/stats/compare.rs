@@ -39,11 +39,11 @@ mod tests {
 
     #[test]
     fn a_slow_round_falls_out() {
-        let floor = [(1, 2.0), (2, 4.0), (3, 2.0)];
+        let baseline = [(1, 2.0), (2, 4.0), (3, 2.0)];
         let own = [(1, 6.0), (2, 12.0), (3, 6.0)];
         let expected = Estimate { least: Some(3.0), greatest: Some(3.0), runs: 3, ..Estimate::alone(3.0) };
-        assert_eq!(ratio(&own, &floor), Some(expected));
-        assert_eq!(excess(&own, 3.0, &floor).map(|e| e.range()), Some(Some((0.0, 0.0))));
+        assert_eq!(ratio(&own, &baseline), Some(expected));
+        assert_eq!(excess(&own, 3.0, &baseline).map(|e| e.range()), Some(Some((0.0, 0.0))));
     }
 
     #[test]

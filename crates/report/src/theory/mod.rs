@@ -10,7 +10,7 @@ mod push;
 
 use results::{MetricId, ResultsFolder, Subject};
 use serde::{Deserialize, Serialize};
-use wire::Transport;
+use wire::{Delivery, Transport};
 
 use crate::selection::RunSelection;
 use crate::stats::{Estimate, over_runs};
@@ -102,7 +102,7 @@ impl PredictedRange {
 }
 
 /// The cells of all transports at a point.
-pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
+pub(crate) fn predictions(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
@@ -111,51 +111,47 @@ pub(crate) fn cells(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
         if shown.kind != Some(results::VerdictKind::Valid) {
             continue;
         }
-        let mut table = Table { shown: &shown, inputs: &inputs, cells: &mut cells };
-        match transport {
-            // The floor is what the others are predicted from.
-            Transport::Tcp => {}
-            Transport::Polling => polling::polling(&mut table),
-            Transport::LongPolling => polling::long_polling(&mut table),
-            Transport::HttpStreaming
-            | Transport::Sse
-            | Transport::Websocket
-            | Transport::SocketioWebsocket
-            | Transport::Socketio
-            | Transport::Stomp => push::push(&mut table),
-            // Held like a long poll, asked for pings and acknowledgements as well: only what is around a message is known.
-            Transport::SocketioPolling => push::framing(&mut table),
+        let mut table = Predictions { shown: &shown, inputs: &inputs, cells: &mut cells };
+        let info = transport.info();
+        match info.delivery {
+            Delivery::Polled => polling::polling(&mut table),
+            // Some of these requests carry no messages: only the framing can be predicted.
+            Delivery::HeldRequest if info.requests_are_mixed => push::framing(&mut table),
+            Delivery::HeldRequest => polling::long_polling(&mut table),
+            // The baseline is an input of the predictions.
+            Delivery::Streamed if transport == Transport::BASELINE => {}
+            Delivery::Streamed => push::push(&mut table),
         }
     }
     cells
 }
 
 /// Where a transport's cells go.
-struct Table<'a> {
+struct Predictions<'a> {
     shown: &'a RunSelection<'a>,
     inputs: &'a Inputs,
     cells: &'a mut Vec<Prediction>,
 }
 
-impl Table<'_> {
+impl Predictions<'_> {
     /// Messages a second that came to one subscriber, whatever the plan was.
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
-            let seconds = run.record.generator.window_us as f64 / 1e6;
-            (seconds > 0.0).then(|| run.record.window.delivered as f64 / seconds / self.inputs.seats.max(1.0))
+            let seconds = run.record.window_us() as f64 / 1e6;
+            (seconds > 0.0).then(|| run.record.window().delivered as f64 / seconds / self.inputs.seats.max(1.0))
         });
         results::median(&per_s)
     }
 
     /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
     /// one plan and shares what chance gave it.
-    fn figure(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, figure: MetricId) {
-        let Some(estimate) = self.shown.estimate(figure) else { return };
+    fn add_metric(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, metric: MetricId) {
+        let Some(estimate) = self.shown.estimate(metric) else { return };
         let own = self
             .shown
-            .within_runs(figure)
+            .within_runs(metric)
             .map_or(SamplingError::Nothing, |(low, high)| SamplingError::Between(low, high));
-        self.cell(what, formula, predicted, estimate.value, own, &self.values(|run| figure.value(&run.record)));
+        self.add(what, formula, predicted, estimate.value, own, &self.values(|run| metric.value(&run.record)));
     }
 
     fn values(&self, of: impl Fn(&results::Run) -> Option<f64>) -> Vec<f64> {
@@ -163,12 +159,12 @@ impl Table<'_> {
     }
 
     /// Anything else, `half` being half the interval that the sample in one run has.
-    fn other(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
+    fn add_values(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
         let Some(estimate) = over_runs(values) else { return };
-        self.cell(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
+        self.add(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
     }
 
-    fn cell(
+    fn add(
         &mut self,
         what: &str,
         formula: &str,

@@ -4,9 +4,9 @@ use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 
 use super::formulas::{PollBytes, empty_share, fan_out_ms, gap_wait_ms, held_together, polled_bytes, polled_together};
 use super::inputs::{mean_half_ms, share_half};
-use super::{PredictedRange, Table};
+use super::{PredictedRange, Predictions};
 
-pub(super) fn polling(table: &mut Table<'_>) {
+pub(super) fn polling(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     let Some(interval_ms) = inputs.number("tuning.polling.interval_ms") else { return };
     let interval_s = interval_ms / 1e3;
@@ -18,37 +18,42 @@ pub(super) fn polling(table: &mut Table<'_>) {
         predicted.queued(work.map_or(0.0, |(_, queue)| queue))
     };
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-    table.other("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
-    table.figure("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
-    table.figure("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
+    table.add_values("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
+    table.add_metric("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
+    table.add_metric("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
     let longest = PredictedRange::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
-    table.figure("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
-    let asked =
-        table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.generator.window_us.max(1) as f64));
+    table.add_metric("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
+    let asked = table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.window_us().max(1) as f64));
     // Each client may make one request more or less than the window has intervals.
     let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
-    table.other("reading requests/s", "N / I", Some(PredictedRange::exactly(inputs.seats / interval_s)), &asked, edges);
+    table.add_values(
+        "reading requests/s",
+        "N / I",
+        Some(PredictedRange::exactly(inputs.seats / interval_s)),
+        &asked,
+        edges,
+    );
     if inputs.random {
         at_random(table, interval_s);
     }
 }
 
 /// What supposes that messages come at random.
-fn at_random(table: &mut Table<'_>, interval_s: f64) {
+fn at_random(table: &mut Predictions<'_>, interval_s: f64) {
     let inputs = table.inputs;
     let Some(per_s) = table.per_s() else { return };
     let empty = empty_share(per_s, interval_s);
     // Pollers of a room see the same messages: an interval of a room is one look.
     let half = share_half(empty, inputs.rooms * inputs.window_s / interval_s);
     let shares = table.values(|run| MetricId::EmptyShare.value(&run.record));
-    table.other("empty share", "e^−λI", Some(PredictedRange::exactly(empty)), &shares, half);
+    table.add_values("empty share", "e^−λI", Some(PredictedRange::exactly(empty)), &shares, half);
     let together = table.values(|run| {
-        let full = run.record.reads().saturating_sub(run.record.window.empty_answers);
-        (full > 0).then(|| run.record.window.delivered as f64 / full as f64)
+        let full = run.record.reads().saturating_sub(run.record.window().empty_answers);
+        (full > 0).then(|| run.record.window().delivered as f64 / full as f64)
     });
     let predicted = polled_together(per_s, interval_s);
     let formula = "λI / (1 − e^−λI)";
-    table.other(
+    table.add_values(
         "messages per full response",
         formula,
         Some(PredictedRange::exactly(predicted)),
@@ -58,7 +63,7 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
     let Some((bytes, message)) = table.shown.runs.first().and_then(|run| sizes(&run.record)) else { return };
     let measured = table.values(|run| per_delivery(&run.record));
     let half = half * (bytes.answer - bytes.empty).abs() / (per_s * interval_s);
-    table.other(
+    table.add_values(
         "bytes per delivery, both ways",
         "(Hq + (1 − e^−λI) Hs + e^−λI He) / λI + P + f",
         Some(PredictedRange::exactly(polled_bytes(bytes, per_s, interval_s, message))),
@@ -67,7 +72,7 @@ fn at_random(table: &mut Table<'_>, interval_s: f64) {
     );
 }
 
-pub(super) fn long_polling(table: &mut Table<'_>) {
+pub(super) fn long_polling(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     let (Some(hold_ms), Some((write_ms, queue)), Some(per_s)) =
         (inputs.number("tuning.long-polling.hold_ms"), inputs.work(table.shown), table.per_s())
@@ -87,27 +92,28 @@ pub(super) fn long_polling(table: &mut Table<'_>) {
         // Of the messages that came in a gap, as many as chance put there.
         let in_gaps = (per_s * gap_s(path.value) / inputs.posts.max(1.0)).sqrt() * 1.96;
         let together = over_path(&|path_ms| held_together(per_s, gap_s(path_ms), hold_s));
-        let measured = table.values(|run| Some(run.record.window.delivered as f64 / run.record.reads().max(1) as f64));
-        table.other("messages per response", "M = λG + e^−λG (1 − e^−λT)", Some(together), &measured, in_gaps);
+        let measured =
+            table.values(|run| Some(run.record.window().delivered as f64 / run.record.reads().max(1) as f64));
+        table.add_values("messages per response", "M = λG + e^−λG (1 − e^−λT)", Some(together), &measured, in_gaps);
     }
     let mean = over_path(&|path_ms| {
         path_ms + fan_out_ms(inputs.members, write_ms) + gap_wait_ms(per_s, gap_s(path_ms), hold_s).1
     });
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
     let half = mean_half_ms(&table.shown.runs);
-    table.other("mean delivery, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
+    table.add_values("mean delivery, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
     // While fewer than half of the messages come into a gap, the median is that of a push.
     let (in_gap, _) = gap_wait_ms(per_s, gap_s(path.value), hold_s);
     let p50 = inputs.path_p50_ms.filter(|_| in_gap < 0.5).map(|p50| {
         let own = fan_out_ms(inputs.members, write_ms);
         PredictedRange::between(p50.low + own, p50.value + own, p50.high + own).queued(queue)
     });
-    table.figure("p50 delivery, ms", "that of a push", p50, MetricId::DeliveryP50);
+    table.add_metric("p50 delivery, ms", "that of a push", p50, MetricId::DeliveryP50);
 }
 
 /// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.
 fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
-    let window = &record.window;
+    let window = record.window();
     let (asked, empty) = (record.reads(), window.empty_answers);
     let headers = |way, purpose| window.bytes(way, purpose, ByteClass::Headers) as f64;
     let question = headers(Direction::Up, TrafficKind::Delivery) + headers(Direction::Up, TrafficKind::Empty);
@@ -126,7 +132,7 @@ fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
 
 /// Everything reading costs, both ways, for each message.
 fn per_delivery(record: &RunRecord) -> Option<f64> {
-    let window = &record.window;
+    let window = record.window();
     let all = [Direction::Up, Direction::Down].into_iter().flat_map(|way| {
         [TrafficKind::Delivery, TrafficKind::Empty]
             .into_iter()

@@ -1,11 +1,11 @@
 //! Those who are told: HTTP streaming, SSE, WebSocket and what is spoken on it. And what Socket.IO adds to a message, polled or not.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
-use wire::{Encoding, Transport};
+use wire::{Delivery, Endpoint, Framing};
 
 use super::formulas::{chunk_bytes, fan_out_ms, frame_bytes};
 use super::inputs::{Inputs, mean_half_ms};
-use super::{PredictedRange, Table};
+use super::{PredictedRange, Predictions};
 
 /// `data: `, two line ends, `id: ` and its line end; the digits of the id come to it.
 const EVENT_BYTES: f64 = 13.0;
@@ -19,61 +19,63 @@ const STOMP_BYTES: f64 =
 /// Numbers in an item have more or fewer digits: so far an item may be from their mean size.
 const ITEM_SPREAD_BYTES: f64 = 12.0;
 
-pub(super) fn push(table: &mut Table<'_>) {
+pub(super) fn push(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     if let Some((write_ms, queue)) = inputs.work(table.shown) {
         let (path, own) = (inputs.path_ms, fan_out_ms(inputs.members, write_ms));
         let mean = PredictedRange::between(path.low + own, path.value + own, path.high + own).queued(queue);
         let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-        table.other("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
+        table.add_values("mean delivery, ms", "d + (n+1)c/2", Some(mean), &means, mean_half_ms(&table.shown.runs));
     }
     framing(table);
 }
 
 /// What is around a message's envelope.
-pub(super) fn framing(table: &mut Table<'_>) {
+pub(super) fn framing(table: &mut Predictions<'_>) {
     let inputs = table.inputs;
     let Some(record) = table.shown.runs.first().map(|run| &run.record) else { return };
-    let (predicted, formula) = match (table.shown.subject.transport, record.encoding) {
-        (Transport::Websocket, _) => (frames(record, 0.0, 0.0), "2, 4 or 10 bytes a frame"),
-        (Transport::SocketioWebsocket, Encoding::Json) => {
+    let info = record.transport.info();
+    let (predicted, formula) = match (info.endpoint, info.delivery, record.transport.framing(record.encoding)) {
+        // Some messages came before the upgrade and some after it.
+        (Endpoint::SocketIo, Delivery::Streamed, _) if info.requests_are_mixed => return,
+        (Endpoint::SocketIo, Delivery::Streamed, Framing::JsonLines) => {
             (frames(record, PACKET_BYTES, PACKET_BYTES), "len(event) + 7, and 2, 4 or 10 bytes a frame")
         }
-        (Transport::SocketioWebsocket, Encoding::Binary) => {
+        (Endpoint::SocketIo, Delivery::Streamed, _) => {
             let packet = PACKET_BYTES + ATTACHED_BYTES;
             let predicted =
                 frames(record, 0.0, 0.0).map(|frame| frame.plus(packet + frame_bytes(packet as u64) as f64));
             (predicted, "len(event) + 38, and 2, 4 or 10 bytes for each of two frames")
         }
-        // All but the last packet of an answer have a separator behind them.
-        (Transport::SocketioPolling, Encoding::Json) => {
+        // A separator follows every packet of a response but the last.
+        (Endpoint::SocketIo, _, Framing::JsonLines) => {
             let between = PredictedRange::between(PACKET_BYTES, PACKET_BYTES + 0.5, PACKET_BYTES + 1.0);
             (Some(between), "len(event) + 7, and at most a separator")
         }
-        // Base64 of every item is as much longer as its own length says, and no mean does.
-        (Transport::SocketioPolling, Encoding::Binary) => return,
-        // Some came before the upgrade and some behind it.
-        (Transport::Socketio, _) => return,
-        (Transport::Stomp, _) => {
+        // The length of base64 depends on the length of each item, not on the mean.
+        (Endpoint::SocketIo, ..) => return,
+        (_, _, Framing::WsText | Framing::WsBinary) => (frames(record, 0.0, 0.0), "2, 4 or 10 bytes a frame"),
+        (_, _, Framing::Stomp) => {
             let (least, most) = match ids(record, inputs) {
                 Some((least, most)) => (STOMP_BYTES + least, STOMP_BYTES + most),
                 None => return,
             };
             (frames(record, least, most), "93 + digits of the id, and 2, 4 or 10 bytes a frame")
         }
-        (Transport::Sse, _) => {
+        (_, _, Framing::ServerSentEvents) => {
             let events = ids(record, inputs).map(|(least, most)| (EVENT_BYTES + least, EVENT_BYTES + most));
             (chunked(record, events), "13 + digits of the id + (4 + hex digits) a chunk")
         }
-        _ => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),
+        (_, _, Framing::JsonLines) => (chunked(record, Some((1.0, 1.0))), "1 + (4 + hex digits) a chunk"),
+        (_, _, Framing::LengthPrefixed) => return,
     };
     let framing = table.values(|run| MetricId::FramingBytesPerMessage.value(&run.record));
-    table.other("framing bytes per delivery", formula, predicted, &framing, 0.0);
+    table.add_values("framing bytes per delivery", formula, predicted, &framing, 0.0);
 }
 
 /// Mean size of a message with its envelope.
 fn item_bytes(record: &RunRecord) -> Option<f64> {
-    let window = &record.window;
+    let window = record.window();
     let of = |class| window.bytes(Direction::Down, TrafficKind::Delivery, class);
     (window.delivered > 0 && record.counts_all_bytes())
         .then(|| (of(ByteClass::Payload) + of(ByteClass::Envelope)) as f64 / window.delivered as f64)

@@ -24,7 +24,7 @@ fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() 
 
 #[test]
 fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
-    let job = invented::evidence(&[100]);
+    let job = invented::results_folder(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
     let tcp = RunSelection::of(&job, "", &Subject::BASELINE);
     let mean = tcp.estimate(MetricId::DeliveryMean).unwrap().value;
@@ -38,22 +38,22 @@ fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
 
 #[test]
 fn a_cell_that_fails_is_shown_as_unexplained() {
-    let mut job = invented::evidence(&[100]);
+    let mut job = invented::results_folder(&[100]);
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Polling) {
         run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().mean_us = 5e6;
     }
-    let cells = cells(&job, "");
+    let cells = predictions(&job, "");
     let mean = cells.iter().find(|cell| cell.transport == Transport::Polling && cell.what.starts_with("mean")).unwrap();
     assert_eq!(mean.agreement, PredictionCheck::Unexplained);
 }
 
 #[test]
 fn nothing_is_predicted_without_a_floor_or_of_a_backlog() {
-    let mut job = invented::evidence(&[100]);
+    let mut job = invented::results_folder(&[100]);
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Sse) {
         run.record.verdict.kind = VerdictKind::Overloaded;
     }
-    assert!(cells(&job, "").iter().all(|cell| cell.transport != Transport::Sse));
+    assert!(predictions(&job, "").iter().all(|cell| cell.transport != Transport::Sse));
     job.runs.retain(|run| run.record.transport != Transport::Tcp);
-    assert!(cells(&job, "").is_empty());
+    assert!(predictions(&job, "").is_empty());
 }

@@ -41,7 +41,7 @@ fn in_buckets(mut evidence: ResultsFolder) -> ResultsFolder {
 #[test]
 fn what_was_saved_is_loaded() {
     let scratch = Scratch::new("saved");
-    let evidence = in_buckets(invented::evidence(&[100, 1000]));
+    let evidence = in_buckets(invented::results_folder(&[100, 1000]));
     let folder = invented::save(&scratch.0, &evidence);
     assert_eq!(load(folder.path()).unwrap(), evidence);
 }
@@ -49,7 +49,7 @@ fn what_was_saved_is_loaded() {
 /// The files of a folder with one run.
 static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let scratch = Scratch::new("one-run");
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(1);
     let folder = invented::save(&scratch.0, &evidence);
     [MANIFEST, "runs/0001.json", "histograms/0001.hlog"].map(|name| fs::read(folder.path().join(name)).unwrap())
@@ -65,7 +65,7 @@ proptest! {
         seconds in proptest::collection::btree_map(-1_i64..3_000, proptest::collection::vec((0_u64..60_000_000, 1_u64..1 << 30), 1..9), 0..6),
     ) {
         let scratch = Scratch::new("any");
-        let mut evidence = invented::evidence(&[20]);
+        let mut evidence = invented::results_folder(&[20]);
         evidence.runs.truncate(1);
         let run = &mut evidence.runs[0];
         let record = &mut run.record;
@@ -77,7 +77,7 @@ proptest! {
         record.http_client = text.clone();
         record.verdict.reasons = vec![text.clone()];
         record.ended = crate::RunEnd::Failed(text);
-        (record.negative, record.window.requests, record.ledger.unexpected) = (numbers[0], numbers[1], numbers[2]);
+        (record.negative, record.slices[0].traffic.requests, record.ledger.unexpected) = (numbers[0], numbers[1], numbers[2]);
         record.faults.note(crate::FaultKind::BadBytes, record.http_client.clone());
         record.tcp = None;
         run.intervals = std::iter::once((Series::ConnectTime, seconds)).filter(|(_, seconds)| !seconds.is_empty()).map(|(series, seconds)| {
@@ -123,7 +123,7 @@ proptest! {
 #[test]
 fn a_killed_job_is_read_as_far_as_it_came() {
     let scratch = Scratch::new("killed");
-    let mut evidence = in_buckets(invented::evidence(&[20]));
+    let mut evidence = in_buckets(invented::results_folder(&[20]));
     evidence.manifest.state = State::Running;
     evidence.runs.truncate(2);
     let folder = invented::save(&scratch.0, &evidence);
@@ -165,7 +165,7 @@ fn what_is_no_results_folder_is_told_apart() {
 /// One file of a folder with two runs changed by hand, and what is said of it.
 fn changed(file: &str, change: impl Fn(String) -> String) -> String {
     let scratch = Scratch::new(&format!("changed-{:?}", std::thread::current().id()));
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(2);
     let folder = invented::save(&scratch.0, &evidence);
     let path = folder.path().join(file);
@@ -187,10 +187,10 @@ fn what_was_changed_is_refused_with_its_place() {
     };
     let run = "runs/0002.json";
     assert_eq!(
-        swap(run, "\"schema\": 1", "\"schema\": 2"),
-        "runs/0002.json: schema version 2, but this pushbench knows only version 1; read it with the pushbench that wrote it, or measure again"
+        swap(run, "\"schema\": 2", "\"schema\": 1"),
+        "runs/0002.json: schema version 1, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again"
     );
-    assert_eq!(swap(run, "\"schema\": 1,", ""), "runs/0002.json: no schema version");
+    assert_eq!(swap(run, "\"schema\": 2,", ""), "runs/0002.json: no schema version");
     assert_eq!(
         swap(MANIFEST, "\"complete\"", "\"perfect\""),
         "manifest.json:4: unknown variant `perfect`, expected one of `running`, `complete`, `interrupted`, `failed`"
@@ -198,7 +198,7 @@ fn what_was_changed_is_refused_with_its_place() {
     assert_eq!(swap(run, "\"run\": 2", "\"run\": 7"), "runs/0002.json: it says that it is run 7");
     assert_eq!(swap(run, "\"run\": 2", "\"run\": -2"), "runs/0002.json:3: invalid value: integer `-2`, expected u32");
     assert_eq!(
-        swap(run, "\"label\": \"\"", "\"label\": \"a\\u001b\""),
+        swap(run, "\"point\": \"\"", "\"point\": \"a\\u001b\""),
         "runs/0002.json: its point \"a\\u{1b}\" is none of those in manifest.json"
     );
     assert_eq!(
@@ -206,10 +206,13 @@ fn what_was_changed_is_refused_with_its_place() {
         "runs/0002.json: the number 281474976710657, larger than anything measured (281474976710656)"
     );
     let log = "histograms/0002.hlog";
-    assert_eq!(swap(log, "Tag=delivery,", "Tag=deliver,"), "histograms/0002.hlog:3: the tag Tag=deliver of no series");
+    assert_eq!(
+        swap(log, "Tag=delivery_latency,", "Tag=deliver,"),
+        "histograms/0002.hlog:3: the tag Tag=deliver of no series"
+    );
     let without = changed(log, |text| text.lines().take(3).collect::<Vec<_>>().join("\n"));
     assert!(
-        without.starts_with("histograms/0002.hlog: 200 values of delivery, but 0002.json says 2000; "),
+        without.starts_with("histograms/0002.hlog: 200 values of delivery_latency, but 0002.json says 2000; "),
         "{without}"
     );
 }
@@ -217,7 +220,7 @@ fn what_was_changed_is_refused_with_its_place() {
 #[test]
 fn a_run_that_was_taken_away_is_missed() {
     let scratch = Scratch::new("taken");
-    let mut evidence = invented::evidence(&[20]);
+    let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(3);
     let folder = invented::save(&scratch.0, &evidence);
     fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();

@@ -162,13 +162,13 @@ metrics! {
     HeaderBytesPerEmptyPoll "header_bytes_per_empty_poll" BYTES_PER_EMPTY_POLL Less "headers" "Headers of a read request that found nothing and of its response" = Value(header_bytes_per_empty_poll);
     OverheadShare "overhead_share" OF_BYTES Less "overhead" "Bytes of deliveries and empty responses in both directions that are not message text, of all of them" = Value(overhead_share);
 
-    RequestsPerMessage "requests_per_message" PER_MESSAGE Less "requests" "HTTP requests, posts included, per delivered message" = Value(|r| per_message(r, r.window.requests));
-    RequestsPerS "requests_per_s" PER_SECOND Less "requests" "HTTP requests, posts included, per second of the window" = Value(|r| per_second(r, r.window.requests as f64));
+    RequestsPerMessage "requests_per_message" PER_MESSAGE Less "requests" "HTTP requests, posts included, per delivered message" = Value(|r| per_message(r, r.window().requests));
+    RequestsPerS "requests_per_s" PER_SECOND Less "requests" "HTTP requests, posts included, per second of the window" = Value(|r| per_second(r, r.window().requests as f64));
     RequestsPeakPerS "requests_peak_per_s" PER_SECOND Less "requests, busiest second" "HTTP requests, posts included, in the busiest second" = Value(requests_peak);
     WritesPerMessage "writes_per_message" PER_MESSAGE Less "writes" "Writes on the server's sockets per delivered message" = Value(writes);
     MessagesPerBatch "messages_per_batch" PER_BATCH More "together" "Messages that share a response, chunk or write" = Value(messages_per_batch);
     EmptyShare "empty_share" OF_READS Less "empty" "Read requests that found nothing, of all read requests" = Value(empty_share);
-    ConnectionsPerS "connections_per_s" PER_SECOND Less "connections opened" "Connections opened per second of the window" = Value(|r| per_second(r, r.window.connections as f64));
+    ConnectionsPerS "connections_per_s" PER_SECOND Less "connections opened" "Connections opened per second of the window" = Value(|r| per_second(r, r.window().connections as f64));
 
     ServerBytesPerConnection "server_bytes_per_connection" BYTES_PER_CONNECTION Less "server memory" "Server memory per idle connection" = Value(memory_per_connection), gate 0.05;
     ServerBytesPerClient "server_bytes_per_client" BYTES_PER_CLIENT Less "server memory" "Server memory per idle client, however many connections it has" = Value(memory_per_client);
@@ -221,11 +221,11 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 fn per_message(run: &RunRecord, total: u64) -> Option<f64> {
-    ratio(total, run.window.delivered)
+    ratio(total, run.window().delivered)
 }
 
 fn per_second(run: &RunRecord, total: f64) -> Option<f64> {
-    (run.generator.window_us > 0).then(|| total * 1e6 / run.generator.window_us as f64)
+    (run.window_us() > 0).then(|| total * 1e6 / run.window_us() as f64)
 }
 
 fn longest(run: &RunRecord, series: Series) -> Option<f64> {
@@ -237,11 +237,11 @@ fn offered_per_s(run: &RunRecord) -> Option<f64> {
 }
 
 fn delivered_per_s(run: &RunRecord) -> Option<f64> {
-    per_second(run, run.window.delivered as f64)
+    per_second(run, run.window().delivered as f64)
 }
 
 fn delivered_share(run: &RunRecord) -> Option<f64> {
-    ratio(run.window.delivered, run.planned.deliveries_in_window)
+    ratio(run.window().delivered, run.planned.deliveries_in_window)
 }
 
 fn upgraded_share(run: &RunRecord) -> Option<f64> {
@@ -249,7 +249,7 @@ fn upgraded_share(run: &RunRecord) -> Option<f64> {
 }
 
 fn generator_cpu(run: &RunRecord) -> Option<f64> {
-    per_message(run, run.generator.cpu.total_us())
+    per_message(run, run.generator_cpu().total_us())
 }
 
 fn requests_peak(run: &RunRecord) -> Option<f64> {

@@ -1,9 +1,9 @@
 //! What a server says of its CPU and memory, and what the kernel says of its process.
 
-use wire::{ServerStats, TransportUsage};
+use wire::{BytesUsage, ServerStats, TransportUsage};
 
 use super::{per_second, ratio};
-use crate::{Cpu, RunRecord};
+use crate::{Cpu, Direction, RunRecord};
 
 /// Connections that a server has served before a run, as a share of the run's: their memory makes the metric at most this much too small.
 const SERVED_BEFORE_SHARE_MAX: f64 = 0.05;
@@ -27,24 +27,27 @@ pub(crate) struct ServerWindow {
 
 impl ServerWindow {
     pub(crate) fn of(run: &RunRecord) -> Option<Self> {
-        let readings = run.server.as_ref()?;
-        let (start, end) = (&readings.window_start, &readings.window_end);
-        let transport = |usage: &ServerStats| usage.transports.get(run.transport.name()).copied().unwrap_or_default();
-        let (before, after): (TransportUsage, TransportUsage) = (transport(start), transport(end));
-        let grown = |of: fn(&TransportUsage) -> u64| of(&after).saturating_sub(of(&before));
+        let samples: Option<Vec<_>> = run.slices.iter().map(|slice| slice.server.as_ref()).collect();
+        let samples = samples.filter(|samples| !samples.is_empty())?;
+        let grown = |of: &dyn Fn(&ServerStats) -> u64| {
+            samples.iter().map(|window| of(&window.end).saturating_sub(of(&window.start))).sum::<u64>()
+        };
+        let counted =
+            |of: fn(&TransportUsage) -> u64| grown(&|stats| stats.transports.get(run.transport.name()).map_or(0, of));
+        let metered = samples.iter().all(|window| window.end.metered);
         Some(Self {
-            metered: end.metered,
+            metered,
             cpu: Cpu {
-                user_us: end.process.cpu_user_us.saturating_sub(start.process.cpu_user_us),
-                system_us: end.process.cpu_system_us.saturating_sub(start.process.cpu_system_us),
+                user_us: grown(&|stats| stats.process.cpu_user_us),
+                system_us: grown(&|stats| stats.process.cpu_system_us),
             },
             // A server without counters has delivered what the clients received.
-            messages: if end.metered { grown(|usage| usage.messages) } else { run.window.delivered },
-            batches: grown(|usage| usage.batches),
-            reads: grown(|usage| usage.socket_reads),
-            writes: grown(|usage| usage.socket_writes),
-            up: grown(|usage| usage.up.total),
-            down: grown(|usage| usage.down.total),
+            messages: if metered { counted(|usage| usage.messages) } else { run.window().delivered },
+            batches: counted(|usage| usage.batches),
+            reads: counted(|usage| usage.socket_reads),
+            writes: counted(|usage| usage.socket_writes),
+            up: counted(|usage| usage.up.total),
+            down: counted(|usage| usage.down.total),
         })
     }
 
@@ -95,6 +98,24 @@ pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
 }
 
 impl RunRecord {
+    /// Bytes that the server counted in the measured windows, by class; `None` for a server that does not count.
+    pub fn server_bytes(&self, direction: Direction) -> Option<BytesUsage> {
+        let mut sum = BytesUsage::default();
+        for slice in &self.slices {
+            let window = slice.server.as_ref().filter(|window| window.end.metered)?;
+            let [start, end] = [&window.start, &window.end].map(|stats| {
+                let transport = stats.transports.get(self.transport.name()).copied().unwrap_or_default();
+                if direction == Direction::Up { transport.up } else { transport.down }
+            });
+            sum.total += end.total.saturating_sub(start.total);
+            sum.payload += end.payload.saturating_sub(start.payload);
+            sum.envelope += end.envelope.saturating_sub(start.envelope);
+            sum.framing += end.framing.saturating_sub(start.framing);
+            sum.headers += end.headers.saturating_sub(start.headers);
+        }
+        Some(sum).filter(|_| !self.slices.is_empty())
+    }
+
     /// The memory that the server took for the clients, or why it is unknown; `None` where it was not read. Memory that was freed stays
     /// with the process and serves the next connections: only a process that has served no clients shows what they take.
     pub fn server_memory_bytes(&self) -> Option<Result<u64, &'static str>> {
@@ -123,7 +144,7 @@ mod tests {
 
     /// 100 clients, 4,000 bytes each.
     fn record() -> RunRecord {
-        crate::invented::evidence(&[100]).runs.remove(0).record
+        crate::invented::results_folder(&[100]).runs.remove(0).record
     }
 
     fn known(change: impl Fn(&mut crate::ServerSamples)) -> Option<f64> {

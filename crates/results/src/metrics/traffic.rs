@@ -1,10 +1,8 @@
 //! Bytes, requests, writes and batches per message, from the generator's counts or, where those are incomplete, the server's.
 
-use wire::Transport;
-
 use super::server::ServerWindow;
 use super::{per_message, ratio};
-use crate::{ByteClass, Direction, RunRecord, TcpCounts, TrafficCounts, TrafficKind};
+use crate::{ByteClass, Direction, RunRecord, TrafficCounts, TrafficKind};
 
 impl RunRecord {
     /// Whether the generator's HTTP client counts every byte; reqwest does not show its headers.
@@ -14,53 +12,55 @@ impl RunRecord {
 
     /// Requests that read: all but those that post.
     pub fn reads(&self) -> u64 {
-        let posts = if self.transport.posts_in_band() { 0 } else { self.window.posted };
-        self.window.requests.saturating_sub(posts)
+        let posts = if self.transport.posts_in_band() { 0 } else { self.window().posted };
+        self.window().requests.saturating_sub(posts)
     }
 }
 
-impl TcpCounts {
-    /// Bytes of TCP and IP headers in one direction.
-    pub const fn header_bytes(&self, direction: Direction) -> u64 {
+impl RunRecord {
+    /// Bytes of TCP and IP headers in one direction in the measured windows.
+    pub fn tcp_ip_header_bytes(&self, direction: Direction) -> Option<u64> {
+        let window = self.tcp_window()?;
         let segments = match direction {
-            Direction::Up => self.segments_up,
-            Direction::Down => self.segments_down,
+            Direction::Up => window.segments_up,
+            Direction::Down => window.segments_down,
         };
-        segments.saturating_mul(self.header_bytes_per_segment)
+        Some(segments.saturating_mul(self.tcp?.header_bytes_per_segment))
     }
 }
 
 pub(super) fn down_bytes(run: &RunRecord) -> Option<f64> {
     if run.counts_all_bytes() {
-        return per_message(run, run.window.total(Direction::Down));
+        return per_message(run, run.window().total(Direction::Down));
     }
     ServerWindow::of(run)?.per_message(|window| window.down)
 }
 
 pub(super) fn up_bytes(run: &RunRecord) -> Option<f64> {
     if run.counts_all_bytes() {
-        return per_message(run, run.window.total(Direction::Up));
+        return per_message(run, run.window().total(Direction::Up));
     }
     ServerWindow::of(run)?.per_message(|window| window.up)
 }
 
 pub(super) fn tcp_ip_bytes(run: &RunRecord) -> Option<f64> {
-    let kernel = run.tcp?;
-    per_message(run, kernel.header_bytes(Direction::Up).saturating_add(kernel.header_bytes(Direction::Down)))
+    let [up, down] = [Direction::Up, Direction::Down].map(|direction| run.tcp_ip_header_bytes(direction));
+    per_message(run, up?.saturating_add(down?))
 }
 
 pub(super) fn framing_bytes(run: &RunRecord) -> Option<f64> {
-    let framing = run.window.bytes(Direction::Down, TrafficKind::Delivery, ByteClass::Framing);
+    let framing = run.window().bytes(Direction::Down, TrafficKind::Delivery, ByteClass::Framing);
     per_message(run, framing).filter(|_| run.counts_all_bytes())
 }
 
 pub(super) fn header_bytes(run: &RunRecord) -> Option<f64> {
-    let headers = read_headers(&run.window, TrafficKind::Delivery) + read_headers(&run.window, TrafficKind::Empty);
+    let headers = read_headers(&run.window(), TrafficKind::Delivery) + read_headers(&run.window(), TrafficKind::Empty);
     per_message(run, headers).filter(|_| run.counts_all_bytes())
 }
 
 pub(super) fn header_bytes_per_empty_poll(run: &RunRecord) -> Option<f64> {
-    ratio(read_headers(&run.window, TrafficKind::Empty), run.window.empty_answers).filter(|_| run.counts_all_bytes())
+    ratio(read_headers(&run.window(), TrafficKind::Empty), run.window().empty_answers)
+        .filter(|_| run.counts_all_bytes())
 }
 
 /// Headers in both directions of read requests that were good for this.
@@ -72,7 +72,7 @@ fn read_headers(window: &TrafficCounts, purpose: TrafficKind) -> u64 {
 pub(super) fn overhead_share(run: &RunRecord) -> Option<f64> {
     let of = |class| -> u64 {
         let each = [Direction::Up, Direction::Down].into_iter().flat_map(|direction| {
-            [TrafficKind::Delivery, TrafficKind::Empty].map(|purpose| run.window.bytes(direction, purpose, class))
+            [TrafficKind::Delivery, TrafficKind::Empty].map(|purpose| run.window().bytes(direction, purpose, class))
         });
         each.sum()
     };
@@ -88,13 +88,12 @@ pub(super) fn writes(run: &RunRecord) -> Option<f64> {
 pub(super) fn messages_per_batch(run: &RunRecord) -> Option<f64> {
     let batches = match ServerWindow::of(run).filter(|window| window.metered) {
         Some(window) => window.per_message(|window| window.batches),
-        None => per_message(run, run.window.batches),
+        None => per_message(run, run.window().batches),
     };
     batches.map(f64::recip).filter(|messages| messages.is_finite())
 }
 
 /// Socket.IO on polling says several things in one request and answers pings in others: how many of them read is not counted.
 pub(super) fn empty_share(run: &RunRecord) -> Option<f64> {
-    let is_mixed = matches!(run.transport, Transport::SocketioPolling | Transport::Socketio);
-    ratio(run.window.empty_answers, run.reads()).filter(|_| !is_mixed)
+    ratio(run.window().empty_answers, run.reads()).filter(|_| !run.transport.info().requests_are_mixed)
 }

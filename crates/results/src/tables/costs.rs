@@ -1,4 +1,4 @@
-//! `costs.csv`: what a run cost over its window, tidy: one number a row.
+//! `costs.csv`: the costs of a run over its windows, one number a row.
 
 use super::{Column, maybe};
 use crate::metrics::{ServerWindow, connections_opened};
@@ -6,21 +6,21 @@ use crate::{ByteClass, Cpu, Direction, RunRecord, TrafficKind};
 
 type CostColumn = Column<Row>;
 
-/// One number.
+/// One cost.
 pub(super) struct Row {
     run: u32,
-    label: String,
+    point: String,
     transport: &'static str,
     target: String,
     cost: &'static str,
     direction: &'static str,
-    purpose: &'static str,
+    kind: &'static str,
     class: &'static str,
     unit: &'static str,
     total: u64,
-    /// Messages it is shared by.
+    /// Messages to divide by.
     messages: Option<u64>,
-    /// Connections it is shared by.
+    /// Connections to divide by.
     connections: Option<u64>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn rows(record: &RunRecord) -> Vec<Row> {
     if let Some(window) = &window {
         rows.cpu("server_cpu", window.cpu, window.messages);
     }
-    rows.cpu("generator_cpu", record.generator.cpu, record.window.delivered);
+    rows.cpu("generator_cpu", record.generator_cpu(), record.window().delivered);
     rows.memory();
     rows.rows
 }
@@ -49,12 +49,12 @@ impl Rows<'_> {
     fn add(&mut self, cost: &'static str, class: &'static str, unit: &'static str, total: u64) -> &mut Row {
         self.rows.push(Row {
             run: self.record.run,
-            label: self.record.point.clone(),
+            point: self.record.point.clone(),
             transport: self.record.transport.name(),
             target: self.record.target.clone(),
             cost,
             direction: "",
-            purpose: "",
+            kind: "",
             class,
             unit,
             total,
@@ -65,14 +65,14 @@ impl Rows<'_> {
     }
 
     fn bytes(&mut self, server: Option<&ServerWindow>) {
-        let tally = self.record.window;
+        let tally = self.record.window();
         for (direction, name) in DIRECTIONS {
             if self.record.counts_all_bytes() {
                 for (purpose, class) in
                     TrafficKind::ALL.iter().flat_map(|purpose| ByteClass::ALL.map(|class| (*purpose, class)))
                 {
                     let row = self.add("bytes", class.name(), "bytes", tally.bytes(direction, purpose, class));
-                    (row.direction, row.purpose, row.messages) = (name, purpose.name(), Some(tally.delivered));
+                    (row.direction, row.kind, row.messages) = (name, purpose.name(), Some(tally.delivered));
                 }
             } else if let Some(server) = server {
                 let total = match direction {
@@ -80,17 +80,17 @@ impl Rows<'_> {
                     Direction::Down => server.down,
                 };
                 let row = self.add("bytes", "all", "bytes", total);
-                (row.direction, row.purpose, row.messages) = (name, "all", Some(server.messages));
+                (row.direction, row.kind, row.messages) = (name, "all", Some(server.messages));
             }
-            if let Some(kernel) = self.record.tcp {
-                let row = self.add("tcp_ip_bytes", "tcp-ip", "bytes", kernel.header_bytes(direction));
-                (row.direction, row.purpose, row.messages) = (name, "all", Some(tally.delivered));
+            if let Some(headers) = self.record.tcp_ip_header_bytes(direction) {
+                let row = self.add("tcp_ip_bytes", "tcp-ip", "bytes", headers);
+                (row.direction, row.kind, row.messages) = (name, "all", Some(tally.delivered));
             }
         }
     }
 
     fn calls(&mut self, server: Option<&ServerWindow>) {
-        let tally = self.record.window;
+        let tally = self.record.window();
         let by_client = [
             ("requests", tally.requests),
             ("empty-answers", tally.empty_answers),
@@ -109,8 +109,8 @@ impl Rows<'_> {
                 self.add("calls", class, "calls", of(window)).messages = Some(window.messages);
             }
         }
-        if let Some(kernel) = self.record.tcp {
-            for (direction, total) in [("down", kernel.segments_down), ("up", kernel.segments_up)] {
+        if let Some(tcp) = self.record.tcp_window() {
+            for (direction, total) in [("down", tcp.segments_down), ("up", tcp.segments_up)] {
                 let row = self.add("segments", "tcp-ip", "segments", total);
                 (row.direction, row.messages) = (direction, Some(tally.delivered));
             }
@@ -128,12 +128,12 @@ impl Rows<'_> {
         if let Some(Ok(bytes)) = self.record.server_memory_bytes() {
             self.add("server_memory", "idle", "bytes", bytes).connections = opened;
         }
-        if let Some(kernel) = self.record.tcp {
-            self.add("kernel_buffers", "idle", "bytes", kernel.socket_memory_bytes).connections = opened;
+        if let Some(tcp) = self.record.tcp {
+            self.add("kernel_buffers", "idle", "bytes", tcp.socket_memory_bytes).connections = opened;
         }
-        let seats = self.record.planned.clients.into();
+        let clients = self.record.planned.clients.into();
         self.add("generator_memory", "idle", "bytes", self.record.generator.resident_bytes_clients).connections =
-            Some(seats);
+            Some(clients);
     }
 }
 
@@ -144,17 +144,17 @@ fn share(total: u64, of: Option<u64>) -> Option<f64> {
 #[rustfmt::skip]
 pub(super) fn columns() -> Vec<CostColumn> {
     vec![
-        CostColumn::new("run", "Place in the order of runs, from 1", |r| r.run.into()),
-        CostColumn::new("label", "Point of the sweep; empty without one", |r| r.label.as_str().into()),
+        CostColumn::new("run", "Number of the run in the job, from 1", |r| r.run.into()),
+        CostColumn::new("point", "Point of the sweep; empty without a sweep", |r| r.point.as_str().into()),
         CostColumn::new("transport", "Transport", |r| r.transport.into()),
-        CostColumn::new("target", "Whose server: `pushbench` is ours", |r| r.target.as_str().into()),
+        CostColumn::new("target", "Server under test; `pushbench` is the built-in server", |r| r.target.as_str().into()),
         CostColumn::new("cost", "`bytes`, `tcp_ip_bytes`, `calls`, `segments`, `server_cpu`, `generator_cpu`, `server_memory`, `kernel_buffers` or `generator_memory`", |r| r.cost.into()),
         CostColumn::new("direction", "`up` to the server, `down` to the clients, or empty", |r| r.direction.into()),
-        CostColumn::new("purpose", "What bytes are spent on: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where nobody can tell them apart", |r| r.purpose.into()),
-        CostColumn::new("class", "What it is: `payload`, `envelope`, `framing`, `headers`; which calls; `user` or `system`; memory of `idle` connections", |r| r.class.into()),
-        CostColumn::new("unit", "Of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
-        CostColumn::new("total", "Over the window; memory: when everybody was connected, less that before", |r| r.total.into()),
-        CostColumn::new("per_message", "The same for each delivered message", |r| maybe(share(r.total, r.messages))),
-        CostColumn::new("per_connection", "The same for each connection", |r| maybe(share(r.total, r.connections))),
+        CostColumn::new("kind", "Use of the bytes: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where they cannot be told apart", |r| r.kind.into()),
+        CostColumn::new("class", "Class of the bytes: `payload`, `envelope`, `framing`, `headers`; or name of the calls; or `user` or `system` CPU time; or `idle` connections for memory", |r| r.class.into()),
+        CostColumn::new("unit", "Unit of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
+        CostColumn::new("total", "Total over the measured windows; memory: growth while the clients connected", |r| r.total.into()),
+        CostColumn::new("per_message", "`total` per delivered message", |r| maybe(share(r.total, r.messages))),
+        CostColumn::new("per_connection", "`total` per connection", |r| maybe(share(r.total, r.connections))),
     ]
 }

@@ -1,9 +1,10 @@
-//! The tables of a results folder, for other people's programs. One list of columns a table makes its header, its rows, what
-//! `results/README.md` says of it, and its part of the schema. An empty cell was not measured.
+//! The CSV files of a results folder. The header, the rows, the description in `results/README.md` and
+//! the schema of a table follow from one list of columns. An empty cell was not measured.
 
 mod costs;
 mod runs;
-mod windows;
+mod seconds;
+mod slices;
 
 use std::fmt::Write;
 
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::RunRecord;
 
-/// A table of a folder.
+/// A CSV file of a results folder.
 pub(crate) struct Table {
-    /// Its file.
+    /// File name.
     pub(crate) file: &'static str,
     /// What a row is.
     pub(crate) row: &'static str,
@@ -21,8 +22,8 @@ pub(crate) struct Table {
     write: fn(&[RunRecord]) -> csv::Result<Vec<u8>>,
 }
 
-/// All of them.
-pub(crate) const TABLES: [Table; 3] = [
+/// All tables.
+pub(crate) const TABLES: [Table; 4] = [
     Table {
         file: "runs.csv",
         row: "a run",
@@ -30,27 +31,33 @@ pub(crate) const TABLES: [Table; 3] = [
         write: |records| written(&runs::columns(), records.iter()),
     },
     Table {
-        file: "windows.csv",
+        file: "slices.csv",
+        row: "a measured window of a run",
+        columns: || named(slices::columns()),
+        write: |records| written(&slices::columns(), records.iter().flat_map(slices::rows)),
+    },
+    Table {
+        file: "seconds.csv",
         row: "a second of a run",
-        columns: || named(windows::columns()),
-        write: |records| written(&windows::columns(), records.iter().flat_map(windows::rows)),
+        columns: || named(seconds::columns()),
+        write: |records| written(&seconds::columns(), records.iter().flat_map(seconds::rows)),
     },
     Table {
         file: "costs.csv",
-        row: "a cost of a run over its window, by what it was spent on",
+        row: "a cost of a run over its measured windows",
         columns: || named(costs::columns()),
         write: |records| written(&costs::columns(), records.iter().flat_map(costs::rows)),
     },
 ];
 
 impl Table {
-    /// The file with these runs in it.
+    /// The file for these runs.
     pub(crate) fn csv(&self, records: &[RunRecord]) -> csv::Result<Vec<u8>> {
         (self.write)(records)
     }
 }
 
-/// All tables and their columns in Markdown: what `results/README.md` shows.
+/// All tables and their columns in Markdown, for `results/README.md`.
 pub fn tables_markdown() -> String {
     let mut out = String::new();
     for table in &TABLES {
@@ -64,7 +71,7 @@ pub fn tables_markdown() -> String {
     out
 }
 
-/// The same for programs.
+/// The columns of all tables as JSON.
 pub(crate) fn tables_schema() -> Value {
     let columns = |table: &Table| {
         let columns = (table.columns)().into_iter().map(|(name, doc)| json!({"name": name, "description": doc}));
@@ -86,7 +93,7 @@ impl<R> Column<R> {
     }
 }
 
-/// What stands in a cell.
+/// Text of a cell.
 struct Cell(String);
 
 impl<T: ToString> From<T> for Cell {
@@ -95,7 +102,7 @@ impl<T: ToString> From<T> for Cell {
     }
 }
 
-/// A cell that is empty where there is nothing.
+/// A cell that is empty for `None`.
 fn maybe(value: Option<impl ToString>) -> Cell {
     Cell(value.map(|value| value.to_string()).unwrap_or_default())
 }
@@ -121,7 +128,7 @@ mod tests {
     use crate::{ByteClass, Direction, MetricId, TrafficCounts, TrafficKind, invented};
 
     fn records() -> Vec<RunRecord> {
-        invented::evidence(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
+        invented::results_folder(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
     }
 
     /// A table as its readers see it: the header, and each row by column.
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(rows.len(), records.len());
         for (row, record) in rows.iter().zip(&records) {
             assert_eq!(at(&header, row, "transport"), record.transport.name());
-            assert_eq!(at(&header, row, "label"), record.point);
+            assert_eq!(at(&header, row, "point"), record.point);
             assert_eq!(at(&header, row, "reasons"), record.verdict.reasons.join("; "));
             let cpu: f64 = at(&header, row, "server_cpu_us_per_message").parse().unwrap();
             assert_eq!(Some(cpu), MetricId::ServerCpuPerMessage.value(record));
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn seconds_are_rows_whose_cpu_is_that_of_the_second() {
         let records = records();
-        let (header, rows) = read("windows.csv", &records);
+        let (header, rows) = read("seconds.csv", &records);
         assert_eq!(rows.len(), records.iter().map(|record| record.seconds.len()).sum::<usize>());
         let seconds = &records[0].seconds;
         let cpu = |second: usize| seconds[second].server.unwrap().cpu;
@@ -191,14 +198,14 @@ mod tests {
                     own.filter(|row| (at(&header, row, "cost"), at(&header, row, "direction")) == (cost, direction));
                 those.map(|row| at(&header, row, "total").parse::<u64>().unwrap()).sum::<u64>()
             };
-            assert_eq!(of("bytes", "down"), record.window.total(Direction::Down));
-            assert_eq!(of("bytes", "up"), record.window.total(Direction::Up));
-            let kernel = record.tcp.unwrap();
-            assert_eq!(of("tcp_ip_bytes", "up"), kernel.segments_up * kernel.header_bytes_per_segment);
-            assert_eq!(of("generator_cpu", ""), record.generator.cpu.total_us());
-            let server = record.server.as_ref().unwrap();
+            assert_eq!(of("bytes", "down"), record.window().total(Direction::Down));
+            assert_eq!(of("bytes", "up"), record.window().total(Direction::Up));
+            let segments = record.tcp_window().unwrap().segments_up;
+            assert_eq!(of("tcp_ip_bytes", "up"), segments * record.tcp.unwrap().header_bytes_per_segment);
+            assert_eq!(of("generator_cpu", ""), record.generator_cpu().total_us());
+            let window = record.slices[0].server.as_ref().unwrap();
             let cpu = |usage: &wire::ServerStats| usage.process.cpu_user_us + usage.process.cpu_system_us;
-            assert_eq!(of("server_cpu", ""), cpu(&server.window_end) - cpu(&server.window_start));
+            assert_eq!(of("server_cpu", ""), cpu(&window.end) - cpu(&window.start));
         }
     }
 
@@ -206,9 +213,10 @@ mod tests {
     fn what_was_not_measured_is_empty_or_not_there() {
         let mut record = records().remove(0);
         (record.server, record.tcp, record.http_client) = (None, None, "reqwest".to_owned());
+        (record.slices[0].server, record.slices[0].tcp) = (None, None);
         record.latency.clear();
-        record.window = TrafficCounts::default();
-        record.window.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 10);
+        record.slices[0].traffic = TrafficCounts::default();
+        record.slices[0].traffic.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 10);
         let (header, rows) = read("runs.csv", std::slice::from_ref(&record));
         for column in [
             "server_cpu_us_per_message",
@@ -227,11 +235,15 @@ mod tests {
 
     #[test]
     fn the_readme_explains_every_column() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/README.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once("<!-- columns -->\n").unwrap();
+        let (shown, after) = rest.split_once("<!-- /columns -->").unwrap();
         let tables = tables_markdown();
-        assert!(
-            std::fs::read_to_string(readme).unwrap().contains(tables.trim_end()),
-            "put this into results/README.md:\n{tables}"
-        );
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, [before, "<!-- columns -->\n", &tables, "<!-- /columns -->", after].concat()).unwrap();
+        } else {
+            assert_eq!(shown, tables, "results/README.md differs from the columns; BLESS=1 renews it");
+        }
     }
 }

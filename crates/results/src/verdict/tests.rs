@@ -1,11 +1,11 @@
 //! Every reason a run is not sound, word for word, and which verdict wins when there are several.
 
-use wire::Encoding;
+use wire::{Encoding, Transport};
 
 use super::*;
 use crate::{
     Cpu, Crash, Faults, GeneratorUsage, Incident, IncidentKind, LatencySummary, LedgerSummary, MachineState,
-    PlannedLoad, Quantile, SCHEMA, Second, TrafficCounts,
+    PlannedLoad, Quantile, SCHEMA, Second, Slice, TrafficCounts,
 };
 
 /// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
@@ -37,19 +37,21 @@ pub(super) fn sound() -> RunRecord {
         negative: 0,
         seconds: medians(&[400; 12]),
         set_up: TrafficCounts::default(),
-        window: tally(10_000),
+        slices: vec![Slice {
+            block: 1,
+            position: 1,
+            window_us: 10_000_000,
+            traffic: tally(10_000),
+            generator_cpu: Cpu { user_us: 1_000_000, system_us: 1_000_000 },
+            server: None,
+            tcp: None,
+        }],
         total: tally(12_000),
         ledger: LedgerSummary { scheduled: 12_000, received: 12_000, ..LedgerSummary::default() },
         faults: Faults::default(),
-        generator: GeneratorUsage {
-            cpu: Cpu { user_us: 1_000_000, system_us: 1_000_000 },
-            core_usage_max: 0.2,
-            window_us: 10_000_000,
-            resident_bytes_clients: 0,
-        },
+        generator: GeneratorUsage { core_usage_max: 0.2, resident_bytes_clients: 0 },
         server: None,
         tcp: None,
-        tcp_total: None,
         machine: MachineState {
             cpu_probe_before: 50.0,
             cpu_probe_after: 50.0,
@@ -84,11 +86,11 @@ fn medians(p50_us: &[u64]) -> Vec<Second> {
         delivered: 1_000,
         posted: 100,
         requests: 0,
-        joined: 100,
+        connected: 100,
         faults: 0,
-        delivery_us_p50: Some(*p50_us),
-        delivery_us_p99: None,
-        delivery_us_max: None,
+        delivery_p50_us: Some(*p50_us),
+        delivery_p99_us: None,
+        delivery_max_us: None,
         server: None,
     };
     (0..).zip(p50_us).map(row).collect()
@@ -118,10 +120,10 @@ fn wrong_messages_are_counted_and_the_first_is_named() {
         (IncidentKind::Duplicated, "duplicated", "duplicated"),
         (IncidentKind::Reordered, "out of order", "reordered"),
         (IncidentKind::Corrupted, "corrupted", "corrupted"),
-        (IncidentKind::Unexpected, "not planned by anybody", "foreign"),
+        (IncidentKind::Unexpected, "not in the plan", "unexpected"),
     ];
     for (kind, words, name) in cases {
-        let reasons = [&*format!("3 of 12000 deliveries {words}"), &*format!("first: {name} at seat 17, seq 4")];
+        let reasons = [&*format!("3 of 12000 deliveries {words}"), &*format!("first: {name} at client 17, seq 4")];
         expect(VerdictKind::Wrong, &reasons, |record| {
             let ledger = &mut record.ledger;
             let count = match kind {
@@ -145,7 +147,7 @@ fn all_kinds_of_wrong_are_said() {
 
 #[test]
 fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had_seen_them() {
-    let reasons = ["the server said that 12 messages were gone", "first: lost at seat 17, seq 4"];
+    let reasons = ["the server reported that 12 messages were no longer available", "first: lost at client 17, seq 4"];
     expect(VerdictKind::Wrong, &reasons, |record| {
         record.ledger.gap_messages = 12;
         record.ledger.incidents = vec![Incident { kind: IncidentKind::Lost, client: 17, seq: 4 }];
@@ -196,8 +198,10 @@ fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
 
 #[test]
 fn a_run_whose_posts_the_server_did_not_take_is_no_result() {
-    let reasons =
-        ["the posts of 121 of 12000 deliveries never reached the server", "asked to come later 40 times (status 503)"];
+    let reasons = [
+        "121 of 12000 deliveries are missing because their posts never reached the server",
+        "asked to come later 40 times (status 503)",
+    ];
     let refused = |faulted| {
         move |record: &mut RunRecord| {
             (record.ledger.received, record.ledger.undelivered_posts) = (12_000 - faulted, faulted);
@@ -214,7 +218,7 @@ fn nothing_delivered_is_never_fine() {
         (record.ledger.received, record.ledger.undelivered_posts) = (0, 12_000);
         record.latency.clear();
         record.seconds.clear();
-        (record.window, record.total) = (TrafficCounts::default(), TrafficCounts::default());
+        (record.slices[0].traffic, record.total) = (TrafficCounts::default(), TrafficCounts::default());
     });
     assert_eq!((kind, reasons.len()), (VerdictKind::Invalid, 1), "{reasons:?}");
 }
@@ -225,7 +229,7 @@ fn a_crowd_that_has_nothing_to_say_is_sound() {
         record.latency.clear();
         record.seconds.clear();
         record.ledger = LedgerSummary::default();
-        (record.window, record.total) = (TrafficCounts::default(), TrafficCounts::default());
+        (record.slices[0].traffic, record.total) = (TrafficCounts::default(), TrafficCounts::default());
         let planned = &mut record.planned;
         (planned.posts_in_window, planned.posts_sent_in_window, planned.deliveries_in_window) = (0, 0, 0);
     });
@@ -244,7 +248,7 @@ fn limits_of_the_machine_make_a_run_invalid_even_once() {
 
 #[test]
 fn a_busy_generator_is_no_instrument() {
-    let reason = "the generator used 86 % of its core, at most 85 % is fair";
+    let reason = "the load generator used 86 % of a core (limit 85 %), it may be the bottleneck: give it more cores or reduce the load";
     expect(VerdictKind::Invalid, &[reason], |record| record.generator.core_usage_max = 0.86);
     expect(VerdictKind::Valid, &[], |record| record.generator.core_usage_max = 0.85);
 }
@@ -258,31 +262,27 @@ fn posts_may_be_a_millisecond_late_or_a_twentieth_of_the_median() {
         }
     };
     expect(VerdictKind::Valid, &[], late(1_000, 400));
-    expect(VerdictKind::Invalid, &["posts left up to 2000 µs late (p90), at most 1000 µs is fair"], |record| {
+    expect(VerdictKind::Invalid, &["posts were sent up to 2000 µs late (p90, limit 1000 µs)"], |record| {
         late(2_000, 400)(record);
         let few = &mut record.latency.get_mut(&Series::SendDelay).unwrap().quantiles;
         let p99 = few.remove("p99").unwrap();
         few.insert("p90".to_owned(), p99);
     });
-    expect(VerdictKind::Invalid, &["posts left up to 1001 µs late (p99), at most 1000 µs is fair"], late(1_001, 400));
+    expect(VerdictKind::Invalid, &["posts were sent up to 1001 µs late (p99, limit 1000 µs)"], late(1_001, 400));
     expect(VerdictKind::Valid, &[], late(25_000, 500_000));
-    expect(
-        VerdictKind::Invalid,
-        &["posts left up to 25001 µs late (p99), at most 25000 µs is fair"],
-        late(25_001, 500_000),
-    );
+    expect(VerdictKind::Invalid, &["posts were sent up to 25001 µs late (p99, limit 25000 µs)"], late(25_001, 500_000));
 }
 
 #[test]
 fn the_offered_rate_may_be_one_percent_off() {
     expect(VerdictKind::Valid, &[], |record| record.planned.posts_sent_in_window = 990);
-    let reason = "989 of 1000 posts of the window left";
+    let reason = "only 989 of 1000 posts scheduled in the window were sent";
     expect(VerdictKind::Invalid, &[reason], |record| record.planned.posts_sent_in_window = 989);
 }
 
 #[test]
 fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
-    let reason = "the machine gave 74 % of the CPU it can";
+    let reason = "the CPU probe reached 74 % of its best rate in this job (limit 75 %): another process or the host used the CPU";
     expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_before = 37.0);
     expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_after = 37.0);
     expect(VerdictKind::Valid, &[], |record| record.machine.cpu_probe_after = 38.0);
@@ -290,19 +290,21 @@ fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
 
 #[test]
 fn a_window_that_was_not_read_is_no_result() {
-    expect(VerdictKind::Invalid, &["the window was not read"], |record| record.generator.window_us = 0);
+    expect(VerdictKind::Invalid, &["the measurement window was not reached"], |record| record.slices[0].window_us = 0);
 }
 
 #[test]
 fn cpu_that_was_taken_is_told() {
-    expect(VerdictKind::Invalid, &["the host took 2.0 % of the CPU"], |record| record.machine.stolen_share = 0.02);
-    expect(VerdictKind::Invalid, &["a quota stopped us for 30 ms"], |record| record.machine.throttled_us = 30_000);
+    expect(VerdictKind::Invalid, &["the host took 2.0 % of the CPU time"], |record| record.machine.stolen_share = 0.02);
+    expect(VerdictKind::Invalid, &["a CPU quota stopped the processes for 30 ms"], |record| {
+        record.machine.throttled_us = 30_000
+    });
 }
 
 #[test]
 fn a_growing_median_is_a_backlog() {
     let growing = [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000];
-    let reason = "the median grew by 9000 µs over the window, from about 5500 µs";
+    let reason = "the median latency grew by 9000 µs during the window, from about 5500 µs";
     expect(VerdictKind::Overloaded, &[reason], |record| record.seconds = medians(&growing));
     // What polling shows follows its schedule, and four seconds are no trend.
     expect(VerdictKind::Valid, &[], |record| {
@@ -324,25 +326,31 @@ fn the_stragglers_of_the_drain_are_no_trend() {
 
 #[test]
 fn deliveries_that_are_far_behind_at_the_end_are_a_backlog() {
-    let reason = "1001 deliveries were still to come when the window ended";
-    expect(VerdictKind::Overloaded, &[reason], |record| record.window.delivered = 8_999);
-    expect(VerdictKind::Valid, &[], |record| record.window.delivered = 9_000);
+    let reason = "1001 deliveries were still missing when the window ended";
+    expect(VerdictKind::Overloaded, &[reason], |record| record.slices[0].traffic.delivered = 8_999);
+    expect(VerdictKind::Valid, &[], |record| record.slices[0].traffic.delivered = 9_000);
     // A transport that always takes two seconds is that far behind at any time.
     expect(VerdictKind::Valid, &[], |record| {
-        record.window.delivered = 8_000;
+        record.slices[0].traffic.delivered = 8_000;
         record.latency.insert(Series::DeliveryLatency, latency(2_000_000, 4_000_000));
     });
 }
 
 #[test]
 fn wrong_comes_before_invalid_and_invalid_before_overloaded() {
-    let overloaded = |record: &mut RunRecord| record.window.delivered = 5_000;
+    let overloaded = |record: &mut RunRecord| record.slices[0].traffic.delivered = 5_000;
     let invalid = |record: &mut RunRecord| {
         overloaded(record);
         record.machine.cpu_probe_after = 10.0;
     };
     assert_eq!(judged(overloaded).0, VerdictKind::Overloaded);
-    expect(VerdictKind::Invalid, &["the machine gave 20 % of the CPU it can"], invalid);
+    expect(
+        VerdictKind::Invalid,
+        &[
+            "the CPU probe reached 20 % of its best rate in this job (limit 75 %): another process or the host used the CPU",
+        ],
+        invalid,
+    );
     expect(VerdictKind::Wrong, &["1 of 12000 deliveries corrupted"], |record| {
         invalid(record);
         record.ledger.corrupted = 1;

@@ -1,6 +1,6 @@
 //! Whether what went over the wire is fit for a result: answers that could be used, and bytes that were counted.
 
-use wire::Transport;
+use wire::{Delivery, Endpoint};
 
 use crate::{Direction, FaultKind, RunEnd, RunRecord};
 
@@ -24,7 +24,7 @@ pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
     let most = kinds.into_iter().max_by_key(|kind| of(*kind))?;
     let first = record.faults.texts.get(&most).and_then(|texts| texts.first());
     Some(format!(
-        "{useless} of {answers} answers ({:.1} %) had a wrong status or could not be read, at most {:.0} % is fair; first: {}",
+        "{useless} of {answers} answers ({:.1} %) had a wrong status or could not be decoded (limit {:.0} %); first: {}",
         100.0 * useless as f64 / answers as f64,
         100.0 * USELESS_SHARE_MAX,
         first.map_or("", String::as_str)
@@ -33,14 +33,14 @@ pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
 
 /// What a run that was stopped had on its way nobody knows.
 pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
-    let Some(kernel) = record.tcp_total.filter(|_| record.ended == RunEnd::Complete) else { return Vec::new() };
+    let Some(kernel) = record.tcp.filter(|_| record.ended == RunEnd::Complete) else { return Vec::new() };
     let ways = [(Direction::Up, "sent", kernel.bytes_up), (Direction::Down, "received", kernel.bytes_down)];
     let apart = ways.into_iter().filter_map(|(direction, verb, kernel)| {
         let counted = record.total.total(direction);
         let allowed = BYTES_APART_MAX.max((kernel as f64 * BYTES_APART_SHARE_MAX) as u64);
         (kernel.abs_diff(counted) > allowed).then(|| {
             format!(
-                "the kernel {verb} {kernel} bytes and the generator counted {counted}, at most {allowed} apart is fair"
+                "the kernel {verb} {kernel} bytes, the load generator counted {counted} (difference limit {allowed})"
             )
         })
     });
@@ -50,25 +50,23 @@ pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
 /// Answers of the whole run.
 fn answers(record: &RunRecord) -> u64 {
     let tally = &record.total;
-    match record.transport {
-        // Their batches are responses.
-        Transport::Polling | Transport::LongPolling | Transport::SocketioPolling => tally.requests,
-        Transport::Tcp => tally.connections.saturating_add(tally.batches),
-        Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::Websocket
-        | Transport::SocketioWebsocket
-        | Transport::Socketio
-        | Transport::Stomp => tally.requests.saturating_add(tally.batches),
+    let info = record.transport.info();
+    match (info.endpoint, info.delivery) {
+        // Here a batch is a response.
+        (_, Delivery::Polled | Delivery::HeldRequest) => tally.requests,
+        (Endpoint::Tcp, Delivery::Streamed) => tally.connections.saturating_add(tally.batches),
+        (Endpoint::RoomUrl | Endpoint::SocketIo, Delivery::Streamed) => tally.requests.saturating_add(tally.batches),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::Transport;
+
     use super::super::VerdictKind;
     use super::super::tests::{expect, sound};
     use super::*;
-    use crate::{ByteClass, TcpBytes, TrafficKind};
+    use crate::{ByteClass, TcpUsage, TrafficKind};
 
     #[test]
     fn bytes_that_the_kernel_saw_and_nobody_counted_are_told() {
@@ -77,12 +75,16 @@ mod tests {
                 record.total.add(Direction::Up, TrafficKind::Posting, ByteClass::Headers, 50_000);
                 record.total.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 1_000_000);
                 let bytes = |counted: u64, apart| counted.saturating_add_signed(apart);
-                record.tcp_total = Some(TcpBytes { bytes_up: bytes(50_000, up), bytes_down: bytes(1_000_000, down) });
+                record.tcp = Some(TcpUsage {
+                    bytes_up: bytes(50_000, up),
+                    bytes_down: bytes(1_000_000, down),
+                    ..TcpUsage::default()
+                });
             }
         };
         let (up, down) = (
-            "the kernel sent 54097 bytes and the generator counted 50000, at most 4096 apart is fair",
-            "the kernel received 1010203 bytes and the generator counted 1000000, at most 10102 apart is fair",
+            "the kernel sent 54097 bytes, the load generator counted 50000 (difference limit 4096)",
+            "the kernel received 1010203 bytes, the load generator counted 1000000 (difference limit 10102)",
         );
         expect(VerdictKind::Valid, &[], apart(0, 0));
         expect(VerdictKind::Valid, &[], apart(4_096, 10_101));
@@ -90,7 +92,7 @@ mod tests {
         expect(VerdictKind::Invalid, &[up], apart(4_097, 0));
         expect(VerdictKind::Invalid, &[down], apart(0, 10_203));
         expect(VerdictKind::Invalid, &[up, down], apart(4_097, 10_203));
-        let too_many = "the kernel received 980000 bytes and the generator counted 1000000, at most 9800 apart is fair";
+        let too_many = "the kernel received 980000 bytes, the load generator counted 1000000 (difference limit 9800)";
         expect(VerdictKind::Invalid, &[too_many], apart(0, -20_000));
         // What was on its way when a run was stopped nobody knows, and sockets of another client are not asked.
         expect(VerdictKind::Invalid, &["interrupted"], |record| {
@@ -99,7 +101,7 @@ mod tests {
         });
         expect(VerdictKind::Valid, &[], |record| {
             apart(0, 500_000)(record);
-            record.tcp_total = None;
+            record.tcp = None;
         });
     }
 
@@ -117,19 +119,18 @@ mod tests {
     #[test]
     fn a_server_that_talks_nonsense_is_wrong() {
         use FaultKind::{BadBytes, BadStatus, CutShort, Reset, RetryLater, ServerError};
-        let reason = "11 of 1000 answers (1.1 %) had a wrong status or could not be read, at most 1 % is fair; first: status 500";
+        let reason =
+            "11 of 1000 answers (1.1 %) had a wrong status or could not be decoded (limit 1 %); first: status 500";
         expect(VerdictKind::Wrong, &[reason], with(1_000, &[(ServerError, 11, "status 500")]));
         expect(VerdictKind::Valid, &[], with(1_000, &[(ServerError, 10, "status 500")]));
-        let reason =
-            "12 of 1000 answers (1.2 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
+        let reason = "12 of 1000 answers (1.2 %) had a wrong status or could not be decoded (limit 1 %); first: zzz";
         let all = [(ServerError, 3, "status 500"), (BadStatus, 3, "status 101"), (BadBytes, 6, "zzz")];
         expect(VerdictKind::Wrong, &[reason], with(1_000, &all));
         // A refusal or the end of a connection is something else.
         let others = [(RetryLater, 500, "status 503"), (Reset, 90, ""), (CutShort, 90, "")];
         expect(VerdictKind::Valid, &[], with(1_000, &others));
         // A run that could not even begin says it too, and so does one in which nothing else came.
-        let reason =
-            "3 of 3 answers (100.0 %) had a wrong status or could not be read, at most 1 % is fair; first: zzz";
+        let reason = "3 of 3 answers (100.0 %) had a wrong status or could not be decoded (limit 1 %); first: zzz";
         expect(VerdictKind::Wrong, &[reason], |record| {
             with(0, &[(BadBytes, 3, "zzz")])(record);
             record.ended = RunEnd::Failed("0 of 20 seats joined, and no more came".to_owned());

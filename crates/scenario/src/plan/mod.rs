@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use results::Subject;
 use serde_json::Value;
-use wire::{Encoding, RoomName, Transport};
+use wire::{Encoding, ExtraConnections, RoomName, Transport};
 
 pub(crate) use build::build;
 pub(crate) use rng::{Rng, RngStream};
@@ -108,10 +108,8 @@ impl Plan {
 
     /// The encoding that a transport uses: the one asked for, or its default when it cannot carry that.
     pub fn encoding(&self, transport: Transport) -> Encoding {
-        match transport.encodings() {
-            known if known.contains(&self.encoding_asked) => self.encoding_asked,
-            known => known[0],
-        }
+        let asked = self.encoding_asked;
+        if transport.encodings().any(|known| known == asked) { asked } else { transport.default_encoding() }
     }
 
     /// The room of a client.
@@ -215,18 +213,13 @@ impl Plan {
     /// Largest number of sockets that the generator holds at once: one per client, and a second one for an author whose first one waits
     /// for messages.
     pub fn sockets(&self, transport: Transport) -> u64 {
-        let posting = match transport {
-            Transport::Tcp
-            | Transport::Websocket
-            | Transport::Polling
-            | Transport::SocketioWebsocket
-            | Transport::Stomp => 0,
-            Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => self.authors,
-            // Every session answers pings, and one that upgrades has three connections for a moment.
-            Transport::SocketioPolling => self.clients,
-            Transport::Socketio => 2 * self.clients,
+        let extra = match transport.info().extra_connections {
+            ExtraConnections::None => 0,
+            ExtraConnections::PerAuthor => self.authors,
+            ExtraConnections::PerClient => self.clients,
+            ExtraConnections::TwoPerClient => 2 * self.clients,
         };
-        u64::from(self.clients) + u64::from(posting)
+        u64::from(self.clients) + u64::from(extra)
     }
 
     /// About how long one run takes.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use wire::{Ack, ByteCounts, Encoding, ErrorBody, Framing, ReadQuery, Reset, StartAt, Transport, decode_post_json};
+use wire::{Ack, ByteCounts, Encoding, ErrorBody, ReadQuery, Reset, StartAt, Transport, decode_post_json};
 
 use super::{Refusal, gauge_of, json};
 use crate::app::App;
@@ -60,13 +60,13 @@ impl Visit {
         let query = ReadQuery::parse(request.uri().query().unwrap_or(""), read.parameters).map_err(Refusal::bad)?;
         check_caller(&app, request.headers(), query.token)?;
         let encoding = match query.encoding {
-            None => transport.encodings()[0],
+            None => transport.default_encoding(),
             Some(encoding) => encoding,
         };
         let returns = last_event_id(transport, request.headers())?;
         let start = returns.unwrap_or(query.start);
         let room = app.hub.room(room_of(&request))?;
-        let layout = Layout { form: Framing::of(transport, encoding), chunked: read.chunked };
+        let layout = Layout { form: transport.framing(encoding), chunked: read.chunked };
         let (reader, reset) = match room.reader(layout, start) {
             Ok(reader) => (reader, None),
             Err(ahead) if returns.is_some() => (room.reader_from_start(layout), Some(Reset { head: ahead.head })),

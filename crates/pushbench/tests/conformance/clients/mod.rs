@@ -34,7 +34,7 @@ impl Wish {
     pub(crate) fn new(transport: Transport, room: &str) -> Self {
         Self {
             transport,
-            encoding: transport.encodings()[0],
+            encoding: transport.default_encoding(),
             room: room.to_owned(),
             start: StartAt::Live,
             token: None,
@@ -46,7 +46,7 @@ impl Wish {
 
     /// Every transport in every encoding it has.
     pub(crate) fn all(room: &str) -> Vec<Self> {
-        let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().iter().map(move |e| (t, *e)));
+        let pairs = Transport::ALL.into_iter().flat_map(|t| t.encodings().map(move |e| (t, e)));
         pairs.map(|(transport, encoding)| Self { encoding, ..Self::new(transport, room) }).collect()
     }
 
@@ -85,7 +85,7 @@ impl Wish {
         if let (StartAt::After(seq), false) = (self.start, self.says_in_header()) {
             query.push(format!("after={seq}"));
         }
-        if self.encoding != self.transport.encodings()[0] {
+        if self.encoding != self.transport.default_encoding() {
             query.push(format!("encoding={}", self.encoding.name()));
         }
         if let Some(token) = &self.token {

@@ -15,4 +15,4 @@ pub(super) use scale::{Scale, nines, tick};
 #[cfg(test)]
 pub(super) use scene::room;
 pub(super) use scene::{Anchor, Area, Mark, Scene, Stroke, shortened, width as text_width};
-pub(super) use style::{CLASSES, Colour, HEAT, INK, Look, PAPER, SIZE, SMALL, SOFT, Shape, WIDTH, looks};
+pub(super) use style::{CLASSES, Colour, HEAT, INK, PAPER, SIZE, SMALL, SOFT, Shape, SubjectStyle, WIDTH, looks};

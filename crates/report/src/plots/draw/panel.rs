@@ -70,8 +70,8 @@ impl Panel {
                 taken = place + half;
             }
         }
-        let floor = vec![(left, self.area.bottom), (right, self.area.bottom)];
-        scene.line(floor, Stroke::new(SOFT, 1.2));
+        let baseline = vec![(left, self.area.bottom), (right, self.area.bottom)];
+        scene.line(baseline, Stroke::new(SOFT, 1.2));
     }
 }
 

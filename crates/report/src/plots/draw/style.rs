@@ -58,38 +58,38 @@ pub(in crate::plots) enum Shape {
 
 /// How a transport looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plots) struct Look {
+pub(in crate::plots) struct SubjectStyle {
     pub(in crate::plots) colour: Colour,
     pub(in crate::plots) shape: Shape,
 }
 
 /// The colours of Okabe and Ito, that people with any colour vision tell apart, and four more at their distance in lightness.
-const LOOKS: [Look; 12] = [
-    Look { colour: INK, shape: Shape::Circle },
-    Look { colour: Colour(213, 94, 0), shape: Shape::Square },
-    Look { colour: Colour(230, 159, 0), shape: Shape::Up },
-    Look { colour: Colour(0, 158, 115), shape: Shape::Diamond },
-    Look { colour: Colour(86, 180, 233), shape: Shape::Down },
-    Look { colour: Colour(0, 114, 178), shape: Shape::Cross },
-    Look { colour: Colour(204, 121, 167), shape: Shape::Plus },
-    Look { colour: Colour(136, 84, 48), shape: Shape::Left },
-    Look { colour: Colour(153, 153, 51), shape: Shape::Right },
-    Look { colour: Colour(170, 68, 153), shape: Shape::Hexagon },
-    Look { colour: Colour(127, 127, 127), shape: Shape::Star },
-    Look { colour: Colour(187, 60, 60), shape: Shape::Bar },
+const STYLES: [SubjectStyle; 12] = [
+    SubjectStyle { colour: INK, shape: Shape::Circle },
+    SubjectStyle { colour: Colour(213, 94, 0), shape: Shape::Square },
+    SubjectStyle { colour: Colour(230, 159, 0), shape: Shape::Up },
+    SubjectStyle { colour: Colour(0, 158, 115), shape: Shape::Diamond },
+    SubjectStyle { colour: Colour(86, 180, 233), shape: Shape::Down },
+    SubjectStyle { colour: Colour(0, 114, 178), shape: Shape::Cross },
+    SubjectStyle { colour: Colour(204, 121, 167), shape: Shape::Plus },
+    SubjectStyle { colour: Colour(136, 84, 48), shape: Shape::Left },
+    SubjectStyle { colour: Colour(153, 153, 51), shape: Shape::Right },
+    SubjectStyle { colour: Colour(170, 68, 153), shape: Shape::Hexagon },
+    SubjectStyle { colour: Colour(127, 127, 127), shape: Shape::Star },
+    SubjectStyle { colour: Colour(187, 60, 60), shape: Shape::Bar },
 ];
 
 /// How everybody in a job looks: our transports as they do everywhere, other servers in what these leave over.
-pub(in crate::plots) fn looks(subjects: &[Subject]) -> Vec<(Subject, Look)> {
+pub(in crate::plots) fn looks(subjects: &[Subject]) -> Vec<(Subject, SubjectStyle)> {
     let ours = |place: &usize| subjects.iter().any(|s| s.target.is_none() && s.transport.index() == *place);
-    let free: Vec<usize> = (0..LOOKS.len()).filter(|place| !ours(place)).collect();
+    let free: Vec<usize> = (0..STYLES.len()).filter(|place| !ours(place)).collect();
     let mut free = free.iter().copied().cycle();
     let place = |subject: &Subject| match &subject.target {
-        None => subject.transport.index() % LOOKS.len(),
+        None => subject.transport.index() % STYLES.len(),
         Some(_) => free.next().unwrap_or(0),
     };
     let places: Vec<_> = subjects.iter().map(place).collect();
-    subjects.iter().cloned().zip(places.into_iter().map(|place| LOOKS[place])).collect()
+    subjects.iter().cloned().zip(places.into_iter().map(|place| STYLES[place])).collect()
 }
 
 #[cfg(test)]
@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn no_two_transports_look_alike() {
-        for (at, one) in LOOKS.iter().enumerate() {
-            assert!(LOOKS[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
+        for (at, one) in STYLES.iter().enumerate() {
+            assert!(STYLES[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
         }
-        assert!(Transport::ALL.len() <= LOOKS.len());
+        assert!(Transport::ALL.len() <= STYLES.len());
     }
 
     #[test]

@@ -12,9 +12,7 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{SendError, SocketError, TransportType};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
-use wire::{
-    Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Framing, Joined, Post, StartAt, Transport, WireError, decode_up,
-};
+use wire::{Ack, ByteCounts, ClientItem, Encoding, ErrorBody, Joined, Post, StartAt, Transport, WireError, decode_up};
 
 use super::entries::Entry;
 use super::feed::{Feed, label_now, ws_header};
@@ -147,7 +145,7 @@ impl Session {
         let wish: Wish = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
         let room = self.app.hub.room(&wish.room)?;
         let encoding = wish.encoding.unwrap_or(Encoding::Json);
-        let form = Framing::of(Transport::Socketio, encoding);
+        let form = Transport::Socketio.framing(encoding);
         let start = wish.start;
         let reader = room.reader(form.into(), start).map_err(|ahead| Refusal::cursor_ahead(start, ahead))?;
         Ok(((room, encoding), reader))

@@ -1,40 +1,40 @@
-//! A job read back: what reports are made from, and all they may look at.
+//! A results folder in memory. Reports are made from it alone.
 
 use std::collections::BTreeMap;
 
 use crate::{Distribution, Manifest, RunRecord, Series};
 
-/// One folder.
+/// One results folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultsFolder {
     /// Name of the folder.
     pub name: String,
-    /// What the job was.
+    /// The manifest.
     pub manifest: Manifest,
-    /// Its runs, in the order they were made.
+    /// The runs, in the order they were made.
     pub runs: Vec<Run>,
 }
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Its figures.
+    /// Its record.
     pub record: RunRecord,
-    /// Its interval log: the seconds of every series that recorded anything.
+    /// Its interval log: the seconds of every series that has values.
     pub intervals: BTreeMap<Series, Vec<Interval>>,
 }
 
-/// What a series recorded in one second.
+/// The values of a series in one second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interval {
-    /// Which second, counted from T0 as in [`crate::Second`]; -1 is everything before it.
+    /// Number of the second, counted as in [`crate::Second`]; -1 is everything before second 0.
     pub second: i64,
-    /// What was recorded.
+    /// The values.
     pub distribution: Distribution,
 }
 
 impl Interval {
-    /// Several together.
+    /// Adds up several intervals.
     pub(crate) fn whole(intervals: &[Self]) -> Distribution {
         let all = intervals.iter().flat_map(|interval| interval.distribution.counts());
         Distribution::new(all.copied().collect())
@@ -42,7 +42,7 @@ impl Interval {
 }
 
 impl Run {
-    /// The whole of a series: its seconds together.
+    /// All values of a series.
     pub fn whole(&self, series: Series) -> Distribution {
         self.intervals.get(&series).map(|intervals| Interval::whole(intervals)).unwrap_or_default()
     }

@@ -1,36 +1,37 @@
-//! Counts of a worker: calls, and bytes by direction, purpose and class. A window is the difference of two.
+//! Traffic counts: calls, and bytes by direction, kind and class. The counts of a window are the
+//! difference of two samples.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Direction {
-    /// To the server.
+    /// Client to server.
     Up,
-    /// To the client.
+    /// Server to client.
     Down,
 }
 
-/// What bytes are spent on.
+/// What bytes are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum TrafficKind {
-    /// Messages that arrive.
+    /// Messages.
     Delivery,
-    /// Polls that find nothing.
+    /// Polls that find no message.
     Empty,
     /// Pings, comments, empty lines.
     KeepAlive,
-    /// Connecting, joining, beginning a stream.
+    /// Connecting, joining, starting a stream.
     SetUp,
     /// Posts and their acknowledgements.
     Posting,
 }
 
 impl TrafficKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] = [Self::Delivery, Self::Empty, Self::KeepAlive, Self::SetUp, Self::Posting];
 
     /// The name used in results.
@@ -45,13 +46,13 @@ impl TrafficKind {
     }
 }
 
-/// What bytes are.
+/// Part of a message that bytes belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum ByteClass {
-    /// What people said.
+    /// Text of chat messages.
     Payload,
-    /// What items put around it.
+    /// Field names, numbers, quotes and escapes around the text.
     Envelope,
     /// Frame headers, line ends, event fields, chunk sizes.
     Framing,
@@ -60,7 +61,7 @@ pub enum ByteClass {
 }
 
 impl ByteClass {
-    /// All of them.
+    /// All classes.
     pub const ALL: [Self; 4] = [Self::Payload, Self::Envelope, Self::Framing, Self::Headers];
 
     /// The name used in results.
@@ -76,42 +77,40 @@ impl ByteClass {
 
 type ByClass = [u64; ByteClass::ALL.len()];
 
-/// The counts.
+/// Traffic of the load generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct TrafficCounts {
-    /// Messages that arrived, each receiver's own.
+    /// Messages received; a message to two clients counts twice.
     pub delivered: u64,
-    /// Posts that left.
+    /// Posts sent.
     pub posted: u64,
-    /// Posts the server has confirmed.
+    /// Posts acknowledged.
     pub accepted: u64,
-    /// Posts that could not leave when they were due because the one before was not confirmed yet.
+    /// Posts that could not be sent when they were scheduled because the post before was not
+    /// acknowledged yet.
     pub posts_delayed: u64,
     /// HTTP requests sent.
     pub requests: u64,
-    /// Requests answered with nothing.
+    /// Requests answered without a message.
     pub empty_answers: u64,
-    /// Answers, frames or chunks that carried messages.
+    /// Responses, frames or chunks that carried messages.
     pub batches: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Reads that gave something.
+    /// Socket reads that returned bytes.
     pub socket_reads: u64,
-    /// Writes.
+    /// Socket writes.
     pub socket_writes: u64,
-    /// Streams the server ended properly.
+    /// Streams that the server ended as the protocol says.
     pub cuts: u64,
-    /// Sessions that began on polling and went over to a WebSocket.
-    #[serde(default)]
+    /// Sessions that started on polling and were upgraded to a WebSocket.
     pub upgrades: u64,
-    /// Sessions that were refused it and stayed on polling.
-    #[serde(default)]
+    /// Sessions whose upgrade was refused and that stayed on polling.
     pub upgrades_refused: u64,
-    /// Of the messages delivered, those that came to such sessions while they were on polling.
-    #[serde(default)]
+    /// Messages received by such sessions while they were on polling.
     pub delivered_on_polling: u64,
-    /// Bytes by direction (up, down), purpose (delivery, empty, keep-alive, set-up, posting) and class (payload, envelope, framing,
-    /// headers), in this order.
+    /// Bytes by direction (up, down), kind (delivery, empty, keep-alive, set-up, posting) and class
+    /// (payload, envelope, framing, headers), in this order.
     bytes: [[ByClass; TrafficKind::ALL.len()]; 2],
 }
 
@@ -121,13 +120,13 @@ impl TrafficCounts {
         self.bytes[direction as usize][purpose as usize][class as usize] += bytes as u64;
     }
 
-    /// Counts bytes, or takes back what was counted before its kind was known.
+    /// Counts bytes, or takes back bytes that were counted before their kind was known.
     pub fn correct(&mut self, direction: Direction, purpose: TrafficKind, class: ByteClass, bytes: i64) {
         let cell = &mut self.bytes[direction as usize][purpose as usize][class as usize];
         *cell = cell.saturating_add_signed(bytes);
     }
 
-    /// Spends bytes on something else than they were counted for before that was known.
+    /// Moves bytes to another kind.
     pub fn reassign(
         &mut self,
         direction: Direction,
@@ -140,22 +139,22 @@ impl TrafficCounts {
         self.add(direction, to, class, bytes);
     }
 
-    /// Bytes of one kind.
+    /// Bytes of one direction, kind and class.
     pub fn bytes(&self, direction: Direction, purpose: TrafficKind, class: ByteClass) -> u64 {
         self.bytes[direction as usize][purpose as usize][class as usize]
     }
 
-    /// All bytes one way.
+    /// All bytes of one direction.
     pub fn total(&self, direction: Direction) -> u64 {
         self.bytes[direction as usize].iter().flatten().sum()
     }
 
-    /// Both together.
+    /// Sum of both counts.
     pub fn plus(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a + b)
     }
 
-    /// What came since `earlier`.
+    /// Counts since `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
         self.zip(earlier, u64::saturating_sub)
     }
