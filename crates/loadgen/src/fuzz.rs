@@ -36,7 +36,7 @@ fn read_responses(chunks: &[&[u8]]) -> Result<(Vec<u8>, usize), Fault> {
     for chunk in chunks {
         let mut rest = *chunk;
         while !rest.is_empty() {
-            let taken = reader.feed(rest, |part| {
+            let parsed = reader.feed(rest, |part| {
                 match part {
                     Part::Body(bytes) => body.extend_from_slice(bytes),
                     Part::End => ends += 1,
@@ -44,7 +44,7 @@ fn read_responses(chunks: &[&[u8]]) -> Result<(Vec<u8>, usize), Fault> {
                 }
                 Ok::<_, Fault>(())
             })?;
-            rest = &rest[taken..];
+            rest = &rest[parsed..];
         }
     }
     Ok((body, ends))

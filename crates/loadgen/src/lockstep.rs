@@ -1,7 +1,7 @@
 //! One message at a time: a post is sent when every client of the room has received the one before.
 //! Nothing is timed, so the counts are the same on every machine and under any load.
 //!
-//! The clients are those of a run. They poll, post and read in the same way. Only what a run leaves to
+//! The clients are those of a run. They poll, post and read in the same manner. Only what a run leaves to
 //! timers is decided here: when to connect, when to post, and when to poll. Posts are sent in the order
 //! in which they are due.
 

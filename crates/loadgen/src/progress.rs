@@ -1,4 +1,4 @@
-//! The phases of a run, what its progress line shows, and what its workers are told. Nothing here is
+//! The phases of a run, what its progress line shows, and what the workers know of both. Nothing here is
 //! touched per message.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub enum Phase {
     WarmUp,
     /// The measurement window.
     Window,
-    /// Nothing is sent; messages that are on their way may arrive.
+    /// Nothing is sent; messages in flight may still arrive.
     Drain,
 }
 

@@ -12,7 +12,7 @@ use results::FaultKind;
 /// Largest accepted message.
 const MESSAGE_BYTES_MAX: u64 = 8 << 20;
 const CONTROL_BYTES_MAX: u64 = 125;
-/// Registered with IANA for gateways. tungstenite 0.30.0 takes it as forbidden.
+/// Registered with IANA for gateways. tungstenite 0.30.0 treats it as forbidden.
 const CODE_BAD_GATEWAY: u16 = 1014;
 
 /// A complete message.

@@ -73,7 +73,7 @@ async fn an_invalid_answer_to_the_probe_is_a_fault_and_the_session_stays_on_poll
     assert_eq!(session.run.faults.borrow().counts, BTreeMap::from([(FaultKind::BadBytes, 1)]));
 }
 
-/// Runs every case on each of these, and describes those that ended in another way than they should.
+/// Runs every case on each of these, and describes those with an unexpected outcome.
 async fn check_all(receivers: impl IntoIterator<Item = (Transport, Encoding)>) -> Vec<String> {
     let mut failed = Vec::new();
     for (transport, encoding) in receivers {

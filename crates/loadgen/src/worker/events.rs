@@ -53,7 +53,7 @@ pub(crate) struct ClientTotals {
     pub(crate) first_missing: u64,
 }
 
-/// Takes what was counted since the last report.
+/// What was counted since the last report.
 pub(super) fn second_sample(worker: &Worker, second: i64) -> WorkerEvent {
     let mut counters = worker.run.counters.borrow_mut();
     let now = (counters.traffic, worker.run.faults.borrow().total());

@@ -19,7 +19,7 @@ fn read(chunks: &[&[u8]]) -> Result<Seen, Fault> {
     for chunk in chunks {
         let mut rest = *chunk;
         while !rest.is_empty() {
-            let taken = reader.feed(rest, |part| {
+            let parsed = reader.feed(rest, |part| {
                 match part {
                     Part::Head(head, _) => {
                         seen.heads.push((head.status, head.cursor, head.closes));
@@ -32,7 +32,7 @@ fn read(chunks: &[&[u8]]) -> Result<Seen, Fault> {
                 }
                 Ok::<_, Fault>(())
             })?;
-            rest = &rest[taken..];
+            rest = &rest[parsed..];
         }
     }
     Ok(seen)

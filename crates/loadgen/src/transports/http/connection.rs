@@ -77,7 +77,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What a read led to.
+/// The result of a read.
 pub(crate) enum ReadOutcome {
     /// The response goes on.
     Partial,

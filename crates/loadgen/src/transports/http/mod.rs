@@ -5,3 +5,6 @@ pub(super) mod poller;
 pub(super) mod post_connection;
 pub(super) mod requester;
 pub(super) mod stream;
+
+#[cfg(test)]
+mod tests;

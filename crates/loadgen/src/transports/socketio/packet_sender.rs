@@ -1,5 +1,5 @@
 //! The connection on which a Socket.IO session on polling sends packets. It is opened when there is
-//! something to send and carries one request at a time, as in browsers; packets that come up meanwhile
+//! something to send and carries one request at a time, as in browsers; packets that are queued meanwhile
 //! are sent together.
 
 use std::cell::{Cell, RefCell};
@@ -167,7 +167,7 @@ impl PacketSender {
 }
 
 impl PostSender for PacketSender {
-    /// Sends all posts of the queue as one request, if no other request is on its way.
+    /// Sends all posts of the queue as one request, if no other request is waiting for its response.
     fn flush(&self, run: &RunContext, client: &Client) -> Result<(), Fault> {
         if self.busy.get() {
             client.mark_delayed();

@@ -1,5 +1,5 @@
 //! A session on Socket.IO polling and, where the client asks for it, its upgrade to a WebSocket: probe, wait for
-//! the held poll to return, tell the server, continue on the WebSocket.
+//! the held poll to return, send the upgrade packet, continue on the WebSocket.
 //!
 //! If the server refuses the upgrade, the session stays on polling, and the run's record counts it.
 

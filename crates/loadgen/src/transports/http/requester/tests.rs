@@ -163,7 +163,7 @@ async fn a_get_is_repeated_once() {
     let gone = fault("cut short: the connection ended during a response");
     let outcome = make(&[GET, GET], Next::AtOnce, &[kept, refuses]).await;
     assert_eq!((outcome.answers.as_slice(), outcome.traffic.connections), (&[hi(), gone.clone()][..], 2));
-    // Nor is it where a part of an answer has come.
+    // Nor is it repeated after a part of a response.
     let outcome = make(&[GET, GET], Next::AtOnce, &[&[Read, Write(OK), Read, Write("HTTP/1.1 2")]]).await;
     assert_eq!(outcome.answers, [hi(), gone]);
 }
@@ -205,7 +205,7 @@ async fn an_unexpected_status_is_a_fault_with_its_body() {
         let outcome = make(&[GET], Next::AtOnce, &[&[Read, Write(answer)]]).await;
         assert_eq!(outcome.answers, [fault(text)]);
     }
-    // A body without end is left where enough of it has come.
+    // A body without an end is read up to the limit.
     let endless = format!("HTTP/1.1 500 Oops\r\n\r\n{}", "x".repeat(ERROR_BODY_BYTES_MAX + 1)).leak();
     let outcome = make(&[GET], Next::AtOnce, &[&[Read, Write(endless)]]).await;
     assert_eq!(outcome.traffic.total(Direction::Down) as usize, endless.len());
