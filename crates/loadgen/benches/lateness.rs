@@ -9,7 +9,7 @@ mod common;
 use std::io;
 use std::time::Duration;
 
-use common::machine::{load, number, settle_down, shown};
+use common::machine::{load, number, pin_and_raise_limits, shown};
 use common::{plan, run};
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
@@ -25,7 +25,7 @@ const TARGET: f64 = 2.0;
 const LEAD: Duration = Duration::from_millis(10);
 
 fn main() -> io::Result<()> {
-    settle_down()?;
+    pin_and_raise_limits()?;
     let (rate, seconds) = (number("--rate", 5_000_u64), number("--seconds", 4));
     let each = rate as f64 / CLIENTS as f64;
     let plan = plan(&format!(

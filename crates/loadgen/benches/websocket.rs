@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::machine::{load, number, settle_down, shown};
+use common::machine::{load, number, pin_and_raise_limits, shown};
 use common::{Server, plan, run};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -25,7 +25,7 @@ const POLL_MS: u8 = 50;
 const TARGET: f64 = 1.15;
 
 fn main() -> io::Result<()> {
-    settle_down()?;
+    pin_and_raise_limits()?;
     let (clients, rate, seconds) = (number("--clients", 500), number("--rate", 40), number("--seconds", 4));
     let plan = plan(&format!(
         "name = \"b\"\nquestion = \"?\"\nclients = {clients}\nrooms = 1\n[posts]\nper_client_per_s = {rate}.0\nauthors = 1\n\

@@ -143,9 +143,7 @@ pub(crate) fn cpu_model() -> String {
 
 /// Memory of the machine.
 pub(crate) fn memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
-    total.and_then(|total| total.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+    kilobytes("/proc/meminfo", "MemTotal:") * 1024
 }
 
 /// Release of the kernel.
@@ -155,7 +153,14 @@ pub(crate) fn kernel() -> String {
 
 /// Resident memory of this process.
 pub(crate) fn resident_bytes() -> u64 {
-    server::process_usage().resident_bytes
+    kilobytes("/proc/self/status", "VmRSS:") * 1024
+}
+
+/// A field of a file in `/proc`, or 0 where there is none.
+fn kilobytes(path: &str, field: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix("kB"));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Memory that the kernel holds for what TCP sockets have not sent or read yet, of the whole machine; 0 where it does not say.

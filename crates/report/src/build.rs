@@ -1,4 +1,4 @@
-//! A report: its files, the same bytes for the same folders.
+//! Builds the files of a report; the same folders give the same bytes.
 
 use results::ResultsFolder;
 
@@ -6,13 +6,13 @@ use crate::plots::plots;
 use crate::summary::Summary;
 use crate::{conclusions, markdown, page};
 
-/// The same summary with the answer of each job.
+/// The summary of folders, with the answer of each job.
 fn answered(mut summary: Summary) -> Summary {
     summary.jobs.iter_mut().for_each(|job| job.answer = conclusions::sentences(job));
     summary
 }
 
-/// The answers in their sentences, and what became of each claim.
+/// Answers and results of claims, as text.
 fn text(summary: &Summary) -> String {
     let mut out = String::new();
     for job in &summary.jobs {
@@ -37,7 +37,8 @@ pub struct Report {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
-/// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
+/// Builds the report of one or several folders. Links to raw data assume that it is saved as
+/// `report/` in the folder.
 pub fn build(jobs: &[ResultsFolder]) -> Report {
     let (summary, plots) = (answered(Summary::of(jobs)), plots(jobs));
     let json = serde_json::to_vec_pretty(&summary).expect("a summary holds nothing that JSON does not know");

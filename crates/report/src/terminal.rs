@@ -1,4 +1,4 @@
-//! The tables of a job for a terminal: the figures of the report, in columns of text.
+//! The tables of a job for a terminal.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::markdown::add;
 use crate::summary::{FaultSummary, JobSummary, PointSummary, RunSummary, SubjectSummary};
 use crate::tables::verdicts;
 
-/// Columns of a table, and whether there is room for what is around the figure.
+/// Columns of a table, and whether their intervals are shown.
 const DELIVERY: [(MetricId, bool); 9] = [
     (MetricId::DeliveredPerS, false),
     (MetricId::DeliveryP50, true),
@@ -35,7 +35,7 @@ const COST: [(MetricId, bool); 9] = [
 
 const FAULT_LINE_MAX: usize = 80;
 
-/// All of a job, a block for each point of the sweep.
+/// All tables of a job, for each point of the sweep.
 pub fn tables(job: &ResultsFolder) -> String {
     of_job(&JobSummary::of(job))
 }
@@ -64,7 +64,7 @@ pub(crate) fn of_job(job: &JobSummary) -> String {
     out.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 
-/// Why a dash stands for the server's memory, and in which of the runs that have figures.
+/// Reasons why the server's memory is unknown, with the runs.
 fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> BTreeMap<&'a str, Vec<String>> {
     let mut by_reason = BTreeMap::<_, Vec<_>>::new();
     for run in runs.filter(|run| matches!(run.verdict, VerdictKind::Valid | VerdictKind::Overloaded)) {
@@ -75,7 +75,7 @@ fn memory_unknown<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> BTreeMap<&'
     by_reason
 }
 
-/// A kind of fault and the first of them, cut to the width of a narrow terminal.
+/// A kind of fault and its first example, cut to the width of a narrow terminal.
 fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
     let line = format!("faults: {subject}: {} × {} ({})", fault.count, fault.kind, fault.first);
     if line.chars().count() <= FAULT_LINE_MAX {
@@ -84,7 +84,7 @@ fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
     line.chars().take(FAULT_LINE_MAX - 2).chain("…)".chars()).collect()
 }
 
-/// A table: lines of fields, the first two of them the heads; how many columns are words.
+/// Lines of fields, the first two are headings; number of text columns.
 type Lines = (Vec<Vec<String>>, usize);
 
 fn delivery(point: &PointSummary) -> Lines {
@@ -124,7 +124,7 @@ fn field(row: &SubjectSummary, metric: MetricId, ends: bool) -> String {
     row.metric(metric).map_or_else(|| DASH.to_owned(), |value| shown(metric, value, ends))
 }
 
-/// Words to the left, numbers to the right.
+/// Aligns text left and numbers right.
 fn aligned((lines, words): &Lines) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Serves `/echo` for the Autobahn test suite, with messages as long as it has them, until it is stopped:
+//! Serves `/echo` for the Autobahn test suite, with its longest messages:
 //!
 //! ```sh
 //! cargo run --release -p pushbench-server --features echo --example echo -- 127.0.0.1:9001
@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use server::{Access, Config, Limits, StartError, start};
+use server::{Access, Config, ServerLimits, StartError, start};
 
 /// Autobahn's longest message.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -18,9 +18,9 @@ async fn main() -> Result<(), StartError> {
     let config = Config {
         listen: address.expect("the address to listen on, such as 127.0.0.1:9001"),
         tcp_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        limits: Limits { message_bytes_max: MESSAGE_BYTES_MAX, ..Limits::default() },
+        limits: ServerLimits { message_bytes_max: MESSAGE_BYTES_MAX, ..ServerLimits::default() },
         access: Access::default(),
-        handicap: None,
+        slowdown: None,
     };
     let _running = start(config).await?;
     std::future::pending().await

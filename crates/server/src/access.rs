@@ -1,4 +1,5 @@
-//! Who may come in: the shared token, the origins from which browsers may, and the host names that requests may be sent to.
+//! Which requests are accepted: the shared token, the origins of browsers, and the host names that
+//! requests may name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,28 +9,29 @@ use wire::ErrorBody;
 use crate::config::Access;
 
 impl Access {
-    /// Whether a caller shows the token, in `Authorization: Bearer` or, where headers cannot be set, in the query or join.
+    /// Checks the token of `Authorization: Bearer` or, for clients that cannot set headers, of the
+    /// query or join.
     pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), ErrorBody> {
         let bearer = || bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
         self.check(given.or_else(bearer))
     }
 
-    /// The same for callers without headers.
+    /// Checks the token of a client without headers.
     pub(crate) fn check(&self, given: Option<&str>) -> Result<(), ErrorBody> {
         let Some(token) = &self.token else { return Ok(()) };
         if given.is_some_and(|given| same_bytes(given.as_bytes(), token.as_bytes())) {
             return Ok(());
         }
-        // The value is not repeated: it may be a secret meant for somebody else.
+        // The value is not repeated: it may be a secret of another service.
         Err(ErrorBody::new(
             "token",
             "",
-            "this server wants its token",
+            "the token is missing or wrong",
             "send Authorization: Bearer TOKEN, or token=TOKEN",
         ))
     }
 
-    /// Whether a browser's origin may come in; programs send none.
+    /// Checks the origin of a browser. Other programs send none.
     pub(crate) fn admits_origin(&self, headers: &HeaderMap) -> Result<(), ErrorBody> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("");
@@ -41,20 +43,23 @@ impl Access {
         Err(ErrorBody::new(
             "Origin",
             origin,
-            "browsers may not come from this origin",
+            "requests from web pages of this origin are not allowed",
             "start the server with --allow-origin",
         ))
     }
 
-    /// Whether an origin is one of those allowed besides our own.
+    /// Whether an origin is allowed besides the server's own.
     pub(crate) fn lists(&self, origin: &str) -> bool {
         self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
 
-    /// Whether requests may be sent to this host: an address, `localhost`, or a name that was allowed, with any port.
+    /// Checks the host that a request names: an IP address, `localhost` or an allowed name, with
+    /// any port.
     ///
-    /// A web page whose host name its owner lets resolve to our address (DNS rebinding) is of the same origin as this server to a browser, and
-    /// could read and post. Its requests carry that name. Where there is a token the page does not know it, and any host will do.
+    /// The owner of a web page can let its host name resolve to the address of this server (DNS
+    /// rebinding). To a browser, page and server then have the same origin, and the page could read
+    /// and post. Its requests carry that host name. If the server has a token, the page does not
+    /// know it, and every host is accepted.
     pub(crate) fn admits_host(&self, host: &str) -> Result<(), ErrorBody> {
         if self.token.is_some() || is_address(host) || self.names(without_port(host)) {
             return Ok(());
@@ -62,7 +67,7 @@ impl Access {
         Err(ErrorBody::new(
             "Host",
             host,
-            "requests may not be sent to this host name",
+            "requests to this host name are not allowed",
             "use an IP address or localhost, or start the server with --allow-host NAME",
         ))
     }
@@ -83,19 +88,20 @@ fn is_address(host: &str) -> bool {
     }
 }
 
-/// A host without its port. What is no port stays, and is no host then.
+/// A host without its port. A suffix that is not a port is kept, so that the result is not a host.
 fn without_port(host: &str) -> &str {
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
 }
 
-/// The token of an `Authorization` header. The scheme may be written in any case (RFC 9110, section 11.1).
+/// The token of an `Authorization` header. The scheme may be written in any case (RFC 9110, section
+/// 11.1).
 fn bearer_token(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
-/// Compares without telling by its duration where the difference is.
+/// Compares in constant time.
 fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
@@ -109,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_asked_for_only_where_there_is_one() {
+    fn the_token_is_checked_only_where_there_is_one() {
         let closed = Access { token: Some("s3cret".into()), ..Access::default() };
         let bearer = headers(&[(header::AUTHORIZATION, "Bearer s3cret")]);
         assert!(Access::default().check(None).is_ok());
@@ -121,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_of_a_token_is_written_in_any_case() {
+    fn the_scheme_of_a_token_is_case_insensitive() {
         let closed = Access { token: Some("s3cret".into()), ..Access::default() };
         let of = |value: &str| closed.admits_token(&headers(&[(header::AUTHORIZATION, value)]), None);
         for right in ["Bearer s3cret", "bearer s3cret", "BEARER s3cret", "bEaReR   s3cret"] {
@@ -162,9 +168,9 @@ mod tests {
             "https://chat.example",
             "chat.example.evil",
         ] {
-            let problem = access.admits_host(foreign).unwrap_err();
-            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("Host", foreign));
-            assert!(problem.hint.contains("--allow-host"), "{problem}");
+            let body = access.admits_host(foreign).unwrap_err();
+            assert_eq!((body.field.as_str(), body.value.as_str()), ("Host", foreign));
+            assert!(body.hint.contains("--allow-host"), "{body}");
         }
         let with_token = Access { token: Some("s3cret".into()), ..Access::default() };
         assert_eq!(with_token.admits_host("evil.example"), Ok(()));

@@ -1,4 +1,4 @@
-//! Counts what is allocated, in servers built for it (`--features count-allocations`); others have nothing of this.
+//! Counts memory allocations in builds with `--features count-allocations`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[global_allocator]
 static COUNTING: Counting = Counting(AtomicU64::new(0));
 
-/// The system's allocator, and how often it was asked for memory; growing counts, giving back does not.
+/// The system's allocator with a counter of allocations and reallocations.
 struct Counting(AtomicU64);
 
-/// Since the process started.
-pub(crate) fn so_far() -> u64 {
+/// Allocations since the process started.
+pub(crate) fn count() -> u64 {
     COUNTING.0.load(Relaxed)
 }
 
-// SAFETY: everything is handed to the system's allocator as it came.
-#[expect(unsafe_code, reason = "an allocator is the only one who sees every allocation")]
+// SAFETY: every call is passed to the system's allocator unchanged.
+#[expect(unsafe_code, reason = "only a global allocator sees every allocation")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0.fetch_add(1, Relaxed);

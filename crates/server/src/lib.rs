@@ -1,26 +1,33 @@
-//! The patient: one chat server that exposes the same rooms over every transport, and counts what that costs.
+//! The reference chat server: the same rooms over every transport, with counters of what each
+//! transport costs.
 //!
-//! `hub` is the chat and knows no transport; `transports` carry it; `http` and `net` are what they stand on; `router` is above them all;
-//! `meter` counts.
+//! - `hub`: rooms, logs and readers. Knows no transport, no HTTP and no slowdown.
+//! - `connection`: one accepted connection, its counters, its state and its socket. Knows no
+//!   protocol.
+//! - `http`: what the transports on the HTTP port share.
+//! - `transports`: one module each. No transport knows another.
+//! - `router`: routes of the HTTP port and the life of an HTTP connection. Nothing below imports
+//!   it.
+//! - `server`: listeners, accepting and shutdown.
+//!
 //! The crate prints nothing and does not know the load generator.
 
 mod access;
 #[cfg(feature = "count-allocations")]
 mod allocations;
-mod app;
 mod config;
-mod flow;
-mod handicap;
+mod connection;
+mod counters;
 mod http;
 mod hub;
-mod meter;
-mod net;
 mod process;
+mod refusal;
 mod router;
-mod running;
+mod server;
+mod slowdown;
+mod state;
 mod transports;
 
-pub use config::{Access, Config, Limits};
-pub use handicap::Handicap;
-pub use process::process_usage;
-pub use running::{Running, StartError, start};
+pub use config::{Access, Config, ServerLimits};
+pub use server::{RunningServer, StartError, start};
+pub use slowdown::Slowdown;

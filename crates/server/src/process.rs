@@ -1,10 +1,11 @@
-//! What this process costs, as the kernel counts it.
+//! What this process has used, as the kernel counts it.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use wire::ProcessUsage;
 
-/// Reads it now. Resident memory is 0 where there is no `/proc`.
-pub fn process_usage() -> ProcessUsage {
+/// CPU time, memory, context switches and allocations of this process so far. Resident memory is 0
+/// where there is no `/proc`.
+pub(crate) fn process_usage() -> ProcessUsage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
         return ProcessUsage::default();
     };
@@ -21,9 +22,9 @@ pub fn process_usage() -> ProcessUsage {
 }
 
 #[cfg(feature = "count-allocations")]
-#[expect(clippy::unnecessary_wraps, reason = "other builds have none")]
+#[expect(clippy::unnecessary_wraps, reason = "None in builds without the feature")]
 fn allocations() -> Option<u64> {
-    Some(crate::allocations::so_far())
+    Some(crate::allocations::count())
 }
 
 #[cfg(not(feature = "count-allocations"))]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use machine::{CROWD_CORE, SERVER_CORE, argument};
+use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
 use loadgen::{RunConfig, RunMeasurements, Target};
 use scenario::Plan;
@@ -69,7 +69,7 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<RunMeasurements> {
     let server = Server::start()?;
     let config =
-        RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CROWD_CORE] };
+        RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (never, mut log) = (std::future::pending(), io::sink());
     let run = loadgen::execute(config, never, &mut log, |_| {}, async |_| {});

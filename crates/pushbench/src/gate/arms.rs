@@ -123,8 +123,8 @@ mod tests {
     fn what_a_server_may_be() {
         let kind = |text: &str| text.parse::<Arm>().map(|arm| arm.kind);
         assert!(matches!(kind("/bin/sh"), Ok(Kind::Ours(launch)) if launch.words == ["/bin/sh", "serve"]));
-        let quoted = kind("'sh' serve --allow-handicap");
-        assert!(matches!(quoted, Ok(Kind::Ours(launch)) if launch.words == ["sh", "serve", "--allow-handicap"]));
+        let quoted = kind("'sh' serve --allow-slowdown");
+        assert!(matches!(quoted, Ok(Kind::Ours(launch)) if launch.words == ["sh", "serve", "--allow-slowdown"]));
         assert!(matches!(kind("sh chat.sh {port}"), Ok(Kind::Theirs(_))));
         assert!(matches!(kind("http://localhost:8080/"), Ok(Kind::Running(_))));
         for (bad, why) in [

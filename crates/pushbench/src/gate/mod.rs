@@ -86,7 +86,7 @@ const EXAMPLES: &str = "\
 Examples:
   pushbench gate --base ../main/target/release/pushbench --head target/release/pushbench scenarios/quick.toml
   pushbench gate --base 'node old.js {port}' --head 'node new.js {port}' scenarios/quick.toml --set transports=websocket,sse
-  pushbench gate --base ./pushbench --head './pushbench serve --handicap cpu=5us --allow-handicap' scenarios/quick.toml --budget 10m
+  pushbench gate --base ./pushbench --head './pushbench serve --slowdown cpu=5us --allow-slowdown' scenarios/quick.toml --budget 10m
 
 Exit codes: 0 nothing got worse, 1 failed (a server did not start, died or lost messages), 2 bad usage or scenario, 3 regression,
 4 inconclusive with --strict, 5 the machine cannot run it honestly, 6 a transport has no figures: every block of it had an invalid run,

@@ -19,7 +19,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(target: &Target) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build().context("no control client")?;
-        Ok(Self { client, url: format!("http://{}/control/usage", target.http), token: target.token.clone() })
+        Ok(Self { client, url: format!("http://{}/stats", target.http), token: target.token.clone() })
     }
 
     pub(crate) async fn usage(&self) -> anyhow::Result<ServerStats> {

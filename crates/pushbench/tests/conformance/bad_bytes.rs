@@ -1,18 +1,18 @@
-//! Bodies and frames that are too big or not what they claim: each answered in its transport's own way, counted, and without
-//! consequence for anybody else.
+//! Bodies and frames that are too large or malformed. Each is answered in the way of its transport
+//! and counted, and other clients are not affected.
 
 use wire::{ClientItem, ErrorBody, Post, ServerItem, Transport, decode_down, encode_up, push_frame};
 
-use crate::clients::Wish;
-use crate::house::{House, Reading};
+use crate::clients::ClientOptions;
 use crate::raw::{Raw, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const TEXT_MAX: usize = 1000;
-/// More than kernels buffer.
+/// More than the socket buffers hold.
 const FAR_TOO_MUCH: usize = 7 << 20;
 
-async fn house() -> House {
-    House::with(|limits| limits.message_bytes_max = TEXT_MAX).await
+async fn server() -> TestServer {
+    TestServer::with_limits(|limits| limits.message_bytes_max = TEXT_MAX).await
 }
 
 fn post_json(text: &str) -> String {
@@ -30,8 +30,8 @@ fn join() -> Vec<u8> {
     framed(&ClientItem::Join(join))
 }
 
-/// The problem in the last of these frames.
-fn told(bytes: &[u8]) -> ErrorBody {
+/// The error body in the last of these frames.
+fn last_error(bytes: &[u8]) -> ErrorBody {
     let mut rest = bytes;
     let mut last = None;
     while let Some(frame) = wire::split_frame(rest, 1 << 24).unwrap() {
@@ -46,40 +46,40 @@ fn told(bytes: &[u8]) -> ErrorBody {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
-    let house = house().await;
-    let mut witness = Wish::new(Transport::Tcp, "lobby").join(&house).await;
-    for wish in Wish::all("lobby") {
-        let mut client = wish.join(&house).await;
-        // In bytes, not in characters; and escapes do not count.
+    let server = server().await;
+    let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+    for options in ClientOptions::all("lobby") {
+        let mut client = options.join(&server).await;
+        // Counted in bytes, not in characters. Escapes do not count.
         for text in ["x".repeat(TEXT_MAX), "é".repeat(TEXT_MAX / 2), "\u{1}".repeat(TEXT_MAX)] {
             client.post(&text).await;
-            assert_eq!(witness.next_message().await.text, text, "{wish:?}");
+            assert_eq!(witness.next_message().await.text, text, "{options:?}");
         }
         let refused = client.try_post(&"x".repeat(TEXT_MAX + 1)).await.unwrap_err();
-        match wish.transport {
+        match options.transport {
             Transport::Tcp => assert!(refused.problem.error.contains("1013 are allowed"), "{}", refused.problem),
             Transport::Websocket => assert_eq!(refused.problem.value, "1009"),
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio | Transport::Stomp => {
-                assert_eq!((refused.status, refused.problem.field.as_str()), (None, "text"), "{wish:?}");
+                assert_eq!((refused.status, refused.problem.field.as_str()), (None, "text"), "{options:?}");
             }
             Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
                 assert_eq!((refused.status, refused.problem.field.as_str()), (Some(413), "text"));
             }
         }
-        let usage = house.until("the refusal to be counted", |usage| usage.of(wish.transport).malformed >= 1).await;
-        assert!(usage.of(wish.transport).malformed <= wish.transport.encodings().len() as u64, "{wish:?}");
+        let usage = server.until("the refusal to be counted", |usage| usage.of(options.transport).malformed >= 1).await;
+        assert!(usage.of(options.transport).malformed <= options.transport.encodings().len() as u64, "{options:?}");
     }
     witness.post("still here").await;
     assert_eq!(witness.next_message().await.text, "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen_while_it_speaks() {
-    let house = house().await;
+async fn a_body_far_over_the_limit_is_413_also_for_a_client_that_sends_all_before_it_reads() {
+    let server = server().await;
     let body = post_json(&"x".repeat(FAR_TOO_MUCH));
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
         for chunked in [false, true] {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let target = format!("/rooms/lobby/{transport}");
             let answer = if chunked {
                 let head = format!("POST {target} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -96,15 +96,15 @@ async fn a_body_far_over_the_limit_is_413_even_for_a_client_that_does_not_listen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_far_over_the_limit_is_explained_to_who_sends_all_of_it_first() {
-    let house = house().await;
+async fn a_frame_far_over_the_limit_gets_an_error_also_when_it_is_sent_before_reading() {
+    let server = server().await;
     let much = vec![b'x'; FAR_TOO_MUCH];
-    let mut raw = Raw::connect(house.tcp).await;
+    let mut raw = Raw::connect(server.tcp).await;
     raw.send([&join()[..], &(much.len() as u32).to_be_bytes(), &much].concat()).await;
     raw.finish().await;
-    assert!(told(&raw.rest().await).error.contains("1013 are allowed"));
+    assert!(last_error(&raw.rest().await).error.contains("1013 are allowed"));
 
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     raw.upgrade("/rooms/lobby/websocket").await;
     let head = [&[0x81, 0x80 | 127][..], &(much.len() as u64).to_be_bytes(), &[0; 4]].concat();
     raw.send([head, much].concat()).await;
@@ -113,7 +113,7 @@ async fn a_frame_far_over_the_limit_is_explained_to_who_sends_all_of_it_first() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_no_post_is_400() {
-    let house = house().await;
+    let server = server().await;
     let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
     let bodies: [&[u8]; 9] = [
         b"",
@@ -127,7 +127,7 @@ async fn a_body_that_is_no_post_is_400() {
         deep.as_bytes(),
     ];
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         for body in bodies {
             let target = format!("/rooms/lobby/{transport}");
             let length = body.len();
@@ -140,14 +140,14 @@ async fn a_body_that_is_no_post_is_400() {
             assert_eq!((answer.status, problem.field.as_str()), (400, "body"), "{transport}: {body}");
             assert_eq!(problem.error.contains("not UTF-8"), body.contains('\u{fffd}'), "{transport}: {body}");
         }
-        assert_eq!(house.usage_of(transport).await.malformed, bodies.len() as u64, "{transport}");
+        assert_eq!(server.stats_of(transport).await.malformed, bodies.len() as u64, "{transport}");
     }
-    assert_eq!(house.usage().await.hub.log_messages, 0);
+    assert_eq!(server.stats().await.hub.log_messages, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_is_400_closed_and_counted() {
-    let house = house().await;
+async fn invalid_http_is_400_closed_and_counted() {
+    let server = server().await;
     let long_head = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
     let heads: [(&[u8], u16); 6] = [
@@ -159,20 +159,20 @@ async fn what_is_no_http_is_400_closed_and_counted() {
         (many.as_bytes(), 431),
     ];
     for (n, (head, status)) in heads.into_iter().enumerate() {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         raw.send(head).await;
         let answer = raw.head().await;
         assert_eq!(answer.status, status, "{:?}", String::from_utf8_lossy(&head[..head.len().min(40)]));
         raw.rest().await;
-        let counted = |usage: &wire::ServerStats| usage.of_nobody().malformed == n as u64 + 1;
-        house.until("the garbage to be counted", counted).await;
+        let counted = |usage: &wire::ServerStats| usage.of_other().malformed == n as u64 + 1;
+        server.until("the garbage to be counted", counted).await;
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
-    let house = house().await;
+    let server = server().await;
     let post = framed(&ClientItem::Post(Post { author: 1, ordinal: 1, text: "x".into() }));
     let mut not_utf8 = post.clone();
     *not_utf8.last_mut().unwrap() = 0xff;
@@ -191,31 +191,31 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
         (then(&[0, 1, 0, 0]), "65536 bytes"),
     ];
     for (n, (bytes, expected)) in cases.into_iter().enumerate() {
-        let mut raw = Raw::connect(house.tcp).await;
+        let mut raw = Raw::connect(server.tcp).await;
         raw.send(&bytes).await;
-        let problem = told(&raw.rest().await);
+        let problem = last_error(&raw.rest().await);
         assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
-        house.until("the garbage to be counted", counted).await;
+        server.until("the garbage to be counted", counted).await;
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_in_front_of_a_bad_one_are_kept_and_acknowledged() {
-    let house = house().await;
-    let mut raw = Raw::connect(house.tcp).await;
+async fn posts_before_a_bad_one_are_kept_and_acknowledged() {
+    let server = server().await;
+    let mut raw = Raw::connect(server.tcp).await;
     let good = framed(&ClientItem::Post(Post { author: 1, ordinal: 7, text: "good".into() }));
     raw.send([join(), good, vec![0, 0, 0, 0]].concat()).await;
     let bytes = raw.rest().await;
-    told(&bytes);
+    last_error(&bytes);
     let ack = [&[3][..], &7_u64.to_be_bytes(), &1_u64.to_be_bytes()].concat();
     assert!(bytes.windows(ack.len()).any(|window| window == ack), "{bytes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_websocket_messages_have_their_codes() {
-    let house = house().await;
+    let server = server().await;
     let long = post_json(&"x".repeat(TEXT_MAX + 1));
     let huge = "x".repeat(60_000);
     let mut binary_bad = vec![17];
@@ -241,7 +241,7 @@ async fn bad_websocket_messages_have_their_codes() {
     let mut n = 0;
     for (query, cases) in [("", json), ("?encoding=binary", binary)] {
         for (first, payload, code) in cases {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             assert_eq!(raw.upgrade(&format!("/rooms/lobby/websocket{query}")).await.status, 101);
             raw.send(masked(*first, payload)).await;
             let found = raw.close_code().await;
@@ -249,8 +249,8 @@ async fn bad_websocket_messages_have_their_codes() {
             drop(raw);
             n += 1;
             let counted = |usage: &wire::ServerStats| usage.of(Transport::Websocket).malformed == n;
-            house.until("the bad message to be counted", counted).await;
+            server.until("the bad message to be counted", counted).await;
         }
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }

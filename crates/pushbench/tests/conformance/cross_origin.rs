@@ -1,19 +1,19 @@
-//! What a browser is told that asks for the page of another origin: leave, and everything the page may read, where the origin is allowed;
-//! nothing where it is not.
+//! Cross-origin requests of browsers: headers of the responses to pages of allowed origins, and
+//! refusals for all other pages.
 
 use server::Access;
 use wire::{ErrorBody, Transport};
 
-use crate::house::House;
 use crate::raw::{Answer, Raw};
+use crate::test_server::TestServer;
 
 const LISTED: &str = "https://chat.example";
 const TOKEN: &str = "a-secret-token";
 const POST: &str = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
 
-async fn house() -> House {
+async fn server() -> TestServer {
     let access = Access { origins: vec![LISTED.to_owned()], token: Some(TOKEN.to_owned()), ..Access::default() };
-    House::guarded(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await
+    TestServer::with_access(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await
 }
 
 fn targets() -> Vec<String> {
@@ -35,9 +35,9 @@ fn assert_readable(answer: &Answer, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_of_a_listed_origin_gives_leave_and_needs_no_token() {
-    let house = house().await;
-    let mut raw = Raw::connect(house.http).await;
+async fn a_preflight_of_a_listed_origin_succeeds_without_a_token() {
+    let server = server().await;
+    let mut raw = Raw::connect(server.http).await;
     for target in targets() {
         let headers = format!(
             "origin: {LISTED}\r\naccess-control-request-method: POST\r\n\
@@ -54,9 +54,9 @@ async fn a_preflight_of_a_listed_origin_gives_leave_and_needs_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_of_another_origin_is_refused_and_told_nothing() {
-    let house = house().await;
-    let mut raw = Raw::connect(house.http).await;
+async fn a_preflight_of_another_origin_is_refused_without_cors_headers() {
+    let server = server().await;
+    let mut raw = Raw::connect(server.http).await;
     for target in targets() {
         for origin in ["https://evil.example", "null", "https://chat.example.evil", "http://chat.example"] {
             let headers = format!("origin: {origin}\r\naccess-control-request-method: POST\r\n");
@@ -66,15 +66,15 @@ async fn a_preflight_of_another_origin_is_refused_and_told_nothing() {
             assert_eq!(names_of_cors(&answer), Vec::<String>::new(), "{target} {origin}");
         }
     }
-    // Without the two headers it is no preflight.
+    // Without the two headers the request is not a preflight.
     for headers in [format!("origin: {LISTED}\r\n"), "access-control-request-method: POST\r\n".to_owned()] {
         assert_eq!(raw.ask("OPTIONS", "/rooms/lobby/polling", &headers, "").await.status, 405);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_to_a_listed_origin_can_be_read_whatever_it_says() {
-    let house = house().await;
+async fn every_response_to_a_listed_origin_is_readable() {
+    let server = server().await;
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");
     let long = format!(r#"{{"author":1,"ordinal":1,"text":"{}"}}"#, "x".repeat(200_000));
     let rooms = targets().into_iter().filter(|target| target.starts_with("/rooms"));
@@ -96,7 +96,7 @@ async fn every_answer_to_a_listed_origin_can_be_read_whatever_it_says() {
     for (method, target, token, body) in cases {
         for (origin, listed) in [(LISTED, true), ("http://localhost", false), ("https://evil.example", false)] {
             let headers = format!("origin: {origin}\r\n{token}");
-            let answer = Raw::connect(house.http).await.begin(method, &target, &headers, body).await;
+            let answer = Raw::connect(server.http).await.begin(method, &target, &headers, body).await;
             let what = format!("{method} {target} {} from {origin}", answer.status);
             if listed {
                 assert_readable(&answer, &what);

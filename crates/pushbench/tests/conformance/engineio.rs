@@ -5,9 +5,9 @@ use std::future::Future;
 use serde_json::Value;
 use wire::{ClientItem, Post, Transport, encode_up};
 
-use crate::clients::Wish;
-use crate::house::{House, Reading, within};
+use crate::clients::ClientOptions;
 use crate::raw::{Answer, Raw, WsFrame, masked};
+use crate::test_server::{StatsByTransport, TestServer, within};
 
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 pub(crate) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -23,8 +23,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(house: &House) -> Self {
-        let (raw, answer) = first(house, false).await;
+    pub(crate) async fn open(server: &TestServer) -> Self {
+        let (raw, answer) = first(server, false).await;
         assert_eq!((answer.status, answer.body[0]), (200, b'0'));
         let open: Value = serde_json::from_slice(&answer.body[1..]).unwrap();
         assert_eq!(open["upgrades"], serde_json::json!(["websocket"]));
@@ -33,22 +33,22 @@ impl Session {
     }
 
     /// A session in a namespace.
-    pub(crate) async fn connected(house: &House, namespace: &str) -> Self {
-        let mut session = Self::open(house).await;
-        assert_eq!(session.say(&format!("40{namespace}")).await.status, 200);
+    pub(crate) async fn connected(server: &TestServer, namespace: &str) -> Self {
+        let mut session = Self::open(server).await;
+        assert_eq!(session.send(&format!("40{namespace}")).await.status, 200);
         session.until(&format!("40{namespace}{{\"sid\"")).await;
         session
     }
 
-    /// A session in a room, behind its newest message.
-    pub(crate) async fn joined(house: &House, room: &str) -> Self {
-        let mut session = Self::connected(house, "").await;
-        assert_eq!(session.say(&format!("420[\"join\",{{\"room\":\"{room}\"}}]")).await.status, 200);
+    /// A session in a room, with its cursor at the newest message.
+    pub(crate) async fn joined(server: &TestServer, room: &str) -> Self {
+        let mut session = Self::connected(server, "").await;
+        assert_eq!(session.send(&format!("420[\"join\",{{\"room\":\"{room}\"}}]")).await.status, 200);
         session.until("430").await;
         session
     }
 
-    pub(crate) async fn say(&mut self, packets: &str) -> Answer {
+    pub(crate) async fn send(&mut self, packets: &str) -> Answer {
         self.raw.ask("POST", &self.target, "", packets).await
     }
 
@@ -63,16 +63,20 @@ impl Session {
     }
 
     /// Polls, and runs `then` as soon as the server has the poll.
-    pub(crate) async fn poll_and<T>(&mut self, house: &House, then: impl Future<Output = T>) -> ((u16, String), T) {
-        let before = house.usage_of(Transport::SocketioPolling).await.requests;
+    pub(crate) async fn poll_and<T>(
+        &mut self,
+        server: &TestServer,
+        then: impl Future<Output = T>,
+    ) -> ((u16, String), T) {
+        let before = server.stats_of(Transport::SocketioPolling).await.requests;
         let then = async {
-            house.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
+            server.until("the poll", |usage| usage.of(Transport::SocketioPolling).requests > before).await;
             then.await
         };
         tokio::join!(self.packets(), then)
     }
 
-    /// Polls until a packet begins like this.
+    /// Polls until a packet begins with `prefix`.
     pub(crate) async fn until(&mut self, start: &str) -> String {
         loop {
             let (status, body) = self.packets().await;
@@ -89,32 +93,32 @@ impl Session {
     }
 
     /// Opens a WebSocket for this session, and returns the answer to its handshake.
-    pub(crate) async fn try_websocket(&self, house: &House) -> (Raw, Answer) {
-        let mut raw = Raw::connect(house.http).await;
+    pub(crate) async fn try_websocket(&self, server: &TestServer) -> (Raw, Answer) {
+        let mut raw = Raw::connect(server.http).await;
         let answer = raw.upgrade(&format!("{WEBSOCKET}&sid={}", self.sid)).await;
         (raw, answer)
     }
 
-    pub(crate) async fn websocket(&self, house: &House) -> Raw {
-        let (raw, answer) = self.try_websocket(house).await;
+    pub(crate) async fn websocket(&self, server: &TestServer) -> Raw {
+        let (raw, answer) = self.try_websocket(server).await;
         assert_eq!(answer.status, 101, "{answer:?}");
         raw
     }
 
     /// A WebSocket for this session whose probe the server has answered.
-    pub(crate) async fn probed(&self, house: &House) -> Raw {
-        let mut raw = self.websocket(house).await;
+    pub(crate) async fn probed(&self, server: &TestServer) -> Raw {
+        let mut raw = self.websocket(server).await;
         raw.send(text("2probe")).await;
         assert_eq!(raw.frame().await.unwrap().payload, b"3probe");
         raw
     }
 }
 
-/// Opens a session, repeatedly until the server has a place for it.
-async fn first(house: &House, upgrades: bool) -> (Raw, Answer) {
-    within("a place for a session", async {
+/// Opens a session. Repeats the request until the server is not full.
+async fn first(server: &TestServer, upgrades: bool) -> (Raw, Answer) {
+    within("a free session", async {
         loop {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let answer = if upgrades { raw.upgrade(WEBSOCKET).await } else { raw.ask("GET", POLLING, "", "").await };
             if answer.status != 503 {
                 return (raw, answer);
@@ -126,16 +130,16 @@ async fn first(house: &House, upgrades: bool) -> (Raw, Answer) {
 }
 
 /// A session on a WebSocket; its first frame has been read.
-pub(crate) async fn websocket(house: &House) -> Raw {
-    let (mut raw, answer) = first(house, true).await;
+pub(crate) async fn websocket(server: &TestServer) -> Raw {
+    let (mut raw, answer) = first(server, true).await;
     assert_eq!(answer.status, 101);
     assert_eq!(raw.frame().await.unwrap().payload[0], b'0');
     raw
 }
 
 /// A session on a WebSocket in the namespace `/`.
-pub(crate) async fn connected_websocket(house: &House) -> Raw {
-    let mut raw = websocket(house).await;
+pub(crate) async fn connected_websocket(server: &TestServer) -> Raw {
+    let mut raw = websocket(server).await;
     raw.send(text("40")).await;
     until(&mut raw, "40").await.unwrap();
     raw
@@ -153,7 +157,7 @@ pub(crate) fn binary_post(text: &str) -> Vec<u8> {
     out
 }
 
-/// The next text that begins like this, or `None` when the connection ended first.
+/// The next text that begins with a prefix, or `None` when the connection has ended.
 pub(crate) async fn until(raw: &mut Raw, start: &str) -> Option<String> {
     loop {
         let frame = raw.frame().await?;
@@ -173,9 +177,9 @@ pub(crate) async fn until_closed(raw: &mut Raw) {
 }
 
 /// Checks that the server serves other clients.
-pub(crate) async fn is_well(house: &House) {
+pub(crate) async fn is_well(server: &TestServer) {
     for transport in ALL {
-        let mut client = Wish::new(transport, "well").join(house).await;
+        let mut client = ClientOptions::new(transport, "well").join(server).await;
         client.post("still here").await;
         assert_eq!(client.next_message().await.text, "still here", "{transport}");
     }

@@ -1,9 +1,10 @@
-//! The 24 cases of the official Engine.IO test suite (socketio/engine.io-protocol), for our server.
+//! The 24 cases of the official Engine.IO test suite (socketio/engine.io-protocol).
 //!
-//! The suite tests a server that sends every message back. Our server speaks Socket.IO on top of Engine.IO: where the suite expects a
-//! message back, these tests send a CONNECT and expect its answer, or send a post and expect its message. Our server sends its first ping
-//! at once, not after an interval, and `maxPayload` depends on `--message-bytes-max`. One case does not apply: a binary message without
-//! an announcement. In Socket.IO it is an error.
+//! The suite tests a server that echoes every message. This server has Socket.IO on top of
+//! Engine.IO: where the suite expects an echo, these tests send a CONNECT and expect its answer, or
+//! send a post and expect its message. This server sends its first ping at once, not after an
+//! interval, and `maxPayload` depends on `--message-bytes-max`. One case does not apply: a binary
+//! message without an announcement is an error in Socket.IO.
 
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use crate::engineio::{
     PLACEHOLDER, POLLING, Session, WEBSOCKET, binary_post, connected_websocket, is_well, text, until, until_closed,
     websocket,
 };
-use crate::house::{House, PATIENCE};
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::{TIMEOUT, TestServer};
 
-const BEAT: Duration = Duration::from_millis(100);
+const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// A server with frequent pings and this timeout for their answers.
-async fn lively(patience: Duration) -> House {
-    House::with(|limits| (limits.heartbeat, limits.stall_timeout) = (BEAT, patience)).await
+async fn with_frequent_pings(timeout: Duration) -> TestServer {
+    TestServer::with_limits(|limits| (limits.heartbeat, limits.stall_timeout) = (HEARTBEAT, timeout)).await
 }
 
 /// Checks the first packet of a session.
@@ -40,12 +41,12 @@ fn check_open(packet: &[u8], upgrades: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_opens_on_either_transport() {
-    let house = lively(2 * BEAT).await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = with_frequent_pings(2 * HEARTBEAT).await;
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.ask("GET", POLLING, "", "").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=UTF-8")));
     check_open(&answer.body, &["websocket"]);
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     assert_eq!(raw.upgrade(WEBSOCKET).await.status, 101);
     let frame = raw.frame().await.unwrap();
     assert_eq!(frame.opcode, 1);
@@ -54,28 +55,28 @@ async fn a_session_opens_on_either_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_query_or_method_opens_no_session() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for query in ["transport={}", "EIO=abc&transport={}", "EIO=4", "EIO=4&transport=abc"] {
         for (transport, upgrades) in [("polling", false), ("websocket", true)] {
             let target = format!("/socket.io/?{}", query.replace("{}", transport));
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let answer = if upgrades { raw.upgrade(&target).await } else { raw.ask("GET", &target, "", "").await };
             assert_eq!(answer.status, 400, "{transport}: {target}");
         }
     }
     for method in ["POST", "PUT"] {
-        assert_eq!(Raw::connect(house.http).await.ask(method, POLLING, "", "").await.status, 400, "{method}");
+        assert_eq!(Raw::connect(server.http).await.ask(method, POLLING, "", "").await.status, 400, "{method}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn polling_carries_one_packet_several_packets_and_binary_packets() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
-    let answer = session.say("40").await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
+    let answer = session.send("40").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
     session.until("40{").await;
-    let answer = session.say("40/chat,\x1e3\x1e421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]").await;
+    let answer = session.send("40/chat,\x1e3\x1e421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
     let mut due = vec!["40/chat,{", "431[{"];
     while !due.is_empty() {
@@ -84,8 +85,8 @@ async fn polling_carries_one_packet_several_packets_and_binary_packets() {
         due.retain(|start| !packets.split('\x1e').any(|packet| packet.starts_with(start)));
     }
     let packets = format!("451-[\"post\",{PLACEHOLDER}]\x1eb{}", STANDARD.encode(binary_post("hello")));
-    assert_eq!(session.say(&packets).await.status, 200);
-    // Both in one answer, perhaps behind the first ping.
+    assert_eq!(session.send(&packets).await.status, 200);
+    // Both in one response, possibly after the first ping.
     let answer = loop {
         let (status, packets) = session.packets().await;
         assert_eq!(status, 200);
@@ -99,28 +100,28 @@ async fn polling_carries_one_packet_several_packets_and_binary_packets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_a_session_on_polling() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
-    assert_eq!(session.say("abc").await.status, 400);
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
+    assert_eq!(session.send("abc").await.status, 400);
     assert_eq!(session.poll().await.status, 400);
-    is_well(&house).await;
+    is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_poll_at_the_same_time_ends_the_session() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let (mut second, target) = (Raw::connect(house.http).await, session.target.clone());
-    let (first, second) = session.poll_and(&house, second.ask("GET", &target, "", "")).await;
+    let (mut second, target) = (Raw::connect(server.http).await, session.target.clone());
+    let (first, second) = session.poll_and(&server, second.ask("GET", &target, "", "")).await;
     assert_eq!((first, second.status), ((200, "1".to_owned()), 400));
     assert_eq!(session.poll().await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_carries_text_and_binary_packets() {
-    let house = House::open().await;
-    let mut raw = connected_websocket(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text("421[\"join\",{\"room\":\"lobby\",\"encoding\":\"binary\"}]")).await;
     assert_eq!(until(&mut raw, "431").await.unwrap(), "431[{\"after\":0}]");
     raw.send([text(&format!("451-[\"post\",{PLACEHOLDER}]")), masked(0x82, &binary_post("hello"))].concat()).await;
@@ -131,22 +132,22 @@ async fn a_websocket_carries_text_and_binary_packets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_a_session_on_a_websocket() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for wrong in [text("abc"), text(""), text("0{}"), text("5"), text("7"), masked(0x82, b"\x01\x02")] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(&wrong).await;
         until_closed(&mut raw).await;
     }
-    is_well(&house).await;
+    is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_are_answered_on_either_transport() {
-    let house = lively(PATIENCE).await;
-    let (mut session, mut raw) = (Session::open(&house).await, websocket(&house).await);
+    let server = with_frequent_pings(TIMEOUT).await;
+    let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     for _ in 0..3 {
         assert_eq!(session.packets().await, (200, "2".to_owned()));
-        assert_eq!(session.say("3").await.status, 200);
+        assert_eq!(session.send("3").await.status, 200);
     }
     for _ in 0..3 {
         assert_eq!(raw.frame().await, Some(WsFrame { opcode: 1, payload: b"2".to_vec() }));
@@ -156,40 +157,40 @@ async fn pings_are_answered_on_either_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_ping_ends_the_session() {
-    let house = lively(2 * BEAT).await;
-    let (mut session, mut raw) = (Session::open(&house).await, websocket(&house).await);
+    let server = with_frequent_pings(2 * HEARTBEAT).await;
+    let (mut session, mut raw) = (Session::open(&server).await, websocket(&server).await);
     session.until_over().await;
     until_closed(&mut raw).await;
     drop((session, raw));
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_packet_ends_the_session() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let (mut second, target) = (Raw::connect(house.http).await, session.target.clone());
-    let (poll, closed) = session.poll_and(&house, second.ask("POST", &target, "", "1")).await;
+    let (mut second, target) = (Raw::connect(server.http).await, session.target.clone());
+    let (poll, closed) = session.poll_and(&server, second.ask("POST", &target, "", "1")).await;
     assert_eq!((poll, closed.status), ((200, "6".to_owned()), 200));
     assert_eq!(session.poll().await.status, 400);
-    let mut raw = websocket(&house).await;
+    let mut raw = websocket(&server).await;
     raw.send(text("1")).await;
     until_closed(&mut raw).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_session_refuses_polls_posts_and_other_websockets() {
-    let house = House::open().await;
-    let mut session = Session::open(&house).await;
+    let server = TestServer::start().await;
+    let mut session = Session::open(&server).await;
     assert_eq!(session.packets().await, (200, "2".to_owned()));
-    let mut raw = session.probed(&house).await;
+    let mut raw = session.probed(&server).await;
     assert_eq!(session.packets().await, (200, "6".to_owned()));
     raw.send([text("5"), text("40")].concat()).await;
     assert!(until(&mut raw, "40").await.unwrap().starts_with("40{\"sid\""));
     assert_eq!(session.poll().await.status, 400);
-    assert_eq!(session.say("41").await.status, 400);
-    let (_, answer) = session.try_websocket(&house).await;
+    assert_eq!(session.send("41").await.status, 400);
+    let (_, answer) = session.try_websocket(&server).await;
     assert_eq!(answer.status, 400);
     raw.send(text("420[\"join\",{\"room\":\"lobby\"}]")).await;
     assert_eq!(until(&mut raw, "430").await.unwrap(), "430[{\"after\":0}]");

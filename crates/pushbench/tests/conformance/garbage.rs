@@ -1,4 +1,5 @@
-//! Arbitrary bytes against a live server: none takes it down, none makes it panic, none leaves a connection behind.
+//! Arbitrary bytes against a running server: no input stops it, causes a panic or leaves a
+//! connection open.
 
 use std::net::SocketAddr;
 use std::sync::Once;
@@ -9,13 +10,14 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wire::Transport;
 
-use crate::clients::Wish;
-use crate::house::House;
+use crate::clients::ClientOptions;
 use crate::raw::{Raw, masked};
+use crate::test_server::TestServer;
 
 const CASES: u32 = 96;
 
-/// Panics anywhere in this process: one inside the server ends a task and would otherwise go unseen.
+/// Panics of this process. A panic inside the server ends only a task and would otherwise not be
+/// noticed.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 fn count_panics() {
@@ -29,19 +31,20 @@ fn count_panics() {
     });
 }
 
-/// Sends each case on a connection of its own behind `prelude`, then sees whether all is well.
-fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> SocketAddr, prelude: &[u8]) {
+/// Sends each case after `prelude` on a new connection, then checks that the server still works.
+fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> SocketAddr, prelude: &[u8]) {
     count_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let house = runtime.block_on(House::with(|limits| {
+    let server = runtime.block_on(TestServer::with_limits(|limits| {
         limits.header_timeout = Duration::from_secs(2);
-        // hyper does not see a client go while something it sent in advance is unread: then only these end the wait.
+        // hyper does not detect a disconnect while pipelined input is unread. Only these limits end
+        // the wait then.
         (limits.hold_max, limits.stream_age) = (Duration::from_millis(200), Duration::from_millis(200));
     }));
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(cases, |bytes| {
         runtime.block_on(async {
-            let mut raw = Raw::connect(address(&house)).await;
+            let mut raw = Raw::connect(address(&server)).await;
             raw.send(prelude).await;
             raw.try_send(&bytes).await.ok();
             raw.finish().await;
@@ -52,12 +55,12 @@ fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&House) -> Socket
     });
     outcome.unwrap();
     runtime.block_on(async {
-        house.until_empty().await;
-        for wish in Wish::all("still-here")
+        server.until_empty().await;
+        for options in ClientOptions::all("still-here")
             .into_iter()
-            .filter(|wish| !matches!(wish.transport, Transport::HttpStreaming | Transport::Sse))
+            .filter(|options| !matches!(options.transport, Transport::HttpStreaming | Transport::Sse))
         {
-            let mut client = wish.join(&house).await;
+            let mut client = options.join(&server).await;
             client.post("hello").await;
             assert_eq!(client.next_message().await.text, "hello");
         }
@@ -69,7 +72,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..600)
 }
 
-/// Requests that are nearly right: what a random byte string never gets far enough to be.
+/// Requests that are almost valid, which random bytes never are.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let method = prop_oneof![4 => Just("GET".to_owned()), 4 => Just("POST".to_owned()), 1 => "[A-Z]{1,9}"];
     let transport = proptest::sample::select(Transport::ALL.to_vec()).prop_map(|transport| transport.to_string());
@@ -101,7 +104,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Frames that are nearly right.
+/// Frames that are almost valid.
 fn ws_frames() -> impl Strategy<Value = Vec<u8>> {
     let post =
         "\\{\"author\":[0-9]{1,3},\"ordinal\":[0-9]{1,3},\"text\":\"[ -~]{0,30}\"\\}".prop_map(String::into_bytes);
@@ -112,7 +115,7 @@ fn ws_frames() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![bytes(), proptest::collection::vec(frame, 1..6).prop_map(|frames| frames.concat())]
 }
 
-/// Frames of the floor that are nearly right.
+/// Frames of `tcp` that are almost valid.
 fn tcp_frames() -> impl Strategy<Value = Vec<u8>> {
     let item = prop_oneof![
         bytes(),
@@ -125,18 +128,18 @@ fn tcp_frames() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn bytes_on_the_http_port() {
-    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |house| house.http, b"");
+    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |server| server.http, b"");
 }
 
 #[test]
 fn bytes_on_the_tcp_port() {
-    bombard(&tcp_frames(), |house| house.tcp, b"");
+    bombard(&tcp_frames(), |server| server.tcp, b"");
 }
 
 #[test]
 fn bytes_behind_a_join() {
     let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
-    bombard(&tcp_frames(), |house| house.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
+    bombard(&tcp_frames(), |server| server.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
 }
 
 #[test]
@@ -145,6 +148,6 @@ fn bytes_behind_a_websocket_handshake() {
         let head = format!(
             "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        bombard(&ws_frames(), |house| house.http, head.as_bytes());
+        bombard(&ws_frames(), |server| server.http, head.as_bytes());
     }
 }

@@ -1,8 +1,9 @@
-//! One chat, every transport, real sockets: what a client may rely on, checked with clients that are not ours (reqwest,
-//! tungstenite, hand-written bytes) over [`wire::Transport::ALL`].
+//! Conformance of the server: every transport over real sockets, with clients that share no code
+//! with the server (reqwest, tungstenite, hand-written bytes), over [`wire::Transport::ALL`].
 //!
-//! No test sleeps to let something happen: each waits for what it needs, with a deadline that says what was missing.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! No test sleeps until something should have happened. Each waits for a condition, with a deadline
+//! whose error names what was missing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod bad_bytes;
 mod clients;
@@ -11,7 +12,6 @@ mod engineio;
 mod engineio_protocol;
 mod garbage;
 mod hosts;
-mod house;
 mod limits;
 mod process;
 mod raw;
@@ -24,7 +24,9 @@ mod socketio;
 mod socketio_protocol;
 mod socketio_sessions;
 mod socketio_upgrades;
+mod stats;
 mod stomp;
+mod test_server;
 mod transcript;
-mod usage;
+
 mod websocket_frames;

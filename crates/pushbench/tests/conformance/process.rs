@@ -1,4 +1,4 @@
-//! The real binary: what it prints, when it ends, and what it refuses to do.
+//! The `pushbench serve` process: its output, its end, and the arguments it refuses.
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::{ServerAddresses, Transport};
 
-use crate::clients::{End, Wish};
-use crate::house::{House, within};
+use crate::clients::{ClientOptions, End};
 use crate::raw::Raw;
+use crate::test_server::{TestServer, within};
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"];
-/// What `pushbench serve` promises.
+/// The maximum time of a shutdown.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 fn pushbench(arguments: &[&str]) -> Command {
@@ -47,7 +47,7 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        within("the line that says where the server is", stdout.read_line(&mut line)).await.unwrap();
+        within("the line with the addresses of the server", stdout.read_line(&mut line)).await.unwrap();
         let listening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         child.stdout = Some(stdout.into_inner());
         Self { child, line, listening }
@@ -57,7 +57,8 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.listening.pid).unwrap()), signal).unwrap();
     }
 
-    /// Waits for a proper end, in the time that was promised, without another word on standard output; what it has logged.
+    /// Waits for a successful exit in the maximum time, without further standard output. Returns
+    /// the log.
     async fn ends(mut self) -> String {
         let start = Instant::now();
         let status = within("the server to end", self.child.wait()).await.unwrap();
@@ -71,81 +72,82 @@ impl Program {
 }
 
 #[tokio::test]
-async fn one_json_line_says_where_it_is() {
+async fn one_json_line_has_the_addresses() {
     let program = Program::start(serve(&[])).await;
     let ServerAddresses { http, tcp, pid, version } = &program.listening;
     assert_eq!((Some(*pid), version.as_str()), (program.child.id(), env!("CARGO_PKG_VERSION")));
     assert!(http.port() != 0 && tcp.port() != 0 && http != tcp);
     let expected = format!("{{\"http\":\"{http}\",\"tcp\":\"{tcp}\",\"pid\":{pid},\"version\":\"{version}\"}}\n");
     assert_eq!(program.line, expected);
-    let house = House::elsewhere(&program.listening);
-    assert_eq!(house.usage().await.pid, *pid);
+    let server = TestServer::at(&program.listening);
+    assert_eq!(server.stats().await.pid, *pid);
 }
 
 #[tokio::test]
-async fn signals_end_it_and_clients_are_told() {
+async fn signals_end_it_and_clients_get_the_end() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let program = Program::start(serve(&[])).await;
-        let house = House::elsewhere(&program.listening);
-        let mut websocket = Wish::new(Transport::Websocket, "lobby").join(&house).await;
-        let mut stream = Wish::new(Transport::Sse, "lobby").join(&house).await;
+        let server = TestServer::at(&program.listening);
+        let mut websocket = ClientOptions::new(Transport::Websocket, "lobby").join(&server).await;
+        let mut stream = ClientOptions::new(Transport::Sse, "lobby").join(&server).await;
         program.signal(signal);
         assert_eq!((websocket.end().await, stream.end().await), (End::Close(1001), End::Complete));
         program.ends().await;
     }
 }
 
-/// As below `nohup`.
+/// As under `nohup`.
 #[tokio::test]
-async fn a_hang_up_that_is_to_be_ignored_is() {
+async fn an_ignored_hang_up_stays_ignored() {
     let ignoring = format!("trap '' HUP; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_pushbench"));
     let mut command = Command::new("sh");
     command.args(["-c", &ignoring, "sh", "serve"]).args(FREE_PORTS).env_remove("PUSHBENCH_TOKEN");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let program = Program::start(command).await;
     program.signal(Signal::SIGHUP);
-    // Signals that are pending at once come in the order of their numbers: had the first one counted, it would be named.
+    // Pending signals are delivered in the order of their numbers. If SIGHUP were not ignored, it
+    // would be logged.
     program.signal(Signal::SIGTERM);
     let log = program.ends().await;
     assert!(log.contains("SIGTERM") && !log.contains("SIGHUP"), "{log}");
 }
 
 #[tokio::test]
-async fn it_ends_in_time_when_a_client_does_not() {
+async fn it_exits_in_time_when_a_client_stays_connected() {
     let program = Program::start(serve(&[])).await;
     let mut raw = Raw::connect(program.listening.tcp).await;
     let join = b"\x10{\"room\":\"lobby\"}";
     raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
-    House::elsewhere(&program.listening).until_readers(1).await;
+    TestServer::at(&program.listening).until_readers(1).await;
     program.signal(Signal::SIGTERM);
     program.ends().await;
 }
 
 #[tokio::test]
-async fn it_ends_with_its_parent_when_asked_to() {
+async fn it_exits_with_its_parent() {
     let mut command = serve(&["--exit-with-parent"]);
     command.stdin(Stdio::piped());
     let mut program = Program::start(command).await;
-    House::elsewhere(&program.listening).usage().await;
+    TestServer::at(&program.listening).stats().await;
     drop(program.child.stdin.take());
     program.ends().await;
 }
 
 #[tokio::test]
-async fn it_does_not_show_itself_to_others_without_a_token() {
+async fn other_machines_need_a_token() {
     let everywhere = ["serve", "--listen", "0.0.0.0:0", "--tcp-listen", "127.0.0.1:0"];
     let cases: [(&[&str], &str); 3] = [
         (
             &[],
-            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+            "pushbench: other machines can reach 0.0.0.0:0; listen on a loopback address, or give --allow-remote and a token\n",
         ),
         (
             &["--token", "a-secret-token"],
-            "pushbench: 0.0.0.0:0 can be reached by others; listen on a loopback address, or give --allow-remote and a token\n",
+            "pushbench: other machines can reach 0.0.0.0:0; listen on a loopback address, or give --allow-remote and a token\n",
         ),
         (
             &["--allow-remote"],
-            "pushbench: 0.0.0.0:0 can be reached by others; set PUSHBENCH_TOKEN to a secret they must know\n",
+            "pushbench: other machines can reach 0.0.0.0:0; set PUSHBENCH_TOKEN to a token that clients must send\n",
         ),
     ];
     for (more, expected) in cases {
@@ -157,9 +159,9 @@ async fn it_does_not_show_itself_to_others_without_a_token() {
     command.env("PUSHBENCH_TOKEN", "a-secret-token");
     let program = Program::start(command).await;
     let mut raw = Raw::connect(([127, 0, 0, 1], program.listening.http.port()).into()).await;
-    assert_eq!(raw.ask("GET", "/control/usage", "", "").await.status, 401);
+    assert_eq!(raw.ask("GET", "/stats", "", "").await.status, 401);
     let bearer = "authorization: Bearer a-secret-token\r\n";
-    assert_eq!(raw.ask("GET", "/control/usage", bearer, "").await.status, 200);
+    assert_eq!(raw.ask("GET", "/stats", bearer, "").await.status, 200);
 }
 
 #[tokio::test]
@@ -178,7 +180,7 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn bad_arguments_say_what_is_allowed() {
     let cases: [(&[&str], &str); 10] = [
-        (&["serve", "--token", "short"], "a token has at least 8 characters"),
+        (&["serve", "--token", "short"], "a token needs at least 8 characters"),
         (&["serve", "--allow-origin", "chat.example"], "an origin is a scheme and a host"),
         (&["serve", "--allow-origin", "https://chat.example/"], "an origin is a scheme and a host"),
         (&["serve", "--allow-origin", "null"], "an origin is a scheme and a host"),
@@ -191,13 +193,13 @@ async fn bad_arguments_say_what_is_allowed() {
     ];
     for (arguments, expected) in cases {
         let output = output(pushbench(arguments)).await;
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(expected), "{said}");
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
-/// Written anew by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
+/// Renewed by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
 #[tokio::test]
 async fn help_is_as_it_was() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/serve-help.txt");

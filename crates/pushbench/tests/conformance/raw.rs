@@ -1,13 +1,13 @@
-//! Bytes by hand: a socket that counts what it carries, HTTP written and read without a library, WebSocket frames bit by bit.
+//! Sockets without a library: counted bytes, hand-written HTTP, WebSocket frames bit by bit.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::house::within;
+use crate::test_server::within;
 
-/// The sample handshake key of RFC 6455, section 1.3.
+/// The sample handshake key of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -19,7 +19,7 @@ pub(crate) struct Raw {
     pub(crate) down: u64,
 }
 
-/// An HTTP answer, or the head of one that goes on.
+/// An HTTP response, or the head of a streamed one.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -34,7 +34,7 @@ impl Answer {
     }
 }
 
-/// A WebSocket frame as it stood on the wire.
+/// A WebSocket frame as sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WsFrame {
     pub(crate) opcode: u8,
@@ -76,7 +76,7 @@ impl Raw {
         Self { socket, unread: Vec::new(), up: 0, down: 0 }
     }
 
-    /// A client with as little room for what it does not read as the kernel allows.
+    /// A client with the smallest receive buffer that the kernel allows.
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -94,26 +94,26 @@ impl Raw {
         Ok(())
     }
 
-    /// Says that nothing more will come, and stays to listen.
+    /// Shuts down the write side. The read side stays open.
     pub(crate) async fn finish(&mut self) {
-        // Already closed by the other side is as good.
+        // The peer may have closed the connection already.
         self.socket.shutdown().await.ok();
     }
 
-    /// Reads more; false at the end, however it came.
+    /// Reads more bytes. Returns false at the end of the connection, with or without an error.
     async fn more(&mut self) -> bool {
         let n = within("bytes or the end of the connection", self.socket.read_buf(&mut self.unread)).await.unwrap_or(0);
         self.down += n as u64;
         n > 0
     }
 
-    /// Everything until the server closes.
+    /// Reads everything until the server closes.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.unread)
     }
 
-    /// Whether the server has no more to say and closes, rather than resets, the connection.
+    /// Whether the server sends nothing more and closes the connection without a reset.
     pub(crate) async fn ends(&mut self) -> bool {
         let reading = self.socket.read_buf(&mut self.unread);
         matches!(within("the end of the connection", reading).await, Ok(0)) && self.unread.is_empty()
@@ -136,7 +136,7 @@ impl Raw {
         }
     }
 
-    /// Sends a request with these header lines, and reads the head of its answer.
+    /// Sends a request with these header lines and reads the head of its response.
     pub(crate) async fn begin(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answer {
         let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         self.send(format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}")).await;
@@ -149,20 +149,20 @@ impl Raw {
         Answer { status, head, body: Vec::new() }
     }
 
-    /// The same with the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answer {
         let answer = self.begin(method, target, headers, body).await;
         self.whole(answer).await
     }
 
-    /// The body behind a head, where its length was told.
+    /// The body after a head with a content-length.
     pub(crate) async fn whole(&mut self, mut answer: Answer) -> Answer {
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         answer.body = self.take(length).await;
         answer
     }
 
-    /// One chunk of a chunked body; empty at its end.
+    /// One chunk of a chunked body. It is empty at the end.
     pub(crate) async fn chunk(&mut self) -> Vec<u8> {
         let size = self.take_until(b"\r\n").await;
         let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
@@ -171,12 +171,12 @@ impl Raw {
         chunk
     }
 
-    /// Opens a WebSocket and reads the join, whatever its encoding.
+    /// Opens a WebSocket and reads the joined item, in any encoding.
     pub(crate) async fn upgrade(&mut self, target: &str) -> Answer {
         self.upgrade_to(target, "").await
     }
 
-    /// The same with more header lines.
+    /// Opens a WebSocket with more header lines.
     pub(crate) async fn upgrade_to(&mut self, target: &str, more: &str) -> Answer {
         let headers = format!(
             "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n{more}"
@@ -189,7 +189,7 @@ impl Raw {
         answer
     }
 
-    /// The next frame from the server, or `None` when it closed instead.
+    /// The next frame from the server, or `None` when it has closed the connection.
     pub(crate) async fn frame(&mut self) -> Option<WsFrame> {
         while self.unread.len() < 2 {
             if !self.more().await {
@@ -198,7 +198,7 @@ impl Raw {
         }
         let head = self.take(2).await;
         assert_eq!(head[1] & 0x80, 0, "a server does not mask");
-        assert_eq!(head[0] & 0xf0, 0x80, "a server of ours does not fragment and has no extensions");
+        assert_eq!(head[0] & 0xf0, 0x80, "the server does not fragment and has no extensions");
         let len = match head[1] {
             126 => usize::from(u16::from_be_bytes(self.take(2).await.try_into().unwrap())),
             127 => usize::try_from(u64::from_be_bytes(self.take(8).await.try_into().unwrap())).unwrap(),
@@ -207,7 +207,7 @@ impl Raw {
         Some(WsFrame { opcode: head[0] & 0x0f, payload: self.take(len).await })
     }
 
-    /// Frames until the server closes; the code it gave.
+    /// Reads frames until the server closes. Returns the code of its close frame.
     pub(crate) async fn close_code(&mut self) -> Option<u16> {
         while let Some(frame) = self.frame().await {
             if frame.opcode == WsFrame::CLOSE {

@@ -1,11 +1,11 @@
-//! Requests that are refused, and how: the table of bad input, told apart by status and by a problem that names the thing.
+//! Refused requests: a table of bad input with the status and the field of the error body.
 
 use server::Access;
 use wire::{ErrorBody, Transport};
 
-use crate::clients::{Wish, read_refusal};
-use crate::house::{House, within};
+use crate::clients::{ClientOptions, read_refusal};
 use crate::raw::Raw;
+use crate::test_server::{TestServer, within};
 
 const TOKEN: &str = "a-secret-token";
 
@@ -17,9 +17,15 @@ fn is_websocket(transport: Transport) -> bool {
     matches!(transport, Transport::Websocket | Transport::Stomp)
 }
 
-/// Asks for something that is refused, as a WebSocket handshake where it is one, and returns status and problem.
-async fn refusal(house: &House, transport: Transport, target: &str, header: &str) -> (u16, ErrorBody, Option<String>) {
-    let mut raw = Raw::connect(house.http).await;
+/// Sends a request that is refused, for WebSockets as a handshake, and returns status and error
+/// body.
+async fn refusal(
+    server: &TestServer,
+    transport: Transport,
+    target: &str,
+    header: &str,
+) -> (u16, ErrorBody, Option<String>) {
+    let mut raw = Raw::connect(server.http).await;
     let upgrade = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let upgrade = match transport {
         Transport::Websocket => upgrade.to_owned(),
@@ -34,68 +40,68 @@ async fn refusal(house: &House, transport: Transport, target: &str, header: &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_questions_are_400_and_name_the_parameter() {
-    let house = House::open().await;
+async fn bad_parameters_are_400_and_named() {
+    let server = TestServer::start().await;
     let long = "r".repeat(65);
     for transport in on_http() {
         let rooms = ["a%20b", "a+b", "%C3%A4", long.as_str(), "~"];
         for room in rooms {
-            let (status, problem, _) = refusal(&house, transport, &format!("/rooms/{room}/{transport}"), "").await;
+            let (status, problem, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
             assert_eq!((status, problem.field.as_str()), (400, "room"), "{transport} {room}");
             assert_eq!((problem.value.as_str(), problem.hint.contains("1 to 64")), (room, true));
         }
         for room in [".", "..", "%2e", "%2E%2e"] {
-            let (status, problem, _) = refusal(&house, transport, &format!("/rooms/{room}/{transport}"), "").await;
+            let (status, problem, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
             assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "room", room), "{transport}");
         }
         for after in ["", "x", "-1", "1.5", "+1", "18446744073709551616", "%31"] {
             let target = format!("/rooms/lobby/{transport}?after={after}");
-            let (status, problem, _) = refusal(&house, transport, &target, "").await;
+            let (status, problem, _) = refusal(&server, transport, &target, "").await;
             assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "after", after), "{transport}");
         }
         for (query, field) in [("afer=1", "afer"), ("after", "after"), ("hold_ms=1&encoding=xml", "")] {
             let target = format!("/rooms/lobby/{transport}?{query}");
-            let (status, problem, _) = refusal(&house, transport, &target, "").await;
+            let (status, problem, _) = refusal(&server, transport, &target, "").await;
             assert_eq!(status, 400, "{target}");
             assert!(field.is_empty() || problem.field == field, "{target}: {problem}");
         }
-        let usage = house.usage_of(transport).await;
+        let usage = server.stats_of(transport).await;
         assert_eq!((usage.malformed, usage.refused), (19, 0), "{transport}");
     }
     for hold in ["-1", "soon", "25001", "99999999999999999999"] {
         let target = format!("/rooms/lobby/long-polling?hold_ms={hold}");
-        let (status, problem, _) = refusal(&house, Transport::LongPolling, &target, "").await;
+        let (status, problem, _) = refusal(&server, Transport::LongPolling, &target, "").await;
         assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "hold_ms", hold));
     }
-    let (status, problem, _) = refusal(&house, Transport::Sse, "/rooms/lobby/sse", "last-event-id: x\r\n").await;
+    let (status, problem, _) = refusal(&server, Transport::Sse, "/rooms/lobby/sse", "last-event-id: x\r\n").await;
     assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "Last-Event-ID", "x"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_beyond_the_end_is_refused_and_never_waited_for() {
-    let house = House::open().await;
-    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+async fn a_cursor_beyond_the_end_is_refused_and_not_held() {
+    let server = TestServer::start().await;
+    let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     author.post("the only one").await;
-    for wish in Wish::all("lobby") {
+    for options in ClientOptions::all("lobby") {
         for seq in [2, u64::MAX] {
-            // Only a browser that comes back to its stream is told otherwise: see `resets`.
-            let returning = Some(wish.clone().returning(seq)).filter(|wish| wish.transport != Transport::Sse);
-            for wish in returning.into_iter().chain([wish.clone().after(seq)]) {
-                let refused = wish.try_join(&house).await.err().unwrap();
-                assert_eq!(refused.status, wish.transport.has_room_url().then_some(400), "{wish:?}");
+            // A browser that reconnects to its stream gets another answer: see `resets`.
+            let returning = Some(options.clone().resuming(seq)).filter(|options| options.transport != Transport::Sse);
+            for options in returning.into_iter().chain([options.clone().after(seq)]) {
+                let refused = options.try_join(&server).await.err().unwrap();
+                assert_eq!(refused.status, options.transport.has_room_url().then_some(400), "{options:?}");
                 assert_eq!((refused.problem.field.as_str(), refused.problem.value), ("after", seq.to_string()));
                 assert!(refused.problem.hint.contains("the newest message is 1"), "{}", refused.problem.hint);
             }
         }
     }
     drop(author);
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
-    let house = House::open().await;
-    let mut raw = Raw::connect(house.http).await;
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect(server.http).await;
     for path in [
         "/",
         "/rooms",
@@ -104,7 +110,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         "/rooms/lobby/polling/",
         "/rooms//polling",
         "/control",
-        "/x/../control/usage",
+        "/x/../stats",
     ] {
         let answer = raw.ask("GET", path, "", "").await;
         let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
@@ -114,7 +120,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         assert!(!problem.hint.is_empty());
     }
     let paths = on_http().map(|transport| (format!("/rooms/lobby/{transport}"), "GET,HEAD,POST"));
-    for (path, allowed) in paths.chain([("/control/usage".to_owned(), "GET,HEAD")]) {
+    for (path, allowed) in paths.chain([("/stats".to_owned(), "GET,HEAD")]) {
         for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             let answer = raw.ask(method, &path, "", "").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
@@ -126,28 +132,28 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_answered_like_get_without_a_body_and_holds_nothing() {
-    let house = House::open().await;
-    Wish::new(Transport::Polling, "lobby").join(&house).await.post("hello").await;
+    let server = TestServer::start().await;
+    ClientOptions::new(Transport::Polling, "lobby").join(&server).await.post("hello").await;
     for transport in on_http() {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let target = format!("/rooms/lobby/{transport}?after=0");
         let answer = raw.begin("HEAD", &target, "connection: close\r\n", "").await;
         let expected = if is_websocket(transport) { 426 } else { 200 };
         assert_eq!((answer.status, raw.rest().await), (expected, vec![]), "{transport}");
-        house.until_readers(0).await;
+        server.until_readers(0).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
-    let house = House::open().await;
+async fn an_invalid_handshake_is_426_and_names_the_protocol() {
+    let server = TestServer::start().await;
     let right = [
         "upgrade: websocket",
         "connection: keep-alive, Upgrade",
         "sec-websocket-version: 13",
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
     ];
-    let mut raw = Raw::connect(house.http).await;
+    let mut raw = Raw::connect(server.http).await;
     for (wrong, instead, status) in [
         (0, "x: y", 426),
         (0, "upgrade: h2c", 426),
@@ -162,7 +168,7 @@ async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
         let answer = raw.ask("GET", "/rooms/lobby/websocket", &(lines.join("\r\n") + "\r\n"), "").await;
         assert_eq!(answer.status, status, "{instead}");
         if status == 426 {
-            // RFC 9110, section 15.5.22, and RFC 6455, section 4.2.2.
+            // RFC 9110 §15.5.22 and RFC 6455 §4.2.2.
             assert_eq!(answer.header("upgrade"), Some("websocket"), "{instead}");
             assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{instead}");
         }
@@ -172,61 +178,61 @@ async fn what_is_no_handshake_is_426_and_says_what_is_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_come_from_here_or_from_a_listed_origin() {
+async fn browsers_need_the_own_or_a_listed_origin() {
     let listed = "https://chat.example";
     let access = Access { origins: vec![listed.to_owned()], ..Access::default() };
-    let house = House::guarded(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await;
+    let server = TestServer::with_access(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await;
     for transport in on_http() {
         let target = format!("/rooms/lobby/{transport}");
         for foreign in
             ["http://evil.example", "null", "http://localhost:81", "https://chat.example.evil", "http://", ""]
         {
-            let (status, problem, _) = refusal(&house, transport, &target, &format!("origin: {foreign}\r\n")).await;
+            let (status, problem, _) = refusal(&server, transport, &target, &format!("origin: {foreign}\r\n")).await;
             assert_eq!(
                 (status, problem.field.as_str(), problem.value.as_str()),
                 (403, "Origin", foreign),
                 "{transport}"
             );
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let post = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
             assert_eq!(raw.ask("POST", &target, &format!("origin: {foreign}\r\n"), post).await.status, 403);
         }
-        for (origin, told) in [("http://localhost", None), (listed, Some(listed))] {
+        for (origin, allowed) in [("http://localhost", None), (listed, Some(listed))] {
             let header = format!("origin: {origin}\r\n");
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             let answer = match transport {
                 _ if is_websocket(transport) => raw.ask("GET", &target, &header, "").await,
                 _ => raw.begin("GET", &target, &header, "").await,
             };
             let expected: &[u16] = if is_websocket(transport) { &[426] } else { &[200, 204] };
             assert!(expected.contains(&answer.status), "{transport} from {origin}: {answer:?}");
-            assert_eq!(answer.header("access-control-allow-origin"), told, "{transport}");
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{transport}");
         }
     }
-    assert_eq!(house.usage().await.hub.log_messages, 0, "a refused post is not posted");
+    assert_eq!(server.stats().await.hub.log_messages, 0, "a refused post is not posted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_token_is_401_everywhere() {
     let access = Access { token: Some(TOKEN.to_owned()), ..Access::default() };
-    let house = House::guarded(access, |_| {}).await;
-    for wish in Wish::all("lobby") {
+    let server = TestServer::with_access(access, |_| {}).await;
+    for options in ClientOptions::all("lobby") {
         for wrong in [None, Some("another-token".to_owned()), Some(String::new())] {
-            let refused = Wish { token: wrong, ..wish.clone() }.try_join(&house).await.err().unwrap();
-            assert_eq!(refused.status, wish.transport.has_room_url().then_some(401), "{wish:?}");
-            assert_eq!((refused.problem.field.as_str(), refused.problem.value.as_str()), ("token", ""), "{wish:?}");
+            let refused = ClientOptions { token: wrong, ..options.clone() }.try_join(&server).await.err().unwrap();
+            assert_eq!(refused.status, options.transport.has_room_url().then_some(401), "{options:?}");
+            assert_eq!((refused.problem.field.as_str(), refused.problem.value.as_str()), ("token", ""), "{options:?}");
         }
-        let mut inside = Wish { token: Some(TOKEN.to_owned()), ..wish.clone() }.join(&house).await;
+        let mut inside = ClientOptions { token: Some(TOKEN.to_owned()), ..options.clone() }.join(&server).await;
         inside.post("let in").await;
-        assert_eq!(inside.next_message().await.text, "let in", "{wish:?}");
+        assert_eq!(inside.next_message().await.text, "let in", "{options:?}");
     }
     for transport in on_http() {
         let target = format!("/rooms/lobby/{transport}");
-        let (status, _, authenticate) = refusal(&house, transport, &target, "authorization: Basic eDp5\r\n").await;
+        let (status, _, authenticate) = refusal(&server, transport, &target, "authorization: Basic eDp5\r\n").await;
         assert_eq!((status, authenticate.as_deref()), (401, Some("Bearer")), "{transport}");
     }
     let web = reqwest::Client::builder().no_proxy().build().unwrap();
-    let control = format!("http://{}/control/usage", house.http);
+    let control = format!("http://{}/stats", server.http);
     let answer = within("an answer", web.get(&control).send()).await.unwrap();
     assert_eq!(read_refusal(answer).await.status, Some(401));
     let answer = within("an answer", web.get(format!("{control}?token={TOKEN}")).send()).await.unwrap();

@@ -1,45 +1,46 @@
-//! The end of a server: everybody is told in its transport's own way, in time, and nothing is left behind by those who went before.
+//! The shutdown of a server: each client gets the end of its transport in time, and earlier clients
+//! have left nothing behind.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use wire::Transport;
 
-use crate::clients::{Client, End, Wish};
-use crate::house::{House, Reading, within};
+use crate::clients::{Client, ClientOptions, End};
 use crate::raw::{Raw, masked};
+use crate::test_server::{StatsByTransport, TestServer, within};
 
-/// What `pushbench serve` promises.
+/// The maximum time of a shutdown.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_is_told_in_its_transport_s_own_way() {
-    let house = House::open().await;
-    let wishes = Wish::all("lobby");
-    let clients: Vec<Client> = join_all(wishes.iter().map(|wish| wish.join(&house))).await;
-    let (http, tcp) = (house.http, house.tcp);
+async fn each_client_gets_the_end_of_its_transport() {
+    let server = TestServer::start().await;
+    let options = ClientOptions::all("lobby");
+    let clients: Vec<Client> = join_all(options.iter().map(|options| options.join(&server))).await;
+    let (http, tcp) = (server.http, server.tcp);
     let mut idle = Raw::connect(http).await;
     assert_eq!(idle.ask("GET", "/rooms/lobby/polling", "", "").await.status, 204);
-    // Each leaves when it was told.
+    // Each client disconnects after the end.
     let ends = join_all(clients.into_iter().map(|mut client| async move { client.end().await }));
     let stopping = async {
-        // Polling has no reader between two questions.
-        house.until_readers(wishes.len() as u64 - 1).await;
+        // Polling has no reader between two polls.
+        server.until_readers(options.len() as u64 - 1).await;
         let start = Instant::now();
-        house.shutdown().await;
+        server.shutdown().await;
         assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
     };
     let (ends, ()) = tokio::join!(ends, stopping);
-    for (end, wish) in ends.into_iter().zip(&wishes) {
-        match wish.transport {
+    for (end, options) in ends.into_iter().zip(&options) {
+        match options.transport {
             Transport::Tcp => assert_eq!(end, End::Bye),
-            // Asks again until nobody answers, or is told by the last who does.
+            // Polls until the server refuses or accepts no more connections.
             Transport::Polling => assert!(matches!(end, End::Broken(_) | End::Status(503)), "{end:?}"),
             Transport::LongPolling => assert_eq!(end, End::Status(503)),
-            Transport::HttpStreaming | Transport::Sse => assert_eq!(end, End::Complete, "{wish:?}"),
-            Transport::Websocket | Transport::Stomp => assert_eq!(end, End::Close(1001), "{wish:?}"),
+            Transport::HttpStreaming | Transport::Sse => assert_eq!(end, End::Complete, "{options:?}"),
+            Transport::Websocket | Transport::Stomp => assert_eq!(end, End::Close(1001), "{options:?}"),
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-                assert_eq!(end, End::Bye, "{wish:?}");
+                assert_eq!(end, End::Bye, "{options:?}");
             }
         }
     }
@@ -51,12 +52,12 @@ async fn everybody_is_told_in_its_transport_s_own_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_to_a_held_poll_says_when_to_come_back() {
-    let house = House::open().await;
-    let mut raw = Raw::connect(house.http).await;
+async fn the_response_to_a_held_poll_has_a_retry_after() {
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect(server.http).await;
     raw.send("GET /rooms/lobby/long-polling HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    house.until_readers(1).await;
-    let (answer, ()) = tokio::join!(raw.head(), house.shutdown());
+    server.until_readers(1).await;
+    let (answer, ()) = tokio::join!(raw.head(), server.shutdown());
     let answer = raw.whole(answer).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert_eq!(answer.header("connection"), Some("close"));
@@ -64,48 +65,48 @@ async fn the_answer_to_a_held_poll_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_do_not_leave_are_not_waited_for() {
-    let house = House::open().await;
-    let mut tcp = Raw::connect(house.tcp).await;
+async fn clients_that_do_not_disconnect_do_not_delay_a_shutdown() {
+    let server = TestServer::start().await;
+    let mut tcp = Raw::connect(server.tcp).await;
     let join = b"\x10{\"room\":\"lobby\"}";
     tcp.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
-    let mut websocket = Raw::connect(house.http).await;
+    let mut websocket = Raw::connect(server.http).await;
     websocket.upgrade("/rooms/lobby/websocket").await;
-    let mut half = Raw::connect(house.http).await;
+    let mut half = Raw::connect(server.http).await;
     half.send("GET /rooms/lob").await;
-    house.until_readers(2).await;
+    server.until_readers(2).await;
     let start = Instant::now();
-    house.shutdown().await;
+    server.shutdown().await;
     assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
     drop((tcp, websocket, half));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_went_as_soon_as_they_had_come_are_not_waited_for() {
-    let house = House::open().await;
+async fn clients_that_disconnect_at_once_do_not_delay_a_shutdown() {
+    let server = TestServer::start().await;
     for _ in 0..40 {
-        let mut websocket = Raw::connect(house.http).await;
+        let mut websocket = Raw::connect(server.http).await;
         websocket.upgrade("/socket.io/?EIO=4&transport=websocket").await;
         websocket.send([masked(0x81, b"40"), masked(0x81, b"1")].concat()).await;
-        let mut polling = Raw::connect(house.http).await;
+        let mut polling = Raw::connect(server.http).await;
         let target = "/socket.io/?EIO=4&transport=polling";
         let open = polling.ask("GET", target, "", "").await;
         let open: serde_json::Value = serde_json::from_slice(&open.body[1..]).unwrap();
         let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
         polling.ask("POST", &target, "", "40\u{1e}1").await;
     }
-    house.until_empty().await;
+    server.until_empty().await;
     let start = Instant::now();
-    house.shutdown().await;
+    server.shutdown().await;
     assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}, and nobody was there", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
-    let house = House::with(|limits| limits.room_idle = Duration::ZERO).await;
+async fn nothing_is_left_of_disconnected_clients_and_unused_rooms() {
+    let server = TestServer::with_limits(|limits| limits.room_idle = Duration::ZERO).await;
     for round in 0..3 {
         let room = format!("room-{round}");
-        let mut clients = join_all(Wish::all(&room).iter().map(|wish| wish.join(&house))).await;
+        let mut clients = join_all(ClientOptions::all(&room).iter().map(|options| options.join(&server))).await;
         for client in &mut clients {
             client.post("here").await;
         }
@@ -114,9 +115,9 @@ async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
             client.next_messages(total).await;
         }
     }
-    let usage = house.until_empty().await;
+    let usage = server.until_empty().await;
     assert_eq!(usage.accept_errors, 0);
-    let usage = house.until("every room to be forgotten", |usage| usage.hub.rooms == 0).await;
+    let usage = server.until("every room to be forgotten", |usage| usage.hub.rooms == 0).await;
     assert_eq!((usage.hub.log_messages, usage.hub.log_bytes), (0, 0));
     for transport in Transport::ALL {
         let one = usage.of(transport);
@@ -124,8 +125,8 @@ async fn nothing_is_left_of_clients_that_went_and_rooms_nobody_uses() {
         assert!(one.connections_opened >= 3, "{transport}");
         assert_eq!((one.malformed, one.refused, one.timed_out, one.stalled, one.gaps), (0, 0, 0, 0, 0), "{transport}");
     }
-    // A room that was forgotten begins anew.
-    let mut client = Wish::new(Transport::Sse, "room-0").join(&house).await;
+    // A removed room starts again.
+    let mut client = ClientOptions::new(Transport::Sse, "room-0").join(&server).await;
     assert_eq!((client.cursor(), client.post("again").await.seq), (0, 1));
     within("the end of the client", async { drop(client) }).await;
 }

@@ -1,29 +1,30 @@
-//! Clients that take too long: they are dropped at a named limit and counted, and nobody else notices.
+//! Clients that take too long: they are disconnected at a limit and counted, and other clients are
+//! not affected.
 
 use std::time::Duration;
 
 use wire::{ServerStats, Transport, TransportUsage};
 
-use crate::clients::{Client, Wish};
-use crate::house::{House, Reading};
+use crate::clients::{Client, ClientOptions};
 use crate::raw::{Raw, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const LONG: Duration = Duration::from_secs(60);
 const PATH: &str = "/socket.io/?EIO=4";
 const JOIN: &[u8] = br#"420["join",{"room":"lobby","after":0}]"#;
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Puts a client into the room that asks for messages and never reads one.
-async fn never_reads(house: &House, transport: Transport) -> Raw {
+/// A client that asks for the messages of the room and reads none of them.
+async fn never_reads(server: &TestServer, transport: Transport) -> Raw {
     let target = format!("/rooms/lobby/{transport}");
-    let address = if transport.is_http() { house.http } else { house.tcp };
+    let address = if transport.is_http() { server.http } else { server.tcp };
     let mut raw = Raw::connect_narrow(address).await;
     match transport {
         Transport::Tcp => {
             let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
             raw.send([&(join.len() as u32).to_be_bytes()[..], join].concat()).await;
         }
-        // One answer fits into what the kernels keep; hundreds that were asked for in advance do not.
+        // One response fits into the socket buffers. Hundreds of pipelined ones do not.
         Transport::Polling | Transport::LongPolling => {
             let ask = format!("GET {target}?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n");
             raw.send(ask.repeat(400)).await;
@@ -50,7 +51,7 @@ async fn never_reads(house: &House, transport: Transport) -> Raw {
             raw.send(masked(0x81, JOIN)).await;
         }
         Transport::SocketioPolling | Transport::Socketio => {
-            let sid = session(&mut raw, house, transport).await;
+            let sid = session(&mut raw, server, transport).await;
             if transport == Transport::Socketio {
                 raw = Raw::connect_narrow(address).await;
                 raw.upgrade(&format!("{PATH}&transport=websocket&sid={sid}")).await;
@@ -66,18 +67,18 @@ async fn never_reads(house: &House, transport: Transport) -> Raw {
     raw
 }
 
-/// A session of Socket.IO's polling that has joined.
-async fn session(raw: &mut Raw, house: &House, transport: Transport) -> String {
-    let means_to = if transport == Transport::Socketio { "&upgrade=1" } else { "" };
-    let target = format!("{PATH}&transport=polling{means_to}");
+/// A session on the polling of Socket.IO that has joined.
+async fn session(raw: &mut Raw, server: &TestServer, transport: Transport) -> String {
+    let upgrade = if transport == Transport::Socketio { "&upgrade=1" } else { "" };
+    let target = format!("{PATH}&transport=polling{upgrade}");
     let open = raw.ask("GET", &target, "", "").await;
     let open: serde_json::Value = serde_json::from_slice(&open.body[1..]).unwrap();
     let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
-    let mut poster = Raw::connect(house.http).await;
-    let mut heard = Vec::new();
+    let mut poster = Raw::connect(server.http).await;
+    let mut received = Vec::new();
     assert_eq!(poster.ask("POST", &target, "", "40").await.body, b"ok");
-    while !(heard.contains(&b'2') && heard.windows(3).any(|part| part == b"40{")) {
-        heard.extend(raw.ask("GET", &target, "", "").await.body);
+    while !(received.contains(&b'2') && received.windows(3).any(|part| part == b"40{")) {
+        received.extend(raw.ask("GET", &target, "", "").await.body);
     }
     let pong_and_join = [b"3\x1e", JOIN].concat();
     let body = std::str::from_utf8(&pong_and_join).unwrap();
@@ -86,50 +87,56 @@ async fn session(raw: &mut Raw, house: &House, transport: Transport) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_never_reads_is_dropped_and_nobody_else_notices() {
+async fn a_client_that_never_reads_is_dropped_and_others_are_not_affected() {
     for transport in Transport::ALL {
-        let house = House::with(|limits| {
+        let server = TestServer::with_limits(|limits| {
             limits.stall_timeout = Duration::from_millis(300);
             if transport.is_socketio() {
-                // Its session has no connection whose end would end it: an unanswered ping does. The first ping must be answered in
-                // time, however busy the machine is.
+                // This session has no connection whose end would end it, so an unanswered ping
+                // does. The first ping must be answered in time on a busy machine, too.
                 (limits.heartbeat, limits.stall_timeout) = (Duration::from_secs(8), Duration::from_secs(1));
             }
         })
         .await;
-        let mut neighbour = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+        let mut reader = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
         let text = "x".repeat(16 << 10);
         for _ in 0..40 {
-            neighbour.post(&text).await;
-            neighbour.next_message().await;
+            reader.post(&text).await;
+            reader.next_message().await;
         }
-        let _stuck = never_reads(&house, transport).await;
-        // Keeps talking until more is on its way than kernels buffer.
+        let _stuck = never_reads(&server, transport).await;
+        // Posts until more bytes are in flight than the socket buffers hold.
         let talk = async {
             let mut seq = 40;
             loop {
-                neighbour.post(&text).await;
+                reader.post(&text).await;
                 seq += 1;
-                assert_eq!(neighbour.next_message().await.seq, seq, "{transport}: the neighbour lost something");
+                assert_eq!(reader.next_message().await.seq, seq, "{transport}: the reader lost a message");
             }
         };
         let what = format!("{transport} to stall");
         let usage = tokio::select! {
             never = talk => never,
-            usage = house.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
+            usage = server.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
         };
-        // Its unanswered ping may end such a session before we look.
+        // An unanswered ping may end such a session before the statistics are read.
         let timed_out_max = u64::from(transport.is_socketio());
         assert!(usage.of(transport).timed_out <= timed_out_max, "{transport}");
         assert_eq!(usage.of(transport).malformed, 0, "{transport}");
-        drop(neighbour);
-        house.until_empty().await;
+        drop(reader);
+        server.until_empty().await;
     }
 }
 
-/// Lets clients begin something and not finish it: all must be dropped, and counted where they belong.
-async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted: fn(&ServerStats) -> TransportUsage) {
-    let address = if tcp { house.tcp } else { house.http };
+/// Clients that begin a request and do not complete it: all must be disconnected and counted for
+/// their transport.
+async fn all_are_dropped(
+    server: &TestServer,
+    beginnings: &[&[u8]],
+    tcp: bool,
+    counted: fn(&ServerStats) -> TransportUsage,
+) {
+    let address = if tcp { server.tcp } else { server.http };
     let mut clients = Vec::new();
     for beginning in beginnings {
         let mut raw = Raw::connect(address).await;
@@ -140,25 +147,25 @@ async fn all_are_dropped(house: &House, beginnings: &[&[u8]], tcp: bool, counted
         raw.rest().await;
     }
     let n = beginnings.len() as u64;
-    let usage = house.until("every drop to be counted", |usage| counted(usage).timed_out >= n).await;
+    let usage = server.until("every drop to be counted", |usage| counted(usage).timed_out >= n).await;
     assert_eq!(counted(&usage).timed_out, n, "{usage:#?}");
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_request_and_none_at_all_are_dropped_and_counted() {
-    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
     let heads: [&[u8]; 4] =
         [b"", b"G", b"GET /rooms/lobby/polling HT", b"GET /rooms/lobby/sse HTTP/1.1\r\nhost: localhost\r\n"];
-    all_are_dropped(&house, &heads, false, ServerStats::of_nobody).await;
+    all_are_dropped(&server, &heads, false, ServerStats::of_other).await;
     let joins: [&[u8]; 3] = [b"", &[0, 0], &[0, 0, 0, 20, 16, b'{']];
-    all_are_dropped(&house, &joins, true, |usage| usage.of(Transport::Tcp)).await;
+    all_are_dropped(&server, &joins, true, |usage| usage.of(Transport::Tcp)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
-    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
-    let mut raw = Raw::connect(house.http).await;
+async fn a_head_sent_byte_by_byte_is_timed_out() {
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+    let mut raw = Raw::connect(server.http).await;
     raw.send("GET /rooms/lobby/polling HTTP/1.1\r\n").await;
     let usage = tokio::select! {
         () = async {
@@ -167,91 +174,94 @@ async fn a_head_that_comes_drop_by_drop_is_not_waited_for() {
             }
             std::future::pending().await
         } => unreachable!("it waits"),
-        usage = house.until("the slow client to be dropped", |usage| usage.of_nobody().timed_out == 1) => usage,
+        usage = server.until("the slow client to be dropped", |usage| usage.of_other().timed_out == 1) => usage,
     };
-    assert_eq!(usage.of_nobody().malformed, 0);
+    assert_eq!(usage.of_other().malformed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_is_answered_408_and_counted() {
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
-        let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
-        let mut raw = Raw::connect(house.http).await;
+        let server =
+            TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, LONG)).await;
+        let mut raw = Raw::connect(server.http).await;
         raw.send(format!("POST /rooms/lobby/{transport} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{{"))
             .await;
         let answer = raw.head().await;
         assert_eq!(answer.status, 408, "{transport}");
         raw.rest().await;
-        let usage = house.until_empty().await.of(transport);
+        let usage = server.until_empty().await.of(transport);
         assert_eq!((usage.timed_out, usage.malformed, usage.posts), (1, 0, 0), "{transport}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_dropped_and_a_held_one_is_not() {
-    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, 2 * SHORT)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (SHORT, 2 * SHORT)).await;
     let held = [Transport::Tcp, Transport::LongPolling, Transport::HttpStreaming, Transport::Sse, Transport::Websocket];
-    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut clients: Vec<Client> = Vec::new();
     for transport in held {
-        clients.push(Wish::new(transport, "lobby").join(&house).await);
+        clients.push(ClientOptions::new(transport, "lobby").join(&server).await);
     }
-    let mut idle = Raw::connect(house.http).await;
+    let mut idle = Raw::connect(server.http).await;
     assert_eq!(idle.ask("GET", "/rooms/lobby/polling", "", "").await.status, 204);
     let waiting = async { futures_util::future::join_all(clients.iter_mut().map(Client::next_message)).await };
     let dropping = async {
         assert_eq!(idle.rest().await, b"");
-        house.until("the idle client to be counted", |usage| usage.of(Transport::Polling).timed_out == 1).await;
+        server.until("the idle client to be counted", |usage| usage.of(Transport::Polling).timed_out == 1).await;
         author.post("still here").await;
     };
-    let (heard, ()) = tokio::join!(waiting, dropping);
-    assert!(heard.iter().all(|message| message.text == "still here"));
+    let (received, ()) = tokio::join!(waiting, dropping);
+    assert!(received.iter().all(|message| message.text == "still here"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_one() {
-    // Long enough for a body that is sent at once, on a busy machine too.
+    // Long enough for a body that is sent at once, on a busy machine, too.
     let header_timeout = Duration::from_secs(1);
-    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (header_timeout, LONG)).await;
-    let mut raw = Raw::connect(house.http).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (header_timeout, LONG)).await;
+    let mut raw = Raw::connect(server.http).await;
     let body = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
     let head =
         format!("POST /rooms/lobby/polling HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     for seq in 1..=2 {
         raw.send(&head).await;
-        // The head is there when its answer to another question is: one thread of the server would be enough.
-        house.until("the head to be read", |usage| usage.of(Transport::Polling).requests == seq).await;
+        // The response to another request shows that the head was read.
+        server.until("the head to be read", |usage| usage.of(Transport::Polling).requests == seq).await;
         raw.send(body).await;
         let answer = raw.head().await;
         assert_eq!(raw.whole(answer).await.status, 200);
-        // Twice the time a head may take passes: two others run out of it, one after the other.
+        // Waits for two header timeouts: two other connections end by theirs, one after the other.
         for _ in 0..2 {
-            Raw::connect(house.http).await.rest().await;
+            Raw::connect(server.http).await.rest().await;
         }
     }
-    assert_eq!(house.usage_of(Transport::Polling).await.timed_out, 0);
+    assert_eq!(server.stats_of(Transport::Polling).await.timed_out, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_while_it_is_held_is_let_go_at_once() {
-    let house = House::with(|limits| (limits.header_timeout, limits.idle_timeout) = (LONG, LONG)).await;
+async fn a_client_that_disconnects_while_it_is_held_is_freed_at_once() {
+    let server = TestServer::with_limits(|limits| (limits.header_timeout, limits.idle_timeout) = (LONG, LONG)).await;
     for transport in [Transport::LongPolling, Transport::HttpStreaming, Transport::Sse] {
         for half_closed in [false, true] {
-            let mut raw = Raw::connect(house.http).await;
+            let mut raw = Raw::connect(server.http).await;
             raw.send(format!("GET /rooms/lobby/{transport} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
-            house.until_readers(1).await;
+            server.until_readers(1).await;
             if half_closed {
                 raw.finish().await;
-                house.until_empty().await;
+                server.until_empty().await;
             } else {
                 drop(raw);
-                house.until_empty().await;
+                server.until_empty().await;
             }
         }
     }
-    for wish in Wish::all("lobby") {
-        drop(wish.join(&house).await);
-        let usage = house.until_empty().await.of(wish.transport);
-        assert_eq!((usage.connections_open, usage.malformed, usage.timed_out), (0, 0, 0), "{wish:?}");
+    for options in ClientOptions::all("lobby") {
+        drop(options.join(&server).await);
+        let usage = server.until_empty().await.of(options.transport);
+        assert_eq!((usage.connections_open, usage.malformed, usage.timed_out), (0, 0, 0), "{options:?}");
     }
 }

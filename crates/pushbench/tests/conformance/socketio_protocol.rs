@@ -1,9 +1,10 @@
-//! The 32 cases of the official Socket.IO test suite (socketio/socket.io-protocol), for our server. 16 of them test Engine.IO and are
-//! cases of `engineio_protocol.rs` as well; the other 16 are here.
+//! The 32 cases of the official Socket.IO test suite (socketio/socket.io-protocol). 16 of them test
+//! Engine.IO and are in `engineio_protocol.rs`; the other 16 are here.
 //!
-//! The suite tests a server with the namespaces `/` and `/custom`, which sends the payload of a CONNECT and every event back. Our server
-//! has the namespaces `/` and `/chat` and the events `join`, `post` and `leave`; it does not send the payload of a CONNECT back. Two
-//! cases do not apply: an event of ours has at most one attachment (the suite sends two), and our acknowledgements have no attachment.
+//! The suite tests a server with the namespaces `/` and `/custom` that echoes the payload of a
+//! CONNECT and every event. This server has the namespaces `/` and `/chat` and the events `join`,
+//! `post` and `leave`, and does not echo the payload of a CONNECT. Two cases do not apply: an event
+//! has at most one attachment (the suite sends two), and acknowledgements have no attachment.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use server::Access;
 use crate::engineio::{
     PLACEHOLDER, Session, binary_post, connected_websocket, is_well, text, until, until_closed, websocket,
 };
-use crate::house::House;
 use crate::raw::{Raw, masked};
+use crate::test_server::TestServer;
 
-/// Sends a packet and waits for one that begins like this.
+/// Sends a packet and waits for one with this prefix.
 async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
     raw.send(text(packet)).await;
     until(raw, start).await.unwrap_or_else(|| panic!("{packet} ended the connection"))
@@ -24,49 +25,49 @@ async fn ask(raw: &mut Raw, packet: &str, start: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_connects_to_either_namespace_with_or_without_a_payload() {
     let access = Access { token: Some("123".to_owned()), ..Access::default() };
-    let (open, guarded) = (House::open().await, House::guarded(access, |_| {}).await);
-    for (house, payload) in [(&open, ""), (&open, "{\"anything\":[1]}"), (&guarded, "{\"token\":\"123\"}")] {
+    let (open, guarded) = (TestServer::start().await, TestServer::with_access(access, |_| {}).await);
+    for (server, payload) in [(&open, ""), (&open, "{\"anything\":[1]}"), (&guarded, "{\"token\":\"123\"}")] {
         for namespace in ["", "/chat,"] {
-            let mut raw = websocket(house).await;
+            let mut raw = websocket(server).await;
             let answer = ask(&mut raw, &format!("40{namespace}{payload}"), &format!("40{namespace}")).await;
-            let told: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
-            assert_eq!(told.as_object().unwrap().len(), 1, "{answer}");
-            assert!(told["sid"].is_string(), "{answer}");
+            let body: serde_json::Value = serde_json::from_str(&answer[2 + namespace.len()..]).unwrap();
+            assert_eq!(body.as_object().unwrap().len(), 1, "{answer}");
+            assert!(body["sid"].is_string(), "{answer}");
         }
     }
     let mut raw = websocket(&guarded).await;
-    assert!(ask(&mut raw, "40{\"token\":\"abc\"}", "44").await.contains("this server wants its token"));
+    assert!(ask(&mut raw, "40{\"token\":\"abc\"}", "44").await.contains("the token is missing or wrong"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_namespace_is_refused() {
-    let house = House::open().await;
-    let mut raw = websocket(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = websocket(&server).await;
     assert_eq!(ask(&mut raw, "40/random", "44").await, "44/random,{\"message\":\"Invalid namespace\"}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_a_connect_packet_is_closed() {
-    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
     for beginning in ["4abc", "42[\"join\",{\"room\":\"lobby\"}]", "41", "3"] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(text(beginning)).await;
         until_closed(&mut raw).await;
     }
-    house.until_empty().await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_a_namespace_keeps_the_connection() {
-    let house = House::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
-    let mut raw = connected_websocket(&house).await;
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let mut raw = connected_websocket(&server).await;
     // The first ping may have arrived before the answer to the CONNECT.
     raw.send([text("41"), text("3")].concat()).await;
     for _ in 0..2 {
         until(&mut raw, "2").await.unwrap();
         raw.send(text("3")).await;
     }
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     ask(&mut raw, "40/chat", "40/chat,{").await;
     ask(&mut raw, "420[\"join\",{\"room\":\"lobby\"}]", "430").await;
     raw.send(text("41/chat")).await;
@@ -76,10 +77,10 @@ async fn leaving_a_namespace_keeps_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     let plain = "[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]";
     for (room, acknowledged) in [("a", ""), ("b", "456")] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}\"}}]"), "430").await;
         let mut due = vec!["42[\"message\",{\"seq\":1,\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]"];
         due.extend((!acknowledged.is_empty()).then_some("43456[{\"ordinal\":1,\"seq\":1}]"));
@@ -89,7 +90,7 @@ async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
             assert!(due.contains(&packet.as_str()), "{packet}");
             due.retain(|one| *one != packet);
         }
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         ask(&mut raw, &format!("420[\"join\",{{\"room\":\"{room}2\",\"encoding\":\"binary\"}}]"), "430").await;
         let announced = format!("451-{acknowledged}[\"post\",{PLACEHOLDER}]");
         raw.send([text(&announced), masked(0x82, &binary_post("hi"))].concat()).await;
@@ -101,14 +102,14 @@ async fn an_event_may_have_an_attachment_and_an_acknowledgement() {
         }
     }
     // More attachments than an event may have.
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text(&format!("452-[\"post\",{PLACEHOLDER},{{\"_placeholder\":true,\"num\":1}}]"))).await;
     until_closed(&mut raw).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_packet_ends_the_connection() {
-    let house = House::open().await;
+    let server = TestServer::start().await;
     for wrong in [
         "4abc",
         "4",
@@ -125,24 +126,24 @@ async fn an_invalid_packet_ends_the_connection() {
         "45-[\"post\"]",
         "45x-[\"post\"]",
     ] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send(text(wrong)).await;
         until_closed(&mut raw).await;
     }
-    assert_eq!(house.usage().await.hub.log_messages, 0);
-    is_well(&house).await;
+    assert_eq!(server.stats().await.hub.log_messages, 0);
+    is_well(&server).await;
 }
 
-/// A session ends as soon as it announces too many attachments, or sends more bytes than the longest post has.
+/// A session ends when it announces too many attachments or sends more bytes than the longest post.
 #[tokio::test(flavor = "multi_thread")]
 async fn attachments_have_a_bound() {
-    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
     for count in ["2", "10000", "1000000000", "18446744073709551615", "99999999999999999999999999"] {
-        let mut raw = websocket(&house).await;
+        let mut raw = websocket(&server).await;
         raw.send(text(&format!("45{count}-[\"post\",{PLACEHOLDER}]"))).await;
         until_closed(&mut raw).await;
-        let mut session = Session::open(&house).await;
-        session.say(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
+        let mut session = Session::open(&server).await;
+        session.send(&format!("45{count}-[\"post\",{PLACEHOLDER}]\x1eb{}", "A".repeat(4000))).await;
         session.until_over().await;
     }
     let long = [0; 8000];
@@ -153,40 +154,40 @@ async fn attachments_have_a_bound() {
         [masked(0x82, b"\x11"), masked(0x82, b"\x11")].concat(),
         text("42[\"leave\",null]"),
     ] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send([text(&format!("451-[\"post\",{PLACEHOLDER}]")), wrong].concat()).await;
         until_closed(&mut raw).await;
     }
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(text(&format!("42[\"post\",\"{}\"]", "x".repeat(8000)))).await;
     until_closed(&mut raw).await;
-    house.until_empty().await;
-    is_well(&house).await;
+    server.until_empty().await;
+    is_well(&server).await;
 }
 
 /// engineioxide 0.17.3 panicked on a packet of six bytes whose first character has two.
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_with_multibyte_characters_panic_nowhere_and_take_no_place() {
-    let house = House::with(|limits| limits.connections_max = 4).await;
+async fn packets_with_multibyte_characters_cause_no_panic_and_open_no_session() {
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     for wrong in ["ééé", "éabcd", "漢字", "🎈éa", "aéabc", "bé", "b漢字"] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send(text(wrong)).await;
         until_closed(&mut raw).await;
-        let mut session = Session::connected(&house, "").await;
-        assert_eq!(session.say(wrong).await.status, 400, "{wrong}");
+        let mut session = Session::connected(&server, "").await;
+        assert_eq!(session.send(wrong).await.status, 400, "{wrong}");
         session.until_over().await;
     }
     for odd in ["2éabc", "3éabc", "4é", "42/é,[\"é\"]", "40/é", "421é", "42é[\"x\"]", "451-/é,1[\"é\"]"] {
-        let mut raw = connected_websocket(&house).await;
+        let mut raw = connected_websocket(&server).await;
         raw.send([text(odd), masked(0x88, b"\x03\xe8")].concat()).await;
         until_closed(&mut raw).await;
     }
     // Not UTF-8.
-    let mut raw = connected_websocket(&house).await;
+    let mut raw = connected_websocket(&server).await;
     raw.send(masked(0x81, b"4\xc3")).await;
     until_closed(&mut raw).await;
-    house.until_empty().await;
+    server.until_empty().await;
     for _ in 0..3 {
-        is_well(&house).await;
+        is_well(&server).await;
     }
 }

@@ -1,59 +1,60 @@
-//! Where Socket.IO sessions begin and end: what they take of the server is given back, whatever the client did with it.
+//! Begin and end of Socket.IO sessions: after any end, the server has freed all resources of the
+//! session.
 
 use std::time::Duration;
 
 use wire::Transport;
 
-use crate::clients::Wish;
+use crate::clients::ClientOptions;
 use crate::engineio::{POLLING, Session, connected_websocket, is_well, text, until, websocket};
-use crate::house::House;
 use crate::raw::{Raw, WsFrame, masked};
+use crate::test_server::TestServer;
 
 const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
 
 /// A WebSocket whose session is in a room.
-async fn joined(house: &House) -> Raw {
-    let mut raw = connected_websocket(house).await;
+async fn joined(server: &TestServer) -> Raw {
+    let mut raw = connected_websocket(server).await;
     raw.send(text(JOIN)).await;
     until(&mut raw, "430").await.unwrap();
     raw
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_gives_its_place_back_however_it_ends() {
-    let house = House::with(|limits| {
+async fn a_session_is_freed_after_any_end() {
+    let server = TestServer::with_limits(|limits| {
         limits.connections_max = 4;
         (limits.header_timeout, limits.stall_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
     })
     .await;
     for _ in 0..6 {
-        let mut polling = Session::connected(&house, "").await;
-        assert_eq!(polling.say(JOIN).await.status, 200);
+        let mut polling = Session::connected(&server, "").await;
+        assert_eq!(polling.send(JOIN).await.status, 200);
         polling.until("430").await;
-        assert_eq!(polling.say("1").await.status, 200);
+        assert_eq!(polling.send("1").await.status, 200);
         drop(polling);
-        house.until_readers(0).await;
-        let socket = joined(&house).await;
+        server.until_readers(0).await;
+        let socket = joined(&server).await;
         drop(socket);
-        house.until_readers(0).await;
-        // Gone before the library looks at their CONNECT.
-        let mut hasty = Session::open(&house).await;
-        hasty.say("40\x1e1").await;
+        server.until_readers(0).await;
+        // Closed before the library reads the CONNECT.
+        let mut hasty = Session::open(&server).await;
+        hasty.send("40\x1e1").await;
         drop(hasty);
-        let mut hasty = websocket(&house).await;
+        let mut hasty = websocket(&server).await;
         hasty.send([text("40"), masked(0x80 | WsFrame::CLOSE, b"\x03\xe8")].concat()).await;
         drop(hasty);
     }
-    Session::open(&house).await;
-    house.until_empty().await;
+    Session::open(&server).await;
+    server.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_without_a_namespace_count_as_well() {
-    let house = House::with(|limits| limits.connections_max = 4).await;
+    let server = TestServer::with_limits(|limits| limits.connections_max = 4).await;
     let mut sessions = Vec::new();
     let refused = loop {
-        let mut raw = Raw::connect(house.http).await;
+        let mut raw = Raw::connect(server.http).await;
         let answer = raw.ask("GET", POLLING, "", "").await;
         if answer.status != 200 {
             break answer;
@@ -64,11 +65,11 @@ async fn sessions_without_a_namespace_count_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_connect_is_ignored_and_the_first_goes_on() {
-    let house = House::open().await;
-    let mut raw = joined(&house).await;
+async fn a_second_connect_is_ignored() {
+    let server = TestServer::start().await;
+    let mut raw = joined(&server).await;
     raw.send(text("40")).await;
-    let mut author = Wish::new(Transport::Tcp, "lobby").join(&house).await;
+    let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for text in ["one", "two"] {
         author.post(text).await;
     }
@@ -77,33 +78,34 @@ async fn a_second_connect_is_ignored_and_the_first_goes_on() {
         assert!(message.contains(&format!("\"seq\":{seq}")), "once each: {message}");
     }
     drop((raw, author));
-    // Nobody posts: it ends all the same.
-    house.until_empty().await;
-    is_well(&house).await;
+    // It ends without a post, too.
+    server.until_empty().await;
+    is_well(&server).await;
 }
 
-/// The server has one thread, so that the library's tasks always run in the same order. With more threads, socketioxide 0.18.9 also ignores
-/// a CONNECT that arrives while it finishes the one before.
+/// The server has one thread, so that the tasks of the library always run in the same order. With
+/// more threads, socketioxide 0.18.9 also ignores a CONNECT that arrives while it finishes the
+/// previous one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_may_leave_a_namespace_and_enter_it_again_at_once() {
-    let house = House::open().await;
-    let mut raw = joined(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = joined(&server).await;
     for round in 0..10 {
         raw.send([text("41"), text("40")].concat()).await;
         assert!(until(&mut raw, "40").await.is_some(), "round {round}");
     }
-    house.until_readers(0).await;
-    is_well(&house).await;
+    server.until_readers(0).await;
+    is_well(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handicap_in_bytes_is_no_event() {
-    let house = House::handicapped("bytes=64,cpu=1us,allocs=1").await;
-    for wish in Wish::all("lobby").into_iter().filter(|wish| wish.transport.is_socketio()) {
-        let mut client = wish.join(&house).await;
+async fn a_slowdown_changes_no_message() {
+    let server = TestServer::with_slowdown("cpu=1us,allocs=1").await;
+    for options in ClientOptions::all("lobby").into_iter().filter(|options| options.transport.is_socketio()) {
+        let mut client = options.join(&server).await;
         for text in ["one", "two"] {
             client.post(text).await;
-            assert_eq!(client.next_message().await.text, text, "{wish:?}");
+            assert_eq!(client.next_message().await.text, text, "{options:?}");
         }
     }
 }

@@ -1,18 +1,19 @@
-//! STOMP frame by frame: bad input is answered by an ERROR and the end of the connection, and nobody else notices.
+//! STOMP frame by frame: bad input is answered by an ERROR frame and the end of the connection, and
+//! other clients are not affected.
 
 use std::time::Duration;
 
 use wire::{ErrorBody, Transport};
 
-use crate::clients::Wish;
-use crate::house::{House, Reading};
+use crate::clients::ClientOptions;
 use crate::raw::{Raw, masked};
+use crate::test_server::{StatsByTransport, TestServer};
 
 const CONNECT: &str = "CONNECT\naccept-version:1.2\nhost:x\n\n\0";
 const SUBSCRIBE: &str = "SUBSCRIBE\nid:1\ndestination:/messages\nreceipt:a\\cb\n\n\0";
 
-async fn open(house: &House) -> Raw {
-    let mut raw = Raw::connect(house.http).await;
+async fn open(server: &TestServer) -> Raw {
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v10.stomp, v12.stomp\r\n").await;
     assert_eq!(answer.header("sec-websocket-protocol"), Some("v12.stomp"));
     raw
@@ -23,9 +24,9 @@ async fn text(raw: &mut Raw) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_as_the_specification_has_it() {
-    let house = House::open().await;
-    let mut raw = open(&house).await;
+async fn a_session_as_in_the_specification() {
+    let server = TestServer::start().await;
+    let mut raw = open(&server).await;
     raw.send(masked(0x81, CONNECT.replace("CONNECT", "STOMP").as_bytes())).await;
     let connected = text(&mut raw).await;
     assert!(connected.starts_with("CONNECTED\nversion:1.2\nheart-beat:15000,15000\n"), "{connected:?}");
@@ -40,13 +41,13 @@ async fn a_conversation_as_the_specification_has_it() {
     raw.send(masked(0x81, b"DISCONNECT\nreceipt:3\n\n\0")).await;
     assert_eq!(text(&mut raw).await, "RECEIPT\nreceipt-id:3\n\n\0");
     assert_eq!(raw.close_code().await, Some(1000));
-    assert_eq!(house.until_empty().await.of(Transport::Stomp).malformed, 0);
+    assert_eq!(server.until_empty().await.of(Transport::Stomp).malformed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_subscription_may_have_another_id() {
-    let house = House::open().await;
-    let mut raw = open(&house).await;
+    let server = TestServer::start().await;
+    let mut raw = open(&server).await;
     raw.send(masked(0x81, CONNECT.as_bytes())).await;
     assert!(text(&mut raw).await.starts_with("CONNECTED\n"));
     for (n, id) in ["1", "sub-0", "sub-0", "2"].into_iter().enumerate() {
@@ -62,20 +63,20 @@ async fn a_later_subscription_may_have_another_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_wants_few_heart_beats_must_still_answer_pings() {
-    let house = House::with(|limits| limits.heartbeat = Duration::from_millis(100)).await;
-    let mut raw = open(&house).await;
+async fn a_client_that_asks_for_few_heartbeats_must_still_answer_pings() {
+    let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(100)).await;
+    let mut raw = open(&server).await;
     let rarely = CONNECT.replace("host:x", "host:x\nheart-beat:0,86400000");
     raw.send(masked(0x81, rarely.as_bytes())).await;
-    // Reads, and says nothing.
+    // Reads and sends nothing.
     raw.rest().await;
-    assert_eq!(house.until_empty().await.of(Transport::Stomp).timed_out, 1);
+    assert_eq!(server.until_empty().await.of(Transport::Stomp).timed_out, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_an_error_and_the_end() {
-    let house = House::with(|limits| limits.message_bytes_max = 1000).await;
-    let mut witness = Wish::new(Transport::Stomp, "lobby").join(&house).await;
+async fn a_bad_frame_gets_an_error_and_ends_the_connection() {
+    let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
+    let mut witness = ClientOptions::new(Transport::Stomp, "lobby").join(&server).await;
     let long =
         format!("SEND\ndestination:/messages\n\n{{\"author\":1,\"ordinal\":1,\"text\":\"{}\"}}\0", "x".repeat(1001));
     let mut cases =
@@ -98,7 +99,7 @@ async fn what_is_wrong_is_an_error_and_the_end() {
         cases.push((frame, true, field));
     }
     for (n, (frame, connected, field)) in cases.into_iter().enumerate() {
-        let mut raw = open(&house).await;
+        let mut raw = open(&server).await;
         if connected {
             raw.send(masked(0x81, CONNECT.as_bytes())).await;
             text(&mut raw).await;
@@ -112,19 +113,19 @@ async fn what_is_wrong_is_an_error_and_the_end() {
         assert_eq!(raw.close_code().await, Some(1008), "{frame:?}");
         drop(raw);
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Stomp).malformed == n as u64 + 1;
-        house.until("the error to be counted", counted).await;
+        server.until("the error to be counted", counted).await;
     }
     witness.post("still here").await;
     assert_eq!(witness.next_message().await.text, "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_connect_is_dropped_and_who_speaks_another_version_is_told_before() {
-    let house = House::with(|limits| limits.header_timeout = Duration::from_millis(100)).await;
-    let mut raw = open(&house).await;
+async fn clients_without_connect_are_dropped_and_other_versions_get_an_error() {
+    let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
+    let mut raw = open(&server).await;
     assert_eq!(raw.frame().await, None);
-    assert_eq!(house.until_empty().await.of(Transport::Stomp).timed_out, 1);
-    let mut raw = Raw::connect(house.http).await;
+    assert_eq!(server.until_empty().await.of(Transport::Stomp).timed_out, 1);
+    let mut raw = Raw::connect(server.http).await;
     let answer = raw.upgrade_to("/rooms/lobby/stomp", "sec-websocket-protocol: v11.stomp\r\n").await;
     assert_eq!(answer.status, 400);
     assert!(String::from_utf8(answer.body).unwrap().contains("v12.stomp"));

@@ -96,7 +96,7 @@ async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
         let (record, ended) = polled(client, nonsense).await;
         assert_eq!((record.verdict.kind, ended.code), (VerdictKind::Wrong, Some(1)), "{:?} {ended:?}", record.verdict);
         let reason =
-            record.verdict.reasons.iter().find(|reason| reason.contains("had a wrong status or could not be read"));
+            record.verdict.reasons.iter().find(|reason| reason.contains("had a wrong status or could not be decoded"));
         assert!(reason.is_some_and(|reason| reason.contains(first)), "{:?}", record.verdict);
         assert!(record.ledger.lost + record.ledger.duplicated + record.ledger.corrupted == 0, "{:?}", record.ledger);
     }

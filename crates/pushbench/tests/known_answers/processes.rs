@@ -69,7 +69,7 @@ fn listens(pid: u32) -> Vec<SocketAddr> {
 
 /// A reading, or `None` while nobody answers.
 async fn try_usage(web: &reqwest::Client, http: SocketAddr) -> Option<ServerStats> {
-    let answer = web.get(format!("http://{http}/control/usage")).send().await.ok()?;
+    let answer = web.get(format!("http://{http}/stats")).send().await.ok()?;
     answer.json().await.ok()
 }
 

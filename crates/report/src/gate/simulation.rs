@@ -1,33 +1,33 @@
-//! The rule against noise that is known: how often it cries wolf, how often it sees one.
+//! Simulates the rule on known noise: false-alarm and detection rates.
 
 use results::MetricId;
 
 use super::{Block, GateVerdict, MetricBlocks, Rule, judge};
 use crate::stats::Chance;
 
-/// Run-to-run noise of one arm, as a share.
+/// Noise between runs, as a share.
 pub const SIGMA: f64 = 0.05;
-/// The change that is to be found, as a share.
+/// The change to be detected, as a share.
 pub const EFFECT: f64 = 0.10;
-/// Metrics that are gated together.
+/// Number of metrics that are gated together.
 const METRICS: usize = 4;
 
-/// How a machine's values go astray. Every metric of a trial is astray in its own way.
+/// Kinds of noise. Each metric of a trial has its own errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noise {
-    /// Each arm for itself, normal.
+    /// Independent normal errors.
     Independent,
-    /// Each arm for itself, with the tails of Student's t of three degrees.
+    /// Independent errors with Student's t distribution, three degrees of freedom.
     HeavyTails,
-    /// Normal, on a machine that gets 20 % slower through the job.
+    /// Normal errors on a machine that becomes 20 % slower during the job.
     Drift,
-    /// An arm has 0.7 of the error of the one before it.
+    /// Autocorrelated errors, coefficient 0.7.
     Autocorrelated,
-    /// Normal, on a machine that is 25 % slower for a while, and then is not; twelve arms a phase on average.
+    /// Normal errors on a machine that is 25 % slower in some phases, of twelve runs on average.
     Phases,
-    /// Normal, and the first arm of every block is 10 % slower, the last 5 %.
+    /// Normal errors; the first run of every block is 10 % slower, the last 5 %.
     Slots,
-    /// Normal, and one arm in twelve is hit by 30 to 70 %.
+    /// Normal errors; one run in twelve is 30 to 70 % slower.
     Spikes,
 }
 
@@ -43,20 +43,20 @@ impl Noise {
         Self::Spikes,
     ];
 
-    /// As in tables.
+    /// Name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Independent => "independent",
             Self::HeavyTails => "heavy tails",
             Self::Drift => "drift",
             Self::Autocorrelated => "autocorrelated",
-            Self::Phases => "slow and fast phases",
-            Self::Slots => "slot effects",
-            Self::Spikes => "rare spikes",
+            Self::Phases => "slow phases",
+            Self::Slots => "position effects",
+            Self::Spikes => "rare outliers",
         }
     }
 
-    /// The share of changes of [`EFFECT`] that must be found in 16 blocks; `None` where it is only stated.
+    /// Required detection rate of [`EFFECT`] in 16 blocks; `None` if there is no requirement.
     pub const fn detection_min(self) -> Option<f64> {
         match self {
             Self::Independent | Self::HeavyTails | Self::Drift | Self::Autocorrelated => Some(0.90),
@@ -65,7 +65,7 @@ impl Noise {
         }
     }
 
-    /// Errors of all arms of a job in the order they run, in logarithms.
+    /// Logarithmic errors of all runs of a job, in their order.
     fn errors(self, blocks: usize, chance: &mut Chance) -> Vec<[f64; 3]> {
         let arms = blocks * 3;
         let mut before = chance.normal();
@@ -76,7 +76,7 @@ impl Noise {
                 Self::Independent => SIGMA * own,
                 Self::HeavyTails => {
                     let squares: f64 = (0..3).map(|_| chance.normal().powi(2)).sum();
-                    // Student's t of three degrees has variance three.
+                    // Student's t distribution with three degrees of freedom has variance 3.
                     SIGMA * own / squares.sqrt()
                 }
                 Self::Drift => SIGMA * own + 1.20_f64.ln() * arm as f64 / arms as f64,
@@ -100,23 +100,23 @@ impl Noise {
     }
 }
 
-/// What came of trials.
+/// Results of trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Jobs with a head like the base, and as many with a changed one.
+    /// Number of jobs without a change, and of as many with a change.
     pub trials: u64,
-    /// Of the first: any metric was called changed, for better or worse.
+    /// Jobs without a change in which any metric was called changed.
     pub alarms: u64,
-    /// Of the first: all metrics were called the same.
+    /// Jobs without a change in which all metrics were called `same`.
     pub all_same: u64,
-    /// Of the second: the one metric that was worse was called a regression.
+    /// Jobs with a change in which the changed metric was called a regression.
     pub found: u64,
-    /// Blocks that the first took before all was decided.
+    /// Blocks of the jobs without a change until they ended.
     pub blocks: u64,
 }
 
 impl Counts {
-    /// Both together.
+    /// Sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl Counts {
     }
 }
 
-/// Makes trials of jobs of so many blocks: those whose numbers are given, so that they can be shared out.
+/// Simulates jobs; `numbers` selects the trials, so that several threads can divide them.
 pub fn trials(noise: Noise, blocks: usize, seed: u64, numbers: std::ops::Range<u64>) -> Counts {
     numbers.fold(Counts::default(), |counts, number| {
         let mut chance = Chance::new(seed ^ (noise as u64) << 32, number);
@@ -146,7 +146,7 @@ pub fn trials(noise: Noise, blocks: usize, seed: u64, numbers: std::ops::Range<u
     })
 }
 
-/// A whole job with its looks; the head's first metric is worse by `effect`.
+/// Simulates one job with its looks; the first metric of the head is worse by `effect`.
 fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<GateVerdict>, usize) {
     let orders: Vec<[usize; 3]> = (0..blocks)
         .map(|_| {
@@ -181,7 +181,7 @@ fn job(noise: Noise, blocks: usize, effect: f64, chance: &mut Chance) -> (Vec<Ga
     (verdicts, blocks)
 }
 
-/// Any metric whose smallest change that matters is 5 %.
+/// A metric with a threshold of 5 %.
 const METRIC: MetricId = MetricId::ServerCpuPerMessage;
 
 #[cfg(test)]
@@ -189,7 +189,8 @@ mod tests {
     use super::*;
     use crate::stats::clopper_pearson;
 
-    /// Few enough for every build, enough to notice a rule that alarms four times too often or finds half of what it should.
+    /// Few trials, for every build; enough to notice four times the false alarms or half the
+    /// detections.
     #[test]
     fn the_rule_keeps_its_word_in_every_noise() {
         let run = |noise: Noise| std::thread::spawn(move || (noise, trials(noise, 16, 20_25, 0..60)));

@@ -1,12 +1,13 @@
-//! What the benches share: the patient in a process of its own, a crowd of clients in this one, and the machine between them.
+//! Parts of the benches: the server in a process of its own, the clients in this process, and the
+//! machine.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
-pub(crate) mod crowd;
+pub(crate) mod bench_server;
+pub(crate) mod clients;
 pub(crate) mod machine;
-pub(crate) mod patient;
 
-/// One runtime on one thread, as on both sides.
+/// A runtime on one thread. Server and clients each have one.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -1,23 +1,26 @@
-//! Cross-origin requests of browsers (the CORS protocol of the Fetch standard). A page of an origin that `--allow-origin` names may send
-//! posts as JSON with a token, and read every answer. Pages of other origins are refused, and get none of these headers.
+//! Cross-origin requests of browsers (the CORS protocol of the Fetch standard).
+//!
+//! A page of an origin that `--allow-origin` names may send posts as JSON with a token, and read
+//! every response. Pages of other origins are refused and get none of these headers.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
-use super::{Refusal, finish};
-use crate::app::App;
+use super::finish;
 use crate::config::Access;
-use crate::meter::Label;
-use crate::net::Gauge;
+use crate::connection::Connection;
+use crate::counters::TransportSlot;
+use crate::refusal::{Refusal, RefusalReason};
+use crate::state::ServerState;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
-/// How long a browser may remember the answer to a preflight: the longest that Chromium takes.
+/// How long a browser may cache the answer to a preflight: the longest time that Chromium accepts.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
-/// What lets a page of an allowed origin read an answer, whatever the answer is.
+/// Headers that let a page of an allowed origin read the response, whatever its status.
 pub(crate) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[(HeaderName, HeaderValue); 3]> {
     let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| access.lists(origin));
     let origin = origin.filter(listed)?;
@@ -34,16 +37,17 @@ pub(crate) fn add_headers(access: &Access, origin: Option<&HeaderValue>, to: &mu
     }
 }
 
-/// Whether a browser asks for leave to send a request that its page could not send without.
+/// Whether a request is a preflight: a browser asks whether its page may send a request.
 pub(crate) fn is_preflight(request: &Request) -> bool {
     let has = |name| request.headers().contains_key(name);
     request.method() == Method::OPTIONS && has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The same for every path, and without a token: a preflight never carries one.
-pub(crate) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> Response {
-    gauge.begin_request(Label::OTHER);
-    let outcome = app.access.admits_origin(request.headers()).map(|()| {
+/// Answers a preflight, in the same way for every path. It needs no token, as browsers send none
+/// with it.
+pub(crate) fn answer_preflight(state: &ServerState, connection: &Connection, request: &Request) -> Response {
+    connection.begin_request(TransportSlot::OTHER);
+    let outcome = state.access.admits_origin(request.headers()).map(|()| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -52,5 +56,5 @@ pub(crate) fn answer_preflight(app: &App, gauge: &Gauge, request: &Request) -> R
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
         response
     });
-    finish(app, gauge, outcome.map_err(|problem| Refusal::new(StatusCode::FORBIDDEN, problem)))
+    finish(state, connection, outcome.map_err(|body| Refusal::new(RefusalReason::Forbidden, body)))
 }

@@ -1,11 +1,13 @@
-//! A response that goes on: shared chunks, heart-beats between them, an end at an age or a number of bytes.
+//! A streamed response: shared chunks, heartbeats between them, an end at an age or a number of
+//! bytes.
 //!
-//! Once such a response has begun, nothing is left for an HTTP library to do but to pass bytes on, at the price of its buffers for every
-//! connection and its bookkeeping for every message. So the socket is taken back from it, as it is for a WebSocket: from
-//! then on a stream is a loop that writes what its room has written for all.
+//! After the head of such a response an HTTP library only copies bytes, at the cost of its buffers
+//! for each connection and its bookkeeping for each message. So the socket is taken back from it,
+//! as for a WebSocket, and a stream is a loop that writes the batches of its room.
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -15,49 +17,52 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use wire::{ByteCounts, ErrorBody, Joined, ServerItem};
 
-use super::{Refusal, Visit, answer, cors};
-use crate::hub::{Batch, Next, Reader, push_chunk};
-use crate::meter::{Count, Label};
-use crate::net::Socket;
+use super::{ReadRequest, cors, response};
+use crate::connection::CountedStream;
+use crate::counters::{Counter, TransportSlot};
+use crate::hub::{Batch, Next, Reader};
+use crate::refusal::Refusal;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-/// Read into and thrown away: a client of a stream has nothing more to say.
+/// Scratch buffer for input on a streaming response. Such clients send nothing; reads only detect
+/// the disconnect.
 const SINK_BYTES: usize = 1 << 10;
 
 thread_local!(static SINK: RefCell<[u8; SINK_BYTES]> = const { RefCell::new([0; SINK_BYTES]) });
 
-/// What tells one streaming transport from another.
+/// The differences between the streaming transports.
 pub(crate) struct StreamKind {
     pub(crate) content_type: &'static str,
-    /// What is sent in front of the join.
-    pub(crate) hello: &'static [u8],
-    /// A chunk that says that the stream is alive.
+    /// Bytes before the joined item.
+    pub(crate) preamble: &'static [u8],
+    /// A chunk without an item.
     pub(crate) heartbeat: &'static [u8],
 }
 
-/// Answers with a stream. Comes back only to refuse, or to a `HEAD`; otherwise it has taken the connection.
-pub(crate) async fn stream(visit: Visit, kind: &'static StreamKind) -> Result<Response, Refusal> {
-    if visit.request.method() == Method::HEAD {
-        return Ok(answer(StatusCode::OK, kind.content_type, Body::empty()));
+/// Answers with a stream. Returns only for a refusal or a `HEAD` request. Otherwise it takes the
+/// connection over, and its future stays pending.
+pub(crate) async fn stream(request: ReadRequest, kind: &'static StreamKind) -> Result<Response, Refusal> {
+    if request.http.method() == Method::HEAD {
+        return Ok(response(StatusCode::OK, kind.content_type, Body::empty()));
     }
-    if visit.request.version() != Version::HTTP_11 {
-        let found = format!("{:?}", visit.request.version());
-        let problem = ErrorBody::new("version", &found, "a stream needs chunks", "ask with HTTP/1.1");
-        return Err(Refusal::bad(problem));
+    if request.http.version() != Version::HTTP_11 {
+        let found = format!("{:?}", request.http.version());
+        let body = ErrorBody::new("version", &found, "a stream needs chunks of HTTP/1.1", "use HTTP/1.1");
+        return Err(Refusal::bad_request(body));
     }
-    // Whoever drives the connection does not give it up any more.
-    if visit.app.closing.is_cancelled() {
+    // The task that drives the connection no longer looks for a takeover.
+    if request.state.closing.is_cancelled() {
         return Err(Refusal::closing());
     }
-    let gauge = std::sync::Arc::clone(&visit.gauge);
-    let stream = Stream::new(visit, kind);
-    gauge.take_over(Box::new(move |socket| Box::pin(stream.run(socket))));
+    let connection = Arc::clone(&request.connection);
+    let stream = Stream::new(request, kind);
+    connection.takeover.request(Box::new(move |socket| Box::pin(stream.serve(socket))));
     std::future::pending().await
 }
 
 struct Stream {
     reader: Reader,
-    label: Label,
+    slot: TransportSlot,
     kind: &'static StreamKind,
     /// Head and first chunk.
     opening: Vec<u8>,
@@ -67,41 +72,41 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(visit: Visit, kind: &'static StreamKind) -> Self {
-        let mut opening = head(&visit, kind);
-        let label = visit.gauge.label();
-        let joined = ServerItem::Joined(Joined { after: visit.reader.cursor() });
-        let reset = visit.reset.map(ServerItem::Reset);
-        let (mut first, mut split) = (kind.hello.to_vec(), ByteCounts::default());
+    fn new(request: ReadRequest, kind: &'static StreamKind) -> Self {
+        let mut opening = head(&request, kind);
+        let slot = request.connection.stats.slot();
+        let joined = ServerItem::Joined(Joined { after: request.reader.cursor() });
+        let reset = request.reset.map(ServerItem::Reset);
+        let (mut first, mut byte_counts) = (kind.preamble.to_vec(), ByteCounts::default());
         for item in reset.iter().chain([&joined]) {
-            split += visit.reader.form().encode(item, &mut first);
+            byte_counts += request.reader.format().framing.encode(item, &mut first);
         }
-        let head_bytes = opening.len();
-        push_chunk(&first, &mut opening);
-        let framing = (opening.len() - head_bytes) as u64 - split.envelope;
+        byte_counts.framing += request.reader.format().wrap(&first, &mut opening) as u64;
+        byte_counts.framing += kind.preamble.len() as u64;
         let resets = u64::from(reset.is_some());
-        visit.gauge.meter().add(label, Count::Gaps, resets);
-        visit.gauge.meter().add_batch(label, 0, 2 + resets, ByteCounts { framing, ..split });
-        let limits = &visit.app.limits;
+        let counters = request.connection.stats.counters();
+        counters.add(slot, Counter::Gaps, resets);
+        counters.add_batch(slot, 0, 2 + resets, byte_counts);
+        let limits = &request.state.limits;
         Self {
-            label,
+            slot,
             kind,
             opening,
             heartbeat: limits.heartbeat,
             ends: Instant::now() + limits.stream_age,
             bytes_left: limits.stream_bytes_max,
-            reader: visit.reader,
+            reader: request.reader,
         }
     }
 
-    async fn run(mut self, mut socket: Socket) {
-        if let Err(error) = self.talk(&mut socket).await {
+    async fn serve(mut self, mut socket: CountedStream) {
+        if let Err(error) = self.run(&mut socket).await {
             tracing::debug!(%error, "a stream ended");
         }
     }
 
-    async fn talk(&mut self, socket: &mut Socket) -> io::Result<()> {
-        let _held = socket.hold();
+    async fn run(&mut self, socket: &mut CountedStream) -> io::Result<()> {
+        let _busy = socket.busy_guard();
         let opening = std::mem::take(&mut self.opening);
         socket.write_all(&opening).await?;
         drop(opening);
@@ -119,7 +124,7 @@ impl Stream {
                 },
                 readable = socket.readable() => {
                     readable?;
-                    if has_left(socket)? {
+                    if is_disconnected(socket)? {
                         return Ok(());
                     }
                 }
@@ -136,27 +141,27 @@ impl Stream {
             }
         }
         self.write(socket, LAST_CHUNK).await?;
-        // All that came was read: closing now takes nothing away from the client.
+        // All input was read, so closing now sends no RST.
         socket.shutdown().await
     }
 
-    async fn deliver(&mut self, socket: &mut Socket, batch: Batch) -> io::Result<()> {
-        // One more: the chunk around them.
-        socket.gauge().deliver(self.label, &batch, 1);
+    async fn deliver(&mut self, socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
+        // One more frame: the chunk.
+        socket.connection().stats.count_batch(self.slot, &batch, 1);
         self.bytes_left = self.bytes_left.saturating_sub(batch.bytes.len() as u64);
         socket.write_all(&batch.bytes).await
     }
 
     /// Writes a chunk that carries no item.
-    async fn write(&self, socket: &mut Socket, chunk: &[u8]) -> io::Result<()> {
-        let split = ByteCounts { framing: chunk.len() as u64, ..ByteCounts::default() };
-        socket.gauge().meter().add_batch(self.label, 0, 1, split);
+    async fn write(&self, socket: &mut CountedStream, chunk: &[u8]) -> io::Result<()> {
+        let byte_counts = ByteCounts { framing: chunk.len() as u64, ..ByteCounts::default() };
+        socket.connection().stats.counters().add_batch(self.slot, 0, 1, byte_counts);
         socket.write_all(chunk).await
     }
 }
 
-fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
-    // Proxies that collect a response before they pass it on (nginx does) are asked not to.
+fn head(request: &ReadRequest, kind: &StreamKind) -> Vec<u8> {
+    // `x-accel-buffering` asks proxies such as nginx not to buffer the response.
     let mut head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n\
          connection: close\r\ntransfer-encoding: chunked\r\ndate: {}\r\n",
@@ -164,16 +169,16 @@ fn head(visit: &Visit, kind: &StreamKind) -> Vec<u8> {
         httpdate::fmt_http_date(SystemTime::now())
     )
     .into_bytes();
-    let origin = visit.request.headers().get(header::ORIGIN);
-    for (name, value) in cors::headers(&visit.app.access, origin).into_iter().flatten() {
+    let origin = request.http.headers().get(header::ORIGIN);
+    for (name, value) in cors::headers(&request.state.access, origin).into_iter().flatten() {
         head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     head.extend_from_slice(b"\r\n");
     head
 }
 
-/// Takes what the client sends, which nobody wants; true when that was its end.
-fn has_left(socket: &Socket) -> io::Result<bool> {
+/// Discards input. Returns true at EOF.
+fn is_disconnected(socket: &CountedStream) -> io::Result<bool> {
     SINK.with_borrow_mut(|sink| match socket.try_read(sink) {
         Ok(n) => Ok(n == 0),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

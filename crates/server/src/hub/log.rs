@@ -1,116 +1,93 @@
-//! A room's log: bounded, contiguous from 1, each message written once per form. Pure: no lock, no clock, no task.
+//! A room's log: bounded, with consecutive sequence numbers from 1. Each message is encoded once
+//! per framing. Pure: no lock, no clock, no task.
 
 use std::collections::VecDeque;
-use std::io::Write;
 
 use bytes::Bytes;
-use wire::{ByteCounts, Framing, Gap, Message, Post, ServerItem};
+use wire::{BatchFormat, ByteCounts, Framing, Gap, Message, Post, ServerItem};
 
 use super::HubLimits;
-use crate::handicap::Handicap;
 
-/// Most bytes of messages handed to a reader at once; what is behind them comes with the next call. At least one message is always handed out.
+/// Maximum bytes of messages in one batch, unless a single message is larger. A reader gets the
+/// rest with its next call.
 const BATCH_BYTES_MAX: usize = 256 << 10;
-/// Batches remembered per form, for readers at the same place.
-const BATCHES_KEPT: usize = 8;
-/// What a kept message takes besides its text and its written forms.
-const ENTRY_BYTES: usize = size_of::<Entry>();
+/// Batches cached per format, for readers with the same cursor.
+const CACHED_BATCHES_MAX: usize = 8;
+/// Bytes of a log entry besides its text and its encoded forms.
+const LOG_ENTRY_BYTES: usize = size_of::<LogEntry>();
 
-/// How a reader wants its batches written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
-    /// How each item stands in them.
-    pub(crate) form: Framing,
-    /// Whether each is wrapped as a chunk of an HTTP response.
-    pub(crate) chunked: bool,
-}
-
-impl From<Framing> for Layout {
-    fn from(form: Framing) -> Self {
-        Self { form, chunked: false }
-    }
-}
-
-impl Layout {
-    const COUNT: usize = Framing::COUNT * 2;
-
-    const fn index(self) -> usize {
-        self.form as usize * 2 + self.chunked as usize
-    }
-}
-
-/// A stretch of the log, written in one form and shared by every reader that stood at the same place.
+/// A range of the log in one format. All readers with the same cursor share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
-    /// As it goes into the transport's stream.
+    /// The bytes for the transport's stream.
     pub(crate) bytes: Bytes,
-    /// Cursor of a reader that has it.
+    /// Cursor after this batch.
     pub(crate) to: u64,
-    /// Messages in it.
+    /// Number of messages.
     pub(crate) messages: u64,
-    /// Whether it begins with the news that messages were lost to the reader.
+    /// Whether it begins with a gap: messages that the log no longer has.
     pub(crate) gap: bool,
-    /// What its bytes are for.
-    pub(crate) split: ByteCounts,
+    /// Its bytes by purpose.
+    pub(crate) byte_counts: ByteCounts,
+    /// Cursor before this batch.
     after: u64,
 }
 
 impl Batch {
-    /// The same as a chunk: its size, itself, a line end.
-    fn into_chunk(self) -> Self {
+    fn wrapped(&self, format: BatchFormat) -> Self {
         let mut bytes = Vec::with_capacity(self.bytes.len() + 16);
-        push_chunk(&self.bytes, &mut bytes);
-        let framing = self.split.framing + (bytes.len() - self.bytes.len()) as u64;
-        self.reframed(bytes, framing)
+        let added = format.wrap(&self.bytes, &mut bytes);
+        self.reframed(bytes, self.byte_counts.framing + added as u64)
     }
 
     /// The same items in other frames.
     pub(crate) fn reframed(&self, bytes: Vec<u8>, framing: u64) -> Self {
-        Self { bytes: bytes.into(), split: ByteCounts { framing, ..self.split }, ..self.clone() }
+        Self { bytes: bytes.into(), byte_counts: ByteCounts { framing, ..self.byte_counts }, ..self.clone() }
     }
 
-    /// Items in it, each framed by itself.
+    /// Number of items. Each has its own frame.
     pub(crate) const fn frames(&self) -> u64 {
         self.messages + self.gap as u64
     }
 }
 
-/// Appends a chunk of an HTTP response.
-pub(crate) fn push_chunk(content: &[u8], out: &mut Vec<u8>) {
-    write!(out, "{:x}\r\n", content.len()).expect("memory does not refuse a write");
-    out.extend_from_slice(content);
-    out.extend_from_slice(b"\r\n");
-}
-
-struct Entry {
+struct LogEntry {
     author: u32,
     ordinal: u64,
     text: Box<str>,
-    written: Vec<Written>,
+    encoded: Vec<Encoded>,
 }
 
-struct Written {
-    form: Framing,
+/// A message in one framing.
+struct Encoded {
+    framing: Framing,
     bytes: Bytes,
-    split: ByteCounts,
+    byte_counts: ByteCounts,
 }
 
 pub(super) struct Log {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
     head: u64,
     bytes: usize,
     limits: HubLimits,
-    batches: [VecDeque<Batch>; Layout::COUNT],
-    /// Bytes that only the remembered batches keep. They may be as many as the log's own.
-    remembered: usize,
+    cached_batches: [VecDeque<Batch>; BatchFormat::COUNT],
+    /// Bytes that only the cached batches use: at most as many as the log itself may use.
+    cached_bytes: usize,
 }
 
 impl Log {
     pub(super) fn new(limits: HubLimits) -> Self {
-        Self { entries: VecDeque::new(), head: 0, bytes: 0, limits, batches: Default::default(), remembered: 0 }
+        Self {
+            entries: VecDeque::new(),
+            head: 0,
+            bytes: 0,
+            limits,
+            cached_batches: Default::default(),
+            cached_bytes: 0,
+        }
     }
 
-    /// Seq of the newest message, 0 when there was none yet.
+    /// Sequence number of the newest message, or 0 before the first one.
     pub(super) const fn head(&self) -> u64 {
         self.head
     }
@@ -120,104 +97,100 @@ impl Log {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes + self.remembered
+        self.bytes + self.cached_bytes
     }
 
-    /// Adds a message and lets the oldest go that no longer fit; the newest always stays.
+    /// Appends a message and removes the oldest ones over the limits. The newest one always stays.
     pub(super) fn push(&mut self, post: &Post<'_>) -> u64 {
-        self.batches.iter_mut().for_each(VecDeque::clear);
-        self.remembered = 0;
+        self.cached_batches.iter_mut().for_each(VecDeque::clear);
+        self.cached_bytes = 0;
         self.head += 1;
-        self.bytes += ENTRY_BYTES + post.text.len();
-        self.entries.push_back(Entry {
+        self.bytes += LOG_ENTRY_BYTES + post.text.len();
+        self.entries.push_back(LogEntry {
             author: post.author,
             ordinal: post.ordinal,
             text: post.text.as_ref().into(),
-            written: Vec::new(),
+            encoded: Vec::new(),
         });
         let over = |log: &Self| log.entries.len() > log.limits.log_messages_max || log.bytes > log.limits.log_bytes_max;
         while self.entries.len() > 1 && over(self) {
             if let Some(oldest) = self.entries.pop_front() {
-                let written: usize = oldest.written.iter().map(|written| written.bytes.len()).sum();
-                self.bytes -= ENTRY_BYTES + oldest.text.len() + written;
+                let encoded: usize = oldest.encoded.iter().map(|encoded| encoded.bytes.len()).sum();
+                self.bytes -= LOG_ENTRY_BYTES + oldest.text.len() + encoded;
             }
         }
         self.head
     }
 
-    /// What a reader whose cursor is `after` gets next; `None` when it has everything.
-    pub(super) fn batch(&mut self, layout: Layout, after: u64) -> Option<Batch> {
+    /// The next batch for a reader whose cursor is `after`, or `None` when it has every message.
+    pub(super) fn batch(&mut self, format: BatchFormat, after: u64) -> Option<Batch> {
         if after >= self.head {
             return None;
         }
-        let kept = &mut self.batches[layout.index()];
-        if let Some(batch) = kept.iter().find(|batch| batch.after == after) {
+        let cached = &mut self.cached_batches[format.index()];
+        if let Some(batch) = cached.iter().find(|batch| batch.after == after) {
             return Some(batch.clone());
         }
-        let plain = self.write_batch(layout.form, after);
-        let batch = if layout.chunked { plain.into_chunk() } else { plain };
-        let kept = &mut self.batches[layout.index()];
-        if kept.len() == BATCHES_KEPT {
-            self.remembered -= kept.pop_front().map_or(0, |oldest| bytes_of_its_own(layout, &oldest));
+        let plain = self.encode_batch(format.framing, after);
+        let batch = if format.chunked { plain.wrapped(format) } else { plain };
+        let cached = &mut self.cached_batches[format.index()];
+        if cached.len() == CACHED_BATCHES_MAX {
+            self.cached_bytes -= cached.pop_front().map_or(0, |oldest| unshared_bytes(format, &oldest));
         }
-        let own = bytes_of_its_own(layout, &batch);
-        if self.remembered + own <= self.limits.log_bytes_max {
-            self.remembered += own;
-            kept.push_back(batch.clone());
+        let unshared = unshared_bytes(format, &batch);
+        if self.cached_bytes + unshared <= self.limits.log_bytes_max {
+            self.cached_bytes += unshared;
+            cached.push_back(batch.clone());
         }
         Some(batch)
     }
 
-    fn write_batch(&mut self, form: Framing, after: u64) -> Batch {
+    fn encode_batch(&mut self, framing: Framing, after: u64) -> Batch {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let from = oldest.max(after + 1);
         let gap = (from > after + 1).then(|| Gap { from: after + 1, to: from - 1 });
         if gap.is_none() && from == self.head {
-            let (bytes, split) = self.written(form, from);
-            return Batch { bytes, to: from, messages: 1, gap: false, split, after };
+            let (bytes, byte_counts) = self.encoded(framing, from);
+            return Batch { bytes, to: from, messages: 1, gap: false, byte_counts, after };
         }
-        let (mut bytes, mut split) = (Vec::new(), ByteCounts::default());
+        let (mut bytes, mut byte_counts) = (Vec::new(), ByteCounts::default());
         if let Some(gap) = gap {
-            split += form.encode(&ServerItem::Gap(gap), &mut bytes);
+            byte_counts += framing.encode(&ServerItem::Gap(gap), &mut bytes);
         }
         let mut to = from - 1;
         while to < self.head {
-            let (one, one_split) = self.written(form, to + 1);
-            if to >= from && bytes.len() + one.len() > BATCH_BYTES_MAX {
+            let (message, counts) = self.encoded(framing, to + 1);
+            if to >= from && bytes.len() + message.len() > BATCH_BYTES_MAX {
                 break;
             }
-            bytes.extend_from_slice(&one);
-            split += one_split;
+            bytes.extend_from_slice(&message);
+            byte_counts += counts;
             to += 1;
         }
-        Batch { bytes: bytes.into(), to, messages: to + 1 - from, gap: gap.is_some(), split, after }
+        Batch { bytes: bytes.into(), to, messages: to + 1 - from, gap: gap.is_some(), byte_counts, after }
     }
 
-    /// A message in a form, written when it is asked for the first time.
-    fn written(&mut self, form: Framing, seq: u64) -> (Bytes, ByteCounts) {
+    /// A message in a framing. It is encoded on the first call.
+    fn encoded(&mut self, framing: Framing, seq: u64) -> (Bytes, ByteCounts) {
         let oldest = self.head - self.entries.len() as u64 + 1;
         let entry = &mut self.entries[(seq - oldest) as usize];
-        if let Some(written) = entry.written.iter().find(|written| written.form == form) {
-            return (written.bytes.clone(), written.split);
+        if let Some(encoded) = entry.encoded.iter().find(|encoded| encoded.framing == framing) {
+            return (encoded.bytes.clone(), encoded.byte_counts);
         }
         let mut out = Vec::with_capacity(entry.text.len() + 96);
         let message = Message { seq, author: entry.author, ordinal: entry.ordinal, text: entry.text.as_ref().into() };
-        let mut split = form.encode(&ServerItem::Message(message), &mut out);
-        if self.limits.padding_bytes > 0 {
-            let unpadded = out.len();
-            Handicap::pad(form, self.limits.padding_bytes, &mut out);
-            split.framing += (out.len() - unpadded) as u64;
-        }
+        let byte_counts = framing.encode(&ServerItem::Message(message), &mut out);
         let bytes = Bytes::from(out);
         self.bytes += bytes.len();
-        entry.written.push(Written { form, bytes: bytes.clone(), split });
-        (bytes, split)
+        entry.encoded.push(Encoded { framing, bytes: bytes.clone(), byte_counts });
+        (bytes, byte_counts)
     }
 }
 
-/// A single message is written once, for the log and for the batch.
-fn bytes_of_its_own(layout: Layout, batch: &Batch) -> usize {
-    if layout.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
+/// Bytes that a cached batch does not share with the log. A batch of a single message shares all of
+/// them.
+fn unshared_bytes(format: BatchFormat, batch: &Batch) -> usize {
+    if format.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -227,11 +200,11 @@ mod tests {
     use wire::decode_json;
 
     fn log(messages: usize, bytes: usize) -> Log {
-        Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes, padding_bytes: 0 })
+        Log::new(HubLimits { rooms_max: 1, log_messages_max: messages, log_bytes_max: bytes })
     }
 
-    fn chunked() -> Layout {
-        Layout { form: Framing::JsonLines, chunked: true }
+    fn chunked() -> BatchFormat {
+        BatchFormat { framing: Framing::JsonLines, chunked: true }
     }
 
     fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {
@@ -249,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_at_the_same_place_share_the_same_bytes() {
+    fn readers_with_the_same_cursor_share_the_same_bytes() {
         let mut log = log(10, 1 << 20);
         for ordinal in 1..=3 {
             push(&mut log, ordinal, "x");
@@ -258,7 +231,7 @@ mod tests {
             (log.batch(Framing::JsonLines.into(), 1).unwrap(), log.batch(Framing::JsonLines.into(), 1).unwrap());
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr());
         assert_eq!((seqs(&first), first.to, first.messages), (vec![2, 3], 3, 2));
-        assert_eq!(first.split.total(), first.bytes.len() as u64);
+        assert_eq!(first.byte_counts.total(), first.bytes.len() as u64);
         assert!(log.batch(Framing::JsonLines.into(), 3).is_none());
     }
 
@@ -271,12 +244,12 @@ mod tests {
         let (plain, chunk) = (log.batch(Framing::JsonLines.into(), 0).unwrap(), log.batch(chunked(), 0).unwrap());
         let text = format!("{:x}\r\n{}\r\n", plain.bytes.len(), std::str::from_utf8(&plain.bytes).unwrap());
         assert_eq!(chunk.bytes, text);
-        assert_eq!((chunk.split.total(), chunk.to), (chunk.bytes.len() as u64, plain.to));
+        assert_eq!((chunk.byte_counts.total(), chunk.to), (chunk.bytes.len() as u64, plain.to));
         assert_eq!(chunk.bytes.as_ptr(), log.batch(chunked(), 0).unwrap().bytes.as_ptr());
     }
 
     #[test]
-    fn a_reader_that_fell_off_the_tail_is_told() {
+    fn a_reader_behind_the_oldest_message_gets_a_gap() {
         let mut log = log(3, 1 << 20);
         for ordinal in 1..=10 {
             push(&mut log, ordinal, "x");
@@ -287,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_message_stays_however_small_the_log() {
+    fn the_newest_message_stays_in_the_smallest_log() {
         let mut log = log(10, 1);
         push(&mut log, 1, "x");
         assert_eq!(push(&mut log, 2, "y"), 2);
@@ -295,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_backlog_comes_in_bounded_pieces() {
+    fn a_long_backlog_is_split_into_bounded_batches() {
         let mut log = log(1000, 1 << 30);
         let text = "x".repeat(100_000);
         for ordinal in 1..=5 {
@@ -308,16 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn remembered_batches_count_and_take_no_more_than_the_log_may() {
+    fn cached_batches_count_and_use_no_more_than_the_log_may() {
         let mut log = log(1000, 20_000);
         for ordinal in 1..=100 {
             push(&mut log, ordinal, "x");
         }
-        for form in [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText] {
+        for framing in [Framing::JsonLines, Framing::ServerSentEvents, Framing::WsText] {
             for after in 0..99 {
-                log.batch(form.into(), after).unwrap();
+                log.batch(framing.into(), after).unwrap();
             }
-            let kept = log.batches.iter().flatten().map(|batch| batch.bytes.len()).sum::<usize>();
+            let kept = log.cached_batches.iter().flatten().map(|batch| batch.bytes.len()).sum::<usize>();
             assert_eq!(log.bytes() - log.bytes, kept);
             assert!((1..=20_000).contains(&kept), "{kept}");
         }
@@ -326,7 +299,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was posted and wherever a reader stands, it gets every kept message once, in order, and a gap for the rest.
+        /// For all posts and cursors, a reader gets every kept message once, in order, and a gap
+        /// for the rest.
         #[test]
         fn nothing_is_lost_or_repeated(
             limit in 1_usize..20,

@@ -1,9 +1,9 @@
-//! The chat: rooms that are logs, and readers that are cursors over them. Knows no transport and no socket.
+//! Rooms, their logs, and readers with cursors over them. Knows no transport and no socket.
 
 mod log;
 mod reader;
 mod room;
-mod waiting;
+mod waiters;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,23 +12,21 @@ use std::time::Duration;
 
 use wire::{ErrorBody, HubUsage, RoomName};
 
-pub(crate) use log::{Batch, Layout, push_chunk};
+pub(crate) use log::Batch;
 pub(crate) use reader::Reader;
 pub(crate) use room::{CursorAhead, Next, Room};
 
-/// What a hub and its rooms may hold.
+/// Bounds of a hub and its rooms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HubLimits {
     pub(crate) rooms_max: usize,
     pub(crate) log_messages_max: usize,
     pub(crate) log_bytes_max: usize,
-    /// Bytes behind every message, in a server with a handicap.
-    pub(crate) padding_bytes: u64,
 }
 
-/// Why there is no room.
+/// Why a room cannot be joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoRoom {
+pub(crate) enum RoomError {
     BadName(ErrorBody),
     Full { rooms_max: usize },
     Closed,
@@ -46,35 +44,35 @@ impl Hub {
         Self { rooms: RwLock::default(), limits, closed: AtomicBool::new(false) }
     }
 
-    /// Finds a room, or makes it.
-    pub(crate) fn room(&self, name: &str) -> Result<Arc<Room>, NoRoom> {
+    /// Finds a room or creates it.
+    pub(crate) fn room(&self, name: &str) -> Result<Arc<Room>, RoomError> {
         if let Some(room) = self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Arc::clone(room));
         }
-        let name: RoomName = name.parse().map_err(NoRoom::BadName)?;
+        let name: RoomName = name.parse().map_err(RoomError::BadName)?;
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        // Looked at under the lock, so that no room is made behind the back of `close`.
+        // Checked under the lock, so that no room is created after `close`.
         if self.closed.load(Ordering::Relaxed) {
-            return Err(NoRoom::Closed);
+            return Err(RoomError::Closed);
         }
         if let Some(room) = rooms.get(&name) {
             return Ok(Arc::clone(room));
         }
         if rooms.len() >= self.limits.rooms_max {
-            return Err(NoRoom::Full { rooms_max: self.limits.rooms_max });
+            return Err(RoomError::Full { rooms_max: self.limits.rooms_max });
         }
         let room = Arc::new(Room::new(self.limits));
         rooms.insert(name, Arc::clone(&room));
         Ok(room)
     }
 
-    /// Forgets rooms that nobody holds: empty ones at once, others when nothing happened in them for `idle`.
-    pub(crate) fn sweep(&self, idle: Duration) {
+    /// Removes unused rooms: empty ones at once, others after `idle` without reader and post.
+    pub(crate) fn remove_expired(&self, idle: Duration) {
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_forgettable(idle));
+        rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_expired(idle));
     }
 
-    /// Ends every reader, now and from now on.
+    /// Closes all rooms. Their readers end, and no further room is created.
     pub(crate) fn close(&self) {
         let rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
         self.closed.store(true, Ordering::Relaxed);
@@ -104,37 +102,37 @@ mod tests {
     use wire::{Framing, Post, StartAt};
 
     fn hub(rooms_max: usize) -> Hub {
-        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20, padding_bytes: 0 })
+        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 })
     }
 
     #[test]
     fn a_full_hub_keeps_serving_the_rooms_it_has() {
         let hub = hub(1);
         let first = hub.room("a").unwrap();
-        assert_eq!(hub.room("b").err(), Some(NoRoom::Full { rooms_max: 1 }));
-        assert!(matches!(hub.room("no room").err(), Some(NoRoom::BadName(_))));
+        assert_eq!(hub.room("b").err(), Some(RoomError::Full { rooms_max: 1 }));
+        assert!(matches!(hub.room("no room").err(), Some(RoomError::BadName(_))));
         assert!(Arc::ptr_eq(&first, &hub.room("a").unwrap()));
     }
 
     #[test]
-    fn unused_rooms_are_forgotten_used_ones_kept() {
+    fn unused_rooms_are_removed_and_used_ones_kept() {
         let hub = hub(10);
         let read = hub.room("read").unwrap().reader(Framing::JsonLines.into(), StartAt::Live).unwrap();
         hub.room("empty").unwrap();
         hub.room("posted").unwrap().publish(&Post { author: 1, ordinal: 1, text: "x".into() }).unwrap();
-        hub.sweep(Duration::from_secs(60));
+        hub.remove_expired(Duration::from_secs(60));
         assert_eq!((hub.usage().rooms, hub.usage().log_messages, hub.usage().readers), (2, 1, 1));
-        hub.sweep(Duration::ZERO);
+        hub.remove_expired(Duration::ZERO);
         assert_eq!(hub.usage().rooms, 1);
         drop(read);
-        hub.sweep(Duration::ZERO);
+        hub.remove_expired(Duration::ZERO);
         assert_eq!(hub.usage(), HubUsage::default());
     }
 
     #[test]
-    fn a_closed_hub_makes_no_rooms() {
+    fn a_closed_hub_creates_no_rooms() {
         let hub = hub(10);
         hub.close();
-        assert_eq!(hub.room("late").err(), Some(NoRoom::Closed));
+        assert_eq!(hub.room("late").err(), Some(RoomError::Closed));
     }
 }

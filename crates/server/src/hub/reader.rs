@@ -1,64 +1,64 @@
-//! A subscriber: a cursor, and a place among those who wait.
+//! A reader: a cursor over the log of a room.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use wire::{Framing, StartAt};
+use wire::{BatchFormat, StartAt};
 
-use super::log::{Batch, Layout};
+use super::log::Batch;
 use super::room::{CursorAhead, Next, Room};
-use super::waiting::Place;
+use super::waiters::WaiterId;
 
 pub(crate) struct Reader {
     room: Arc<Room>,
-    layout: Layout,
+    format: BatchFormat,
     cursor: u64,
-    place: Option<Place>,
+    waiter: Option<WaiterId>,
 }
 
 impl Room {
-    /// A cursor over the log.
-    pub(crate) fn reader(self: &Arc<Self>, layout: Layout, start: StartAt) -> Result<Reader, CursorAhead> {
+    /// A reader that starts at `start`.
+    pub(crate) fn reader(self: &Arc<Self>, format: BatchFormat, start: StartAt) -> Result<Reader, CursorAhead> {
         let cursor = self.enter(start)?;
-        Ok(Reader { room: Arc::clone(self), layout, cursor, place: None })
+        Ok(Reader { room: Arc::clone(self), format, cursor, waiter: None })
     }
 
-    /// A cursor before the first message.
-    pub(crate) fn reader_from_start(self: &Arc<Self>, layout: Layout) -> Reader {
+    /// A reader that starts before the first message.
+    pub(crate) fn reader_from_start(self: &Arc<Self>, format: BatchFormat) -> Reader {
         self.enter_at_start();
-        Reader { room: Arc::clone(self), layout, cursor: 0, place: None }
+        Reader { room: Arc::clone(self), format, cursor: 0, waiter: None }
     }
 }
 
 impl Reader {
-    /// Seq of the last message handed out, or where the reader began.
+    /// Sequence number of the last message returned, or the start.
     pub(crate) const fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    pub(crate) const fn form(&self) -> Framing {
-        self.layout.form
+    pub(crate) const fn format(&self) -> BatchFormat {
+        self.format
     }
 
     pub(crate) const fn room(&self) -> &Arc<Room> {
         &self.room
     }
 
-    /// What is there now.
+    /// The messages after the cursor, if there are any.
     pub(crate) fn since(&mut self) -> Option<Batch> {
-        let batch = self.room.since(self.layout, self.cursor)?;
+        let batch = self.room.since(self.format, self.cursor)?;
         self.cursor = batch.to;
         Some(batch)
     }
 
-    /// What is there, or the next thing to come.
+    /// Waits until there are messages after the cursor, or the room is closed.
     pub(crate) async fn wait(&mut self) -> Next {
         poll_fn(|cx| self.poll_wait(cx)).await
     }
 
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let next = self.room.poll(self.layout, self.cursor, &mut self.place, cx.waker());
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let next = self.room.poll(self.format, self.cursor, &mut self.waiter, cx.waker());
         if let Poll::Ready(Next::Batch(batch)) = &next {
             self.cursor = batch.to;
         }
@@ -68,7 +68,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.room.leave(self.place);
+        self.room.leave(self.waiter);
     }
 }
 
@@ -76,10 +76,10 @@ impl Drop for Reader {
 mod tests {
     use super::*;
     use crate::hub::{Hub, HubLimits};
-    use wire::Post;
+    use wire::{Framing, Post};
 
     fn hub() -> Hub {
-        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20, padding_bytes: 0 })
+        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20 })
     }
 
     fn post(ordinal: u64) -> Post<'static> {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_ends_readers_after_what_is_left() {
+    async fn closing_ends_readers_after_the_last_message() {
         let hub = hub();
         let room = hub.room("r").unwrap();
         let mut reader = room.reader(Framing::JsonLines.into(), StartAt::Live).unwrap();

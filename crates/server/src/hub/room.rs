@@ -1,16 +1,16 @@
-//! One room: its log and its readers behind one lock.
+//! One room: its log and its readers, behind one lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wire::{HubUsage, Post, StartAt};
+use wire::{BatchFormat, HubUsage, Post, StartAt};
 
 use super::HubLimits;
-use super::log::{Batch, Layout, Log};
-use super::waiting::{Place, Waiting};
+use super::log::{Batch, Log};
+use super::waiters::{WaiterId, Waiters};
 
-/// The room takes no more posts.
+/// The room accepts no more posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RoomClosed;
 
@@ -20,7 +20,7 @@ pub(crate) struct CursorAhead {
     pub(crate) head: u64,
 }
 
-/// What comes to a reader that waits.
+/// What a waiting reader gets.
 #[derive(Debug)]
 pub(crate) enum Next {
     Batch(Batch),
@@ -33,10 +33,10 @@ pub(crate) struct Room {
 
 struct Inner {
     log: Log,
-    waiting: Waiting,
+    waiters: Waiters,
     readers: u64,
     closed: bool,
-    used: Instant,
+    last_used: Instant,
 }
 
 impl Room {
@@ -44,29 +44,29 @@ impl Room {
         Self {
             inner: Mutex::new(Inner {
                 log: Log::new(limits),
-                waiting: Waiting::default(),
+                waiters: Waiters::default(),
                 readers: 0,
                 closed: false,
-                used: Instant::now(),
+                last_used: Instant::now(),
             }),
         }
     }
 
-    /// Appends a post, wakes everybody who waits, and returns its seq.
+    /// Appends a post, wakes all waiting readers, and returns its sequence number.
     pub(crate) fn publish(&self, post: &Post<'_>) -> Result<u64, RoomClosed> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(RoomClosed);
         }
         let seq = inner.log.push(post);
-        inner.used = Instant::now();
-        let woken = inner.waiting.take();
+        inner.last_used = Instant::now();
+        let woken = inner.waiters.take();
         drop(inner);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
         Ok(seq)
     }
 
-    /// Counts a reader, and returns the cursor that it starts with.
+    /// Counts a reader and returns its first cursor.
     pub(super) fn enter(&self, start: StartAt) -> Result<u64, CursorAhead> {
         let mut inner = self.lock();
         let head = inner.log.head();
@@ -84,40 +84,46 @@ impl Room {
         self.lock().readers += 1;
     }
 
-    pub(super) fn since(&self, layout: Layout, after: u64) -> Option<Batch> {
-        self.lock().log.batch(layout, after)
+    pub(super) fn since(&self, format: BatchFormat, after: u64) -> Option<Batch> {
+        self.lock().log.batch(format, after)
     }
 
-    pub(super) fn poll(&self, layout: Layout, after: u64, place: &mut Option<Place>, waker: &Waker) -> Poll<Next> {
+    pub(super) fn poll(
+        &self,
+        format: BatchFormat,
+        after: u64,
+        waiter: &mut Option<WaiterId>,
+        waker: &Waker,
+    ) -> Poll<Next> {
         let mut inner = self.lock();
-        if let Some(batch) = inner.log.batch(layout, after) {
+        if let Some(batch) = inner.log.batch(format, after) {
             return Poll::Ready(Next::Batch(batch));
         }
         if inner.closed {
             return Poll::Ready(Next::Closed);
         }
-        inner.waiting.join(place, waker);
+        inner.waiters.register(waiter, waker);
         Poll::Pending
     }
 
-    pub(super) fn leave(&self, place: Option<Place>) {
+    pub(super) fn leave(&self, waiter: Option<WaiterId>) {
         let mut inner = self.lock();
-        inner.waiting.leave(place);
+        inner.waiters.remove(waiter);
         inner.readers -= 1;
-        inner.used = Instant::now();
+        inner.last_used = Instant::now();
     }
 
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        let woken = inner.waiting.take();
+        let woken = inner.waiters.take();
         drop(inner);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub(super) fn is_forgettable(&self, idle: Duration) -> bool {
+    pub(super) fn is_expired(&self, idle: Duration) -> bool {
         let inner = self.lock();
-        inner.readers == 0 && (inner.log.head() == 0 || inner.used.elapsed() >= idle)
+        inner.readers == 0 && (inner.log.head() == 0 || inner.last_used.elapsed() >= idle)
     }
 
     pub(super) fn usage(&self) -> HubUsage {
@@ -131,7 +137,8 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing under this lock leaves it half changed: a panic elsewhere must not take the room away from the others.
+        // No code under this lock leaves the room in an inconsistent state, so a panic elsewhere
+        // need not make it unusable.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

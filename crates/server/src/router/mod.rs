@@ -1,9 +1,9 @@
-//! The HTTP port: which request goes where, and the life of a connection.
+//! The HTTP port: its routes, and the life of a connection.
 
-mod connection;
 #[cfg(feature = "echo")]
 mod echo;
 mod host;
+mod http_connection;
 mod request_body;
 
 use std::sync::Arc;
@@ -15,58 +15,60 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use wire::{ErrorBody, Transport};
 
-pub(crate) use connection::{refuse, serve};
+pub(crate) use http_connection::{refuse, serve};
 
-use crate::app::App;
-use crate::http::{Refusal, Visit, answer_post, gauge_of, json, refuse_read_with_body};
-use crate::meter::Label;
+use crate::counters::TransportSlot;
+use crate::http::{answer_post, check_stats_request, connection_of, json, refuse_read_with_body};
+use crate::refusal::{Refusal, RefusalReason};
+use crate::state::ServerState;
 use crate::transports;
 
-/// Everything but a room's read: posts, control, and what is not there.
-pub(crate) fn router(app: &Arc<App>) -> Router {
+/// Path of the statistics.
+const STATS_PATH: &str = "/stats";
+
+/// Every route but the reads of rooms, which `http_connection` finds without the router.
+pub(crate) fn router(state: &Arc<ServerState>) -> Router {
     let mut router = Router::new();
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {
-        let (reader_app, poster_app) = (Arc::clone(app), Arc::clone(app));
-        let refuse = move |request: Request| refuse_read_with_body(reader_app, transport, request);
-        let take = move |request: Request| answer_post(poster_app, transport, request);
-        let methods = get(refuse).post(take);
-        router = router.route(&format!("/rooms/{{room}}/{transport}"), methods);
+        let (for_reads, for_posts) = (Arc::clone(state), Arc::clone(state));
+        let read = move |request: Request| refuse_read_with_body(for_reads, transport, request);
+        let post = move |request: Request| answer_post(for_posts, transport, request);
+        router = router.route(&format!("/rooms/{{room}}/{transport}"), get(read).post(post));
     }
-    let door = transports::socketio::open(app);
-    let knock = move |request: Request| async move { door.answer(request).await };
-    let app = Arc::clone(app);
+    let service = transports::socketio::open(state);
+    let socketio = move |request: Request| async move { service.answer(request).await };
+    let state = Arc::clone(state);
     #[cfg(feature = "echo")]
     let router = {
-        let app = Arc::clone(&app);
-        router.route(echo::PATH, get(move |request: Request| echo::answer(app, request)))
+        let state = Arc::clone(&state);
+        router.route(echo::PATH, get(move |request: Request| echo::answer(state, request)))
     };
     router
-        .route(transports::socketio::PATH, any(knock))
-        .route("/control/usage", get(move |request: Request| async move { usage(&app, &request) }))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .route(transports::socketio::PATH, any(socketio))
+        .route(STATS_PATH, get(move |request: Request| async move { stats(&state, &request) }))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
 }
 
-fn usage(app: &App, request: &Request) -> Response {
-    gauge_of(request).begin_request(Label::OTHER);
-    match Visit::admit_control(app, request.uri(), request.headers()) {
-        Ok(()) => json(StatusCode::OK, &app.usage()),
+fn stats(state: &ServerState, request: &Request) -> Response {
+    connection_of(request).begin_request(TransportSlot::OTHER);
+    match check_stats_request(state, request) {
+        Ok(()) => json(StatusCode::OK, &state.stats()),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn no_such_path(request: Request) -> Response {
-    gauge_of(&request).begin_request(Label::OTHER);
+async fn unknown_path(request: Request) -> Response {
+    connection_of(&request).begin_request(TransportSlot::OTHER);
     let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.has_room_url()).map(Transport::name).collect();
-    let hint =
-        format!("there is /control/usage, /socket.io/, and /rooms/NAME/ followed by one of {}", names.join(", "));
-    let problem = ErrorBody::new("path", request.uri().path(), "nothing lives here", hint);
-    Refusal::new(StatusCode::NOT_FOUND, problem).into_response()
+    let hint = format!("use {STATS_PATH}, /socket.io/, or /rooms/NAME/ followed by one of {}", names.join(", "));
+    let body = ErrorBody::new("path", request.uri().path(), "unknown path", hint);
+    Refusal::new(RefusalReason::NotFound, body).into_response()
 }
 
-async fn no_such_method(request: Request) -> Response {
-    gauge_of(&request).begin_request(Label::OTHER);
-    let hint = "see the Allow header of this answer";
-    let problem = ErrorBody::new("method", request.method().as_str(), "not with this method", hint);
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
+async fn wrong_method(request: Request) -> Response {
+    connection_of(&request).begin_request(TransportSlot::OTHER);
+    let hint = "see the Allow header of this response";
+    let body = ErrorBody::new("method", request.method().as_str(), "this path does not support the method", hint);
+    Refusal::new(RefusalReason::MethodNotAllowed, body).into_response()
 }

@@ -1,5 +1,7 @@
-//! The body of a request that is answered before its body was read. Its bytes cannot be told from the next request: they are read past, or
-//! the answer announces that the connection ends.
+//! Bodies of requests that are answered before their body was read.
+//!
+//! The rest of such a body would be parsed as the next request. So it is read and discarded, or the
+//! response announces that the connection ends.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -13,30 +15,31 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::task::futures::TaskLocalFuture;
 
-use crate::app::App;
+use crate::connection::Connection;
 use crate::http::post_bytes_max;
-use crate::net::Gauge;
+use crate::state::ServerState;
 
 tokio::task_local! {
-    /// The body of the request that this task answers, once it was dropped before its end.
+    /// The body of the request that this task answers, if it was dropped before its end.
     static UNREAD: RefCell<Option<Incoming>>;
 }
 
-/// Keeps what is not read of a request's body, by the function that takes the request or by the future that answers it.
+/// Runs `answer` and its future, and keeps the rest of the request's body that they do not read.
 pub(super) fn keeping_unread<F: Future>(answer: impl FnOnce() -> F) -> TaskLocalFuture<RefCell<Option<Incoming>>, F> {
     let (answering, unread) = UNREAD.sync_scope(RefCell::default(), || (answer(), UNREAD.with(RefCell::take)));
     UNREAD.scope(RefCell::new(unread), answering)
 }
 
-/// Reads past the rest of a body, if it is no longer than a post may be and comes in the time that one has.
-pub(super) async fn read_past(app: &App, gauge: &Arc<Gauge>, body: Incoming) -> bool {
-    let bytes_max = post_bytes_max(app.limits.message_bytes_max);
+/// Discards the rest of a body. Returns false if it exceeds the size or the time that a post may
+/// have.
+pub(super) async fn discard(state: &ServerState, connection: &Arc<Connection>, body: Incoming) -> bool {
+    let bytes_max = post_bytes_max(state.limits.message_bytes_max);
     if body.size_hint().lower() > bytes_max as u64 {
         return false;
     }
-    let _held = gauge.hold();
+    let _busy = connection.busy_guard();
     let rest = Limited::new(body, bytes_max).collect();
-    matches!(tokio::time::timeout(app.limits.header_timeout, rest).await, Ok(Ok(_)))
+    matches!(tokio::time::timeout(state.limits.header_timeout, rest).await, Ok(Ok(_)))
 }
 
 pub(super) struct RequestBody {
@@ -74,7 +77,7 @@ impl http_body::Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.incoming.take().filter(|incoming| !incoming.is_end_stream());
-        // Outside of `keeping_unread` there is nobody to hand it to.
+        // Outside of `keeping_unread` the slot does not exist.
         UNREAD.try_with(|slot| slot.replace(unread)).ok();
     }
 }

@@ -1,11 +1,12 @@
-//! HTTP streaming: one chunked response, a JSON item a line; an empty line is a heart-beat.
+//! HTTP streaming: one chunked response with a JSON item per line. An empty line is a heartbeat.
 
-use crate::http::{Answer, HttpRead, StreamKind, Visit, stream};
+use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture, StreamKind, stream};
 
-const KIND: StreamKind = StreamKind { content_type: "application/x-ndjson", hello: b"", heartbeat: b"1\r\n\n\r\n" };
+const KIND: StreamKind = StreamKind { content_type: "application/x-ndjson", preamble: b"", heartbeat: b"1\r\n\n\r\n" };
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: true, answer: read };
+pub(super) static ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "token"], chunked: true, resume_header: None, answer: read };
 
-fn read(visit: Visit) -> Answer {
-    Box::pin(stream(visit, &KIND))
+fn read(request: ReadRequest) -> ResponseFuture {
+    Box::pin(stream(request, &KIND))
 }

@@ -1,37 +1,41 @@
-//! Long polling: the same answer as polling, given when there is something or when the hold time is over.
+//! Long polling: the response of polling, sent when there is a message or when the hold time is
+//! over.
 
 use std::time::Duration;
 
+use axum::response::Response;
 use wire::ErrorBody;
 
-use super::polling;
-use crate::http::{Answer, HttpRead, Refusal, Visit};
+use super::polling::batch_response;
+use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture};
 use crate::hub::Next;
+use crate::refusal::Refusal;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "hold_ms", "token"], chunked: false, answer: read };
+pub(super) static ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "hold_ms", "token"], chunked: false, resume_header: None, answer: read };
 
-fn read(mut visit: Visit) -> Answer {
-    // Thousands may wait here: none needs its request any more.
-    drop(std::mem::take(&mut visit.request));
-    Box::pin(hold(visit))
+fn read(mut request: ReadRequest) -> ResponseFuture {
+    // Thousands of polls may be held at once, and none needs its HTTP request any more.
+    drop(std::mem::take(&mut request.http));
+    Box::pin(hold(request))
 }
 
-async fn hold(mut visit: Visit) -> Result<axum::response::Response, Refusal> {
-    let hold_max = visit.app.limits.hold_max;
-    let hold = visit.hold_ms.map_or(hold_max, Duration::from_millis);
+async fn hold(mut request: ReadRequest) -> Result<Response, Refusal> {
+    let hold_max = request.state.limits.hold_max;
+    let hold = request.hold_ms.map_or(hold_max, Duration::from_millis);
     if hold > hold_max {
-        let found = hold.as_millis().to_string();
-        let hint =
-            format!("ask for at most {} ms, or start the server with a larger --hold-max-ms", hold_max.as_millis());
-        return Err(Refusal::bad(ErrorBody::new("hold_ms", &found, "the server does not hold that long", hint)));
+        let max_ms = hold_max.as_millis();
+        let hint = format!("use at most {max_ms} ms, or start the server with a larger --hold-max-ms");
+        let error = format!("the maximum hold time is {max_ms} ms");
+        return Err(Refusal::bad_request(ErrorBody::new("hold_ms", &hold.as_millis().to_string(), error, hint)));
     }
-    if let Some(batch) = visit.reader.since() {
-        return Ok(polling::respond(&visit, Some(batch)));
+    if let Some(batch) = request.reader.since() {
+        return Ok(batch_response(&request, Some(batch)));
     }
-    let _held = visit.gauge.hold();
-    match tokio::time::timeout(hold, visit.reader.wait()).await {
-        Ok(Next::Batch(batch)) => Ok(polling::respond(&visit, Some(batch))),
+    let _busy = request.connection.busy_guard();
+    match tokio::time::timeout(hold, request.reader.wait()).await {
+        Ok(Next::Batch(batch)) => Ok(batch_response(&request, Some(batch))),
         Ok(Next::Closed) => Err(Refusal::closing()),
-        Err(_) => Ok(polling::respond(&visit, None)),
+        Err(_) => Ok(batch_response(&request, None)),
     }
 }

@@ -1,4 +1,5 @@
-//! How each transport carries a cursor to its client: one module each, none knows another.
+//! How each transport carries the messages of a room to its clients. No module knows another one,
+//! but long polling, which shares the response of polling.
 
 mod http_streaming;
 mod long_polling;
@@ -11,17 +12,17 @@ mod websocket;
 
 use wire::Transport;
 
-use crate::http::HttpRead;
+use crate::http::ReadEndpoint;
 
-/// The reading side of a transport that lives on the HTTP port.
-pub(crate) fn http_read(transport: Transport) -> Option<HttpRead> {
+/// The read endpoint of a transport with a room URL.
+pub(crate) fn endpoint(transport: Transport) -> Option<&'static ReadEndpoint> {
     match transport {
         Transport::Tcp | Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => None,
-        Transport::Polling => Some(polling::READ),
-        Transport::LongPolling => Some(long_polling::READ),
-        Transport::HttpStreaming => Some(http_streaming::READ),
-        Transport::Sse => Some(sse::READ),
-        Transport::Websocket => Some(websocket::READ),
-        Transport::Stomp => Some(stomp::READ),
+        Transport::Polling => Some(&polling::ENDPOINT),
+        Transport::LongPolling => Some(&long_polling::ENDPOINT),
+        Transport::HttpStreaming => Some(&http_streaming::ENDPOINT),
+        Transport::Sse => Some(&sse::ENDPOINT),
+        Transport::Websocket => Some(&websocket::ENDPOINT),
+        Transport::Stomp => Some(&stomp::ENDPOINT),
     }
 }

@@ -1,39 +1,41 @@
-//! Traditional polling: what is new, at once, or nothing (204).
+//! Polling: the new messages at once, or 204 when there are none.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use wire::CURSOR_HEADER;
 
-use crate::http::{Answer, HttpRead, Refusal, Visit, answer};
+use crate::counters::Counter;
+use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture, response};
 use crate::hub::Batch;
-use crate::meter::Count;
+use crate::refusal::Refusal;
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: false, answer: read };
+pub(super) static ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "token"], chunked: false, resume_header: None, answer: read };
 
-fn read(mut visit: Visit) -> Answer {
-    let batch = visit.reader.since();
-    let response = respond(&visit, batch);
+fn read(mut request: ReadRequest) -> ResponseFuture {
+    let batch = request.reader.since();
+    let response = batch_response(&request, batch);
     Box::pin(std::future::ready(Ok::<_, Refusal>(response)))
 }
 
-/// One whole response with everything in the batch; shared with long polling, which only waits before it.
-pub(super) fn respond(visit: &Visit, batch: Option<Batch>) -> Response {
-    let gauge = &visit.gauge;
+/// A response with one batch. Long polling uses it, too.
+pub(super) fn batch_response(request: &ReadRequest, batch: Option<Batch>) -> Response {
+    let stats = &request.connection.stats;
     let mut response = match batch {
         Some(batch) => {
-            gauge.deliver(gauge.label(), &batch, 0);
-            answer(StatusCode::OK, "application/x-ndjson", Body::from(batch.bytes))
+            stats.count_batch(stats.slot(), &batch, 0);
+            response(StatusCode::OK, "application/x-ndjson", Body::from(batch.bytes))
         }
         None => {
-            gauge.count(Count::EmptyAnswers);
+            stats.count(Counter::EmptyAnswers);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
     };
-    if !visit.had_cursor {
-        response.headers_mut().insert(CURSOR_HEADER, HeaderValue::from(visit.reader.cursor()));
+    if !request.had_cursor {
+        response.headers_mut().insert(CURSOR_HEADER, HeaderValue::from(request.reader.cursor()));
     }
     response
 }

@@ -1,16 +1,17 @@
-//! Server-sent events, as browsers read them: ids for coming back, comments for heart-beats.
+//! Server-sent events, as in the HTML standard: ids as cursors, comments as heartbeats.
 
-use crate::http::{Answer, HttpRead, StreamKind, Visit, stream};
+use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture, StreamKind, stream};
 
 const KIND: StreamKind = StreamKind {
     content_type: "text/event-stream",
-    // How soon a browser comes back after the stream was cut.
-    hello: b"retry: 1000\n",
+    // The reconnection time of a browser, in ms.
+    preamble: b"retry: 1000\n",
     heartbeat: b"3\r\n:\n\n\r\n",
 };
 
-pub(super) const READ: HttpRead = HttpRead { parameters: &["after", "token"], chunked: true, answer: read };
+pub(super) static ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "token"], chunked: true, resume_header: Some("Last-Event-ID"), answer: read };
 
-fn read(visit: Visit) -> Answer {
-    Box::pin(stream(visit, &KIND))
+fn read(request: ReadRequest) -> ResponseFuture {
+    Box::pin(stream(request, &KIND))
 }

@@ -1,4 +1,5 @@
-//! The floor: length-prefixed binary frames on a port of their own. A join frame, then posts up and batches down.
+//! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join
+//! and then posts; the server sends batches and acknowledgements.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,105 +12,102 @@ use wire::{
     WireError, decode_up, split_frame,
 };
 
-use crate::app::App;
-use crate::http::Refusal;
+use crate::connection::CountedStream;
+use crate::counters::TransportSlot;
 use crate::hub::{Batch, Next, Reader};
-use crate::meter::{Count, Label};
-use crate::net::Socket;
+use crate::refusal::{Refusal, RefusalReason};
+use crate::state::ServerState;
 
-const LABEL: Label = Label::of(Transport::Tcp);
-/// A join is small: a name, a number, a token.
+const SLOT: TransportSlot = TransportSlot::of(Transport::Tcp);
+/// Maximum size of a join: a room name, a cursor and a token.
 const JOIN_BYTES_MAX: usize = 1 << 10;
-/// Kind, author and ordinal of a post.
+/// Bytes of kind, author and ordinal in a post.
 const POST_OVERHEAD_BYTES: usize = 13;
-/// Read into by every connection of a thread in turn: an idle one keeps no buffer.
+/// Read buffer that all connections of a thread share, so that an idle connection has none.
 const SCRATCH_BYTES: usize = 16 << 10;
 
 thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]));
 
 /// Why a connection ends.
-enum End {
-    /// The client did something wrong, or hit a limit, and is told.
-    Told(ErrorBody, Count),
-    /// The server goes away.
-    Bye,
-    /// It is over already.
-    Gone,
+enum TcpEnd {
+    /// The client gets an error item.
+    Refused(Refusal),
+    /// The server is shutting down.
+    ServerClosing,
+    /// The connection has ended.
+    Disconnected,
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for TcpEnd {
     fn from(error: io::Error) -> Self {
         tracing::debug!(%error, "a tcp connection ended");
-        Self::Gone
+        Self::Disconnected
     }
 }
 
-impl From<WireError> for End {
+impl From<WireError> for TcpEnd {
     fn from(error: WireError) -> Self {
-        let hint = "see the frame layout in crates/wire/src/binary.rs";
-        Self::malformed(ErrorBody::new("frame", "", error.to_string(), hint))
+        bad_frame(&error.to_string(), "see the frame layout in crates/wire/src/binary.rs")
     }
 }
 
-impl From<Refusal> for End {
+impl From<Refusal> for TcpEnd {
     fn from(refusal: Refusal) -> Self {
-        let count = refusal.count();
-        Self::Told(refusal.into_problem(), count)
+        Self::Refused(refusal)
     }
 }
 
-impl End {
-    const fn malformed(problem: ErrorBody) -> Self {
-        Self::Told(problem, Count::Malformed)
-    }
+fn bad_frame(error: &str, hint: &str) -> TcpEnd {
+    TcpEnd::Refused(Refusal::bad_request(ErrorBody::new("frame", "", error, hint)))
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(app: Arc<App>, mut socket: Socket) {
-    let end = match talk(&app, &mut socket).await {
+pub(crate) async fn serve(state: Arc<ServerState>, mut socket: CountedStream) {
+    let end = match run(&state, &mut socket).await {
         Ok(never) => match never {},
         Err(end) => end,
     };
     let last = match end {
-        End::Gone => return,
-        End::Bye => ServerItem::Bye,
-        End::Told(problem, count) => {
-            socket.gauge().count(count);
-            ServerItem::Error(problem)
+        TcpEnd::Disconnected => return,
+        TcpEnd::ServerClosing => ServerItem::Bye,
+        TcpEnd::Refused(refusal) => {
+            socket.connection().stats.count(refusal.counter());
+            ServerItem::Error(refusal.body)
         }
     };
-    farewell(&mut socket, &last).await.ok();
+    send_final(&mut socket, &last).await.ok();
 }
 
-/// Tells a connection that the server is full.
-pub(crate) async fn refuse(app: Arc<App>, mut socket: Socket) {
-    socket.gauge().attribute(LABEL);
-    let refusal = Refusal::full("connections", app.limits.connections_max, "--connections-max");
-    farewell(&mut socket, &ServerItem::Error(refusal.into_problem())).await.ok();
+/// Answers that the server is full.
+pub(crate) async fn refuse(state: Arc<ServerState>, mut socket: CountedStream) {
+    socket.connection().assign(SLOT);
+    let refusal = Refusal::full("connections", state.limits.connections_max, "--connections-max");
+    send_final(&mut socket, &ServerItem::Error(refusal.body)).await.ok();
 }
 
-/// Says the last thing.
-async fn farewell(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
+/// Sends a last item and closes the connection.
+async fn send_final(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     write(socket, item).await?;
-    socket.linger().await
+    socket.close_gracefully().await
 }
 
-async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible, End> {
-    socket.gauge().attribute(LABEL);
-    socket.gauge().expect_more();
+async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::convert::Infallible, TcpEnd> {
+    socket.connection().assign(SLOT);
+    socket.connection().state.expect_request();
     let join = read_join(socket).await?;
-    app.access.check(join.token.as_deref()).map_err(End::malformed)?;
-    let room = app.hub.room(join.room.as_str()).map_err(Refusal::from)?;
+    state.access.check(join.token.as_deref()).map_err(|body| Refusal::new(RefusalReason::Unauthorized, body))?;
+    let room = state.hub.room(join.room.as_str()).map_err(Refusal::from)?;
     let mut reader = room
         .reader(Framing::LengthPrefixed.into(), join.start)
         .map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
     drop((room, join));
-    let _held = socket.hold();
+    let _busy = socket.busy_guard();
     write(socket, &ServerItem::Joined(Joined { after: reader.cursor() })).await?;
-    let heartbeat = app.limits.heartbeat;
+    let heartbeat = state.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
-    // One timer for all beats, and no waiting list for the socket: this loop turns once a delivery.
-    let mut beat = std::pin::pin!(sleep(heartbeat));
+    // This loop runs once per delivery: the timer is made once, and the socket keeps no list of
+    // wakers.
+    let mut timer = std::pin::pin!(sleep(heartbeat));
     loop {
         tokio::select! {
             biased;
@@ -118,14 +116,14 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
                     silent = false;
                     deliver(socket, batch).await?;
                 }
-                Next::Closed => return Err(End::Bye),
+                Next::Closed => return Err(TcpEnd::ServerClosing),
             },
             readable = socket.readable() => {
                 readable?;
-                take_posts(app, socket, &reader, &mut unread).await?;
+                receive_posts(state, socket, &reader, &mut unread).await?;
             }
-            () = beat.as_mut() => {
-                beat.as_mut().reset(Instant::now() + heartbeat);
+            () = timer.as_mut() => {
+                timer.as_mut().reset(Instant::now() + heartbeat);
                 if std::mem::replace(&mut silent, true) {
                     write(socket, &ServerItem::Heartbeat).await?;
                 }
@@ -134,43 +132,47 @@ async fn talk(app: &App, socket: &mut Socket) -> Result<std::convert::Infallible
     }
 }
 
-async fn read_join(socket: &mut Socket) -> Result<Join, End> {
+async fn read_join(socket: &mut CountedStream) -> Result<Join, TcpEnd> {
     let mut prefix = [0; FRAME_PREFIX_BYTES];
     socket.read_exact(&mut prefix).await?;
     let announced = u32::from_be_bytes(prefix) as usize;
-    // Refused before a byte is kept for it.
+    // Checks the length before memory is allocated for it.
     split_frame(&prefix, JOIN_BYTES_MAX)?;
     let mut item = vec![0; announced];
     socket.read_exact(&mut item).await?;
     match decode_up(&item)? {
         ClientItem::Join(join) => Ok(join),
-        ClientItem::Post(_) => {
-            Err(End::malformed(ErrorBody::new("frame", "", "a post before the join", "join a room first")))
-        }
+        ClientItem::Post(_) => Err(bad_frame("a post before the join", "join a room first")),
     }
 }
 
-async fn deliver(socket: &mut Socket, batch: Batch) -> io::Result<()> {
-    socket.gauge().deliver(LABEL, &batch, 0);
+async fn deliver(socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
+    socket.connection().stats.count_batch(SLOT, &batch, 0);
     socket.write_all(&batch.bytes).await
 }
 
-/// Reads once, publishes every whole post, keeps the rest in `unread`, and acknowledges them all in one write.
-async fn take_posts(app: &App, socket: &mut Socket, reader: &Reader, unread: &mut Vec<u8>) -> Result<(), End> {
+/// Reads once and publishes every complete post. Keeps the rest in `unread`, and sends all
+/// acknowledgements in one write.
+async fn receive_posts(
+    state: &ServerState,
+    socket: &mut CountedStream,
+    reader: &Reader,
+    unread: &mut Vec<u8>,
+) -> Result<(), TcpEnd> {
     let mut acks = Vec::new();
     let outcome = SCRATCH.with_borrow_mut(|scratch| {
         let n = match socket.try_read(scratch) {
-            Ok(0) => return Err(End::Gone),
+            Ok(0) => return Err(TcpEnd::Disconnected),
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         if unread.is_empty() {
-            let taken = publish_all(app, socket, reader, &scratch[..n], &mut acks)?;
+            let taken = publish_all(state, socket, reader, &scratch[..n], &mut acks)?;
             unread.extend_from_slice(&scratch[taken..n]);
         } else {
             unread.extend_from_slice(&scratch[..n]);
-            let taken = publish_all(app, socket, reader, unread, &mut acks)?;
+            let taken = publish_all(state, socket, reader, unread, &mut acks)?;
             unread.drain(..taken);
         }
         if unread.is_empty() {
@@ -184,39 +186,40 @@ async fn take_posts(app: &App, socket: &mut Socket, reader: &Reader, unread: &mu
     outcome
 }
 
-fn publish_all(app: &App, socket: &Socket, reader: &Reader, bytes: &[u8], acks: &mut Vec<u8>) -> Result<usize, End> {
-    let max = app.limits.message_bytes_max + POST_OVERHEAD_BYTES;
+fn publish_all(
+    state: &ServerState,
+    socket: &CountedStream,
+    reader: &Reader,
+    bytes: &[u8],
+    acks: &mut Vec<u8>,
+) -> Result<usize, TcpEnd> {
+    let max = state.limits.message_bytes_max + POST_OVERHEAD_BYTES;
     let mut taken = 0;
     while let Some(frame) = split_frame(&bytes[taken..], max)? {
         let ClientItem::Post(post) = decode_up(frame.item)? else {
-            return Err(End::malformed(ErrorBody::new(
-                "frame",
-                "",
-                "a second join",
-                "open another connection for another room",
-            )));
+            return Err(bad_frame("a second join", "open another connection for another room"));
         };
         let ack = publish(socket, reader, &post, frame.taken)?;
-        let split = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
-        socket.gauge().meter().add_batch(LABEL, 0, 1, split);
+        let byte_counts = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
+        socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
         taken += frame.taken;
     }
     Ok(taken)
 }
 
-fn publish(socket: &Socket, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, End> {
+fn publish(socket: &CountedStream, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, TcpEnd> {
     let payload = post.text.len() as u64;
     let framing = FRAME_PREFIX_BYTES as u64;
-    let split = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
-    socket.gauge().meter().add_post(LABEL, split);
-    let seq = reader.room().publish(post).map_err(|_| End::Bye)?;
+    let byte_counts = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
+    socket.connection().stats.counters().add_post(SLOT, byte_counts);
+    let seq = reader.room().publish(post).map_err(|_| TcpEnd::ServerClosing)?;
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
-/// Writes an item that is this client's alone.
-async fn write(socket: &mut Socket, item: &ServerItem<'_>) -> io::Result<()> {
+/// Writes an item for this client only.
+async fn write(socket: &mut CountedStream, item: &ServerItem<'_>) -> io::Result<()> {
     let mut out = Vec::with_capacity(64);
-    let split = Framing::LengthPrefixed.encode(item, &mut out);
-    socket.gauge().meter().add_batch(LABEL, 0, 1, split);
+    let byte_counts = Framing::LengthPrefixed.encode(item, &mut out);
+    socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
     socket.write_all(&out).await
 }

@@ -1,100 +1,107 @@
-//! WebSocket: posts up with acknowledgements, shared pre-written frames down.
+//! WebSocket: posts and acknowledgements of one client, and frames that all clients of a room
+//! share.
 
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
-use crate::http::{Answer, Caller, Channel, End, HttpRead, Visit, upgrade};
+use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture, Subscriber, WebSocket, WebSocketEnd, upgrade};
 use crate::hub::Next;
 
-pub(super) const READ: HttpRead =
-    HttpRead { parameters: &["after", "encoding", "token"], chunked: false, answer: read };
+pub(super) static ENDPOINT: ReadEndpoint =
+    ReadEndpoint { parameters: &["after", "encoding", "token"], chunked: false, resume_header: None, answer: read };
 
-fn read(visit: Visit) -> Answer {
-    Box::pin(std::future::ready(upgrade(visit, None, serve)))
+fn read(request: ReadRequest) -> ResponseFuture {
+    Box::pin(std::future::ready(upgrade(request, None, serve)))
 }
 
-async fn serve(caller: Caller, channel: Channel) {
-    let mut session = Session { caller, channel };
-    let end = match session.talk().await {
+async fn serve(subscriber: Subscriber, websocket: WebSocket) {
+    let mut session = WebSocketSession { subscriber, websocket };
+    let end = match session.run().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
-    let Session { caller, channel } = session;
-    // A client that posted before it heard us has posted; who comes back sees it without an acknowledgement.
-    let away = end.is_away();
-    channel.close(end, |channel, message| !away || publish(&caller, channel, message).is_ok()).await;
+    let WebSocketSession { subscriber, websocket } = session;
+    // Posts that the client sent before it has the close frame are accepted, without an
+    // acknowledgement.
+    let away = end.is_going_away();
+    websocket.close(end, |websocket, message| !away || publish(&subscriber, websocket, message).is_ok()).await;
 }
 
-struct Session {
-    caller: Caller,
-    channel: Channel,
+struct WebSocketSession {
+    subscriber: Subscriber,
+    websocket: WebSocket,
 }
 
-impl Session {
-    async fn talk(&mut self) -> Result<std::convert::Infallible, End> {
-        let after = self.caller.reader.cursor();
+impl WebSocketSession {
+    async fn run(&mut self) -> Result<std::convert::Infallible, WebSocketEnd> {
+        let after = self.subscriber.reader.cursor();
         self.write(&ServerItem::Joined(Joined { after })).await?;
-        let heartbeat = self.caller.app.limits.heartbeat;
-        let ends = Instant::now() + self.caller.app.limits.websocket_age;
-        let mut beat = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
+        let heartbeat = self.subscriber.state.limits.heartbeat;
+        let ends = Instant::now() + self.subscriber.state.limits.websocket_age;
+        let mut timer = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
         loop {
             tokio::select! {
                 biased;
-                next = self.caller.reader.wait() => match next {
-                    Next::Batch(batch) => self.channel.deliver(&batch).await?,
-                    Next::Closed => return Err(End::away()),
+                next = self.subscriber.reader.wait() => match next {
+                    Next::Batch(batch) => self.websocket.deliver(&batch).await?,
+                    Next::Closed => return Err(WebSocketEnd::going_away()),
                 },
-                message = self.channel.next() => {
-                    if let Some(message) = self.channel.settle(message?).await? {
-                        let ack = publish(&self.caller, &self.channel, &message)?;
+                message = self.websocket.next() => {
+                    if let Some(message) = self.websocket.handle_control_frame(message?).await? {
+                        let ack = publish(&self.subscriber, &self.websocket, &message)?;
                         self.write(&ServerItem::Ack(ack)).await?;
                     }
                 }
-                () = beat.as_mut() => {
+                () = timer.as_mut() => {
                     let now = Instant::now();
                     if now >= ends {
-                        return Err(End::close(CloseCode::Away, "the connection is old enough"));
+                        return Err(WebSocketEnd::close(CloseCode::Away, "the connection has reached its maximum age"));
                     }
-                    beat.as_mut().reset(ends.min(now + heartbeat));
-                    self.channel.ping().await?;
+                    timer.as_mut().reset(ends.min(now + heartbeat));
+                    self.websocket.ping().await?;
                 }
             }
         }
     }
 
-    /// Writes an item that is this client's alone.
-    async fn write(&mut self, item: &ServerItem<'_>) -> Result<(), End> {
+    /// Writes an item for this client only.
+    async fn write(&mut self, item: &ServerItem<'_>) -> Result<(), WebSocketEnd> {
         let mut out = Vec::with_capacity(64);
-        let split = self.caller.reader.form().encode(item, &mut out);
-        self.channel.write(&out, split).await
+        let byte_counts = self.subscriber.reader.format().framing.encode(item, &mut out);
+        self.websocket.write(&out, byte_counts).await
     }
 }
 
-/// Publishes the post a message holds.
-fn publish(caller: &Caller, channel: &Channel, message: &Message) -> Result<Ack, End> {
-    let post = match (message, caller.encoding) {
+/// Publishes the post of a message.
+fn publish(subscriber: &Subscriber, websocket: &WebSocket, message: &Message) -> Result<Ack, WebSocketEnd> {
+    let post = match (message, subscriber.encoding) {
         (Message::Text(text), Encoding::Json) => decode_post_json(text.as_bytes()).map_err(bad_message)?,
         (Message::Binary(bytes), Encoding::Binary) => match decode_up(bytes).map_err(bad_message)? {
             ClientItem::Post(post) => post,
-            ClientItem::Join(_) => return Err(End::close(CloseCode::Policy, "the room was joined by the URL")),
+            ClientItem::Join(_) => {
+                return Err(WebSocketEnd::close(
+                    CloseCode::Policy,
+                    "the room is named by the URL; a join is not expected",
+                ));
+            }
         },
         (_, encoding) => {
             let expected = format!("this connection was opened for {} messages", encoding.name());
-            return Err(End::close(CloseCode::Unsupported, &expected));
+            return Err(WebSocketEnd::close(CloseCode::Unsupported, &expected));
         }
     };
-    let max = caller.app.limits.message_bytes_max;
+    let max = subscriber.state.limits.message_bytes_max;
     if post.text.len() > max {
-        return Err(End::close(CloseCode::Size, &format!("a message has at most {max} bytes of text")));
+        return Err(WebSocketEnd::close(CloseCode::Size, &format!("a message has at most {max} bytes of text")));
     }
-    channel.count_post(post.text.len(), message.len(), 0);
-    let seq = caller.reader.room().publish(&post).map_err(|_| End::away())?;
+    websocket.count_post(post.text.len(), message.len(), 0);
+    let seq = subscriber.reader.room().publish(&post).map_err(|_| WebSocketEnd::going_away())?;
     Ok(Ack { ordinal: post.ordinal, seq })
 }
 
-fn bad_message(error: WireError) -> End {
+fn bad_message(error: WireError) -> WebSocketEnd {
     let code = if error == WireError::NotUtf8 { CloseCode::Invalid } else { CloseCode::Policy };
-    End::close(code, &error.to_string())
+    WebSocketEnd::close(code, &error.to_string())
 }

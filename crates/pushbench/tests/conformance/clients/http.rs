@@ -1,35 +1,35 @@
-//! What the clients on HTTP share: requests with reqwest, posting, and reading a refusal.
+//! Shared by the clients on HTTP: requests with reqwest, posts and refusals.
 
 use wire::Ack;
 
-use super::{Refused, Wish, json};
-use crate::house::House;
+use super::{ClientOptions, Refused, json};
+use crate::test_server::TestServer;
 
 /// Sends requests to one room.
 pub(crate) struct Poster {
     web: reqwest::Client,
     url: String,
-    wish: Wish,
+    options: ClientOptions,
     ordinal: u64,
 }
 
 impl Poster {
-    pub(super) fn new(house: &House, wish: &Wish) -> Self {
+    pub(super) fn new(server: &TestServer, options: &ClientOptions) -> Self {
         let mut builder = reqwest::Client::builder().no_proxy();
-        if wish.close_each {
+        if options.close_each {
             builder = builder.pool_max_idle_per_host(0);
         }
-        let url = house.url(&wish.room, wish.transport);
-        Self { web: builder.build().unwrap(), url, wish: wish.clone(), ordinal: 0 }
+        let url = server.url(&options.room, options.transport);
+        Self { web: builder.build().unwrap(), url, options: options.clone(), ordinal: 0 }
     }
 
-    /// A reading request with this query.
+    /// A read request with this query.
     pub(super) async fn get(&self, query: &str) -> reqwest::Result<reqwest::Response> {
         let mut request = self.web.get(format!("{}?{query}", self.url));
-        if self.wish.close_each {
+        if self.options.close_each {
             request = request.header("connection", "close");
         }
-        if let (true, wire::StartAt::After(seq)) = (self.wish.says_in_header(), self.wish.start) {
+        if let (true, wire::StartAt::After(seq)) = (self.options.resumes_in_header(), self.options.start) {
             request = request.header("last-event-id", seq.to_string());
         }
         request.send().await
@@ -37,11 +37,11 @@ impl Poster {
 
     pub(crate) async fn post(&mut self, text: &str) -> Result<Ack, Refused> {
         self.ordinal += 1;
-        let mut request = self.web.post(&self.url).body(json::post(self.wish.author, self.ordinal, text));
-        if let Some(token) = &self.wish.token {
+        let mut request = self.web.post(&self.url).body(json::post(self.options.author, self.ordinal, text));
+        if let Some(token) = &self.options.token {
             request = request.bearer_auth(token);
         }
-        if self.wish.close_each {
+        if self.options.close_each {
             request = request.header("connection", "close");
         }
         let answer = request.send().await.unwrap();

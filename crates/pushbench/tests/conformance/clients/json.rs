@@ -1,4 +1,4 @@
-//! Reads and writes the JSON of the chat as a stranger would, from its documentation alone: not with our codec.
+//! The JSON of the chat, written from its documentation and without the codec of `wire`.
 
 use serde_json::{Value, json};
 use wire::{Ack, ErrorBody, Gap, Joined, Message, Reset, ServerItem};
@@ -33,7 +33,7 @@ pub(super) fn item(bytes: &[u8]) -> ServerItem<'static> {
 pub(super) fn problem(bytes: &[u8]) -> ErrorBody {
     serde_json::from_slice(bytes).unwrap_or_else(|error| {
         let found = String::from_utf8_lossy(bytes);
-        panic!("a refusal says {{error, field, value, hint}}, this one {found:?}: {error}")
+        panic!("a refusal has {{error, field, value, hint}}, this one is {found:?}: {error}")
     })
 }
 

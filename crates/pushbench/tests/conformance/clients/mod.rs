@@ -1,4 +1,4 @@
-//! One chat client per transport behind one face, each made of somebody else's parts.
+//! One chat client per transport behind one interface, each made of other libraries.
 
 mod http;
 mod json;
@@ -11,26 +11,26 @@ mod websocket;
 
 use wire::{Ack, Encoding, ErrorBody, Gap, Message, Reset, ServerItem, StartAt, Transport};
 
-use crate::house::{House, within};
+use crate::test_server::{TestServer, within};
 
 pub(crate) use http::read_refusal;
 
-/// What a client asks for when it joins.
+/// How a client joins.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct ClientOptions {
     pub(crate) transport: Transport,
     pub(crate) encoding: Encoding,
     pub(crate) room: String,
     pub(crate) start: StartAt,
     pub(crate) token: Option<String>,
     pub(crate) author: u32,
-    /// Comes back to where it was: browsers say so in a header of their own.
-    pub(crate) returns: bool,
-    /// One connection a request.
+    /// Resumes at its cursor. Browsers send it in a header.
+    pub(crate) resumes: bool,
+    /// A new connection for each request.
     pub(crate) close_each: bool,
 }
 
-impl Wish {
+impl ClientOptions {
     pub(crate) fn new(transport: Transport, room: &str) -> Self {
         Self {
             transport,
@@ -39,7 +39,7 @@ impl Wish {
             start: StartAt::Live,
             token: None,
             author: transport.index() as u32,
-            returns: false,
+            resumes: false,
             close_each: false,
         }
     }
@@ -54,27 +54,27 @@ impl Wish {
         Self { start: StartAt::After(seq), ..self }
     }
 
-    pub(crate) fn returning(self, seq: u64) -> Self {
-        Self { returns: true, ..self.after(seq) }
+    pub(crate) fn resuming(self, seq: u64) -> Self {
+        Self { resumes: true, ..self.after(seq) }
     }
 
-    pub(crate) async fn join(&self, house: &House) -> Client {
-        self.try_join(house).await.unwrap_or_else(|refused| panic!("{self:?} was refused: {refused:?}"))
+    pub(crate) async fn join(&self, server: &TestServer) -> Client {
+        self.try_join(server).await.unwrap_or_else(|refused| panic!("{self:?} was refused: {refused:?}"))
     }
 
-    pub(crate) async fn try_join(&self, house: &House) -> Result<Client, Refused> {
+    pub(crate) async fn try_join(&self, server: &TestServer) -> Result<Client, Refused> {
         let joining = async {
             Ok(match self.transport {
-                Transport::Tcp => Client::Tcp(tcp::Client::join(house, self).await?),
+                Transport::Tcp => Client::Tcp(tcp::Client::join(server, self).await?),
                 Transport::Polling | Transport::LongPolling => {
-                    Client::Polling(polling::Client::join(house, self).await?)
+                    Client::Polling(polling::Client::join(server, self).await?)
                 }
-                Transport::HttpStreaming | Transport::Sse => Client::Stream(stream::Client::join(house, self).await?),
-                Transport::Websocket => Client::Websocket(Box::new(websocket::Client::join(house, self).await?)),
+                Transport::HttpStreaming | Transport::Sse => Client::Stream(stream::Client::join(server, self).await?),
+                Transport::Websocket => Client::Websocket(Box::new(websocket::Client::join(server, self).await?)),
                 Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-                    Client::Socketio(Box::new(socketio::Client::join(house, self).await?))
+                    Client::Socketio(Box::new(socketio::Client::join(server, self).await?))
                 }
-                Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(house, self).await?)),
+                Transport::Stomp => Client::Stomp(Box::new(stomp::Client::join(server, self).await?)),
             })
         };
         within(&format!("an answer to {self:?}"), joining).await
@@ -82,7 +82,7 @@ impl Wish {
 
     fn path_query(&self) -> String {
         let mut query = vec![];
-        if let (StartAt::After(seq), false) = (self.start, self.says_in_header()) {
+        if let (StartAt::After(seq), false) = (self.start, self.resumes_in_header()) {
             query.push(format!("after={seq}"));
         }
         if self.encoding != self.transport.default_encoding() {
@@ -94,12 +94,12 @@ impl Wish {
         query.join("&")
     }
 
-    fn says_in_header(&self) -> bool {
-        self.returns && self.transport == Transport::Sse
+    fn resumes_in_header(&self) -> bool {
+        self.resumes && self.transport == Transport::Sse
     }
 }
 
-/// No, and why. `status` is what HTTP says; `tcp` only has the problem.
+/// A refusal. `status` is that of HTTP; `tcp` has only the error body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: Option<u16>,
@@ -107,30 +107,30 @@ pub(crate) struct Refused {
     pub(crate) problem: ErrorBody,
 }
 
-/// What a client hears after it joined.
+/// What a client receives after the join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Message(Message<'static>),
     Gap(Gap),
     Reset(Reset),
-    /// Nothing new, still here: a heart-beat, a ping, an empty answer.
-    Beat,
+    /// A heartbeat, a ping or an empty response.
+    Heartbeat,
     Ended(End),
 }
 
-/// How the server ended it.
+/// How the server ended the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// tcp: said goodbye.
+    /// tcp: the item `Bye`.
     Bye,
-    /// The response came to its proper end.
+    /// The response ended completely.
     Complete,
-    /// HTTP: an answer that is no messages.
+    /// HTTP: a response without messages.
     Status(u16),
     /// WebSocket: a close frame.
     Close(u16),
     Problem(ErrorBody),
-    /// Cut off.
+    /// The connection broke.
     Broken(String),
 }
 
@@ -144,7 +144,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Says something, and returns the place it got.
+    /// Posts a text and returns its acknowledgement.
     pub(crate) async fn post(&mut self, text: &str) -> Ack {
         self.try_post(text).await.unwrap_or_else(|refused| panic!("a post was refused: {refused:?}"))
     }
@@ -163,25 +163,25 @@ impl Client {
         within("the answer to a post", posting).await
     }
 
-    /// The next thing of any kind.
-    pub(crate) async fn hear(&mut self) -> Heard {
+    /// The next item of any kind.
+    pub(crate) async fn receive(&mut self) -> Received {
         match self {
-            Self::Tcp(client) => client.hear().await,
-            Self::Polling(client) => client.hear().await,
-            Self::Stream(client) => client.hear().await,
-            Self::Websocket(client) => client.hear().await,
-            Self::Socketio(client) => client.hear().await,
-            Self::Stomp(client) => client.hear().await,
+            Self::Tcp(client) => client.receive().await,
+            Self::Polling(client) => client.receive().await,
+            Self::Stream(client) => client.receive().await,
+            Self::Websocket(client) => client.receive().await,
+            Self::Socketio(client) => client.receive().await,
+            Self::Stomp(client) => client.receive().await,
         }
     }
 
-    /// The next thing that is not a beat.
-    pub(crate) async fn next(&mut self) -> Heard {
+    /// The next item that is not a heartbeat.
+    pub(crate) async fn next(&mut self) -> Received {
         let what = format!("the next message behind {}", self.cursor());
         let next = async {
             loop {
-                match self.hear().await {
-                    Heard::Beat => {}
+                match self.receive().await {
+                    Received::Heartbeat => {}
                     other => return other,
                 }
             }
@@ -191,7 +191,7 @@ impl Client {
 
     pub(crate) async fn next_message(&mut self) -> Message<'static> {
         match self.next().await {
-            Heard::Message(message) => message,
+            Received::Message(message) => message,
             other => panic!("a message was due, {other:?} came"),
         }
     }
@@ -204,16 +204,16 @@ impl Client {
         messages
     }
 
-    pub(crate) async fn next_beat(&mut self) {
-        let heard = within("a heart-beat", self.hear()).await;
-        assert_eq!(heard, Heard::Beat);
+    pub(crate) async fn next_heartbeat(&mut self) {
+        let received = within("a heart-beat", self.receive()).await;
+        assert_eq!(received, Received::Heartbeat);
     }
 
-    /// How the server ends it; what comes before is passed over.
+    /// How the server ends the session. Skips what comes before.
     pub(crate) async fn end(&mut self) -> End {
         let end = async {
             loop {
-                if let Heard::Ended(end) = self.hear().await {
+                if let Received::Ended(end) = self.receive().await {
                     return end;
                 }
             }
@@ -221,7 +221,7 @@ impl Client {
         within("the end", end).await
     }
 
-    /// The last seq this client knows of.
+    /// The last sequence number this client knows.
     pub(crate) fn cursor(&self) -> u64 {
         match self {
             Self::Tcp(client) => client.cursor,
@@ -234,24 +234,25 @@ impl Client {
     }
 }
 
-/// What an item is to a client that has joined; `None` for those it waits for elsewhere.
-fn heard(item: ServerItem<'_>, cursor: &mut u64) -> Option<Heard> {
+/// The meaning of an item for a client that has joined, or `None` for items that it waits for
+/// elsewhere.
+fn received(item: ServerItem<'_>, cursor: &mut u64) -> Option<Received> {
     Some(match item {
         ServerItem::Message(message) => {
             *cursor = message.seq;
-            Heard::Message(owned(message))
+            Received::Message(owned(message))
         }
         ServerItem::Gap(gap) => {
             *cursor = gap.to;
-            Heard::Gap(gap)
+            Received::Gap(gap)
         }
         ServerItem::Reset(reset) => {
             *cursor = 0;
-            Heard::Reset(reset)
+            Received::Reset(reset)
         }
-        ServerItem::Heartbeat => Heard::Beat,
-        ServerItem::Bye => Heard::Ended(End::Bye),
-        ServerItem::Error(problem) => Heard::Ended(End::Problem(problem)),
+        ServerItem::Heartbeat => Received::Heartbeat,
+        ServerItem::Bye => Received::Ended(End::Bye),
+        ServerItem::Error(problem) => Received::Ended(End::Problem(problem)),
         ServerItem::Ack(_) | ServerItem::Joined(_) => return None,
     })
 }

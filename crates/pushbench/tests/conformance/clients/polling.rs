@@ -1,4 +1,4 @@
-//! `polling` and `long-polling`: a request for whatever is new.
+//! `polling` and `long-polling`: a request for the new messages.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use wire::{CURSOR_HEADER, StartAt, Transport};
 
 use super::http::{Poster, read_refusal};
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
-/// What makes it polling: the pause between two questions.
+/// The pause between two polls.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 pub(crate) struct Client {
     pub(super) poster: Poster,
@@ -17,33 +17,34 @@ pub(crate) struct Client {
     transport: Transport,
     token: String,
     hold_ms: u128,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 impl Client {
-    /// Asks once without waiting: a newcomer learns its cursor, one that comes back gets what it missed.
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let token = wish.token.as_ref().map_or(String::new(), |token| format!("&token={token}"));
-        let poster = Poster::new(house, wish);
+    /// Polls once without waiting. A new client learns its cursor, a resuming one gets the messages
+    /// it missed.
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let token = options.token.as_ref().map_or(String::new(), |token| format!("&token={token}"));
+        let poster = Poster::new(server, options);
         let mut client = Self {
             poster,
             cursor: 0,
-            transport: wish.transport,
+            transport: options.transport,
             token,
-            hold_ms: house.hold_max.as_millis(),
-            heard: VecDeque::new(),
+            hold_ms: server.hold_max.as_millis(),
+            received: VecDeque::new(),
         };
-        let mut query = wish.path_query();
-        if wish.transport == Transport::LongPolling {
+        let mut query = options.path_query();
+        if options.transport == Transport::LongPolling {
             query.push_str("&hold_ms=0");
         }
         let answer = client.poster.get(&query).await.unwrap();
         if !matches!(answer.status().as_u16(), 200 | 204) {
             return Err(read_refusal(answer).await);
         }
-        let told = answer.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
-        client.cursor = match wish.start {
-            StartAt::Live => told.expect("who joins without a cursor is told one"),
+        let cursor = answer.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
+        client.cursor = match options.start {
+            StartAt::Live => cursor.expect("the response to a client without a cursor has one"),
             StartAt::After(seq) => seq,
         };
         client.take(&answer.bytes().await.unwrap());
@@ -52,13 +53,13 @@ impl Client {
 
     fn take(&mut self, body: &[u8]) {
         for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.heard.extend(heard(json::item(line), &mut self.cursor));
+            self.received.extend(received(json::item(line), &mut self.cursor));
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
-        if let Some(heard) = self.heard.pop_front() {
-            return heard;
+    pub(super) async fn receive(&mut self) -> Received {
+        if let Some(received) = self.received.pop_front() {
+            return received;
         }
         let hold = match self.transport {
             Transport::LongPolling => format!("&hold_ms={}", self.hold_ms),
@@ -68,15 +69,15 @@ impl Client {
             }
         };
         match self.poster.get(&format!("after={}{hold}{}", self.cursor, self.token)).await {
-            Err(error) => Heard::Ended(End::Broken(error.to_string())),
+            Err(error) => Received::Ended(End::Broken(error.to_string())),
             Ok(answer) => match answer.status().as_u16() {
-                204 => Heard::Beat,
+                204 => Received::Heartbeat,
                 200 => {
                     let body = answer.bytes().await.unwrap();
                     self.take(&body);
-                    self.heard.pop_front().expect("an answer with a body has something in it")
+                    self.received.pop_front().expect("an answer with a body has something in it")
                 }
-                status => Heard::Ended(End::Status(status)),
+                status => Received::Ended(End::Status(status)),
             },
         }
     }

@@ -1,4 +1,5 @@
-//! The ways to speak Socket.IO, packet by packet: polling with reqwest, WebSocket with tungstenite, and from the one to the other.
+//! Socket.IO packet by packet: polling with reqwest, WebSocket with tungstenite, and the upgrade
+//! between them.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -14,12 +15,12 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ClientItem, Encoding, ErrorBody, Gap, Post, StartAt, Transport, decode_down, encode_up};
 
 use super::http::read_refusal;
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 
-/// A packet, with its attachment where it has one.
+/// A packet, with its attachment if it has one.
 #[derive(Debug)]
 enum Packet {
     Text(String),
@@ -40,40 +41,40 @@ pub(crate) struct Client {
     author: u32,
     ordinal: u64,
     packets: VecDeque<Packet>,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let line = match wish.transport {
-            Transport::SocketioWebsocket => Line::Ws(open(house, "").await?),
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let line = match options.transport {
+            Transport::SocketioWebsocket => Line::Ws(open(server, "").await?),
             _ => {
                 let web = reqwest::Client::builder().no_proxy().build().unwrap();
-                let means_to = if wish.transport == Transport::Socketio { "&upgrade=1" } else { "" };
-                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{means_to}", house.http);
+                let upgrade = if options.transport == Transport::Socketio { "&upgrade=1" } else { "" };
+                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{upgrade}", server.http);
                 Line::Polling { web, url }
             }
         };
         let mut client = Self {
             cursor: 0,
             line,
-            address: house.http,
+            address: server.http,
             sid: String::new(),
-            encoding: wish.encoding,
-            author: wish.author,
+            encoding: options.encoding,
+            author: options.author,
             ordinal: 0,
             packets: VecDeque::new(),
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
         };
         client.begin().await?;
-        client.enter(wish).await?;
-        if wish.transport == Transport::Socketio {
-            client.upgrade(house).await?;
+        client.enter(options).await?;
+        if options.transport == Transport::Socketio {
+            client.upgrade(server).await?;
         }
         Ok(client)
     }
 
-    /// Takes the session that the server offers.
+    /// Reads the session that the server opens.
     async fn begin(&mut self) -> Result<(), Refused> {
         if let Line::Polling { web, url } = &self.line {
             let answer = web.get(url).send().await.unwrap();
@@ -92,9 +93,9 @@ impl Client {
     }
 
     /// Connects to the namespace and joins the room.
-    async fn enter(&mut self, wish: &Wish) -> Result<(), Refused> {
-        let auth = wish.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
-        self.say(&format!("40{}", auth.unwrap_or_default()), None).await;
+    async fn enter(&mut self, options: &ClientOptions) -> Result<(), Refused> {
+        let auth = options.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        self.send(&format!("40{}", auth.unwrap_or_default()), None).await;
         let answer = self.text().await.expect("an answer to the connect");
         if let Some(refused) = answer.strip_prefix("44") {
             let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
@@ -105,11 +106,11 @@ impl Client {
             });
         }
         assert!(answer.starts_with("40{"), "{answer}");
-        let mut join = serde_json::json!({ "room": wish.room, "encoding": wish.encoding.name() });
-        if let StartAt::After(seq) = wish.start {
+        let mut join = serde_json::json!({ "room": options.room, "encoding": options.encoding.name() });
+        if let StartAt::After(seq) = options.start {
             join["after"] = seq.into();
         }
-        self.say(&format!("420[\"join\",{join}]"), None).await;
+        self.send(&format!("420[\"join\",{join}]"), None).await;
         let answer = self.acknowledged(0).await;
         match answer.get("after") {
             Some(after) => self.cursor = after.as_u64().unwrap(),
@@ -118,12 +119,12 @@ impl Client {
         Ok(())
     }
 
-    async fn upgrade(&mut self, house: &House) -> Result<(), Refused> {
+    async fn upgrade(&mut self, server: &TestServer) -> Result<(), Refused> {
         // Its connections end with it: a session needs one at a time.
         if let Line::Polling { web, .. } = &mut self.line {
             *web = reqwest::Client::new();
         }
-        let mut ws = open(house, &format!("&sid={}", self.sid)).await?;
+        let mut ws = open(server, &format!("&sid={}", self.sid)).await?;
         ws.send(Message::text("2probe")).await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
         ws.send(Message::text("5")).await.unwrap();
@@ -132,7 +133,7 @@ impl Client {
     }
 
     /// Sends a packet, and its attachment.
-    async fn say(&mut self, text: &str, attached: Option<Vec<u8>>) {
+    async fn send(&mut self, text: &str, attached: Option<Vec<u8>>) {
         match &mut self.line {
             Line::Ws(ws) => {
                 ws.send(Message::text(text)).await.unwrap();
@@ -149,7 +150,7 @@ impl Client {
         }
     }
 
-    /// The next packet; `Err` is how the server ended it.
+    /// The next packet. `Err`: how the server ended the session.
     async fn packet(&mut self) -> Result<Packet, End> {
         loop {
             if let Some(packet) = self.packets.pop_front() {
@@ -181,18 +182,18 @@ impl Client {
         }
     }
 
-    /// The next text that is no ping.
+    /// The next text that is not a ping.
     async fn text(&mut self) -> Result<String, End> {
         loop {
             match self.packet().await? {
-                Packet::Text(text) if text == "2" => self.say("3", None).await,
+                Packet::Text(text) if text == "2" => self.send("3", None).await,
                 Packet::Text(text) => return Ok(text),
-                Packet::Binary(bytes) => panic!("nobody announced {bytes:?}"),
+                Packet::Binary(bytes) => panic!("{bytes:?} was not announced"),
             }
         }
     }
 
-    /// What this acknowledgement says; what comes before it is kept.
+    /// The data of this acknowledgement. Packets before it are kept.
     async fn acknowledged(&mut self, id: u64) -> serde_json::Value {
         loop {
             let text = self.text().await.expect("an acknowledgement");
@@ -201,7 +202,7 @@ impl Client {
                 return data.into_iter().next().unwrap();
             }
             let item = self.item(&text).await;
-            self.heard.extend(item);
+            self.received.extend(item);
         }
     }
 
@@ -211,13 +212,13 @@ impl Client {
         match self.encoding {
             Encoding::Json => {
                 let post = json::post(self.author, self.ordinal, text);
-                self.say(&format!("42{id}[\"post\",{post}]"), None).await;
+                self.send(&format!("42{id}[\"post\",{post}]"), None).await;
             }
             Encoding::Binary => {
                 let mut out = Vec::new();
                 let post = Post { author: self.author, ordinal: self.ordinal, text: text.into() };
                 encode_up(&ClientItem::Post(post), &mut out);
-                self.say(&format!("451-{id}[\"post\",{PLACEHOLDER}]"), Some(out)).await;
+                self.send(&format!("451-{id}[\"post\",{PLACEHOLDER}]"), Some(out)).await;
             }
         }
         let answer = self.acknowledged(id).await;
@@ -227,30 +228,30 @@ impl Client {
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             match self.packet().await {
-                Err(end) => return Heard::Ended(end),
+                Err(end) => return Received::Ended(end),
                 Ok(Packet::Text(text)) if text == "2" => {
-                    self.say("3", None).await;
-                    return Heard::Beat;
+                    self.send("3", None).await;
+                    return Received::Heartbeat;
                 }
                 Ok(Packet::Text(text)) => {
                     let item = self.item(&text).await;
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
-                Ok(Packet::Binary(bytes)) => panic!("nobody announced {bytes:?}"),
+                Ok(Packet::Binary(bytes)) => panic!("{bytes:?} was not announced"),
             }
         }
     }
 
-    /// What a packet is to somebody in a room.
-    async fn item(&mut self, text: &str) -> Option<Heard> {
+    /// The meaning of a packet for a client in a room.
+    async fn item(&mut self, text: &str) -> Option<Received> {
         if matches!(text, "1" | "41") {
-            return Some(Heard::Ended(End::Bye));
+            return Some(Received::Ended(End::Bye));
         }
         if text == "6" {
             return None;
@@ -258,14 +259,14 @@ impl Client {
         if text == format!("451-[\"message\",{PLACEHOLDER}]") {
             let Ok(Packet::Binary(bytes)) = self.packet().await else { panic!("an attachment was due") };
             assert_eq!(self.encoding, Encoding::Binary);
-            return heard(decode_down(&bytes).unwrap(), &mut self.cursor);
+            return received(decode_down(&bytes).unwrap(), &mut self.cursor);
         }
         let (name, data): (String, serde_json::Value) = event(text);
         match name.as_str() {
-            "message" => heard(json::item(data.to_string().as_bytes()), &mut self.cursor),
+            "message" => received(json::item(data.to_string().as_bytes()), &mut self.cursor),
             "gap" => {
                 let gap: Gap = serde_json::from_value(data).unwrap();
-                heard(wire::ServerItem::Gap(gap), &mut self.cursor)
+                received(wire::ServerItem::Gap(gap), &mut self.cursor)
             }
             other => panic!("no event {other:?} is known"),
         }
@@ -273,7 +274,7 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Leaves as browsers do: a session on polling has no connection whose end would say so.
+    /// Leaves as browsers do. A session on polling has no connection whose end would show that.
     fn drop(&mut self) {
         let Line::Polling { .. } = self.line else { return };
         let Ok(mut socket) = std::net::TcpStream::connect(self.address) else { return };
@@ -285,9 +286,9 @@ impl Drop for Client {
     }
 }
 
-async fn open(house: &House, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
-    let socket = TcpStream::connect(house.http).await.unwrap();
-    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", house.http);
+async fn open(server: &TestServer, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
+    let socket = TcpStream::connect(server.http).await.unwrap();
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", server.http);
     match client_async(url, socket).await {
         Ok((ws, _)) => Ok(Box::new(ws)),
         Err(Error::Http(answer)) => {
@@ -308,7 +309,8 @@ fn refused(answer: &serde_json::Value) -> Refused {
     Refused { status: None, retry_after: None, problem: json::problem(answer.to_string().as_bytes()) }
 }
 
-/// A problem out of the one sentence that a refused connect has: `what is wrong (field: "value"); what to do`.
+/// Parses the error body from the text of a refused CONNECT: `what is wrong (field: "value"); what
+/// to do`.
 fn sentence(message: &str) -> ErrorBody {
     let (error, rest) = message.split_once(" (").unwrap();
     let (field, rest) = rest.split_once(": \"").unwrap();

@@ -1,4 +1,4 @@
-//! `stomp`: frames by hand on tokio-tungstenite.
+//! `stomp`: hand-written frames on tokio-tungstenite.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ErrorBody};
 
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 /// Clients so far.
 static JOINED: AtomicU32 = AtomicU32::new(0);
@@ -21,10 +21,10 @@ pub(crate) struct Client {
     ws: WebSocketStream<TcpStream>,
     author: u32,
     ordinal: u64,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
-/// A frame, taken apart.
+/// A parsed frame.
 #[derive(Debug, Default)]
 struct Frame {
     command: String,
@@ -45,9 +45,9 @@ fn parse(text: &str) -> Frame {
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(house.http).await.unwrap();
-        let url = format!("ws://{}/rooms/{}/stomp?{}", house.http, wish.room, wish.path_query());
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let socket = TcpStream::connect(server.http).await.unwrap();
+        let url = format!("ws://{}/rooms/{}/stomp?{}", server.http, options.room, options.path_query());
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "v12.stomp, v11.stomp".parse().unwrap());
         let ws = match client_async(request, socket).await {
@@ -62,13 +62,13 @@ impl Client {
             }
             Err(error) => panic!("no WebSocket: {error}"),
         };
-        let mut client = Self { cursor: 0, ws, author: wish.author, ordinal: 0, heard: VecDeque::new() };
-        client.say("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,1\n\n\0").await;
+        let mut client = Self { cursor: 0, ws, author: options.author, ordinal: 0, received: VecDeque::new() };
+        client.send("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,1\n\n\0").await;
         let connected = client.frame().await.unwrap();
         assert_eq!((connected.command.as_str(), connected.headers["version"].as_str()), ("CONNECTED", "1.2"));
-        // Every other client calls its subscription something that the server has not written in advance.
+        // Every second client uses a subscription id for which the server has no shared frames.
         let id = if JOINED.fetch_add(1, Relaxed).is_multiple_of(2) { "sub-0" } else { "mine" };
-        client.say(&format!("SUBSCRIBE\nid:{id}\ndestination:/messages\nreceipt:in\n\n\0")).await;
+        client.send(&format!("SUBSCRIBE\nid:{id}\ndestination:/messages\nreceipt:in\n\n\0")).await;
         let receipt = client.frame().await.unwrap();
         assert_eq!((receipt.command.as_str(), receipt.headers["receipt-id"].as_str()), ("RECEIPT", "in"));
         let joined = client.frame().await.unwrap();
@@ -78,11 +78,11 @@ impl Client {
         Ok(client)
     }
 
-    async fn say(&mut self, frame: &str) {
+    async fn send(&mut self, frame: &str) {
         self.ws.send(Message::text(frame)).await.unwrap();
     }
 
-    /// The next frame; an empty one is a heart-beat.
+    /// The next frame. An empty one is a heartbeat.
     async fn frame(&mut self) -> Result<Frame, End> {
         loop {
             match self.ws.next().await {
@@ -102,7 +102,7 @@ impl Client {
         self.ordinal += 1;
         let post = json::post(self.author, self.ordinal, text);
         let receipt = self.ordinal;
-        self.say(&format!("SEND\ndestination:/messages\nreceipt:{receipt}\n\n{post}\0")).await;
+        self.send(&format!("SEND\ndestination:/messages\nreceipt:{receipt}\n\n{post}\0")).await;
         loop {
             let frame = match self.frame().await {
                 Ok(frame) => frame,
@@ -122,31 +122,31 @@ impl Client {
                 }
                 _ => {
                     let item = self.item(&frame);
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
             }
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             match self.frame().await {
-                Err(end) => return Heard::Ended(end),
+                Err(end) => return Received::Ended(end),
                 Ok(frame) => {
                     let item = self.item(&frame);
-                    self.heard.extend(item);
+                    self.received.extend(item);
                 }
             }
         }
     }
 
-    fn item(&mut self, frame: &Frame) -> Option<Heard> {
+    fn item(&mut self, frame: &Frame) -> Option<Received> {
         match frame.command.as_str() {
-            "" => Some(Heard::Beat),
-            "MESSAGE" | "ERROR" => heard(json::item(frame.body.as_bytes()), &mut self.cursor),
+            "" => Some(Received::Heartbeat),
+            "MESSAGE" | "ERROR" => received(json::item(frame.body.as_bytes()), &mut self.cursor),
             _ => None,
         }
     }

@@ -1,12 +1,12 @@
-//! `http-streaming` and `sse`: one response that goes on, read with a parser written from the HTML standard's text.
+//! `http-streaming` and `sse`: one streamed response, with a parser written from the HTML standard.
 
 use std::collections::VecDeque;
 
 use wire::{ServerItem, Transport};
 
 use super::http::{Poster, read_refusal};
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 pub(crate) struct Client {
     pub(super) poster: Poster,
@@ -14,27 +14,27 @@ pub(crate) struct Client {
     transport: Transport,
     answer: reqwest::Response,
     unread: Vec<u8>,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
     joined: bool,
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let poster = Poster::new(house, wish);
-        let answer = poster.get(&wish.path_query()).await.unwrap();
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let poster = Poster::new(server, options);
+        let answer = poster.get(&options.path_query()).await.unwrap();
         if answer.status() != 200 {
             return Err(read_refusal(answer).await);
         }
-        let expected = if wish.transport == Transport::Sse { "text/event-stream" } else { "application/x-ndjson" };
+        let expected = if options.transport == Transport::Sse { "text/event-stream" } else { "application/x-ndjson" };
         assert_eq!(answer.headers()["content-type"], expected);
         assert_eq!(answer.headers()["cache-control"], "no-store");
         let mut client = Self {
             poster,
             cursor: 0,
-            transport: wish.transport,
+            transport: options.transport,
             answer,
             unread: Vec::new(),
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
             joined: false,
         };
         while !client.joined {
@@ -44,15 +44,15 @@ impl Client {
         Ok(client)
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             match self.answer.chunk().await {
                 Ok(Some(chunk)) => self.take(&chunk),
-                Ok(None) => return Heard::Ended(End::Complete),
-                Err(error) => return Heard::Ended(End::Broken(error.to_string())),
+                Ok(None) => return Received::Ended(End::Complete),
+                Err(error) => return Received::Ended(End::Broken(error.to_string())),
             }
         }
     }
@@ -64,7 +64,7 @@ impl Client {
             let block: Vec<u8> = self.unread.drain(..at + end.len()).take(at).collect();
             match self.transport {
                 Transport::Sse => self.take_event(std::str::from_utf8(&block).unwrap()),
-                _ if block.is_empty() => self.heard.push_back(Heard::Beat),
+                _ if block.is_empty() => self.received.push_back(Received::Heartbeat),
                 _ => self.take_item(json::item(&block)),
             }
         }
@@ -78,7 +78,7 @@ impl Client {
                 Some(("id", value)) => id = Some(value.parse::<u64>().unwrap()),
                 Some(("data", value)) => data = Some(value),
                 Some(("retry", value)) => assert!(value.parse::<u64>().unwrap() > 0),
-                _ if line == ":" => self.heard.push_back(Heard::Beat),
+                _ if line == ":" => self.received.push_back(Received::Heartbeat),
                 _ => panic!("no field of an event: {line:?}"),
             }
         }
@@ -101,6 +101,6 @@ impl Client {
         }
         let opens = self.joined || matches!(item, ServerItem::Reset(_));
         assert!(opens, "the join is the first item, or follows a reset, not {item:?}");
-        self.heard.extend(heard(item, &mut self.cursor));
+        self.received.extend(received(item, &mut self.cursor));
     }
 }

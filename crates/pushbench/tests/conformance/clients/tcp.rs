@@ -1,4 +1,4 @@
-//! `tcp`: a plain socket and the codec of `wire`, which is all there is of that protocol.
+//! `tcp`: a plain socket and the codec of `wire`.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wire::{Ack, ClientItem, Join, Post, ServerItem, decode_down, encode_up, push_frame, split_frame};
 
-use super::{End, Heard, Refused, Wish, heard, owned};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, owned, received};
+use crate::test_server::TestServer;
 
 const FRAME_BYTES_MAX: usize = 1 << 24;
 
@@ -17,17 +17,17 @@ pub(crate) struct Client {
     author: u32,
     ordinal: u64,
     unread: Vec<u8>,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(house.tcp).await.unwrap();
-        let (unread, heard) = (Vec::new(), VecDeque::new());
-        let mut client = Self { cursor: 0, socket, author: wish.author, ordinal: 0, unread, heard };
-        let (start, token) = (wish.start, wish.token.clone());
-        // A bad name cannot be written with our own types: the tests of bad bytes do that by hand.
-        client.send(&ClientItem::Join(Join { room: wish.room.parse().unwrap(), start, token })).await;
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let socket = TcpStream::connect(server.tcp).await.unwrap();
+        let (unread, received) = (Vec::new(), VecDeque::new());
+        let mut client = Self { cursor: 0, socket, author: options.author, ordinal: 0, unread, received };
+        let (start, token) = (options.start, options.token.clone());
+        // An invalid name cannot be expressed with these types: `bad_bytes` sends it as bytes.
+        client.send(&ClientItem::Join(Join { room: options.room.parse().unwrap(), start, token })).await;
         client.read_frame().await.map_err(|end| refused(&end))?;
         match client.take_frame() {
             Some(ServerItem::Joined(joined)) => client.cursor = joined.after,
@@ -43,11 +43,11 @@ impl Client {
         self.socket.write_all(&out).await.unwrap();
     }
 
-    /// Reads until there is a whole frame. Safe to give up half way.
+    /// Reads until there is a whole frame. Cancel safe.
     async fn read_frame(&mut self) -> Result<(), End> {
         while split_frame(&self.unread, FRAME_BYTES_MAX).unwrap().is_none() {
             match self.socket.read_buf(&mut self.unread).await {
-                Ok(0) => return Err(End::Broken("closed without a word".to_owned())),
+                Ok(0) => return Err(End::Broken("closed without Bye".to_owned())),
                 Ok(_) => {}
                 Err(error) => return Err(End::Broken(error.to_string())),
             }
@@ -72,22 +72,22 @@ impl Client {
             match self.take_frame() {
                 Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
                 Some(ServerItem::Error(problem)) => return Err(refused(&End::Problem(problem))),
-                Some(item) => self.heard.extend(heard(item, &mut self.cursor)),
+                Some(item) => self.received.extend(received(item, &mut self.cursor)),
                 None => unreachable!("a whole frame was read"),
             }
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             if let Err(end) = self.read_frame().await {
-                return Heard::Ended(end);
+                return Received::Ended(end);
             }
             let item = self.take_frame();
-            self.heard.extend(item.and_then(|item| heard(item, &mut self.cursor)));
+            self.received.extend(item.and_then(|item| received(item, &mut self.cursor)));
         }
     }
 }

@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ClientItem, Encoding, ErrorBody, Post, ServerItem, decode_down, encode_up};
 
-use super::{End, Heard, Refused, Wish, heard, json};
-use crate::house::House;
+use super::{ClientOptions, End, Received, Refused, json, received};
+use crate::test_server::TestServer;
 
 pub(crate) struct Client {
     pub(super) cursor: u64,
@@ -17,13 +17,13 @@ pub(crate) struct Client {
     encoding: Encoding,
     author: u32,
     ordinal: u64,
-    heard: VecDeque<Heard>,
+    received: VecDeque<Received>,
 }
 
 impl Client {
-    pub(super) async fn join(house: &House, wish: &Wish) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(house.http).await.unwrap();
-        let url = format!("ws://{}/rooms/{}/websocket?{}", house.http, wish.room, wish.path_query());
+    pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let socket = TcpStream::connect(server.http).await.unwrap();
+        let url = format!("ws://{}/rooms/{}/websocket?{}", server.http, options.room, options.path_query());
         let ws = match client_async(url, socket).await {
             Ok((ws, _)) => ws,
             Err(Error::Http(answer)) => {
@@ -34,8 +34,8 @@ impl Client {
             }
             Err(error) => panic!("no WebSocket: {error}"),
         };
-        let (encoding, author) = (wish.encoding, wish.author);
-        let mut client = Self { cursor: 0, ws, encoding, author, ordinal: 0, heard: VecDeque::new() };
+        let (encoding, author) = (options.encoding, options.author);
+        let mut client = Self { cursor: 0, ws, encoding, author, ordinal: 0, received: VecDeque::new() };
         let first = client.ws.next().await.unwrap().unwrap();
         match read(encoding, &first) {
             Some(ServerItem::Joined(joined)) => client.cursor = joined.after,
@@ -64,28 +64,28 @@ impl Client {
             }
             match read(self.encoding, &message) {
                 Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
-                item => self.heard.extend(item.and_then(|item| heard(item, &mut self.cursor))),
+                item => self.received.extend(item.and_then(|item| received(item, &mut self.cursor))),
             }
         }
     }
 
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn receive(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return heard;
+            if let Some(received) = self.received.pop_front() {
+                return received;
             }
             let message = match self.ws.next().await {
-                None => return Heard::Ended(End::Broken("closed without a close frame".to_owned())),
-                Some(Err(error)) => return Heard::Ended(End::Broken(error.to_string())),
+                None => return Received::Ended(End::Broken("closed without a close frame".to_owned())),
+                Some(Err(error)) => return Received::Ended(End::Broken(error.to_string())),
                 Some(Ok(message)) => message,
             };
             if let Message::Close(frame) = message {
-                // Sends our half of the closing handshake.
+                // Sends the client's half of the closing handshake.
                 while self.ws.next().await.is_some() {}
                 let code = frame.map_or(1005, |frame| u16::from(frame.code));
-                return Heard::Ended(End::Close(code));
+                return Received::Ended(End::Close(code));
             }
-            self.heard.extend(read(self.encoding, &message).and_then(|item| heard(item, &mut self.cursor)));
+            self.received.extend(read(self.encoding, &message).and_then(|item| received(item, &mut self.cursor)));
         }
     }
 }
@@ -94,7 +94,7 @@ fn read(encoding: Encoding, message: &Message) -> Option<ServerItem<'_>> {
     match (encoding, message) {
         (Encoding::Json, Message::Text(text)) => Some(json::item(text.as_bytes())),
         (Encoding::Binary, Message::Binary(bytes)) => Some(decode_down(bytes).unwrap()),
-        // The answer goes out with the next read.
+        // The answer is sent with the next read.
         (_, Message::Ping(_)) => Some(ServerItem::Heartbeat),
         (_, Message::Pong(_)) => None,
         (encoding, other) => panic!("{other:?} on a connection opened for {}", encoding.name()),

@@ -1,9 +1,9 @@
-//! The table on a terminal.
+//! Table for terminals.
 
 use super::{explained, interval, number, p_value, percent, verdict};
 use crate::gate::Comparison;
 
-/// A row a transport and metric, a headline, and the notes.
+/// One row per transport and metric, headline, notes.
 pub fn table(comparison: &Comparison) -> String {
     let mut out = format!("base: {}\nhead: {}\n\n", comparison.base, comparison.head);
     out += &format!(

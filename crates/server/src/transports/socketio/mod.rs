@@ -1,19 +1,22 @@
-//! Socket.IO, by socketioxide: what a Rust server would speak it with. Nothing else goes through that library, and it goes nowhere else.
+//! Socket.IO by socketioxide, the library that a Rust server would use.
 //!
-//! Namespaces `/` and `/chat` show the same rooms. A client connects (`auth` may hold the token), emits `join` with a room and a cursor,
-//! and hears `message` and `gap` from then on; it emits `post`, and `leave`. Each is answered by its acknowledgement, with a problem where
-//! it is refused. `encoding: "binary"` in the join makes messages and posts attachments.
+//! Namespaces `/` and `/chat` show the same rooms. A client connects (`auth` may hold the token)
+//! and emits `join` with a room and a cursor. Then it receives `message` and `gap`, and emits
+//! `post` and `leave`. Each event of the client is acknowledged; the acknowledgement of a refused
+//! one is an error body. `encoding: "binary"` in the join makes messages and posts attachments.
 //!
-//! The house model stays: a session is a cursor. Its reader gives socketioxide a bounded number of packets and waits until they have
-//! left ([`crate::flow`]), so that a slow client falls behind in the log and not in a queue. What differs from `websocket`: every packet is
-//! written anew for every client, for the library has no other way.
+//! As with the other transports, a session is a cursor. Its forwarder queues a bounded number of
+//! packets and waits until they are written ([`backpressure`]), so a slow client falls behind in
+//! the log and not in a queue. Unlike `websocket`, each packet is encoded for each client: the
+//! library has no other way.
 
-mod door;
-mod entries;
-mod feed;
+mod backpressure;
+mod forwarder;
 mod library;
+mod namespace_client;
 mod request;
-mod session;
+mod service;
+mod sessions;
 mod stream;
 mod upgrade;
 mod upgrade_state;
@@ -26,35 +29,35 @@ use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio_util::task::TaskTracker;
 
-use self::door::Door;
-use self::entries::Entries;
+use self::backpressure::QUEUE_PACKETS_MAX;
 use self::library::Library;
-use self::session::Session;
-use crate::app::App;
-use crate::flow::QUEUE_PACKETS_MAX;
+use self::namespace_client::NamespaceClient;
+use self::service::SocketIoService;
+use self::sessions::Sessions;
 use crate::http::post_bytes_max;
+use crate::state::ServerState;
 
-/// Where it lives.
+/// Path of all its requests.
 pub(crate) const PATH: &str = "/socket.io/";
 const NAMESPACES: [&str; 2] = ["/", "/chat"];
-/// Room for a few posts.
+/// Enough for a few posts.
 const WS_READ_BUFFER_BYTES: usize = 1 << 10;
-/// What a packet adds to a post: types, namespace, acknowledgement, event name.
+/// Bytes of a packet besides its post: types, namespace, acknowledgement, event name.
 const PACKET_OVERHEAD_BYTES: usize = 128;
 /// Maximum number of attachments of an event. No event has more than the one of a post.
 const ATTACHMENTS_MAX: usize = 1;
-/// How long readers have to hand over what is left when the server goes away.
-const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// How long forwarders may take for the remaining messages when the server shuts down.
+const FORWARD_MAX: Duration = Duration::from_secs(2);
 
-/// What the payload of a CONNECT may say.
+/// Payload of a CONNECT.
 #[derive(serde::Deserialize)]
 struct Auth {
     token: Option<String>,
 }
 
 /// Serves Socket.IO until the server closes.
-pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
-    let limits = &app.limits;
+pub(crate) fn open(state: &Arc<ServerState>) -> Arc<SocketIoService> {
+    let limits = &state.limits;
     // Maximum size of a body, of a WebSocket message, and of an attachment.
     let packet_bytes_max = post_bytes_max(limits.message_bytes_max) + PACKET_OVERHEAD_BYTES;
     let parser = ParserConfig::common()
@@ -74,28 +77,29 @@ pub(crate) fn open(app: &Arc<App>) -> Arc<Door> {
         .max_buffer_size(QUEUE_PACKETS_MAX)
         .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
         .build_with_inner_svc(Router::new());
-    let readers = TaskTracker::new();
+    let forwarders = TaskTracker::new();
     for namespace in NAMESPACES {
-        let (app, readers) = (Arc::clone(app), readers.clone());
-        // Everything is in place before the client is told that it is connected: its first event finds its handler.
+        let (state, forwarders) = (Arc::clone(state), forwarders.clone());
+        // Handlers are registered before the client is told that it is connected, so that its first
+        // event finds them.
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
             let token = auth.ok().flatten().and_then(|auth| auth.token);
-            std::future::ready(Session::open(&app, &readers, &socket, token.as_deref()))
+            std::future::ready(NamespaceClient::open(&state, &forwarders, &socket, token.as_deref()))
         };
         use socketioxide::handler::ConnectHandler as _;
         io.ns(namespace, (|| std::future::ready(())).with(admit));
     }
-    let entries = Entries::new(limits.connections_max);
-    app.tasks.spawn(close(Arc::clone(app), io, readers, Arc::clone(&entries)));
-    Arc::new(Door { app: Arc::clone(app), library: Library(service), entries })
+    let sessions = Sessions::new(limits.connections_max);
+    state.tasks.spawn(close(Arc::clone(state), io, forwarders, Arc::clone(&sessions)));
+    Arc::new(SocketIoService { state: Arc::clone(state), library: Library(service), sessions })
 }
 
-/// Ends all sessions when the server goes away, after what is left was handed over.
-async fn close(app: Arc<App>, io: SocketIo, readers: TaskTracker, entries: Arc<Entries>) {
-    app.closing.cancelled().await;
-    readers.close();
-    tokio::time::timeout(GOODBYE_MAX, readers.wait()).await.ok();
+/// Ends all sessions when the server shuts down, after the remaining messages are forwarded.
+async fn close(state: Arc<ServerState>, io: SocketIo, forwarders: TaskTracker, sessions: Arc<Sessions>) {
+    state.closing.cancelled().await;
+    forwarders.close();
+    tokio::time::timeout(FORWARD_MAX, forwarders.wait()).await.ok();
     io.close().await;
     // socketioxide 0.18.9 closes the sessions in namespaces only.
-    entries.end_polls();
+    sessions.end_polls();
 }

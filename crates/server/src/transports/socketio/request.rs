@@ -1,4 +1,4 @@
-//! Requests of Engine.IO, as their method and query say.
+//! Requests of Engine.IO, by method and query.
 
 use std::str::FromStr;
 
@@ -6,10 +6,10 @@ use axum::http::Method;
 use socketioxide::socket::Sid;
 use wire::{ErrorBody, Transport};
 
-use crate::http::Refusal;
-use crate::meter::Label;
+use crate::counters::TransportSlot;
+use crate::refusal::Refusal;
 
-/// A request, checked.
+/// A checked request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EngineRequest {
     /// Opens a session on polling.
@@ -28,7 +28,7 @@ impl EngineRequest {
     pub(super) fn parse(method: &Method, query: &str) -> Result<Self, Refusal> {
         let refuse = |field, error, hint| {
             let found = parameter(query, field).unwrap_or("");
-            Err(Refusal::bad(ErrorBody::new(field, found, error, hint)))
+            Err(Refusal::bad_request(ErrorBody::new(field, found, error, hint)))
         };
         if parameter(query, "EIO") != Some("4") {
             return refuse("EIO", "the server supports version 4 of Engine.IO only", "use EIO=4");
@@ -44,10 +44,10 @@ impl EngineRequest {
             (Some("polling"), &Method::POST, Some(sid)) => Ok(Self::Post(sid)),
             (Some("polling"), method, _) => {
                 let hint = "use GET to open a session and to poll, POST with a sid to send packets";
-                Err(Refusal::bad(ErrorBody::new(
+                Err(Refusal::bad_request(ErrorBody::new(
                     "method",
                     method.as_str(),
-                    "this request has no meaning on polling",
+                    "this method is not supported on polling",
                     hint,
                 )))
             }
@@ -57,15 +57,20 @@ impl EngineRequest {
 }
 
 pub(super) fn unknown_session(sid: &str) -> Refusal {
-    Refusal::bad(ErrorBody::new("sid", sid, "no session has this id", "open a session with a request without sid"))
+    Refusal::bad_request(ErrorBody::new(
+        "sid",
+        sid,
+        "no session has this id",
+        "open a session with a request without sid",
+    ))
 }
 
-/// The transport a request is counted for. With `upgrade=1` a client announces its upgrade; other sessions are counted as polling until
-/// they upgrade.
-pub(super) fn label_of(query: &str) -> Label {
+/// The transport that a request is counted for. With `upgrade=1` a client announces its upgrade.
+/// Other sessions are counted as polling until they upgrade.
+pub(super) fn slot_of(query: &str) -> TransportSlot {
     let websocket = parameter(query, "transport") == Some("websocket");
     let (has_sid, announces) = (parameter(query, "sid").is_some(), parameter(query, "upgrade").is_some());
-    Label::of(match (websocket, has_sid || announces) {
+    TransportSlot::of(match (websocket, has_sid || announces) {
         (true, false) => Transport::SocketioWebsocket,
         (false, _) if !announces => Transport::SocketioPolling,
         _ => Transport::Socketio,
@@ -84,19 +89,21 @@ mod tests {
     #[test]
     fn requests_are_counted_for_their_transport() {
         let sid = Sid::new();
-        assert_eq!(label_of("EIO=4&transport=polling"), Label::of(Transport::SocketioPolling));
-        assert_eq!(label_of(&format!("EIO=4&transport=polling&sid={sid}")), Label::of(Transport::SocketioPolling));
-        assert_eq!(label_of("EIO=4&transport=polling&upgrade=1"), Label::of(Transport::Socketio));
-        assert_eq!(label_of("EIO=4&transport=websocket"), Label::of(Transport::SocketioWebsocket));
-        assert_eq!(label_of(&format!("EIO=4&transport=websocket&sid={sid}")), Label::of(Transport::Socketio));
+        assert_eq!(slot_of("EIO=4&transport=polling"), TransportSlot::of(Transport::SocketioPolling));
+        assert_eq!(
+            slot_of(&format!("EIO=4&transport=polling&sid={sid}")),
+            TransportSlot::of(Transport::SocketioPolling)
+        );
+        assert_eq!(slot_of("EIO=4&transport=polling&upgrade=1"), TransportSlot::of(Transport::Socketio));
+        assert_eq!(slot_of("EIO=4&transport=websocket"), TransportSlot::of(Transport::SocketioWebsocket));
+        assert_eq!(slot_of(&format!("EIO=4&transport=websocket&sid={sid}")), TransportSlot::of(Transport::Socketio));
     }
 
     #[test]
     fn method_and_query_decide_what_a_request_is() {
         let sid = Sid::new();
-        let of = |method: &Method, query: &str| {
-            EngineRequest::parse(method, query).map_err(|refusal| refusal.into_problem().field)
-        };
+        let of =
+            |method: &Method, query: &str| EngineRequest::parse(method, query).map_err(|refusal| refusal.body.field);
         let with = |transport: &str| format!("EIO=4&transport={transport}&sid={sid}");
         assert_eq!(of(&Method::GET, "transport=polling&EIO=4&t=x"), Ok(EngineRequest::Open));
         assert_eq!(of(&Method::GET, &with("polling")), Ok(EngineRequest::Poll(sid)));

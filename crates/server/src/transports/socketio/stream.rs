@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::{Gauge, Socket};
+use crate::connection::{Connection, CountedStream};
 
 /// Maximum number of bytes that are read at once while a WebSocket is probed.
 const READ_AHEAD_BYTES: usize = 256;
@@ -16,35 +16,37 @@ const PROBE_FRAMES: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 /// Size of `3probe` as a frame of the server.
 const PROBE_ANSWER_BYTES: usize = 8;
 
-/// A socket whose reader gets some bytes before those of the socket.
+/// A socket with bytes to read before its own.
 pub(super) struct Stream {
-    socket: Socket,
+    socket: CountedStream,
     /// Bytes that are returned before the socket is read.
     unread: Bytes,
-    /// Whether a read returns one byte at most. A reader of frames then takes no byte behind a frame.
+    /// Whether a read returns one byte at most. A reader of frames then takes no byte behind a
+    /// frame.
     reads_bytes: bool,
     /// Number of written bytes still to be discarded.
     discard_bytes: usize,
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, unread: Vec<u8>) -> Self {
+    pub(super) fn new(socket: CountedStream, unread: Vec<u8>) -> Self {
         Self { socket, unread: unread.into(), reads_bytes: false, discard_bytes: 0 }
     }
 
     /// A stream for the probe, which another reader continues after it.
-    pub(super) fn to_probe(socket: Socket, unread: Vec<u8>) -> Self {
+    pub(super) fn to_probe(socket: CountedStream, unread: Vec<u8>) -> Self {
         Self { reads_bytes: true, ..Self::new(socket, unread) }
     }
 
-    /// The stream for a reader that does the probe again: it reads the probe's frames, and its answer is discarded.
+    /// The stream for a reader that does the probe again: it reads the probe's frames, and its
+    /// answer is discarded.
     pub(super) fn after_probe(self) -> Self {
         let unread = [PROBE_FRAMES, &self.unread].concat().into();
         Self { socket: self.socket, unread, reads_bytes: false, discard_bytes: PROBE_ANSWER_BYTES }
     }
 
-    pub(super) fn gauge(&self) -> &Gauge {
-        self.socket.gauge()
+    pub(super) fn connection(&self) -> &Connection {
+        self.socket.connection()
     }
 }
 

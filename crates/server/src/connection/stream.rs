@@ -1,0 +1,208 @@
+//! A TCP stream that counts its traffic and ends clients that take too long.
+//!
+//! Three limits apply: a client that sends nothing for too long, one that does not complete a
+//! request, and one that leaves data unread. None of them costs anything while traffic flows: the
+//! timers are polled only when the socket would block.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+
+use super::idle::{Activity, IdleDeadline, Timeouts};
+use super::{BusyGuard, Connection};
+use crate::counters::Counter;
+
+/// Slices up to this size together (a chunk's size, the chunk, a line end) are copied and written
+/// as one. The copy costs less than a vectored write.
+const GATHERED_BYTES_MAX: usize = 4 << 10;
+
+thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
+
+/// Maximum number of bytes read from a client after the last response.
+const DISCARDED_BYTES_MAX: usize = 8 << 20;
+const DISCARD_BUFFER_BYTES: usize = 4 << 10;
+
+pub(crate) struct CountedStream {
+    tcp: TcpStream,
+    connection: Arc<Connection>,
+    timeouts: Arc<Timeouts>,
+    idle_timer: Option<IdleTimer>,
+    stall_timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The timer of the read side.
+struct IdleTimer {
+    timer: Pin<Box<Sleep>>,
+    deadline: IdleDeadline,
+}
+
+impl CountedStream {
+    pub(crate) fn new(tcp: TcpStream, connection: Arc<Connection>, timeouts: Arc<Timeouts>) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        // The kernel's own limit for peers that vanished without a FIN.
+        socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(timeouts.stall))?;
+        Ok(Self { tcp, connection, timeouts, idle_timer: None, stall_timer: None })
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Waits until the socket is readable. Needs no buffer meanwhile.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Wakes only the last task that polled.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
+    }
+
+    /// See [`TcpStream::try_read`].
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.tcp.try_read(buffer).inspect_err(|error| self.connection.count_error(error))?;
+        self.connection.count_read(n);
+        Ok(n)
+    }
+
+    /// Shuts down the write side and reads until EOF or a limit. Closing with unread input would
+    /// send RST, and the client could lose the last response.
+    pub(crate) async fn close_gracefully(&mut self) -> io::Result<()> {
+        self.shutdown().await?;
+        let limit = self.timeouts.header;
+        let _busy = self.busy_guard();
+        timeout(limit, self.discard_input()).await.unwrap_or(Ok(()))
+    }
+
+    async fn discard_input(&mut self) -> io::Result<()> {
+        // On the heap: the future of every connection would otherwise be larger by this buffer.
+        let mut sink = vec![0; DISCARD_BUFFER_BYTES];
+        let mut left = DISCARDED_BYTES_MAX;
+        while left > 0 {
+            match self.read(&mut sink).await? {
+                0 => break,
+                n => left = left.saturating_sub(n),
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the connection as busy until the guard is dropped.
+    pub(crate) fn busy_guard(&mut self) -> BusyGuard {
+        self.idle_timer = None;
+        // Bytes that were read with the join or the request belong to its transport.
+        self.connection.stats.claim();
+        self.connection.busy_guard()
+    }
+
+    /// Ready when the client has sent nothing for too long.
+    fn poll_idle_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let connection = &self.connection;
+        if connection.state.is_busy() {
+            self.idle_timer = None;
+            return Poll::Pending;
+        }
+        let timeouts = &self.timeouts;
+        let activity = Activity { requests: connection.stats.requests(), in_request: connection.state.is_in_request() };
+        let IdleTimer { timer, deadline } = self.idle_timer.get_or_insert_with(|| {
+            let (deadline, end) = IdleDeadline::start(timeouts, activity, Instant::now());
+            IdleTimer { timer: Box::pin(sleep_until(end)), deadline }
+        });
+        if let Some(end) = deadline.update(timeouts, activity, timer.deadline(), Instant::now) {
+            timer.as_mut().reset(end);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            let Some(end) = deadline.extend(timeouts, activity, timer.deadline()) else {
+                connection.stats.count(Counter::TimedOut);
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            };
+            timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+
+    /// Counts the outcome of a write. While the client does not read, checks the stall timeout.
+    fn after_write(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Ready(outcome) => {
+                self.stall_timer = None;
+                match &outcome {
+                    Ok(n) => self.connection.count_write(*n),
+                    Err(error) => self.connection.count_error(error),
+                }
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => {
+                let limit = self.timeouts.stall;
+                ready!(self.stall_timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+                self.connection.count_stall();
+                // Another task may read this socket, as in socketioxide: its read has to end, too.
+                socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Both).ok();
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let socket = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => {
+                socket.connection.count_read(buffer.filled().len() - before);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                socket.connection.count_error(&error);
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => socket.poll_idle_timeout(cx).map(Err),
+        }
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let socket = self.get_mut();
+        let outcome = Pin::new(&mut socket.tcp).poll_write(cx, bytes);
+        socket.after_write(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let socket = self.get_mut();
+        let outcome = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHERED_BYTES_MAX {
+            GATHERED.with_borrow_mut(|gathered| {
+                gathered.clear();
+                slices.iter().for_each(|slice| gathered.extend_from_slice(slice));
+                Pin::new(&mut socket.tcp).poll_write(cx, gathered)
+            })
+        } else {
+            Pin::new(&mut socket.tcp).poll_write_vectored(cx, slices)
+        };
+        socket.after_write(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}
