@@ -1,5 +1,5 @@
-//! How late posts are sent, compared with a bare loop that only sleeps until each of the same instants with
-//! `clock_nanosleep` and a timer slack of 1 ns. The rounds of the two alternate.
+//! How late posts are sent, compared with a bare loop that only sleeps until each of the same
+//! instants with `clock_nanosleep` and a timer slack of 1 ns. The rounds of the two alternate.
 //!
 //! `cargo build --release && cargo bench -p pushbench-loadgen --bench lateness -- [--rate 5000] [--seconds 4] [--rounds 7]`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]

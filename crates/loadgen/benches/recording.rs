@@ -1,4 +1,6 @@
-//! The cost of a delivered message in histograms and ledger: `cargo bench -p pushbench-loadgen --bench recording`.
+//! The cost of a delivered message in histograms and ledger.
+//!
+//! `cargo bench -p pushbench-loadgen --bench recording`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! CPU time per delivered WebSocket message of the load generator, which parses, checks and records it,
-//! compared with a bare loop that reads as many sockets of the same server and counts messages. The rounds
-//! of the two alternate.
+//! CPU time per delivered WebSocket message of the load generator, which parses, checks and records
+//! it, compared with a bare loop that reads as many sockets of the same server and counts messages.
+//! The rounds of the two alternate.
 //!
 //! `cargo build --release && cargo bench -p pushbench-loadgen --bench websocket -- [--clients 500] [--rate 40] [--seconds 4] [--rounds 7]`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -59,8 +59,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Joins with all sockets, reads and counts during warm-up and window. Returns the CPU time per message of
-/// the window, in µs.
+/// Joins with all sockets, reads and counts during warm-up and window. Returns the CPU time per
+/// message of the window, in µs.
 fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     let server = Server::start()?;
     let http = server.target.http;

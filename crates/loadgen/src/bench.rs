@@ -11,8 +11,8 @@ use crate::config::{RunConfig, Target};
 use crate::run_context::{PROBE_AUTHOR, PROBE_TEXT, WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
 
-/// Handles every message of a plan at every client of its room. Returns how long that took and the number
-/// of deliveries. With `decoding` each message is decoded from JSON, as from a socket.
+/// Handles every message of a plan at every client of its room. Returns how long that took and the
+/// number of deliveries. With `decoding` each message is decoded from JSON, as from a socket.
 pub fn receive_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
     let target = Target { http: nowhere, tcp: nowhere, token: None, protocol: Protocol::Pushbench };

@@ -1,4 +1,5 @@
-//! Combines what the workers report: seconds into rows and the interval log, totals into the ledger.
+//! Combines what the workers report: seconds into rows and the interval log, totals into the
+//! ledger.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -62,7 +63,8 @@ impl<'a, W: Write> Collector<'a, W> {
                 let second = sample.second;
                 self.open.entry(second).or_default().push(*sample);
                 if self.open[&second].len() == self.workers {
-                    // A worker reports its seconds in order: earlier ones that are open stay incomplete.
+                    // A worker reports its seconds in order: earlier ones that are open stay
+                    // incomplete.
                     let done: Vec<_> = self.open.range(..=second).map(|(second, _)| *second).collect();
                     done.into_iter().for_each(|second| self.close_second(second));
                 }
@@ -117,7 +119,8 @@ impl<'a, W: Write> Collector<'a, W> {
         });
     }
 
-    /// Writes a second to the interval log. An error does not end the run; it is reported at its end.
+    /// Writes a second to the interval log. An error does not end the run; it is reported at its
+    /// end.
     fn write_log(&mut self, second: i64, histograms: &Histograms) {
         let start = Duration::from_secs(u64::try_from(second + 1).unwrap_or(0));
         for series in Series::ALL {
@@ -164,8 +167,8 @@ impl<'a, W: Write> Collector<'a, W> {
     }
 }
 
-/// Counts between the edges, the length of the window in microseconds, the CPU time of all workers and the
-/// largest share of a core that one of them used. Each worker reports both edges in order.
+/// Counts between the edges, the length of the window in microseconds, the CPU time of all workers
+/// and the largest share of a core that one of them used. Each worker reports both edges in order.
 fn window_of(edges: &[EdgeSample], workers: usize) -> (TrafficCounts, u64, Cpu, f64) {
     let (starts, ends) = edges.split_at(workers.min(edges.len()));
     if ends.len() != workers {
@@ -180,7 +183,8 @@ fn window_of(edges: &[EdgeSample], workers: usize) -> (TrafficCounts, u64, Cpu, 
     let last = ends.iter().map(|r| r.at).max();
     let elapsed = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first));
     let window_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    // The samples do not name their worker: its CPU time is at most the largest end minus the smallest start.
+    // The samples do not name their worker: its CPU time is at most the largest end minus the
+    // smallest start.
     let busiest = ends.iter().map(|r| r.cpu.total_us()).max().unwrap_or(0);
     let least = starts.iter().map(|r| r.cpu.total_us()).min().unwrap_or(0);
     let busy = busiest.saturating_sub(least) as f64 / (window_us.max(1) as f64);
@@ -208,8 +212,8 @@ fn compare_ledgers(plan: &Plan, posts: &PostTable, totals: &[WorkerTotals]) -> L
     for client in totals.iter().flat_map(|totals| &totals.clients) {
         let room = plan.room_of(client.client);
         let planned = plan.posts_in_room(room);
-        // Cap at the planned count: a duplicate under a second seq is reported by the order check and must
-        // not hide a lost message.
+        // Cap at the planned count: a duplicate under a second seq is reported by the order check
+        // and must not hide a lost message.
         let received = u64::from(client.received).min(planned);
         let lost = on_server[room as usize].saturating_sub(received);
         summary.scheduled += planned;
@@ -300,7 +304,8 @@ mod tests {
     }
 
     proptest! {
-        /// Every planned delivery is either received, lost or undelivered, whatever was accepted and received.
+        /// Every planned delivery is either received, lost or undelivered, whatever was accepted
+        /// and received.
         #[test]
         fn scheduled_is_received_lost_and_undelivered(
             states in proptest::collection::vec(0_u8..4, 200),

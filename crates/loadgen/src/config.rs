@@ -33,8 +33,8 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The HTTP client of this run. Transports that post on the connection that carries the messages,
-    /// and Socket.IO, have only the built-in one.
+    /// The HTTP client of this run. Transports that post on the connection that carries the
+    /// messages, and Socket.IO, have only the built-in one.
     pub(crate) fn http_client(&self) -> HttpClient {
         if self.transport.has_room_url() && !self.transport.posts_in_band() {
             self.plan.http_client

@@ -48,8 +48,8 @@ pub enum Checkpoint {
 /// Runs a plan over one transport.
 ///
 /// When `stop` completes, the run ends early with its value, and what was measured is kept. `log`
-/// receives the interval log. `on_progress` is called a few times per second. `on_checkpoint` is awaited
-/// at each [`Checkpoint`].
+/// receives the interval log. `on_progress` is called a few times per second. `on_checkpoint` is
+/// awaited at each [`Checkpoint`].
 pub async fn execute<W: Write>(
     config: RunConfig,
     stop: impl Future<Output = RunEnd>,
@@ -168,8 +168,8 @@ impl<'a, W: Write, P: FnMut(Progress)> RunController<'a, W, P> {
         Ok(())
     }
 
-    /// Enters a phase and waits until a counter has reached the number of clients. Fails when it does not
-    /// rise for `stall_max`, or when the missing clients have stopped.
+    /// Enters a phase and waits until a counter has reached the number of clients. Fails when it
+    /// does not rise for `stall_max`, or when the missing clients have stopped.
     async fn wait_for_all(
         &mut self,
         phase: Phase,
@@ -195,8 +195,8 @@ impl<'a, W: Write, P: FnMut(Progress)> RunController<'a, W, P> {
         }
     }
 
-    /// Waits until the workers have sampled the end of the window, and then until everything planned has
-    /// been received or nothing has been received for a while.
+    /// Waits until the workers have sampled the end of the window, and then until everything
+    /// planned has been received or nothing has been received for a while.
     async fn drain(&mut self, plan: &Plan) -> Result<(), RunEnd> {
         self.enter(Phase::Drain);
         let sampled_by = Instant::now() + COLLECT_MAX;
@@ -229,7 +229,8 @@ impl<'a, W: Write, P: FnMut(Progress)> RunController<'a, W, P> {
         u32::try_from(since.as_secs()).ok()
     }
 
-    /// Receives events until an instant or the end of the second, checks the workers and reports progress.
+    /// Receives events until an instant or the end of the second, checks the workers and reports
+    /// progress.
     async fn poll_workers(&mut self, end: Instant) -> Result<(), RunEnd> {
         let next_second =
             self.t0.zip(self.second()).map(|(t0, second)| t0 + Duration::from_secs(u64::from(second) + 1));

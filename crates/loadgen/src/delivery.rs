@@ -120,7 +120,8 @@ fn check(
         counters.last_text = (index, run.plan.text_offset(message.author, message.ordinal));
     }
     if message.text != run.plan.text_at_offset(counters.last_text.1) {
-        // Author and ordinal may be as wrong as the text: neither the room's order nor a latency uses them.
+        // Author and ordinal may be as wrong as the text: neither the room's order nor a latency
+        // uses them.
         return Some(IncidentKind::Corrupted);
     }
     let mut kind = None;
@@ -130,7 +131,8 @@ fn check(
         Placement::First => {
             run.posts.mark_received(index);
             let last = &mut counters.authors[message.author as usize];
-            // Compared by seq, because the first client to receive two posts may get them in the wrong order.
+            // Compared by seq, because the first client to receive two posts may get them in the
+            // wrong order.
             let rises = (message.seq > last.0) == (message.ordinal > last.1);
             kind = (!rises && run.server_numbers_messages()).then_some(IncidentKind::Reordered);
             *last = (message.seq, message.ordinal).max(*last);
@@ -152,7 +154,8 @@ fn record_latency(run: &RunContext, counters: &mut Counters, client: &Client, in
     }
 }
 
-/// Marks a post as sent now: called just before its first byte is written, or its connection opened.
+/// Marks a post as sent now: called just before its first byte is written, or its connection
+/// opened.
 pub(crate) fn mark_sent(run: &RunContext, client: &Client, post: &PendingPost) {
     let Some(index) = run.plan.post_index(client.id, post.ordinal) else { return };
     let now = run.clock.now_us();

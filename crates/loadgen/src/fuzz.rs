@@ -1,5 +1,5 @@
-//! Properties of the protocol readers that hold for any bytes: the bodies of property tests and of the
-//! targets in `crates/fuzz`.
+//! Properties of the protocol readers that hold for any bytes: the bodies of property tests and of
+//! the targets in `crates/fuzz`.
 
 use crate::error::{Fault, SessionEnd};
 use crate::protocol::Remainder;

@@ -1,4 +1,5 @@
-//! One client that joins a room and leaves it: checks whether the server at the target accepts clients.
+//! One client that joins a room and leaves it: checks whether the server at the target accepts
+//! clients.
 
 use std::time::Duration;
 

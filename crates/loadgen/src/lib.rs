@@ -1,8 +1,8 @@
 //! The load generator: simulated clients that follow a plan, and the measurements they make.
 //!
-//! Each worker thread has its own runtime, clients and histograms. Threads share nothing per message
-//! but a few relaxed atomic stores. The crate does not import the server: it connects to whatever
-//! listens at the target.
+//! Each worker thread has its own runtime, clients and histograms. Threads share nothing per
+//! message but a few relaxed atomic stores. The crate does not import the server: it connects to
+//! whatever listens at the target.
 //!
 //! Modules import downwards in this order: `error`, `clock`, `timer`, `config`; `protocol`; `net`;
 //! `measure`; `run_context`, `tasks`, `client`, `delivery`, `scheduler`, `session`; `transports`;

@@ -1,9 +1,9 @@
 //! One message at a time: a post is sent when every client of the room has received the one before.
 //! Nothing is timed, so the counts are the same on every machine and under any load.
 //!
-//! The clients are those of a run. They poll, post and read in the same manner. Only what a run leaves to
-//! timers is decided here: when to connect, when to post, and when to poll. Posts are sent in the order
-//! in which they are due.
+//! The clients are those of a run. They poll, post and read in the same manner. Only what a run
+//! leaves to timers is decided here: when to connect, when to post, and when to poll. Posts are
+//! sent in the order in which they are due.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,7 +68,8 @@ pub enum Until {
     End,
 }
 
-/// Sends the posts of a plan one by one, on the current thread. `on_checkpoint` is awaited as in a run.
+/// Sends the posts of a plan one by one, on the current thread. `on_checkpoint` is awaited as in a
+/// run.
 pub async fn lock_step(
     config: &RunConfig,
     until: Until,
@@ -135,7 +136,8 @@ impl Steps {
         self.worker.run.clock.set_t0(Instant::now());
         for client in &self.worker.scheduler.clients {
             self.worker.spawn_client(client);
-            // A long polling client joins with its first request; the second is the first that is held.
+            // A long polling client joins with its first request; the second is the first that is
+            // held.
             let requests = if self.holds_requests() { u64::from(client.id) * 2 + 2 } else { 0 };
             let has_joined = || client.joined.get() && self.counts().requests >= requests;
             self.wait_for(has_joined, || format!("the join of client {}", client.id)).await?;
@@ -153,7 +155,8 @@ impl Steps {
         Ok(())
     }
 
-    /// Sends one post and waits until it is acknowledged and every client of the room has received it.
+    /// Sends one post and waits until it is acknowledged and every client of the room has received
+    /// it.
     async fn post(&self, author: &Rc<Client>, ordinal: u64) -> Result<(), LockStepError> {
         let before = self.counts();
         author.post(&self.worker.run, ordinal);

@@ -11,7 +11,8 @@ use crate::net::tcp_info::SocketCounts;
 pub struct RunMeasurements {
     /// How it ended.
     pub ended: RunEnd,
-    /// Measured length of the window, in microseconds: from the first to the last sample at its edges.
+    /// Measured length of the window, in microseconds: from the first to the last sample at its
+    /// edges.
     pub window_us: u64,
     /// One histogram per [`Series`], over all workers and seconds.
     pub histograms: Vec<Histogram<u64>>,
@@ -27,8 +28,8 @@ pub struct RunMeasurements {
     pub window: TrafficCounts,
     /// Counts of the whole run.
     pub total: TrafficCounts,
-    /// The kernel's counts of the clients' sockets in the window; `None` for an HTTP client that does not
-    /// expose its sockets.
+    /// The kernel's counts of the clients' sockets in the window; `None` for an HTTP client that
+    /// does not expose its sockets.
     pub kernel_window: Option<SocketCounts>,
     /// The same over the whole run.
     pub kernel_total: Option<SocketCounts>,

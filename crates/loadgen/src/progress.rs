@@ -1,5 +1,5 @@
-//! The phases of a run, what its progress line shows, and what the workers know of both. Nothing here is
-//! touched per message.
+//! The phases of a run, what its progress line shows, and what the workers know of both. Nothing
+//! here is touched per message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -48,7 +48,8 @@ pub struct Progress {
     pub delivered: u64,
     /// Faults so far.
     pub faults: u64,
-    /// The current second since T0; `None` before T0. The first report of a second follows its start.
+    /// The current second since T0; `None` before T0. The first report of a second follows its
+    /// start.
     pub second: Option<u32>,
     /// 99th percentile of the delivery latency in the last full second, if it had deliveries.
     pub delivery_us_p99: Option<u64>,

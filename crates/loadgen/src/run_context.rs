@@ -1,5 +1,5 @@
-//! What the clients of one worker thread share: plan, clock, counters and buffers. It knows no client
-//! and no transport. The hot path takes one borrow per read and locks nothing.
+//! What the clients of one worker thread share: plan, clock, counters and buffers. It knows no
+//! client and no transport. The hot path takes one borrow per read and locks nothing.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -150,8 +150,8 @@ impl RunContext {
         self.plan.tuning.of(self.transport)
     }
 
-    /// Whether the server gives each message a seq. If not, only the order of each author's own posts
-    /// can be checked.
+    /// Whether the server gives each message a seq. If not, only the order of each author's own
+    /// posts can be checked.
     pub(crate) fn server_numbers_messages(&self) -> bool {
         self.local_sequence.is_none()
     }
@@ -210,7 +210,8 @@ impl RunContext {
         self.counters.borrow().traffic.delivered
     }
 
-    /// Counts a chunk or read as a batch if it carried messages, given the count of deliveries before it.
+    /// Counts a chunk or read as a batch if it carried messages, given the count of deliveries
+    /// before it.
     pub(crate) fn count_batch(&self, delivered_before: u64) {
         let traffic = &mut self.counters.borrow_mut().traffic;
         traffic.batches += u64::from(traffic.delivered > delivered_before);
@@ -220,14 +221,15 @@ impl RunContext {
         self.faults.borrow_mut().note(fault.kind, fault.detail);
     }
 
-    /// When the post with this index is due, in microseconds since T0; `None` outside of the window.
+    /// When the post with this index is due, in microseconds since T0; `None` outside of the
+    /// window.
     pub(crate) fn due_in_window(&self, index: usize) -> Option<i64> {
         let due = i64::from(self.plan.due_us(index));
         self.window_us.contains(&due).then_some(due)
     }
 
-    /// The second of the run, updated once a second. It serves idle detection, where an error of one
-    /// second does not matter.
+    /// The second of the run, updated once a second. It serves idle detection, where an error of
+    /// one second does not matter.
     pub(crate) fn cached_second(&self) -> u32 {
         self.second.get()
     }

@@ -1,4 +1,5 @@
-//! The order in which a worker's posts are due. A late post is sent at once, in order; none is skipped.
+//! The order in which a worker's posts are due. A late post is sent at once, in order; none is
+//! skipped.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +14,8 @@ pub(crate) struct NextPost {
     pub(crate) ordinal: u64,
 }
 
-/// The posts of a worker's clients, earliest first. It holds one entry per author, however long the run is.
+/// The posts of a worker's clients, earliest first. It holds one entry per author, however long the
+/// run is.
 pub(crate) struct ScheduleCursor {
     next: BinaryHeap<Reverse<NextPost>>,
 }

@@ -42,8 +42,8 @@ impl Scheduler {
         self.clients.iter().filter(move |client| client.room == room)
     }
 
-    /// Sends the posts that are due. It runs on the timer and after every read, so that a busy worker
-    /// sends as punctually as an idle one.
+    /// Sends the posts that are due. It runs on the timer and after every read, so that a busy
+    /// worker sends as punctually as an idle one.
     pub(crate) fn send_scheduled(&self, run: &RunContext) {
         if self.next_due_us.get() == i64::MAX {
             return;
@@ -91,7 +91,8 @@ mod tests {
         let due_by =
             |us: u64| (0..run.plan.posts_total()).filter(|at| u64::from(run.plan.due_us(*at as usize)) <= us).count();
         while let Some(wait) = scheduler.until_next_post(run) {
-            // Called too early it sends nothing; called 150 ms late it sends everything that was due.
+            // Called too early it sends nothing; called 150 ms late it sends everything that was
+            // due.
             advance(wait.saturating_sub(Duration::from_micros(1))).await;
             let before = waiting();
             scheduler.send_scheduled(run);

@@ -14,8 +14,8 @@ use crate::run_context::RunContext;
 use crate::scheduler::Scheduler;
 use crate::tasks::Tasks;
 
-/// Connections from one source address to one destination before another source address is used. The
-/// usual port range has 28,232.
+/// Connections from one source address to one destination before another source address is used.
+/// The usual port range has 28,232.
 const PORTS_PER_SOURCE: u64 = 25_000;
 
 #[derive(Clone)]
@@ -81,8 +81,8 @@ impl Session {
         self.client.flush(&self.run);
     }
 
-    /// Sends posts with the sender that the client keeps over its sessions, which `create` makes. A client
-    /// that never posts needs none.
+    /// Sends posts with the sender that the client keeps over its sessions, which `create` makes. A
+    /// client that never posts needs none.
     pub(crate) fn attach_kept(&self, create: impl FnOnce() -> Rc<dyn PostSender>) {
         if self.run.has_posts(self.client.id) {
             let kept = self.client.kept_sender.borrow().clone();

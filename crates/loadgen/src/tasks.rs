@@ -7,8 +7,8 @@ use tokio::task::{AbortHandle, spawn_local};
 
 /// Starts tasks and reports when one panics.
 ///
-/// The runtime would end only the task that panicked. Its client would then look as if the server had
-/// lost its messages, so the whole worker ends, and the run with it.
+/// The runtime would end only the task that panicked. Its client would then look as if the server
+/// had lost its messages, so the whole worker ends, and the run with it.
 #[derive(Default)]
 pub(crate) struct Tasks {
     panicked: Notify,

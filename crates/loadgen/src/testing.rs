@@ -66,8 +66,8 @@ pub(crate) async fn until(done: impl Fn() -> bool) {
     }
 }
 
-/// Posts twice, the second time while the connection for the first post is being opened. Returns how many
-/// posts were delayed by that.
+/// Posts twice, the second time while the connection for the first post is being opened. Returns
+/// how many posts were delayed by that.
 pub(crate) async fn delayed_by_opening(session: &Session) -> u64 {
     let (run, client) = (&session.run, &session.client);
     let traffic = || run.counters.borrow().traffic;

@@ -8,7 +8,8 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::io::unix::AsyncFd;
 
-/// A `timerfd`. The runtime's own timer has a resolution of 1 ms, which is longer than a delivery takes.
+/// A `timerfd`. The runtime's own timer has a resolution of 1 ms, which is longer than a delivery
+/// takes.
 pub(crate) struct PreciseTimer {
     timer: TimerFd,
     /// A duplicate of its descriptor, registered with the runtime.

@@ -1,5 +1,5 @@
-//! The phases of a run in paused time, with one worker whose counters the test sets: no thread and no socket.
-//! A sleep here is the time at which that worker does something, and takes no time.
+//! The phases of a run in paused time, with one worker whose counters the test sets: no thread and
+//! no socket. A sleep here is the time at which that worker does something, and takes no time.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -13,7 +13,8 @@ pub(crate) struct Histograms {
     series: Vec<Histogram<u64>>,
     /// Number of values above the largest.
     pub(crate) saturated: u64,
-    /// Number of values below zero: a message received before its post was due. They are recorded as zero.
+    /// Number of values below zero: a message received before its post was due. They are recorded
+    /// as zero.
     pub(crate) negative: u64,
 }
 

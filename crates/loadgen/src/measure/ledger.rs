@@ -42,7 +42,8 @@ impl ClientLedger {
         self.gaps.first().map(|gap| gap.0)
     }
 
-    /// Makes a seq a gap again, because the message received with it was not the one that belongs to it.
+    /// Makes a seq a gap again, because the message received with it was not the one that belongs
+    /// to it.
     pub(crate) fn reopen(&mut self, seq: u64) {
         let at = self.gaps.partition_point(|gap| gap.0 < seq);
         self.gaps.insert(at, (seq, seq));
@@ -85,8 +86,8 @@ pub(crate) enum Placement {
     Contradiction,
 }
 
-/// Which post each seq of a room belongs to, as the first client of the worker received it. All other
-/// clients must receive the same.
+/// Which post each seq of a room belongs to, as the first client of the worker received it. All
+/// other clients must receive the same.
 #[derive(Debug)]
 pub(crate) struct RoomOrder {
     base: Option<u64>,
@@ -107,7 +108,8 @@ impl RoomOrder {
         self.restarted = true;
     }
 
-    /// Sets the seq of the probe, which the planned posts follow. Returns whether all clients agree on it.
+    /// Sets the seq of the probe, which the planned posts follow. Returns whether all clients agree
+    /// on it.
     pub(crate) fn set_base(&mut self, probe_seq: u64) -> bool {
         *self.base.get_or_insert(probe_seq) == probe_seq
     }
@@ -182,7 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// Messages in any order, any number of times: each is new once, and a missing one is in a gap or after the cursor.
+        /// Messages in any order, any number of times: each is new once, and a missing one is in a
+        /// gap or after the cursor.
         #[test]
         fn every_message_is_counted_once(arrivals in proptest::collection::vec(1_u64..40, 0..120)) {
             let mut ledger = ClientLedger::default();

@@ -1,5 +1,5 @@
-//! Seqs for the messages of a server that gives none: a worker numbers posts in the order in which it
-//! first receives them.
+//! Seqs for the messages of a server that gives none: a worker numbers posts in the order in which
+//! it first receives them.
 
 use scenario::Plan;
 use wire::Post;

@@ -1,4 +1,5 @@
-//! Measurements: histograms, ledgers and the table of posts. Nothing here does I/O or reads a clock.
+//! Measurements: histograms, ledgers and the table of posts. Nothing here does I/O or reads a
+//! clock.
 
 pub(crate) mod histograms;
 pub(crate) mod ledger;

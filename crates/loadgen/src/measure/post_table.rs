@@ -1,5 +1,5 @@
-//! State of every planned post, shared by all workers of a run: when it was sent, whether the server
-//! accepted it, whether a client received it.
+//! State of every planned post, shared by all workers of a run: when it was sent, whether the
+//! server accepted it, whether a client received it.
 
 use std::sync::atomic::{
     AtomicU8, AtomicU32,
@@ -64,15 +64,16 @@ impl PostTable {
         self.state[index].load(Relaxed) != 0
     }
 
-    /// Notes a receiver of a post. Returns the time from the first to the last receiver when this is the
-    /// last of `receivers`.
+    /// Notes a receiver of a post. Returns the time from the first to the last receiver when this
+    /// is the last of `receivers`.
     pub(crate) fn spread_us(&self, index: usize, now_us: i64, receivers: u32) -> Option<i64> {
         if !index.is_multiple_of(SPREAD_EVERY) || receivers < 2 {
             return None;
         }
         let spread = &self.spread[index / SPREAD_EVERY];
         let now = u32::try_from(now_us.max(0)).unwrap_or(u32::MAX);
-        // Workers arrive in another order than their timestamps, so the last one needs the times of all.
+        // Workers arrive in another order than their timestamps, so the last one needs the times of
+        // all.
         spread.first_us.fetch_min(now, Relaxed);
         spread.last_us.fetch_max(now, Relaxed);
         let before = spread.receivers.fetch_add(1, AcqRel);

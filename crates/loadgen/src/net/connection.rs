@@ -1,5 +1,5 @@
-//! A client's TCP connection. It is read into the worker's scratch buffer and written to directly; it
-//! has a buffer of its own only while the kernel accepts less than it is given.
+//! A client's TCP connection. It is read into the worker's scratch buffer and written to directly;
+//! it has a buffer of its own only while the kernel accepts less than it is given.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -48,7 +48,8 @@ pub(crate) async fn open(
 ) -> Result<ReadHalf, Fault> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
-        // Leaves the choice of the port to `connect`, so that ports are shared between destinations.
+        // Leaves the choice of the port to `connect`, so that ports are shared between
+        // destinations.
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)
             .map_err(io::Error::from)?;
         socket.bind(SocketAddr::from((source, 0)))?;
@@ -68,7 +69,8 @@ pub(crate) async fn open(
 }
 
 impl Connection {
-    /// Sends what the kernel accepts now; the read half sends the rest later. After an error nothing was sent.
+    /// Sends what the kernel accepts now; the read half sends the rest later. After an error
+    /// nothing was sent.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut unsent = self.unsent.borrow_mut();
         let sent = if unsent.is_empty() {
@@ -137,8 +139,8 @@ impl ReadHalf {
         poll_fn(|cx| self.poll_fill(cx, scratch)).await
     }
 
-    /// Reads the bytes that have arrived to the start of `scratch`: `None` if there are none, 0 at the end of
-    /// the connection.
+    /// Reads the bytes that have arrived to the start of `scratch`: `None` if there are none, 0 at
+    /// the end of the connection.
     pub(crate) fn try_read(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
         match self.half.try_read(&mut scratch.borrow_mut()) {
             Ok(n) => Ok(Some(n)),
@@ -175,9 +177,9 @@ impl ReadHalf {
     }
 }
 
-/// The connections of a worker, and the kernel's counts of them. A total is the sum over closed and open
-/// sockets; the counts of a window are the difference of two totals. Packets after `close` are not
-/// included.
+/// The connections of a worker, and the kernel's counts of them. A total is the sum over closed and
+/// open sockets; the counts of a window are the difference of two totals. Packets after `close` are
+/// not included.
 #[derive(Default)]
 pub(crate) struct OpenConnections {
     open: RefCell<Slab<Weak<Connection>>>,
@@ -200,9 +202,9 @@ impl OpenConnections {
         self.open.borrow().is_empty()
     }
 
-    /// Counts so far. `between` is awaited after every few sockets, so that thousands of them do not delay
-    /// the clients. Connections that are closed meanwhile are kept until their counts are read, so that
-    /// none is missed or counted twice.
+    /// Counts so far. `between` is awaited after every few sockets, so that thousands of them do
+    /// not delay the clients. Connections that are closed meanwhile are kept until their counts are
+    /// read, so that none is missed or counted twice.
     pub(crate) async fn total(&self, mut between: impl AsyncFnMut()) -> SocketCounts {
         let mut total = self.closed.get();
         let open: Vec<_> = self.open.borrow().iter().filter_map(|(_, connection)| connection.upgrade()).collect();

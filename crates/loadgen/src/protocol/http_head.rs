@@ -42,7 +42,8 @@ pub(super) const fn no_headers<'a>() -> Headers<'a> {
     [const { MaybeUninit::uninit() }; HEADERS_MAX]
 }
 
-/// Parses status line and headers, and returns how many bytes they are; `None` if they are incomplete.
+/// Parses status line and headers, and returns how many bytes they are; `None` if they are
+/// incomplete.
 pub(super) fn parse<'h, 'b>(
     bytes: &'b [u8],
     headers: &'h mut Headers<'b>,
@@ -98,7 +99,8 @@ pub(crate) fn retry_after(value: &str) -> Duration {
     Duration::from_secs(value.parse().unwrap_or(0))
 }
 
-/// Parses a content length. It may be repeated, in a list or in another header, but must be the same.
+/// Parses a content length. It may be repeated, in a list or in another header, but must be the
+/// same.
 fn parse_length(value: &str, before: Option<u64>) -> Result<u64, Fault> {
     let mut length = before;
     for item in list(value) {

@@ -1,5 +1,5 @@
-//! A reader of HTTP/1.0 and HTTP/1.1 responses, whose bodies have a length, are chunked or end with the
-//! connection.
+//! A reader of HTTP/1.0 and HTTP/1.1 responses, whose bodies have a length, are chunked or end with
+//! the connection.
 
 use super::http_head::{LENGTH_MAX, Length, parse_head};
 use crate::error::Fault;
@@ -59,7 +59,8 @@ impl ResponseReader {
         self.state == State::UntilClose
     }
 
-    /// Reads to the end of the response and returns how many bytes were read; all of them if it goes on.
+    /// Reads to the end of the response and returns how many bytes were read; all of them if it
+    /// goes on.
     pub(crate) fn feed<E: From<Fault>>(
         &mut self,
         bytes: &[u8],

@@ -1,5 +1,5 @@
-//! Protocol readers and writers: state machines over bytes, whatever the chunks. No I/O and no clock, and
-//! a buffer only while a part is incomplete.
+//! Protocol readers and writers: state machines over bytes, whatever the chunks. No I/O and no
+//! clock, and a buffer only while a part is incomplete.
 
 mod http_head;
 pub(crate) mod http_request;

@@ -1,5 +1,5 @@
-//! WebSocket frames (RFC 6455), client side. Headers, masks and codes are tungstenite's. Reading is our
-//! own, because all clients of a thread share one buffer and an idle client keeps none.
+//! WebSocket frames (RFC 6455), client side. Headers, masks and codes are tungstenite's. Reading is
+//! our own, because all clients of a thread share one buffer and an idle client keeps none.
 
 use std::io::Cursor;
 
@@ -53,8 +53,8 @@ pub(crate) struct FrameReader {
 }
 
 impl FrameReader {
-    /// Reads complete frames from the start of `bytes`, and returns how many bytes they were. `on_frame`
-    /// receives messages and control frames, each with the bytes of its headers.
+    /// Reads complete frames from the start of `bytes`, and returns how many bytes they were.
+    /// `on_frame` receives messages and control frames, each with the bytes of its headers.
     pub(crate) fn feed<E: From<Fault>>(
         &mut self,
         bytes: &[u8],
@@ -77,8 +77,8 @@ impl FrameReader {
         }
     }
 
-    /// Rejects what a server may not send as soon as the header is complete, because the payload may never
-    /// arrive.
+    /// Rejects what a server may not send as soon as the header is complete, because the payload
+    /// may never arrive.
     fn check(&self, header: &FrameHeader, header_bytes: usize, length: u64) -> Result<(), Fault> {
         if header.mask.is_some() || header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(bad("a frame with a mask or reserved bits from a server"));

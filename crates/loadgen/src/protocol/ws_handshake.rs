@@ -1,5 +1,5 @@
-//! The opening handshake of a WebSocket, client side: the request's headers, and the check of the response
-//! (RFC 6455, section 4.1).
+//! The opening handshake of a WebSocket, client side: the request's headers, and the check of the
+//! response (RFC 6455, section 4.1).
 
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;

@@ -1,8 +1,8 @@
 //! The transports on HTTP requests with the `reqwest` crate: what an application gets that uses an
 //! ordinary HTTP client library.
 //!
-//! reqwest does not expose its connections and heads. Requests and bodies are counted here; connections,
-//! heads and chunk sizes are not, but the server's counters have them.
+//! reqwest does not expose its connections and heads. Requests and bodies are counted here;
+//! connections, heads and chunk sizes are not, but the server's counters have them.
 
 use std::convert::Infallible;
 use std::error::Error;

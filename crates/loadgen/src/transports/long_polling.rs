@@ -1,5 +1,5 @@
-//! Long polling: the server holds each request until there is a message; the next request follows the
-//! response at once.
+//! Long polling: the server holds each request until there is a message; the next request follows
+//! the response at once.
 
 use std::convert::Infallible;
 

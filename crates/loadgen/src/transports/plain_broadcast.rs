@@ -1,9 +1,10 @@
-//! A WebSocket to a server that broadcasts each text as it is, without a seq. A client has joined when it
-//! is connected.
+//! A WebSocket to a server that broadcasts each text as it is, without a seq. A client has joined
+//! when it is connected.
 //!
-//! The worker numbers messages itself (see `measure::local_sequence`). This can check that every client
-//! receives every post once, unaltered, and each author's posts in order. It cannot check that all
-//! clients receive the authors in one common order, because such a server does not promise that.
+//! The worker numbers messages itself (see `measure::local_sequence`). This can check that every
+//! client receives every post once, unaltered, and each author's posts in order. It cannot check
+//! that all clients receive the authors in one common order, because such a server does not promise
+//! that.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -74,7 +75,8 @@ fn is_overtaken(run: &RunContext, client: &Client, seq: u64, post: &Post<'_>) ->
     sequence.borrow().later_of_author(&run.plan, post).any(|later| ledger.contains(later))
 }
 
-/// Counts a text that is no planned post. Before the probe it may be a greeting; after it, it is unexpected.
+/// Counts a text that is no planned post. Before the probe it may be a greeting; after it, it is
+/// unexpected.
 fn count_unknown(run: &RunContext, client: &Client, text_bytes: usize, framing_bytes: usize) {
     let mut counters = run.counters.borrow_mut();
     counters.traffic.add(Direction::Down, TrafficKind::SetUp, ByteClass::Envelope, text_bytes);
@@ -84,8 +86,8 @@ fn count_unknown(run: &RunContext, client: &Client, text_bytes: usize, framing_b
     }
 }
 
-/// Marks the posts of such a server as accepted, because it acknowledges nothing: what was sent on a
-/// connection that never broke has reached it.
+/// Marks the posts of such a server as accepted, because it acknowledges nothing: what was sent on
+/// a connection that never broke has reached it.
 pub(crate) fn confirm_sent_posts(run: &RunContext, clients: &[Rc<Client>]) {
     for client in clients.iter().filter(|client| client.joined.get() && !client.was_disconnected.get()) {
         let posts = (1..=run.plan.posts_of(client.id)).filter_map(|ordinal| run.plan.post_index(client.id, ordinal));

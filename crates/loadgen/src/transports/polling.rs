@@ -1,5 +1,5 @@
-//! Polling: one request per interval, on a schedule that does not wait for responses. Posts are sent
-//! between two polls.
+//! Polling: one request per interval, on a schedule that does not wait for responses. Posts are
+//! sent between two polls.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -49,8 +49,8 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
     *client.sender.borrow_mut() = Some(Rc::new(SentByTask));
     let mut timer = std::pin::pin!(sleep_until(next));
     loop {
-        // At least one post between two polls, even if the next poll is late: otherwise nothing would be
-        // posted to a server whose responses take longer than the interval.
+        // At least one post between two polls, even if the next poll is late: otherwise nothing
+        // would be posted to a server whose responses take longer than the interval.
         loop {
             if let Some(post) = session.next_post() {
                 poller.post(post).await?;

@@ -34,7 +34,8 @@ impl Events {
         // Everything but the data is framing; a chunk without a message keeps the connection alive.
         let kind = if session.run.delivered() > before { TrafficKind::Delivery } else { TrafficKind::KeepAlive };
         let framing = bytes.len() as i64 - data_bytes as i64;
-        // Below zero: data of this event arrived with the previous chunk and was counted as framing there.
+        // Below zero: data of this event arrived with the previous chunk and was counted as framing
+        // there.
         let counted = if framing < 0 { self.previous } else { kind };
         session.run.counters.borrow_mut().traffic.correct(Direction::Down, counted, ByteClass::Framing, framing);
         self.previous = kind;
@@ -45,8 +46,8 @@ impl Events {
 pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
     let mut events = Events::new();
     let mut headers = "accept: text/event-stream\r\n".to_owned();
-    // `EventSource` sends this header when it reconnects. The cursor is also in the URL, for servers that
-    // ignore the header.
+    // `EventSource` sends this header when it reconnects. The cursor is also in the URL, for
+    // servers that ignore the header.
     if let StartAt::After(last) = session.client.start_at() {
         headers += &format!("last-event-id: {last}\r\n");
     }

@@ -1,5 +1,5 @@
-//! STOMP 1.2 on a WebSocket: CONNECT, SUBSCRIBE, then one MESSAGE per item. A post is a SEND that asks
-//! for a receipt.
+//! STOMP 1.2 on a WebSocket: CONNECT, SUBSCRIBE, then one MESSAGE per item. A post is a SEND that
+//! asks for a receipt.
 
 use std::convert::Infallible;
 

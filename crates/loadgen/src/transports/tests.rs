@@ -1,5 +1,5 @@
-//! Every case of [`wire::websocket_cases`], from a server to the client of every transport on a WebSocket:
-//! invalid bytes must be a fault, never a message, a hang or a panic.
+//! Every case of [`wire::websocket_cases`], from a server to the client of every transport on a
+//! WebSocket: invalid bytes must be a fault, never a message, a hang or a panic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -179,8 +179,8 @@ fn close_of(answers: &Answers) -> Option<Option<u16>> {
     Some(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))
 }
 
-/// Serves one client: its polls, if it has any, and then the bytes on its WebSocket. Returns the frames that
-/// the client sent until it closed the connection or answered the last ping.
+/// Serves one client: its polls, if it has any, and then the bytes on its WebSocket. Returns the
+/// frames that the client sent until it closed the connection or answered the last ping.
 async fn serve(listener: TcpListener, bytes: Vec<u8>, is_cut: bool) -> Answers {
     let (probed, upgrades) = watch::channel(false);
     loop {

@@ -1,4 +1,5 @@
-//! A WebSocket connection (RFC 6455): the handshake, messages from frames, answers to pings, the close.
+//! A WebSocket connection (RFC 6455): the handshake, messages from frames, answers to pings, the
+//! close.
 
 use std::rc::Rc;
 
@@ -53,7 +54,8 @@ impl WsConnection {
         self.half.connection()
     }
 
-    /// Waits for bytes and passes each complete message to `on_message`, with the bytes of its frame headers.
+    /// Waits for bytes and passes each complete message to `on_message`, with the bytes of its
+    /// frame headers.
     pub(super) async fn read(
         &mut self,
         session: &Session,

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use super::events::{EdgeSample, WorkerEvent};
 use crate::run_context::RunContext;
 
-/// Reports both edges of the window. The CPU time for reading the kernel's socket counts is left out.
+/// Reports both edges of the window. The CPU time for reading the kernel's socket counts is left
+/// out.
 pub(super) async fn sample_edges(run: Rc<RunContext>, events: mpsc::Sender<WorkerEvent>, cpu_now: impl Fn() -> Cpu) {
     let phases = run.plan.phases;
     let mut left_out = Cpu::default();

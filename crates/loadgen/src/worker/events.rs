@@ -16,7 +16,8 @@ pub(crate) enum WorkerEvent {
     Done(Box<WorkerTotals>),
 }
 
-/// What one second of a worker added. When the run ends, a worker may be a second behind the others.
+/// What one second of a worker added. When the run ends, a worker may be a second behind the
+/// others.
 pub(crate) struct SecondSample {
     pub(crate) second: i64,
     pub(crate) histograms: Histograms,

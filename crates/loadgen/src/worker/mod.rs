@@ -1,5 +1,5 @@
-//! One worker thread: connects its clients on schedule, reconnects them after a disconnect, sends posts
-//! when they are due, reports once a second, and closes idle connections.
+//! One worker thread: connects its clients on schedule, reconnects them after a disconnect, sends
+//! posts when they are due, reports once a second, and closes idle connections.
 
 mod checkpoints;
 pub(crate) mod events;
@@ -26,8 +26,8 @@ use crate::tasks::Tasks;
 use crate::timer::PreciseTimer;
 use crate::transports;
 
-/// Time between the message that ends a session and the end of its connection, so that the server can
-/// read the message.
+/// Time between the message that ends a session and the end of its connection, so that the server
+/// can read the message.
 const GOODBYE_PAUSE: Duration = Duration::from_millis(200);
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -129,8 +129,8 @@ async fn run(worker: &Worker, timer: PreciseTimer, channels: Channels) {
     worker.say_goodbye().await;
 }
 
-/// Sends the probe and then the planned posts, and reports each second. Returns the unreported second if
-/// the run controller has ended.
+/// Sends the probe and then the planned posts, and reports each second. Returns the unreported
+/// second if the run controller has ended.
 async fn follow_phases(
     worker: &Worker,
     timer: PreciseTimer,
@@ -175,7 +175,8 @@ async fn connect_clients(worker: Worker, client_tasks: Rc<RefCell<Vec<AbortHandl
     }
 }
 
-/// Keeps a client in its room: connects it, and reconnects it with its cursor when a session has ended.
+/// Keeps a client in its room: connects it, and reconnects it with its cursor when a session has
+/// ended.
 async fn run_client(session: Session) {
     let (run, client) = (&*session.run, &*session.client);
     let (mut attempts, mut faults, mut failures_in_row) = (0, 0, 0);
@@ -195,15 +196,16 @@ async fn run_client(session: Session) {
         }
         attempts += 1;
         faults += u32::from(has_failed);
-        // Only a client that was in its room, and whose session the server closed, reconnects at once.
+        // Only a client that was in its room, and whose session the server closed, reconnects at
+        // once.
         failures_in_row = if was_joined { u32::from(has_failed) } else { failures_in_row + 1 };
         sleep(backoff(client.id, attempts, failures_in_row).max(pause)).await;
     }
     client.stop_retrying(run);
 }
 
-/// Time before a reconnect: none after a session that the server closed, otherwise doubling. Each client
-/// waits a fraction of its own, so that clients do not reconnect at the same instant.
+/// Time before a reconnect: none after a session that the server closed, otherwise doubling. Each
+/// client waits a fraction of its own, so that clients do not reconnect at the same instant.
 fn backoff(client: u32, attempt: u32, failures_in_row: u32) -> Duration {
     let Some(doublings) = failures_in_row.checked_sub(1) else { return Duration::ZERO };
     let full = BACKOFF_FIRST.saturating_mul(1 << doublings.min(10)).min(BACKOFF_MAX);

@@ -49,7 +49,8 @@ async fn clients_connect_evenly_over_the_ramp() {
         .await;
 }
 
-/// A CPU clock that advances by 1 µs per reading. Reading the socket counts takes one reading per edge.
+/// A CPU clock that advances by 1 µs per reading. Reading the socket counts takes one reading per
+/// edge.
 #[tokio::test(start_paused = true)]
 async fn reading_the_socket_counts_is_in_no_window() {
     let listener = listener();
@@ -68,6 +69,7 @@ async fn reading_the_socket_counts_is_in_no_window() {
         _ => panic!("there are two edges"),
     };
     let (start, end) = (edge().await, edge().await);
-    // First edge, reading the counts, the clients, second edge: two of three steps are the clients'.
+    // First edge, reading the counts, the clients, second edge: two of three steps are the
+    // clients'.
     assert_eq!((end.user_us - start.user_us, end.system_us - start.system_us), (2, 4));
 }

@@ -38,8 +38,8 @@ fn read(chunks: &[&[u8]]) -> Result<Seen, Fault> {
     Ok(seen)
 }
 
-/// Reads bytes as one chunk, as two chunks split at every place, and byte by byte: the result must be the
-/// same.
+/// Reads bytes as one chunk, as two chunks split at every place, and byte by byte: the result must
+/// be the same.
 fn read_chunked(bytes: &[u8]) -> Result<Seen, Fault> {
     let whole = read(&[bytes]);
     for cut in 0..bytes.len() {

@@ -112,9 +112,11 @@ impl HttpConnection {
         (self.half, self.rest)
     }
 
-    /// Waits for bytes and passes the parts of the response to `on_part`. Heads and framing are counted here.
+    /// Waits for bytes and passes the parts of the response to `on_part`. Heads and framing are
+    /// counted here.
     ///
-    /// A status that is not expected is a fault, and so are bytes after a response or without a request.
+    /// A status that is not expected is a fault, and so are bytes after a response or without a
+    /// request.
     pub(crate) async fn read(
         &mut self,
         session: &Session,
@@ -188,7 +190,8 @@ impl HttpConnection {
         Ok(ended)
     }
 
-    /// Whether the server has left the connection open while there was no request. Bytes are a fault.
+    /// Whether the server has left the connection open while there was no request. Bytes are a
+    /// fault.
     pub(crate) fn is_open(&mut self, run: &RunContext, expected: Expected) -> Result<bool, Fault> {
         match self.half.try_read(&run.scratch) {
             Ok(None) => Ok(true),

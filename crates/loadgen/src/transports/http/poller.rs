@@ -91,7 +91,8 @@ pub(crate) fn count_poll(session: &Session, has_messages: bool, is_empty: bool) 
     traffic.empty_answers += u64::from(is_empty);
 }
 
-/// The client has joined with the response to its first poll, which names the cursor if the poll had none.
+/// The client has joined with the response to its first poll, which names the cursor if the poll
+/// had none.
 pub(crate) fn join(session: &Session, start: StartAt, cursor: Option<u64>) {
     let last = session.client.ledger.borrow().last();
     match (start, cursor) {
@@ -101,7 +102,8 @@ pub(crate) fn join(session: &Session, start: StartAt, cursor: Option<u64>) {
     }
 }
 
-/// Handles complete lines, each an item; an empty line is a heartbeat. Returns how many bytes they were.
+/// Handles complete lines, each an item; an empty line is a heartbeat. Returns how many bytes they
+/// were.
 pub(crate) fn receive_lines(session: &Session, bytes: &[u8]) -> Result<usize, SessionEnd> {
     let mut parsed = 0;
     for end in memchr::memchr_iter(b'\n', bytes) {

@@ -27,7 +27,8 @@ struct PostConnection {
     connection: RefCell<Option<Rc<Connection>>>,
     /// A post was sent and not answered yet.
     busy: Cell<bool>,
-    /// A post was answered: from then on the server may close the connection whenever it is not busy.
+    /// A post was answered: from then on the server may close the connection whenever it is not
+    /// busy.
     is_kept: Cell<bool>,
 }
 
@@ -72,7 +73,8 @@ impl PostConnection {
             delivery::mark_sent(run, client, &pending);
         }
         match Request::post(&request, body, post.text.len()).send(run, connection) {
-            // No byte was sent. The read half sees the same end, and a new connection is opened for it.
+            // No byte was sent. The read half sees the same end, and a new connection is opened for
+            // it.
             Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
                 self.busy.set(false);
                 client.queue.borrow_mut().push_front(PendingPost { sent: true, ..pending });

@@ -32,10 +32,10 @@ impl Requester {
 
     /// Makes a request and passes the body of the response to `on_body` as it arrives.
     ///
-    /// A server may close a kept connection at any time. A request that meets this is repeated on a new
-    /// connection (RFC 9112, section 9.3.1): any request of which no byte was sent, and one without a body
-    /// if no byte of a response was received. A post that was sent is never repeated, because the server
-    /// may have it.
+    /// A server may close a kept connection at any time. A request that meets this is repeated on a
+    /// new connection (RFC 9112, section 9.3.1): any request of which no byte was sent, and one
+    /// without a body if no byte of a response was received. A post that was sent is never
+    /// repeated, because the server may have it.
     pub(crate) async fn request(
         &mut self,
         session: &Session,
@@ -78,8 +78,8 @@ impl Requester {
     }
 }
 
-/// Reads a response to its end and returns its head. The inner error: the connection ended before the
-/// first byte of a response.
+/// Reads a response to its end and returns its head. The inner error: the connection ended before
+/// the first byte of a response.
 async fn read_response(
     connection: &mut HttpConnection,
     session: &Session,

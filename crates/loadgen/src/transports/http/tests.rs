@@ -1,5 +1,5 @@
-//! The built-in HTTP client and reqwest, over each transport on HTTP requests that has both: they read the
-//! same responses, and have the same limits.
+//! The built-in HTTP client and reqwest, over each transport on HTTP requests that has both: they
+//! read the same responses, and have the same limits.
 
 use scenario::HttpClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,8 +20,9 @@ fn both_clients() -> impl Iterator<Item = (Transport, HttpClient)> {
     transports.flat_map(|transport| [HttpClient::BuiltIn, HttpClient::Reqwest].map(|client| (transport, client)))
 }
 
-/// Runs a session of one client against a server that handles its connections with `serve`, until the
-/// session ends or `serve` returns. Returns the end of the session and the number of joined clients.
+/// Runs a session of one client against a server that handles its connections with `serve`, until
+/// the session ends or `serve` returns. Returns the end of the session and the number of joined
+/// clients.
 async fn run(
     transport: Transport,
     http_client: HttpClient,

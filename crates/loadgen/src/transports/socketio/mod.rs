@@ -1,4 +1,5 @@
-//! Socket.IO with each of its transports: polling, WebSocket, and the upgrade from the one to the other.
+//! Socket.IO with each of its transports: polling, WebSocket, and the upgrade from the one to the
+//! other.
 
 mod packet_reader;
 mod packet_sender;

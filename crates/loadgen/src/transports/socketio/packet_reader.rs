@@ -87,10 +87,7 @@ impl PacketReader {
                 Ok(None)
             }
             Packet::Close | Packet::Disconnected => Err(SessionEnd::Closed),
-            Packet::Refused(reason) => {
-                let reason: String = String::from_utf8_lossy(reason).chars().take(200).collect();
-                Err(Fault::new(FaultKind::Problem, format!("the namespace refused: {reason}")).into())
-            }
+            Packet::Refused(reason) => Err(refused(reason).into()),
             Packet::Event { name: b"problem", data } => {
                 let problem: ErrorBody = serde_json::from_slice(data).map_err(WireError::from)?;
                 Err(Fault::new(FaultKind::Problem, problem.to_string()).into())
@@ -104,7 +101,8 @@ impl PacketReader {
         }
     }
 
-    /// Handles an attachment with `around` bytes of framing: a binary WebSocket message, or decoded base64.
+    /// Handles an attachment with `around` bytes of framing: a binary WebSocket message, or decoded
+    /// base64.
     pub(super) fn receive_attachment(&self, session: &Session, item: &[u8], around: usize) -> Result<(), SessionEnd> {
         if !self.awaits_attachment.replace(false) {
             return Err(bad("an attachment that no packet announced").into());
@@ -124,6 +122,11 @@ fn ack(id: u64, data: &[u8]) -> Result<ServerItem<'static>, Fault> {
     } else {
         Ok(ServerItem::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?))
     }
+}
+
+fn refused(reason: &[u8]) -> Fault {
+    let reason: String = String::from_utf8_lossy(reason).chars().take(200).collect();
+    Fault::new(FaultKind::Problem, format!("the namespace refused: {reason}"))
 }
 
 fn bad(what: &str) -> Fault {

@@ -1,6 +1,6 @@
 //! The connection on which a Socket.IO session on polling sends packets. It is opened when there is
-//! something to send and carries one request at a time, as in browsers; packets that are queued meanwhile
-//! are sent together.
+//! something to send and carries one request at a time, as in browsers; packets that are queued
+//! meanwhile are sent together.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -27,7 +27,8 @@ pub(super) struct PacketSender {
     connection: RefCell<Option<Rc<Connection>>>,
     /// A request was sent and not answered yet.
     busy: Cell<bool>,
-    /// A request was answered: from then on the server may close the connection whenever it is not busy.
+    /// A request was answered: from then on the server may close the connection whenever it is not
+    /// busy.
     is_kept: Cell<bool>,
     /// Packets to be sent that are no posts.
     packets: RefCell<Vec<u8>>,
@@ -66,7 +67,8 @@ impl PacketSender {
         self.send(run, None)
     }
 
-    /// Sends everything that is pending as one request, or wakes the task that opens the connection.
+    /// Sends everything that is pending as one request, or wakes the task that opens the
+    /// connection.
     fn send(&self, run: &RunContext, posts_of: Option<&Client>) -> Result<(), Fault> {
         let connection = self.connection.borrow();
         let Some(connection) = connection.as_ref().filter(|_| !self.busy.get()) else {
@@ -91,7 +93,8 @@ impl PacketSender {
             if fault.kind != FaultKind::Reset || !self.is_kept.get() {
                 return Err(fault);
             }
-            // No byte was sent. The read half sees the same end, and a new connection is opened for it.
+            // No byte was sent. The read half sees the same end, and a new connection is opened for
+            // it.
             self.busy.set(false);
             *self.packets.borrow_mut() = body;
             return Ok(());
@@ -167,7 +170,8 @@ impl PacketSender {
 }
 
 impl PostSender for PacketSender {
-    /// Sends all posts of the queue as one request, if no other request is waiting for its response.
+    /// Sends all posts of the queue as one request, if no other request is waiting for its
+    /// response.
     fn flush(&self, run: &RunContext, client: &Client) -> Result<(), Fault> {
         if self.busy.get() {
             client.mark_delayed();
@@ -176,7 +180,8 @@ impl PostSender for PacketSender {
         self.send(run, Some(client))
     }
 
-    /// Sends the Engine.IO close packet. Without it the server keeps the session until a ping times out.
+    /// Sends the Engine.IO close packet. Without it the server keeps the session until a ping times
+    /// out.
     fn say_goodbye(&self) -> bool {
         let request = [&self.head[..], b"1\r\n\r\n1"].concat();
         self.connection.borrow().as_ref().is_some_and(|connection| connection.send(&request).is_ok())
@@ -236,7 +241,8 @@ mod tests {
                 until(|| !sender.busy.get()).await;
                 socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
                 drop(socket);
-                // The client has not read the reset yet: the write fails. The next packet goes with it.
+                // The client has not read the reset yet: the write fails. The next packet goes with
+                // it.
                 send("6");
                 send("6");
             }

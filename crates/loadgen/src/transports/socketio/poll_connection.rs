@@ -1,4 +1,5 @@
-//! The connection on which a Socket.IO session polls: the server holds each request until it has packets.
+//! The connection on which a Socket.IO session polls: the server holds each request until it has
+//! packets.
 
 use std::rc::Rc;
 

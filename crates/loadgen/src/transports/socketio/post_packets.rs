@@ -1,4 +1,5 @@
-//! Posts as Socket.IO packets: as WebSocket frames, and as packets in the body of a polling request.
+//! Posts as Socket.IO packets: as WebSocket frames, and as packets in the body of a polling
+//! request.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! A session on Socket.IO polling and, where the client asks for it, its upgrade to a WebSocket: probe, wait for
-//! the held poll to return, send the upgrade packet, continue on the WebSocket.
+//! A session on Socket.IO polling and, where the client asks for it, its upgrade to a WebSocket:
+//! probe, wait for the held poll to return, send the upgrade packet, continue on the WebSocket.
 //!
 //! If the server refuses the upgrade, the session stays on polling, and the run's record counts it.
 
@@ -33,7 +33,8 @@ struct PollingSession<'a> {
     joined: Notify,
 }
 
-/// Runs a session on polling. Returns its WebSocket after an upgrade; without one it ends only with the session.
+/// Runs a session on polling. Returns its WebSocket after an upgrade; without one it ends only with
+/// the session.
 pub(super) async fn run_polling(session: &Session) -> Result<(WsConnection, PacketReader), SessionEnd> {
     let run = &*session.run;
     let mut requester = Requester::new(true);
@@ -145,8 +146,8 @@ impl PollingSession<'_> {
                 })
                 .await?;
         }
-        // From here on posts wait for the WebSocket. Requests must be answered before the server moves the
-        // session.
+        // From here on posts wait for the WebSocket. Requests must be answered before the server
+        // moves the session.
         self.probed.set(true);
         *session.client.sender.borrow_mut() = None;
         self.sender.wait_idle().await;

@@ -110,7 +110,8 @@ async fn a_post_that_was_sent_is_never_repeated() {
         .run_until(async {
             let (posting, socket) = Posting::start().await;
             drop(socket);
-            // The server's socket is closed, but the client can still write: nothing reads this post.
+            // The server's socket is closed, but the client can still write: nothing reads this
+            // post.
             posting.post(2);
             posting.until_fault().await;
             posting.post(3);

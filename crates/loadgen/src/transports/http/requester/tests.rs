@@ -1,5 +1,5 @@
-//! Requests to servers that close connections, send too much or something else: what is repeated, what is a
-//! fault, and that every byte is counted.
+//! Requests to servers that close connections, send too much or something else: what is repeated,
+//! what is a fault, and that every byte is counted.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ impl Outcome {
     }
 }
 
-/// Whether the next request is made at once, or after the server has closed the kept connection or sent
-/// bytes on it.
+/// Whether the next request is made at once, or after the server has closed the kept connection or
+/// sent bytes on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     AtOnce,
@@ -224,7 +224,8 @@ fn a_body_that_is_read_as_a_whole_has_a_limit() {
     assert_eq!(append_body(b"x", &mut answer).unwrap_err().kind, FaultKind::BadBytes);
 }
 
-/// The fault of a client whose first request gets this response. The connection stays open after it.
+/// The fault of a client whose first request gets this response. The connection stays open after
+/// it.
 async fn refused(transport: Transport, http_client: HttpClient, response: &[u8]) -> Fault {
     let listener = listener();
     let mut plan = plan(1, 1, "");
