@@ -1,5 +1,7 @@
-// A small chat on the npm package socket.io, speaking our protocol: what our own client is tried against. Ends with its standard input.
-// Usage: node chat-server.mjs [ping interval in ms] [polling: refuse every upgrade]. Prints {"port": …} when it is ready.
+// A small chat server on the npm package socket.io with the protocol of pushbench, for tests of
+// pushbench's client. It exits when its standard input closes.
+// Usage: node chat-server.mjs [ping interval in ms] [polling: refuse every upgrade]
+// Prints {"port": …} when it is ready.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -10,7 +12,7 @@ usage.up = usage.down = { total: 0, payload: 0, envelope: 0, framing: 0, headers
 const names = ["tcp", "polling", "long-polling", "http-streaming", "sse", "websocket", "stomp", "other"];
 const process_usage = { cpu_user_us: 0, cpu_system_us: 0, resident_bytes: 0, switches_voluntary: 0, switches_involuntary: 0 };
 
-// A stranger's server knows nothing of /stats; zeros keep our command line content.
+// `pushbench load` needs /stats; this server has no counters and returns zeros.
 const http = createServer((request, response) => {
   const transports = Object.fromEntries([...names, "socketio", "socketio-polling", "socketio-websocket"].map((name) => [name, usage]));
   const hub = { rooms: 0, readers: 0, log_messages: 0, log_bytes: 0 };

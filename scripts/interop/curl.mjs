@@ -1,4 +1,4 @@
-// curl against the transports that are plain HTTP.
+// curl with the transports that are plain HTTP.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -6,7 +6,7 @@ import { check, skip } from "./harness.mjs";
 
 const run = promisify(execFile);
 
-// Status, headers and body of what curl got; curl's own failures throw.
+// Returns status, headers and body; throws if curl fails.
 async function curl(...flags) {
   const { stdout } = await run("curl", ["-sS", "--noproxy", "*", "-i", ...flags], { maxBuffer: 1 << 24 });
   const end = stdout.indexOf("\r\n\r\n");
@@ -26,7 +26,7 @@ export async function checkCurl(server, shortLived) {
   const url = (transport, query = "") => `${server.http}/rooms/curl/${transport}${query}`;
   const say = (transport, text) => curl("-d", JSON.stringify({ author: 1, ordinal: 1, text }), url(transport));
 
-  await check("curl: polling learns a cursor, posts, and gets what is new", async () => {
+  await check("curl: polling gets a cursor, posts, and gets new messages", async () => {
     const joined = await curl(url("polling"));
     assert.deepEqual([joined.status, joined.headers["pushbench-cursor"], joined.body], [204, "0", ""]);
     const posted = await say("polling", "hello");
@@ -38,7 +38,7 @@ export async function checkCurl(server, shortLived) {
     assert.equal((await curl("--http1.0", url("polling", "?after=0"))).status, 200);
   });
 
-  await check("curl: long polling waits, and its hold ends", async () => {
+  await check("curl: long polling waits for a message and until the hold time ends", async () => {
     assert.equal((await curl(url("long-polling", "?after=1&hold_ms=50"))).status, 204);
     const held = curl(url("long-polling", "?after=1"));
     await say("long-polling", "at last");
@@ -46,23 +46,23 @@ export async function checkCurl(server, shortLived) {
     assert.deepEqual([answer.status, lines(answer.body).map((message) => message.text)], [200, ["at last"]]);
   });
 
-  await check("curl: a stream is a line a message and ends properly", async () => {
+  await check("curl: HTTP streaming sends one line per message and ends correctly", async () => {
     const streamUrl = `${shortLived.http}/rooms/curl/http-streaming?after=0`;
     await curl("-d", '{"author":1,"ordinal":1,"text":"hello"}', streamUrl.split("?")[0]);
     const stream = await curl("-N", streamUrl);
     assert.equal(stream.headers["transfer-encoding"], "chunked");
     assert.deepEqual(lines(stream.body), [{ joined: { after: 0 } }, { seq: 1, author: 1, ordinal: 1, text: "hello" }]);
-    // HTTP/1.0 has no chunks.
+    // HTTP/1.0 has no chunked encoding.
     assert.equal((await curl("-N", "--http1.0", streamUrl)).status, 400);
   });
 
-  await check("curl: an event stream is what the standard says", async () => {
+  await check("curl: SSE follows the standard", async () => {
     const stream = await curl("-N", `${shortLived.http}/rooms/curl/sse?after=0`);
     assert.equal(stream.headers["content-type"], "text/event-stream");
     assert.match(stream.body, /^retry: \d+\nevent: joined\nid: 0\ndata: .*\n\nid: 1\ndata: \{"seq":1,.*\}\n\n/);
   });
 
-  await check("curl: what is refused says why", async () => {
+  await check("curl: refusals have an error body", async () => {
     const big = await curl("-d", JSON.stringify({ author: 1, ordinal: 1, text: "x".repeat(20_000) }), url("polling"));
     assert.deepEqual([big.status, JSON.parse(big.body).field], [413, "text"]);
     const method = await curl("-X", "DELETE", url("polling"));

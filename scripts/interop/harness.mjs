@@ -1,4 +1,4 @@
-// Starts a server, runs named checks one after the other, and counts them. A check fails by throwing.
+// Starts servers, runs named checks in order, and counts them. A check fails by throwing an error.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -31,7 +31,7 @@ export async function within(what, promise, patience_ms = PATIENCE_MS) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// A server on free ports that ends with this program, whatever becomes of it.
+// Starts a server on free ports that exits when this program exits for any reason.
 export async function startServer(binary, flags = []) {
   const ports = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--exit-with-parent"];
   const env = { ...process.env, RUST_LOG: "warn" };
@@ -45,7 +45,7 @@ export async function startServer(binary, flags = []) {
     tcp,
     http: `http://${http}`,
     ws: `ws://${http}`,
-    // Ends it as an operator would, and waits until it has.
+    // Stops the server with SIGTERM and waits for its exit.
     async stop() {
       if (child.exitCode === null) {
         child.kill("SIGTERM");
@@ -66,7 +66,7 @@ export async function post(server, room, text, transport = "polling") {
   return (await answer.json()).seq;
 }
 
-// A list that others push to and that can be waited for.
+// A list with a function that waits until it satisfies a condition.
 export function inbox() {
   const items = [];
   let wake = () => {};

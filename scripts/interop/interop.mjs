@@ -1,6 +1,7 @@
-// Programs of other people: eventsource, ws, socket.io-client, stompjs and curl against pushbench servers that this script starts and
-// ends, ajv and hdr-histogram-js on the results of a job.
-// Usage: node interop.mjs path/to/pushbench [a python with requirements.txt]. The last line is "N passed, N failed, N skipped"; exit code 1 when any failed.
+// Tests with public programs: eventsource, ws, socket.io-client, stompjs and curl with pushbench
+// servers, pushbench's client with socket.io, and ajv and hdr-histogram-js with a results folder.
+// Usage: node interop.mjs path/to/pushbench [a Python with the packages of requirements.txt]
+// The last line is "N passed, N failed, N skipped"; the exit code is 1 if a check failed.
 import { checkCurl } from "./curl.mjs";
 import { startServer, tally } from "./harness.mjs";
 import { checkResults } from "./results.mjs";
@@ -11,7 +12,7 @@ import { checkGoodbye, checkWebSocket } from "./websocket.mjs";
 
 const [binary, python] = process.argv.slice(2);
 if (!binary) {
-  console.error("interop: say which server: node interop.mjs target/debug/pushbench");
+  console.error("usage: node interop.mjs path/to/pushbench [python]");
   process.exit(2);
 }
 

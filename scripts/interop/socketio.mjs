@@ -1,4 +1,5 @@
-// The npm package socket.io-client against our Socket.IO, and our own client against the npm package socket.io.
+// The npm package socket.io-client with pushbench's server, and pushbench's client with the npm package
+// socket.io.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +23,7 @@ async function open(server, options, namespace = "") {
 
 const ask = (socket, event, data) => within(`the answer to ${event}`, socket.emitWithAck(event, data));
 
-// crates/wire/src/binary.rs
+// The binary encoding of crates/wire/PROTOCOL.md.
 function binaryPost(author, ordinal, text) {
   const head = Buffer.alloc(13);
   head[0] = 17;
@@ -40,10 +41,10 @@ const ways = {
 export async function checkSocketIo(server, lively, forgetful) {
   for (const [way, options] of Object.entries(ways)) {
     for (const namespace of ["", "/chat"]) {
-      await check(`socket.io-client ${way}, namespace "${namespace}": joins, posts, hears itself and others`, async () => {
+      await check(`socket.io-client ${way}, namespace "${namespace}": joins, posts, receives its own and other messages`, async () => {
         const room = `sio-${way}${namespace.replace("/", "-")}`;
         const { socket, got } = await open(server, options, namespace);
-        // It may have happened before we look.
+        // The upgrade may be complete already.
         const upgraded = way === "upgrade" && socket.io.engine.transport.name === "polling" ? once(socket.io.engine, "upgrade") : null;
         assert.deepEqual(await ask(socket, "join", { room }), { after: 0 });
         for (const [index, text] of texts.entries()) {
@@ -62,7 +63,7 @@ export async function checkSocketIo(server, lively, forgetful) {
       });
     }
 
-    await check(`socket.io-client ${way}: binary, both ways`, async () => {
+    await check(`socket.io-client ${way}: binary messages in both directions`, async () => {
       const { socket, got } = await open(server, options);
       const room = `sio-binary-${way}`;
       await ask(socket, "join", { room, encoding: "binary" });
@@ -74,7 +75,7 @@ export async function checkSocketIo(server, lively, forgetful) {
       socket.disconnect();
     });
 
-    await check(`socket.io-client ${way}: stays over many heart-beats`, async () => {
+    await check(`socket.io-client ${way}: stays connected over many heartbeats`, async () => {
       const { socket, got } = await open(lively, options);
       await ask(socket, "join", { room: "sio" });
       for (let n = 0; n < 4; n += 1) await within("a ping", once(socket.io, "ping"));
@@ -83,7 +84,7 @@ export async function checkSocketIo(server, lively, forgetful) {
       socket.disconnect();
     });
 
-    await check(`socket.io-client ${way}: comes back by itself, and with its cursor misses nothing`, async () => {
+    await check(`socket.io-client ${way}: reconnects by itself and misses nothing with its cursor`, async () => {
       const { socket, got } = await open(server, { ...options, reconnectionDelay: 10 });
       const room = `sio-back-${way}`;
       await ask(socket, "join", { room });
@@ -100,7 +101,7 @@ export async function checkSocketIo(server, lively, forgetful) {
       socket.disconnect();
     });
 
-    await check(`socket.io-client ${way}: is told of a gap, and of what is wrong`, async () => {
+    await check(`socket.io-client ${way}: receives gaps and errors`, async () => {
       const room = `sio-gap-${way}`;
       for (let n = 1; n <= 10; n += 1) await post(forgetful, room, `${n}`);
       const { socket, got } = await open(forgetful, options);
@@ -121,12 +122,12 @@ export async function checkSocketIo(server, lively, forgetful) {
   });
 }
 
-// The PyPI package python-socketio, where there is a Python that has it.
+// The PyPI package python-socketio, if a Python with it is given.
 export async function checkPython(server, python) {
   const name = "python-socketio";
   if (!python) return skip(name, "there is no Python with venv and pip here, or it could not fetch the pinned client");
   for (const transports of ["polling", "websocket", "polling,websocket"]) {
-    await check(`${name} ${transports}: joins, posts, hears what it said, text and binary`, async () => {
+    await check(`${name} ${transports}: joins, posts, receives its own messages, text and binary`, async () => {
       const script = new URL("socketio_python.py", import.meta.url).pathname;
       const child = spawn(python, [script, server.http, transports], { stdio: ["ignore", "inherit", "pipe"] });
       let said = "";
@@ -143,7 +144,7 @@ async function startChat(...options) {
   return { port: JSON.parse(line).port, stop: () => child.stdin.end() };
 }
 
-// A job waits for a machine that is fit.
+// A job may have to wait for an idle machine.
 const LOAD_MAX_MS = 90_000;
 
 const scenario = (transport) => `name = "interop"
@@ -173,7 +174,7 @@ export async function checkOurClient(binary, server) {
     ["socketio", []],
   ]) {
     const how = options.length === 0 ? "default settings" : `pings every ${options[0]} ms${options[1] ? ", no upgrades" : ""}`;
-    await check(`our ${transport} against the npm package socket.io, ${how}: nothing lost, doubled or out of order`, async () => {
+    await check(`pushbench's ${transport} client with the npm package socket.io, ${how}: nothing lost, duplicated or reordered`, async () => {
       const chat = await startChat(...options);
       const folder = mkdtempSync(join(tmpdir(), "pushbench-interop-"));
       const file = join(folder, "interop.toml");

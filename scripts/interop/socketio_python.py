@@ -1,4 +1,7 @@
-"""The PyPI package python-socketio against our Socket.IO. Usage: socketio_python.py URL TRANSPORT[,TRANSPORT]; throws when something is wrong."""
+"""The PyPI package python-socketio with pushbench's server.
+
+Usage: socketio_python.py URL TRANSPORT[,TRANSPORT]. Throws if a check fails.
+"""
 import sys
 
 import socketio
@@ -8,7 +11,7 @@ texts = ["hello", "", "line\nbreak, 漢字 🎈", "x" * 10_000]
 
 
 def post(encoding, ordinal, text):
-    if encoding == "binary":  # crates/wire/src/binary.rs
+    if encoding == "binary":  # crates/wire/PROTOCOL.md
         return b"\x11" + (7).to_bytes(4, "big") + ordinal.to_bytes(8, "big") + text.encode()
     return {"author": 7, "ordinal": ordinal, "text": text}
 

@@ -1,4 +1,4 @@
-// The npm package eventsource, which reads as browsers do, against `sse`.
+// The npm package eventsource, which behaves as browsers do, with `sse`.
 import assert from "node:assert/strict";
 import { EventSource } from "eventsource";
 import { check, inbox, post } from "./harness.mjs";
@@ -16,7 +16,7 @@ function open(server, room, query = "") {
 }
 
 export async function checkSse(server, shortLived, forgetful) {
-  await check("eventsource: joins, hears what is posted, ids are seqs", async () => {
+  await check("eventsource: joins, receives messages, and ids are the seq", async () => {
     const { source, got } = open(server, "es");
     await got.until("the join", (items) => items.length === 1);
     await post(server, "es", "hello");
@@ -28,7 +28,7 @@ export async function checkSse(server, shortLived, forgetful) {
     source.close();
   });
 
-  await check("eventsource: comes back by itself when the stream ends, and misses nothing", async () => {
+  await check("eventsource: reconnects by itself when the stream ends, and misses nothing", async () => {
     const { source, got, opened } = open(shortLived, "es");
     await got.until("the join", (items) => items.length === 1);
     const messages = (items) => items.filter((item) => item.seq);
@@ -39,7 +39,7 @@ export async function checkSse(server, shortLived, forgetful) {
     source.close();
   });
 
-  await check("eventsource: is told of a gap, and its id is behind it", async () => {
+  await check("eventsource: receives a gap whose id is the cursor after it", async () => {
     for (let n = 1; n <= 10; n += 1) await post(forgetful, "es", `${n}`);
     const { source, got } = open(forgetful, "es", "?after=2");
     const items = await got.until("the gap and what is left", (items) => items.length === 6);
@@ -48,7 +48,7 @@ export async function checkSse(server, shortLived, forgetful) {
     source.close();
   });
 
-  await check("eventsource: a refusal is final and has its status", async () => {
+  await check("eventsource: a refusal has its status and ends the source", async () => {
     for (const [path, status] of [["/rooms/a%20room/sse", 400], ["/rooms/es/sse?after=99999", 400], ["/nowhere", 404]]) {
       const source = new EventSource(`${server.http}${path}`);
       const error = await new Promise((resolve) => (source.onerror = resolve));

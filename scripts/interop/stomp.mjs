@@ -1,4 +1,4 @@
-// The npm package @stomp/stompjs against our STOMP.
+// The npm package @stomp/stompjs with `stomp`.
 import assert from "node:assert/strict";
 import { Client } from "@stomp/stompjs";
 import { WebSocket } from "ws";
@@ -21,7 +21,7 @@ const subscribe = ({ client, got }, headers = {}) =>
 
 export async function checkStomp(server, lively) {
   for (const id of [undefined, "mine"]) {
-    await check(`stompjs: joins, posts with receipts, hears itself and others, subscription ${id ?? "by default"}`, async () => {
+    await check(`stompjs: joins, posts with receipts, receives its own and other messages, subscription ${id ?? "by default"}`, async () => {
       const room = `stomp-${id}`;
       const session = await open(server, `/rooms/${room}/stomp`);
       assert.equal(session.frame.headers.version, "1.2");
@@ -46,7 +46,7 @@ export async function checkStomp(server, lively) {
     });
   }
 
-  await check("stompjs: comes back with its cursor and misses nothing", async () => {
+  await check("stompjs: reconnects with its cursor and misses nothing", async () => {
     const session = await open(server, "/rooms/stomp-mine/stomp?after=1");
     subscribe(session);
     const items = await session.got.until("the rest", (items) => items.length === 3);
@@ -54,7 +54,7 @@ export async function checkStomp(server, lively) {
     await session.client.deactivate();
   });
 
-  await check("stompjs: heart-beats both ways keep it", async () => {
+  await check("stompjs: heartbeats in both directions keep the connection", async () => {
     const beats = { heartbeatIncoming: 50, heartbeatOutgoing: 50 };
     const session = await open(lively, "/rooms/stomp/stomp", beats);
     subscribe(session);
@@ -64,7 +64,7 @@ export async function checkStomp(server, lively) {
     await session.client.deactivate();
   });
 
-  await check("stompjs: is told what is wrong", async () => {
+  await check("stompjs: receives an ERROR for a wrong destination", async () => {
     const session = await open(server, "/rooms/stomp/stomp");
     session.client.publish({ destination: "/elsewhere", body: "x" });
     const frame = await within("the ERROR", session.error);

@@ -1,4 +1,4 @@
-// The npm package ws against `websocket`: both encodings, control frames, close codes, refusals.
+// The npm package ws with `websocket`: both encodings, control frames, close codes, refusals.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { WebSocket } from "ws";
@@ -12,7 +12,7 @@ async function open(server, path, options) {
   return { socket, got };
 }
 
-// crates/wire/src/binary.rs: a kind, big-endian integers, then the text.
+// The binary encoding of crates/wire/PROTOCOL.md.
 function readBinary(data) {
   const u64 = (at) => Number(data.readBigUInt64BE(at));
   switch (data[0]) {
@@ -47,7 +47,7 @@ export async function checkWebSocket(server, lively) {
     binary: (ordinal, text) => binaryPost(7, ordinal, text),
   };
   for (const [encoding, encode] of Object.entries(posts)) {
-    await check(`ws ${encoding}: joins, posts, is acknowledged, hears itself and others`, async () => {
+    await check(`ws ${encoding}: joins, posts, receives acknowledgements, its own and other messages`, async () => {
       const room = `ws-${encoding}`;
       const { socket, got } = await open(server, `/rooms/${room}/websocket?encoding=${encoding}`);
       assert.equal(socket.extensions, "");
@@ -68,7 +68,7 @@ export async function checkWebSocket(server, lively) {
     });
   }
 
-  await check("ws: a late joiner begins where it wants", async () => {
+  await check("ws: a client starts at its cursor", async () => {
     const { socket, got } = await open(server, "/rooms/ws-json/websocket?after=3");
     const items = await got.until("the rest", (items) => items.length === 3);
     assert.deepEqual(items.slice(1).map((item) => item.seq), [4, 5]);
@@ -87,7 +87,7 @@ export async function checkWebSocket(server, lively) {
     socket.terminate();
   });
 
-  await check("ws: pings the silent, who stay as long as they answer", async () => {
+  await check("ws: idle clients get pings and stay connected while they answer", async () => {
     const { socket, got } = await open(lively, "/rooms/ws/websocket");
     for (let n = 0; n < 4; n += 1) await once(socket, "ping");
     await post(lively, "ws", "still here");
@@ -131,7 +131,7 @@ export async function checkWebSocket(server, lively) {
 }
 
 export async function checkGoodbye(server) {
-  await check("ws: is told 1001 when the server goes, which then ends with 0", async () => {
+  await check("ws: a stopping server closes with 1001 and exits with 0", async () => {
     const { socket } = await open(server, "/rooms/ws/websocket");
     const [code, exit] = await Promise.all([closeCode(socket), server.stop()]);
     assert.deepEqual([code, exit], [1001, 0]);

@@ -1,4 +1,4 @@
-//! `pushbench serve`: runs the chat server until a signal or the end of its parent.
+//! `pushbench serve`: runs the chat server until a signal stops it.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,57 +14,57 @@ use crate::machine;
 use crate::signals::{Signals, stdin_closed};
 use crate::values::whole_number;
 
-/// Time for tasks of the runtime that still run after the shutdown of the server.
+/// Time for the runtime to end after the server has shut down.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(500);
 
-/// Serve one chat over every transport
+/// Serve one chat over all transports
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address of HTTP and WebSocket. Port 0: any free port
+    /// Address for HTTP and WebSocket; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Address of raw TCP, the baseline. Port 0: any free port
+    /// Address for raw TCP, the baseline; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     tcp_listen: SocketAddr,
 
-    /// Number of worker threads [default: one per core the process may use]
+    /// Number of threads [default: one for each core that the process may use]
     #[arg(long, value_name = "N", value_parser = whole_number(1..=256))]
     threads: Option<u64>,
 
-    /// Cores to run on, such as 0 or 0,1 [default: all cores the process may use]
+    /// Cores to run on, such as 0 or 0,1 [default: all that the process may use]
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     cores: Vec<usize>,
 
-    /// Exit when standard input is closed, so that the server does not outlive the program that started it
+    /// Stop when standard input closes, so that the server does not outlive the program that
+    /// started it
     #[arg(long)]
     exit_with_parent: bool,
 
-    /// Allow addresses that other machines can reach. Requires a token
+    /// Allow addresses that other machines can reach; requires a token
     #[arg(long)]
     allow_remote: bool,
 
-    /// Secret that reads, posts and requests for /stats must carry: at least 8 characters
+    /// Token that reads, posts and requests for statistics must carry
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin whose web pages may read and post, besides the server's own, such as https://chat.example. Can be
-    /// repeated
+    /// Origin whose web pages may read and post, such as https://chat.example; may be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
 
-    /// Host name that requests may name, such as chat.example. Can be repeated. Without a token the server
-    /// refuses other host names, so that no web page can reach it by DNS rebinding. IP addresses, localhost
-    /// and the hosts of --allow-origin are always allowed
+    /// Host name that requests may use, such as chat.example; may be repeated. Without a token
+    /// other names are refused, so that no web page can reach the server by DNS rebinding. IP
+    /// addresses, localhost and the hosts of --allow-origin are always allowed
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     allow_host: Vec<String>,
 
     #[command(flatten)]
     limits: ServerLimits,
 
-    /// Additional cost of each delivered message, to test a comparison: cpu=5us, allocs=2 or both, separated
-    /// by a comma
+    /// Additional cost of each delivered message, to test a comparison: cpu=5us, allocs=2 or both,
+    /// separated by a comma
     #[arg(long, value_name = "COSTS", requires = "allow_slowdown", hide = true)]
     slowdown: Option<Slowdown>,
 
@@ -146,7 +146,7 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the addresses as one line of JSON to standard output. Nothing else is written there.
+/// Prints the addresses on standard output as JSON, for programs; nothing else is printed there.
 fn announce(listening: &ServerAddresses) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, listening).context("cannot write the addresses to standard output")?;
@@ -161,7 +161,7 @@ fn check_exposure(args: &Args) -> anyhow::Result<()> {
             "other machines can reach {address}; listen on a loopback address, or give --allow-remote and a token"
         ),
         (Some(address), true, None) => {
-            bail!("other machines can reach {address}; set PUSHBENCH_TOKEN to a secret that they must know")
+            bail!("other machines can reach {address}; set PUSHBENCH_TOKEN to a token that clients must send")
         }
     }
 }
@@ -177,15 +177,14 @@ fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
-/// Raises the limit of open files as far as the system allows. Warns if that is less than the limit of
-/// connections.
+/// Raises the limit of open files, and warns when it is lower than the number of connections.
 fn raise_open_files(connections_max: usize) {
     let open_files = machine::raise_open_files().unwrap_or(0);
     if open_files < connections_max as u64 {
         tracing::warn!(
             open_files,
             connections_max,
-            "the limit of open files is lower than the limit of connections; see ulimit -n"
+            "the limit of open files is lower than --connections-max; see ulimit -n"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Commands as users type them: every example of the README and of `--help`, shipped scenarios anywhere, and errors that say what to do.
+//! Commands as users type them: every example of the README and of `--help`, shipped scenarios
+//! anywhere, and errors that say what to do.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::fs;
@@ -83,8 +84,9 @@ fn localised(words: &[String]) -> Vec<String> {
     words.iter().map(local).collect()
 }
 
-/// Runs what needs no measurement: scenarios, schemas, and dry runs. All else (servers, gates, results folders of other days) is
-/// parsed: clap stops at the first unknown word or wrong value, and `--help` at the end keeps the command from running.
+/// Runs what needs no measurement: scenarios, schemas, and dry runs. All else (servers, gates,
+/// results folders of other days) is parsed: clap stops at the first unknown word or wrong value,
+/// and `--help` at the end keeps the command from running.
 fn check(words: &[String]) {
     let mut words = localised(words);
     match words.first().map(String::as_str) {
@@ -124,7 +126,7 @@ fn examples_of_the_help_do_not_wrap_and_exit_codes_are_listed_once() {
 fn shipped_scenarios_work_in_any_folder() {
     let scratch = Scratch::new("anywhere");
     let (code, out, err) = run(&scratch.0, &["scenarios"]);
-    assert!(code == Some(0) && err.is_empty() && out.contains("\nclaims/herd "), "{out}{err}");
+    assert!(code == Some(0) && err.is_empty() && out.contains("\nclaims/thundering-herd "), "{out}{err}");
     let (_, quick, _) = run(&scratch.0, &["scenarios", "quick"]);
     assert_eq!(quick, fs::read_to_string(root().join("scenarios/quick.toml")).unwrap());
     fs::write(scratch.0.join("mine.toml"), quick).unwrap();

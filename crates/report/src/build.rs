@@ -1,4 +1,4 @@
-//! A report: its files, the same bytes for the same folders.
+//! Builds the files of a report; the same folders give the same bytes.
 
 use results::ResultsFolder;
 
@@ -46,7 +46,8 @@ pub struct Report {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
-/// Makes the report of one folder or several. Its links to raw data suppose that it stands in the folder, as `report/`.
+/// Builds the report of one or several folders. Links to raw data assume that it is saved as
+/// `report/` in the folder.
 pub fn build(jobs: &[ResultsFolder]) -> Report {
     let (summary, plots) = (summary(jobs), plots(jobs));
     let mut files = vec![

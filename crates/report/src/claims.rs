@@ -1,4 +1,4 @@
-//! Claims held against the runs: confirmed when the whole intervals satisfy them, refuted when one whole interval does not.
+//! Claims: confirmed if all intervals satisfy them, refuted if one interval contradicts them.
 
 use results::{ResultsFolder, Subject};
 use scenario::{Claim, Condition, LoadedScenario, Operand, Operator, Published, ScenarioFile};
@@ -8,20 +8,20 @@ use wire::BUILTIN_SERVER;
 use crate::selection::{RunSelection, point_names};
 use crate::stats::{Estimate, InRound, excess, over_runs, ratio};
 
-/// What the runs say of a claim.
+/// Result of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
-    /// The runs satisfy it, with their whole intervals.
+    /// All intervals satisfy it.
     Confirmed,
-    /// The runs contradict it, with their whole intervals.
+    /// A whole interval contradicts it.
     Refuted,
-    /// An interval reaches over the bound, or is not there.
+    /// An interval contains the bound, or is missing.
     NotDecidable,
 }
 
 impl Finding {
-    /// As people read it.
+    /// Name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
@@ -31,50 +31,50 @@ impl Finding {
     }
 }
 
-/// A claim with what became of it.
+/// A claim with its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimResult {
     /// The claim.
     pub say: String,
-    /// All conditions together.
+    /// Result of all conditions together.
     pub finding: Finding,
-    /// Each of them.
+    /// The conditions.
     pub conditions: Vec<ConditionResult>,
 }
 
-/// A condition with what was measured.
+/// A condition with its measurements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConditionResult {
-    /// In words.
+    /// The condition as text.
     pub asks: String,
-    /// Whether it holds.
+    /// Result of the condition.
     pub finding: Finding,
-    /// The figure on the left.
+    /// Value of the left side.
     pub left: Option<Estimate>,
-    /// The figure on the right; empty when it is a number.
+    /// Value of the right side; empty if that is a number.
     pub right: Option<Estimate>,
-    /// How many times the right one the left one is, run against run of the same round.
+    /// Left / right, from runs of the same round.
     pub ratio: Option<Estimate>,
 }
 
-/// A published figure beside ours.
+/// A published result and the measured one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PublishedResult {
-    /// Who published it.
+    /// Authors and year.
     pub who: String,
-    /// What it is.
+    /// Description.
     pub what: String,
-    /// Their figure.
+    /// Published value.
     pub theirs: f64,
     /// Unit of both.
     pub unit: String,
-    /// Which figures of ours.
+    /// Metrics behind the measured value.
     pub from: String,
-    /// Ours.
+    /// Measured value.
     pub ours: Option<Estimate>,
 }
 
-/// The scenario a job ran, read again; `None` when this version cannot read it.
+/// The scenario of a job, parsed again; `None` if this version cannot read it.
 pub(crate) fn scenario_of(job: &ResultsFolder) -> Option<ScenarioFile> {
     let asked = &job.manifest.scenario;
     let set: Vec<_> = asked.set.iter().filter_map(|set| set.parse().ok()).collect();
@@ -86,7 +86,7 @@ pub(crate) fn claims(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<ClaimR
     scenario.claim.iter().map(|claim| check_claim(job, claim)).collect()
 }
 
-/// All published figures of a job's scenario.
+/// All published results of a job's scenario.
 pub(crate) fn published(job: &ResultsFolder, scenario: &ScenarioFile) -> Vec<PublishedResult> {
     scenario.published.iter().map(|row| check_published(job, row)).collect()
 }
@@ -102,12 +102,12 @@ fn check_claim(job: &ResultsFolder, claim: &Claim) -> ClaimResult {
     ClaimResult { say: claim.statement.clone(), finding, conditions }
 }
 
-/// Whom a term speaks of.
+/// Subject of an operand.
 fn subject(term: &Operand) -> Subject {
     Subject::new(term.transport, term.target.as_deref().unwrap_or(BUILTIN_SERVER))
 }
 
-/// The runs a term speaks of; `None` when no point, or more than one, is meant.
+/// Runs of an operand; `None` if it names no point or several.
 fn runs<'a>(job: &'a ResultsFolder, term: &Operand) -> Option<RunSelection<'a>> {
     let labels = point_names(job);
     let mut at = labels.into_iter().filter(|label| term.is_at(label));
@@ -139,7 +139,7 @@ fn check(job: &ResultsFolder, condition: &Condition) -> ConditionResult {
     }
 }
 
-/// Holds an estimate against a bound.
+/// Compares an estimate with a bound.
 pub(crate) fn decide(estimate: Option<Estimate>, bound: f64, is: Operator) -> Finding {
     let Some((low, high)) = estimate.and_then(|estimate| estimate.interval()) else { return Finding::NotDecidable };
     let (holds, fails) = match is {

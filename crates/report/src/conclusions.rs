@@ -1,5 +1,5 @@
-//! The answer in three sentences: when messages arrive, what that costs, how far it can be trusted. Only what intervals support is
-//! said of an order; what cannot be told apart is called so.
+//! The answer of a job in three sentences: latency, CPU, validity. An order is stated only if the
+//! intervals support it.
 
 use results::{MetricId, Subject, VerdictKind};
 
@@ -10,11 +10,11 @@ use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
-    // Of a sweep the last point that has most to say.
+    // For a sweep, the last of the points with the most results.
     let usable = |point: &&PointSummary| point.subjects.iter().filter(|row| row.metrics_from.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
-        sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery"));
+        sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery latency"));
         sentences.extend(order(point, MetricId::ServerCpuPerMessage, "Server CPU"));
     }
     sentences.push(trust(job));
@@ -23,7 +23,8 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
 
 type Found = (Subject, VerdictKind, Estimate);
 
-/// From least to most, in groups: whole intervals part one from the next, and within one they do not part everybody.
+/// Subjects in ascending order, in groups whose intervals do not overlap with those of other
+/// groups.
 fn order(point: &PointSummary, metric: MetricId, what: &str) -> Option<String> {
     let of = |row: &SubjectSummary| Some((row.subject(), row.metrics_from?, *row.metric(metric)?));
     let (baseline, mut others): (Vec<Found>, Vec<Found>) =
@@ -32,14 +33,13 @@ fn order(point: &PointSummary, metric: MetricId, what: &str) -> Option<String> {
     let (best, worst) = (others.first()?, others.last()?);
     let at = if point.point.is_empty() { String::new() } else { format!(" at {}", point.point) };
     let unit = metric.info().unit.symbol;
-    let baseline = baseline
-        .first()
-        .map(|(_, kind, value)| format!("; the floor, raw TCP{}, is {}", mark(*kind), with_interval(value)));
+    let baseline =
+        baseline.first().map(|(_, kind, value)| format!("; raw TCP{}: {}", mark(*kind), with_interval(value)));
     let order = match groups(&others) {
         None if others.len() == 1 => named(best),
         None => {
             let all: Vec<_> = others.iter().map(named).collect();
-            format!("{} (it takes six sound runs of each to put them in an order)", all.join(", "))
+            format!("{} (an order needs six valid runs of each)", all.join(", "))
         }
         Some(groups) => groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", then "),
     };
@@ -49,7 +49,7 @@ fn order(point: &PointSummary, metric: MetricId, what: &str) -> Option<String> {
     Some(format!("{what}{at}, {unit}: {order}{times}{}.", baseline.unwrap_or_default()))
 }
 
-/// Neighbours whose intervals meet are in one group; `None` where one has no interval over runs.
+/// Groups of subjects with overlapping intervals; `None` if one has no interval over runs.
 fn groups(sorted: &[Found]) -> Option<Vec<Vec<&Found>>> {
     let mut all: Vec<((f64, f64), &Found)> =
         sorted.iter().map(|found| Some((found.2.over_runs()?, found))).collect::<Option<_>>()?;
@@ -70,8 +70,8 @@ fn together(group: &[&Found]) -> String {
     let names: Vec<_> = group.iter().map(|found| named(found)).collect();
     match names.as_slice() {
         [only] => only.clone(),
-        [first, second] => format!("{first} and {second} (not to be told apart)"),
-        several => format!("{} (not all to be told apart)", several.join(", ")),
+        [first, second] => format!("{first} and {second} (not significantly different)"),
+        several => format!("{} (not all significantly different)", several.join(", ")),
     }
 }
 
@@ -87,27 +87,27 @@ fn trust(job: &JobSummary) -> String {
     let count = |kind| job.verdicts.get(&kind).copied().unwrap_or(0);
     let made: u32 = job.verdicts.values().sum();
     if made == 0 {
-        return "No run was made: there is nothing to say.".to_owned();
+        return "No run was made.".to_owned();
     }
-    let mut said = format!("{} of {made} runs are sound", count(VerdictKind::Valid));
+    let mut said = format!("{} of {made} runs are valid", count(VerdictKind::Valid));
     for (kind, what) in [
         (VerdictKind::Overloaded, "overloaded"),
         (VerdictKind::Wrong, "wrong"),
         (VerdictKind::Crashed, "crashed"),
-        (VerdictKind::Invalid, "invalid and in no figure"),
+        (VerdictKind::Invalid, "invalid and not used"),
     ] {
         if count(kind) > 0 {
             said += &format!(", {} {what}", count(kind));
         }
     }
     if job.is_partial() {
-        said += &format!("; the job is partial, {} runs were planned", job.runs_planned);
+        said += &format!("; the job is incomplete: {} runs were planned", job.runs_planned);
     }
     let theory: Vec<_> = job.points.iter().flat_map(|point| &point.theory).collect();
     if !theory.is_empty() {
         let unexplained =
             theory.iter().filter(|cell| cell.agreement == crate::theory::PredictionCheck::Unexplained).count();
-        said += &format!("; theory leaves {unexplained} of {} predictions unexplained", theory.len());
+        said += &format!("; {unexplained} of {} predictions of the theory are unexplained", theory.len());
     }
     if !job.claims.is_empty() {
         let found = |finding| job.claims.iter().filter(|claim| claim.finding == finding).count();
@@ -120,7 +120,7 @@ fn trust(job: &JobSummary) -> String {
         );
     }
     let machine = job.runs.iter().map(|run| run.cpu_probe_share).reduce(f64::min).unwrap_or(1.0);
-    format!("{said}; at its slowest the machine gave {} of its best.", percent(machine))
+    format!("{said}; lowest CPU probe: {} of the best.", percent(machine))
 }
 
 #[cfg(test)]
@@ -133,12 +133,16 @@ mod tests {
     fn only_whole_intervals_put_transports_in_an_order() {
         let mut job = invented::results_folder(&[100]);
         let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
-        assert!(sentences(&job)[0].contains("(it takes six sound runs"), "{}", sentences(&job)[0]);
+        assert!(sentences(&job)[0].contains("(an order needs six valid runs"), "{}", sentences(&job)[0]);
         invented::repeat(&mut job);
         let said = sentences(&job);
         assert_eq!(said.len(), 3, "{said:#?}");
-        assert!(said[0].starts_with("Median delivery, ms: ") && said[0].contains(", then polling "), "{}", said[0]);
-        assert!(said[0].contains("; the floor, raw TCP, is "), "{}", said[0]);
+        assert!(
+            said[0].starts_with("Median delivery latency, ms: ") && said[0].contains(", then polling "),
+            "{}",
+            said[0]
+        );
+        assert!(said[0].contains("; raw TCP: "), "{}", said[0]);
         assert!(said[1].starts_with("Server CPU, µs/message: ") && said[1].contains("× polling"), "{}", said[1]);
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
         for (at, run) in job.runs.iter_mut().enumerate() {
@@ -154,6 +158,6 @@ mod tests {
         }
         assert!(!sentences(&job)[0].contains("then"), "{}", sentences(&job)[0]);
         job.runs.clear();
-        assert_eq!(sentences(&job), ["No run was made: there is nothing to say."]);
+        assert_eq!(sentences(&job), ["No run was made."]);
     }
 }

@@ -1,7 +1,7 @@
-//! Exact counters: what a message and a connection cost in things that can be counted, locked in a file and compared with it.
+//! Exact counters per message and connection, compared with a lock file.
 //!
-//! Everything counted in lock-step must be equal. What the compiler has a hand in (allocations, instructions) may differ by one
-//! percent, and is only compared with what the same compiler made.
+//! Counts in lock-step must be equal. Allocations and instructions depend on the compiler: they may
+//! differ by 1 % and are compared only with values of the same compiler.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::format::DASH;
 
 /// Version of the lock file.
 pub const LOCK_SCHEMA: u32 = 1;
-/// What allocations and instructions may differ by, as a share.
+/// Tolerance of allocations and instructions, as a share.
 const NEAR: f64 = 0.01;
 
 /// The lock file.
@@ -22,57 +22,57 @@ const NEAR: f64 = 0.01;
 pub struct Lock {
     /// See [`LOCK_SCHEMA`].
     pub schema: u32,
-    /// The scenario's name.
+    /// Name of the scenario.
     pub scenario: String,
-    /// What was asked that the counts follow from.
+    /// Settings on which the counts depend.
     pub plan: BTreeMap<String, u64>,
-    /// By transport.
+    /// Counts by transport.
     pub transports: BTreeMap<String, Counted>,
 }
 
-/// One transport's counts: totals over the window's messages, and over connecting.
+/// Counts of one transport: totals over the messages of the window, and over connecting.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counted {
-    /// Messages that reached a receiver.
+    /// Deliveries.
     pub deliveries: u64,
-    /// Clients that connected.
+    /// Connected clients.
     pub clients: u64,
-    /// Everything that is not zero, by name; `connecting.` and `window.` lead.
+    /// All counts that are not zero, by name with the prefix `connecting.` or `window.`.
     pub exact: BTreeMap<String, u64>,
-    /// Per delivered message, by name and then by compiler.
+    /// Values per delivered message, by name and compiler.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub near: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-/// One kind of count of one transport, held against the lock.
+/// Comparison of one kind of count of one transport with the lock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
-    /// Which transport.
+    /// Transport.
     pub transport: String,
-    /// What came of it.
+    /// Outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a check.
+/// Outcome of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It is as locked.
+    /// Equal to the lock.
     Passed,
-    /// It is not.
+    /// Different from the lock.
     Failed(Vec<Difference>),
-    /// It could not be compared: why, and how it can be.
+    /// Not comparable: the reason, and what to do.
     Skipped(String),
 }
 
-/// A number that is not as locked.
+/// A number that differs from the lock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// What was counted.
+    /// Name of the count.
     pub name: String,
-    /// The lock file's.
+    /// Value in the lock file.
     pub locked: f64,
-    /// What was counted now.
+    /// Value now.
     pub found: f64,
 }
 
@@ -85,13 +85,13 @@ impl std::fmt::Display for Difference {
 }
 
 impl Lock {
-    /// Whether both follow from the same question: otherwise there is nothing to compare.
+    /// Whether both have the same settings; otherwise they cannot be compared.
     pub fn same_question(&self, other: &Self) -> bool {
         self.scenario == other.scenario && self.plan == other.plan
     }
 
-    /// Holds `found` against this lock: for each transport its exact counts, and each of `near` (`allocations`, `instructions`) that
-    /// either of the two has.
+    /// Compares `found` with this lock: exact counts of each transport, and those of `near`
+    /// (`allocations`, `instructions`) that either has.
     pub fn checks(&self, found: &Self, near: &[&str]) -> Vec<Check> {
         let came = found.transports.keys().filter(|name| !self.transports.contains_key(*name));
         let mut all = Vec::new();
@@ -108,7 +108,8 @@ impl Lock {
         all
     }
 
-    /// The lock after `found` is accepted: what is near what was locked stays as it was, and so do other compilers' values.
+    /// The lock after `found` is accepted. Values within the tolerance and values of other
+    /// compilers stay as they are.
     #[must_use]
     pub fn blessed(&self, mut found: Self) -> Self {
         for (name, counted) in &mut found.transports {
@@ -136,7 +137,7 @@ fn exact_differences(locked: &Counted, now: &Counted) -> Vec<Difference> {
     differing.map(difference).collect()
 }
 
-/// `None` where neither has it. A number is only compared with what the same compiler made.
+/// Compares one value per compiler; `None` if neither has it.
 fn near_outcome(what: &str, locked: &Counted, now: &Counted) -> Option<Outcome> {
     let known = locked.near.get(what);
     let compilers = known.map(|by| by.keys().cloned().collect::<Vec<_>>().join(" or ")).unwrap_or_default();
@@ -175,7 +176,8 @@ impl Counted {
     }
 }
 
-/// The columns of the table: head, the counter behind it as the server names it, and whether it is shown without `--wide`.
+/// The columns of the table: head, the counter behind it as the server names it, and whether it is
+/// shown without `--wide`.
 const PER_DELIVERY: [(&str, &str, bool); 9] = [
     ("requests", "window.server.requests", true),
     ("frames", "window.server.frames", false),

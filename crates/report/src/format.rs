@@ -1,13 +1,13 @@
-//! Numbers as people write them, on pages and in sentences.
+//! Formats numbers for pages and sentences.
 
 use results::MetricId;
 
 use crate::stats::Estimate;
 
-/// What was not measured.
+/// Placeholder of values that were not measured.
 pub(crate) const DASH: &str = "–";
 
-/// Three figures; thousands with commas.
+/// Three significant digits; commas between thousands.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if !size.is_finite() => DASH.to_owned(),
@@ -33,7 +33,8 @@ fn grouped(digits: &str) -> String {
     out
 }
 
-/// A value with its interval, `3.21 [3.10–3.40]`, or the range of too few runs for one, `3.21 (3.10–3.40)`.
+/// A value with its interval, `3.21 [3.10–3.40]`, or with the range of few runs, `3.21
+/// (3.10–3.40)`.
 pub(crate) fn with_interval(value: &Estimate) -> String {
     let ends = value.interval().map(|ends| (ends, '[', ']')).or(value.range().map(|ends| (ends, '(', ')')));
     match ends.map(|((low, high), open, close)| (number(low), number(high), open, close)) {
@@ -42,7 +43,7 @@ pub(crate) fn with_interval(value: &Estimate) -> String {
     }
 }
 
-/// Six figures, for what cannot be told apart in three.
+/// Six significant digits, for values that agree in three.
 pub(crate) fn precise(value: &Estimate) -> String {
     let six = |value: f64| {
         let digits = (5.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0);
@@ -54,18 +55,18 @@ pub(crate) fn precise(value: &Estimate) -> String {
     }
 }
 
-/// A figure in the unit of its heading, with or without what is around it.
+/// A value in the unit of its heading, with or without its interval.
 pub(crate) fn shown(metric: MetricId, value: &Estimate, ends: bool) -> String {
     let value = value.times(metric.info().unit.factor);
     if ends { with_interval(&value) } else { number(value.value) }
 }
 
-/// The same of one that may be missing.
+/// An optional value, or a dash.
 pub(crate) fn or_dash(value: Option<&Estimate>) -> String {
     value.map_or_else(|| DASH.to_owned(), with_interval)
 }
 
-/// A share as per cent.
+/// A share in per cent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", number(100.0 * share))
 }

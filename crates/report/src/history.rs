@@ -1,4 +1,5 @@
-//! A row a commit in a CSV that Apache Otava reads: `time`, `commit`, and a column a metric. Change points are shown and never gate.
+//! The history file: CSV with one row per commit and one column per metric, readable by Apache
+//! Otava. Change points are shown and not gated.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use crate::stats::{change_points, median};
 
 const TIME: &str = "time";
 const COMMIT: &str = "commit";
-/// Larger than anything measured; differences of such numbers are still numbers.
+/// Upper bound of values, so that differences do not overflow.
 const NUMBER_MAX: f64 = 1e15;
 
-/// The table; a cell that is empty was not measured.
+/// The history; an empty cell was not measured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     metrics: Vec<String>,
@@ -27,28 +28,28 @@ struct Row {
     cells: Vec<String>,
 }
 
-/// Why there is no table, or no row.
+/// Errors of the history file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
-    /// It does not begin as ours do.
-    #[error("line 1 does not begin with time,commit: this is no history of ours")]
+    /// The first line is not that of a history file.
+    #[error("line 1 does not begin with time,commit: not a history file of pushbench")]
     Head,
-    /// A row that does not fit.
+    /// A row has another number of fields.
     #[error("line {0} has {1} fields, the first line has {2}")]
     Fields(usize, usize, usize),
-    /// A cell that is no number.
-    #[error("line {0}: {1:?} is no number that a run can have")]
+    /// A cell is not a number.
+    #[error("line {0}: {1:?} is not a valid number")]
     Number(usize, String),
-    /// There is one already.
-    #[error("commit {0} is in it already; take its row out to measure it anew")]
+    /// The commit has a row already.
+    #[error("commit {0} is in the history already; delete its row to add it again")]
     Known(String),
-    /// Nothing to add.
-    #[error("the folder has no sound run")]
+    /// There is nothing to add.
+    #[error("the folder has no valid run")]
     Nothing,
 }
 
 impl History {
-    /// Reads it; an empty text is an empty table.
+    /// Parses a history; an empty text is an empty history.
     pub fn parse(text: &str) -> Result<Self, HistoryError> {
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let Some((_, head)) = lines.next() else { return Ok(Self::default()) };
@@ -70,7 +71,7 @@ impl History {
         Ok(Self { metrics: metrics.iter().map(|name| (*name).to_owned()).collect(), rows })
     }
 
-    /// Adds the medians of a folder's sound runs as a commit's row.
+    /// Adds the medians of a folder's valid runs as the row of a commit.
     pub fn add(&mut self, commit: &str, folder: &ResultsFolder) -> Result<(), HistoryError> {
         if self.rows.iter().any(|row| row.commit == commit) {
             return Err(HistoryError::Known(commit.to_owned()));
@@ -79,7 +80,7 @@ impl History {
         for label in point_names(folder) {
             let here = folder.runs.iter().filter(|run| run.record.point == label);
             for subject in Subject::all(here.map(|run| &run.record)) {
-                // A server that could not keep up is in a regime of its own.
+                // Values of overloaded runs are not comparable.
                 let shown = RunSelection::of(folder, label, &subject);
                 for metric in MetricId::gated().filter(|_| !shown.is_overloaded()) {
                     let place = format!("{}.{subject}.{label}", folder.manifest.scenario.name);
@@ -102,7 +103,7 @@ impl History {
         Ok(())
     }
 
-    /// As it is written.
+    /// The history as CSV.
     pub fn to_csv(&self) -> String {
         let mut out =
             [TIME, COMMIT].into_iter().chain(self.metrics.iter().map(String::as_str)).collect::<Vec<_>>().join(",");
@@ -113,12 +114,12 @@ impl History {
         out
     }
 
-    /// Commits, from the first to the last.
+    /// Commits in order.
     pub fn commits(&self) -> Vec<String> {
         self.rows.iter().map(|row| plain(&row.commit)).collect()
     }
 
-    /// Every metric over the commits that have it.
+    /// Each metric over its commits.
     pub fn trends(&self) -> Vec<Trend> {
         self.metrics.iter().enumerate().map(|(at, name)| self.trend(at, name)).collect()
     }
@@ -140,35 +141,35 @@ impl History {
     }
 }
 
-/// A metric over the commits that have it.
+/// A metric over its commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
     /// `scenario.transport.metric`.
     pub name: String,
-    /// Places of commits and the values there.
+    /// Indices of commits, and values.
     pub values: Vec<(usize, f64)>,
-    /// Between its changes; one where it never changed.
+    /// Segments between changes.
     pub stretches: Vec<Segment>,
 }
 
-/// Commits between two changes.
+/// A segment between two changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Segment {
-    /// Place of the first commit.
+    /// Index of the first commit.
     pub first: usize,
-    /// Place of the last one.
+    /// Index of the last commit.
     pub last: usize,
-    /// The median.
+    /// Median of the segment.
     pub level: f64,
 }
 
 impl Trend {
-    /// Where it changed, with the levels before and after.
+    /// Changes, with the levels before and after.
     pub fn changes(&self) -> impl Iterator<Item = (usize, f64, f64)> {
         self.stretches.windows(2).map(|two| (two[1].first, two[0].level, two[1].level))
     }
 
-    /// Its changes in words: the first commit of each, and how much it was.
+    /// Changes as text: commit and amount.
     pub fn sentence(&self, commits: &[String]) -> String {
         let one = |(at, before, after): (usize, f64, f64)| {
             let by =
@@ -179,7 +180,7 @@ impl Trend {
     }
 }
 
-/// A line a metric: how many values, the last, and where it changed.
+/// One line per metric: number of values, last value, changes.
 pub fn table(history: &History) -> String {
     let commits = history.commits();
     let mut out = format!("{:<60} {:>6} {:>12}  changed at\n", "metric", "values", "last");
@@ -196,12 +197,12 @@ fn number(cell: &str) -> Option<f64> {
     cell.parse().ok().filter(|number: &f64| number.abs() <= NUMBER_MAX)
 }
 
-/// What can stand in a CSV without quotes.
+/// Replaces characters that would need quotes in CSV.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || "._=-+".contains(c) { c } else { '_' }).collect()
 }
 
-/// `20260101T120000Z` as `2026-01-01T12:00:00Z`; anything else as it is.
+/// `20260101T120000Z` as `2026-01-01T12:00:00Z`; other texts unchanged.
 fn iso(stamp: &str) -> String {
     match (stamp.len(), stamp.is_ascii()) {
         (16, true) => {

@@ -1,4 +1,5 @@
-//! The conclusion: records in, text and pictures out. Pure; reads no file and prints nothing.
+//! Reports: tables, plots, claims, predictions and comparisons from run records. Pure: reads no
+//! file and prints nothing.
 
 mod build;
 mod claims;

@@ -1,4 +1,4 @@
-//! `report.md`: the report for a pull request or a wiki; pictures are files beside it.
+//! `report.md`: the report as Markdown; plots are separate files.
 
 use std::fmt::Write;
 
@@ -62,10 +62,10 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
         add(out, format_args!("## Claims\n\n{}", table(&tables::claims(summary))));
     }
     if !summary.published.is_empty() {
-        add(out, format_args!("## Published figures beside ours\n\n{}", table(&tables::published(summary))));
+        add(out, format_args!("## Published results\n\n{}", table(&tables::published(summary))));
     }
     if summary.points.iter().any(|point| !point.theory.is_empty()) {
-        *out += "## Theory beside measurement\n\n";
+        *out += "## Theory and measurement\n\n";
     }
     for point in summary.points.iter().filter(|point| !point.theory.is_empty()) {
         if !point.point.is_empty() {
@@ -97,7 +97,7 @@ fn table(grid: &Table) -> String {
     out + "\n"
 }
 
-/// Text that is only text: nothing in it is Markdown or HTML, and no line of it ends.
+/// Escapes Markdown and HTML, and removes line ends.
 fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for letter in raw.chars() {
@@ -116,7 +116,7 @@ fn text(raw: &str) -> String {
     out
 }
 
-/// Writes at the end.
+/// Appends formatted text.
 pub(crate) fn add(out: &mut String, what: std::fmt::Arguments<'_>) {
     out.write_fmt(what).expect("a String takes everything");
 }

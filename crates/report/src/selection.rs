@@ -1,4 +1,5 @@
-//! Which runs of a transport at a point have figures, and what they come to together; for every table, picture and sentence.
+//! Selects the runs whose values are shown, and summarises them; used by all tables, plots and
+//! sentences.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +7,19 @@ use results::{MetricId, ResultsFolder, Run, RunRecord, Subject, VerdictKind, med
 
 use crate::stats::{Estimate, InRound, over_runs};
 
-/// The runs of a transport at a point whose figures may be shown.
+/// The runs of a subject at a point whose values are shown.
 #[derive(Debug, Clone)]
 pub(crate) struct RunSelection<'a> {
     pub(crate) subject: Subject,
-    /// How many there are of each verdict, those without figures included.
+    /// Number of runs by verdict.
     pub(crate) verdicts: BTreeMap<VerdictKind, u32>,
-    /// What those shown are; `None` when there is none.
+    /// Verdict of the runs shown; `None` if there are none.
     pub(crate) kind: Option<VerdictKind>,
-    /// Sound ones; where there is none, those of a server that could not keep up.
+    /// Valid runs, or overloaded runs if there are no valid ones.
     pub(crate) runs: Vec<&'a Run>,
 }
 
-/// The points of a job in their order: those planned, and any other that a run names.
+/// The points of a job: planned ones, then others that runs name.
 pub(crate) fn point_names(job: &ResultsFolder) -> Vec<&str> {
     let mut labels: Vec<&str> = job.manifest.points.iter().map(|point| point.name.as_str()).collect();
     for run in &job.runs {
@@ -29,7 +30,7 @@ pub(crate) fn point_names(job: &ResultsFolder) -> Vec<&str> {
     labels
 }
 
-/// How many runs there are of each verdict.
+/// Number of runs by verdict.
 pub(crate) fn verdicts<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<VerdictKind, u32> {
     let mut counts = BTreeMap::new();
     runs.into_iter().for_each(|run| *counts.entry(run.record.verdict.kind).or_insert(0) += 1);
@@ -41,13 +42,13 @@ impl<'a> RunSelection<'a> {
         let here = |run: &&Run| run.record.point == label && run.record.subject() == *subject;
         let all: Vec<_> = job.runs.iter().filter(here).collect();
         let verdicts = verdicts(all.iter().copied());
-        // The first of those that have figures: sound before overloaded.
+        // Valid before overloaded.
         let kind = verdicts.keys().copied().find(|kind| kind.has_metrics());
         let runs = all.into_iter().filter(|run| Some(run.record.verdict.kind) == kind).collect();
         Self { subject: subject.clone(), verdicts, kind, runs }
     }
 
-    /// Whether those shown are of a server that could not keep up.
+    /// Whether the runs shown are overloaded.
     pub(crate) fn is_overloaded(&self) -> bool {
         self.kind == Some(VerdictKind::Overloaded)
     }
@@ -57,24 +58,24 @@ impl<'a> RunSelection<'a> {
         self.runs.iter().map(|run| &run.record)
     }
 
-    /// A figure of each run that has it.
+    /// The values of a metric, one per run.
     pub(crate) fn each(&self, of: impl Fn(&RunRecord) -> Option<f64>) -> Vec<f64> {
         self.records().filter_map(of).collect()
     }
 
-    /// A figure of each run, with its round.
+    /// The values of a metric with their rounds.
     pub(crate) fn in_rounds(&self, metric: MetricId) -> Vec<InRound> {
         self.runs.iter().filter_map(|run| Some((run.record.round, metric.value(&run.record)?))).collect()
     }
 
-    /// The median over the runs; a single one lends a quantile its own interval.
+    /// The median over the runs; for a quantile of a single run with that run's interval.
     pub(crate) fn estimate(&self, metric: MetricId) -> Option<Estimate> {
         let values: Vec<_> = self.in_rounds(metric).into_iter().map(|(_, value)| value).collect();
         let estimate = over_runs(&values)?;
         Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(metric)) } else { estimate })
     }
 
-    /// The interval a run has by itself, because its messages are a sample: the median run's.
+    /// The sampling interval within a run (median over the runs).
     pub(crate) fn within_runs(&self, metric: MetricId) -> Option<(f64, f64)> {
         let own: Vec<_> = self.runs.iter().filter_map(|run| metric.quantile(&run.record)).collect();
         let ends =

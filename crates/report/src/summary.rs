@@ -1,4 +1,4 @@
-//! Everything a report says, as data: `summary.json`. Pages are written from this and from nothing else.
+//! `summary.json`: all content of a report as data. Pages are generated from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,36 +19,36 @@ pub const SUMMARY_SCHEMA: u32 = 1;
 pub struct Summary {
     /// See [`SUMMARY_SCHEMA`].
     pub schema: u32,
-    /// A folder each.
+    /// The folders.
     pub jobs: Vec<JobSummary>,
 }
 
-/// One folder.
+/// Summary of one folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSummary {
     /// Its name.
     pub folder: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// What it asks.
+    /// Question of the scenario.
     pub question: String,
-    /// The answer in three sentences; empty until `build` writes them from everything else.
+    /// The answer in three sentences; added by `build`.
     pub answer: Vec<String>,
     /// How the job ended.
     pub state: State,
-    /// Runs that were to be made.
+    /// Planned number of runs.
     pub runs_planned: u64,
-    /// Of those, which were; a run that was repeated is one.
+    /// Number of planned runs that were made; repeats do not count.
     pub runs_made: u64,
     /// Runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
-    /// A point of the sweep each.
+    /// The points of the sweep.
     pub points: Vec<PointSummary>,
-    /// What the scenario claims.
+    /// Claims of the scenario.
     pub claims: Vec<ClaimResult>,
-    /// What others have published.
+    /// Published results.
     pub published: Vec<PublishedResult>,
-    /// Every run, for the validity panel.
+    /// All runs, for the validity table.
     pub runs: Vec<RunSummary>,
 }
 
@@ -57,31 +57,32 @@ pub struct JobSummary {
 pub struct PointSummary {
     /// Empty without a sweep.
     pub point: String,
-    /// A transport each.
+    /// The transports.
     pub subjects: Vec<SubjectSummary>,
-    /// Theory beside measurement.
+    /// Theory and measurement.
     pub theory: Vec<Prediction>,
 }
 
-/// A transport at a point.
+/// A subject at a point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubjectSummary {
     /// Which.
     pub transport: Transport,
-    /// Whose server: `pushbench` is ours.
+    /// Server; `pushbench` is the built-in server.
     pub target: String,
-    /// Its runs by verdict.
+    /// Runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
-    /// Which of them have figures; empty when none has.
+    /// Verdict of the runs whose values are shown; empty if there are none.
     pub metrics_from: Option<VerdictKind>,
-    /// By name; what was not measured is missing.
+    /// Metrics by name, without those not measured.
     pub metrics: BTreeMap<MetricId, Estimate>,
-    /// How many times the floor it is, run against run of the same round.
+    /// Ratio to the baseline, from runs of the same round.
     pub times_baseline: BTreeMap<MetricId, Estimate>,
-    /// How many times ours another server is over the same transport, run against run of the same round; empty for ours.
+    /// Ratio to the built-in server on the same transport, from runs of the same round; empty for
+    /// the built-in server.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times_builtin: BTreeMap<MetricId, Estimate>,
-    /// What broke in all of its runs, those without figures included.
+    /// Faults of all runs, including those whose values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSummary>,
 }
@@ -91,46 +92,46 @@ pub struct SubjectSummary {
 pub struct FaultSummary {
     /// Which.
     pub kind: FaultKind,
-    /// How often.
+    /// Number.
     pub count: u64,
-    /// The first of them in words.
+    /// Text of the first.
     pub first: String,
 }
 
-/// A run in the validity panel.
+/// A run in the validity table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// Place in the order of runs.
+    /// Number of the run.
     pub run: u32,
-    /// Which repetition.
+    /// Number of the repetition.
     pub round: u32,
     /// Point of the sweep.
     pub point: String,
     /// Transport.
     pub transport: Transport,
-    /// Whose server: `pushbench` is ours.
+    /// Server; `pushbench` is the built-in server.
     pub target: String,
-    /// What its figures may be used for.
+    /// Verdict.
     pub verdict: VerdictKind,
-    /// Why not sound.
+    /// Reasons of the verdict.
     pub reasons: Vec<String>,
-    /// How late posts left, at the 99th percentile.
+    /// Send delay, 99th percentile.
     pub send_delay_p99_ms: Option<u64>,
-    /// Largest share of its core that a worker of the generator used.
+    /// Largest core usage of a worker of the load generator.
     pub generator_core_usage_max: f64,
-    /// Posts that left, of those planned.
+    /// Posts sent, of those scheduled.
     pub offered_share: Option<f64>,
-    /// How fast the machine was, of its best in the job.
+    /// CPU probe, as a share of the best of the job.
     pub cpu_probe_share: f64,
-    /// How much the median delivery grew over the window, slice by slice, as a share of itself.
+    /// Growth of the median latency over the window, as a share of itself.
     pub growth_share: Option<f64>,
-    /// Why the server's memory for a connection is not known, where it was read.
+    /// Why the server's memory per connection is unknown although it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_unknown: Option<String>,
 }
 
 impl Summary {
-    /// What the folders say.
+    /// Summarises folders.
     pub fn of(jobs: &[ResultsFolder]) -> Self {
         Self { schema: SUMMARY_SCHEMA, jobs: jobs.iter().map(JobSummary::of).collect() }
     }
@@ -156,13 +157,13 @@ impl JobSummary {
         }
     }
 
-    /// Whether everything that was planned is there.
+    /// Whether planned runs are missing.
     pub fn is_partial(&self) -> bool {
         self.state != State::Complete || self.runs_made < self.runs_planned
     }
 }
 
-/// How many of the places in the order have a run.
+/// Number of planned runs that were made.
 fn runs_made(job: &ResultsFolder) -> usize {
     let places = job.runs.iter().map(|run| (run.record.round, run.record.point.as_str(), run.record.subject()));
     places.collect::<BTreeSet<_>>().len()
@@ -177,17 +178,17 @@ impl PointSummary {
         Self { point: label.to_owned(), subjects: rows.collect(), theory: predictions(job, label) }
     }
 
-    /// Whether somebody else's server has figures here.
+    /// Whether an external server has values at this point.
     pub(crate) fn has_external_servers(&self) -> bool {
         self.subjects.iter().any(|row| row.subject().target.is_some() && row.metrics_from.is_some())
     }
 
-    /// Whether anything broke here.
+    /// Whether there were faults at this point.
     pub(crate) fn has_faults(&self) -> bool {
         self.subjects.iter().any(|row| !row.faults.is_empty())
     }
 
-    /// The row of a transport of ours.
+    /// The row of a transport of the built-in server.
     pub fn row(&self, transport: Transport) -> Option<&SubjectSummary> {
         self.subjects.iter().find(|row| row.subject() == Subject::builtin(transport))
     }
@@ -210,18 +211,18 @@ impl SubjectSummary {
         }
     }
 
-    /// Whom it is of.
+    /// The subject.
     pub fn subject(&self) -> Subject {
         Subject::new(self.transport, &self.target)
     }
 
-    /// As tables name it: a regime of its own is said wherever its figures are.
+    /// Name in tables, marked if overloaded.
     pub(crate) fn name(&self) -> String {
         let mark = if self.metrics_from == Some(VerdictKind::Overloaded) { " (overloaded)" } else { "" };
         format!("{}{mark}", self.subject())
     }
 
-    /// A figure, where it was measured.
+    /// The value of a metric.
     pub fn metric(&self, metric: MetricId) -> Option<&Estimate> {
         self.metrics.get(&metric)
     }
@@ -238,7 +239,7 @@ impl FaultSummary {
 }
 
 impl RunSummary {
-    /// Whom it is of.
+    /// The subject.
     pub fn subject(&self) -> Subject {
         Subject::new(self.transport, &self.target)
     }
@@ -270,7 +271,7 @@ impl RunSummary {
     }
 }
 
-/// How many times `right` it is, in every figure both have.
+/// Ratios of all metrics that both have.
 fn times(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Estimate> {
     let ratios = MetricId::ALL
         .iter()

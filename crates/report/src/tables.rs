@@ -1,4 +1,4 @@
-//! The tables of a report as rows of text, before any page writes them.
+//! The tables of a report as rows of text, independent of the output format.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
-/// One field of it.
+/// A field of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) tone: Tone,
 }
 
-/// How a field is to be read.
+/// Kind of a field, for its style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// Who a row is about.
+    /// Name of the row's subject.
     Name,
     Words,
     Number,
@@ -55,7 +55,7 @@ impl Table {
     }
 }
 
-/// Verdicts with their numbers: `3 sound, 1 invalid`.
+/// Verdicts with their numbers: `3 valid, 1 invalid`.
 pub(crate) fn verdicts(counts: &BTreeMap<VerdictKind, u32>) -> String {
     let all: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
@@ -91,7 +91,7 @@ const COMPARED: [MetricId; 8] = [
     MetricId::UpgradeP50,
 ];
 
-/// When messages arrive, a transport a row.
+/// Latency, one row per transport.
 pub(crate) fn delivery(point: &PointSummary) -> Table {
     let mut grid = metrics(point, &DELIVERY);
     grid.head.insert(1, "runs".to_owned());
@@ -106,7 +106,7 @@ pub(crate) fn delivery(point: &PointSummary) -> Table {
     grid
 }
 
-/// What that costs, a transport a row.
+/// Costs, one row per transport.
 pub(crate) fn cost(point: &PointSummary) -> Table {
     let mut grid = metrics(point, &COST);
     grid.head.insert(2, "× floor".to_owned());
@@ -116,7 +116,7 @@ pub(crate) fn cost(point: &PointSummary) -> Table {
     grid
 }
 
-/// Ours beside other servers, by transport; under each of theirs how many times ours it is.
+/// The built-in server and external servers by transport, with the ratio to the built-in server.
 pub(crate) fn external_servers(point: &PointSummary) -> Table {
     let rows: Vec<_> = point.subjects.iter().filter(|row| row.subject() != Subject::BASELINE).collect();
     let columns = COMPARED.iter().filter(|column| rows.iter().any(|row| row.metric(**column).is_some()));
@@ -158,12 +158,12 @@ fn field(row: &SubjectSummary, column: MetricId) -> String {
     row.metric(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
 
-/// Over the table of faults.
-pub(crate) const FAULTS_TITLE: &str = "What broke";
+/// Title of the table of faults.
+pub(crate) const FAULTS_TITLE: &str = "Faults";
 
-/// What broke, in all runs.
+/// Faults of all runs.
 pub(crate) fn faults(point: &PointSummary) -> Table {
-    let mut grid = Table::new(&["transport", "faults", "kind", "the first of them"]);
+    let mut grid = Table::new(&["transport", "faults", "kind", "first example"]);
     for (row, fault) in point.subjects.iter().flat_map(|row| row.faults.iter().map(move |fault| (row, fault))) {
         grid.rows.push(vec![
             toned(row.subject().to_string(), Tone::Name),
@@ -175,7 +175,7 @@ pub(crate) fn faults(point: &PointSummary) -> Table {
     grid
 }
 
-/// Theory beside measurement.
+/// Theory and measurement.
 pub(crate) fn theory(cells: &[Prediction]) -> Table {
     let mut grid = Table::new(&["transport", "what", "theory", "predicted", "with queueing", "measured", "verdict"]);
     for cell in cells {
@@ -184,7 +184,7 @@ pub(crate) fn theory(cells: &[Prediction]) -> Table {
             PredictionCheck::Unexplained => Tone::Bad,
             PredictionCheck::Queueing | PredictionCheck::Open => Tone::Open,
         };
-        // What differs has to be seen to.
+        // Unexplained predictions are highlighted.
         let alike = cell.agreement == PredictionCheck::Unexplained
             && number(cell.predicted.value) == number(cell.measured.value);
         let written = |value: &Estimate| if alike { precise(value) } else { with_interval(value) };
@@ -202,7 +202,7 @@ pub(crate) fn theory(cells: &[Prediction]) -> Table {
     grid
 }
 
-/// A bound is a bound, not a value with an interval.
+/// A predicted bound as `≤ x`.
 fn predicted(cell: &Prediction, written: impl Fn(&Estimate) -> String) -> String {
     match cell.predicted.low.zip(cell.predicted.high) {
         Some((0.0, high)) if cell.predicted.value > 0.0 => format!("≤ {}", number(high)),
@@ -240,9 +240,10 @@ pub(crate) fn claims(job: &JobSummary) -> Table {
     grid
 }
 
-/// Published figures beside ours.
+/// Published results and measurements.
 pub(crate) fn published(job: &JobSummary) -> Table {
-    let mut grid = Table::new(&["who", "what", "unit", "theirs", "ours", "ours / theirs", "from"]);
+    let mut grid =
+        Table::new(&["published by", "what", "unit", "published", "measured", "measured / published", "from"]);
     for row in &job.published {
         let times = row.ours.filter(|_| row.theirs != 0.0).map(|ours| ours.times(1.0 / row.theirs));
         grid.rows.push(vec![
@@ -258,7 +259,7 @@ pub(crate) fn published(job: &JobSummary) -> Table {
     grid
 }
 
-/// Every run: what it may be used for, and why.
+/// All runs with their verdicts and reasons.
 pub(crate) fn validity(job: &JobSummary) -> Table {
     let mut grid = Table::new(&[
         "run",
@@ -266,12 +267,12 @@ pub(crate) fn validity(job: &JobSummary) -> Table {
         "point",
         "transport",
         "verdict",
-        "late p99 µs",
-        "generator busy",
-        "posts left",
-        "machine",
-        "median grew",
-        "why not sound",
+        "send delay p99 µs",
+        "generator core usage",
+        "posts sent",
+        "CPU probe",
+        "median growth",
+        "reasons",
     ]);
     for run in &job.runs {
         grid.rows.push(validity_row(run));
@@ -301,7 +302,7 @@ fn validity_row(run: &RunSummary) -> Vec<Cell> {
     ]
 }
 
-/// What was measured where: name and value.
+/// Description of the job: names and values.
 pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)> {
     let (manifest, host) = (&job.manifest, &job.manifest.host);
     let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -329,26 +330,26 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
             ),
         ),
         ("cores", format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores))),
-        ("limits", format!("{} open files, {} ports a source address", host.open_files_max, host.ports_per_source)),
+        ("limits", format!("{} open files, {} ports per source address", host.open_files_max, host.ports_per_source)),
     ];
-    rows.extend(manifest.findings.iter().map(|finding| ("doubtful", finding.clone())));
+    rows.extend(manifest.findings.iter().map(|finding| ("warning", finding.clone())));
     rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
     rows
 }
 
-/// Over the table of ours beside others.
-pub(crate) const EXTERNAL_SERVERS_TITLE: &str = "Ours beside other servers";
+/// Title of the table of external servers.
+pub(crate) const EXTERNAL_SERVERS_TITLE: &str = "pushbench and other servers";
 
-/// How to read it.
-pub(crate) const EXTERNAL_SERVERS_NOTE: &str = "Memory is what the server grew by for each client while nobody spoke, however many connections a client has. × pushbench is \
-     theirs as a multiple of ours over the same transport, run against run of the same round.";
+/// Note on that table.
+pub(crate) const EXTERNAL_SERVERS_NOTE: &str = "Memory is the growth of the server per idle client, whatever the number of its connections. × pushbench is the ratio to the \
+     built-in server on the same transport, from runs of the same round.";
 
-/// How to read all this.
+/// Explanation of the report.
 pub(crate) const METHOD: [&str; 6] = [
-    "Delivery is measured from when a post was due by the plan, not from when it left: a server that makes senders wait cannot hide it. Every receiver counts.",
-    "A figure is the median over the sound runs of a transport at a point. [low–high] is its 95 % interval by order statistics of the runs, which takes six of them, or for a percentile of a single run by those of its messages; (low–high) is the range of fewer runs than six, and no interval. A dash was not measured, or the sample cannot carry it.",
-    "× floor is the ratio to raw TCP, run against run of the same round. Runs come in a fresh random order in every round, each against a server of its own.",
-    "Runs are sound, overloaded (the backlog grew: shown under that name, only where nothing is sound), wrong (messages lost, doubled, altered, or more than 1 % of the answers with a wrong status or unreadable), crashed (the server ended by itself) or invalid (the instrument or the machine failed). Wrong, crashed and invalid runs are in no figure.",
-    "Theory: d is one way up and down without anybody to wait for, the mean of raw TCP less its own fan-out and queue; c is server CPU of one delivery, n the members of a room, N clients, I the poll interval, T the hold time, λ messages a second at one client, G the time between two long polls (d and the server's CPU of one request). Predicted intervals are those of the inputs; a prediction is within when its interval meets the measured one, explained by queueing when it does once the mean wait ρnc/(2(1−ρ)) is added, else unexplained.",
-    "A claim is confirmed when the whole interval of every comparison satisfies it, refuted when the whole interval of one does not, else not decidable.",
+    "Latency is measured from the scheduled instant of a post, not from when it was sent, so that waiting senders are included. Every receiver counts.",
+    "A value is the median over the valid runs of a transport at a point. [low–high] is its 95 % interval from order statistics of at least six runs, or, for a percentile of a single run, of its messages. (low–high) is the range of fewer than six runs. A dash was not measured, or needs a larger sample.",
+    "× floor is the ratio to raw TCP, from runs of the same round. Each round runs all transports in random order, each with a new server process.",
+    "Runs are valid, overloaded (the backlog grew; shown under this name if no run is valid), wrong (messages lost, duplicated, reordered or altered, or more than 1 % of the answers with a wrong status or unreadable), crashed (the server exited) or invalid (the load generator or the machine failed). Values of wrong, crashed and invalid runs are not used.",
+    "Theory: d is the time of one post and one delivery without waiting (the mean of raw TCP minus its fan-out and queueing), c the server CPU per delivery, n the clients of a room, N all clients, I the poll interval, T the hold time, λ the messages per second at a client, G the time between two long polls (d and the server CPU of a request). A prediction is within if its interval, from the uncertainty of its inputs, overlaps the measured one; explained by queueing if it does after adding the mean wait ρnc/(2(1−ρ)); otherwise unexplained.",
+    "A claim is confirmed if the whole interval of every comparison satisfies it, refuted if the whole interval of one contradicts it, and otherwise not decidable.",
 ];

@@ -46,13 +46,11 @@ fn the_same_evidence_gives_the_same_bytes() {
 fn the_page_opens_with_the_answer_and_has_every_part() {
     let made = changed(|_| {});
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
-    for part in
-        ["When messages arrive", "What that costs", "Theory beside measurement", "Validity", "Method", "What was run"]
-    {
+    for part in ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"] {
         assert!(html.contains(part), "{part}");
     }
-    assert!(html.find("Median delivery at ").unwrap() < html.find("<table").unwrap());
-    assert!(markdown.contains("| websocket |") && markdown.contains("## Theory beside measurement"));
+    assert!(html.find("Median delivery latency at ").unwrap() < html.find("<table").unwrap());
+    assert!(markdown.contains("| websocket |") && markdown.contains("## Theory and measurement"));
 }
 
 #[test]
@@ -62,7 +60,7 @@ fn what_broke_has_a_table_of_its_own() {
         job.runs[0].record.faults.note(results::FaultKind::Reset, "gone".into());
     });
     for name in ["report.html", "report.md"] {
-        assert!(!file(&whole, name).contains("What broke") && file(&broken, name).contains("What broke"), "{name}");
+        assert!(!file(&whole, name).contains("Faults") && file(&broken, name).contains("Faults"), "{name}");
     }
     assert!(file(&broken, "report.md").contains("| 1 | reset | gone |"));
 }
@@ -94,12 +92,12 @@ fn what_others_wrote_is_text_everywhere() {
 #[test]
 fn jobs_without_runs_or_without_good_ones_say_so() {
     let none = changed(|job| job.runs.clear());
-    assert!(file(&none, "report.html").contains("No run was made: there is nothing to say."));
+    assert!(file(&none, "report.html").contains("No run was made."));
     let invalid = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Invalid));
-    assert!(file(&invalid, "report.html").contains("0 of 60 runs are sound, 60 invalid and in no figure"));
+    assert!(file(&invalid, "report.html").contains("0 of 60 runs are valid, 60 invalid and not used"));
     let overloaded = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Overloaded));
     let html = file(&overloaded, "report.html");
-    assert!(html.contains(" (overloaded)") && !html.contains("Theory beside measurement"));
+    assert!(html.contains(" (overloaded)") && !html.contains("Theory and measurement"));
 }
 
 #[test]
@@ -110,12 +108,13 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
     });
     let html = file(&partial, "report.html");
     assert!(
-        html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("it takes six sound runs of each")
+        html.contains("<strong>partial</strong>: 7 of 60 runs")
+            && html.contains("an order needs six valid runs of each")
     );
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));
     let html = file(&one, "report.html");
-    assert!(html.contains("Median delivery at clients=100, ms: sse "));
+    assert!(html.contains("Median delivery latency at clients=100, ms: sse "));
     changed(|job| {
         every(job, |run| {
             run.record.server = None;
@@ -132,7 +131,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
 
 #[test]
 fn other_servers_stand_beside_ours() {
-    let title = "Ours beside other servers";
+    let title = "pushbench and other servers";
     assert!(!file(&changed(|_| {}), "report.md").contains(title));
     let made = changed(|job| {
         let ours = job.runs.iter().filter(|run| run.record.transport.name() == "websocket");

@@ -1,4 +1,5 @@
-//! Statements that a scenario puts to the test, and published results to print beside its own. The metrics are defined in `results`.
+//! Claims that a scenario tests, and published results for comparison. The metrics are defined in
+//! `results`.
 
 use garde::Validate;
 use results::MetricId;
@@ -8,14 +9,15 @@ use wire::Transport;
 
 use crate::check::one_line;
 
-/// `[[claim]]`: confirmed when the intervals of all conditions satisfy it, refuted when those of one contradict it, else undecided.
+/// `[[claim]]`: confirmed if the intervals of all conditions satisfy it, refuted if that of one
+/// contradicts it, else not decidable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// The claim, as a sentence
+    /// The claim as a sentence
     #[garde(length(chars, min = 1, max = 300), custom(one_line))]
     pub statement: String,
-    /// Conditions that have to hold, all of them
+    /// Conditions, all of which must hold
     #[garde(length(min = 1, max = 100), dive)]
     pub condition: Vec<Condition>,
 }
@@ -44,30 +46,31 @@ pub struct Condition {
     pub value: Option<f64>,
 }
 
-/// `[[published]]`: a published result, and ours: `factor` × `left`, or `factor` × `left` / `right`.
+/// `[[published]]`: a published result and the measured one: `factor` × `left`, or `factor` ×
+/// `left` / `right`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// Who published it, and when
+    /// Authors and year of the publication
     #[garde(length(chars, min = 1, max = 100), custom(one_line))]
     pub who: String,
-    /// What they measured or computed
+    /// What was measured or computed
     #[garde(length(chars, min = 1, max = 200), custom(one_line))]
     pub what: String,
-    /// Their result
+    /// The published result
     #[garde(range(min = -1e12, max = 1e12))]
     pub value: f64,
-    /// Its unit
+    /// Unit of the published result
     #[garde(length(chars, min = 1, max = 20), custom(one_line))]
     pub unit: String,
-    /// Our metric
+    /// The measured metric
     #[garde(dive)]
     pub left: Operand,
-    /// The metric that it is divided by
+    /// The metric that `left` is divided by
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub right: Option<Operand>,
-    /// Factor from our unit to theirs (default 1)
+    /// Factor from the unit of the metric to `unit` (default 1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(range(min = 1e-9, max = 1e9))]
     pub factor: Option<f64>,
@@ -112,7 +115,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// In a sentence.
+    /// The comparison in words.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AtLeast => "at least",

@@ -1,12 +1,12 @@
-//! What can be wrong with a scenario, said with place, key, value found and what is allowed.
+//! Errors of a scenario file: place, key, value found, allowed values.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where something was written.
+/// Where a key was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Place {
-    /// Nowhere that has a name: a scenario made by a program.
+    /// In no file: the scenario was built by a program.
     #[default]
     Program,
     /// In a file; a key that is missing has no line.
@@ -41,10 +41,10 @@ pub enum ScenarioError {
     Unreadable {
         /// The path as given.
         path: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file is beyond [`crate::FILE_BYTES_MAX`].
+    /// The file is larger than [`crate::FILE_BYTES_MAX`].
     #[error("{path} has {found} bytes; a scenario has at most {}", crate::FILE_BYTES_MAX)]
     TooBig {
         /// The path as given.
@@ -57,7 +57,7 @@ pub enum ScenarioError {
     NotToml {
         /// Where.
         place: Place,
-        /// What the parser says.
+        /// The message of the TOML parser.
         message: String,
     },
     /// An override is not `key=value`.
@@ -65,7 +65,7 @@ pub enum ScenarioError {
     BadOverride {
         /// As written.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
     /// A key that does not exist.
@@ -75,17 +75,17 @@ pub enum ScenarioError {
         place: Place,
         /// The key.
         key: String,
-        /// What there is instead.
+        /// A similar key, or the keys of the table.
         known: String,
     },
-    /// A key that is needed.
+    /// A required key is missing.
     #[error("{place}: {key} is missing; it takes {allowed}")]
     Missing {
         /// Where.
         place: Place,
         /// The key.
         key: String,
-        /// What it takes.
+        /// The allowed values.
         allowed: String,
     },
     /// A value of the wrong type or out of range.
@@ -97,19 +97,19 @@ pub enum ScenarioError {
         key: String,
         /// Its value.
         found: String,
-        /// What it takes.
+        /// The allowed values.
         allowed: String,
     },
-    /// A value that is fine alone, but not beside the others, or beyond a limit.
+    /// A value that contradicts another key or exceeds a limit.
     #[error("{place}: {key} is {found}, but {why}")]
     Conflict {
         /// Where.
         place: Place,
         /// The key.
         key: String,
-        /// Its value, and the point of the sweep where it fails.
+        /// The value, and the point of the sweep where the conflict occurs.
         found: String,
-        /// What it collides with, and what to do.
+        /// The other key or limit, and what to do.
         why: String,
     },
 }

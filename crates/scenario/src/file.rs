@@ -1,5 +1,6 @@
-//! A scenario file: one struct per table, one field per key. The defaults, the ranges and the descriptions here are the only ones;
-//! the JSON Schema, the table in `scenarios/README.md` and the error texts are made from them.
+//! A scenario file: one struct per table, one field per key. The defaults, the ranges and the
+//! descriptions here are the only ones; the JSON Schema, the table in `scenarios/README.md` and the
+//! error texts are made from them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::tuning::Tuning;
 
 /// Largest number of clients of one plan.
 pub const CLIENTS_MAX: u32 = 1_000_000;
-/// TOML's integers are signed and JSON's are doubles: every seed up to here is the same number in both.
+/// TOML's integers are signed and JSON's are doubles: every seed up to here is the same number in
+/// both.
 const SEED_MAX: u64 = (1 << 53) - 1;
 
 /// A whole scenario file.
@@ -40,7 +42,7 @@ pub struct ScenarioFile {
     /// Encoding of messages; a transport that cannot carry it uses its own default
     #[serde(default = "json")]
     pub encoding: Encoding,
-    /// HTTP client of the load generator: `built-in` counts every byte and costs little; `reqwest` is an ordinary client library
+    /// HTTP client of the load generator: `built-in` counts every byte and costs little; `reqwest` is an ordinary client library, whose header bytes cannot be counted
     #[serde(default)]
     pub http_client: HttpClient,
     /// Number of simulated clients
@@ -81,7 +83,7 @@ pub struct ScenarioFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub prices: Option<Prices>,
-    /// Servers of other people, measured beside the built-in one in the same rounds
+    /// External servers, measured in the same rounds as the built-in server
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 100), dive)]
     pub target: Vec<ExternalServer>,
@@ -120,10 +122,10 @@ const fn first_seed() -> u64 {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum HttpClient {
-    /// Ours: it counts every byte by class and costs little.
+    /// The client of this project: it counts every byte by class and costs little CPU.
     #[default]
     BuiltIn,
-    /// An ordinary client library; it does not show its headers.
+    /// An ordinary client library, whose header bytes cannot be counted.
     Reqwest,
 }
 
@@ -148,10 +150,10 @@ pub struct Posts {
     /// Authors in each room: `"all"` clients, or a number of them; the others only read
     #[serde(default)]
     pub authors: Authors,
-    /// How the posts of an author follow each other: `poisson` at random, `uniform` at equal intervals from a random start, `staggered` at equal intervals with the starts spread evenly over the authors, `burst` several at once
+    /// Distribution of an author's posts over time. `poisson`: exponential intervals; `uniform`: equal intervals with a random start; `staggered`: equal intervals, the starts of all authors evenly spaced; `burst`: `burst_size` posts at once, then a pause
     #[serde(default)]
     pub arrivals: Arrivals,
-    /// Posts in a burst, for `arrivals = "burst"`
+    /// Number of posts in a burst, for `arrivals = "burst"`
     #[serde(default = "burst_size")]
     #[garde(range(min = 1, max = 10_000))]
     pub burst_size: u32,
@@ -234,26 +236,26 @@ pub enum Arrivals {
     Burst,
 }
 
-/// `[phases]`: what a run does when.
+/// `[phases]`: the phases of a run and their lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Phases {
-    /// All clients connect, evenly spread over this time
+    /// Time over which the clients connect, evenly spaced
     #[garde(range(min = 0.0, max = 3600.0))]
     pub ramp_up_s: f64,
     /// Idle time after every client has received the probe message
     #[garde(range(min = 0.0, max = 3600.0))]
     pub settle_s: f64,
-    /// Posts flow and are not measured
+    /// Time of posting before the window; its posts are not measured
     #[garde(range(min = 0.0, max = 3600.0))]
     pub warm_up_s: f64,
-    /// The measurement window
+    /// Length of the measurement window
     #[garde(range(min = 0.1, max = 3600.0))]
     pub window_s: f64,
-    /// The drain ends when every planned message has arrived, or when none has arrived for this long
+    /// The drain ends when every scheduled message has arrived, or when none has arrived for this long
     #[garde(range(min = 0.1, max = 600.0))]
     pub drain_idle_s: f64,
-    /// The drain ends at the latest after this time
+    /// Maximum length of the drain
     #[garde(range(min = 0.1, max = 600.0))]
     pub drain_max_s: f64,
 }
@@ -265,7 +267,7 @@ impl Default for Phases {
 }
 
 impl Phases {
-    /// All clients connect, evenly spread over this time.
+    /// Time over which the clients connect, evenly spaced.
     pub fn ramp_up(&self) -> Duration {
         seconds(self.ramp_up_s)
     }
@@ -275,12 +277,12 @@ impl Phases {
         seconds(self.settle_s)
     }
 
-    /// Posts flow and are not measured. Its start is T0.
+    /// Time of posting before the window; its posts are not measured. It starts at T0.
     pub fn warm_up(&self) -> Duration {
         seconds(self.warm_up_s)
     }
 
-    /// The measurement window.
+    /// Length of the measurement window.
     pub fn window(&self) -> Duration {
         seconds(self.window_s)
     }
@@ -295,27 +297,27 @@ impl Phases {
         seconds(self.drain_idle_s)
     }
 
-    /// The drain ends at the latest after this time.
+    /// Maximum length of the drain.
     pub fn drain_max(&self) -> Duration {
         seconds(self.drain_max_s)
     }
 }
 
-/// `[limits]`: what a job may use before it is refused or stopped.
+/// `[limits]`: limits at which a job is refused or stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Sockets that the generator may hold at once; a scenario that needs more is refused
+    /// Maximum number of open sockets of the generator; a scenario that needs more is refused
     #[garde(range(min = 1, max = 2_000_000))]
     pub connections_max: u64,
-    /// Posts that all points of the sweep may plan together; a scenario that needs more is refused
+    /// Maximum number of scheduled posts over all points of the sweep; a scenario that needs more is refused
     #[garde(range(min = 1, max = 50_000_000))]
     pub posts_max: u64,
-    /// Reconnects of one client after faults in a run
+    /// Maximum number of reconnects of one client after faults, per run
     #[garde(range(max = 1_000_000))]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub reconnects_max: u32,
-    /// Invalid runs that the job may repeat
+    /// Maximum number of invalid runs that the job repeats
     #[garde(range(max = 1000))]
     #[schemars(range(min = 0, max = 1000))]
     pub invalid_reruns: u32,
@@ -351,7 +353,7 @@ pub struct Prices {
     /// Price of a GB of memory for an hour
     #[garde(range(min = 0.0, max = 1_000_000.0))]
     pub gb_hour: f64,
-    /// Price of a GB sent out
+    /// Price of a GB sent to clients
     #[garde(range(min = 0.0, max = 1_000_000.0))]
     pub gb_out: f64,
     /// Currency of the prices, such as `EUR`

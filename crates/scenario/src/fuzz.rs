@@ -1,8 +1,8 @@
-//! What holds of any text of a scenario: the body of a property test and of a target in `crates/fuzz`.
+//! A property of every scenario text, for a property test and for a target in `crates/fuzz`.
 
 use crate::{Override, parse};
 
-/// It is decided the same way twice, or refused in words. What a large one would plan is refused by its limits.
+/// Reading a text twice gives the same plans or the same error. The limits refuse large schedules.
 pub fn text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let limits = ["limits.posts_max=1000", "limits.connections_max=100"];

@@ -6,29 +6,30 @@ use results::Subject;
 
 use crate::plan::{Plan, Rng, RngStream};
 
-/// Everything that will be run.
+/// All runs of a command: the plans of all points of the sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Name of the scenario.
     pub name: String,
-    /// What it asks.
+    /// The question of the scenario.
     pub question: String,
-    /// Where all chance comes from.
+    /// Random seed.
     pub seed: u64,
-    /// Rounds; each runs every plan on every transport once.
+    /// Number of rounds; each runs every plan on every transport once.
     pub repetitions: u32,
     /// The file's name as it was given.
     pub file: String,
-    /// The file as written.
+    /// The text of the file.
     pub text: String,
-    /// What was set on the command line over the file, as written.
+    /// The `--set` arguments, as written.
     pub overrides: Vec<String>,
-    /// One, or one a point of the sweep.
+    /// One plan, or one for each point of the sweep.
     pub plans: Vec<Plan>,
 }
 
 impl Job {
-    /// The runs of a round, in an order drawn afresh for each: the place of a plan in `plans`, and what is run.
+    /// The runs of a round in random order, drawn for each round: the index of a plan in `plans`,
+    /// and a subject.
     pub fn order(&self, round: u32) -> Vec<(usize, Subject)> {
         let plans = self.plans.iter().enumerate();
         let mut runs: Vec<_> =
@@ -40,19 +41,19 @@ impl Job {
         runs
     }
 
-    /// Runs of all rounds, repeats of invalid ones not counted.
+    /// Number of runs in all rounds, without repeats of invalid runs.
     pub fn runs(&self) -> u64 {
         let round: usize = self.plans.iter().map(|plan| plan.subjects().len()).sum();
         round as u64 * u64::from(self.repetitions)
     }
 
-    /// Most sockets the generator holds at once in any run.
+    /// Maximum number of open sockets of the generator in any run.
     pub fn sockets_max(&self) -> u64 {
         let of = |plan: &Plan| plan.subjects().iter().map(|subject| plan.sockets(subject.transport)).max();
         self.plans.iter().filter_map(of).max().unwrap_or(0)
     }
 
-    /// About how long all runs take.
+    /// Estimated duration of all runs.
     pub fn duration_estimate(&self) -> Duration {
         let of =
             |plan: &Plan| plan.subjects().iter().map(|subject| plan.run_estimate(subject.transport)).sum::<Duration>();

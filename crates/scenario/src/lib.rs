@@ -1,9 +1,11 @@
-//! What was asked, and what will therefore happen.
+//! The scenario file, and the plan that follows from it.
 //!
-//! text → [`ScenarioFile`] (one per point of the sweep) → [`Plan`]. A file is parsed once and decided once. A [`Job`] is pure and
-//! seeded: the same file and seed give the same job to the last post, and a [`Plan`] has nothing left to decide.
+//! text → [`ScenarioFile`] (one per point of the sweep) → [`Plan`]. A file is parsed once and
+//! decided once. A [`Job`] is pure and seeded: the same file and seed give the same schedule on
+//! every machine. A [`Plan`] contains every decision.
 //!
-//! This crate reads the scenario's file and nothing else; it has no clock, and knows neither the server nor the load generator.
+//! This crate reads the scenario's file and nothing else; it has no clock, and knows neither the
+//! server nor the load generator.
 
 mod check;
 mod claim;
@@ -35,9 +37,9 @@ pub use reference::{fields_table, schema};
 pub use target::{ExternalServer, Protocol, ProtocolName, ServerCommand};
 pub use tuning::{TransportTuning, Tuning};
 
-/// Most bytes a scenario file may have.
+/// Maximum size of a scenario file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Most points a sweep may have.
+/// Maximum number of points of a sweep.
 pub const POINTS_MAX: usize = 100;
-/// Longest run, from the start of its ramp-up to the end of its drain.
+/// Maximum length of a run, from the start of the ramp-up to the end of the drain.
 pub const RUN_MAX: std::time::Duration = std::time::Duration::from_secs(3600);

@@ -1,4 +1,5 @@
-//! From a text and the command line to one [`ScenarioFile`] per point of the sweep, and to errors that name key, value and place.
+//! From a text and the command line to one [`ScenarioFile`] per point of the sweep, and to errors
+//! that name key, value and place.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,14 +21,14 @@ use crate::{FILE_BYTES_MAX, POINTS_MAX, plan};
 /// A point of the sweep: keys and their values; empty without a sweep.
 pub(crate) type Point = Vec<(String, Value)>;
 
-/// A scenario as it was read.
+/// A scenario file that was read, with overrides applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedScenario {
     /// The file's name as it was given.
     pub file_name: String,
-    /// The file as written.
+    /// The text of the file.
     pub text: String,
-    /// What was set on the command line, as written, in its order.
+    /// The `--set` arguments, as written and in their order.
     pub overrides: Vec<String>,
     points: Vec<(Point, ScenarioFile)>,
     places: BTreeMap<String, Place>,
@@ -47,7 +48,7 @@ pub fn load(path: &Path, overrides: &[Override]) -> Result<LoadedScenario, Scena
     LoadedScenario::parse(&name, &text, overrides)
 }
 
-/// Reads a scenario from a text and decides it.
+/// Reads a scenario from a text and builds its plans.
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Job, ScenarioError> {
     LoadedScenario::parse(file_name, text, overrides)?.decide()
 }
@@ -75,7 +76,7 @@ impl LoadedScenario {
         &self.points[0].1
     }
 
-    /// Decides everything.
+    /// Builds the plans.
     pub fn decide(&self) -> Result<Job, ScenarioError> {
         let nowhere = Place::File { name: self.file_name.clone(), line: None };
         let plans = plan::build(&self.points, self.overrides.is_empty());
@@ -172,7 +173,8 @@ fn points(sweep: &Sweep) -> Result<Vec<Point>, ScenarioError> {
         let values = swept_values(path, values)?;
         let count = points.len().saturating_mul(values.len());
         if count > POINTS_MAX {
-            let why = format!("the sweep then has {count} points; it may have {POINTS_MAX}: leave some out");
+            let why =
+                format!("the sweep then has {count} points, and at most {POINTS_MAX} are allowed: leave some out");
             return Err(ScenarioError::conflict(&format!("sweep.{path}"), format!("{} values", values.len()), why));
         }
         let with = |point: &Point, value: &Value| [&point[..], &[(path.clone(), value.clone())]].concat();
@@ -223,7 +225,8 @@ fn read_point(table: &Table, point: &Point) -> Result<ScenarioFile, ScenarioErro
     }
 }
 
-/// `target[0].long_polling` as the file writes it: lists count from 1, and names of tables have dashes.
+/// `target[0].long_polling` as the file writes it: lists count from 1, and names of tables have
+/// dashes.
 fn numbered(path: &str) -> String {
     let mut out = String::new();
     for segment in path.split('.').filter(|segment| !segment.is_empty()) {
@@ -242,7 +245,7 @@ fn numbered(path: &str) -> String {
     out
 }
 
-/// What is wrong at a path where reading or checking the table failed.
+/// The error for a path where deserialising or validating failed.
 fn explain(table: &Table, path: &str) -> ScenarioError {
     let Some(node) = (if path.is_empty() { Some(Node::root()) } else { Node::at(path) }) else {
         return unknown_key(path, path);

@@ -10,8 +10,8 @@ use crate::schema::Node;
 use crate::table::{Sweep, set_path};
 use crate::unknown::unknown_key;
 
-/// One key and the value it gets, whatever the file says. The value is TOML; a bare word is a text, and a list may be written
-/// `sse,websocket`.
+/// A key and the value that replaces the one in the file. The value is TOML; a bare word is a
+/// string, and a list may be written as `sse,websocket`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
     path: String,
@@ -25,12 +25,12 @@ impl Override {
         &self.path
     }
 
-    /// Where its errors are.
+    /// The place that errors name.
     pub(crate) fn place(&self) -> Place {
         Place::Set(self.text.clone())
     }
 
-    /// Puts the value in. A key that is set is no longer swept.
+    /// Sets the value. A key that is set is no longer swept.
     pub(crate) fn apply(&self, table: &mut Table, sweep: &mut Sweep) -> Result<(), ScenarioError> {
         let swept = self.path.strip_prefix("sweep.");
         let path = swept.unwrap_or(&self.path);
@@ -48,7 +48,8 @@ impl Override {
     }
 }
 
-/// What a value means for a key: a list may be written `sse,websocket`, and one item without brackets.
+/// What a value means for a key: a list may be written `sse,websocket`, and one item without
+/// brackets.
 fn as_list(node: Node, value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items),

@@ -1,4 +1,5 @@
-//! The scenario file for other readers: JSON Schema for programs, a table for people.
+//! Descriptions of the scenario file: a JSON Schema, and the table of keys in
+//! `scenarios/README.md`.
 
 use std::fmt::Write;
 
@@ -10,7 +11,8 @@ use crate::schema::{Node, is_sweepable, paths};
 pub fn schema() -> Value {
     let mut root = Node::root().0.clone();
     root["title"] = json!("pushbench scenario");
-    // A key that can be swept may be given in [sweep] alone: the reader knows, a schema need not.
+    // A sweepable key may be given in [sweep] only; JSON Schema cannot express that, so such keys
+    // are optional here.
     root["required"] = json!(Node::root().required().filter(|key| !is_sweepable(key)).collect::<Vec<_>>());
     if let Some(posts) = root.pointer_mut("/properties/posts").and_then(Value::as_object_mut) {
         posts.remove("required");
@@ -32,9 +34,9 @@ fn sweep() -> Value {
     })
 }
 
-/// All keys as a Markdown table: what `scenarios/README.md` shows.
+/// All keys as a Markdown table, for `scenarios/README.md`.
 pub fn fields_table() -> String {
-    let mut table = String::from("| key | default | takes | what it does |\n|---|---|---|---|\n");
+    let mut table = String::from("| key | default | values | meaning |\n|---|---|---|---|\n");
     rows("", Node::root(), "*required*", &mut table);
     table
 }

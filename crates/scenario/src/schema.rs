@@ -1,4 +1,5 @@
-//! The JSON Schema of a scenario file, made from its types, as errors and overrides look things up in it: by dotted path.
+//! The JSON Schema of a scenario file, generated from its types; errors and overrides look up keys
+//! by their dotted path.
 
 use std::sync::LazyLock;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use crate::file::ScenarioFile;
 
-/// Keys of the job as a whole; a sweep changes what a run is.
+/// Keys of the whole job, which a sweep cannot change.
 const NOT_SWEPT: [&str; 8] =
     ["name", "question", "repetitions", "seed", "limits.invalid_reruns", "target", "claim", "published"];
 
@@ -92,7 +93,7 @@ impl Node {
         self.0.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// What it takes, for an error.
+    /// The allowed values, for an error message.
     pub(crate) fn takes(self) -> String {
         let schema = self.0;
         if let Some(text) = schema.get("x-takes").and_then(Value::as_str) {
@@ -122,8 +123,8 @@ impl Node {
             return "one table or more, at most 100".to_owned();
         }
         match items.words() {
-            Some(words) => format!("a list of one or more, each once, of {}", words.join(", ")),
-            None => format!("a list of one or more, each {} and there once", items.takes()),
+            Some(words) => format!("a list of one or more of {}, without duplicates", words.join(", ")),
+            None => format!("a list of one or more, each {}, without duplicates", items.takes()),
         }
     }
 
@@ -139,7 +140,7 @@ impl Node {
     }
 }
 
-/// A bound as people write it: without a fraction that is zero.
+/// A bound without a fraction of zero.
 fn bound(schema: &Value, name: &str) -> String {
     match schema.get(name).and_then(Value::as_f64) {
         Some(bound) if bound.fract() == 0.0 => format!("{bound:.0}"),

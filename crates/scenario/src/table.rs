@@ -7,7 +7,8 @@ use toml::{Table, Value};
 /// Keys that a sweep changes, each with its values.
 pub(crate) type Sweep = BTreeMap<String, Value>;
 
-/// Puts a value at a dotted path. Where something other than a table is in the way, that is left there: reading it fails.
+/// Sets the value at a dotted path. If a parent is not a table it is left unchanged, and
+/// deserialising fails.
 pub(crate) fn set_path(table: &mut Table, path: &str, value: Value) {
     match path.split_once('.') {
         None => _ = table.insert(path.to_owned(), value),

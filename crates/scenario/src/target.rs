@@ -1,4 +1,4 @@
-//! Servers of other people: how to start them, how to know that they are ready, and which protocol they speak.
+//! External servers: how they are started, when they are ready, and which protocol they use.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wire::Transport;
 use crate::check::{each_once, one_line, one_line_if_any, short_name};
 use crate::time::seconds;
 
-/// Most characters of a word of a command.
+/// Maximum length of an argument of a command, in characters.
 const WORD_CHARS_MAX: usize = 4096;
 
 /// `[[target]]`: a server that is measured beside the built-in one, in the same rounds.
@@ -18,37 +18,37 @@ const WORD_CHARS_MAX: usize = 4096;
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ExternalServer {
-    /// Its name in tables: `websocket @ name`
+    /// Name of the target in tables, as in `websocket @ name`
     #[garde(custom(short_name))]
     #[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"), extend("x-takes" = "1 to 64 characters of a-z 0-9 -"))]
     pub name: String,
-    /// The command that starts it, with `{port}` in the place of its port; a string is split at blanks and no shell reads it. It is started for every run, on the server's cores, and ended with the run: SIGTERM to all its processes, SIGKILL 3 s later
+    /// Command that starts the server, with `{port}` in place of the port number. A string is split at spaces; no shell is used. The server is started for every run, on the server's cores. At the end of the run all its processes get SIGTERM, and SIGKILL after 3 s
     pub command: ServerCommand,
     /// Working directory, relative to the folder of the scenario file
     #[serde(default = "here")]
     #[garde(length(chars, min = 1, max = 1000), custom(one_line))]
     pub folder: String,
-    /// A file or folder, relative to `folder`, without which it cannot start
+    /// File or folder, relative to `folder`, that must exist before the server can start
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
     pub needs: Option<String>,
-    /// The command that makes what `needs` names; shown when it is missing, never run
+    /// Command that creates what `needs` names. It is shown when that is missing, and never run
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
     pub prepare: Option<String>,
-    /// It is ready when a line of its standard output contains this text; without it, when its port accepts connections
+    /// The server is ready when a line of its standard output contains this text; without this key, when its port accepts connections
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(chars, min = 1, max = 1000), custom(one_line_if_any))]
     pub ready: Option<String>,
-    /// Time within which it has to be ready
+    /// Time within which the server must be ready
     #[serde(default = "ready_within_s")]
     #[garde(range(min = 0.1, max = 600.0))]
     pub ready_within_s: f64,
-    /// Transports to run against it
+    /// Transports to measure on this target
     #[garde(length(min = 1), custom(http_only))]
-    #[schemars(extend("uniqueItems" = true, "x-takes" = "a list of one or more transports other than \"tcp\", each once"))]
+    #[schemars(extend("uniqueItems" = true, "x-takes" = "a list of one or more transports other than \"tcp\", without duplicates"))]
     pub transports: Vec<Transport>,
-    /// `pushbench`: the protocol of the built-in server; `plain-broadcast`: a WebSocket server that sends every text to all its clients, the sender too, or back to the sender alone
+    /// `pushbench`: the protocol of the built-in server; `plain-broadcast`: a WebSocket server that sends every text to all clients including the sender, or only back to the sender
     #[serde(default)]
     pub protocol: ProtocolName,
     /// Path of the WebSocket for `plain-broadcast`; `{room}` is replaced by the name of the room
@@ -75,7 +75,7 @@ fn http_only(transports: &[Transport], context: &()) -> garde::Result {
 }
 
 impl ExternalServer {
-    /// A server that speaks the protocol of the built-in one.
+    /// An external server with the protocol of the built-in one.
     pub fn new(name: String, command: Vec<String>, transports: Vec<Transport>, ready_within_s: f64) -> Self {
         Self {
             name,
@@ -91,12 +91,12 @@ impl ExternalServer {
         }
     }
 
-    /// Time within which it has to be ready.
+    /// Time within which the server must be ready.
     pub fn ready_within(&self) -> Duration {
         seconds(self.ready_within_s)
     }
 
-    /// What it speaks.
+    /// The protocol, with its settings.
     pub fn protocol(&self) -> Protocol {
         match self.protocol {
             ProtocolName::Pushbench => Protocol::Pushbench,
@@ -147,7 +147,7 @@ impl JsonSchema for ServerCommand {
     }
 }
 
-/// What a target speaks, as a word.
+/// The value of `protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -155,7 +155,7 @@ pub enum ProtocolName {
     /// The protocol of the built-in server.
     #[default]
     Pushbench,
-    /// Every text of a WebSocket goes to all clients, the sender too, or back to its sender alone.
+    /// A WebSocket server that sends every text to all clients including the sender, or only back to the sender.
     PlainBroadcast,
 }
 
@@ -169,13 +169,13 @@ impl ProtocolName {
     }
 }
 
-/// What a server speaks.
+/// The protocol of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Protocol {
     /// Rooms, sequence numbers and cursors: the protocol of the built-in server.
     #[default]
     Pushbench,
-    /// Every text goes to all clients, or back to its sender.
+    /// Every text is sent to all clients, or back to its sender.
     PlainBroadcast {
         /// Path of the WebSocket.
         path: String,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Seconds as written, in whole microseconds: the resolution of the plan. The ranges keep them between 0 and a day.
+/// Seconds of the file as a duration in whole microseconds, the resolution of the schedule. Ranges
+/// limit it to one day.
 pub(crate) fn seconds(seconds: f64) -> Duration {
     Duration::from_micros((seconds * 1e6).round() as u64)
 }

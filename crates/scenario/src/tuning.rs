@@ -1,4 +1,4 @@
-//! `[tuning]`: what each transport is set to, and the same for one transport, whichever it is.
+//! `[tuning]`: settings of the transports, and [`TransportTuning`], the settings of one transport.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::time::seconds;
 /// Heartbeat interval of raw TCP, which has no settings: the server's default.
 const TCP_HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// `[tuning]`: one table per transport; the three ways of Socket.IO share one.
+/// `[tuning]`: one table per transport; the three Socket.IO transports share one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each table is described where it is defined")]
@@ -38,10 +38,10 @@ pub struct Tuning {
 #[serde(deny_unknown_fields, default)]
 #[garde(allow_unvalidated)]
 pub struct Polling {
-    /// Time from one poll to the next; every client starts at a random place in its interval
+    /// Time from one poll of a client to its next; each client starts at a random time within its first interval
     #[garde(range(min = 1, max = 600_000))]
     pub interval_ms: u64,
-    /// Size that the head of a poll is padded to with a cookie, as browsers send them; 0 adds nothing
+    /// Size of the request head of a poll: a cookie pads it to this size, because browsers send cookies; 0 adds no cookie
     #[garde(range(max = 7168))]
     #[schemars(range(min = 0, max = 7168))]
     pub request_bytes: u64,
@@ -131,7 +131,7 @@ impl Default for SocketIo {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stomp {
-    /// Interval of the server's heart-beats
+    /// Interval of the server's heartbeats
     #[garde(range(min = 0.1, max = 3600.0))]
     pub heartbeat_s: f64,
 }
@@ -142,7 +142,7 @@ impl Default for Stomp {
     }
 }
 
-/// The settings of one transport; what it does not have is `None`.
+/// The settings of one transport; `None` where the transport has no such setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TransportTuning {
     /// Time from one poll to the next.

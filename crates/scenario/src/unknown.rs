@@ -1,4 +1,4 @@
-//! What is said of a key that does not exist: the key that was probably meant, or the keys that there are.
+//! The error for an unknown key: suggests a similar key or lists the keys of the table.
 
 use crate::error::{Place, ScenarioError};
 use crate::schema::{Node, paths};
@@ -27,7 +27,8 @@ fn unnumbered(path: &str) -> String {
     path.split_inclusive('[').map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect()
 }
 
-/// The path that was probably meant: the same name in another table, or one that differs in at most two letters.
+/// The most similar path: the same name in another table, or one that differs in at most two
+/// letters.
 fn nearest(path: &str) -> Option<String> {
     let key = last(path);
     let paths: Vec<String> = paths().into_iter().map(|(path, _)| path).collect();

@@ -131,7 +131,8 @@ proptest! {
         let end_s = plan.phases.posting().as_secs_f64();
         let expected = f64::from(plan.authors) * plan.posts_per_author_per_s * end_s;
         let found = plan.posts_total() as f64;
-        // Poisson: five standard errors. The others: each author is off by less than one gap's worth of posts.
+        // Poisson: five standard errors. The others: each author is off by less than one gap's
+        // worth of posts.
         let authors = f64::from(plan.authors);
         let slack = match plan.settings["posts.arrivals"].as_str().unwrap() {
             "poisson" => 5.0 * expected.sqrt() + 5.0,

@@ -95,7 +95,7 @@ fn wrong_values_say_what_is_allowed() {
     );
     assert_eq!(
         with("[cores]\nserver = [1, 1]\ngenerator = [0]"),
-        "f.toml:8: cores.server is [1, 1]; it takes a list of one or more, each a whole number from 0 to 1023 and there once"
+        "f.toml:8: cores.server is [1, 1]; it takes a list of one or more, each a whole number from 0 to 1023, without duplicates"
     );
     assert_eq!(
         wrong("clients = 10\nphases = 3"),
@@ -120,7 +120,7 @@ fn missing_keys_are_named() {
     assert_eq!(error("", &[]), "f.toml: name is missing; it takes 1 to 64 characters of a-z 0-9 -");
     assert_eq!(
         with("[cores]\nserver = [0]"),
-        "f.toml: cores.generator is missing; it takes a list of one or more, each a whole number from 0 to 1023 and there once"
+        "f.toml: cores.generator is missing; it takes a list of one or more, each a whole number from 0 to 1023, without duplicates"
     );
     assert_eq!(
         with("[prices]\nvcpu_hour = 0.04\ngb_hour = 0.005\ngb_out = 0.09"),
@@ -144,7 +144,7 @@ fn values_that_do_not_go_together() {
     );
     assert_eq!(
         with("[phases]\ndrain_idle_s = 5\ndrain_max_s = 4"),
-        "f.toml:8: phases.drain_idle_s is 5, but phases.drain_max_s is 4: the drain would end before"
+        "f.toml:8: phases.drain_idle_s is 5, but phases.drain_max_s is 4: the drain would end earlier"
     );
     assert_eq!(
         with("[tuning.polling]\ninterval_ms = 2000"),
@@ -152,7 +152,7 @@ fn values_that_do_not_go_together() {
     );
     assert_eq!(
         with("[cores]\nserver = [0, 1]\ngenerator = [1]"),
-        "f.toml:9: cores.generator is [1], but the server has core 1 too: give each its own, or leave [cores] out"
+        "f.toml:9: cores.generator is [1], but the server has core 1 too: give server and generator different cores, or leave [cores] out"
     );
 }
 
@@ -230,7 +230,7 @@ fn sweeps_that_cannot_be() {
     let many: Vec<_> = (1..=101).map(|n| n.to_string()).collect();
     assert_eq!(
         with(&format!("[sweep]\n'posts.payload_bytes' = [{}]", many.join(","))),
-        "f.toml:8: sweep.posts.payload_bytes is 101 values, but the sweep then has 101 points; it may have 100: leave some out"
+        "f.toml:8: sweep.posts.payload_bytes is 101 values, but the sweep then has 101 points, and at most 100 are allowed: leave some out"
     );
     assert_eq!(
         with("[sweep]\nclients = [10, 1]"),
@@ -354,7 +354,7 @@ fn what_is_wrong_with_a_claim_is_said_with_its_line() {
     );
     assert_eq!(
         claimed("value = 5", "factor = 5"),
-        "f.toml:9: claim[1].condition[1] is without a right side, but left is compared with something: write right or value"
+        "f.toml:9: claim[1].condition[1] is without a right side, but it needs a right side: write right or value"
     );
     assert_eq!(
         claimed("value = 5", "value = 5\nfactor = 2"),

@@ -1,4 +1,5 @@
-//! The scenario files of the repository: each decides, keeps what its prose promises, and is explained by the README.
+//! The scenario files of the repository: each decides, keeps what its prose promises, and is
+//! explained by the README.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -37,7 +38,8 @@ fn deliveries_per_s(plan: &Plan) -> f64 {
     plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64()
 }
 
-/// What one core is busy with, roughly, with the costs of a delivery, a request and a post of a quiet machine.
+/// What one core is busy with, roughly, with the costs of a delivery, a request and a post of a
+/// quiet machine.
 fn busy(plan: &Plan, transport: Transport) -> f64 {
     let deliveries = deliveries_per_s(plan);
     let posts = plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64();
@@ -50,7 +52,8 @@ fn busy(plan: &Plan, transport: Transport) -> f64 {
         Transport::SocketioPolling => deliveries * 15.0,
         Transport::Polling => deliveries * 0.5 + f64::from(plan.clients) / plan.tuning.polling.interval_ms as f64 * 8e3,
         Transport::LongPolling => {
-            // measurement.md, section 6: messages per response, for a poller that is back after 150 us.
+            // measurement.md, section 6: messages per response, for a poller that is back after 150
+            // us.
             let in_a_gap = deliveries / f64::from(plan.clients) * 150e-6;
             deliveries * 0.5 + deliveries / (in_a_gap + (-in_a_gap).exp()) * 10.0
         }
@@ -75,7 +78,7 @@ fn every_shipped_scenario_decides_and_asks_a_question_in_prose() {
 #[test]
 fn every_shipped_scenario_leaves_room_on_a_core() {
     // What happens close to saturation and past it is the question of these.
-    let full = ["claims/rush.toml", "claims/saturation.toml"];
+    let full = ["claims/message-rate.toml", "claims/saturation.toml"];
     let files = files(&folder()).into_iter().filter(|file| !full.iter().any(|name| file.ends_with(name)));
     for file in files {
         let job = load(&file, &[]).unwrap().decide().unwrap();

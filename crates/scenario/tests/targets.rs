@@ -115,8 +115,8 @@ fn a_server_that_only_repeats_has_one_room_or_one_for_each() {
     };
     assert_eq!(
         error(&with_rooms(2)),
-        "f.toml:11: target[1].protocol is plain-broadcast, but all clients are in one room, or each is alone with an echo: write \
-         rooms = 1, or rooms = 10, one for each client"
+        "f.toml:11: target[1].protocol is plain-broadcast, but such a server has one room for all clients, or one for each: write \
+         rooms = 1 or rooms = 10"
     );
     for rooms in [1, 10] {
         let server = &read(&with_rooms(rooms)).plans[0].external_servers[0];
@@ -135,7 +135,7 @@ fn a_server_that_only_repeats_speaks_text_over_websocket() {
     );
     assert_eq!(
         error(&format!("encoding = 'binary'\n{HEAD}protocol = 'plain-broadcast'\n")),
-        "f.toml:12: target[1].protocol is plain-broadcast, but it sends texts: leave out encoding = \"binary\""
+        "f.toml:12: target[1].protocol is plain-broadcast, but such a server sends texts only: leave out encoding = \"binary\""
     );
     assert_eq!(
         with("path = '/chat'"),

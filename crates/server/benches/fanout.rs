@@ -1,11 +1,13 @@
-//! CPU time of the server per delivery: one room, N subscribers, every transport, and a bare write loop.
+//! CPU time of the server per delivery: one room, N subscribers, every transport, and a bare write
+//! loop.
 //!
-//! `cargo bench -p pushbench-server --bench fanout -- [--rounds 5] [--subscribers 500,5000] [--in-flight 1,8]
-//! [--deliveries 100000] [--variants tcp,sse] [--against OTHER_BUILD_OF_THIS_BENCH]`
+//! `cargo bench -p pushbench-server --bench fanout -- [--rounds 5] [--subscribers 500,5000]
+//! [--in-flight 1,8] [--deliveries 100000] [--variants tcp,sse] [--against
+//! OTHER_BUILD_OF_THIS_BENCH]`
 //!
-//! The server is another process on another core; its CPU clock is read before and after. The speed of a
-//! machine changes from second to second, so each variant is measured in short slices that alternate with
-//! slices of `tcp`, and is compared with these only.
+//! The server is another process on another core; its CPU clock is read before and after. The speed
+//! of a machine changes from second to second, so each variant is measured in short slices that
+//! alternate with slices of `tcp`, and is compared with these only.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
@@ -19,8 +21,8 @@ use common::bench_server::{BenchServer, ran_as_server};
 use common::clients::{Clients, Variant};
 use common::machine::{argument, load, median, number, numbers, pin_and_raise_limits, shown};
 
-/// Slices of a measurement. The first message of each is not measured, because the caches are cold. The
-/// result is the median slice, because other processes disturb some of them.
+/// Slices of a measurement. The first message of each is not measured, because the caches are cold.
+/// The result is the median slice, because other processes disturb some of them.
 const SLICES: usize = 16;
 
 struct Plan {
@@ -67,8 +69,8 @@ fn main() -> io::Result<()> {
 async fn run(plan: &Plan) -> io::Result<Vec<Figures>> {
     let starts = plan.builds.iter().map(|(_, build)| BenchServer::start(build.as_deref()));
     let servers = starts.collect::<io::Result<Vec<_>>>()?;
-    // The thread of the clients never sleeps. Otherwise the server would spend CPU time on waking it, and
-    // more of it for slower variants.
+    // The thread of the clients never sleeps. Otherwise the server would spend CPU time on waking
+    // it, and more of it for slower variants.
     tokio::spawn(async {
         loop {
             tokio::task::yield_now().await;

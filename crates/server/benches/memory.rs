@@ -1,7 +1,8 @@
-//! Memory and CPU time of idle connections, and the time until one message has reached all clients of a
-//! full room.
+//! Memory and CPU time of idle connections, and the time until one message has reached all clients
+//! of a full room.
 //!
-//! `cargo bench -p pushbench-server --bench memory -- [--connections 10000] [--full 15000] [--variants tcp,sse]`
+//! `cargo bench -p pushbench-server --bench memory -- [--connections 10000] [--full 15000]
+//! [--variants tcp,sse]`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 

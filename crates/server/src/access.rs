@@ -9,8 +9,8 @@ use wire::ErrorBody;
 use crate::config::Access;
 
 impl Access {
-    /// Checks the token of `Authorization: Bearer` or, for clients that cannot set headers, of the query
-    /// or join.
+    /// Checks the token of `Authorization: Bearer` or, for clients that cannot set headers, of the
+    /// query or join.
     pub(crate) fn admits_token(&self, headers: &HeaderMap, given: Option<&str>) -> Result<(), ErrorBody> {
         let bearer = || bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?);
         self.check(given.or_else(bearer))
@@ -53,12 +53,13 @@ impl Access {
         self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
 
-    /// Checks the host that a request names: an IP address, `localhost` or an allowed name, with any port.
+    /// Checks the host that a request names: an IP address, `localhost` or an allowed name, with
+    /// any port.
     ///
-    /// The owner of a web page can let its host name resolve to the address of this server (DNS rebinding).
-    /// To a browser, page and server then have the same origin, and the page could read and post. Its
-    /// requests carry that host name. If the server has a token, the page does not know it, and every
-    /// host is accepted.
+    /// The owner of a web page can let its host name resolve to the address of this server (DNS
+    /// rebinding). To a browser, page and server then have the same origin, and the page could read
+    /// and post. Its requests carry that host name. If the server has a token, the page does not
+    /// know it, and every host is accepted.
     pub(crate) fn admits_host(&self, host: &str) -> Result<(), ErrorBody> {
         if self.token.is_some() || is_address(host) || self.names(without_port(host)) {
             return Ok(());
@@ -93,7 +94,8 @@ fn without_port(host: &str) -> &str {
     host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
 }
 
-/// The token of an `Authorization` header. The scheme may be written in any case (RFC 9110, section 11.1).
+/// The token of an `Authorization` header. The scheme may be written in any case (RFC 9110, section
+/// 11.1).
 fn bearer_token(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))

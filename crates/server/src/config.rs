@@ -89,7 +89,8 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 << 10,
-            // 512 MiB for all logs together, and as much again for shared batches: fits into a laptop.
+            // 512 MiB for all logs together, and as much again for shared batches: fits into a
+            // laptop.
             rooms_max: 1_000,
             log_messages_max: 4096,
             log_bytes_max: 512 << 10,

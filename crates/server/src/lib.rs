@@ -1,10 +1,13 @@
-//! The reference chat server: the same rooms over every transport, with counters of what each transport costs.
+//! The reference chat server: the same rooms over every transport, with counters of what each
+//! transport costs.
 //!
 //! - `hub`: rooms, logs and readers. Knows no transport, no HTTP and no slowdown.
-//! - `connection`: one accepted connection, its counters, its state and its socket. Knows no protocol.
+//! - `connection`: one accepted connection, its counters, its state and its socket. Knows no
+//!   protocol.
 //! - `http`: what the transports on the HTTP port share.
 //! - `transports`: one module each. No transport knows another.
-//! - `router`: routes of the HTTP port and the life of an HTTP connection. Nothing below imports it.
+//! - `router`: routes of the HTTP port and the life of an HTTP connection. Nothing below imports
+//!   it.
 //! - `server`: listeners, accepting and shutdown.
 //!
 //! The crate prints nothing and does not know the load generator.

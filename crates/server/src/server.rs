@@ -17,7 +17,8 @@ use crate::transports::tcp;
 
 /// Connections that the kernel queues until they are accepted. A generator opens thousands at once.
 const BACKLOG: u32 = 4096;
-/// Pause after a failed accept, for example without free file descriptors. Without it the loop would spin.
+/// Pause after a failed accept, for example without free file descriptors. Without it the loop
+/// would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time from the call of `shutdown` until the remaining connections are dropped.
@@ -61,8 +62,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
 }
 
 impl RunningServer {
-    /// Stops accepting, ends every connection in the way of its transport, and waits until all have ended
-    /// or their time is over.
+    /// Stops accepting, ends every connection in the way of its transport, and waits until all have
+    /// ended or their time is over.
     pub async fn shutdown(self) {
         self.state.closing.cancel();
         self.state.hub.close();

@@ -71,16 +71,16 @@ impl ServerState {
         (open < self.limits.connections_max + CONCURRENT_REFUSALS_MAX).then_some(Admission::Refuse)
     }
 
-    /// Counts a connection that the kernel could not hand over, usually because the process has too many
-    /// open files. Returns true for the first one.
+    /// Counts a connection that the kernel could not hand over, usually because the process has too
+    /// many open files. Returns true for the first one.
     pub(crate) fn count_accept_error(&self) -> bool {
         self.accept_errors.fetch_add(1, Relaxed) == 0
     }
 
     /// The answer to `GET /stats`.
     pub(crate) fn stats(&self) -> ServerStats {
-        // Read before the counters of the transports: a connection that is no longer open is then counted as
-        // closed there.
+        // Read before the counters of the transports: a connection that is no longer open is then
+        // counted as closed there.
         let connections_open = self.open.load(Relaxed) as u64;
         let named = Transport::ALL.into_iter().map(|t| (t.name(), TransportSlot::of(t)));
         let transports = named

@@ -29,8 +29,8 @@ impl BatchFormat {
         self.framing as usize * 2 + self.chunked as usize
     }
 
-    /// Appends a batch of framed items, as a chunk if the format is chunked. Returns the bytes that were
-    /// added around the items.
+    /// Appends a batch of framed items, as a chunk if the format is chunked. Returns the bytes that
+    /// were added around the items.
     pub fn wrap(self, items: &[u8], out: &mut Vec<u8>) -> usize {
         let start = out.len();
         if self.chunked {

@@ -1,4 +1,5 @@
-//! The binary encoding: a kind byte, big-endian integers, then text to the end. Whoever carries it says where it ends.
+//! The binary encoding: a kind byte, big-endian integers, then text up to the end of the item. The
+//! framing marks that end.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ const KIND_RESET: u8 = 8;
 const KIND_JOIN: u8 = 16;
 const KIND_POST: u8 = 17;
 
-/// Appends an item that goes down.
+/// Encodes an item of the server.
 pub fn encode_down(item: &ServerItem<'_>, out: &mut Vec<u8>) {
     match item {
         ServerItem::Message(message) => {
@@ -35,7 +36,7 @@ pub fn encode_down(item: &ServerItem<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads an item that came down.
+/// Decodes an item of the server.
 pub fn decode_down(bytes: &[u8]) -> Result<ServerItem<'_>, WireError> {
     let (kind, mut rest) = split_kind(bytes)?;
     let item = match kind {
@@ -62,7 +63,7 @@ pub fn decode_down(bytes: &[u8]) -> Result<ServerItem<'_>, WireError> {
     }
 }
 
-/// Appends an item that goes up.
+/// Encodes an item of a client.
 pub fn encode_up(item: &ClientItem<'_>, out: &mut Vec<u8>) {
     match item {
         ClientItem::Join(join) => push_json(out, KIND_JOIN, join),
@@ -75,7 +76,7 @@ pub fn encode_up(item: &ClientItem<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads an item that came up.
+/// Decodes an item of a client.
 pub fn decode_up(bytes: &[u8]) -> Result<ClientItem<'_>, WireError> {
     let (kind, mut rest) = split_kind(bytes)?;
     match kind {

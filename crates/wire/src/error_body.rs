@@ -1,30 +1,30 @@
-//! What is wrong with something that came from outside: for the sender as JSON, for the receiver as an error.
+//! Errors of input: the JSON body of an error answer, and decoding errors.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A refusal a person can act on.
+/// The JSON body of an error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct ErrorBody {
-    /// What is wrong, in a sentence.
+    /// The error in a sentence.
     pub error: String,
-    /// The thing it is about: a parameter, a header, a limit.
+    /// The parameter, header or limit that the error is about.
     #[serde(default)]
     pub field: String,
-    /// The value found, cut to a readable length.
+    /// The value found, at most 80 characters of it.
     #[serde(default)]
     pub value: String,
-    /// What to do instead.
+    /// What to do.
     #[serde(default)]
     pub hint: String,
 }
 
 impl ErrorBody {
-    /// Longest part of a foreign value that is quoted back.
+    /// Maximum length of a quoted value.
     const QUOTED_CHARS_MAX: usize = 80;
 
-    /// A problem with a named thing.
+    /// An error about a field and its value.
     pub fn new(field: &str, value: &str, error: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             error: error.into(),
@@ -48,27 +48,27 @@ impl fmt::Display for ErrorBody {
     }
 }
 
-/// Why bytes are not what they should be.
+/// Decoding errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// A frame announces more than the receiver takes.
+    /// The length of a frame exceeds the limit of the receiver.
     #[error("a frame of {found} bytes, {max} are allowed")]
     TooBig {
-        /// What the frame says.
+        /// Length of the frame.
         found: usize,
-        /// What the receiver takes.
+        /// The limit.
         max: usize,
     },
-    /// A frame is too short for its kind.
+    /// An item ends before its last field.
     #[error("the item ends in the middle of {0}")]
     Truncated(&'static str),
-    /// The kind byte is not one of ours.
+    /// The kind byte is unknown.
     #[error("no item has kind {0}")]
     UnknownKind(u8),
-    /// Text is not UTF-8.
+    /// A text is not UTF-8.
     #[error("the text is not UTF-8")]
     NotUtf8,
-    /// Not the JSON expected here.
+    /// JSON of another type than expected.
     #[error("not the JSON expected: {0}")]
     Json(String),
 }

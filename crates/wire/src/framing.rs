@@ -1,40 +1,40 @@
-//! How items stand in a transport's byte stream: an encoding with its framing. One form serves several transports, and a
-//! message is written once per form, whoever reads it.
+//! Framings: an encoding and the bytes that mark the start and end of an item. A framing serves
+//! several transports, and a message is encoded once for each framing.
 
 use crate::stomp::{DEFAULT_SUBSCRIPTION, encode_stomp};
 use crate::ws_frame::{WS_BINARY, WS_TEXT, push_ws_frame};
 use crate::{Message, ServerItem, encode_down, encode_json, push_frame};
 
-/// An encoding with its framing.
+/// An encoding and the bytes that delimit its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Framing {
     /// Binary items, length-prefixed: `tcp`.
     LengthPrefixed,
-    /// A JSON item a line: `polling`, `long-polling`, `http-streaming`.
+    /// One JSON item per line: `polling`, `long-polling`, `http-streaming`.
     JsonLines,
-    /// A JSON item an event: `sse`.
+    /// One JSON item per event: `sse`.
     ServerSentEvents,
-    /// A JSON item a text frame: `websocket`.
+    /// One JSON item per text frame: `websocket`.
     WsText,
-    /// A binary item a binary frame: `websocket`.
+    /// One binary item per binary frame: `websocket`.
     WsBinary,
-    /// A STOMP frame a text frame, with a JSON item as its body: `stomp`.
+    /// One STOMP frame per text frame, with a JSON item as its body: `stomp`.
     Stomp,
 }
 
-/// Bytes by what they are for. HTTP headers and chunk framing are not known at this level.
+/// Bytes by their purpose, without HTTP headers and chunk sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ByteCounts {
-    /// What people said.
+    /// Text of posts and messages.
     pub payload: u64,
-    /// Field names, numbers, quotes, escapes around it.
+    /// JSON or binary fields around the text.
     pub envelope: u64,
-    /// What says where an item begins and ends.
+    /// Bytes that delimit items.
     pub framing: u64,
 }
 
 impl ByteCounts {
-    /// All of it.
+    /// Sum of all three.
     pub const fn total(self) -> u64 {
         self.payload + self.envelope + self.framing
     }
@@ -49,10 +49,10 @@ impl std::ops::AddAssign for ByteCounts {
 }
 
 impl Framing {
-    /// How many there are.
+    /// Number of framings.
     pub const COUNT: usize = 6;
 
-    /// Appends an item as the server sends it, and says what the bytes are for.
+    /// Appends an item as the server sends it, and returns its bytes by purpose.
     pub fn encode(self, item: &ServerItem<'_>, out: &mut Vec<u8>) -> ByteCounts {
         let start = out.len();
         let framing = match self {
@@ -88,7 +88,7 @@ impl Framing {
     }
 }
 
-/// Appends an event. A message carries its seq as the event id, and so does the join, so that a browser comes back with the right cursor.
+/// Appends an event. Its id is the cursor after the item, so that browsers reconnect with it.
 fn encode_event(item: &ServerItem<'_>, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     let (name, id) = match item {

@@ -1,4 +1,5 @@
-//! What holds of any bytes, a parser each: the bodies of property tests and of the targets in `crates/fuzz`.
+//! Properties of every parser for any input, for property tests and for the targets in
+//! `crates/fuzz`.
 
 use crate::stomp::StompFrame;
 use crate::{
@@ -6,7 +7,7 @@ use crate::{
     decode_up, encode_down, encode_json, encode_post_json, encode_up, json, parse_after, split_frame,
 };
 
-/// A frame is no longer than it may be, and lies within the buffer.
+/// A frame is at most as long as the limit and lies within the buffer.
 pub fn frames(bytes: &[u8]) {
     let max = bytes.len() / 2;
     if let Ok(Some(frame)) = split_frame(bytes, max) {
@@ -14,7 +15,7 @@ pub fn frames(bytes: &[u8]) {
     }
 }
 
-/// A binary item that was read is the same when it is written and read again.
+/// A decoded binary item is equal to itself after encoding and decoding.
 pub fn binary(bytes: &[u8]) {
     let mut out = Vec::new();
     if let Ok(item) = decode_down(bytes) {
@@ -28,7 +29,7 @@ pub fn binary(bytes: &[u8]) {
     }
 }
 
-/// So is a JSON item, and the short way of reading one never says anything else than the long one.
+/// The same for a JSON item; the fast and the general decoder agree.
 pub fn json(bytes: &[u8]) {
     let mut out = Vec::new();
     if let Ok(item) = decode_json(bytes) {
@@ -45,13 +46,13 @@ pub fn json(bytes: &[u8]) {
     }
 }
 
-/// Events are the same however their bytes are cut.
+/// Events do not depend on how the bytes are split.
 pub fn events(bytes: &[u8]) {
     let chunks: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(decode_events(&chunks), decode_events(&[bytes]));
 }
 
-/// A STOMP frame's body is part of its text.
+/// The body of a STOMP frame is part of its text.
 pub fn stomp(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(Some(frame)) = StompFrame::parse(text) {
@@ -60,7 +61,7 @@ pub fn stomp(bytes: &[u8]) {
     }
 }
 
-/// What a request's query, cursor or room is not, is said in words.
+/// An invalid query, cursor or room name gives an error with a text.
 pub fn query(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let refused = |problem: crate::ErrorBody| assert!(!problem.to_string().is_empty());

@@ -1,4 +1,4 @@
-//! What goes up and what comes down, as values. Texts borrow from the bytes they were read from.
+//! Items of clients and of the server. Texts borrow from the bytes they were decoded from.
 
 use std::borrow::Cow;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ErrorBody, RoomName, StartAt};
 
-/// What a client sends into a room.
+/// A post: what a client sends to a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Post<'a> {
-    /// Who says it: the seat's number in a run, anything in a chat.
+    /// Author: in a run the number of the client.
     pub author: u32,
-    /// The author's own count of its posts.
+    /// Number of the post among those of its author.
     pub ordinal: u64,
-    /// What is said.
+    /// The text.
     #[serde(borrow)]
     pub text: Cow<'a, str>,
 }
 
-/// A post with its place in the room's log.
+/// A message: a post with its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message<'a> {
-    /// Contiguous per room, from 1.
+    /// Sequence number: 1, 2, 3 … in each room.
     pub seq: u64,
     /// See [`Post::author`].
     pub author: u32,
@@ -32,86 +32,86 @@ pub struct Message<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// Messages that left the log before the reader came to them: both ends included.
+/// Messages that were removed from the log before the reader received them; both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
-    /// First seq that is gone.
+    /// First missing `seq`.
     pub from: u64,
-    /// Last seq that is gone.
+    /// Last missing `seq`.
     pub to: u64,
 }
 
-/// The reader came back with a cursor beyond the end of the log: the log was begun anew, after a restart of the server for example. The
-/// messages between its end and the cursor are gone, and those in it are others than the reader knows. What follows begins at its start.
+/// The cursor of a reconnecting reader is beyond the end of the log, because the log is a new one,
+/// for example after a restart of the server. Delivery continues from the start of the new log.
 ///
-/// Only `sse` has it, and only where the cursor is a `Last-Event-ID`. A browser's `EventSource` comes back by itself, and after a refusal
-/// never again; every other client is refused, and can choose another cursor.
+/// Only `sse` sends it, and only if the cursor is a `Last-Event-ID`: a browser's `EventSource`
+/// reconnects with that header and stops after an error. All other requests get an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// Seq of the newest message in the log, 0 when there is none.
+    /// `seq` of the newest message in the log, 0 if it is empty.
     pub head: u64,
 }
 
-/// The server has a post, and this is its place in the log.
+/// Acknowledgement: the server has appended the post to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ack {
-    /// Which of the sender's posts.
+    /// `ordinal` of the post.
     pub ordinal: u64,
-    /// Where it stands.
+    /// `seq` of the message.
     pub seq: u64,
 }
 
-/// The reader is in the room; everything behind `after` will reach it.
+/// The reader has joined; it will receive all messages after the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joined {
-    /// The cursor the reader starts from.
+    /// The cursor.
     pub after: u64,
 }
 
-/// Anything a server says to a client inside a transport's stream.
+/// An item of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerItem<'a> {
-    /// First item on every stream, but for a reset.
+    /// First item of every stream, except after a reset.
     Joined(Joined),
-    /// The next message.
+    /// A message.
     Message(Message<'a>),
-    /// Messages lost to the reader.
+    /// Messages that the reader cannot receive any more.
     Gap(Gap),
-    /// A log that was begun anew.
+    /// The log is a new one.
     Reset(Reset),
-    /// Answer to a post sent in-band.
+    /// Acknowledgement of a post on the same connection.
     Ack(Ack),
-    /// What the client did wrong.
+    /// An error of the client.
     Error(ErrorBody),
-    /// Nothing to say, still here (`tcp`; the others have a heart-beat of their own).
+    /// Heartbeat of `tcp`; other transports have their own.
     Heartbeat,
-    /// The server goes away (`tcp`; the others have an end of their own).
+    /// The server stops, on `tcp`; other transports have their own end.
     Bye,
 }
 
-/// Anything a client says on a `tcp` connection, or in a binary WebSocket message.
+/// An item of a client, on `tcp` or in a binary WebSocket message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientItem<'a> {
-    /// First frame of a `tcp` connection.
+    /// First item of a `tcp` connection.
     Join(Join),
     /// A post.
     Post(Post<'a>),
 }
 
-/// The request for a place in a room.
+/// The request to join a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// Which room.
+    /// The room.
     pub room: RoomName,
-    /// Where in its log to begin.
+    /// The cursor to start from.
     #[serde(rename = "after", default)]
     pub start: StartAt,
-    /// The shared secret, where the server wants one.
+    /// The shared secret, if the server has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }

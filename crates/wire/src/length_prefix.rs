@@ -1,20 +1,21 @@
-//! Length-prefixed frames: how `tcp` says where an item ends.
+//! Length-prefixed frames, the framing of `tcp`.
 
 use crate::WireError;
 
-/// Bytes in front of every frame: its length, big-endian, itself not counted.
+/// Size of the prefix: the length of the item as a big-endian u32, without the prefix itself.
 pub const FRAME_PREFIX_BYTES: usize = 4;
 
-/// A whole frame at the head of a buffer.
+/// A complete frame at the start of a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it carries.
+    /// The item.
     pub item: &'a [u8],
-    /// How much of the buffer it takes.
+    /// Size of the frame in the buffer, with its prefix.
     pub taken: usize,
 }
 
-/// Finds the first whole frame; `None` when more bytes are needed. A length beyond `max` or of zero is refused before anything is kept for it.
+/// Returns the first complete frame; `None` if more bytes are needed. A length of zero or above
+/// `max` is an error as soon as the prefix is read.
 pub fn split_frame(buffer: &[u8], max: usize) -> Result<Option<Frame<'_>>, WireError> {
     let Some((prefix, rest)) = buffer.split_first_chunk::<FRAME_PREFIX_BYTES>() else {
         return Ok(None);
@@ -29,7 +30,7 @@ pub fn split_frame(buffer: &[u8], max: usize) -> Result<Option<Frame<'_>>, WireE
     Ok(rest.get(..len).map(|item| Frame { item, taken: FRAME_PREFIX_BYTES + len }))
 }
 
-/// Appends a frame around whatever `write` appends.
+/// Appends a frame with the bytes that `write` appends.
 pub fn push_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_PREFIX_BYTES]);

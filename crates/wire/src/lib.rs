@@ -1,7 +1,7 @@
-//! What travels: the registry of transports, what goes up and comes down, and one codec per encoding.
+//! The protocol of the chat: the registry of transports, the items, and one codec per encoding.
+//! `PROTOCOL.md` describes it.
 //!
-//! Pure functions over bytes. This crate does no I/O, reads no clock, and knows neither the server nor the load generator;
-//! it is the only thing those two share.
+//! Pure functions over bytes: no I/O, no clock. Server and load generator share this crate only.
 
 mod batch_format;
 mod binary;
@@ -37,9 +37,9 @@ pub use stats::{BytesUsage, HubUsage, ProcessUsage, ServerAddresses, ServerStats
 pub use transport::{Delivery, Encoding, Endpoint, ExtraConnections, Posting, Transport, TransportInfo};
 pub use ws_frame::ws_header_len;
 
-/// Name of the response header that tells a polling client its cursor when it joined without one.
+/// Response header with the cursor, for polling clients whose request had none.
 pub const CURSOR_HEADER: &str = "pushbench-cursor";
-/// Most bytes of a chat message's text that any limit may allow.
+/// Upper bound of every configurable limit of the text of a message, in bytes.
 pub const TEXT_BYTES_CEILING: usize = 1 << 20;
-/// The name of the built-in server among others.
+/// Name of the built-in server as a target.
 pub const BUILTIN_SERVER: &str = "pushbench";

@@ -1,17 +1,17 @@
-//! What a reader may ask for in the query of a request, and where in a log it may begin.
+//! The query of a read request, and the start position in a log.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Encoding, ErrorBody};
 
-/// Where in a room's log a reader begins.
+/// The position in a room's log at which a reader starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Option<u64>", into = "Option<u64>")]
 pub enum StartAt {
-    /// With the next message to come.
+    /// After the newest message.
     #[default]
     Live,
-    /// Behind this seq; 0 is the start of the log.
+    /// After this `seq`; 0 is the start of the log.
     After(u64),
 }
 
@@ -30,7 +30,8 @@ impl From<StartAt> for Option<u64> {
     }
 }
 
-/// The query of a reading request, checked. What a transport does not know it refuses, rather than ignore a typing error.
+/// A checked query of a read request. Unknown parameters are errors, so that typing errors are
+/// noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadQuery<'a> {
     /// `after=`
@@ -44,7 +45,7 @@ pub struct ReadQuery<'a> {
 }
 
 impl<'a> ReadQuery<'a> {
-    /// Reads a query string; `allowed` names the parameters this endpoint knows.
+    /// Parses a query string; `allowed` lists the parameters of the endpoint.
     pub fn parse(query: &'a str, allowed: &[&str]) -> Result<Self, ErrorBody> {
         let mut parsed = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -70,7 +71,7 @@ impl<'a> ReadQuery<'a> {
     }
 }
 
-/// Reads a cursor, wherever it came from (`after=`, `Last-Event-ID`).
+/// Parses a cursor from `after=` or `Last-Event-ID`.
 pub fn parse_after(field: &str, value: &str) -> Result<u64, ErrorBody> {
     parse_number(field, value, "a cursor is a whole number: the last seq seen, 0 for the start of the log")
 }

@@ -1,4 +1,4 @@
-//! The name of a room: checked once, where it comes in.
+//! Room names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ErrorBody;
 
-/// 1–64 characters of `a-z A-Z 0-9 . _ -`, but neither `.` nor `..`. Cheap to clone.
+/// A valid room name: 1 to 64 characters of `a-z A-Z 0-9 . _ -`, but not `.` or `..`. Cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// Longest name.
+    /// Maximum length.
     pub const CHARS_MAX: usize = 64;
 
     /// The name itself.
@@ -28,14 +29,14 @@ impl FromStr for RoomName {
 
     fn from_str(text: &str) -> Result<Self, ErrorBody> {
         if matches!(text, "." | "..") {
-            let error = "a room cannot have this name: clients take it out of a URL as a step in its path";
+            let error = "clients remove this name from a URL as a step in its path";
             return Err(ErrorBody::new("room", text, error, "use another name"));
         }
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));
         }
-        Err(ErrorBody::new("room", text, "this is no room name", "use 1 to 64 characters of a-z A-Z 0-9 . _ -"))
+        Err(ErrorBody::new("room", text, "not a room name", "use 1 to 64 characters of a-z A-Z 0-9 . _ -"))
     }
 }
 

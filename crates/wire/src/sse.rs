@@ -1,11 +1,11 @@
-//! Reading `text/event-stream` as the HTML standard describes it, however the bytes are cut.
+//! Decoder of `text/event-stream` as in the HTML standard. Input may be split at any byte.
 
 use crate::WireError;
 
 /// One dispatched event, borrowed until the next call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// `event:`, or empty for an ordinary message.
+    /// The `event:` field, empty for messages.
     pub name: &'a str,
     /// The `data:` lines, joined by line feeds.
     pub data: &'a [u8],
@@ -13,7 +13,7 @@ pub struct Event<'a> {
     pub last_id: &'a str,
 }
 
-/// Takes bytes as they come and gives events back. Keeps no more than one event, bounded by the limit it was made with.
+/// Incremental decoder. It stores at most one event of at most `bytes_max` bytes.
 #[derive(Debug)]
 pub struct EventDecoder {
     line: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct EventDecoder {
 }
 
 impl EventDecoder {
-    /// A decoder for one response; lines and events beyond `bytes_max` are refused.
+    /// A decoder for one response; longer lines and events than `bytes_max` are errors.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             line: Vec::new(),
@@ -41,7 +41,7 @@ impl EventDecoder {
         }
     }
 
-    /// Feeds bytes and calls `on_event` for every event they complete.
+    /// Decodes bytes and calls `on_event` for every complete event.
     pub fn feed<E: From<WireError>>(
         &mut self,
         mut bytes: &[u8],

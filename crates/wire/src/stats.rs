@@ -1,4 +1,5 @@
-//! What a server says of itself at `/stats`: totals since it started. A window is the difference of two readings.
+//! The counters of a server, as `/stats` returns them: totals since its start. A measurement window
+//! is the difference of two readings.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,97 +7,98 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a server prints when it is ready, as one JSON line.
+/// The JSON line that a server prints when it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerAddresses {
-    /// Where HTTP and WebSocket are served.
+    /// Address of HTTP and WebSocket.
     pub http: SocketAddr,
-    /// Where raw TCP is served.
+    /// Address of raw TCP.
     pub tcp: SocketAddr,
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// Its version.
+    /// Version of the server.
     pub version: String,
 }
 
-/// One reading.
+/// All counters of a server at one instant.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerStats {
     /// Version of the server.
     pub version: String,
-    /// Process id, so that others can meter it too.
+    /// Process id, so that other programs can measure the process.
     pub pid: u32,
-    /// Time since start.
+    /// Time since the start of the server.
     pub uptime_us: u64,
-    /// False when the server was built without counters: everything under `transports` is then zero.
+    /// False when the server was built without counters: everything under `transports` is then
+    /// zero.
     pub metered: bool,
-    /// Connections now, those that have not asked for anything included.
+    /// Open connections, including those without a request so far.
     pub connections_open: u64,
-    /// Connections the kernel could not hand over, usually for want of open files.
+    /// Failed `accept` calls, usually because of the limit of open files.
     pub accept_errors: u64,
-    /// What the process costs.
+    /// CPU and memory of the process.
     pub process: ProcessUsage,
-    /// What the rooms hold.
+    /// Rooms and their logs.
     pub hub: HubUsage,
-    /// Counters by transport name; `other` is whatever never became one (control requests, strangers).
+    /// Counters by transport name; `other` counts requests that belong to no transport.
     pub transports: BTreeMap<String, TransportUsage>,
 }
 
-/// The process as the kernel sees it.
+/// CPU, memory and context switches of the process, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessUsage {
-    /// CPU in user mode.
+    /// CPU time in user mode.
     pub cpu_user_us: u64,
-    /// CPU in the kernel.
+    /// CPU time in the kernel.
     pub cpu_system_us: u64,
-    /// Resident memory now.
+    /// Resident memory.
     pub resident_bytes: u64,
-    /// Times it gave the CPU away.
+    /// Voluntary context switches.
     pub switches_voluntary: u64,
-    /// Times the CPU was taken from it.
+    /// Involuntary context switches.
     pub switches_involuntary: u64,
-    /// Times memory was asked for; only a server built to count them says so.
+    /// Number of memory allocations; only with the feature `count-allocations`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocations: Option<u64>,
 }
 
-/// All rooms.
+/// Totals over all rooms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct HubUsage {
-    /// Rooms there are.
+    /// Number of rooms.
     pub rooms: u64,
-    /// Readers there are: everything that holds a cursor.
+    /// Number of readers: everything that has a cursor.
     pub readers: u64,
-    /// Messages kept.
+    /// Messages in all logs.
     pub log_messages: u64,
-    /// Bytes the kept messages take, in every form they were asked for.
+    /// Bytes of these messages, in every framing in which they were encoded.
     pub log_bytes: u64,
 }
 
-/// One transport, or `other`.
+/// Counters of one transport, or of `other`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct TransportUsage {
-    /// Connections since start.
+    /// Connections opened since the start.
     pub connections_opened: u64,
-    /// Connections now.
+    /// Open connections.
     pub connections_open: u64,
     /// HTTP requests.
     pub requests: u64,
-    /// Requests answered with nothing.
+    /// Read requests answered without a message.
     pub empty_answers: u64,
-    /// Posts taken.
+    /// Accepted posts.
     pub posts: u64,
     /// Messages delivered: a message to two readers counts twice.
     pub messages: u64,
-    /// Writes, responses or chunks that carried messages; `messages / batches` is the batching.
+    /// Writes, responses or chunks with messages; `messages / batches` is the mean batch size.
     pub batches: u64,
-    /// Frames sent: WebSocket and tcp frames, events, lines, and HTTP chunks.
+    /// Frames sent: WebSocket and TCP frames, events, lines, and HTTP chunks.
     pub frames: u64,
-    /// `read` calls on sockets that returned.
+    /// Completed `read` calls on sockets.
     pub socket_reads: u64,
-    /// `write` calls on sockets that returned.
+    /// Completed `write` calls on sockets.
     pub socket_writes: u64,
-    /// Gaps and resets told to readers.
+    /// Gaps and resets sent.
     pub gaps: u64,
     /// Bytes from clients.
     pub up: BytesUsage,
@@ -104,28 +106,29 @@ pub struct TransportUsage {
     pub down: BytesUsage,
     /// Requests and connections refused because of a limit.
     pub refused: u64,
-    /// Bad input: garbage, bad frames, malformed requests.
+    /// Malformed requests, frames and items.
     pub malformed: u64,
-    /// Connections dropped because a client took too long over a request, or said nothing for too long.
+    /// Connections closed because a request took too long or a client sent nothing for too long.
     pub timed_out: u64,
-    /// Connections dropped because a client did not read.
+    /// Connections closed because a client did not read.
     pub stalled: u64,
-    /// Packets a library under a transport refused to take; each ends its session, so that nothing is lost without a word.
+    /// Packets that the Socket.IO library did not accept. Each ends its session, so that no message
+    /// is lost unnoticed.
     #[serde(default)]
     pub emit_errors: u64,
 }
 
-/// Bytes by what they are for.
+/// Bytes by their purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct BytesUsage {
-    /// Everything that went through the socket.
+    /// All bytes read from or written to sockets.
     pub total: u64,
-    /// What people said.
+    /// Text of posts and messages.
     pub payload: u64,
-    /// What our items put around it.
+    /// JSON or binary fields around the text.
     pub envelope: u64,
     /// Frame headers, line ends, event fields, chunk sizes.
     pub framing: u64,
-    /// The rest: request and status lines, headers, handshakes.
+    /// All other bytes: request and status lines, headers, handshakes.
     pub headers: u64,
 }

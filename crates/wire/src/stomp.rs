@@ -1,8 +1,9 @@
-//! STOMP 1.2 as far as a chat needs it: frames read and written, header escapes, and how an item stands in one. One STOMP frame is one
-//! WebSocket message; the same reader serves both sides.
+//! STOMP 1.2: the part that a chat needs. Decoding and encoding of frames, header escapes, and
+//! items in frames. One STOMP frame is one WebSocket message.
 //!
-//! A connection is in the room its URL names, so that there is one destination, [`DESTINATION`]. That is what lets a room's messages be
-//! written once: nothing in them is this connection's own but the subscription's id, and most clients call it [`DEFAULT_SUBSCRIPTION`].
+//! The URL names the room, so that there is a single destination, [`DESTINATION`]. A message is
+//! therefore encoded once for all clients of a room whose subscription has the usual id,
+//! [`DEFAULT_SUBSCRIPTION`].
 
 use std::borrow::Cow;
 
@@ -11,61 +12,61 @@ use crate::{ServerItem, encode_json};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "v12.stomp";
-/// Where messages come from and posts go to.
+/// The destination of subscriptions and posts.
 pub const DESTINATION: &str = "/messages";
-/// What the public JavaScript client calls its first subscription.
+/// Id of the first subscription of the public JavaScript client.
 pub const DEFAULT_SUBSCRIPTION: &str = "sub-0";
-/// Most header lines of one frame.
+/// Maximum number of headers of a frame.
 const HEADERS_MAX: usize = 32;
 
-/// Why bytes are no STOMP frame.
+/// Errors of STOMP frames.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StompError {
-    /// The message ends before the frame does.
+    /// The frame has no NUL byte at its end.
     #[error("a frame ends with a NUL byte")]
     NoNul,
-    /// There is more behind the end of the frame than line ends.
+    /// The NUL byte is followed by something other than line ends.
     #[error("one WebSocket message holds one frame")]
     Trailing,
-    /// No empty line.
+    /// There is no empty line after the headers.
     #[error("an empty line stands between headers and body")]
     NoBlankLine,
-    /// A line without a colon.
+    /// A header line has no colon.
     #[error("a header line has a colon")]
     NoColon,
-    /// A backslash before something else than `r`, `n`, `c` or a backslash.
+    /// A backslash is not followed by `r`, `n`, `c` or a backslash.
     #[error("no header escape is written \\{0}")]
     UnknownEscape(char),
-    /// A backslash at the end.
+    /// A header ends with a backslash.
     #[error("a header ends in the middle of an escape")]
     HalfEscape,
-    /// More headers than anybody needs.
+    /// The frame has too many headers.
     #[error("a frame has at most {HEADERS_MAX} headers")]
     TooManyHeaders,
-    /// A `content-length` that is no number, or is not the body's.
+    /// The `content-length` is not a number or not the length of the body.
     #[error("the content-length is not the length of the body")]
     WrongLength,
 }
 
-/// One frame, borrowed from the bytes it came in where nothing was escaped.
+/// A frame. It borrows from its input, except for headers with escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StompFrame<'a> {
-    /// What it is.
+    /// The command.
     pub command: &'a str,
     headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// What it carries.
+    /// The body.
     pub body: &'a str,
 }
 
 impl<'a> StompFrame<'a> {
-    /// Reads the one frame of a WebSocket message; `None` is a heart-beat.
+    /// Decodes the frame of a WebSocket message; `None` is a heartbeat.
     pub fn parse(text: &'a str) -> Result<Option<Self>, StompError> {
         if text.bytes().all(|byte| matches!(byte, b'\r' | b'\n')) {
             return Ok(None);
         }
         let mut rest = text;
         let command = line(&mut rest).ok_or(StompError::NoBlankLine)?;
-        // These two are read as they were written in version 1.0, without escapes.
+        // STOMP 1.2 defines no escapes for these two commands.
         let plain = matches!(command, "CONNECT" | "CONNECTED");
         let mut headers = Vec::new();
         loop {
@@ -95,13 +96,13 @@ impl<'a> StompFrame<'a> {
         Ok(Some(frame))
     }
 
-    /// A header's value; of a repeated one the first counts.
+    /// The value of a header; of repeated headers the first counts.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 }
 
-/// The next line without its end.
+/// The next line, without its line end.
 fn line<'a>(rest: &mut &'a str) -> Option<&'a str> {
     let (line, tail) = rest.split_once('\n')?;
     *rest = tail;
@@ -144,7 +145,7 @@ pub fn push_header(key: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends a frame without a body as a server's WebSocket text frame, and returns how many bytes it takes.
+/// Appends a frame without a body as a WebSocket text frame of the server, and returns its size.
 pub fn push_stomp_frame(command: &str, headers: &[(&str, &str)], out: &mut Vec<u8>) -> usize {
     let start = out.len();
     push_ws_frame(out, WS_TEXT, |out| {
@@ -156,12 +157,13 @@ pub fn push_stomp_frame(command: &str, headers: &[(&str, &str)], out: &mut Vec<u
     out.len() - start
 }
 
-/// Appends a heart-beat as a server's WebSocket text frame, and returns how many bytes it takes.
+/// Appends a heartbeat as a WebSocket text frame of the server, and returns its size.
 pub fn push_stomp_beat(out: &mut Vec<u8>) -> usize {
     push_ws_frame(out, WS_TEXT, |out| out.push(b'\n')) + 1
 }
 
-/// Appends an item as a server's WebSocket text frame, and returns the bytes that are not the item's own JSON.
+/// Appends an item as a WebSocket text frame of the server, and returns the number of bytes around
+/// the item's JSON.
 pub fn encode_stomp(subscription: &str, item: &ServerItem<'_>, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     if matches!(item, ServerItem::Heartbeat | ServerItem::Bye) {

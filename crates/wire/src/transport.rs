@@ -1,4 +1,5 @@
-//! The registry of transports: one row for each, from which the rest of the project derives every list.
+//! The registry of transports: one row for each, from which the rest of the project derives every
+//! list.
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,7 +70,8 @@ pub struct TransportInfo {
     pub extra_connections: ExtraConnections,
     /// Encodings with their framing, the default first.
     pub encodings: &'static [(Encoding, Framing)],
-    /// Whether requests also carry answers to pings and acknowledgements. The share of empty requests is then meaningless.
+    /// Whether requests also carry answers to pings and acknowledgements. The share of empty
+    /// requests is then meaningless.
     pub requests_are_mixed: bool,
 }
 
@@ -106,20 +108,21 @@ transports! {
     Polling "polling" RoomUrl Polled BetweenPolls None [Json as JsonLines];
     /// A request that is held until there is a message or the hold time is over.
     LongPolling "long-polling" RoomUrl HeldRequest SecondConnection PerAuthor [Json as JsonLines];
-    /// One chunked response, one JSON item a line.
+    /// One chunked response, one JSON item per line.
     HttpStreaming "http-streaming" RoomUrl Streamed SecondConnection PerAuthor [Json as JsonLines];
     /// One `text/event-stream` response.
     Sse "sse" RoomUrl Streamed SecondConnection PerAuthor [Json as ServerSentEvents];
     /// A WebSocket on the HTTP port.
     Websocket "websocket" RoomUrl Streamed SameConnection None [Json as WsText, Binary as WsBinary];
-    /// Socket.IO that stays on its polling transport. Every session answers pings on a second connection.
+    /// Socket.IO that stays on its polling transport. Every session answers pings on a second
+    /// connection.
     SocketioPolling "socketio-polling" SocketIo HeldRequest SecondConnection PerClient
         [Json as JsonLines, Binary as LengthPrefixed] requests_are_mixed true;
     /// Socket.IO that starts with a WebSocket.
     SocketioWebsocket "socketio-websocket" SocketIo Streamed SameConnection None
         [Json as JsonLines, Binary as LengthPrefixed];
-    /// Socket.IO with its client's defaults: starts with polling and upgrades to a WebSocket. A session that
-    /// upgrades has three connections for a moment.
+    /// Socket.IO with its client's defaults: starts with polling and upgrades to a WebSocket. A
+    /// session that upgrades has three connections for a moment.
     Socketio "socketio" SocketIo Streamed SameConnection TwoPerClient
         [Json as JsonLines, Binary as LengthPrefixed] requests_are_mixed true;
     /// STOMP 1.2 on a WebSocket.
@@ -150,7 +153,8 @@ impl Transport {
         !matches!(self.info().endpoint, Endpoint::Tcp)
     }
 
-    /// Whether a room has a URL on this transport, `/rooms/NAME/TRANSPORT`, to read from and to post to.
+    /// Whether a room has a URL on this transport, `/rooms/NAME/TRANSPORT`, to read from and to
+    /// post to.
     pub const fn has_room_url(self) -> bool {
         matches!(self.info().endpoint, Endpoint::RoomUrl)
     }
@@ -175,8 +179,9 @@ impl Transport {
         self.info().encodings[0].0
     }
 
-    /// The framing of an encoding; of the default encoding if the transport does not have this one. Socket.IO puts
-    /// each item into a packet of its own: there it is the format in which items come from the log.
+    /// The framing of an encoding; of the default encoding if the transport does not have this one.
+    /// Socket.IO puts each item into a packet of its own: there it is the format in which items
+    /// come from the log.
     pub fn framing(self, encoding: Encoding) -> Framing {
         let all = self.info().encodings;
         all.iter().find(|(known, _)| *known == encoding).unwrap_or(&all[0]).1

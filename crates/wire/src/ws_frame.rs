@@ -1,4 +1,5 @@
-//! WebSocket frames as a server writes them (RFC 6455 §5.2): final, unmasked, with the shortest header that holds the length.
+//! WebSocket frames as a server writes them (RFC 6455 §5.2): final, unmasked, with the shortest
+//! header that holds the length.
 
 /// First byte of a final text frame.
 pub(crate) const WS_TEXT: u8 = 0x81;
@@ -24,7 +25,8 @@ pub const fn ws_header_len(payload: usize, masked: bool) -> usize {
 /// Appends an unmasked frame (server to client) and returns the bytes of its header.
 pub(crate) fn push_ws_frame(out: &mut Vec<u8>, first_byte: u8, write: impl FnOnce(&mut Vec<u8>)) -> usize {
     let start = out.len();
-    // Most messages need the header of 4 bytes: its place is reserved, and other lengths move the body.
+    // Most messages need the header of 4 bytes: its place is reserved, and other lengths move the
+    // body.
     out.extend_from_slice(&[0; 4]);
     write(out);
     let len = out.len() - start - 4;

@@ -1,4 +1,4 @@
-// The chat with all settings as they come, behind something that lets no WebSocket through.
+// The chat with default settings, with every WebSocket refused.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 import { chat } from "./chat.js";

@@ -1,5 +1,5 @@
-// The chat: rooms, nicknames, acknowledgements, and the last messages of each room for those who come back. It speaks the events of
-// pushbench's own server: `join` and `post` up, `message` down.
+// A chat with rooms, nicknames, acknowledgements, and the last messages of each room for reconnecting
+// clients. It has the events of pushbench's server: `join` and `post` up, `message` down.
 
 const KEPT = 1024;
 

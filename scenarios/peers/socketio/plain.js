@@ -1,4 +1,4 @@
-// The chat with all settings as they come.
+// The chat with default settings.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 import { chat } from "./chat.js";

@@ -1,4 +1,5 @@
-// The chat tuned as the library's own pages advise: WebSocket alone, no compression, nothing kept of the handshake.
+// The chat, tuned as the documentation of socket.io advises: WebSocket only, no compression, and the
+// handshake request is released.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 import { chat } from "./chat.js";

@@ -1,4 +1,5 @@
-// Sends every text to everybody, its sender too: the example of the library's own pages, all settings as they come.
+// Sends every text to all clients including the sender: the example of the documentation of ws, with
+// default settings.
 import { WebSocketServer, WebSocket } from "ws";
 
 const port = Number(process.argv[2]);

@@ -1,4 +1,4 @@
-// The same, tuned: a message is framed once for everybody, and texts are not checked for UTF-8 on their way in.
+// The same, tuned: a message is framed once for all clients, and UTF-8 of incoming texts is not checked.
 import { createServer } from "node:http";
 import { Sender, WebSocketServer, WebSocket } from "ws";
 

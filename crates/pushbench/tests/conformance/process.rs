@@ -147,7 +147,7 @@ async fn other_machines_need_a_token() {
         ),
         (
             &["--allow-remote"],
-            "pushbench: other machines can reach 0.0.0.0:0; set PUSHBENCH_TOKEN to a secret that they must know\n",
+            "pushbench: other machines can reach 0.0.0.0:0; set PUSHBENCH_TOKEN to a token that clients must send\n",
         ),
     ];
     for (more, expected) in cases {

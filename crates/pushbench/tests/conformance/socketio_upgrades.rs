@@ -14,7 +14,8 @@ use crate::test_server::{StatsByTransport, TestServer};
 
 const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
 
-/// Polls until a message arrives. At most two polls may return without it: one with a ping and one with a noop.
+/// Polls until a message arrives. At most two polls may return without it: one with a ping and one
+/// with a noop.
 async fn poll_for(session: &mut Session, text: &str) {
     let mut polls = Vec::new();
     while !polls.last().is_some_and(|packets: &String| packets.contains(text)) {
@@ -85,7 +86,8 @@ async fn a_silent_websocket_changes_nothing_and_is_closed_in_time() {
 async fn polls_after_the_probe_return_a_noop_after_a_while() {
     let server = TestServer::start().await;
     let mut session = Session::joined(&server, "lobby").await;
-    // The first poll returns at once, because the client waits for its end. A client that continues to poll has to wait.
+    // The first poll returns at once, because the client waits for its end. A client that continues
+    // to poll has to wait.
     let mut raw = session.probed(&server).await;
     let start = Instant::now();
     const POLLS: u32 = 12;

@@ -1,47 +1,47 @@
-//! The whole of a comparison: what was compared, how, and every row.
+//! A complete comparison: what was compared, how, and all rows.
 
 use serde::Serialize;
 
 use super::{ComparisonRow, GateVerdict, MetricBlocks};
 
-/// What a gate or a comparison of two folders came to.
+/// The result of a gate or of a comparison of two folders.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The scenario's name.
+    /// Name of the scenario.
     pub scenario: String,
-    /// What the base was: a command line, an address or a folder.
+    /// The base: a command line, an address or a folder.
     pub base: String,
-    /// What the head was.
+    /// The head.
     pub head: String,
-    /// Where the order of the arms came from.
+    /// Random seed of the order in blocks.
     pub seed: u64,
-    /// Blocks that were to be made.
+    /// Planned number of blocks.
     pub blocks_planned: usize,
-    /// Blocks that were made.
+    /// Number of blocks made.
     pub blocks: usize,
-    /// Whether base and head took turns in blocks of random order; two finished folders did not.
+    /// Whether base and head ran in blocks of random order; false for two finished folders.
     pub paired: bool,
-    /// What a reader must know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
     /// The rows, by transport and metric.
     pub rows: Vec<ComparisonRow>,
-    /// What they were made from.
+    /// The values behind the rows.
     pub cells: Vec<MetricBlocks>,
 }
 
-/// What it all comes to.
+/// Outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Nothing got worse, and nothing gated is open.
+    /// Every gated metric is decided, and none is worse.
     Passed,
-    /// Nothing is known to be worse, but something gated is open.
+    /// No metric is worse, but some are inconclusive.
     Open,
-    /// Something got worse.
+    /// At least one metric is worse.
     Regressed,
 }
 
 impl Comparison {
-    /// The worst of the gated rows.
+    /// The worst outcome of the gated rows.
     pub fn outcome(&self) -> Outcome {
         let one = |verdict: GateVerdict| match verdict {
             GateVerdict::Regression => Outcome::Regressed,
@@ -51,7 +51,7 @@ impl Comparison {
         self.rows.iter().filter_map(|row| row.verdict).map(one).max().unwrap_or(Outcome::Open)
     }
 
-    /// In one line.
+    /// The numbers of verdicts, in one line.
     pub fn headline(&self) -> String {
         let count =
             |name| self.rows.iter().filter_map(|row| row.verdict).filter(|verdict| verdict.name() == name).count();

@@ -1,21 +1,21 @@
-//! The verdict of every cell of a job, at one look.
+//! Verdicts of all metrics at one look.
 
 use super::{Block, ComparisonRow, GateVerdict, InconclusiveReason, Look, MetricBlocks, worse};
 use crate::stats::{self, PairwiseMeans, holm, within_blocks};
 
-/// Level at which the base must not differ from itself.
+/// Significance level of base against base again.
 const AGAIN_ALPHA: f64 = 0.01;
 const SHOWN_LEVEL: f64 = 0.95;
-/// Normal point of the shown interval's ends.
+/// 97.5 % point of the normal distribution, for the printed 95 % interval.
 const SHOWN_Z: f64 = 1.96;
-/// Normal point of being found four times in five.
+/// 80 % point of the normal distribution, for a detection probability of 80 %.
 const POWER_Z: f64 = 0.842;
-/// Normal point of the last look's 90 % interval.
+/// 95 % point of the normal distribution, for the 90 % interval of the last look.
 const SAME_Z: f64 = 1.645;
-/// More blocks than this nobody will run.
+/// Largest number of blocks that is suggested.
 const BLOCKS_SENSIBLE_MAX: f64 = 1_000.0;
 
-/// Judges all cells of a job together, from their first blocks, as many as the look takes.
+/// Judges all metrics of a job together, from the first blocks, as many as the look has.
 pub fn judge(cells: &[MetricBlocks], look: &Look) -> Vec<ComparisonRow> {
     let read: Vec<BlockStats> = cells.iter().map(|cell| BlockStats::of(cell, look)).collect();
     let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].metric.info().gate.is_some()).collect();
@@ -26,7 +26,7 @@ pub fn judge(cells: &[MetricBlocks], look: &Look) -> Vec<ComparisonRow> {
     cells.iter().zip(read).zip(p).map(|((cell, read), p)| row(cell, &read, p, look, each_alpha)).collect()
 }
 
-/// What one cell's blocks say, in logarithms, worse is positive.
+/// Statistics of the blocks of one metric, in logarithms; positive is worse.
 struct BlockStats<'a> {
     blocks: &'a [Block],
     differences: Vec<f64>,
@@ -78,7 +78,7 @@ impl<'a> BlockStats<'a> {
         GateVerdict::Inconclusive(InconclusiveReason::Noise)
     }
 
-    /// Standard error of the estimate, as wide as its interval explanation.
+    /// Standard error of the estimate, derived from its interval.
     fn error(&self) -> Option<f64> {
         let (low, high) = self.interval(SHOWN_LEVEL)?;
         Some((high - low) / (2.0 * SHOWN_Z))
@@ -111,12 +111,13 @@ fn row(cell: &MetricBlocks, read: &BlockStats<'_>, p: f64, look: &Look, each_alp
     }
 }
 
-/// It must be significant, and its estimate must not fall below what matters: both four times in five.
+/// The change that is significant and estimated above the threshold with a probability of 80 %.
 fn smallest_effect(matters: f64, error: f64, alpha: f64) -> f64 {
     ((normal_point(alpha / 2.0) + POWER_Z) * error).max(matters + POWER_Z * error)
 }
 
-/// If the estimate is right: blocks until the interval lies within what matters, or until the change is beyond doubt.
+/// If the estimate is right: number of blocks until the interval lies within the threshold, or
+/// until the change is significant.
 fn blocks_to_decide(read: &BlockStats<'_>, matters: f64, error: f64, alpha: f64) -> Option<u64> {
     let spread = error * (read.differences.len() as f64).sqrt();
     let estimate = read.estimate().abs();
@@ -129,7 +130,8 @@ fn blocks_to_decide(read: &BlockStats<'_>, matters: f64, error: f64, alpha: f64)
     (blocks <= BLOCKS_SENSIBLE_MAX).then_some(blocks as u64)
 }
 
-/// The point that a normal value exceeds with this chance (Hastings' approximation, right to 0.0005: it only plans).
+/// Quantile of the normal distribution for an upper tail (Hastings' approximation, accurate to
+/// 0.0005, which is enough for planning).
 fn normal_point(tail: f64) -> f64 {
     let t = (-2.0 * tail.ln()).sqrt();
     let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);

@@ -1,6 +1,5 @@
-//! Did the head get dearer than the base? The rule of the regression gate: blocks of three arms in, a verdict a row out.
-//!
-//! Knows neither servers nor scenarios: a cell is a metric and numbers.
+//! The rule of the regression gate: from blocks of base, head and base again to one verdict per
+//! metric. It knows neither servers nor scenarios. `METHODOLOGY.md` describes the test.
 
 mod comparison;
 pub mod formats;
@@ -16,56 +15,56 @@ pub use unpaired::unpaired;
 use results::{Better, MetricId, RunRecord};
 use serde::{Serialize, Serializer};
 
-/// One metric of one transport in all blocks.
+/// The values of one metric of one transport in all blocks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricBlocks {
-    /// What was measured over.
+    /// Transport.
     pub transport: String,
-    /// What was measured.
+    /// Metric.
     pub metric: MetricId,
-    /// A block each, in order.
+    /// The blocks, in order.
     pub blocks: Vec<Block>,
 }
 
-/// One value from each arm; all three are above zero.
+/// The values of one block; all three are positive.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Block {
-    /// The base.
+    /// Base.
     pub base: f64,
-    /// The head.
+    /// Head.
     pub head: f64,
-    /// The base again.
+    /// Base again.
     pub again: f64,
 }
 
-/// What is said of a cell.
+/// Verdict on one metric of one transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GateVerdict {
-    /// Worse, for certain, and by more than what matters.
+    /// Significantly worse, by at least the threshold of the metric.
     Regression,
-    /// Nothing can be said; why.
+    /// No decision, with the reason.
     Inconclusive(InconclusiveReason),
-    /// Better, for certain, and by more than what matters.
+    /// Significantly better, by at least the threshold.
     Improved,
-    /// If there is a difference, it is smaller than what matters.
+    /// The interval of the change lies within the threshold.
     Same,
 }
 
-/// Why nothing can be said.
+/// Why there is no decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InconclusiveReason {
-    /// The base differs from itself: the machine is not fit to judge.
+    /// The two measurements of the base differ significantly.
     Machine,
-    /// The noise is larger than what was looked for.
+    /// The noise is too high for the number of blocks.
     Noise,
-    /// There are not enough values.
+    /// There are too few values.
     Missing,
     /// The job was interrupted.
     Interrupted,
 }
 
 impl GateVerdict {
-    /// As in machine files.
+    /// Name in files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Regression => "regression",
@@ -75,64 +74,66 @@ impl GateVerdict {
         }
     }
 
-    /// In a sentence.
+    /// Explanation for people.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Regression => "worse, beyond doubt and by more than what matters",
-            Self::Improved => "better, beyond doubt and by more than what matters",
-            Self::Same => "if there is a difference, it is smaller than what matters",
-            Self::Inconclusive(InconclusiveReason::Noise) => "the noise is larger than what was looked for",
+            Self::Regression => "significantly worse, by at least the threshold",
+            Self::Improved => "significantly better, by at least the threshold",
+            Self::Same => "no change larger than the threshold",
+            Self::Inconclusive(InconclusiveReason::Noise) => "noise too high",
             Self::Inconclusive(InconclusiveReason::Machine) => {
-                "the base differs from itself: this machine cannot judge it now"
+                "the two measurements of the base differ significantly: this machine is too unstable for a result"
             }
             Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
-            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before it was decided",
+            Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before a decision",
         }
     }
 
-    /// Whether more blocks could say nothing else.
+    /// Whether the verdict is a decision.
     pub const fn is_decided(self) -> bool {
         !matches!(self, Self::Inconclusive(_))
     }
 }
 
-/// A cell and what is said of it. Ratios are head to base, as measured: 1.1 of a latency is worse, of a throughput better.
+/// A row of a comparison. Ratios are head / base: 1.1 is worse for a latency and better for a
+/// throughput.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparisonRow {
-    /// What was measured over.
+    /// Transport.
     pub transport: String,
-    /// What was measured.
+    /// Metric.
     pub metric: MetricId,
     /// `None` for a metric that is not gated.
     pub verdict: Option<GateVerdict>,
-    /// Blocks behind it.
+    /// Number of blocks.
     pub blocks: usize,
-    /// Median of the base's values.
+    /// Median of the base.
     pub base: f64,
-    /// Median of the head's.
+    /// Median of the head.
     pub head: f64,
-    /// Head to base, estimated; `NaN` is never here: without blocks it is 1.
+    /// Estimated head / base; 1 without blocks, never `NaN`.
     pub ratio: f64,
-    /// Its 95 % interval, where there are blocks enough for one.
+    /// 95 % interval of the ratio; `None` with too few blocks.
     pub interval: Option<(f64, f64)>,
-    /// Two-sided, adjusted for all gated cells of the job.
+    /// Two-sided p-value, adjusted for all gated metrics of the job.
     pub p: f64,
-    /// The same of the base against itself, of this cell alone.
+    /// Two-sided p-value of base against base again, not adjusted.
     pub p_again: f64,
-    /// The smallest ratio for the worse that would have been found four times in five.
+    /// The smallest regression, as a ratio, that would be detected with a probability of 80 %.
     pub smallest_effect: Option<f64>,
-    /// Blocks that would probably decide, where a number of them would.
+    /// Estimated number of blocks for a decision, if any number suffices.
     pub blocks_to_decide: Option<u64>,
-    /// The base against itself, block by block.
+    /// Base again / base, for each block.
     pub again: Vec<f64>,
 }
 
-/// A metric of a run as it is compared; `None` when the run does not have it. Ratios are compared: zero has none.
+/// The value of a metric for a comparison; `None` if the run has none or it is not positive,
+/// because ratios are compared.
 pub fn value(metric: MetricId, run: &RunRecord) -> Option<f64> {
     metric.value(run).filter(|value| value.is_finite() && *value > 0.0)
 }
 
-/// The sign of a change in logarithms that makes a change for the worse positive.
+/// The factor of a logarithmic change that makes a change for the worse positive.
 fn worse(metric: MetricId) -> f64 {
     match metric.info().better {
         Better::Less => 1.0,

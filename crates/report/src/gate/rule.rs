@@ -1,38 +1,38 @@
-//! When the gate looks, and how sure it must be each time.
+//! The looks of a gate and their error rates.
 //!
-//! **Early stopping keeps the error rate** by sharing it: a job of N blocks is looked at after N/2, 3N/4 and N of them, and the looks
-//! spend 10, 20 and 70 % of α. Whatever the looks have to do with each other, the chance of any false alarm is at most the sum
-//! of what they spend, which is α. A job ends early only when every gated cell is decided; a look that leaves anything open is forgotten.
-//! `same` is claimed from a 98 % interval at an early look and from a 90 % interval at the last.
+//! A job of N blocks is evaluated after N/2, 3N/4 and N blocks; the three looks spend 10, 20 and 70
+//! % of α. The probability of any false alarm is at most the sum, α, whatever the dependence
+//! between the looks. A job ends early only if every gated metric is decided; otherwise the look
+//! has no effect. `same` needs a 98 % interval at an early look and a 90 % interval at the last.
 
-/// Error rate of a job: the chance that anything is called changed that is not.
+/// Error rate of a job: the probability that any unchanged metric is called changed.
 const ALPHA: f64 = 0.01;
-/// Shares of the blocks after which there is a look, and of α that it may spend.
+/// The looks: the share of the blocks, and the share of α.
 const LOOKS: [(f64, f64); 3] = [(0.5, 0.1), (0.75, 0.2), (1.0, 0.7)];
 const SAME_LEVEL_EARLY: f64 = 0.98;
 const SAME_LEVEL_LAST: f64 = 0.90;
-/// Fewer blocks than this carry no interval, so that nothing could be decided early.
+/// Fewer blocks have no 98 % interval, so that an early look could decide nothing.
 const EARLY_BLOCKS_MIN: usize = 7;
 
-/// How a job is judged.
+/// The looks of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     looks: Vec<Look>,
 }
 
-/// One look at the job so far.
+/// One evaluation of the job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
-    /// Blocks it takes.
+    /// Number of blocks.
     pub blocks: usize,
-    /// What it may spend of the error rate, over all cells.
+    /// Error rate of the look, over all metrics.
     pub alpha: f64,
-    /// Level of the interval that must lie within what matters.
+    /// Level of the interval for `same`.
     pub same_level: f64,
 }
 
 impl Rule {
-    /// The rule for a job of so many blocks.
+    /// The looks of a job with this number of blocks.
     pub fn of(blocks: usize) -> Self {
         let mut looks: Vec<Look> = Vec::new();
         let mut unspent = 0.0;
@@ -53,19 +53,20 @@ impl Rule {
         &self.looks
     }
 
-    /// The look that is due after so many blocks, if one is.
+    /// The look after this number of blocks, if there is one.
     pub fn look_after(&self, blocks: usize) -> Option<Look> {
         self.looks.iter().copied().find(|look| look.blocks == blocks)
     }
 
-    /// The last look, made with fewer blocks than planned: what was not spent before is left.
+    /// The last look of a job with fewer blocks than planned; it gets the error rate that was not
+    /// spent.
     pub fn cut_short(&self, blocks: usize) -> Look {
         let spent: f64 = self.looks.iter().filter(|look| look.blocks <= blocks).map(|look| look.alpha).sum();
         Look { blocks, alpha: ALPHA - spent, same_level: SAME_LEVEL_LAST }
     }
 
-    /// Fewest blocks with which a change in one of so many cells could be found at the last look: even the most telling of all
-    /// orders has its chance.
+    /// Minimum number of blocks that can give a significant result for one of this number of
+    /// metrics: even the most extreme order of ranks has a probability.
     pub fn blocks_min(cells: usize) -> usize {
         let finds = |blocks: &usize| {
             let last = Self::of(*blocks).looks.last().map_or(0.0, |look| look.alpha);

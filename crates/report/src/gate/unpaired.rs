@@ -1,7 +1,6 @@
-//! Two finished folders: repetitions of the base against repetitions of the head, which took no turns.
-//!
-//! Nothing keeps a drift of the machine between the two apart from a change of the program, so the same verdicts mean less here, and
-//! whoever shows them explanation so.
+//! Comparison of two finished folders. Base and head did not run in turns, so that a change of the
+//! machine between them cannot be distinguished from a change of the program: the verdicts are
+//! weaker than those of a gate, and the output must say so.
 
 use results::{MetricId, ResultsFolder, Subject};
 
@@ -10,10 +9,11 @@ use crate::selection::{RunSelection, point_names};
 use crate::stats::{self, Shift, holm};
 
 const ALPHA: f64 = 0.01;
-/// Of the interval that is shown, and that `same` must lie in: of few repetitions a narrower one leaves out the run that went astray.
+/// Level of the printed interval and of the interval for `same`. With few repetitions, a lower
+/// level would exclude an outlier.
 const LEVEL: f64 = 0.95;
 
-/// Compares two folders of one scenario, a row a point, transport and metric that both have.
+/// Compares two folders of one scenario: one row for each point, transport and metric in both.
 pub fn unpaired(base: &ResultsFolder, head: &ResultsFolder) -> Vec<ComparisonRow> {
     let mut samples = Vec::new();
     for label in point_names(base) {
@@ -33,7 +33,7 @@ pub fn unpaired(base: &ResultsFolder, head: &ResultsFolder) -> Vec<ComparisonRow
     rows(&samples)
 }
 
-/// Whose rows, where, and on which side a server could not keep up.
+/// Name of the rows of a subject: transport, point, and which side was overloaded.
 fn name(label: &str, base: &RunSelection<'_>, head: &RunSelection<'_>) -> String {
     let mut name = base.subject.to_string();
     if !label.is_empty() {
@@ -59,7 +59,7 @@ fn rows(samples: &[Sample]) -> Vec<ComparisonRow> {
     samples.iter().zip(&shifts).zip(adjusted).map(|((sample, shift), p)| row(sample, shift.as_ref(), p)).collect()
 }
 
-/// In logarithms, worse is positive.
+/// The shift of the logarithms; positive is worse.
 fn shift(metric: MetricId, base: &[f64], head: &[f64]) -> Option<Shift> {
     let sign = worse(metric);
     let logs = |values: &[f64]| values.iter().map(|value| sign * value.ln()).collect::<Vec<_>>();

@@ -1,4 +1,5 @@
-//! Rows of bars, a transport each, in one or more columns with axes of their own; the figure stands at the end of each bar.
+//! Bar charts: one row per transport, one or more columns with their own axes, the value at the end
+//! of each bar.
 
 use results::RunRecord;
 
@@ -16,31 +17,31 @@ const ROW: f64 = 42.0;
 /// Height of a bar.
 const BAR: f64 = 20.0;
 
-/// A figure of one transport.
+/// A metric of one transport.
 pub(super) struct Bar {
-    /// Over the runs.
+    /// Estimate over the runs.
     whole: Estimate,
-    /// Of each run.
+    /// Value of each run.
     each: Vec<f64>,
-    /// What it is made of: class and size, adding up to the whole.
+    /// Parts with their sizes, which add up to the value.
     parts: Vec<(usize, f64)>,
 }
 
 impl Bar {
-    /// From the parts of every run: a row of them a run. None without runs.
+    /// Computed from the parts of each run; `None` without runs.
     fn stacked(runs: &[Vec<f64>]) -> Option<Self> {
         let each: Vec<f64> = runs.iter().map(|parts| parts.iter().sum()).collect();
         let whole = over_runs(&each)?;
         let count = runs.iter().map(Vec::len).max().unwrap_or(0);
         let middle = |part: usize| median(&runs.iter().filter_map(|run| run.get(part).copied()).collect::<Vec<_>>());
         let parts: Vec<(usize, f64)> = (0..count).map(|part| (part, middle(part).unwrap_or(0.0))).collect();
-        // Medians of parts need not add up to the median of the whole.
+        // Medians of parts need not add up to the median of the sum.
         let sum: f64 = parts.iter().map(|(_, size)| size).sum();
         let fit = if sum > 0.0 { whole.value / sum } else { 0.0 };
         Some(Self { whole, each, parts: parts.into_iter().map(|(class, size)| (class, size * fit)).collect() })
     }
 
-    /// Of one piece.
+    /// A value without parts.
     fn plain(each: Vec<f64>) -> Option<Self> {
         Some(Self { whole: over_runs(&each)?, each, parts: Vec::new() })
     }
@@ -51,35 +52,35 @@ impl Bar {
     }
 }
 
-/// One column.
+/// A column of bars.
 pub(super) struct Column {
-    /// What it shows, with the unit.
+    /// Heading with the unit.
     head: String,
-    /// A bar a transport, where there is one.
+    /// Bars by transport.
     bars: Vec<Option<Bar>>,
-    /// A value to hold all against, drawn as a line.
+    /// Reference value, drawn as a line.
     pub(super) baseline: Option<f64>,
 }
 
-/// The whole picture below its title.
+/// A bar chart below its title.
 struct Bars<'a> {
-    /// A transport each.
+    /// The transports.
     rows: Vec<&'a SeriesData<'a>>,
-    /// Side by side.
+    /// Columns from left to right.
     columns: Vec<Column>,
-    /// Names of the parts, in order; empty where bars are of one piece.
+    /// Names of the parts in order; empty for bars without parts.
     classes: &'a [&'a str],
-    /// Whether the parts are two shades of their transport's colour, rather than colours of their own.
+    /// Whether the parts are shades of the transport's colour instead of own colours.
     shaded: bool,
 }
 
 impl Bars<'_> {
-    /// Whether there is anything.
+    /// Whether there is any bar.
     fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.bars.iter().all(Option::is_none))
     }
 
-    /// Draws it below `top`; the scene ends with it.
+    /// Draws the chart below `top` and sets the height of the scene.
     fn draw(&self, scene: &mut Scene, top: f64) {
         let top = if self.classes.is_empty() { top - 6.0 } else { self.key(scene, top) };
         let names = self.rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
@@ -194,7 +195,8 @@ impl Bars<'_> {
     }
 }
 
-/// Values of one run: the parts in the order of the classes, or a single value; empty where it was not measured.
+/// Values of one run: the parts in the order of the classes, or a single value; empty where it was
+/// not measured.
 type Values<'a> = &'a dyn Fn(&RunRecord) -> Vec<f64>;
 
 /// A bar plot of one point, with its data.

@@ -23,7 +23,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     plot.build(job, ("06-bytes-per-message", "Bytes per delivered message, by class"), caption, (&CLASSES, false))
 }
 
-/// Bytes for each delivered message, in the order of the classes.
+/// Bytes per delivered message, in the order of the classes.
 pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
     let mut parts = counted(record, way)?;
     parts.push(record.tcp_ip_header_bytes(way).unwrap_or(0));
@@ -32,7 +32,8 @@ pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
 }
 
 fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {
-    // Only a client that reads its own headers knows all bytes; for others the server has counted, and knows no purposes.
+    // Only the built-in client counts all bytes. For others the server's counts are used, which
+    // have no purposes.
     if !record.counts_all_bytes() {
         let bytes = record.server_bytes(way)?;
         return Some(vec![bytes.payload, bytes.envelope, bytes.framing, bytes.headers, 0, 0, 0]);

@@ -1,31 +1,31 @@
-//! The data of a picture beside it: tidy, a header with units, a row for each thing drawn.
+//! The data of a plot as CSV: a header with units, one row per drawn item.
 
-/// A table being written.
+/// A CSV table.
 pub(super) struct Csv {
     out: csv::Writer<Vec<u8>>,
 }
 
 impl Csv {
-    /// With these columns.
+    /// An empty table with these columns.
     pub(super) fn new(columns: &[&str]) -> Self {
         let mut csv = Self { out: csv::Writer::from_writer(Vec::new()) };
         csv.row(columns.iter().map(|column| (*column).to_owned()));
         csv
     }
 
-    /// One more row.
+    /// Appends a row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.out.write_record(cells).expect("a Vec takes everything, and every row of an plot has its columns");
     }
 
-    /// The text.
+    /// The CSV text.
     pub(super) fn finish(self) -> String {
         let bytes = self.out.into_inner().expect("a Vec takes everything");
         String::from_utf8(bytes).expect("it was made of strings")
     }
 }
 
-/// A number, to six figures; empty where there is none.
+/// A number with six significant digits; empty for `NaN`.
 pub(super) fn cell(value: impl Into<Option<f64>>) -> String {
     match value.into().filter(|value| value.is_finite()) {
         None => String::new(),

@@ -1,38 +1,38 @@
-//! Curves with their markers, intervals and names at their ends.
+//! Curves with markers, intervals, and names at their ends.
 
 use super::draw::{Anchor, Panel, SIZE, SOFT, Scale, Scene, Stroke, SubjectStyle, spread, text_width};
 
-/// Markers a curve with more points than this has only here and there.
+/// Curves with more points have markers at some of them only.
 const MARKED_MAX: usize = 26;
 
-/// Ties from a curve's end to its name are no longer than this within the panel.
+/// Maximum length of a connecting line within the panel.
 const TIE_MAX: f64 = 70.0;
 
-/// One point.
+/// A point of a curve.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PlotPoint {
     pub(super) x: f64,
     pub(super) y: f64,
-    /// Ends of its interval.
+    /// Interval.
     pub(super) interval: Option<(f64, f64)>,
-    /// Not of a steady state.
+    /// Whether its runs are overloaded.
     pub(super) hollow: bool,
 }
 
-/// One transport.
+/// The curve of a transport.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
     pub(super) look: SubjectStyle,
     pub(super) name: String,
     pub(super) spots: Vec<PlotPoint>,
-    /// The same, of each run.
+    /// Curves of the runs.
     pub(super) runs: Vec<Vec<(f64, f64)>>,
-    /// Its uncorrected twin.
+    /// Curve of the latency from the send instant.
     pub(super) twin: Vec<(f64, f64)>,
 }
 
 impl Curve {
-    /// Every height it reaches.
+    /// All y values.
     pub(super) fn heights(&self) -> impl Iterator<Item = f64> {
         let spots = self.spots.iter().flat_map(|spot| {
             [Some(spot.y), spot.interval.map(|(low, _)| low), spot.interval.map(|(_, high)| high)].into_iter().flatten()
@@ -41,7 +41,7 @@ impl Curve {
         spots.chain(others)
     }
 
-    /// Draws it.
+    /// Draws the curve.
     pub(super) fn draw(&self, scene: &mut Scene, panel: &Panel, place: usize) {
         let (colour, shape) = (self.look.colour, self.look.shape);
         let placed = |points: &[(f64, f64)]| points.iter().map(|(x, y)| panel.at(*x, *y)).collect::<Vec<_>>();
@@ -67,7 +67,7 @@ impl Curve {
     }
 }
 
-/// A curve cut where steady points meet others; neighbours share an end.
+/// Splits a curve where overloaded points begin or end; adjacent parts share a point.
 fn pieces(spots: &[PlotPoint]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
     let mut pieces: Vec<(std::ops::RangeInclusive<usize>, bool)> = Vec::new();
     for (at, pair) in spots.windows(2).enumerate() {
@@ -80,7 +80,8 @@ fn pieces(spots: &[PlotPoint]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
     pieces
 }
 
-/// The names of curves at their ends, in the margin on the right, pushed apart and tied to what they name.
+/// Writes the names of curves into the right margin, without overlaps, connected to the ends of the
+/// curves.
 pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     let named: Vec<_> = curves.iter().filter_map(|curve| Some((curve, curve.spots.last()?))).collect();
     let ends: Vec<_> = named.iter().map(|(_, end)| panel.at(end.x, end.y)).collect();
@@ -90,7 +91,7 @@ pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     let heights = spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), height, range);
     let left = panel.area.right;
     for (((curve, end), place), height) in named.iter().zip(&ends).zip(heights) {
-        // A tie across half the picture would be taken for data.
+        // A long connecting line would look like data.
         if left - place.0 < TIE_MAX {
             let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
             scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
@@ -100,13 +101,13 @@ pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     }
 }
 
-/// Room the names need on the right.
+/// Width of the names.
 pub(super) fn names_width(curves: &[Curve]) -> f64 {
     let widths = curves.iter().map(|curve| text_width(&curve.name, SIZE));
     54.0 + widths.fold(0.0, f64::max)
 }
 
-/// The names of curves one below the other, right of the panel: for curves that end anywhere.
+/// Writes the names of curves as a list to the right of the panel.
 pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     let left = panel.area.right + 22.0;
     for (at, curve) in curves.iter().enumerate() {
@@ -117,7 +118,7 @@ pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     }
 }
 
-/// An axis for sizes: logarithmic where they span a decade, else from zero.
+/// An axis for sizes: logarithmic if they span a decade, else linear from zero.
 pub(super) fn fitting(values: Vec<f64>) -> Scale {
     match Scale::fitting(&values) {
         Scale::Log { .. } => Scale::log(values),

@@ -1,4 +1,4 @@
-//! A job as pictures need it: its points, what of each may be drawn, and its sweeps.
+//! The data of plots: points of a job, runs to draw, and sweeps.
 
 use std::ops::Deref;
 
@@ -10,18 +10,18 @@ use crate::format::number;
 use crate::selection::{RunSelection, point_names};
 use crate::tables::verdicts;
 
-/// Points of which every plot is made; of longer sweeps the first, the middle and the last.
+/// Maximum number of points with all plots; for longer sweeps the first, middle and last.
 const POINTS_MAX: usize = 3;
 
-/// One.
+/// A pair of axes.
 pub(super) struct PlotData<'a> {
-    /// Where it comes from.
+    /// The results folder.
     pub(super) folder: &'a ResultsFolder,
-    /// What names of its exhibits begin with; empty when it is the only one.
+    /// Prefix of plot names; empty for a single job.
     stem: String,
-    /// Those of which there are runs.
+    /// Points with runs.
     pub(super) points: Vec<PointData<'a>>,
-    /// Everybody in it, each with its look.
+    /// Subjects with their styles.
     pub(super) styles: Vec<(Subject, SubjectStyle)>,
 }
 
@@ -29,9 +29,9 @@ pub(super) struct PlotData<'a> {
 pub(super) struct PointData<'a> {
     /// Empty without a sweep.
     pub(super) name: &'a str,
-    /// What it was set to.
+    /// Settings of the point.
     pub(super) set: Option<&'a results::Point>,
-    /// What may be drawn, a transport each.
+    /// Subjects with the runs to draw.
     pub(super) rows: Vec<SeriesData<'a>>,
 }
 
@@ -49,18 +49,18 @@ impl<'a> Deref for SeriesData<'a> {
     }
 }
 
-/// A key that was swept, the others fixed.
+/// A sweep over one key with fixed values of the others.
 pub(super) struct Sweep<'a> {
     /// The key.
     pub(super) key: &'a str,
-    /// The others with their values, in words.
+    /// Fixed values of the other keys.
     pub(super) fixed: String,
-    /// The points with their values, in order.
+    /// Points with their values, in order.
     pub(super) points: Vec<(&'a PointData<'a>, Value)>,
 }
 
 impl<'a> PlotData<'a> {
-    /// From what was kept of it.
+    /// The data of a results folder.
     pub(super) fn new(folder: &'a ResultsFolder, stem: &str) -> Self {
         let looks = looks(&Subject::all(folder.runs.iter().map(|run| &run.record)));
         let points = point_names(folder).into_iter().map(|label| {
@@ -77,18 +77,18 @@ impl<'a> PlotData<'a> {
         Self { folder, stem: slug(stem) + apart, points, styles: looks }
     }
 
-    /// The points of which every plot is made.
+    /// The points with all plots.
     pub(super) fn picked(&self) -> Vec<&PointData<'a>> {
         first_middle_last(self.points.iter().collect())
     }
 
-    /// The file stem of an plot.
+    /// File stem of a plot.
     pub(super) fn stem(&self, plot: &str, of: &str) -> String {
         let apart = if of.is_empty() { "" } else { "-" };
         format!("{}{plot}{apart}{}", self.stem, slug(of))
     }
 
-    /// Every swept key, once for each way in which the others are fixed, but not for too many.
+    /// Sweeps over each key, for each combination of the others, up to a limit.
     pub(super) fn sweeps(&'a self) -> Vec<Sweep<'a>> {
         let Some(keys) = self.folder.manifest.points.first().map(|point| &point.swept) else { return Vec::new() };
         keys.iter().flat_map(|key| first_middle_last(self.sweeps_of(key, keys))).collect()
@@ -118,7 +118,7 @@ impl<'a> PlotData<'a> {
         sweeps
     }
 
-    /// What every picture says below its title.
+    /// Subtitle of every plot.
     pub(super) fn about(&self, point: &PointData<'_>) -> String {
         let mut parts = vec![self.folder.manifest.scenario.name.clone()];
         parts.extend((!point.name.is_empty()).then(|| point.name.to_owned()));
@@ -139,14 +139,14 @@ impl<'a> PlotData<'a> {
     }
 }
 
-/// What cannot be drawn, and why.
+/// Subjects that are not drawn, with the reason.
 pub(super) fn left_out(rows: &[SeriesData<'_>]) -> String {
     let none = rows.iter().filter(|row| row.runs.is_empty());
     let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, verdicts(&row.verdicts))).collect();
     if names.is_empty() { String::new() } else { format!(" · not drawn: {}", names.join(", ")) }
 }
 
-/// How many messages and repetitions are behind a picture of a point.
+/// Number of messages and runs of a point.
 pub(super) fn behind(point: &PointData<'_>) -> String {
     let span = |values: Vec<u64>| match (values.iter().min(), values.iter().max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
@@ -158,24 +158,24 @@ pub(super) fn behind(point: &PointData<'_>) -> String {
     let runs = point.rows.iter().filter(|row| !row.runs.is_empty()).map(|row| row.runs.len() as u64).collect();
     let (posts, runs) = (span(posts), span(runs));
     let word = if runs == "1" { "run" } else { "runs" };
-    format!("n = {posts} messages a run, {runs} {word}")
+    format!("n = {posts} messages per run, {runs} {word}")
 }
 
 impl SeriesData<'_> {
-    /// The name in pictures.
+    /// Name in plots.
     pub(super) fn name(&self) -> String {
         let mark = if self.is_overloaded() { " (overloaded)" } else { "" };
         format!("{}{mark}", self.subject)
     }
 
-    /// Its colour and marker.
+    /// Colour and marker.
     pub(super) fn style(&self) -> SubjectStyle {
         self.look
     }
 
-    /// As tables say it.
+    /// Verdict in CSV.
     pub(super) fn verdict(&self) -> String {
-        if self.is_overloaded() { "overloaded".to_owned() } else { "sound".to_owned() }
+        if self.is_overloaded() { "overloaded".to_owned() } else { "valid".to_owned() }
     }
 }
 
@@ -184,7 +184,7 @@ impl Sweep<'_> {
         self.points.iter().all(|(_, value)| value.is_number())
     }
 
-    /// The axis of its values.
+    /// Axis of the swept values.
     pub(super) fn scale(&self) -> Scale {
         if self.is_numeric() {
             let values: Vec<f64> = self.points.iter().filter_map(|(_, value)| value.as_f64()).collect();
@@ -194,24 +194,24 @@ impl Sweep<'_> {
         }
     }
 
-    /// The place of a point on it.
+    /// Position of a point on the axis.
     pub(super) fn value(&self, at: usize) -> f64 {
         let number = self.points.get(at).and_then(|(_, value)| value.as_f64());
         number.filter(|_| self.is_numeric()).unwrap_or(at as f64)
     }
 
-    /// What its points have in common, in words.
+    /// Common settings of the points, as text.
     pub(super) fn about(&self, job: &PlotData<'_>) -> String {
         let fixed = if self.fixed.is_empty() { String::new() } else { format!(" · at {}", self.fixed) };
         format!("{} · {} swept{fixed}", job.folder.manifest.scenario.name, self.key)
     }
 
-    /// What tells its exhibits from those of others.
+    /// Suffix of plot names.
     pub(super) fn stem(&self) -> String {
         format!("{} {}", self.key, self.fixed)
     }
 
-    /// A transport of a server over the sweep: place and row of every point where it may be drawn.
+    /// A subject over the sweep: position and runs of each point.
     pub(super) fn rows(&self, subject: &Subject) -> Vec<(usize, &SeriesData<'_>)> {
         let points = self.points.iter().enumerate();
         let rows = points.filter_map(|(at, (point, _))| {
@@ -221,12 +221,12 @@ impl Sweep<'_> {
     }
 }
 
-/// A setting as people write it.
+/// A setting as text.
 pub(super) fn written(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// How long a window was to be.
+/// Planned length of the window.
 pub(super) fn window_s(record: &RunRecord) -> f64 {
     record.planned.window_us.max(1) as f64 / 1e6
 }

@@ -1,5 +1,5 @@
-//! A comparison as a forest plot: a row a transport and metric, the change with its interval, what matters as a band, and how the base
-//! differed from itself, block by block, in grey.
+//! Forest plot of a comparison: changes with intervals, thresholds as bands, base against base
+//! again in grey.
 
 use super::csv::{Csv, cell};
 use super::draw::{
@@ -9,19 +9,19 @@ use super::{Plot, PlotFiles};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 const ROW: f64 = 34.0;
-/// Changes beyond these are drawn at the edge.
+/// Limits of the axis; larger changes are drawn at the edge.
 const SHOWN: (f64, f64) = (-60.0, 100.0);
 const BAND: Colour = Colour(0, 158, 115);
 const CLOUD: Colour = Colour(150, 150, 150);
 
-/// Draws it; `None` without rows.
+/// Draws a comparison; `None` without rows.
 pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
     if comparison.rows.is_empty() {
         return None;
     }
-    let title = format!("{}: what changed from base to head", comparison.scenario);
-    let grey = if comparison.paired { " · grey: base against itself, by block" } else { "" };
-    let about = format!("line: 95 % interval · green band: too small to matter{grey}");
+    let title = format!("{}: change from base to head", comparison.scenario);
+    let grey = if comparison.paired { " · grey: second base against first, by block" } else { "" };
+    let about = format!("line: 95 % interval · green band: below the threshold{grey}");
     let (mut scene, top) = Scene::titled(&title, &about);
     let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
     let top = top + 6.0;
@@ -33,7 +33,7 @@ pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
     for (at, row) in comparison.rows.iter().enumerate() {
         draw(&mut scene, &panel, row, top + ROW * (at as f64 + 0.5));
     }
-    let below = "change, % (of throughput less is worse, of all others more)";
+    let below = "change, % (worse: less throughput; more of all other metrics)";
     scene.text((f64::midpoint(area.left, area.right), area.bottom + 40.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = area.bottom + 54.0;
     let caption = format!("{}. Base: {}. Head: {}.", comparison.headline(), comparison.base, comparison.head);
@@ -71,7 +71,7 @@ fn scale(rows: &[ComparisonRow]) -> Scale {
 fn draw(scene: &mut Scene, panel: &Panel, row: &ComparisonRow, height: f64) {
     scene.label((12.0, height), &name(row), Anchor::Start);
     if let Some(delta) = row.metric.info().gate {
-        // In logarithms it is as far to either side.
+        // The threshold is symmetric in logarithms.
         let (low, high) = (percent(1.0 / (1.0 + delta)), percent(1.0 + delta));
         let band =
             Area { left: panel.across(low), right: panel.across(high), top: height - 12.0, bottom: height + 12.0 };

@@ -1,4 +1,4 @@
-//! PlotFiles 9: what freshness is bought with: staleness across, cost up, a transport's curve over its sweep.
+//! Plot 9: cost over median latency, one curve per transport over a sweep.
 
 use results::{Direction, MetricId, Subject};
 
@@ -9,12 +9,12 @@ use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, SubjectStyle, 
 use super::{AROUND, Plot};
 use crate::stats::{Estimate, over_runs};
 
-/// How a row has a cost.
+/// Computes a cost of a subject.
 type Of = fn(&SeriesData<'_>) -> Option<Estimate>;
-/// The costs, with their names.
+/// Costs with their names.
 const COSTS: [(&str, Of); 2] = [
     ("µs of server CPU per message", |row| row.estimate(MetricId::ServerCpuPerMessage)),
-    ("bytes both ways per message", |row| {
+    ("bytes in both directions per message", |row| {
         let both = [Direction::Down, Direction::Up];
         over_runs(&row.each(|record| {
             let ways = both.map(|way| Some(super::bytes::parts(record, way)?.iter().sum::<f64>()));
@@ -25,7 +25,7 @@ const COSTS: [(&str, Of); 2] = [
 /// Height of a panel.
 const HEIGHT: f64 = 290.0;
 
-/// A curve with the value of the sweep at each of its spots.
+/// A curve with the swept value of each point.
 struct LatencyForCost {
     curve: Curve,
     values: Vec<String>,
@@ -45,7 +45,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     if panels.is_empty() {
         return None;
     }
-    let title = "What freshness costs";
+    let title = "Cost and latency";
     let (mut scene, mut top) = Scene::titled(title, &sweep.about(job));
     let curves = || panels.iter().flat_map(|(_, all)| all).map(|bought| &bought.curve);
     let margin = curves().map(|curve| names_width(std::slice::from_ref(curve))).fold(0.0, f64::max);
@@ -56,22 +56,22 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
             x: x.clone(),
             y: fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect()),
         };
-        panel.axes(&mut scene, "median staleness, ms from due to seen", name);
+        panel.axes(&mut scene, "median delivery latency, ms", name);
         all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place));
         let curves: Vec<_> = all.iter().map(|bought| bought.curve.clone()).collect();
         values(&mut scene, &panel, all);
         legend(&mut scene, &panel, &curves);
         top = panel.area.bottom + 60.0;
     }
-    let note = format!("small figures: {}", sweep.key);
+    let note = format!("small numbers: {}", sweep.key);
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
         name: job.stem("09-cost-of-freshness", &sweep.stem()),
         title: title.to_owned(),
         caption: format!(
-            "Each curve is a transport over {}, joined in its order; to the left is fresher, down is cheaper. Staleness is the median of \
-             delivery latency. Medians over runs; upright lines are {AROUND}.",
+            "Each curve is a transport over {}, its points joined in the order of the sweep; lower latency is to the left, lower cost below. \
+             Medians over runs; vertical lines are {AROUND}.",
             sweep.key
         ),
         scene,
@@ -112,7 +112,7 @@ fn latency_for_cost(
     (!curve.spots.is_empty()).then_some(LatencyForCost { curve, values })
 }
 
-/// The swept values beside their spots, wherever there is room for them; the ends of a curve come first.
+/// Labels points with the swept values where there is space; ends of curves first.
 fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
     let size = SMALL * 0.94;
     let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(panel, &bought.curve)).collect();
@@ -129,7 +129,7 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
         let moved = span(&|spot| panel.across(spot.x)).hypot(span(&|spot| panel.up(spot.y)));
         let mut order: Vec<usize> = (0..spots.len()).collect();
         order.sort_by_key(|at| (*at != 0 && at + 1 != spots.len(), *at));
-        // A transport that does not move is not what was swept.
+        // A transport that does not depend on the swept key has no labels.
         for at in order.into_iter().filter(|_| moved > 12.0) {
             let ((x, y), width) = (panel.at(spots[at].x, spots[at].y), text_width(&bought.values[at], size));
             let (middle, beside) = (x - width / 2.0, (x + 10.0, x - 10.0 - width));
@@ -161,7 +161,7 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
     }
 }
 
-/// Where the markers and lines of a curve are, as little squares.
+/// Squares that cover the markers and lines of a curve.
 fn occupied(panel: &Panel, curve: &Curve) -> Vec<Area> {
     let square =
         |(x, y): (f64, f64), half: f64| Area { left: x - half, top: y - half, right: x + half, bottom: y + half };

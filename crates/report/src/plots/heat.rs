@@ -1,4 +1,4 @@
-//! PlotFiles 3b: where in latency the deliveries of every second lie, a panel for each transport.
+//! Plot 3b: distribution of latency over time as a heat map, one panel per transport.
 
 use results::{Interval, Run, Series};
 
@@ -8,11 +8,11 @@ use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{Anchor, Area, HEAT, Mark, Panel, SMALL, SOFT, Scale, Scene, WIDTH, grid, text_width};
 use super::over_time::{foot, head, whole_seconds};
 
-/// Columns of a panel; longer runs have several seconds in each.
+/// Maximum number of columns; longer runs have several seconds per column.
 const COLUMNS_MAX: usize = 60;
-/// Bands of latency in a panel.
+/// Number of latency bands.
 const BANDS: usize = 36;
-/// Shares of a column's deliveries from which a cell has the next strength.
+/// Lower bounds of the shares for each opacity.
 const LEVELS: [(f64, &str, f64); 6] = [
     (0.0, "less", 0.10),
     (0.003, "0.3", 0.22),
@@ -34,7 +34,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let y = Scale::log(values);
     let last = rows.iter().flat_map(|(_, run)| intervals(point, run)).map(|interval| interval.second).max()?;
     let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
-    let title = "Where the deliveries of every second lie";
+    let title = "Distribution of delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
     key(&mut scene, top);
     let mut csv =
@@ -53,8 +53,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("03b-latency-heat-map", point.name),
         title: title.to_owned(),
         caption: format!(
-            "Each column is {every} s, each cell a band of delivery latency (ms from due to seen, log axis, the same in all panels); the \
-             stronger the colour, the larger the share of that column's deliveries. One run a transport: the middle one by its median. {}.",
+            "Each column is {every} s, each cell a band of delivery latency (ms, log axis, the same in all panels); stronger colours are \
+             larger shares of the deliveries of a column. One run per transport: the one with the middle median. {}.",
             behind(point)
         ),
         scene,
@@ -63,7 +63,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
 }
 
 fn key(scene: &mut Scene, top: f64) {
-    const NAME: &str = "share of the deliveries of its time:";
+    const NAME: &str = "share of the deliveries of a column:";
     scene.text((12.0, top), NAME, SMALL, Anchor::Start, SOFT);
     let mut left = 24.0 + text_width(NAME, SMALL);
     for (_, name, strength) in LEVELS {
@@ -80,7 +80,7 @@ fn intervals<'a>(point: &PointData<'_>, run: &'a Run) -> impl Iterator<Item = &'
     all.filter(move |interval| (0..whole).contains(&interval.second) && !interval.distribution.is_empty())
 }
 
-/// The run in the middle by its median; pictures of single runs show no extreme one.
+/// The run with the middle median latency.
 fn middle_run<'a>(point: &PointData<'_>, row: &SeriesData<'a>) -> Option<&'a Run> {
     let median = |run: &&Run| {
         let latency = run.record.latency.get(&Series::DeliveryLatency);
@@ -121,7 +121,7 @@ fn cells<'a>(
             row([cell(from), cell(edge(band)), cell(edge(band + 1)), cell(share * 100.0)]);
         }
     }
-    // By strength, so that neighbours in the file share an element.
+    // Sorted by opacity, so that adjacent cells share an SVG element.
     drawn.sort_by_key(|(level, _)| *level);
     scene.marks.extend(drawn.into_iter().map(|(level, area)| Mark::Fill(area, HEAT, LEVELS[level].2)));
 }

@@ -1,4 +1,4 @@
-//! A history as small panels, one a metric: a point a commit, the level between changes, and where it changed.
+//! Plot of a history: one panel per metric with a point per commit, levels and change points.
 
 use results::{Better, MetricId};
 
@@ -8,20 +8,20 @@ use super::{Plot, PlotFiles};
 use crate::history::{History, Trend};
 
 const COLUMNS: usize = 2;
-/// Height of a panel, and of the line of words below it.
+/// Height of a panel, and of the text below it.
 const HEIGHT: f64 = 78.0;
 const WORDS: f64 = 22.0;
-/// Room for the ticks of each panel.
+/// Space for the ticks of a panel.
 const TICKS: f64 = 52.0;
-/// More panels than this are no picture.
+/// Maximum number of panels.
 const PANELS_MAX: usize = 100;
-/// No panel has room for more.
+/// Maximum number of commits.
 const LETTERS_MAX: usize = 120;
 const VALUE: Colour = Colour(86, 180, 233);
 const WORSE: Colour = Colour(213, 94, 0);
 const BETTER: Colour = Colour(0, 110, 80);
 
-/// Draws it; `None` without a value.
+/// Draws the history; `None` without values.
 pub fn history(history: &History) -> Option<PlotFiles> {
     let (commits, mut trends) = (history.commits(), history.trends());
     trends.retain(|trend| !trend.values.is_empty());
@@ -30,11 +30,11 @@ pub fn history(history: &History) -> Option<PlotFiles> {
     if all == 0 {
         return None;
     }
-    // What changed comes first, so that nothing of it is left out.
+    // Changed metrics first, so that none of them is left out.
     trends.sort_by_key(|trend| trend.stretches.len() < 2);
     trends.truncate(PANELS_MAX);
-    let left_out = if all > trends.len() { format!(" · {} are not drawn", all - trends.len()) } else { String::new() };
-    let title = "History, commit by commit".to_owned();
+    let left_out = if all > trends.len() { format!(" · {} not drawn", all - trends.len()) } else { String::new() };
+    let title = "History by commit".to_owned();
     let about = format!(
         "{} commits, {first} to {last} · {changed} of {all} metrics changed{left_out} · line: median between changes · dashed: a change, \
          for the worse (orange) or the better (green)",
@@ -52,22 +52,22 @@ pub fn history(history: &History) -> Option<PlotFiles> {
         write(&mut csv, trend, &commits);
     }
     scene.height = bottom + 14.0;
-    let caption = format!("{about}. Every panel has its own axis up. Changes are shown, and gate nothing.");
+    let caption = format!("{about}. Every panel has its own y axis. Changes are shown and not gated.");
     Some(Plot { name: "history-plot".to_owned(), title, caption, scene, csv }.finish())
 }
 
-/// Cut to a width. Far longer texts are cut before they are measured, which is slow.
+/// Truncates a text to a width. Very long texts are shortened before the slow measurement.
 fn shortened(text: &str, size: f64, most: f64) -> String {
     draw::shortened(&text.chars().take(LETTERS_MAX).collect::<String>(), size, most)
 }
 
-/// Of a change: for the worse or the better, or neither where nobody knows which way is worse.
+/// Colour of a change: worse, better, or unknown.
 fn colour(trend: &Trend, rises: bool) -> Colour {
     let metric = MetricId::ALL.iter().find(|metric| trend.name.ends_with(&format!(".{}", metric.name())));
     metric.map_or(SOFT, |metric| if (metric.info().better == Better::More) == rises { BETTER } else { WORSE })
 }
 
-/// As people read it, where it is a metric of ours.
+/// Heading of a metric; `None` for unknown names.
 fn name(trend: &Trend) -> String {
     let ours = MetricId::ALL.iter().find_map(|metric| {
         let place = trend.name.strip_suffix(metric.name())?.strip_suffix('.')?;

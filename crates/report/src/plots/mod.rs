@@ -1,4 +1,4 @@
-//! One file per table or picture.
+//! Plots, one file per plot.
 
 mod bars;
 mod bytes;
@@ -28,27 +28,28 @@ use csv::Csv;
 use data::PlotData;
 use draw::Scene;
 
-/// What is drawn around a median over runs.
-const AROUND: &str = "95 % intervals (of fewer than six runs the range)";
+/// Description of the ranges around medians.
+const AROUND: &str = "95 % intervals (for fewer than six runs the range)";
 
-/// A picture with its data.
+/// A rendered plot with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlotFiles {
-    /// Stem of its files.
+    /// File stem.
     pub name: String,
-    /// What is seen.
+    /// Title.
     pub title: String,
-    /// What is drawn, how much is behind it, and what its spread is.
+    /// Caption: what is drawn, number of messages and runs, meaning of the ranges.
     pub caption: String,
-    /// As SVG. Ink and paper follow the page: `--plot-ink`, `--plot-soft`, `--plot-faint`, `--plot-paper`, `--plot-heat`.
+    /// SVG. Its colours follow the page: `--plot-ink`, `--plot-soft`, `--plot-faint`,
+    /// `--plot-paper`, `--plot-heat`.
     pub svg: String,
-    /// As PNG, on white.
+    /// PNG on white.
     pub png: Vec<u8>,
-    /// The data drawn.
+    /// Data as CSV.
     pub csv: String,
 }
 
-/// Every picture for which there is data.
+/// All plots for which there is data.
 pub fn plots(jobs: &[ResultsFolder]) -> Vec<PlotFiles> {
     let stem = |at: usize, job: &ResultsFolder| match jobs {
         [_] => String::new(),
@@ -80,7 +81,7 @@ fn drawn(job: &PlotData<'_>) -> Vec<Plot> {
     all
 }
 
-/// An plot before it is painted.
+/// A plot before rendering.
 struct Plot {
     name: String,
     title: String,

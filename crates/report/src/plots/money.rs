@@ -6,7 +6,7 @@ use super::bars::BarPlot;
 use super::data::{PlotData, PointData, behind, window_s, written};
 use super::{AROUND, Plot};
 
-const CLASSES: [&str; 3] = ["CPU of the server", "traffic to clients", "memory"];
+const CLASSES: [&str; 3] = ["server CPU", "traffic to clients", "memory"];
 const HOUR_US: f64 = 3.6e9;
 const MONTH_H: f64 = 730.0;
 const CLIENTS: f64 = 10_000.0;
@@ -30,7 +30,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut plot = BarPlot::new(point);
     let million = format!("{} per million messages", prices.currency);
     plot.column(&million, &CLASSES, &|record| per_million(record, &prices).unwrap_or_default());
-    let month = format!("{} a month for 10,000 clients", prices.currency);
+    let month = format!("{} per month for 10,000 clients", prices.currency);
     plot.column(&month, &CLASSES, &|record| per_month(record, &prices).unwrap_or_default());
     let caption = format!(
         "Prices of the scenario: {} {c} a vCPU-hour, {} {c} a GB-hour of memory, {} {c} a GB sent (TCP/IP headers \
@@ -46,7 +46,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     plot.build(job, ("12-money", "Cost at the scenario's prices"), caption, (&CLASSES, false))
 }
 
-/// CPU and traffic of one message.
+/// Cost of CPU and traffic per message.
 fn of_message(record: &RunRecord, prices: &Prices) -> Option<(f64, f64)> {
     let cpu_us = MetricId::ServerCpuPerMessage.value(record)?;
     let down: f64 = super::bytes::parts(record, Direction::Down)?.iter().sum();

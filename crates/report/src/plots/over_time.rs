@@ -1,4 +1,4 @@
-//! PlotFiles 3a: latency in every second of a run, a panel for each transport.
+//! Plot 3a: latency per second, one panel per transport.
 
 use results::{RunRecord, Second};
 
@@ -9,14 +9,14 @@ use super::draw::{Anchor, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid}
 use crate::stats::{median, order_interval};
 
 type Of = fn(&Second) -> Option<u64>;
-/// What is drawn, with the width and whether it is dashed.
+/// Lines with width and dash.
 const LINES: [(&str, Of, f64, bool); 3] = [
     ("p50", |second| second.delivery_p50_us, 2.4, false),
     ("p99", p99, 1.4, false),
     ("max", |second| second.delivery_max_us, 1.2, true),
 ];
 
-/// Where the second has the messages it takes.
+/// The 99th percentile of seconds with enough messages.
 fn p99(second: &Second) -> Option<u64> {
     order_interval(second.posted, 0.99).and(second.delivery_p99_us)
 }
@@ -29,7 +29,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
     let title = "Delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "thick: p50 · thin: p99 · dashed: largest of the second · pale: each run";
+    let key = "thick: p50 · thin: p99 · dashed: maximum of the second · pale: each run";
     scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| readings(point, row)).flat_map(|(_, second)| {
         LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
@@ -51,9 +51,9 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("03a-latency-over-time", point.name),
         title: title.to_owned(),
         caption: format!(
-            "Median, 99th percentile (where a second has the 368 messages it takes) and largest delivery latency of the messages seen in \
-             each second up to the end of the window; thick and dashed lines are medians over runs, pale ones the runs. All panels have \
-             the same axes. {}.",
+            "Median, 99th percentile (for seconds with at least 368 messages) and maximum delivery latency of the messages received in each \
+             second up to the end of the window; thick and dashed lines are medians over runs, pale lines the runs. All panels have the \
+             same axes. {}.",
             behind(point)
         ),
         scene,
@@ -61,7 +61,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     })
 }
 
-/// The head of a small panel: the marker and the name of its transport.
+/// Heading of a small panel: marker and name of the transport.
 pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
     let look = row.style();
     let height = panel.area.top - 11.0;
@@ -70,26 +70,26 @@ pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
     scene.label_within((left, height), &row.name(), panel.area.right - left);
 }
 
-/// What the axes of small panels of latency over time are, below all of them.
+/// Common axis titles below the panels.
 pub(super) fn foot(scene: &mut Scene, bottom: f64) {
-    let axes = "across: seconds from the start of the warm-up · up: ms from due to seen";
+    let axes = "x: seconds from the start of the warm-up · y: delivery latency, ms";
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), axes, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
 }
 
-/// How many seconds of a run ended before its window did: later ones are a part of one, or the drain.
+/// Number of whole seconds before the end of the window.
 pub(super) fn whole_seconds(point: &PointData<'_>, record: &RunRecord) -> u32 {
     let warm_up_s = point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0);
     (warm_up_s + window_s(record) + 1e-9) as u32
 }
 
-/// Those.
+/// These seconds.
 pub(super) fn seconds<'a>(point: &PointData<'_>, record: &'a RunRecord) -> impl Iterator<Item = &'a Second> + use<'a> {
     let whole = whole_seconds(point, record);
     record.seconds.iter().filter(move |second| second.second < whole)
 }
 
-/// The axis of seconds that holds those of all these runs.
+/// Axis of seconds for all runs.
 pub(super) fn seconds_scale(point: &PointData<'_>, rows: &[&SeriesData<'_>]) -> Scale {
     let records = rows.iter().flat_map(|row| row.records());
     let last = records.filter_map(|record| seconds(point, record).map(|second| second.second).max()).max();
@@ -117,7 +117,7 @@ fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &Serie
     }
 }
 
-/// The median over runs of something, second by second.
+/// Median over runs, for each second.
 pub(super) fn over_runs(
     (point, row): (&PointData<'_>, &SeriesData<'_>),
     of: impl Fn(&Second) -> Option<f64>,

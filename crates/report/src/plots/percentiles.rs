@@ -1,4 +1,4 @@
-//! PlotFiles 1: latency by percentile, every nine as far from the next, corrected and not.
+//! Plot 1: latency by percentile, from the scheduled instant and from the send instant.
 
 use results::{Distribution, Series};
 
@@ -9,9 +9,9 @@ use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH};
 use super::{Plot, draw};
 use crate::stats::{median, order_interval};
 
-/// Steps between one nine and the next.
+/// Points per nine.
 const STEPS: u32 = 16;
-/// Nines that are looked for at most.
+/// Maximum number of nines.
 const NINES_MAX: u32 = 6;
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
@@ -31,8 +31,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         y: Scale::log(curves.iter().flat_map(Curve::heights)),
     };
     scene.height = panel.area.bottom + 74.0;
-    panel.axes(&mut scene, "share of deliveries that took no longer", "ms from due to seen");
-    let note = "solid: from when it was due · dashed: from when it left · thin: each run";
+    panel.axes(&mut scene, "share of deliveries with at most this latency", "delivery latency, ms");
+    let note = "solid: from the scheduled instant · dashed: from when the post was sent · thin: each run";
     scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, draw::Anchor::Start, draw::SOFT);
     for (place, curve) in curves.iter().enumerate() {
         curve.draw(&mut scene, &panel, place);
@@ -42,9 +42,9 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         name: job.stem("01-latency-by-percentile", point.name),
         title: title.to_owned(),
         caption: format!(
-            "Time from when a post was due until each receiver had it; every nine takes the same room. Solid: median over runs of each \
-             percentile; dashed: the same from when the post left, blind to what its sender waited for; thin: each run. A line ends \
-             where the sample no longer carries the percentile. {}.",
+            "Delivery latency from the scheduled instant of a post, every receiver; each further nine of the percentile has the same width. \
+             Solid: median over runs; dashed: the same from when the post was sent, without the sender's wait; thin: each run. A line \
+             ends where the sample is too small for the percentile. {}.",
             behind(point)
         ),
         scene,
@@ -52,7 +52,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     })
 }
 
-/// Shares at equal steps of nines, as far as this many independent messages carry.
+/// Shares at equal steps of nines, as far as the number of independent messages supports.
 fn shares(independent: u64) -> Vec<f64> {
     let all = (0..=NINES_MAX * STEPS).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS)));
     all.take_while(|share| *share <= 0.0 || order_interval(independent, *share).is_some()).collect()

@@ -1,4 +1,4 @@
-//! PlotFiles 10: how latency and cost go with what was swept.
+//! Plot 10: latency and cost over a sweep.
 
 use results::{MetricId, Subject};
 
@@ -8,13 +8,13 @@ use super::data::{PlotData, Sweep, written};
 use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, SubjectStyle, WIDTH};
 use super::{AROUND, Plot};
 
-/// What goes up in each panel.
+/// Metrics of the panels.
 const METRICS: [(MetricId, &str); 3] = [
     (MetricId::DeliveryP50, "median delivery latency, ms"),
     (MetricId::DeliveryP99, "99th percentile of delivery latency, ms"),
     (MetricId::ServerCpuPerMessage, "µs of server CPU per delivered message"),
 ];
-/// Least height of a panel.
+/// Minimum height of a panel.
 const HEIGHT: f64 = 190.0;
 
 pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
@@ -43,15 +43,15 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
         name_ends(&mut scene, &panel, curves);
         top = panel.area.bottom + 58.0;
     }
-    let note = format!("upright lines: {AROUND} · hollow, dashed: overloaded");
+    let note = format!("vertical lines: {AROUND} · hollow, dashed: overloaded");
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
         name: job.stem("10-over-sweep", &sweep.stem()),
         title,
         caption: format!(
-            "One line a transport over {}; medians over runs with {AROUND} (with one run, of its own sample). Where a \
-             server could not keep up its marker is hollow; where no run was sound or overloaded there is none.",
+            "One line per transport over {}; medians over runs with {AROUND} (for a single run, of its messages). Hollow markers are \
+             overloaded; there is no marker without a valid or overloaded run.",
             sweep.key
         ),
         scene,

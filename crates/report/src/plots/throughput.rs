@@ -1,4 +1,4 @@
-//! PlotFiles 4: what was delivered against what was offered, in time and over a sweep.
+//! Plot 4: delivered and offered messages, over time and over a sweep.
 
 use results::{MetricId, RunRecord};
 
@@ -16,9 +16,9 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
     if rows.is_empty() {
         return None;
     }
-    let title = "Delivered and offered, second by second";
+    let title = "Delivered and offered messages over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "coloured: delivered · grey, dashed: offered (posts that left × receivers) · pale: each run";
+    let key = "coloured: delivered · grey, dashed: offered (posts sent × receivers) · pale: each run";
     scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| row.records()).flat_map(|record| {
         let fanout = receivers(record);
@@ -44,15 +44,15 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
             }
         }
     }
-    let below = "across: seconds from the start of the warm-up · up: messages a second";
+    let below = "x: seconds from the start of the warm-up · y: messages per second";
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
     Some(Plot {
         name: job.stem("04-delivered-and-offered", point.name),
         title: title.to_owned(),
         caption: format!(
-            "Messages delivered in each second, and deliveries the posts that left in it call for; lines are medians over runs, pale ones \
-             the runs. Whole seconds up to the end of the window. {}.",
+            "Messages delivered in each second, and deliveries required by the posts sent in it; lines are medians over runs, pale lines the \
+             runs. Whole seconds up to the end of the window. {}.",
             behind(point)
         ),
         scene,
@@ -137,7 +137,7 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
         y,
     };
     scene.height = panel.area.bottom + 74.0;
-    panel.axes(&mut scene, sweep.key, "messages a second");
+    panel.axes(&mut scene, sweep.key, "messages per second");
     let line = offered.iter().map(|(x, y)| panel.at(*x, *y)).collect();
     scene.line(line, Stroke::new(SOFT, 1.6).dashed(true));
     curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place));
@@ -148,8 +148,8 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
         name: job.stem("04b-delivered-over-sweep", &sweep.stem()),
         title,
         caption: format!(
-            "Messages delivered a second of the window; medians over runs with {AROUND}. Dashed grey: what the plan offered. Hollow and \
-             dashed: the server could not keep up."
+            "Messages delivered per second of the window; medians over runs with {AROUND}. Dashed grey: the scheduled load. Hollow and \
+             dashed: overloaded."
         ),
         scene,
         csv,

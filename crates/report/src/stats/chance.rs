@@ -1,11 +1,12 @@
-//! Chance from a seed: the same numbers on every machine, so that a report or a simulation can be made again.
+//! Random numbers from a seed, the same on every machine, so that reports and simulations are
+//! reproducible.
 
 /// A stream of pseudo-random numbers (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The stream of a seed and an index; neighbours have nothing in common.
+    /// The stream of a seed and an index; streams are independent.
     pub fn new(seed: u64, index: u64) -> Self {
         let mut start = Self(seed);
         let mut stream = Self(start.next().wrapping_add(index));
@@ -31,13 +32,13 @@ impl Chance {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
-    /// A draw from the standard normal distribution (Box and Muller).
+    /// A standard normal number (Box and Muller).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// Puts things into a random order, each order with the same chance.
+    /// Shuffles a slice; every order is equally likely.
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             things.swap(last, self.below(last + 1));

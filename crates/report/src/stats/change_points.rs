@@ -1,15 +1,15 @@
-//! Where a series changed for good: the split whose two sides differ most by their ranks, if no shuffled series differs as much; then the
-//! same on either side of it.
+//! Change points of a series: the split whose two sides differ most by ranks, if shuffled series
+//! differ less; then recursively on both sides.
 
 use super::Chance;
 
-/// Shorter sides show chance, not change.
+/// Minimum length of a side of a split.
 const SIDE_MIN: usize = 4;
 const SHUFFLES: usize = 999;
-/// Of the shuffled series, so many may differ as much.
+/// Share of shuffled series that may differ as much.
 const AS_MUCH_MAX: usize = 4;
 
-/// Places of the first values after each change, rising.
+/// Indices of the first values after each change, in ascending order.
 pub fn change_points(values: &[f64]) -> Vec<usize> {
     let mut found = Vec::new();
     search(values, 0, &mut Chance::new(1, values.len() as u64), &mut found);
@@ -33,7 +33,7 @@ fn search(values: &[f64], first: usize, chance: &mut Chance, found: &mut Vec<usi
     search(&values[split..], first + split, chance, found);
 }
 
-/// The split at which the rank sum of the left side is furthest from what chance makes it, in its own standard deviations.
+/// The split whose left rank sum is furthest from its expected value, in standard deviations.
 fn strongest(ranks: &[f64]) -> Option<(usize, f64)> {
     let n = ranks.len() as f64;
     let mut left = 0.0;
@@ -51,7 +51,7 @@ fn strongest(ranks: &[f64]) -> Option<(usize, f64)> {
     best
 }
 
-/// Ranks from 1; those that are equal share the middle of their places.
+/// Ranks from 1; equal values get their mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));

@@ -1,9 +1,9 @@
-//! A share of trials, with Clopper and Pearson's interval: never narrower than it may be.
+//! Clopper and Pearson's interval of a share, which never has less than its nominal coverage.
 
-/// Halvings of the interval that is searched: beyond what a number can tell apart.
+/// Bisection steps, enough for the precision of a number.
 const HALVINGS: u32 = 60;
 
-/// The 95 % interval of the chance that gave `hits` of `trials`.
+/// The 95 % interval of the probability, given `hits` of `trials`.
 pub fn clopper_pearson(hits: u64, trials: u64) -> (f64, f64) {
     if trials == 0 {
         return (0.0, 1.0);
@@ -13,7 +13,7 @@ pub fn clopper_pearson(hits: u64, trials: u64) -> (f64, f64) {
     (low, high)
 }
 
-/// Where a condition that holds for small chances ceases to.
+/// The largest probability that satisfies a condition.
 fn solve(holds: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..HALVINGS {
@@ -23,7 +23,8 @@ fn solve(holds: impl Fn(f64) -> bool) -> f64 {
     low
 }
 
-/// Chance of at most `hits` of `trials` (binomial), summed in logarithms so that thousands of trials do not underflow.
+/// Probability of at most `hits` of `trials` (binomial), computed with logarithms to avoid
+/// underflow.
 fn at_most(hits: u64, trials: u64, p: f64) -> f64 {
     if p <= 0.0 {
         return 1.0;

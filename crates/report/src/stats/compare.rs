@@ -1,4 +1,5 @@
-//! One figure against another: run against run of the same round, so that what the machine did to both falls out.
+//! Ratios and differences of metrics, from runs of the same round, so that changes of the machine
+//! between rounds cancel.
 
 use results::median;
 
@@ -7,8 +8,8 @@ use super::{Estimate, over_runs};
 /// A value and the round it was measured in.
 pub type InRound = (u32, f64);
 
-/// How many times `right` is `left`. Paired by round where both were measured in the same; without such a pair the ratio of the
-/// medians, which has no interval.
+/// `left / right`, paired by round; without a common round the ratio of the medians, which has no
+/// interval.
 pub fn ratio(left: &[InRound], right: &[InRound]) -> Option<Estimate> {
     let ratios: Vec<_> = paired(left, right, |l, r| l / r).into_iter().filter(|ratio| ratio.is_finite()).collect();
     over_runs(&ratios).or_else(|| {
@@ -17,7 +18,8 @@ pub fn ratio(left: &[InRound], right: &[InRound]) -> Option<Estimate> {
     })
 }
 
-/// How far `left` is above `times` × `right`; where it is zero the ratio is `times`, and nothing is divided by nothing.
+/// `left − times × right`, paired by round. Its sign compares the ratio with `times` without a
+/// division by zero.
 pub fn excess(left: &[InRound], times: f64, right: &[InRound]) -> Option<Estimate> {
     over_runs(&paired(left, right, |l, r| l - times * r))
         .or_else(|| Some(Estimate::alone(middle(left)? - times * middle(right)?)))

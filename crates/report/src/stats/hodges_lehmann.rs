@@ -1,7 +1,7 @@
-//! The middle of a few differences, with an interval: Hodges and Lehmann's median of pairwise means, and the interval that belongs
-//! to the signed-rank test. A few wild values move neither far.
+//! Hodges–Lehmann estimate of a few differences (median of pairwise means), with the interval of
+//! the signed-rank test. Both are robust against outliers.
 
-/// Differences of blocks, ready to be asked.
+/// The sorted pairwise means of differences.
 #[derive(Debug, Clone)]
 pub struct PairwiseMeans {
     sorted: Vec<f64>,
@@ -9,7 +9,7 @@ pub struct PairwiseMeans {
 }
 
 impl PairwiseMeans {
-    /// The means of every pair, each difference with itself included. `None` without any.
+    /// Means of all pairs, including each difference with itself; `None` without differences.
     pub fn of(differences: &[f64]) -> Option<Self> {
         let own_and_later =
             |at: usize| differences[at..].iter().map(move |other| f64::midpoint(differences[at], *other));
@@ -18,20 +18,20 @@ impl PairwiseMeans {
         (!sorted.is_empty()).then_some(Self { sorted, differences: differences.len() })
     }
 
-    /// Their median: the estimate.
+    /// The estimate: their median.
     pub fn median(&self) -> f64 {
         let (below, above) = ((self.sorted.len() - 1) / 2, self.sorted.len() / 2);
         f64::midpoint(self.sorted[below], self.sorted[above])
     }
 
-    /// An interval that holds the true middle with at least this chance. `None` when there are too few differences for it.
+    /// An interval with at least this coverage; `None` with too few differences.
     pub fn interval(&self, level: f64) -> Option<(f64, f64)> {
         let cut = signed_rank_cut(self.differences, (1.0 - level) / 2.0)?;
         Some((self.sorted[cut], self.sorted[self.sorted.len() - 1 - cut]))
     }
 }
 
-/// The largest rank sum whose chance of being reached from below stays within `tail`.
+/// The largest rank sum whose lower tail probability is at most `tail`.
 fn signed_rank_cut(n: usize, tail: f64) -> Option<usize> {
     let mut chances = vec![1.0];
     for rank in 1..=n {
@@ -55,7 +55,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Hollander and Wolfe, *Nonparametric Statistical Methods*, the depression factor of nine patients before and after.
+    /// Hollander and Wolfe, *Nonparametric Statistical Methods*, the depression factor of nine
+    /// patients before and after.
     #[test]
     #[expect(clippy::approx_constant, reason = "a patient scored 3.14")]
     fn the_textbook_says_the_same() {

@@ -1,6 +1,6 @@
-//! Many tests, one error rate: Holm's adjustment. Right whatever the tests have to do with each other.
+//! Holm's adjustment of p-values, valid for any dependence between the tests.
 
-/// Adjusted p-values, in the order of `p`: each may be held against the error rate of all together.
+/// Adjusted p-values, in the order of `p`; compare each with the common error rate.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

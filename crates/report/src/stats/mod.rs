@@ -1,4 +1,4 @@
-//! Statistics, each with its uncertainty. Pure functions.
+//! Statistics with intervals. Pure functions.
 
 mod chance;
 mod change_points;

@@ -1,4 +1,4 @@
-//! A figure over repetitions: the median of the runs. The run is the unit.
+//! A value over repetitions: the median of the runs, with its interval.
 
 use results::median;
 use serde::{Deserialize, Serialize};
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 pub struct Estimate {
     /// Median over the runs.
     pub value: f64,
-    /// Lower end of its 95 % interval: of the median by order statistics from six runs on, which is the fewest that can hold it
-    /// (between the least and the greatest of n runs the median lies with probability 1 − 2·½ⁿ); of its own messages for a
-    /// percentile of a single run.
+    /// Lower end of the 95 % interval: of the median by order statistics, for at least six runs
+    /// (the range of n runs contains the median with probability 1 − 2·½ⁿ); for a percentile of a
+    /// single run, of its messages.
     pub low: Option<f64>,
-    /// Upper end.
+    /// Upper end of the 95 % interval.
     pub high: Option<f64>,
-    /// The least of the runs, where there are several.
+    /// Minimum over the runs, if there are several.
     pub least: Option<f64>,
-    /// The greatest.
+    /// Maximum over the runs.
     pub greatest: Option<f64>,
-    /// Number of runs behind it.
+    /// Number of runs.
     pub runs: usize,
 }
 
 impl Estimate {
-    /// A value whose uncertainty is unknown.
+    /// A value without an interval.
     pub fn alone(value: f64) -> Self {
         Self { value, ..Self::default() }
     }
@@ -44,17 +44,17 @@ impl Estimate {
         self.interval().filter(|_| self.runs > 1)
     }
 
-    /// The least and the greatest run, where there are several.
+    /// Minimum and maximum over the runs, if there are several.
     pub fn range(&self) -> Option<(f64, f64)> {
         self.least.zip(self.greatest)
     }
 
-    /// What is drawn around the value: the interval, or the range of too few runs for an interval.
+    /// The range that plots show: the interval, or minimum and maximum if there is none.
     pub fn ends(&self) -> Option<(f64, f64)> {
         self.interval().or(self.range())
     }
 
-    /// The estimate in another unit.
+    /// The estimate times a factor.
     pub fn times(&self, factor: f64) -> Self {
         let scaled = |part: Option<f64>| part.map(|part| part * factor);
         Self {
@@ -79,8 +79,8 @@ pub fn over_runs(values: &[f64]) -> Option<Estimate> {
     Some(Estimate { least, greatest, runs: sorted.len(), ..Estimate::alone(value).with_interval(interval) })
 }
 
-/// Ranks (from 1) between which the median lies with 95 %: those of the sign test, exactly. `None` where the least and the greatest
-/// do not hold it.
+/// Ranks (from 1) of the exact 95 % interval of the median (sign test); `None` if minimum and
+/// maximum do not contain it.
 fn ranks(runs: u64) -> Option<(u64, u64)> {
     const TAIL: f64 = 0.025;
     let (mut left_out, mut below, mut chance) = (0, 0.0, 0.5_f64.powf(runs as f64));
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!((six.value, six.interval(), six.ends()), (3.5, Some((1.0, 6.0)), Some((1.0, 6.0))));
     }
 
-    /// Every way in which runs can fall below and above the true median, counted.
+    /// Counts all ways in which runs can lie below and above the true median.
     fn coverage(ranks: (usize, usize), runs: u32) -> f64 {
         let inside = (0..1_u32 << runs).filter(|below| (ranks.0..ranks.1).contains(&(below.count_ones() as usize)));
         inside.count() as f64 / f64::from(1_u32 << runs)

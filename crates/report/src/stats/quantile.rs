@@ -1,23 +1,23 @@
-//! Quantiles with intervals by order statistics; none where the sample cannot carry one.
+//! Quantiles with intervals from order statistics; none if the sample is too small.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use results::{LatencySummary, Quantile};
 
-/// Those that are computed, by name.
+/// The computed quantiles, by name.
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999)];
 
-/// 97.5 % point of the normal distribution: a 95 % interval has two ends.
+/// 97.5 % point of the normal distribution.
 const Z: f64 = 1.959_964;
 
-/// Chance that is left on either side of the interval.
+/// Probability on each side of the interval.
 const TAIL: f64 = 0.025;
 
-/// Ranks (from 1) between which the `p` quantile of `n` independent values lies with 95 %. `None` when even the largest value may
-/// well be below the quantile: the chance of that is exactly `p` to the `n`. The ranks are those of the normal approximation,
-/// which for extreme quantiles reaches a little beyond the sample and is held at its end.
+/// Ranks (from 1) of the 95 % interval of the `p` quantile of `n` independent values (normal
+/// approximation, limited to the sample). `None` if `pⁿ`, the probability that all values are below
+/// the quantile, exceeds 2.5 %.
 pub fn order_interval(n: u64, p: f64) -> Option<(u64, u64)> {
     if n as f64 * p.ln() > TAIL.ln() {
         return None;
@@ -29,7 +29,8 @@ pub fn order_interval(n: u64, p: f64) -> Option<(u64, u64)> {
     Some((low, high.min(n)))
 }
 
-/// A series in figures. `independent` counts messages: deliveries of one message are not independent of each other.
+/// Summary of a series. `independent` counts messages, because deliveries of one message are not
+/// independent.
 pub fn latency(histogram: &Histogram<u64>, independent: u64) -> LatencySummary {
     let independent = independent.min(histogram.len());
     let quantiles = QUANTILES.iter().filter_map(|(name, p)| {
@@ -58,7 +59,7 @@ mod tests {
         }
     }
 
-    /// Chance that the median of `n` values lies between the values of these ranks, by counting outcomes.
+    /// Probability that the median of `n` values lies between these ranks, by counting outcomes.
     fn coverage(n: u64, low: u64, high: u64) -> f64 {
         let mut ways = 1.0_f64;
         let mut inside = 0.0;
@@ -69,7 +70,8 @@ mod tests {
         inside / 2.0_f64.powi(i32::try_from(n).unwrap())
     }
 
-    /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their coverage in per cent.
+    /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their
+    /// coverage in per cent.
     #[test]
     fn the_ranks_hold_those_of_published_tables() {
         let tables = [

@@ -1,20 +1,20 @@
-//! Two samples that were not taken together: Wilcoxon's rank sum, exactly, and the shift that belongs to it.
+//! Exact Wilcoxon rank-sum test of two independent samples, with the estimated shift.
 
-/// Samples larger than this are no repetitions any more.
+/// Maximum size of a sample.
 const SAMPLE_MAX: usize = 60;
 
-/// How far the second sample lies above the first.
+/// The shift of the second sample against the first.
 #[derive(Debug, Clone)]
 pub struct Shift {
-    /// Every difference between the two, sorted.
+    /// All pairwise differences, sorted.
     differences: Vec<f64>,
     sizes: (usize, usize),
-    /// Two-sided.
+    /// Two-sided p-value.
     pub p: f64,
 }
 
 impl Shift {
-    /// Compares them. `None` when one is empty or far too large.
+    /// Compares two samples; `None` if one is empty or too large.
     pub fn of(first: &[f64], second: &[f64]) -> Option<Self> {
         let fits = |sample: &[f64]| (1..=SAMPLE_MAX).contains(&sample.len());
         if !fits(first) || !fits(second) {
@@ -25,16 +25,16 @@ impl Shift {
         Some(Self { differences, sizes: (first.len(), second.len()), p: p_value(first, second) })
     }
 
-    /// The median of the differences: the estimate.
+    /// The estimate: median of the differences.
     pub fn median(&self) -> f64 {
         let (below, above) = ((self.differences.len() - 1) / 2, self.differences.len() / 2);
         f64::midpoint(self.differences[below], self.differences[above])
     }
 
-    /// An interval that holds the true shift with at least this chance. `None` when the samples are too small for it.
+    /// An interval with at least this coverage; `None` if the samples are too small.
     pub fn interval(&self, level: f64) -> Option<(f64, f64)> {
         let (m, n) = self.sizes;
-        // Without ties the ranks are 1 to m + n; of their sum only what is above the least counts.
+        // Without ties the ranks are 1 to m + n; sums are counted from the smallest possible one.
         let ranks: Vec<usize> = (1..=m + n).collect();
         let chances = sums(&ranks, m);
         let least = m * (m + 1) / 2;
@@ -52,7 +52,7 @@ fn p_value(first: &[f64], second: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> = first.iter().map(|value| (*value, true)).collect();
     all.extend(second.iter().map(|value| (*value, false)));
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Times two, so that those that are equal can share the middle of their places.
+    // Ranks are doubled so that mean ranks of ties are whole numbers.
     let (mut ranks, mut found) = (Vec::new(), 0);
     for equal in all.chunk_by(|a, b| a.0 == b.0) {
         let doubled = 2 * ranks.len() + equal.len() + 1;
@@ -65,13 +65,13 @@ fn p_value(first: &[f64], second: &[f64]) -> f64 {
     (2.0 * low.min(high)).min(1.0)
 }
 
-/// Chance of every sum of so many of the ranks, drawn without looking.
+/// Probability of every sum of this number of randomly drawn ranks.
 fn sums(ranks: &[usize], drawn: usize) -> Vec<f64> {
     let most = ranks.iter().sum::<usize>() + 1;
     let mut chances = vec![vec![0.0; most]; drawn + 1];
     chances[0][0] = 1.0;
     for (seen, rank) in ranks.iter().enumerate() {
-        // Of the ranks so far, one is among the drawn with a chance that makes every choice of `drawn` alike: counts, kept small.
+        // Probabilities instead of counts, so that numbers stay small.
         for taken in (1..=drawn.min(seen + 1)).rev() {
             let (fewer, more) = chances.split_at_mut(taken);
             for sum in (*rank..most).rev() {

@@ -1,20 +1,20 @@
-//! Whether a window is one regime: medians of its slices, and the line through them.
+//! Trend of a window: medians of its parts, and the line through them.
 
 use results::{TheilSenLine, median};
 
-/// Slices a window is looked at in.
+/// Number of parts of a window.
 const SLICES: usize = 5;
 
-/// A window in slices.
+/// The parts of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slices {
-    /// Median of each, in order.
+    /// Medians of the parts, in order.
     pub medians: Vec<f64>,
-    /// How much the line through them rises from the first to the last, as a share of their median.
+    /// Growth of the line from the first to the last part, as a share of the median.
     pub growth_share: f64,
 }
 
-/// Cuts values that follow each other in time into slices of equal length, the last ones a value longer where it does not divide.
+/// Splits a series into parts of equal length; the last ones may have one value more.
 pub fn slices(values: &[f64]) -> Option<Slices> {
     let count = SLICES.min(values.len());
     let slice = |at: usize| &values[at * values.len() / count..(at + 1) * values.len() / count];

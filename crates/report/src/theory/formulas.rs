@@ -1,57 +1,60 @@
-//! What theory says of each transport, as plain formulas. Times in milliseconds, rates per second; see the method in every report.
+//! The formulas of the predictions. Times are in milliseconds, rates per second; `METHODOLOGY.md`
+//! explains them.
 
-/// Mean wait behind the others in a fan-out: a receiver is anywhere in a room of `members`, each written to in `write_ms`.
+/// Mean wait in a fan-out to a room of `members` clients, with `write_ms` per client.
 pub(super) fn fan_out_ms(members: f64, write_ms: f64) -> f64 {
     (members + 1.0) * write_ms / 2.0
 }
 
-/// Mean wait of a message behind earlier ones, when each keeps the server busy for `work_ms` and it is busy for a share `busy` of
-/// the time; nothing can be said of one that is busy always.
+/// Mean queueing time with a service time of `work_ms` and a utilisation of `busy`; `None` in
+/// saturation.
 pub(super) fn queue_ms(busy: f64, work_ms: f64) -> Option<f64> {
     (busy < 1.0).then(|| busy * work_ms / (2.0 * (1.0 - busy)))
 }
 
-/// Share of polling that find nothing, when messages come at random.
+/// Share of polls that find no message, with random arrivals.
 pub(super) fn empty_share(per_s: f64, interval_s: f64) -> f64 {
     (-per_s * interval_s).exp()
 }
 
-/// Messages in a poll's answer that has any.
+/// Mean number of messages in a response that has any.
 pub(super) fn polled_together(per_s: f64, interval_s: f64) -> f64 {
     per_s * interval_s / (1.0 - empty_share(per_s, interval_s))
 }
 
-/// What a poll and its answers weigh besides the messages.
+/// Header bytes of polls and responses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PollBytes {
-    /// Headers of the question.
+    /// Headers of the request.
     pub(super) question: f64,
-    /// Headers of an answer with messages.
+    /// Headers of a response with messages.
     pub(super) answer: f64,
-    /// Headers of an answer without.
+    /// Headers of a response without messages.
     pub(super) empty: f64,
 }
 
-/// Bytes a message costs a poller: headers shared by what came in an interval, and `message` for itself.
+/// Bytes per message with polling: headers shared by the messages of an interval, and `message`
+/// itself.
 pub(super) fn polled_bytes(bytes: PollBytes, per_s: f64, interval_s: f64, message: f64) -> f64 {
     let empty = empty_share(per_s, interval_s);
     (bytes.question + (1.0 - empty) * bytes.answer + empty * bytes.empty) / (per_s * interval_s) + message
 }
 
-/// Long polling at a subscriber to whom `per_s` messages come at random, who is away for `gap_s` between two questions, which are
-/// held for `hold_s`: messages a question, the empty ones among them counted.
+/// Messages per long poll, including empty ones: `per_s` random messages per second, `gap_s`
+/// between two polls, held for `hold_s`.
 pub(super) fn held_together(per_s: f64, gap_s: f64, hold_s: f64) -> f64 {
     let none_in_gap = (-per_s * gap_s).exp();
     per_s * gap_s + none_in_gap * (1.0 - (-per_s * hold_s).exp())
 }
 
-/// The same: share of the messages that come while nobody asks, and mean wait it costs all messages together.
+/// Share of messages that arrive between two polls, and the mean wait that this adds to all
+/// messages.
 pub(super) fn gap_wait_ms(per_s: f64, gap_s: f64, hold_s: f64) -> (f64, f64) {
     let in_gap = per_s * gap_s / held_together(per_s, gap_s, hold_s);
     (in_gap, in_gap * gap_s * 1e3 / 2.0)
 }
 
-/// Size line and line ends of an HTTP chunk of so many bytes.
+/// Size line and line ends of an HTTP chunk.
 pub(super) const fn chunk_bytes(content: u64) -> u64 {
     let mut digits = 1;
     while content >> (4 * digits) > 0 {
@@ -92,7 +95,7 @@ mod tests {
         // λG = 5: 5 + e^-5 = 5.006738; p_gap = 0.998654; half a gap of 1 ms
         near(held_together(5_000.0, 0.001, 25.0), 5.006_738);
         near(gap_wait_ms(5_000.0, 0.001, 25.0).1, 0.499_327);
-        // Nobody speaks: λ = 0.1, hold 1 s: 1 - e^-0.1 = 0.095163
+        // Few messages: λ = 0.1, hold 1 s: 1 - e^-0.1 = 0.095163
         near(held_together(0.1, 0.0, 1.0), 0.095_163);
     }
 

@@ -1,4 +1,4 @@
-//! What predictions are made from: the settings of a point, and the floor measured there.
+//! Inputs of predictions: settings of a point, and measurements of raw TCP at that point.
 
 use results::{MetricId, Point, ResultsFolder, Run, Series, Subject};
 
@@ -9,33 +9,34 @@ use crate::selection::RunSelection;
 /// 97.5 % point of the normal distribution.
 const Z: f64 = 1.96;
 
-/// All of them.
+/// Inputs of the predictions at one point.
 pub(super) struct Inputs {
     pub(super) point: Point,
     pub(super) seats: f64,
     pub(super) rooms: f64,
     pub(super) members: f64,
     pub(super) window_s: f64,
-    /// Posts of the window.
+    /// Posts in the window.
     pub(super) posts: f64,
-    /// Deliveries a second that the server makes.
+    /// Deliveries per second.
     pub(super) deliveries_per_s: f64,
-    /// Whether messages come at random, which the exponentials suppose.
+    /// Whether arrivals are random, as the exponential formulas assume.
     pub(super) random: bool,
-    /// One post and one delivery without anybody to wait for: mean of tcp, less its own fan-out and queue.
+    /// Time of one post and one delivery without waiting: mean of tcp minus its fan-out and
+    /// queueing.
     pub(super) path_ms: PredictedRange,
-    /// tcp's median, less half its fan-out.
+    /// Median of tcp minus half its fan-out.
     pub(super) path_p50_ms: Option<PredictedRange>,
-    /// tcp's longest.
+    /// Maximum of tcp.
     pub(super) path_max_ms: f64,
 }
 
 impl Inputs {
-    /// Those of a point; `None` where the floor has no figures.
+    /// The inputs of a point; `None` if tcp has no values.
     pub(super) fn of(job: &ResultsFolder, label: &str) -> Option<Self> {
         let point = job.manifest.points.iter().find(|point| point.name == label)?.clone();
         let tcp = RunSelection::of(job, label, &Subject::BASELINE);
-        // A floor with a backlog is none.
+        // An overloaded baseline cannot be used.
         let planned = tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record.planned;
         let (seats, rooms) = (f64::from(planned.clients), f64::from(planned.rooms.max(1)));
         let window_s = planned.window_us as f64 / 1e6;
@@ -71,13 +72,13 @@ impl Inputs {
         Some(inputs)
     }
 
-    /// A setting that is a number.
+    /// A numeric setting.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
         self.point.number(key)
     }
 
-    /// What one delivery keeps the server busy with, and the mean wait behind other messages; nothing where its CPU is not known, or
-    /// where it was busy all the time.
+    /// Server CPU per delivery and mean queueing time; `None` if the CPU is unknown or the server
+    /// was saturated.
     pub(super) fn work(&self, shown: &RunSelection<'_>) -> Option<(f64, f64)> {
         let write_ms = shown.estimate(MetricId::ServerCpuPerMessage)?.value / 1e3;
         let busy = self.deliveries_per_s * write_ms / 1e3;
@@ -85,7 +86,7 @@ impl Inputs {
     }
 }
 
-/// Half the interval of a mean delivery, because the messages of a run are a sample.
+/// Half the sampling interval of the mean latency.
 pub(super) fn mean_half_ms(runs: &[&Run]) -> f64 {
     let halves: Vec<_> = runs.iter().filter_map(|run| half_ms(run)).collect();
     results::median(&halves).unwrap_or(0.0)
@@ -100,7 +101,7 @@ fn half_ms(run: &Run) -> Option<f64> {
     (independent > 0).then(|| Z * spread / (independent as f64).sqrt() / 1e3)
 }
 
-/// Half the interval of a share of `of` things that are counted.
+/// Half the sampling interval of a share of `of` items.
 pub(super) fn share_half(share: f64, of: f64) -> f64 {
     if of > 0.0 { Z * (share * (1.0 - share) / of).sqrt() } else { 0.0 }
 }

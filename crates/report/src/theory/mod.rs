@@ -1,7 +1,8 @@
-//! Theory beside measurement: what follows from the job's settings and the floor, and whether the runs agree.
+//! Predictions from the settings of a job and from raw TCP, compared with the measurements.
 //!
-//! A cell is `within` when what was predicted, with the interval of its inputs, meets what was measured with its interval; `explained
-//! by queueing` when it does once the mean wait behind other messages is added; else `unexplained`. No cell has a tolerance of its own.
+//! A prediction is `within` if its interval, from the uncertainty of its inputs, overlaps the
+//! measured one; `explained by queueing` if it does after adding the mean queueing time; otherwise
+//! `unexplained`. There is no other tolerance.
 
 mod formulas;
 mod inputs;
@@ -16,22 +17,22 @@ use crate::selection::RunSelection;
 use crate::stats::{Estimate, over_runs};
 use inputs::Inputs;
 
-/// What a prediction comes to.
+/// Result of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PredictionCheck {
-    /// Prediction and measurement meet.
+    /// The intervals overlap.
     Within,
-    /// They meet when the wait behind other messages is added.
+    /// They overlap after adding the mean queueing time.
     Queueing,
-    /// They do not.
+    /// They do not overlap.
     Unexplained,
     /// The measurement has no interval.
     Open,
 }
 
 impl PredictionCheck {
-    /// As people read it.
+    /// Name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Within => "within",
@@ -42,26 +43,26 @@ impl PredictionCheck {
     }
 }
 
-/// One prediction beside its measurement.
+/// A prediction and its measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Of whom.
+    /// Transport.
     pub transport: Transport,
-    /// What is predicted, with its unit.
+    /// Predicted quantity with its unit.
     pub what: String,
-    /// From what.
+    /// Formula.
     pub formula: String,
-    /// The prediction; its interval is that of its inputs.
+    /// Predicted value with the interval of its inputs.
     pub predicted: Estimate,
-    /// What waiting behind other messages adds at most to what is measured.
+    /// Mean queueing time that may be added.
     pub queue: f64,
-    /// The measurement; its interval is that of the runs together with that of the messages in a run.
+    /// Measured value; its interval covers variation between runs and sampling within a run.
     pub measured: Estimate,
-    /// Whether they agree.
+    /// Result.
     pub agreement: PredictionCheck,
 }
 
-/// A prediction and, where other messages are waited for, what that adds.
+/// A predicted range and the queueing time that may be added.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct PredictedRange {
     low: f64,
@@ -89,7 +90,7 @@ impl PredictedRange {
 
     fn agreement(&self, measured: &Estimate) -> PredictionCheck {
         let (Some(low), Some(high)) = (measured.low, measured.high) else { return PredictionCheck::Open };
-        // What is exact is compared as exactly as divisions are.
+        // Exact predictions are compared up to rounding errors.
         let slack = 1e-9 * self.value.abs();
         if low > self.high + self.queue + slack || high < self.low - slack {
             PredictionCheck::Unexplained
@@ -101,13 +102,13 @@ impl PredictedRange {
     }
 }
 
-/// The cells of all transports at a point.
+/// Predictions of all transports at a point.
 pub(crate) fn predictions(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
     let Some(inputs) = Inputs::of(job, label) else { return Vec::new() };
     let mut cells = Vec::new();
     for transport in Transport::ALL {
         let shown = RunSelection::of(job, label, &Subject::builtin(transport));
-        // A backlog is beyond these formulas.
+        // The formulas do not cover overload.
         if shown.kind != Some(results::VerdictKind::Valid) {
             continue;
         }
@@ -126,7 +127,7 @@ pub(crate) fn predictions(job: &ResultsFolder, label: &str) -> Vec<Prediction> {
     cells
 }
 
-/// Where a transport's cells go.
+/// Collects the predictions of a transport.
 struct Predictions<'a> {
     shown: &'a RunSelection<'a>,
     inputs: &'a Inputs,
@@ -134,7 +135,7 @@ struct Predictions<'a> {
 }
 
 impl Predictions<'_> {
-    /// Messages a second that came to one subscriber, whatever the plan was.
+    /// Measured messages per second at one client.
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
             let seconds = run.record.window_us() as f64 / 1e6;
@@ -143,8 +144,8 @@ impl Predictions<'_> {
         results::median(&per_s)
     }
 
-    /// A figure of the runs: its interval is that of the runs, widened to what a run's own messages say, because every run replays
-    /// one plan and shares what chance gave it.
+    /// Compares a metric. Its interval covers the variation between runs and the sampling within a
+    /// run, because all runs share one random schedule.
     fn add_metric(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, metric: MetricId) {
         let Some(estimate) = self.shown.estimate(metric) else { return };
         let own = self
@@ -158,7 +159,7 @@ impl Predictions<'_> {
         self.shown.runs.iter().filter_map(|run| of(run)).collect()
     }
 
-    /// Anything else, `half` being half the interval that the sample in one run has.
+    /// Compares any other value; `half` is half its sampling interval within a run.
     fn add_values(&mut self, what: &str, formula: &str, predicted: Option<PredictedRange>, values: &[f64], half: f64) {
         let Some(estimate) = over_runs(values) else { return };
         self.add(what, formula, predicted, estimate.value, SamplingError::Half(half), values);
@@ -184,7 +185,7 @@ impl Predictions<'_> {
             (Some(runs), Some(own)) => Some((runs.0.min(own.0), runs.1.max(own.1))),
             (runs, own) => runs.or(own),
         };
-        // Nothing that is looked at here can be below zero.
+        // None of these quantities can be negative.
         let interval = interval.map(|(low, high)| (low.max(0.0), high));
         let measured = Estimate { runs: values.len(), ..Estimate::alone(value).with_interval(interval) };
         self.cells.push(Prediction {
@@ -199,7 +200,7 @@ impl Predictions<'_> {
     }
 }
 
-/// What a run says by itself of the uncertainty of its figure.
+/// Sampling interval of a value within a run.
 enum SamplingError {
     Half(f64),
     Between(f64, f64),

@@ -1,4 +1,4 @@
-//! Those who ask: polling and long polling.
+//! Predictions for polling and long polling.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 
@@ -18,16 +18,17 @@ pub(super) fn polling(table: &mut Predictions<'_>) {
         predicted.queued(work.map_or(0.0, |(_, queue)| queue))
     };
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
-    table.add_values("mean delivery, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
-    table.add_metric("p50 delivery, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
-    table.add_metric("p99 delivery, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
+    table.add_values("mean latency, ms", "d + I/2", Some(after(0.5)), &means, mean_half_ms(&table.shown.runs));
+    table.add_metric("p50 latency, ms", "d + I/2", Some(after(0.5)), MetricId::DeliveryP50);
+    table.add_metric("p99 latency, ms", "d + 0.99 I", Some(after(0.99)), MetricId::DeliveryP99);
     let longest = PredictedRange::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
-    table.add_metric("longest delivery, ms", "at most tcp's longest + I", Some(longest), MetricId::DeliveryMax);
+    table.add_metric("longest latency, ms", "at most the longest of tcp + I", Some(longest), MetricId::DeliveryMax);
     let asked = table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.window_us().max(1) as f64));
-    // Each client may make one request more or less than the window has intervals.
+    // The number of requests of a client may differ by one from the number of intervals in the
+    // window.
     let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
     table.add_values(
-        "reading requests/s",
+        "read requests/s",
         "N / I",
         Some(PredictedRange::exactly(inputs.seats / interval_s)),
         &asked,
@@ -38,12 +39,13 @@ pub(super) fn polling(table: &mut Predictions<'_>) {
     }
 }
 
-/// What supposes that messages come at random.
+/// Predictions that assume random arrivals.
 fn at_random(table: &mut Predictions<'_>, interval_s: f64) {
     let inputs = table.inputs;
     let Some(per_s) = table.per_s() else { return };
     let empty = empty_share(per_s, interval_s);
-    // Pollers of a room see the same messages: an interval of a room is one look.
+    // Clients of a room receive the same messages, so that an interval of a room is one
+    // observation.
     let half = share_half(empty, inputs.rooms * inputs.window_s / interval_s);
     let shares = table.values(|run| MetricId::EmptyShare.value(&run.record));
     table.add_values("empty share", "e^−λI", Some(PredictedRange::exactly(empty)), &shares, half);
@@ -64,7 +66,7 @@ fn at_random(table: &mut Predictions<'_>, interval_s: f64) {
     let measured = table.values(|run| per_delivery(&run.record));
     let half = half * (bytes.answer - bytes.empty).abs() / (per_s * interval_s);
     table.add_values(
-        "bytes per delivery, both ways",
+        "bytes per delivery, both directions",
         "(Hq + (1 − e^−λI) Hs + e^−λI He) / λI + P + f",
         Some(PredictedRange::exactly(polled_bytes(bytes, per_s, interval_s, message))),
         &measured,
@@ -89,7 +91,7 @@ pub(super) fn long_polling(table: &mut Predictions<'_>) {
         PredictedRange::between(a.min(b), of(path.value), a.max(b))
     };
     if inputs.random {
-        // Of the messages that came in a gap, as many as chance put there.
+        // Random variation of the number of messages between two polls.
         let in_gaps = (per_s * gap_s(path.value) / inputs.posts.max(1.0)).sqrt() * 1.96;
         let together = over_path(&|path_ms| held_together(per_s, gap_s(path_ms), hold_s));
         let measured =
@@ -101,17 +103,18 @@ pub(super) fn long_polling(table: &mut Predictions<'_>) {
     });
     let means = table.values(|run| MetricId::DeliveryMean.value(&run.record));
     let half = mean_half_ms(&table.shown.runs);
-    table.add_values("mean delivery, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
-    // While fewer than half of the messages come into a gap, the median is that of a push.
+    table.add_values("mean latency, ms", "d + (n+1)c/2 + p G/2", Some(mean.queued(queue)), &means, half);
+    // If fewer than half of the messages arrive between two polls, the median equals that of push.
     let (in_gap, _) = gap_wait_ms(per_s, gap_s(path.value), hold_s);
     let p50 = inputs.path_p50_ms.filter(|_| in_gap < 0.5).map(|p50| {
         let own = fan_out_ms(inputs.members, write_ms);
         PredictedRange::between(p50.low + own, p50.value + own, p50.high + own).queued(queue)
     });
-    table.add_metric("p50 delivery, ms", "that of a push", p50, MetricId::DeliveryP50);
+    table.add_metric("p50 latency, ms", "as with push", p50, MetricId::DeliveryP50);
 }
 
-/// Sizes of a poll's parts as this server and client write them, and of a message with what is around it.
+/// Measured header sizes of polls and responses, and the size of a message with envelope and
+/// framing.
 fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
     let window = record.window();
     let (asked, empty) = (record.reads(), window.empty_answers);
@@ -130,7 +133,7 @@ fn sizes(record: &RunRecord) -> Option<(PollBytes, f64)> {
     })
 }
 
-/// Everything reading costs, both ways, for each message.
+/// All bytes of read requests and responses per message.
 fn per_delivery(record: &RunRecord) -> Option<f64> {
     let window = record.window();
     let all = [Direction::Up, Direction::Down].into_iter().flat_map(|way| {

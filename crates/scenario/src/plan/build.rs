@@ -1,5 +1,5 @@
-//! From a scenario to its plans: the checks that span several keys, and the draw of schedule and texts. Pure: the same scenario
-//! gives the same plans to the last post.
+//! From a scenario to its plans: checks across several keys, and the random schedule and texts.
+//! Pure: the same scenario gives the same plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -23,8 +23,8 @@ use crate::target::{ExternalServer, ProtocolName};
 /// Prefix of room names on a server that one job uses alone.
 const ROOM_PREFIX: &str = "room";
 
-/// A plan for each point. The points that claims name are checked unless the command line changed the scenario: then a claim may be
-/// about runs that are not made, and is undecided.
+/// A plan for each point. If the command line changed the scenario, claims may name runs that do
+/// not exist (they are then not decidable); otherwise that is an error.
 pub(crate) fn build(points: &[(Point, ScenarioFile)], check_operands: bool) -> Result<Vec<Plan>, ScenarioError> {
     let mut plans: Vec<Plan> = Vec::new();
     for (point, file) in points {
@@ -102,7 +102,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
     Ok(counted(plan))
 }
 
-/// Every key with its value, for other programs.
+/// Every key with its value, for the manifest.
 fn settings(file: &ScenarioFile) -> BTreeMap<String, Value> {
     let file = serde_json::to_value(file).expect("a scenario has string keys and finite numbers");
     let of = |path: &str| file.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
@@ -111,7 +111,8 @@ fn settings(file: &ScenarioFile) -> BTreeMap<String, Value> {
     keys.filter_map(|(path, _)| of(&path).map(|value| (path, value))).collect()
 }
 
-/// Authors are the first clients: `room = client mod rooms` gives every room the same number of them.
+/// Authors are the first clients: `room = client mod rooms` gives every room the same number of
+/// them.
 fn authors(file: &ScenarioFile) -> Result<u32, ScenarioError> {
     let (clients, rooms) = (file.clients, file.rooms);
     if rooms > clients {
@@ -138,7 +139,7 @@ fn phases(file: &ScenarioFile) -> Result<(), ScenarioError> {
         return Err(ScenarioError::conflict("phases.window_s", phases.window_s, why));
     }
     if phases.drain_idle() > phases.drain_max() {
-        let why = format!("phases.drain_max_s is {}: the drain would end before", phases.drain_max_s);
+        let why = format!("phases.drain_max_s is {}: the drain would end earlier", phases.drain_max_s);
         return Err(ScenarioError::conflict("phases.drain_idle_s", phases.drain_idle_s, why));
     }
     Ok(())
@@ -150,11 +151,13 @@ fn cores(file: &ScenarioFile) -> Result<(), ScenarioError> {
         .iter()
         .find_map(|cores| Some((cores, cores.server.iter().find(|core| cores.generator.contains(core))?)));
     let Some((cores, core)) = shared else { return Ok(()) };
-    let why = format!("the server has core {core} too: give each its own, or leave [cores] out");
+    let why =
+        format!("the server has core {core} too: give server and generator different cores, or leave [cores] out");
     Err(ScenarioError::conflict("cores.generator", format!("{:?}", cores.generator), why))
 }
 
-/// An idle drain must mean that nothing is left, not that no client has polled yet.
+/// `drain_idle_s` must exceed the poll interval, so that an idle drain means that no message is
+/// left.
 fn drain_outlasts_polls(plan: &Plan) -> Result<(), ScenarioError> {
     let interval = plan.subjects().iter().filter_map(|subject| plan.tuning.of(subject.transport).interval).max();
     match interval.filter(|interval| plan.phases.drain_idle() <= *interval) {
@@ -210,20 +213,20 @@ fn external_servers(file: &ScenarioFile) -> Result<Vec<Arc<ExternalServer>>, Sce
     Ok(servers)
 }
 
-/// What of a scenario a server that only repeats texts cannot do: key, value and reason.
+/// A setting that a `plain-broadcast` server cannot support: key, value and reason.
 fn plain_broadcast(file: &ScenarioFile, server: &ExternalServer) -> Option<(&'static str, String, String)> {
     let name = server.protocol.name();
     if let Some(other) = server.transports.iter().find(|transport| **transport != Transport::Websocket) {
         return Some(("transports", other.to_string(), format!("{name} is for websocket: leave out the others")));
     }
     if file.encoding != Encoding::Json {
-        let why = format!("it sends texts: leave out encoding = \"{}\"", file.encoding.name());
+        let why = format!("such a server sends texts only: leave out encoding = \"{}\"", file.encoding.name());
         return Some(("protocol", name.to_owned(), why));
     }
     let clients = file.clients;
     (file.rooms != 1 && file.rooms != clients).then(|| {
         let why = format!(
-            "all clients are in one room, or each is alone with an echo: write rooms = 1, or rooms = {clients}, one for each client"
+            "such a server has one room for all clients, or one for each: write rooms = 1 or rooms = {clients}"
         );
         ("protocol", name.to_owned(), why)
     })
@@ -236,11 +239,9 @@ fn claims_have_one_right_side(file: &ScenarioFile) -> Result<(), ScenarioError> 
             let key = |name: &str| format!("claim[{}].condition[{}]{name}", number + 1, at + 1);
             let (key, found, why) = match (&condition.right, condition.value, condition.factor) {
                 (Some(_), None, _) | (None, Some(_), None) => continue,
-                (None, None, _) => (
-                    key(""),
-                    "without a right side".to_owned(),
-                    "left is compared with something: write right or value",
-                ),
+                (None, None, _) => {
+                    (key(""), "without a right side".to_owned(), "it needs a right side: write right or value")
+                }
                 (Some(_), Some(value), _) => (key(".value"), value.to_string(), "right is there too: leave one out"),
                 (None, Some(_), Some(factor)) => {
                     (key(".factor"), factor.to_string(), "it applies to right: write the product as value")
@@ -252,7 +253,7 @@ fn claims_have_one_right_side(file: &ScenarioFile) -> Result<(), ScenarioError> 
     Ok(())
 }
 
-/// Every operand is about runs that will be made.
+/// Checks that every operand names runs of the job.
 fn operands_name_runs(file: &ScenarioFile, labels: &[&str]) -> Result<(), ScenarioError> {
     let conditions = file.claim.iter().enumerate().flat_map(|(number, claim)| {
         let numbered = claim.condition.iter().enumerate();

@@ -1,9 +1,9 @@
-//! Chance that never changes: the same seed gives the same numbers on every machine and in every version.
+//! Random numbers: the same seed gives the same numbers on every machine and in every version.
 //!
-//! `SplitMix64`, and exponential gaps by von Neumann's comparison method: no logarithm is taken, because the last bit of one depends
-//! on the platform, and then so would the plan.
+//! `SplitMix64`, and exponential intervals by von Neumann's comparison method, which needs no
+//! logarithm: the last bit of a logarithm depends on the platform.
 
-/// What a stream of numbers is for: two purposes never share one.
+/// The purpose of a stream of random numbers; each purpose has its own stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RngStream {
     Arrivals = 1,
@@ -29,7 +29,7 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number in `0..bound`, its bias below 2⁻⁴⁰ for every bound used here.
+    /// A number in `0..bound`, with a bias below 2⁻⁴⁰ for every bound used here.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         scale(self.next(), bound)
     }
@@ -39,8 +39,9 @@ impl Rng {
         unit(self.next())
     }
 
-    /// A draw from the exponential distribution of mean 1. A falling run of uniform draws that begins with `first` has an odd length
-    /// with probability `exp(-first)`; every even one adds a whole unit.
+    /// A number from the exponential distribution with mean 1. A descending run of uniform numbers
+    /// that begins with `first` has an odd length with probability `exp(-first)`; every run of even
+    /// length adds 1.
     pub(crate) fn exponential(&mut self) -> f64 {
         let mut whole = 0.0;
         loop {
@@ -61,18 +62,18 @@ impl Rng {
     }
 }
 
-/// One number for a pair, without a stream.
+/// A random number that depends on the seed and a pair of numbers only.
 pub(crate) fn hash(seed: u64, purpose: RngStream, a: u64, b: u64) -> u64 {
     let start = mix(seed ^ (purpose as u64).wrapping_mul(GOLDEN));
     mix(mix(start.wrapping_add(a)).wrapping_add(b.wrapping_mul(GOLDEN)))
 }
 
-/// A number of 64 random bits as one in `0..bound`.
+/// Maps 64 random bits to `0..bound`.
 pub(crate) fn scale(bits: u64, bound: u64) -> u64 {
     ((u128::from(bits) * u128::from(bound)) >> 64) as u64
 }
 
-/// A number of 64 random bits as one in `[0, 1)`.
+/// Maps 64 random bits to `[0, 1)`.
 pub(crate) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_numbers_of_a_seed_never_change() {
-        // The first is the published test vector of SplitMix64 for seed 0; the others pin what recorded plans were made with.
+        // The first is the published test vector of SplitMix64 for seed 0; the others pin the
+        // numbers of recorded plans.
         assert_eq!(Rng(0).next(), 0xE220_A839_7B1D_CDAF);
         assert_eq!(hash(1, RngStream::Arrivals, 2, 3), 17_898_349_565_589_462_318);
         assert_eq!(Rng::new(1, RngStream::Order, 0).exponential().to_bits(), 4_579_775_197_953_494_912);

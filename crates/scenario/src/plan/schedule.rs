@@ -1,4 +1,4 @@
-//! When every post is due: drawn once, kept as one flat list with a place in it for each author.
+//! The schedule of all posts: drawn once, one flat list with an offset for each author.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use super::rng::{Rng, RngStream};
 use crate::file::Arrivals;
 
-/// All due times, in microseconds since T0. An hour fits 32 bits.
+/// All scheduled instants, in microseconds from T0. An hour fits into 32 bits.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Schedule {
     due_us: Vec<u32>,
-    /// Where each author's posts begin in `due_us`, and one more: where they all end.
+    /// Offset of each author's first post in `due_us`, followed by the length of the list.
     first: Vec<u32>,
 }
 
-/// What to draw.
+/// Parameters of a schedule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draw {
     pub(crate) arrivals: Arrivals,
     pub(crate) burst_size: u32,
     pub(crate) authors: u32,
-    /// Of each author.
+    /// Posts per second of each author.
     pub(crate) per_s: f64,
     pub(crate) posting: Duration,
     pub(crate) seed: u64,
@@ -28,7 +28,8 @@ pub(crate) struct Draw {
 }
 
 impl Schedule {
-    /// Draws it; more posts than `posts_max` are refused with their number, before memory is taken for them.
+    /// Draws the schedule. More than `posts_max` posts are an error with their number, before
+    /// memory is allocated for them.
     pub(crate) fn draw(draw: &Draw) -> Result<Self, u64> {
         let end_us = draw.posting.as_micros() as f64;
         let expected = f64::from(draw.authors) * draw.per_s * end_us / 1e6;
@@ -73,7 +74,7 @@ impl Schedule {
         }
     }
 
-    /// Times are multiplied, not added up: no error grows along the run.
+    /// Instants are products, not sums, so that rounding errors do not accumulate.
     fn add_even(&mut self, start_us: f64, gap_us: f64, end_us: f64, at_once: u32) {
         let times = (0_u32..).map(|k| start_us + f64::from(k) * gap_us).take_while(|&at_us| at_us < end_us);
         for at_us in times {
@@ -81,7 +82,7 @@ impl Schedule {
         }
     }
 
-    /// All due times of an author, in order.
+    /// All scheduled instants of an author, in order.
     pub(crate) fn of(&self, author: u32) -> &[u32] {
         let author = author as usize;
         match (self.first.get(author), self.first.get(author + 1)) {
@@ -90,7 +91,7 @@ impl Schedule {
         }
     }
 
-    /// The place of an author's post in the whole list.
+    /// Index of an author's post in the whole list.
     pub(crate) fn index(&self, author: u32, ordinal: u64) -> Option<usize> {
         let author = author as usize;
         let (from, to) = (*self.first.get(author)?, *self.first.get(author + 1)?);
@@ -98,12 +99,12 @@ impl Schedule {
         (index < u64::from(to)).then_some(index as usize)
     }
 
-    /// When the post at a place is due.
+    /// Scheduled instant of the post at an index.
     pub(crate) fn due_us(&self, index: usize) -> u32 {
         self.due_us[index]
     }
 
-    /// All of them.
+    /// Number of all posts.
     pub(crate) fn posts(&self) -> u64 {
         self.due_us.len() as u64
     }

@@ -128,8 +128,8 @@ async fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// The bare write loop, without rooms, logs and tasks: each post is framed once and written to one socket
-/// after the other. It serves one group of subscribers at a time.
+/// The bare write loop, without rooms, logs and tasks: each post is framed once and written to one
+/// socket after the other. It serves one group of subscribers at a time.
 async fn bare_loop(reads: TcpListener, posts: TcpListener) -> io::Result<()> {
     let mut subscribers = Vec::new();
     loop {

@@ -1,7 +1,7 @@
 //! N clients in one room, and one connection that posts.
 //!
-//! On every transport a client only reads into a shared buffer and counts. With long polling it also sends
-//! the next request.
+//! On every transport a client only reads into a shared buffer and counts. With long polling it
+//! also sends the next request.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -21,8 +21,8 @@ use wire::{ClientItem, Join, Post, StartAt, encode_up, push_frame};
 
 use super::bench_server::BenchServer;
 
-/// A byte that is in every text once. The server sends it nowhere else, except in the sequence numbers of
-/// binary items: see [`marks`].
+/// A byte that is in every text once. The server sends it nowhere else, except in the sequence
+/// numbers of binary items: see [`marks`].
 const MARK: u8 = b'@';
 const TEXT_BYTES: usize = 120;
 const CONNECTING_MAX: usize = 128;
@@ -152,7 +152,8 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Connects `n` clients to a new room, and waits until the server has counted all of them as readers.
+    /// Connects `n` clients to a new room, and waits until the server has counted all of them as
+    /// readers.
     pub(crate) async fn join(server: &BenchServer, variant: Variant, n: usize) -> io::Result<Self> {
         static ROOMS: AtomicU64 = AtomicU64::new(0);
         let readers = server.stats().await?.hub.readers + n as u64 + 1;
@@ -216,7 +217,8 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The connection that posts, over tcp and in the same room. What it receives is read and not counted.
+/// The connection that posts, over tcp and in the same room. What it receives is read and not
+/// counted.
 async fn publisher(server: &BenchServer, variant: Variant, room: &str, n: usize) -> io::Result<OwnedWriteHalf> {
     let (address, request) = match variant {
         Variant::Bare => (server.at.bare_posts, (n as u64).to_be_bytes().to_vec()),
@@ -264,7 +266,8 @@ async fn poll_repeatedly(mut stream: TcpStream, room: &str, progress: &Progress)
         if complete {
             stream.write_all(&Variant::LongPolling.request(room, after)).await?;
         }
-        // Counted after the next request is sent, so that the request is sent before the next message.
+        // Counted after the next request is sent, so that the request is sent before the next
+        // message.
         progress.add(marks);
     }
 }

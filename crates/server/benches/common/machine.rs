@@ -22,8 +22,8 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Pins this process to the core of the clients and raises its limit of open files. Child processes inherit
-/// the limit.
+/// Pins this process to the core of the clients and raises its limit of open files. Child processes
+/// inherit the limit.
 pub(crate) fn pin_and_raise_limits() -> io::Result<()> {
     pin(CLIENT_CORE)?;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

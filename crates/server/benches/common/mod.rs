@@ -1,4 +1,5 @@
-//! Parts of the benches: the server in a process of its own, the clients in this process, and the machine.
+//! Parts of the benches: the server in a process of its own, the clients in this process, and the
+//! machine.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 

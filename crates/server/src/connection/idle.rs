@@ -1,8 +1,8 @@
 //! When a client that sends nothing has had enough time. Pure: the caller passes the current time.
 //!
 //! Requests in quick succession do not each restart the timer. While they come, the connection is
-//! checked [`CHECKS_PER_IDLE_TIMEOUT`] times per idle timeout, so it ends at most one such interval too
-//! late. All other deadlines are exact.
+//! checked [`CHECKS_PER_IDLE_TIMEOUT`] times per idle timeout, so it ends at most one such interval
+//! too late. All other deadlines are exact.
 
 use std::time::Duration;
 

@@ -78,16 +78,16 @@ impl Connection {
         }
     }
 
-    /// Counts an error of the socket as a stall if the kernel's own limit for unread data ended it. That
-    /// limit may expire before ours.
+    /// Counts an error of the socket as a stall if the kernel's own limit for unread data ended it.
+    /// That limit may expire before ours.
     fn count_error(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
             self.count_stall();
         }
     }
 
-    /// Counts a client that left its data unread for too long: once, whether the read side, the write side
-    /// or both see it.
+    /// Counts a client that left its data unread for too long: once, whether the read side, the
+    /// write side or both see it.
     fn count_stall(&self) {
         if self.state.stall_begins() {
             self.stats.count(Counter::Stalled);

@@ -12,8 +12,8 @@ enum Phase {
     Idle,
     /// A request head or a join has begun and is not complete: the header timeout applies.
     InRequest,
-    /// The server works on it or holds it open (a stream, a held poll, a joined socket): no timeout of the
-    /// read side applies.
+    /// The server works on it or holds it open (a stream, a held poll, a joined socket): no timeout
+    /// of the read side applies.
     Busy,
 }
 

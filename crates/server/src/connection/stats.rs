@@ -46,7 +46,8 @@ impl ConnectionStats {
         self.counters.add(self.slot(), counter, 1);
     }
 
-    /// Counts a batch that is about to be written. `more_frames`: frames around the items, such as a chunk.
+    /// Counts a batch that is about to be written. `more_frames`: frames around the items, such as
+    /// a chunk.
     pub(crate) fn count_batch(&self, slot: TransportSlot, batch: &Batch, more_frames: u64) {
         if batch.gap {
             self.counters.add(slot, Counter::Gaps, 1);

@@ -1,8 +1,8 @@
 //! A TCP stream that counts its traffic and ends clients that take too long.
 //!
-//! Three limits apply: a client that sends nothing for too long, one that does not complete a request,
-//! and one that leaves data unread. None of them costs anything while traffic flows: the timers are
-//! polled only when the socket would block.
+//! Three limits apply: a client that sends nothing for too long, one that does not complete a
+//! request, and one that leaves data unread. None of them costs anything while traffic flows: the
+//! timers are polled only when the socket would block.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,8 +19,8 @@ use super::idle::{Activity, IdleDeadline, Timeouts};
 use super::{BusyGuard, Connection};
 use crate::counters::Counter;
 
-/// Slices up to this size together (a chunk's size, the chunk, a line end) are copied and written as
-/// one. The copy costs less than a vectored write.
+/// Slices up to this size together (a chunk's size, the chunk, a line end) are copied and written
+/// as one. The copy costs less than a vectored write.
 const GATHERED_BYTES_MAX: usize = 4 << 10;
 
 thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
@@ -72,8 +72,8 @@ impl CountedStream {
         Ok(n)
     }
 
-    /// Shuts down the write side and reads until EOF or a limit. Closing with unread input would send RST,
-    /// and the client could lose the last response.
+    /// Shuts down the write side and reads until EOF or a limit. Closing with unread input would
+    /// send RST, and the client could lose the last response.
     pub(crate) async fn close_gracefully(&mut self) -> io::Result<()> {
         self.shutdown().await?;
         let limit = self.timeouts.header;

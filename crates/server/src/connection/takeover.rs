@@ -17,14 +17,15 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
-    /// Asks the task that drives the connection for its socket. The current request stays unanswered.
+    /// Asks the task that drives the connection for its socket. The current request stays
+    /// unanswered.
     pub(crate) fn request(&self, handler: TakeoverFn) {
         *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(handler);
         self.requested.store(true, Ordering::Release);
     }
 
-    /// The handler that asked for the socket, if one did. The driving task calls this after every poll, so the
-    /// flag is read before the mutex is taken.
+    /// The handler that asked for the socket, if one did. The driving task calls this after every
+    /// poll, so the flag is read before the mutex is taken.
     pub(crate) fn take(&self) -> Option<TakeoverFn> {
         if !self.requested.load(Ordering::Acquire) {
             return None;

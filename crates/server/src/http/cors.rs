@@ -1,7 +1,7 @@
 //! Cross-origin requests of browsers (the CORS protocol of the Fetch standard).
 //!
-//! A page of an origin that `--allow-origin` names may send posts as JSON with a token, and read every
-//! response. Pages of other origins are refused and get none of these headers.
+//! A page of an origin that `--allow-origin` names may send posts as JSON with a token, and read
+//! every response. Pages of other origins are refused and get none of these headers.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -43,7 +43,8 @@ pub(crate) fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS && has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Answers a preflight, in the same way for every path. It needs no token, as browsers send none with it.
+/// Answers a preflight, in the same way for every path. It needs no token, as browsers send none
+/// with it.
 pub(crate) fn answer_preflight(state: &ServerState, connection: &Connection, request: &Request) -> Response {
     connection.begin_request(TransportSlot::OTHER);
     let outcome = state.access.admits_origin(request.headers()).map(|()| {

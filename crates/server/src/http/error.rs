@@ -1,4 +1,5 @@
-//! Refusals as HTTP responses: the status, the headers that HTTP requires with it, and the JSON body.
+//! Refusals as HTTP responses: the status, the headers that HTTP requires with it, and the JSON
+//! body.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

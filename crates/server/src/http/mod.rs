@@ -1,4 +1,5 @@
-//! What the transports on the HTTP port share: read requests, posts, responses, streams, WebSockets.
+//! What the transports on the HTTP port share: read requests, posts, responses, streams,
+//! WebSockets.
 
 pub(crate) mod cors;
 mod error;

@@ -30,8 +30,8 @@ pub(crate) async fn answer_post(state: Arc<ServerState>, transport: Transport, r
     finish(&state, &connection, outcome.map(|ack| ack_response(&connection, &ack)))
 }
 
-/// Refuses a read request with a body. The response may begin a stream or a WebSocket, and bytes of the
-/// body would then be read as something else.
+/// Refuses a read request with a body. The response may begin a stream or a WebSocket, and bytes of
+/// the body would then be read as something else.
 pub(crate) async fn refuse_read_with_body(state: Arc<ServerState>, transport: Transport, request: Request) -> Response {
     let connection = connection_of(&request);
     connection.begin_request(TransportSlot::of(transport));
@@ -53,7 +53,8 @@ async fn accept_post(state: &ServerState, connection: &Arc<Connection>, request:
     check_access(state, request.headers(), query.token)?;
     let room = state.hub.room(room_of(&request))?;
     let body = {
-        // The body belongs to this request and has a time limit of its own. It does not begin the next request.
+        // The body belongs to this request and has a time limit of its own. It does not begin the
+        // next request.
         let _busy = connection.busy_guard();
         tokio::time::timeout(state.limits.header_timeout, read_body(state, request.into_body())).await
     };

@@ -1,4 +1,5 @@
-//! `GET /rooms/{room}/{transport}`: the checked request of a reader, and what a transport declares about it.
+//! `GET /rooms/{room}/{transport}`: the checked request of a reader, and what a transport declares
+//! about it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -93,7 +94,8 @@ pub(super) fn check_access(state: &ServerState, headers: &HeaderMap, token: Opti
     state.access.admits_origin(headers).map_err(forbidden)
 }
 
-/// The cursor in a header. It is newer than the one in the URL, which a browser keeps when it reconnects.
+/// The cursor in a header. It is newer than the one in the URL, which a browser keeps when it
+/// reconnects.
 fn resume_cursor(name: &str, headers: &HeaderMap) -> Result<Option<StartAt>, Refusal> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().unwrap_or("?");

@@ -10,7 +10,7 @@ use crate::state::ServerState;
 
 /// A JSON response that must not be cached.
 pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("our own types have string keys");
+    let body = serde_json::to_vec(value).expect("the types of this crate have string keys");
     response(status, "application/json", Body::from(body))
 }
 

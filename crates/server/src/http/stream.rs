@@ -1,8 +1,9 @@
-//! A streamed response: shared chunks, heartbeats between them, an end at an age or a number of bytes.
+//! A streamed response: shared chunks, heartbeats between them, an end at an age or a number of
+//! bytes.
 //!
-//! After the head of such a response an HTTP library only copies bytes, at the cost of its buffers for
-//! each connection and its bookkeeping for each message. So the socket is taken back from it, as for a
-//! WebSocket, and a stream is a loop that writes the batches of its room.
+//! After the head of such a response an HTTP library only copies bytes, at the cost of its buffers
+//! for each connection and its bookkeeping for each message. So the socket is taken back from it,
+//! as for a WebSocket, and a stream is a loop that writes the batches of its room.
 
 use std::cell::RefCell;
 use std::io;
@@ -23,8 +24,8 @@ use crate::hub::{Batch, Next, Reader};
 use crate::refusal::Refusal;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-/// Scratch buffer for input on a streaming response. Such clients send nothing; reads only detect the
-/// disconnect.
+/// Scratch buffer for input on a streaming response. Such clients send nothing; reads only detect
+/// the disconnect.
 const SINK_BYTES: usize = 1 << 10;
 
 thread_local!(static SINK: RefCell<[u8; SINK_BYTES]> = const { RefCell::new([0; SINK_BYTES]) });

@@ -1,9 +1,9 @@
 //! A WebSocket (RFC 6455) under a transport: handshake, reading, writing, pings and closing.
 //!
-//! tungstenite implements the protocol: the handshake key, reading, masks, fragments, control frames and
-//! closing. Message frames bypass it and are written to the socket directly, because all readers of a
-//! room get the same bytes. This is correct because every frame of tungstenite is flushed before the
-//! next message frame is written: its write buffer is empty then.
+//! tungstenite implements the protocol: the handshake key, reading, masks, fragments, control
+//! frames and closing. Message frames bypass it and are written to the socket directly, because all
+//! readers of a room get the same bytes. This is correct because every frame of tungstenite is
+//! flushed before the next message frame is written: its write buffer is empty then.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -256,8 +256,8 @@ impl WebSocket {
         Ok(self.ws.get_mut().write_all(frames).await?)
     }
 
-    /// Counts a post in a message of `message` bytes: `text` bytes of text, `subprotocol` bytes of a
-    /// subprotocol's frame, and JSON or binary fields.
+    /// Counts a post in a message of `message` bytes: `text` bytes of text, `subprotocol` bytes of
+    /// a subprotocol's frame, and JSON or binary fields.
     pub(crate) fn count_post(&self, text: usize, message: usize, subprotocol: usize) {
         let byte_counts = ByteCounts {
             payload: text as u64,
@@ -276,8 +276,8 @@ impl WebSocket {
         Ok(self.ws.send(Message::Ping(Bytes::new())).await?)
     }
 
-    /// Ends the WebSocket. Messages that the client sends before it has our close frame go to `last`, until
-    /// it returns false.
+    /// Ends the WebSocket. Messages that the client sends before it has the close frame go to
+    /// `last`, until it returns false.
     pub(crate) async fn close(mut self, end: WebSocketEnd, mut last: impl FnMut(&Self, &Message) -> bool) {
         let closing = async {
             match end {
@@ -302,8 +302,8 @@ impl WebSocket {
     }
 }
 
-/// The next message from the client. A session wakes for every delivery, so tungstenite is polled only
-/// when the socket is readable.
+/// The next message from the client. A session wakes for every delivery, so tungstenite is polled
+/// only when the socket is readable.
 fn poll_incoming(
     ws: &mut WebSocketStream<CountedStream>,
     has_read_all: &mut bool,

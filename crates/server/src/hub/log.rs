@@ -1,5 +1,5 @@
-//! A room's log: bounded, with consecutive sequence numbers from 1. Each message is encoded once per
-//! framing. Pure: no lock, no clock, no task.
+//! A room's log: bounded, with consecutive sequence numbers from 1. Each message is encoded once
+//! per framing. Pure: no lock, no clock, no task.
 
 use std::collections::VecDeque;
 
@@ -8,8 +8,8 @@ use wire::{BatchFormat, ByteCounts, Framing, Gap, Message, Post, ServerItem};
 
 use super::HubLimits;
 
-/// Maximum bytes of messages in one batch, unless a single message is larger. A reader gets the rest
-/// with its next call.
+/// Maximum bytes of messages in one batch, unless a single message is larger. A reader gets the
+/// rest with its next call.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 /// Batches cached per format, for readers with the same cursor.
 const CACHED_BATCHES_MAX: usize = 8;
@@ -187,7 +187,8 @@ impl Log {
     }
 }
 
-/// Bytes that a cached batch does not share with the log. A batch of a single message shares all of them.
+/// Bytes that a cached batch does not share with the log. A batch of a single message shares all of
+/// them.
 fn unshared_bytes(format: BatchFormat, batch: &Batch) -> usize {
     if format.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
 }
@@ -298,7 +299,8 @@ mod tests {
     }
 
     proptest! {
-        /// For all posts and cursors, a reader gets every kept message once, in order, and a gap for the rest.
+        /// For all posts and cursors, a reader gets every kept message once, in order, and a gap
+        /// for the rest.
         #[test]
         fn nothing_is_lost_or_repeated(
             limit in 1_usize..20,

@@ -137,8 +137,8 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No code under this lock leaves the room in an inconsistent state, so a panic elsewhere need not
-        // make it unusable.
+        // No code under this lock leaves the room in an inconsistent state, so a panic elsewhere
+        // need not make it unusable.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! The wakers of the readers that wait for the next message. A reader registers once per round; a round
-//! ends when all readers are woken.
+//! The wakers of the readers that wait for the next message. A reader registers once per round; a
+//! round ends when all readers are woken.
 
 use std::task::Waker;
 

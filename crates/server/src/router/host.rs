@@ -1,5 +1,5 @@
-//! The host that a request names. There must be exactly one, and without a token one that no foreign web
-//! page can have (see [`Access::admits_host`]).
+//! The host that a request names. There must be exactly one, and without a token one that no
+//! foreign web page can have (see [`Access::admits_host`]).
 
 use axum::http::{HeaderValue, Request, Version, header};
 use wire::ErrorBody;
@@ -9,9 +9,9 @@ use crate::refusal::{Refusal, RefusalReason};
 
 /// Checks the host of a request and stores it in the Host header.
 ///
-/// RFC 9112 §3.2 requires 400 for an HTTP/1.1 request without a Host header, and for any request with
-/// several. A request of HTTP/1.0 may have none: no browser sends one. If the target is in absolute form,
-/// its host overrides the header (§3.2.2).
+/// RFC 9112 §3.2 requires 400 for an HTTP/1.1 request without a Host header, and for any request
+/// with several. A request of HTTP/1.0 may have none: no browser sends one. If the target is in
+/// absolute form, its host overrides the header (§3.2.2).
 pub(super) fn check<B>(access: &Access, request: &mut Request<B>) -> Result<(), Refusal> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let header = match (headers.next(), headers.next()) {

@@ -1,5 +1,5 @@
-//! One HTTP connection: the first steps of every request, and the end of the connection. A transport may
-//! take its socket over.
+//! One HTTP connection: the first steps of every request, and the end of the connection. A
+//! transport may take its socket over.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -58,12 +58,12 @@ pub(crate) async fn refuse(state: Arc<ServerState>, socket: CountedStream) {
     drive(&state, socket, service).await;
 }
 
-/// Answers one request. Read requests bypass the router: its work would be a large part of the cost of a
-/// poll.
+/// Answers one request. Read requests bypass the router: its work would be a large part of the cost
+/// of a poll.
 ///
-/// A read request is parsed and dropped before the future is created. hyper then reads on into the same
-/// buffer instead of allocating a new one. All other futures are boxed, because every connection reserves
-/// memory for the largest one.
+/// A read request is parsed and dropped before the future is created. hyper then reads on into the
+/// same buffer instead of allocating a new one. All other futures are boxed, because every
+/// connection reserves memory for the largest one.
 fn answer_any(
     state: Arc<ServerState>,
     router: Router,
@@ -128,8 +128,8 @@ fn answer(
 ) -> impl Future<Output = Result<Response, Infallible>> {
     connection.state.set_idle();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    // A client with `expect: 100-continue` sends its body only if the server polls it, and a refused body
-    // must not be polled.
+    // A client with `expect: 100-continue` sends its body only if the server polls it, and a
+    // refused body must not be polled.
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| Body::new(RequestBody::new(body)));
     let answering = keeping_unread(|| route(&state, &connection, admitted, request));
@@ -196,8 +196,8 @@ where
         Poll::Ready(outcome) => Poll::Ready(HttpEnd::Finished(outcome)),
         Poll::Pending => match connection.takeover.take() {
             Some(handover) => Poll::Ready(HttpEnd::TakenOver(handover)),
-            // Busy connections are ended by their room. This closure runs once per delivery, and the token has
-            // locks that all connections share.
+            // Busy connections are ended by their room. This closure runs once per delivery, and
+            // the token has locks that all connections share.
             None if connection.state.is_busy() => Poll::Pending,
             None => closing.as_mut().poll(cx).map(|()| HttpEnd::Closing),
         },
@@ -205,7 +205,8 @@ where
     let outcome = match end.await {
         HttpEnd::Finished(outcome) => outcome,
         HttpEnd::TakenOver(handover) => {
-            // The stream continues in a new task: the future of this one is as large as all of HTTP.
+            // The stream continues in a new task: the future of this one is as large as all of
+            // HTTP.
             if let Some(parts) = http.into_parts() {
                 state.tasks.spawn(handover(parts.io.into_inner()));
             }

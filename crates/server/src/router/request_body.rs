@@ -30,7 +30,8 @@ pub(super) fn keeping_unread<F: Future>(answer: impl FnOnce() -> F) -> TaskLocal
     UNREAD.scope(RefCell::new(unread), answering)
 }
 
-/// Discards the rest of a body. Returns false if it exceeds the size or the time that a post may have.
+/// Discards the rest of a body. Returns false if it exceeds the size or the time that a post may
+/// have.
 pub(super) async fn discard(state: &ServerState, connection: &Arc<Connection>, body: Incoming) -> bool {
     let bytes_max = post_bytes_max(state.limits.message_bytes_max);
     if body.size_hint().lower() > bytes_max as u64 {

@@ -1,4 +1,5 @@
-//! Long polling: the response of polling, sent when there is a message or when the hold time is over.
+//! Long polling: the response of polling, sent when there is a message or when the hold time is
+//! over.
 
 use std::time::Duration;
 

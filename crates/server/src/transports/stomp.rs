@@ -1,7 +1,7 @@
 //! STOMP 1.2 over WebSocket: CONNECT, SUBSCRIBE, SEND, and a MESSAGE for each item.
 //!
-//! Clients whose subscription has the usual id share their frames. Room, cursor and token are in the URL,
-//! as for `websocket`. [`wire::stomp::DESTINATION`] is the only destination.
+//! Clients whose subscription has the default id share their frames. Room, cursor and token are in
+//! the URL, as for `websocket`. [`wire::stomp::DESTINATION`] is the only destination.
 
 use std::convert::Infallible;
 

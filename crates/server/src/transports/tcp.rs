@@ -1,5 +1,5 @@
-//! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join and
-//! then posts; the server sends batches and acknowledgements.
+//! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join
+//! and then posts; the server sends batches and acknowledgements.
 
 use std::cell::RefCell;
 use std::io;
@@ -105,7 +105,8 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
     write(socket, &ServerItem::Joined(Joined { after: reader.cursor() })).await?;
     let heartbeat = state.limits.heartbeat;
     let (mut unread, mut silent) = (Vec::new(), false);
-    // This loop runs once per delivery: the timer is made once, and the socket keeps no list of wakers.
+    // This loop runs once per delivery: the timer is made once, and the socket keeps no list of
+    // wakers.
     let mut timer = std::pin::pin!(sleep(heartbeat));
     loop {
         tokio::select! {

@@ -1,4 +1,5 @@
-//! WebSocket: posts and acknowledgements of one client, and frames that all clients of a room share.
+//! WebSocket: posts and acknowledgements of one client, and frames that all clients of a room
+//! share.
 
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
@@ -16,23 +17,24 @@ fn read(request: ReadRequest) -> ResponseFuture {
 }
 
 async fn serve(subscriber: Subscriber, websocket: WebSocket) {
-    let mut session = WebwebsocketSession { subscriber, websocket };
+    let mut session = WebSocketSession { subscriber, websocket };
     let end = match session.run().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
-    let WebwebsocketSession { subscriber, websocket } = session;
-    // Posts that the client sent before it has our close frame are accepted, without an acknowledgement.
+    let WebSocketSession { subscriber, websocket } = session;
+    // Posts that the client sent before it has the close frame are accepted, without an
+    // acknowledgement.
     let away = end.is_going_away();
     websocket.close(end, |websocket, message| !away || publish(&subscriber, websocket, message).is_ok()).await;
 }
 
-struct WebwebsocketSession {
+struct WebSocketSession {
     subscriber: Subscriber,
     websocket: WebSocket,
 }
 
-impl WebwebsocketSession {
+impl WebSocketSession {
     async fn run(&mut self) -> Result<std::convert::Infallible, WebSocketEnd> {
         let after = self.subscriber.reader.cursor();
         self.write(&ServerItem::Joined(Joined { after })).await?;

@@ -1,15 +1,15 @@
-//! Close frames: codes, reasons, and what comes behind one.
+//! Cases about close frames: codes, reasons, and data after them.
 
 use super::data::between;
 use super::frame::Frame;
 use super::{Case, Closed, Failed, Messages, Receiver};
 
-/// What may stand in a close frame: section 7.4, and what IANA has registered since.
+/// Valid close codes: section 7.4, and later registrations at IANA.
 const CODES: [u16; 16] =
     [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4500, 4999];
 const FORBIDDEN: [u16; 16] =
     [0, 1, 500, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 9999, 32_768, u16::MAX];
-/// As long as a reason may be.
+/// A reason of the maximum length.
 const REASON_BYTES_MAX: usize = 123;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn codes() -> Vec<Case> {
     let close = |code| move |_: &Messages| vec![Frame::close(code, b"")];
     let allowed = CODES.map(|code| Case::new(format!("close code {code}"), "7.4", Closed(Some(code)), close(code)));
-    // tungstenite answers it within the handshake, which engineioxide leaves to it.
+    // Here tungstenite answers, also under engineioxide.
     let forbidden = FORBIDDEN.map(|code| {
         Case::new(format!("close code {code}"), "7.4", Failed(Some(1002)), close(code))
             .but(Receiver::is_socketio_server, Failed(Some(1002)))

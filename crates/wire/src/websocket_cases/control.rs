@@ -1,4 +1,4 @@
-//! Pings and pongs.
+//! Cases about pings and pongs.
 
 use super::frame::Frame;
 use super::{Accepted, Case, Failed, Messages};

@@ -1,4 +1,4 @@
-//! Data frames: lengths, fragments, reserved bits and opcodes, masks.
+//! Cases about data frames: lengths, fragments, reserved bits and opcodes, masks.
 
 use super::frame::{BINARY, Frame, TEXT, in_frames};
 use super::{Accepted, Case, CutShort, Failed, Messages, Receiver};
@@ -15,7 +15,7 @@ fn lengths() -> Vec<Case> {
         let build = move |m: &Messages| vec![m.frame(m.long(bytes))];
         Case::new(format!("a message of {bytes} bytes"), "5.2", Accepted(1), build)
     });
-    // The shortest form is a duty of the sender; tungstenite 0.30.0 takes any.
+    // Section 5.2 demands the shortest form; tungstenite 0.30.0 accepts all.
     let longer = |name: &str, messages, build: fn(&Messages) -> Vec<Frame>| {
         Case::new(name, "5.2", Failed(Some(1002)), build).but(Receiver::is_server, Accepted(messages))
     };
@@ -43,7 +43,7 @@ fn too_long() -> Vec<Case> {
         ("4 GiB and five bytes", (1 << 32) + 5),
         ("1 TiB", 1 << 40),
         ("all that 63 bits can say", u64::MAX >> 1),
-        // The highest bit is 0, says section 5.2: 1002 would be as right.
+        // The highest bit must be 0 (section 5.2): 1002 would also be correct.
         ("the highest bit alone", 1 << 63),
         ("the highest bit and five bytes", (1 << 63) + 5),
         ("all 64 bits", u64::MAX),
@@ -205,13 +205,13 @@ fn kinds() -> Vec<Case> {
     };
     let kind = |name: &str, build: fn(&Messages) -> Vec<Frame>| {
         Case::new(name, "7.4.1", Failed(Some(1003)), build)
-            // STOMP 1.2 says nothing of how its frames are carried, and its clients send both.
+            // STOMP 1.2 does not define the WebSocket opcode; clients use both.
             .but(Receiver::is_stomp, Accepted(1))
     };
     vec![
         kind("text for binary, or binary for text", other_kind),
         kind("the same in two fragments", other_kind_in_two),
-        // A heart-beat of STOMP is a line end, and what has none says as much.
+        // A heartbeat of STOMP is a line end; an empty message is accepted as well.
         Case::new("a message with nothing in it", "5.6", Failed(Some(1008)), |m| vec![m.frame("")])
             .but(Receiver::is_stomp, Accepted(0)),
     ]

@@ -1,4 +1,4 @@
-//! A frame with everything about it that can be wrong, and the messages that go into frames.
+//! Builders of valid and invalid frames, and of the messages in them.
 
 use super::{Receiver, Side};
 use crate::{ClientItem, Encoding, Post, Transport, encode_post_json, encode_up};
@@ -13,17 +13,17 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// How a frame says how long it is.
+/// Encoding of the length of a frame.
 #[derive(Debug, Clone, Copy)]
 enum Length {
     Shortest,
     In16,
     In64,
-    /// Says so in 64 bits, whatever comes.
+    /// This length in 64 bits, whatever the payload is.
     Announced(u64),
 }
 
-/// A frame.
+/// A WebSocket frame, valid or not.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// FIN, reserved bits and opcode.
@@ -31,7 +31,7 @@ pub struct Frame {
     payload: Vec<u8>,
     length: Length,
     mask: [u8; 4],
-    /// Masked where it must not be, or the other way round.
+    /// Masked although it must not be, or the reverse.
     masked_wrongly: bool,
 }
 
@@ -53,7 +53,7 @@ impl Frame {
         Self::new(CLOSE, payload)
     }
 
-    /// A ping, as it is sent to see whether a connection goes on.
+    /// A ping.
     pub fn ping(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(PING, payload)
     }
@@ -93,12 +93,12 @@ impl Frame {
         Self { masked_wrongly: true, ..self }
     }
 
-    /// What a ping wants back.
+    /// Payload of the expected pong.
     pub fn as_ping(&self) -> Option<&[u8]> {
         (self.first & 0x0f == PING).then_some(&self.payload)
     }
 
-    /// Appends it as it comes to this side.
+    /// Appends the frame as this side receives it.
     pub fn write(&self, to: Side, out: &mut Vec<u8>) {
         let masked = (to == Side::Server) != self.masked_wrongly;
         let bit = u8::from(masked) << 7;
@@ -125,21 +125,21 @@ impl Frame {
     }
 }
 
-/// What a message is to a receiver: these bytes, any text, and those bytes.
+/// The messages of a receiver: the bytes before and after a text.
 #[derive(Debug)]
 pub struct Messages {
-    /// Text or binary.
+    /// Opcode: text or binary.
     pub(super) opcode: u8,
     pub(super) head: Vec<u8>,
     tail: Vec<u8>,
-    /// Longest message it takes.
+    /// Maximum size of a message.
     pub(super) bytes_max: usize,
 }
 
 impl Messages {
-    /// What somebody posts, or what the server delivers.
+    /// A post (to a server) or a message (to a client).
     pub fn of(receiver: &Receiver, bytes_max: usize) -> Self {
-        // Stands where the text comes.
+        // Placeholder for the text.
         const MARK: &str = "\u{1f4cd}";
         let (author, ordinal, text) = (0, 1, MARK.into());
         let (mut item, binary) = (Vec::new(), receiver.encoding == Encoding::Binary);
@@ -160,12 +160,12 @@ impl Messages {
         Self { opcode: if binary { BINARY } else { TEXT }, head, tail, bytes_max }
     }
 
-    /// The message with this text, which may be none.
+    /// The message with this text, which may be invalid.
     pub(super) fn with(&self, text: &[u8]) -> Vec<u8> {
         [&self.head, text, &self.tail].concat()
     }
 
-    /// A message of so many bytes.
+    /// A message of this size.
     pub(super) fn long(&self, bytes: usize) -> Vec<u8> {
         self.with(&vec![b'x'; bytes - self.head.len() - self.tail.len()])
     }
@@ -175,12 +175,12 @@ impl Messages {
         self.frame(self.with(text))
     }
 
-    /// A frame of the kind that messages come in.
+    /// A frame with the opcode of messages.
     pub(super) fn frame(&self, payload: impl Into<Vec<u8>>) -> Frame {
         Frame::new(self.opcode, payload)
     }
 
-    /// The message with this text, in frames that end there in the text and at its end.
+    /// The message with this text, split into frames at these offsets of the text.
     pub(super) fn cut(&self, text: &[u8], cuts: &[usize]) -> Vec<Frame> {
         let message = self.with(text);
         let ends: Vec<usize> = cuts.iter().map(|cut| self.head.len() + cut).chain([message.len()]).collect();
@@ -202,7 +202,7 @@ pub(super) fn in_frames(opcode: u8, pieces: impl IntoIterator<Item = Vec<u8>>) -
     frames
 }
 
-/// What stands around an item in a message.
+/// The bytes around an item in a message.
 fn around(receiver: &Receiver) -> (&'static [u8], &'static [u8]) {
     match (receiver.transport, receiver.side) {
         (Transport::Stomp, Side::Server) => (b"SEND\ndestination:/messages\nreceipt:1\n\n", b"\0"),

@@ -1,5 +1,6 @@
-//! Frames of RFC 6455, right and wrong, and what whoever receives them makes of them: one table for every endpoint of the server and
-//! for every client of the load generator. For tests; what a library does otherwise is named here with its version.
+//! Valid and invalid WebSocket frames (RFC 6455) with the expected reaction of the receiver: one
+//! table for the tests of every WebSocket of the server and of every client. Deviations of
+//! libraries are marked with their versions.
 
 mod close;
 mod control;
@@ -11,28 +12,28 @@ pub use frame::{Frame, Messages};
 
 use crate::{Encoding, Transport};
 
-/// Who receives the frames.
+/// The receiving side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// They come masked.
+    /// A server; frames to it are masked.
     Server,
-    /// They come as they are.
+    /// A client; frames to it are not masked.
     Client,
 }
 
-/// One end of a WebSocket.
+/// A receiver of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receiver {
-    /// Which end.
+    /// Server or client.
     pub side: Side,
-    /// What is spoken on it.
+    /// The transport.
     pub transport: Transport,
-    /// What its messages are written in.
+    /// The encoding of its messages.
     pub encoding: Encoding,
 }
 
 impl Receiver {
-    /// Every one on this side.
+    /// All receivers on this side.
     pub fn all(side: Side) -> impl Iterator<Item = Self> {
         let pairs = [
             (Transport::Websocket, Encoding::Json),
@@ -57,16 +58,17 @@ impl Receiver {
     }
 }
 
-/// What a receiver makes of a case.
+/// The expected reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// So many messages arrive, every ping is answered, and the connection goes on.
+    /// This number of messages is received, pings are answered, and the connection continues.
     Accepted(usize),
-    /// The closing handshake: the close frame is answered by one with the same code.
+    /// The close frame is answered with the same code.
     Closed(Option<u16>),
-    /// The connection is failed (section 7.1.7). A server says why, with this code; to a client it is a fault, bad bytes.
+    /// The connection fails (section 7.1.7). A server closes with this code; a client records a
+    /// fault (bad bytes).
     Failed(Option<u16>),
-    /// The connection ended in the middle of something: a fault to a client, an everyday matter to a server.
+    /// The connection ended within a frame or message: a fault for a client, not for a server.
     CutShort,
 }
 
@@ -74,20 +76,20 @@ use Outcome::{Accepted, Closed, CutShort, Failed};
 
 type Build = Box<dyn Fn(&Messages) -> Vec<Frame>>;
 
-/// Frames, and what is made of them.
+/// Frames and the expected reaction.
 pub struct Case {
-    /// What it is.
+    /// Name of the case.
     pub name: String,
-    /// The section of RFC 6455 that says so.
+    /// The section of RFC 6455.
     pub section: &'static str,
     outcome: Outcome,
     exceptions: Vec<Exception>,
     build: Build,
-    /// How many of its bytes come before the connection ends.
+    /// Number of bytes that are sent before the connection ends.
     kept: fn(usize) -> usize,
 }
 
-/// Some receivers make something else of a case.
+/// A receiver with another reaction.
 struct Exception {
     who: fn(&Receiver) -> bool,
     outcome: Outcome,
@@ -112,22 +114,22 @@ impl Case {
         Self { kept, ..self }
     }
 
-    /// What this receiver makes of it.
+    /// The expected reaction of this receiver.
     pub fn outcome(&self, receiver: &Receiver) -> Outcome {
         match self.exceptions.iter().find(|exception| (exception.who)(receiver)) {
             Some(exception) => exception.outcome,
-            // engineioxide 0.17.9 answers what fails a connection with a close frame that has no code.
+            // engineioxide 0.17.9 fails connections with a close frame without a code.
             None if receiver.is_socketio_server() && matches!(self.outcome, Failed(_)) => Failed(None),
             None => self.outcome,
         }
     }
 
-    /// Its frames, for somebody to whom these are messages.
+    /// The frames of the case, around these messages.
     pub fn frames(&self, messages: &Messages) -> Vec<Frame> {
         (self.build)(messages)
     }
 
-    /// Its bytes.
+    /// The bytes of the case.
     pub fn bytes(&self, side: Side, messages: &Messages) -> Vec<u8> {
         let mut bytes = Vec::new();
         for frame in self.frames(messages) {

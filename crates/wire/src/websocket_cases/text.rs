@@ -1,4 +1,4 @@
-//! UTF-8 in messages: whole, cut over frames, and none.
+//! Cases about UTF-8: complete, split over frames, and invalid.
 
 use super::data::between;
 use super::frame::{Frame, in_frames};

@@ -1,9 +1,9 @@
-//! Lines that a workflow shows as annotations.
+//! Annotations of GitHub workflows.
 
 use super::{explained, interval, percent};
 use crate::gate::{Comparison, GateVerdict};
 
-/// An error a regression, a warning for everything that could not be decided.
+/// One error per regression, one warning per inconclusive metric.
 pub fn annotations(comparison: &Comparison) -> String {
     let mut out = String::new();
     for row in &comparison.rows {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::rounded;
 use crate::gate::Comparison;
 
-/// The head's figures, a benchmark a transport.
+/// The values of the head, one benchmark per transport.
 pub fn bencher(comparison: &Comparison) -> String {
     let mut all = Map::new();
     for row in &comparison.rows {

@@ -1,4 +1,4 @@
-//! The two files of github-action-benchmark: one for what should be small, one for what should be large.
+//! The two files of github-action-benchmark: smaller is better, and bigger is better.
 
 use results::Better;
 use serde_json::{Value, json};

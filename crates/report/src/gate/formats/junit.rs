@@ -1,11 +1,11 @@
-//! A test report: a suite a transport, a case a gated metric.
+//! JUnit report: one suite per transport, one case per gated metric.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{explained, interval, percent};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
-/// A regression is a failure, what could not be decided is skipped.
+/// Regressions are failures, inconclusive metrics are skipped.
 pub fn junit(comparison: &Comparison) -> String {
     let mut report = Report::new("pushbench gate");
     for rows in comparison.rows.chunk_by(|a, b| a.transport == b.transport) {
@@ -16,12 +16,12 @@ pub fn junit(comparison: &Comparison) -> String {
         report.add_test_suite(suite);
     }
     if comparison.rows.is_empty() {
-        // A report without a case would read as one without a failure.
+        // A report without a case would look like success.
         let mut suite = TestSuite::new(&comparison.scenario);
         suite.add_test_case(TestCase::new("gate", skipped(comparison.notes.join("; "))));
         report.add_test_suite(suite);
     }
-    // It only fails on what XML cannot hold, and our words are plain.
+    // Fails only for characters that XML does not allow; none occur here.
     report.to_string().unwrap_or_default()
 }
 

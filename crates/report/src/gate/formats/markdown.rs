@@ -1,9 +1,9 @@
-//! The summary of a step of a workflow.
+//! Markdown, for the summary of a workflow step.
 
 use super::{explained, interval, number, percent, verdict};
 use crate::gate::{Comparison, GateVerdict};
 
-/// A table, a headline, and the notes.
+/// Table, headline and notes.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut out = format!("### pushbench gate: {}\n\n", escaped(&comparison.headline()));
     out += &format!("base `{}`, head `{}`\n\n", comparison.base.replace('`', "'"), comparison.head.replace('`', "'"));
@@ -33,7 +33,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     out
 }
 
-/// Names come from scenarios and command lines: they must not break the table.
+/// Escapes names from scenarios and command lines for a table.
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
 }

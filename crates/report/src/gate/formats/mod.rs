@@ -1,4 +1,5 @@
-//! A comparison as others read it: people, test reports, code hosts, trackers of benchmarks. One pure function a format.
+//! Output formats of a comparison: terminal, Markdown, JUnit, annotations, benchmark trackers. One
+//! pure function per format.
 
 mod annotations;
 mod bencher;
@@ -18,12 +19,12 @@ pub use table::table;
 
 use super::{ComparisonRow, GateVerdict, InconclusiveReason};
 
-/// A change as people read it: `+3.2 %`.
+/// A change as `+3.2 %`.
 fn percent(ratio: f64) -> String {
     format!("{:+.1} %", (ratio - 1.0) * 100.0)
 }
 
-/// `[+1.0 %, +5.4 %]`, or nothing where there is no interval.
+/// An interval as `[+1.0 %, +5.4 %]`; empty without one.
 fn interval(row: &ComparisonRow) -> String {
     row.interval.map_or_else(String::new, |(low, high)| format!("[{}, {}]", percent(low), percent(high)))
 }
@@ -32,7 +33,7 @@ fn verdict(row: &ComparisonRow) -> &'static str {
     row.verdict.map_or("not gated", GateVerdict::name)
 }
 
-/// A value with as many digits as it can be read with.
+/// A value with a readable number of digits.
 fn number(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => format!("{value:.0}"),
@@ -41,25 +42,25 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Six digits: more would be noise, and another machine's logarithm may differ in the last.
+/// Rounds to six digits; further digits may depend on the platform's logarithm.
 fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
-/// As people read it.
+/// A p-value with four digits.
 fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
-/// Why, what could have been seen, and what would help, in a sentence.
+/// Explanation of a verdict, with the detectable change and the number of blocks for a decision.
 fn explained(row: &ComparisonRow) -> String {
-    let Some(verdict) = row.verdict else { return "shown only".to_owned() };
+    let Some(verdict) = row.verdict else { return "this metric has no threshold".to_owned() };
     let mut out = verdict.explanation().to_owned();
     if let (GateVerdict::Inconclusive(InconclusiveReason::Noise), Some(effect)) = (verdict, row.smallest_effect) {
-        out += &format!("; a change of {} would have been found", percent(effect));
+        out += &format!(". This run could detect changes of {} or more", percent(effect));
         out += &match row.blocks_to_decide {
-            Some(blocks) => format!(", about {blocks} blocks would decide"),
-            None => ", no sensible number of blocks would decide".to_owned(),
+            Some(blocks) => format!("; about {blocks} blocks would give a result"),
+            None => "; no practical number of blocks would give a result".to_owned(),
         };
     }
     out

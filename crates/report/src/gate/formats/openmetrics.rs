@@ -1,11 +1,11 @@
-//! OpenMetrics text, for whatever keeps time series.
+//! OpenMetrics text, for time series databases.
 
 use results::MetricId;
 
 use super::rounded;
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
-/// A gauge a metric for each arm, the ratio, and the verdict as a number: 1 worse, 0 not, absent where nothing is known.
+/// Gauges of base and head for each metric, the ratio, and the verdict as a number.
 pub fn openmetrics(comparison: &Comparison) -> String {
     let mut out = String::new();
     let scenario = escaped(&comparison.scenario);
@@ -39,13 +39,16 @@ pub fn openmetrics(comparison: &Comparison) -> String {
         }
     };
     by_row(&mut out, "pushbench_gate_ratio", "Head to base.", |row| Some(row.ratio));
-    by_row(&mut out, "pushbench_gate_regression", "1 when the head is worse beyond doubt.", |row| {
-        match row.verdict? {
+    by_row(
+        &mut out,
+        "pushbench_gate_regression",
+        "1 if the verdict is regression, 0 otherwise; absent if inconclusive.",
+        |row| match row.verdict? {
             GateVerdict::Regression => Some(1.0),
             GateVerdict::Improved | GateVerdict::Same => Some(0.0),
             GateVerdict::Inconclusive(_) => None,
-        }
-    });
+        },
+    );
     out + "# EOF\n"
 }
 

@@ -1,11 +1,11 @@
-//! Labels that would cover each other are pushed apart, as little as it takes.
+//! Moves overlapping labels apart.
 
-/// Places for labels of one height around the places they want, in the given order of input, at least `height` apart and within the
-/// range where that is possible.
+/// Positions of labels of equal height, near the wanted ones, at least `height` apart and within
+/// the range if possible.
 pub(in crate::plots) fn spread(wanted: &[f64], height: f64, (low, high): (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
-    // Blocks of labels that touch: where the first of them is, and how many there are.
+    // Blocks of touching labels: position of the first, and their number.
     let mut blocks: Vec<(Vec<usize>, f64)> = Vec::new();
     for label in order {
         let mut block = (vec![label], wanted[label]);
@@ -18,7 +18,7 @@ pub(in crate::plots) fn spread(wanted: &[f64], height: f64, (low, high): (f64, f
         let most = high - (block.0.len() - 1) as f64 * height;
         block.1 = block.1.min(most).max(low);
         blocks.push(block);
-        // Held at an end, a block may have come to lie on the one before it.
+        // A block moved into the range may overlap the one before it.
         while blocks.len() > 1 {
             let last = blocks.len() - 1;
             if blocks[last - 1].1 + blocks[last - 1].0.len() as f64 * height <= blocks[last].1 + 1e-9 {

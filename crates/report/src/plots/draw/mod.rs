@@ -1,4 +1,4 @@
-//! How every picture is drawn: a scene of marks, painted by plotters. Knows nothing of runs.
+//! Drawing: a scene of marks, painted by plotters. Independent of runs.
 
 mod labels;
 mod paint;

@@ -1,4 +1,4 @@
-//! A scene on one of plotters' backends. One painter for all of them, so that every format shows the same.
+//! Paints a scene on a plotters backend, the same for all formats.
 
 use std::f64::consts::TAU;
 
@@ -11,11 +11,11 @@ use super::scene::{Anchor, Area, EM, FAMILY, Mark, Scene, Stroke, fonts};
 use super::style::{Colour, PAPER, Shape, WIDTH};
 use super::svg::Pen;
 
-/// Units of a backend in one of a scene.
+/// Backend units per scene unit.
 const FINE: u32 = 4;
-/// Of which so many are one pixel of a bitmap: drawn finer than kept, so that edges are smooth.
+/// Oversampling of bitmaps, for smooth edges.
 const SMOOTH: usize = 2;
-/// Length of a dash and of what follows it.
+/// Length of a dash and of a gap.
 const DASH: (f64, f64) = (7.0, 4.5);
 
 type Done<B> = Result<(), DrawingErrorKind<<B as DrawingBackend>::ErrorType>>;
@@ -24,7 +24,7 @@ fn size(scene: &Scene) -> (u32, u32) {
     (WIDTH as u32 * FINE, scene.height.ceil() as u32 * FINE)
 }
 
-/// As SVG.
+/// Renders a scene as SVG.
 pub(in crate::plots) fn svg(scene: &Scene, title: &str) -> String {
     let mut pen = Pen::new(size(scene), FINE, title);
     match draw(scene, &mut pen, true) {
@@ -33,13 +33,13 @@ pub(in crate::plots) fn svg(scene: &Scene, title: &str) -> String {
     }
 }
 
-/// As PNG, on white.
+/// Renders a scene as PNG on white.
 pub(in crate::plots) fn png(scene: &Scene) -> Vec<u8> {
     let (width, height) = size(scene);
     let mut fine = vec![u8::MAX; width as usize * height as usize * 3];
     {
         let mut backend = BitMapBackend::with_buffer(&mut fine, (width, height));
-        // A buffer takes every pixel that lies within it, and the backend leaves out the others.
+        // The backend ignores pixels outside of the buffer.
         _ = draw(scene, &mut backend, false);
     }
     encoded(&smoothed(&fine, width as usize), width / SMOOTH as u32)
@@ -72,7 +72,7 @@ fn encoded(pixels: &[u8], width: u32) -> Vec<u8> {
     out
 }
 
-/// Paints everything; `clear` says whether the backend can show what lies below a colour.
+/// Paints all marks; `clear` tells whether the backend supports transparency.
 fn draw<B: DrawingBackend>(scene: &Scene, backend: &mut B, clear: bool) -> Done<B> {
     fonts();
     let colour = |colour: Colour, strength: f64| {
@@ -152,8 +152,8 @@ fn line<B: DrawingBackend>(
     polyline(backend, points, style, joined)
 }
 
-/// Plotters joins thick lines into one polygon that breaks at sharp turns: in a bitmap every piece is drawn by itself, with a disc
-/// where it meets the next.
+/// Draws each segment of a thick line separately with a disc at the joints, because plotters'
+/// polygons break at sharp turns.
 fn polyline<B: DrawingBackend>(backend: &mut B, points: &[(f64, f64)], style: ShapeStyle, joined: bool) -> Done<B> {
     let mut points: Vec<BackendCoord> = points.iter().copied().map(coord).collect();
     points.dedup();
@@ -205,7 +205,7 @@ fn dashes(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     out
 }
 
-/// The outline of a marker around 0, closed; of those that are made of strokes, nothing.
+/// Closed outline of a marker around 0; empty for markers made of strokes.
 fn outline(shape: Shape) -> Vec<(f64, f64)> {
     let regular = |corners: u32, turn: f64, size: f64| {
         let angle = |corner: u32| TAU * (f64::from(corner) / f64::from(corners) + turn);
@@ -243,7 +243,7 @@ fn dot<B: DrawingBackend>(
     (style, paper): (ShapeStyle, ShapeStyle),
     joined: bool,
 ) -> Done<B> {
-    // Spokes cannot be hollow: those that should be stand in a ring.
+    // Stroke markers cannot be hollow; a ring marks them.
     let body = if hollow && outline(shape).is_empty() { Shape::Circle } else { shape };
     let around: Vec<(f64, f64)> = outline(body).into_iter().map(|(x, y)| (at.0 + x * size, at.1 + y * size)).collect();
     if !around.is_empty() {

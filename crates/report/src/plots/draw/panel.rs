@@ -1,4 +1,4 @@
-//! A pair of axes with its grid, in its place in the picture.
+//! A panel: a pair of axes with its grid.
 
 use super::scale::Scale;
 use super::scene::{Anchor, Area, Scene, Stroke, width};
@@ -7,31 +7,31 @@ use super::style::{FAINT, SIZE, SMALL, SOFT};
 /// One.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::plots) struct Panel {
-    /// Where its data may be.
+    /// Area of the data.
     pub(in crate::plots) area: Area,
-    /// From left to right.
+    /// Horizontal axis.
     pub(in crate::plots) x: Scale,
-    /// From bottom to top.
+    /// Vertical axis.
     pub(in crate::plots) y: Scale,
 }
 
 impl Panel {
-    /// Place of a point.
+    /// Position of a point.
     pub(in crate::plots) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.across(x), self.up(y))
     }
 
-    /// Place across.
+    /// Horizontal position.
     pub(in crate::plots) fn across(&self, x: f64) -> f64 {
         self.area.left + self.x.place(x).clamp(0.0, 1.0) * (self.area.right - self.area.left)
     }
 
-    /// Height.
+    /// Vertical position.
     pub(in crate::plots) fn up(&self, y: f64) -> f64 {
         self.area.bottom - self.y.place(y).clamp(0.0, 1.0) * (self.area.bottom - self.area.top)
     }
 
-    /// Grid, ticks, and what the axes are in: across below, up above the axis.
+    /// Draws grid, ticks and axis titles.
     pub(in crate::plots) fn axes(&self, scene: &mut Scene, across: &str, up: &str) {
         self.up_ticks(scene, true);
         self.across_ticks(scene, true);
@@ -45,7 +45,7 @@ impl Panel {
         self.y.ticks((height / (1.3 * SMALL)) as usize)
     }
 
-    /// Grid lines across, with their labels on the left or without any.
+    /// Horizontal grid lines, with or without labels.
     pub(in crate::plots) fn up_ticks(&self, scene: &mut Scene, named: bool) {
         for (value, name) in self.ticks_up() {
             let height = self.up(value);
@@ -56,7 +56,7 @@ impl Panel {
         }
     }
 
-    /// Grid lines up, with labels below where they have room, or without any.
+    /// Vertical grid lines, with labels where there is space, or without.
     pub(in crate::plots) fn across_ticks(&self, scene: &mut Scene, named: bool) {
         let (left, right) = (self.area.left, self.area.right);
         let ticks = self.x.ticks(((right - left) / 50.0) as usize);
@@ -75,7 +75,7 @@ impl Panel {
     }
 }
 
-/// Areas for panels side by side, as many in a row as given, each below room for its head; and where they end.
+/// Areas of panels in rows, each below its heading, and the total height.
 pub(in crate::plots) fn grid(
     count: usize,
     (top, height): (f64, f64),

@@ -1,29 +1,29 @@
-//! From values to places on an axis, and where its ticks are.
+//! Axes: positions of values, and ticks.
 
-/// Values beyond this are drawn at it: the room around them has to be a number too.
+/// Upper bound of drawn values, so that margins stay finite.
 const LARGEST: f64 = 1e300;
 
 /// An axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::plots) enum Scale {
-    /// Equal steps.
+    /// Linear.
     Linear { low: f64, high: f64 },
-    /// Equal ratios.
+    /// Logarithmic.
     Log { low: f64, high: f64 },
-    /// Shares, by how many nines they have; up to this many.
+    /// Shares by their number of nines, up to this many.
     Nines(f64),
-    /// Names, in their order.
+    /// Categories.
     Names(Vec<String>),
 }
 
 impl Scale {
-    /// From zero up to a little beyond the largest value.
+    /// Linear from zero to slightly above the maximum.
     pub(in crate::plots) fn from_zero(values: impl IntoIterator<Item = f64>) -> Self {
         let most = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max).min(LARGEST);
         Self::Linear { low: 0.0, high: if most > 0.0 { most * 1.06 } else { 1.0 } }
     }
 
-    /// Logarithmic around the positive values, to the ends of a decade or to 1, 2 or 5 of one.
+    /// Logarithmic around the positive values, with ends at 1, 2 or 5 of a decade.
     pub(in crate::plots) fn log(values: impl IntoIterator<Item = f64>) -> Self {
         let positive: Vec<f64> = values.into_iter().filter(|value| value.is_finite() && *value > 0.0).collect();
         let low = positive.iter().copied().fold(f64::INFINITY, f64::min);
@@ -35,7 +35,7 @@ impl Scale {
         Self::Log { low, high }
     }
 
-    /// Logarithmic where the values span a decade and none is zero, else linear.
+    /// Logarithmic if the values span a decade and none is zero, else linear.
     pub(in crate::plots) fn fitting(values: &[f64]) -> Self {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(0.0, f64::max).min(LARGEST);
@@ -47,7 +47,7 @@ impl Scale {
         Self::Linear { low, high: most + margin }
     }
 
-    /// Where a value is, from 0 to 1 within the axis.
+    /// Position of a value, from 0 to 1.
     pub(in crate::plots) fn place(&self, value: f64) -> f64 {
         match self {
             Self::Linear { low, high } => (value - low) / (high - low),
@@ -57,7 +57,7 @@ impl Scale {
         }
     }
 
-    /// Ticks with their labels, about as many as asked for at most.
+    /// Ticks with labels, at most about `most`.
     pub(in crate::plots) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         match self {
             Self::Linear { low, high } => linear(*low, *high, most),
@@ -73,7 +73,7 @@ impl Scale {
     }
 }
 
-/// How many nines a share has: 1 for 90 %, 2 for 99 %.
+/// Number of nines of a share: 1 for 90 %, 2 for 99 %.
 pub(in crate::plots) fn nines(share: f64) -> f64 {
     -(1.0 - share).max(1e-12).log10()
 }
@@ -115,7 +115,7 @@ fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
     ticks.into_iter().map(|value| (value, tick(value))).collect()
 }
 
-/// A number to three figures, short.
+/// A number with three significant digits.
 pub(in crate::plots) fn tick(value: f64) -> String {
     let (value, unit) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, " G"),

@@ -1,4 +1,4 @@
-//! A picture as a list of marks, in units of its own, and how much room its words take.
+//! A plot as a list of marks, and the measurement of its texts.
 
 use std::sync::Once;
 
@@ -6,9 +6,9 @@ use plotters::style::{FontStyle, IntoFont, register_font};
 
 use super::style::{Colour, INK, SIZE, SMALL, SOFT, Shape, TITLE, WIDTH};
 
-/// The name the bundled font goes by.
+/// Name of the bundled font.
 pub(super) const FAMILY: &str = "report-sans";
-/// How much wider bold letters are, at most.
+/// Maximum width of bold letters, relative to regular ones.
 const BOLD: f64 = 1.15;
 /// Height of capitals and digits.
 const CAPITAL: f64 = 0.73;
@@ -23,13 +23,13 @@ pub(in crate::plots) struct Area {
 }
 
 impl Area {
-    /// Whether they share any place.
+    /// Whether the rectangles overlap.
     pub(in crate::plots) fn overlaps(&self, other: &Self) -> bool {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 }
 
-/// A line's look.
+/// Style of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::plots) struct Stroke {
     pub(in crate::plots) colour: Colour,
@@ -39,23 +39,23 @@ pub(in crate::plots) struct Stroke {
 }
 
 impl Stroke {
-    /// A full line.
+    /// A solid line.
     pub(in crate::plots) const fn new(colour: Colour, width: f64) -> Self {
         Self { colour, width, dashed: false, strength: 1.0 }
     }
 
-    /// Dashed, if so.
+    /// The style, dashed or not.
     pub(in crate::plots) const fn dashed(self, dashed: bool) -> Self {
         Self { dashed, ..self }
     }
 
-    /// Paler.
+    /// The style, paler.
     pub(in crate::plots) const fn pale(self, strength: f64) -> Self {
         Self { strength, ..self }
     }
 }
 
-/// Which end of a text its place is.
+/// Horizontal anchor of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plots) enum Anchor {
     Start,
@@ -63,22 +63,22 @@ pub(in crate::plots) enum Anchor {
     End,
 }
 
-/// One thing in a picture.
+/// A mark of a plot.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::plots) enum Mark {
-    /// Joined points.
+    /// A polyline.
     Line(Vec<(f64, f64)>, Stroke),
-    /// A filled rectangle, at some strength.
+    /// A filled rectangle with an opacity.
     Fill(Area, Colour, f64),
-    /// An empty one.
+    /// A rectangle outline.
     Frame(Area, Stroke),
-    /// A marker; hollow for what is no steady state.
+    /// A marker; hollow for overloaded runs.
     Dot { at: (f64, f64), shape: Shape, colour: Colour, size: f64, hollow: bool },
-    /// Words, standing on their base line.
+    /// Text on its base line.
     Text { at: (f64, f64), text: String, size: f64, anchor: Anchor, colour: Colour, bold: bool },
 }
 
-/// A picture.
+/// A plot as marks.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::plots) struct Scene {
     pub(in crate::plots) height: f64,
@@ -86,7 +86,7 @@ pub(in crate::plots) struct Scene {
 }
 
 impl Scene {
-    /// With its title, and under it what it is about. Returns where the rest may begin.
+    /// A scene with a title and a subtitle. Returns the height at which the content begins.
     pub(in crate::plots) fn titled(title: &str, about: &str) -> (Self, f64) {
         let mut scene = Self { height: 0.0, marks: Vec::new() };
         let mut line = 28.0;
@@ -120,18 +120,18 @@ impl Scene {
         self.push_text(at, text, size, anchor, colour, false);
     }
 
-    /// A label, centred on a height.
+    /// A label, vertically centred.
     pub(in crate::plots) fn label(&mut self, at: (f64, f64), text: &str, anchor: Anchor) {
         self.text((at.0, at.1 + SIZE * CAPITAL / 2.0), text, SIZE, anchor, INK);
     }
 
-    /// One that has only so much room: a longer one is written smaller.
+    /// A label of limited width; longer ones get a smaller font.
     pub(in crate::plots) fn label_within(&mut self, at: (f64, f64), text: &str, room: f64) {
         let size = SIZE * (room / width(text, SIZE)).min(1.0);
         self.text((at.0, at.1 + size * CAPITAL / 2.0), text, size, Anchor::Start, INK);
     }
 
-    /// A small one.
+    /// A small label.
     pub(in crate::plots) fn small(&mut self, at: (f64, f64), text: &str, anchor: Anchor) {
         self.text((at.0, at.1 + SMALL * CAPITAL / 2.0), text, SMALL, anchor, SOFT);
     }
@@ -143,7 +143,7 @@ impl Scene {
     }
 }
 
-/// Room a mark of words takes.
+/// Rectangle of a text.
 #[cfg(test)]
 pub(in crate::plots) fn room(mark: &Mark) -> Option<Area> {
     let Mark::Text { at, text, size, anchor, bold, .. } = mark else { return None };
@@ -170,22 +170,22 @@ fn measured(text: &str, size: f64, bold: bool) -> f64 {
     font.box_size(text).map_or(text.chars().count() as f64 * size * 0.6, |(width, _)| f64::from(width) / FINE)
 }
 
-/// The size plotters wants for a given em: it scales a font by the height of its lines.
+/// Font size for plotters, which scales a font by its line height.
 pub(super) const EM: f64 = 1.164;
 
-/// Makes the bundled font known, once.
+/// Registers the bundled font once.
 pub(super) fn fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let faces = [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())];
-        // A face that cannot be read is measured by the rule of thumb above; a test reads both.
+        // If the font cannot be read, an estimate is used; a test checks that it can.
         for (style, face) in faces {
             _ = register_font(FAMILY, style, face);
         }
     });
 }
 
-/// Breaks a text into lines no wider than this.
+/// Breaks a text into lines of a maximum width.
 pub(in crate::plots) fn wrapped(text: &str, size: f64, most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -200,7 +200,7 @@ pub(in crate::plots) fn wrapped(text: &str, size: f64, most: f64) -> Vec<String>
     lines
 }
 
-/// A text cut to a width, with an ellipsis where it was.
+/// Truncates a text to a width, with an ellipsis.
 pub(in crate::plots) fn shortened(text: &str, size: f64, most: f64) -> String {
     if width(text, size) <= most {
         return text.to_owned();

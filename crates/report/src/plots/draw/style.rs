@@ -1,32 +1,32 @@
-//! Colours, markers and sizes: one colour and one marker a transport, the same in every picture.
+//! Colours, markers and sizes. Each transport has the same colour and marker in every plot.
 
 use results::Subject;
 
-/// Width of every picture; a unit is 1/800 of it, 0.2 mm at the full width of a printed page.
+/// Width of every plot. A unit is 1/800 of it, 0.2 mm on a printed page.
 pub(in crate::plots) const WIDTH: f64 = 800.0;
-/// Type of titles.
+/// Font size of titles.
 pub(in crate::plots) const TITLE: f64 = 21.0;
-/// Type of labels.
+/// Font size of labels.
 pub(in crate::plots) const SIZE: f64 = 16.5;
-/// Type of ticks and notes.
+/// Font size of ticks and notes.
 pub(in crate::plots) const SMALL: f64 = 15.0;
 
 /// Red, green, blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plots) struct Colour(pub(in crate::plots) u8, pub(in crate::plots) u8, pub(in crate::plots) u8);
 
-/// Text and the floor; the page may make it light.
+/// Text and raw TCP; light on a dark page.
 pub(in crate::plots) const INK: Colour = Colour(26, 26, 26);
 /// Axes, notes and leaders.
 pub(in crate::plots) const SOFT: Colour = Colour(96, 96, 96);
 /// Grids.
 pub(in crate::plots) const FAINT: Colour = Colour(221, 221, 221);
-/// The ground.
+/// Background.
 pub(in crate::plots) const PAPER: Colour = Colour(255, 255, 255);
-/// Heat maps, at different strengths.
+/// Heat maps, with different opacities.
 pub(in crate::plots) const HEAT: Colour = Colour(8, 48, 107);
 
-/// Classes of a whole, in the order they are stacked.
+/// Colours of parts, in stacking order.
 pub(in crate::plots) const CLASSES: [Colour; 9] = [
     Colour(0, 114, 178),
     Colour(86, 180, 233),
@@ -56,14 +56,15 @@ pub(in crate::plots) enum Shape {
     Bar,
 }
 
-/// How a transport looks.
+/// Colour and marker of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plots) struct SubjectStyle {
     pub(in crate::plots) colour: Colour,
     pub(in crate::plots) shape: Shape,
 }
 
-/// The colours of Okabe and Ito, that people with any colour vision tell apart, and four more at their distance in lightness.
+/// The colours of Okabe and Ito, which are distinguishable with any colour vision, and four with a
+/// similar difference in lightness.
 const STYLES: [SubjectStyle; 12] = [
     SubjectStyle { colour: INK, shape: Shape::Circle },
     SubjectStyle { colour: Colour(213, 94, 0), shape: Shape::Square },
@@ -79,7 +80,8 @@ const STYLES: [SubjectStyle; 12] = [
     SubjectStyle { colour: Colour(187, 60, 60), shape: Shape::Bar },
 ];
 
-/// How everybody in a job looks: our transports as they do everywhere, other servers in what these leave over.
+/// Styles of all subjects of a job: fixed for the built-in server, the remaining ones for external
+/// servers.
 pub(in crate::plots) fn looks(subjects: &[Subject]) -> Vec<(Subject, SubjectStyle)> {
     let ours = |place: &usize| subjects.iter().any(|s| s.target.is_none() && s.transport.index() == *place);
     let free: Vec<usize> = (0..STYLES.len()).filter(|place| !ours(place)).collect();

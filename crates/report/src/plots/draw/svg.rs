@@ -1,4 +1,4 @@
-//! A backend for plotters that writes SVG as short as it can be, with the colours of paper and ink left to the page it stands in.
+//! A plotters backend for compact SVG, whose text and background colours follow the page.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use super::style::{Colour, FAINT, HEAT, INK, PAPER, SOFT};
 
 type Done = Result<(), DrawingErrorKind<Infallible>>;
 
-/// Colours that follow the page: their class, and what they are on dark ground.
+/// Colours that follow the page: class and dark variant.
 const FOLLOWING: [(Colour, &str, &str); 5] = [
     (INK, "ink", "#e8e8e8"),
     (SOFT, "soft", "#a8a8a8"),
@@ -22,14 +22,14 @@ const FOLLOWING: [(Colour, &str, &str); 5] = [
     (HEAT, "heat", "#a6cdf0"),
 ];
 
-/// The picture as it is written.
+/// The SVG text being written.
 pub(super) struct Pen {
     size: (u32, u32),
     out: String,
 }
 
 impl Pen {
-    /// An empty picture; `scale` of its units are one pixel on a page.
+    /// An empty image; `scale` units are one pixel.
     pub(super) fn new(size: (u32, u32), scale: u32, title: &str) -> Self {
         let (width, height) = size;
         let mut out = format!(
@@ -57,7 +57,7 @@ impl Pen {
         Self { size, out }
     }
 
-    /// What was written.
+    /// The SVG text.
     pub(super) fn finish(self) -> String {
         self.out + "</svg>\n"
     }
@@ -85,7 +85,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Points as the first and the steps from each to the next.
+/// A path with relative coordinates.
 fn steps(points: impl IntoIterator<Item = BackendCoord>) -> String {
     let mut out = String::new();
     let mut last: Option<BackendCoord> = None;
@@ -140,7 +140,7 @@ impl DrawingBackend for Pen {
             self.put(format_args!("<path d=\"{path}\"{paint} stroke-width=\"{width}\"/>\n"));
             return Ok(());
         }
-        // Neighbours of one colour share an element: heat maps are made of thousands.
+        // Adjacent rectangles of one colour share an element, because heat maps have thousands.
         let paint = paint("fill", style.color());
         let end = format!("z\"{paint}/>\n");
         if self.out.ends_with(&end) {
@@ -164,7 +164,7 @@ impl DrawingBackend for Pen {
         Ok(())
     }
 
-    /// The place is half a size above the base line, which is where plotters puts the letters of a bitmap.
+    /// The position is half a font size above the base line, as plotters draws bitmap text.
     fn draw_text<T: BackendTextStyle>(&mut self, text: &str, style: &T, (x, y): BackendCoord) -> Done {
         let size = style.size();
         let anchor = match style.anchor().h_pos {

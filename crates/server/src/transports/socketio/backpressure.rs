@@ -1,8 +1,8 @@
 //! Backpressure for socketioxide, which has a queue per session but does not report when it drains.
 //!
-//! The queue accepts packets until it is full and refuses the rest. Its packets leave through the socket
-//! of the WebSocket or through the response to a poll, where the server counts the bytes. The difference
-//! between queued and written bytes is what the session has in flight.
+//! The queue accepts packets until it is full and refuses the rest. Its packets leave through the
+//! socket of the WebSocket or through the response to a poll, where the server counts the bytes.
+//! The difference between queued and written bytes is what the session has in flight.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 const PACKETS_MAX: u32 = 256;
 /// Bytes in flight at which the forwarder waits. The last packet may exceed them.
 const BYTES_MAX: u64 = 64 << 10;
-/// Capacity of the queue: the packets of the forwarder, and a reserve for packets that do not wait (pings
-/// and acknowledgements) and for those that count as written too early because of frame headers.
+/// Capacity of the queue: the packets of the forwarder, and a reserve for packets that do not wait
+/// (pings and acknowledgements) and for those that count as written too early because of frame
+/// headers.
 pub(super) const QUEUE_PACKETS_MAX: usize = 4 * PACKETS_MAX as usize;
 
 /// The packets of one session that are in flight.
@@ -66,8 +67,8 @@ impl Backpressure {
         }
     }
 
-    /// The queued packets. The count starts again when all are written, because heartbeats are written
-    /// without being queued.
+    /// The queued packets. The count starts again when all are written, because heartbeats are
+    /// written without being queued.
     fn lock(&self) -> MutexGuard<'_, Queued> {
         let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
         let written = self.written.load(SeqCst);

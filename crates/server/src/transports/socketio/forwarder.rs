@@ -47,8 +47,8 @@ struct Forwarded {
 
 impl Forwarder {
     pub(super) async fn run(&self, reader: &mut Reader) {
-        // socketioxide 0.18.9 answers a CONNECT before it marks the socket as connected, and emits nothing to a socket without that
-        // mark. A client may send its `join` in between.
+        // socketioxide 0.18.9 answers a CONNECT before it marks the socket as connected, and emits
+        // nothing to a socket without that mark. A client may send its `join` in between.
         while !self.socket.connected() && !self.ended.load(SeqCst) {
             tokio::task::yield_now().await;
         }
@@ -150,7 +150,8 @@ impl Forwarder {
     }
 }
 
-/// The transport that a session is counted for. A session that began as polling may have upgraded since.
+/// The transport that a session is counted for. A session that began as polling may have upgraded
+/// since.
 pub(super) fn current_slot(slot: TransportSlot, socket: &SocketRef) -> TransportSlot {
     let polling = slot == TransportSlot::of(Transport::SocketioPolling);
     if polling && socket.transport_type() == TransportType::Websocket {

@@ -16,13 +16,13 @@ use super::stream::Stream;
 /// Between two packets in the body of a request or answer on polling.
 pub(super) const SEPARATOR: char = '\x1e';
 
-/// The service of socketioxide. The router in it answers what Socket.IO does not: nothing.
+/// The service of socketioxide. The router in it answers the remaining requests; there are none.
 #[derive(Clone)]
 pub(super) struct Library(pub(super) SocketIoService<Router>);
 
 impl Library {
-    /// Answers a request on polling. A cancelled poll loses no packet: engineioxide 0.17.9 takes packets from its queue only when it
-    /// returns them.
+    /// Answers a request on polling. A cancelled poll loses no packet: engineioxide 0.17.9 takes
+    /// packets from its queue only when it returns them.
     pub(super) async fn answer(&self, request: Request) -> http::Response<Bytes> {
         let Ok(answer) = self.0.clone().call(request).await;
         let (head, body) = answer.into_parts();
@@ -41,7 +41,7 @@ impl Library {
         self.open(stream, request("websocket", sid, ()));
     }
 
-    /// Opens or upgrades a session on a WebSocket, as the request says.
+    /// Opens or upgrades a session on a WebSocket, depending on the request.
     pub(super) fn open(&self, stream: Stream, request: http::Request<()>) {
         if let Err(error) = self.0.clone().call((stream, request)).into_inner() {
             tracing::error!(%error, "socketioxide refused a request that the server had checked");

@@ -1,13 +1,14 @@
 //! Socket.IO by socketioxide, the library that a Rust server would use.
 //!
-//! Namespaces `/` and `/chat` show the same rooms. A client connects (`auth` may hold the token) and emits
-//! `join` with a room and a cursor. Then it receives `message` and `gap`, and emits `post` and `leave`.
-//! Each event of the client is acknowledged; the acknowledgement of a refused one is an error body.
-//! `encoding: "binary"` in the join makes messages and posts attachments.
+//! Namespaces `/` and `/chat` show the same rooms. A client connects (`auth` may hold the token)
+//! and emits `join` with a room and a cursor. Then it receives `message` and `gap`, and emits
+//! `post` and `leave`. Each event of the client is acknowledged; the acknowledgement of a refused
+//! one is an error body. `encoding: "binary"` in the join makes messages and posts attachments.
 //!
-//! As with the other transports, a session is a cursor. Its forwarder queues a bounded number of packets
-//! and waits until they are written ([`backpressure`]), so a slow client falls behind in the log and not
-//! in a queue. Unlike `websocket`, each packet is encoded for each client: the library has no other way.
+//! As with the other transports, a session is a cursor. Its forwarder queues a bounded number of
+//! packets and waits until they are written ([`backpressure`]), so a slow client falls behind in
+//! the log and not in a queue. Unlike `websocket`, each packet is encoded for each client: the
+//! library has no other way.
 
 mod backpressure;
 mod forwarder;
@@ -79,8 +80,8 @@ pub(crate) fn open(state: &Arc<ServerState>) -> Arc<SocketIoService> {
     let forwarders = TaskTracker::new();
     for namespace in NAMESPACES {
         let (state, forwarders) = (Arc::clone(state), forwarders.clone());
-        // Handlers are registered before the client is told that it is connected, so that its first event
-        // finds them.
+        // Handlers are registered before the client is told that it is connected, so that its first
+        // event finds them.
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<Auth>>| {
             let token = auth.ok().flatten().and_then(|auth| auth.token);
             std::future::ready(NamespaceClient::open(&state, &forwarders, &socket, token.as_deref()))

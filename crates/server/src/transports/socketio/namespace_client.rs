@@ -95,7 +95,8 @@ impl NamespaceClient {
             ended: Arc::default(),
             stalled: AtomicBool::new(false),
         });
-        // socketioxide calls the handlers in the order of the events, and spawns only their futures.
+        // socketioxide calls the handlers in the order of the events, and spawns only their
+        // futures.
         let this = Arc::clone(&client);
         socket.on("join", move |ack: AckSender, event: IncomingEvent| {
             this.join(ack, &event);
@@ -191,11 +192,12 @@ impl NamespaceClient {
         Ok(Ack { ordinal: post.ordinal, seq })
     }
 
-    /// Counts a post. On polling the packets of a request share its framing, and only their own bytes are
-    /// counted here.
+    /// Counts a post. On polling the packets of a request share its framing, and only their own
+    /// bytes are counted here.
     fn count_post(&self, event: &IncomingEvent, post: &Post<'_>, item: usize, attached: bool) {
         let payload = post.text.len();
-        // `42`, the acknowledgement's number (at least one digit), and the bytes that `data_of` removes.
+        // `42`, the acknowledgement's number (at least one digit), and the bytes that `data_of`
+        // removes.
         let packet = event.value.len() + 2 + usize::from(event.wants_ack);
         let (text, beside) = if attached { (packet + 2, Some(item)) } else { (packet, None) };
         let headers = if event.socket.transport_type() == TransportType::Websocket {
@@ -276,8 +278,9 @@ impl NamespaceClient {
     }
 }
 
-/// Ends a client when its socket leaves the namespace. With a closure instead, socketioxide 0.18.9 would
-/// remove the socket from the namespace in a task, and ignore a CONNECT that arrives before that task.
+/// Ends a client when its socket leaves the namespace. With a closure instead, socketioxide 0.18.9
+/// would remove the socket from the namespace in a task, and ignore a CONNECT that arrives before
+/// that task.
 struct OnDisconnect(Arc<NamespaceClient>);
 
 impl DisconnectHandler<LocalAdapter, ()> for OnDisconnect {

@@ -65,8 +65,8 @@ pub(super) fn unknown_session(sid: &str) -> Refusal {
     ))
 }
 
-/// The transport that a request is counted for. With `upgrade=1` a client announces its upgrade. Other
-/// sessions are counted as polling until they upgrade.
+/// The transport that a request is counted for. With `upgrade=1` a client announces its upgrade.
+/// Other sessions are counted as polling until they upgrade.
 pub(super) fn slot_of(query: &str) -> TransportSlot {
     let websocket = parameter(query, "transport") == Some("websocket");
     let (has_sid, announces) = (parameter(query, "sid").is_some(), parameter(query, "upgrade").is_some());

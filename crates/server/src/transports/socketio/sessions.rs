@@ -1,5 +1,5 @@
-//! The open sessions. A session begins with the request that opens it and ends when socketioxide drops
-//! that request.
+//! The open sessions. A session begins with the request that opens it and ends when socketioxide
+//! drops that request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -54,8 +54,8 @@ impl Sessions {
     }
 }
 
-/// One session. The request that opened it holds the handle, and socketioxide keeps that request as long
-/// as the session.
+/// One session. The request that opened it holds the handle, and socketioxide keeps that request as
+/// long as the session.
 pub(super) struct SessionHandle {
     pub(super) slot: TransportSlot,
     pub(super) backpressure: Arc<Backpressure>,

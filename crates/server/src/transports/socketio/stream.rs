@@ -21,7 +21,8 @@ pub(super) struct Stream {
     socket: CountedStream,
     /// Bytes that are returned before the socket is read.
     unread: Bytes,
-    /// Whether a read returns one byte at most. A reader of frames then takes no byte behind a frame.
+    /// Whether a read returns one byte at most. A reader of frames then takes no byte behind a
+    /// frame.
     reads_bytes: bool,
     /// Number of written bytes still to be discarded.
     discard_bytes: usize,
@@ -37,7 +38,8 @@ impl Stream {
         Self { reads_bytes: true, ..Self::new(socket, unread) }
     }
 
-    /// The stream for a reader that does the probe again: it reads the probe's frames, and its answer is discarded.
+    /// The stream for a reader that does the probe again: it reads the probe's frames, and its
+    /// answer is discarded.
     pub(super) fn after_probe(self) -> Self {
         let unread = [PROBE_FRAMES, &self.unread].concat().into();
         Self { socket: self.socket, unread, reads_bytes: false, discard_bytes: PROBE_ANSWER_BYTES }

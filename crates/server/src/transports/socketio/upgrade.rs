@@ -1,10 +1,12 @@
 //! The upgrade of a session from polling to a WebSocket.
 //!
-//! engineioxide 0.17.9 marks a session as upgrading as soon as a WebSocket names it. From then on it answers every poll at once, sends
-//! no pings, and ends the session when the WebSocket closes, is silent or sends a wrong packet; two WebSockets may upgrade one session
-//! at the same time. Therefore this module does the probe itself, for one WebSocket per session at a time, and hands the WebSocket to
-//! the library only after the client has sent `5`. Until then the session stays on polling, as with the JavaScript server: polls
-//! return packets, and after the probe a poll without packets returns a noop, because the client waits for the end of its poll.
+//! engineioxide 0.17.9 marks a session as upgrading as soon as a WebSocket names it. From then on
+//! it answers every poll at once, sends no pings, and ends the session when the WebSocket closes,
+//! is silent or sends a wrong packet; two WebSockets may upgrade one session at the same time.
+//! Therefore this module does the probe itself, for one WebSocket per session at a time, and hands
+//! the WebSocket to the library only after the client has sent `5`. Until then the session stays on
+//! polling, as with the JavaScript server: polls return packets, and after the probe a poll without
+//! packets returns a noop, because the client waits for the end of its poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +46,8 @@ impl UpgradeAttempt {
         Ok(Self { sid, session })
     }
 
-    /// Probes the WebSocket. When the client completes the upgrade in time, the session continues there; otherwise on polling.
+    /// Probes the WebSocket. When the client completes the upgrade in time, the session continues
+    /// there; otherwise on polling.
     pub(super) async fn run(self, state: &ServerState, library: &Library, stream: Stream) {
         let config = WebSocketConfig::default()
             .read_buffer_size(PROBE_BYTES_MAX)
@@ -69,7 +72,8 @@ impl UpgradeAttempt {
         timeout(CLOSE_WAIT, closing).await.ok();
     }
 
-    /// Answers `2probe` and waits for `5`. Returns `None` when the client closes the WebSocket or sends another packet.
+    /// Answers `2probe` and waits for `5`. Returns `None` when the client closes the WebSocket or
+    /// sends another packet.
     async fn probe(&self, ws: &mut WebSocketStream<Stream>) -> Option<()> {
         expect(ws, "2probe").await?;
         ws.send(Message::text("3probe")).await.ok()?;
@@ -84,11 +88,12 @@ impl UpgradeAttempt {
         library.upgrade(self.sid, ws.into_inner().after_probe());
     }
 
-    /// Sends the packets that the next poll would return. engineioxide 0.17.9 loses one of them in an upgrade: the packet that did not
-    /// fit into the last answer.
+    /// Sends the packets that the next poll would return. engineioxide 0.17.9 loses one of them in
+    /// an upgrade: the packet that did not fit into the last answer.
     async fn send_remaining(&self, library: &Library, ws: &mut WebSocketStream<Stream>) {
         let mut messages = Vec::new();
-        // Nothing is written in this loop. So backpressure limits the packets of the session, and the loop ends.
+        // Nothing is written in this loop. So backpressure limits the packets of the session, and
+        // the loop ends.
         while let Some(answer) = library.poll(self.sid).now_or_never() {
             let packets = std::str::from_utf8(answer.body()).unwrap_or_default();
             if answer.status() != StatusCode::OK || packets.is_empty() {
@@ -113,7 +118,8 @@ impl Drop for UpgradeAttempt {
     }
 }
 
-/// Waits for this packet. Returns `None` when the client closes the WebSocket or sends another packet.
+/// Waits for this packet. Returns `None` when the client closes the WebSocket or sends another
+/// packet.
 async fn expect(ws: &mut WebSocketStream<Stream>, packet: &str) -> Option<()> {
     loop {
         match ws.next().await?.ok()? {
@@ -128,7 +134,7 @@ async fn expect(ws: &mut WebSocketStream<Stream>, packet: &str) -> Option<()> {
     }
 }
 
-/// Converts a packet from its framing on polling to its framing on a WebSocket.
+/// Converts a packet from its form on polling to its form on a WebSocket.
 fn message(packet: &str) -> Message {
     match packet.strip_prefix('b') {
         Some(encoded) => Message::binary(STANDARD.decode(encoded).unwrap_or_default()),

@@ -11,8 +11,8 @@ use wire::ErrorBody;
 
 use crate::refusal::Refusal;
 
-/// How long a poll is held after the probe. A client whose upgrade waits for this poll loses that time; a client that goes on with
-/// polling gets 50 answers per second at most.
+/// How long a poll is held after the probe. A client whose upgrade waits for this poll loses that
+/// time; a client that goes on with polling gets 50 answers per second at most.
 const POLL_HOLD: Duration = Duration::from_millis(20);
 /// Stages of an upgrade: no WebSocket names the session.
 const POLLING: u8 = 0;
@@ -56,7 +56,7 @@ impl UpgradeState {
         }
     }
 
-    /// A WebSocket names the session; another one may not.
+    /// A WebSocket names the session. Another one is refused.
     pub(super) fn open(&self, sid: Sid) -> Result<(), Refusal> {
         self.stage.compare_exchange(POLLING, OPENED, SeqCst, SeqCst).map_err(|_| websocket_exists(sid))?;
         Ok(())
@@ -73,7 +73,7 @@ impl UpgradeState {
         drop(self.poll.lock().await);
     }
 
-    /// The WebSocket has gone; a session that was not upgraded stays on polling.
+    /// The WebSocket has closed. A session that was not upgraded stays on polling.
     pub(super) fn abandon(&self) {
         if self.stage.load(SeqCst) != UPGRADED {
             self.stage.store(POLLING, SeqCst);
