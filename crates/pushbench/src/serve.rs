@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin whose web pages may read and post, such as https://chat.example; may be repeated
+    /// Origin whose web pages may read and post, such as `https://chat.example`; may be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
 

@@ -122,7 +122,7 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// URL of its HTTP and WebSocket port, such as http://127.0.0.1:8080; only loopback addresses
+    /// URL of its HTTP and WebSocket port, such as `http://127.0.0.1:8080`; only loopback addresses
     /// are measured
     #[arg(long, value_name = "URL", value_parser = loopback_url)]
     pub(crate) target: SocketAddr,
