@@ -32,7 +32,8 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Write the comparison as JSON, Markdown, JUnit XML and in other formats into this folder, as `gate` does
+    /// Write the comparison as JSON, Markdown, JUnit XML and in other formats into this folder, as
+    /// `gate` does
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
 

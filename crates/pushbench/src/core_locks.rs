@@ -1,9 +1,10 @@
-//! Locks on CPU cores: jobs that measure on the same cores take turns. The kernel releases the locks of a job that has ended, however
-//! it ended.
+//! Locks on CPU cores: jobs that measure on the same cores take turns. The kernel releases the
+//! locks of a job that has ended, however it ended.
 //!
-//! The locks are `flock`s on files in a folder that only this user can enter: no other user can hold a lock, remove its file or replace it
-//! with a link. A folder of another user, or one that others can enter, is not used: the job continues and reports that it could not
-//! check. Jobs of other users, jobs with another TMPDIR and jobs that use `--anyway` are not seen.
+//! The locks are `flock`s on files in a folder that only this user can enter: no other user can
+//! hold a lock, remove its file or replace it with a link. A folder of another user, or one that
+//! others can enter, is not used: the job continues and reports that it could not check. Jobs of
+//! other users, jobs with another TMPDIR and jobs that use `--anyway` are not seen.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -26,8 +27,9 @@ const ABOUT_BYTES_MAX: u64 = 1_000;
 /// What to do when another job measures on the same cores.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct LockArgs {
-    /// Measure at once, even while another job of yours measures on the same cores; the jobs then distort each other's results, which the
-    /// results say. Without it the job waits for the other one to end
+    /// Measure at once, even while another job of yours measures on the same cores; the jobs then
+    /// distort each other's results, which the results say. Without it the job waits for the other
+    /// one to end
     #[arg(long, env = "PUSHBENCH_ANYWAY", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) anyway: bool,
 }
@@ -40,7 +42,8 @@ pub(crate) struct CoreLocks {
 /// Other jobs by their description, with their cores.
 type Holders = BTreeMap<String, Vec<usize>>;
 
-/// Locks the cores of a plan, and waits until they are free; with `--anyway` reports the other jobs instead.
+/// Locks the cores of a plan, and waits until they are free; with `--anyway` reports the other jobs
+/// instead.
 pub(crate) fn take(cores: Option<&scenario::Cores>, args: LockArgs) -> (CoreLocks, Vec<Finding>) {
     let (server, generator) = machine::share_cores(cores, &machine::cores());
     let folder = std::env::temp_dir().join(format!("pushbench-{}", geteuid()));
@@ -96,7 +99,8 @@ fn lock_all(folder: &Path, cores: &[usize], args: LockArgs) -> anyhow::Result<(V
     Ok((files, others))
 }
 
-/// Opens the folder once and without following a link, so that the folder that was checked is the one that is used.
+/// Opens the folder once and without following a link, so that the folder that was checked is the
+/// one that is used.
 fn open_folder(folder: &Path) -> anyhow::Result<OwnedFd> {
     let unusable = || format!("{} cannot be used", folder.display());
     match mkdir(folder, Mode::S_IRWXU) {

@@ -30,7 +30,8 @@ const PORT_TRIES: usize = 20;
 const CRASH_WITHIN: Duration = Duration::from_millis(500);
 const COMPILER: &str = concat!(env!("PUSHBENCH_PROFILE"), " ", env!("PUSHBENCH_RUSTC"));
 
-/// Count requests, frames, writes and bytes per message on every transport, exactly: one message at a time, no timing
+/// Count requests, frames, writes and bytes per message on every transport, exactly: one message at
+/// a time, no timing
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
@@ -41,15 +42,16 @@ Examples:
 Allocations need a server built with --features count-allocations;
 instructions need valgrind.")]
 pub(crate) struct Args {
-    /// Name of a shipped scenario or path of a TOML file; its clients, rooms and posts are used, its times are not
+    /// Name of a shipped scenario or path of a TOML file; its clients, rooms and posts are used,
+    /// its times are not
     scenario: PathBuf,
 
     /// Set a key of the scenario, such as clients=3; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
 
-    /// Compare with this lock file: counts must be equal, allocations and instructions within 1 %. What the server or the compiler does not
-    /// allow to compare is reported as skipped
+    /// Compare with this lock file: counts must be equal, allocations and instructions within 1 %.
+    /// What the server or the compiler does not allow to compare is reported as skipped
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 
@@ -151,7 +153,8 @@ fn bless(path: &Path, locked: Option<Lock>, found: Lock) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line for each difference and each reason for skipping, and a last line that test scripts add up.
+/// Prints a line for each difference and each reason for skipping, and a last line that test
+/// scripts add up.
 fn compare(locked: &Lock, found: &Lock, near: &[&str]) -> anyhow::Result<ExitCode> {
     let checks = locked.checks(found, near);
     let (mut failed, mut skipped) = (0, BTreeMap::<_, usize>::new());
@@ -322,7 +325,8 @@ fn difference(name: &str, from: &serde_json::Value, to: &serde_json::Value, out:
     }
 }
 
-/// Counts of the clients. Socket reads are left out: how many bytes one returns depends on the kernel.
+/// Counts of the clients. Socket reads are left out: how many bytes one returns depends on the
+/// kernel.
 fn client_counts(prefix: &str, tally: &TrafficCounts, out: &mut BTreeMap<String, u64>) {
     let counts = [
         ("delivered", tally.delivered),
@@ -348,7 +352,8 @@ fn has_valgrind() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Instructions of the window: those of a server that runs the whole scenario, less those of one that stops before the window.
+/// Instructions of the window: those of a server that runs the whole scenario, less those of one
+/// that stops before the window.
 async fn instructions(command: &ServerCommand, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<f64> {
     let (with, without) = (
         instructions_of_server(command, plan, transport, Until::End).await?,

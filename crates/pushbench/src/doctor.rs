@@ -16,7 +16,8 @@ Examples:
   pushbench doctor
   pushbench doctor scale")]
 pub(crate) struct Args {
-    /// Name of a shipped scenario or path of a TOML file, whose needs are compared with the machine's limits
+    /// Name of a shipped scenario or path of a TOML file, whose needs are compared with the
+    /// machine's limits
     scenario: Option<PathBuf>,
 }
 

@@ -1,4 +1,5 @@
-//! `pushbench exec`: starts an external server as a child, pins it to cores, and ends it together with all its children.
+//! `pushbench exec`: starts an external server as a child, pins it to cores, and ends it together
+//! with all its children.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};

@@ -10,7 +10,8 @@ use report::history::{self, History};
 use crate::exit::USAGE;
 use crate::print;
 
-/// Keep a CSV with a row of metrics for each commit (Apache Otava reads it), and show where they changed
+/// Keep a CSV with a row of metrics for each commit (Apache Otava reads it), and show where they
+/// changed
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +37,8 @@ enum HistoryCommand {
         #[arg(long, value_name = "COMMIT")]
         commit: Option<String>,
     },
-    /// Print the last value and the changes of every metric, and plot them beside the CSV; a change is never an error
+    /// Print the last value and the changes of every metric, and plot them beside the CSV; a change
+    /// is never an error
     Show {
         /// The CSV file, or a folder with history.csv
         #[arg(default_value = "results/history.csv")]

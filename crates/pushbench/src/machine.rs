@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// A CPU probe is the median of its slices: a short interruption affects a few of them, a slower CPU affects all.
+/// A CPU probe is the median of its slices: a short interruption affects a few of them, a slower
+/// CPU affects all.
 const PROBE_SLICES: usize = 30;
 const PROBE_SLICE: Duration = Duration::from_millis(5);
 /// Loop turns between two readings of the clock.
@@ -27,8 +28,9 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
-/// Loop turns per microsecond of wall time on the slowest core, with all cores busy at once. Some virtual machines give two busy cores
-/// the CPU time of one for minutes without reporting it as steal; this probe shows it.
+/// Loop turns per microsecond of wall time on the slowest core, with all cores busy at once. Some
+/// virtual machines give two busy cores the CPU time of one for minutes without reporting it as
+/// steal; this probe shows it.
 pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
     let together = Barrier::new(cores.len());
     let rates = std::thread::scope(|scope| {
@@ -163,7 +165,8 @@ fn kilobytes(path: &str, field: &str) -> u64 {
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Memory of all TCP sockets' buffers on this machine in bytes; 0 where the kernel does not report it.
+/// Memory of all TCP sockets' buffers on this machine in bytes; 0 where the kernel does not report
+/// it.
 pub(crate) fn socket_memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let tcp = text.lines().find_map(|line| line.strip_prefix("TCP:"));
@@ -173,7 +176,8 @@ pub(crate) fn socket_memory_bytes() -> u64 {
     pages.unwrap_or(0) * page_bytes.unsigned_abs()
 }
 
-/// Cores of the server and of the generator: the first and the second half unless the plan names them. A single core is shared.
+/// Cores of the server and of the generator: the first and the second half unless the plan names
+/// them. A single core is shared.
 pub(crate) fn share_cores(plan: Option<&scenario::Cores>, available: &[usize]) -> (Vec<usize>, Vec<usize>) {
     match plan {
         Some(cores) => (cores.server.clone(), cores.generator.clone()),

@@ -25,7 +25,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measure latency and cost of chat over polling, long polling, HTTP streaming, SSE, WebSocket, Socket.IO, STOMP and raw TCP
+/// Measure latency and cost of chat over polling, long polling, HTTP streaming, SSE, WebSocket,
+/// Socket.IO, STOMP and raw TCP
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {

@@ -8,8 +8,9 @@ use report::wrapped;
 
 use crate::run::{Finding, Level};
 
-/// Prints a result. A failed write is an error: a full disk must not look like success. A reader that has closed the pipe (`| head`) is
-/// not an error: the rest is dropped, and the exit code stays the command's own.
+/// Prints a result. A failed write is an error: a full disk must not look like success. A reader
+/// that has closed the pipe (`| head`) is not an error: the rest is dropped, and the exit code
+/// stays the command's own.
 pub(crate) fn out(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

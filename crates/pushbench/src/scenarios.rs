@@ -1,4 +1,5 @@
-//! The scenarios that the program contains: `pushbench scenarios` lists and prints them, and other commands take their names.
+//! The scenarios that the program contains: `pushbench scenarios` lists and prints them, and other
+//! commands take their names.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,8 @@ use scenario::{Job, LoadedScenario, Override};
 use crate::exit::USAGE;
 use crate::print;
 
-/// Names and texts of the shipped scenarios. Those in `scenarios/peers` need servers from files beside them and are run from a checkout.
+/// Names and texts of the shipped scenarios. Those in `scenarios/peers` need servers from files
+/// beside them and are run from a checkout.
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../../scenarios/", $name, ".toml")))),*]
@@ -69,7 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reads and decides a shipped scenario or a file. A file wins over a shipped scenario of the same name.
+/// Reads and decides a shipped scenario or a file. A file wins over a shipped scenario of the same
+/// name.
 pub(crate) fn load(scenario: &Path, set: &[Override]) -> anyhow::Result<Job> {
     let name = scenario.to_string_lossy();
     let is_path = scenario.is_file() || name.ends_with(".toml") || name.ends_with(".json");
@@ -154,10 +157,8 @@ mod tests {
         let error = |name: &str| load(Path::new(name), &[]).unwrap_err().to_string();
         assert_eq!(error("quik"), format!("there is no scenario and no file quik; did you mean quick? {LIST}"));
         assert_eq!(
-            error("claims/thundering-hert"),
-            format!(
-                "there is no scenario and no file claims/thundering-hert; did you mean claims/thundering-herd? {LIST}"
-            )
+            error("thundering-herd"),
+            format!("there is no scenario and no file thundering-herd; did you mean claims/thundering-herd? {LIST}")
         );
         assert_eq!(error("nothing"), format!("there is no scenario and no file nothing; {LIST}"));
         assert!(error("missing.toml").starts_with("cannot read the scenario missing.toml"));

@@ -1,4 +1,5 @@
-//! `pushbench selfcheck`: the gate's rate of false alarms on this machine, measured by comparing the program with itself.
+//! `pushbench selfcheck`: the gate's rate of false alarms on this machine, measured by comparing
+//! the program with itself.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +28,8 @@ The error rates of the rule itself, on simulated noise:
   cargo test --release -p pushbench-report --test gate_error_rates \\
     -- --ignored --nocapture")]
 pub(crate) struct Args {
-    /// Number of gates; each compares the built-in server with itself, so that every reported change is a false alarm
+    /// Number of gates; each compares the built-in server with itself, so that every reported
+    /// change is a false alarm
     #[arg(long, value_name = "K", value_parser = whole_number(1..=10_000))]
     aa: u64,
 
@@ -45,7 +47,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Each gate draws an order of its own. Exit code 1 when the alarms exceed [`ALARMS_MAX`] by more than chance explains.
+/// Each gate draws an order of its own. Exit code 1 when the alarms exceed [`ALARMS_MAX`] by more
+/// than chance explains.
 async fn against_itself(gates: u64, job: &GateJob, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (mut done, mut alarms) = (0, 0);
     for gate in 0..gates {

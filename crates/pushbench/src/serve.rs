@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     tcp_listen: SocketAddr,
 
-    /// Number of worker threads [default: one per core the process may use]
+    /// Number of threads [default: one for each core that the process may use]
     #[arg(long, value_name = "N", value_parser = whole_number(1..=256))]
     threads: Option<u64>,
 
@@ -37,7 +37,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     cores: Vec<usize>,
 
-    /// Stop when standard input closes, so that the server does not outlive the program that started it
+    /// Stop when standard input closes, so that the server does not outlive the program that
+    /// started it
     #[arg(long)]
     exit_with_parent: bool,
 
@@ -49,13 +50,13 @@ pub(crate) struct Args {
     #[arg(long, env = "PUSHBENCH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// Origin whose web pages may read and post, such as https://chat.example; may be repeated
+    /// Origin whose web pages may read and post, such as `https://chat.example`; may be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
 
-    /// Host name that requests may use, such as chat.example; may be repeated. Without a token other names are refused, so that
-    /// no web page can reach the server by DNS rebinding. IP addresses, localhost and the hosts of --allow-origin are always
-    /// allowed
+    /// Host name that requests may use, such as chat.example; may be repeated. Without a token
+    /// other names are refused, so that no web page can reach the server by DNS rebinding. IP
+    /// addresses, localhost and the hosts of --allow-origin are always allowed
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     allow_host: Vec<String>,
 

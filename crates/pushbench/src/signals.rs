@@ -1,4 +1,5 @@
-//! Requests to stop: SIGTERM, SIGHUP (the terminal was closed), Ctrl-C, and a standard input that closes.
+//! Requests to stop: SIGTERM, SIGHUP (the terminal was closed), Ctrl-C, and a standard input that
+//! closes.
 
 use std::io::Read;
 
@@ -20,7 +21,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts listening; must be called within a runtime. From now on the signals no longer end the program by themselves.
+    /// Starts listening; must be called within a runtime. From now on the signals no longer end the
+    /// program by themselves.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
@@ -46,12 +48,14 @@ impl Signals {
     }
 }
 
-/// A runtime with one thread. Until something on it listens for signals, they end the program at once.
+/// A runtime with one thread. Until something on it listens for signals, they end the program at
+/// once.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
 }
 
-/// Runs a job on a runtime of its own. The first signal cancels the token, so that results are kept; the second ends the program.
+/// Runs a job on a runtime of its own. The first signal cancels the token, so that results are
+/// kept; the second ends the program.
 pub(crate) fn stoppable<T>(job: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<T>) -> anyhow::Result<T> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 const EXAMPLE_URL: &str = "http://127.0.0.1:8080";
 
-/// The address in an `http://` URL. Only loopback addresses are measured: load on another machine needs its owner's consent.
+/// The address in an `http://` URL. Only loopback addresses are measured: load on another machine
+/// needs its owner's consent.
 pub(crate) fn loopback_url(text: &str) -> Result<SocketAddr, String> {
     if text.starts_with("https://") {
         return Err(format!("only plain HTTP is measured; write it as {EXAMPLE_URL}"));

@@ -1,4 +1,5 @@
-//! Commands as users type them: every example of the README and of `--help`, shipped scenarios anywhere, and errors that say what to do.
+//! Commands as users type them: every example of the README and of `--help`, shipped scenarios
+//! anywhere, and errors that say what to do.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::fs;
@@ -46,7 +47,7 @@ impl Drop for Scratch {
 
 fn run(folder: &Path, words: &[impl AsRef<str>]) -> (Option<i32>, String, String) {
     let mut command = Command::new(PROGRAM);
-    command.args(words.iter().map(AsRef::as_ref)).current_dir(folder).env("COLUMNS", "80");
+    command.args(words.iter().map(AsRef::as_ref)).current_dir(folder).env("COLUMNS", "80").env("PUSHBENCH_ANYWAY", "1");
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -83,8 +84,9 @@ fn localised(words: &[String]) -> Vec<String> {
     words.iter().map(local).collect()
 }
 
-/// Runs what needs no measurement: scenarios, schemas, and dry runs. All else (servers, gates, results folders of other days) is
-/// parsed: clap stops at the first unknown word or wrong value, and `--help` at the end keeps the command from running.
+/// Runs what needs no measurement: scenarios, schemas, and dry runs. All else (servers, gates,
+/// results folders of other days) is parsed: clap stops at the first unknown word or wrong value,
+/// and `--help` at the end keeps the command from running.
 fn check(words: &[String]) {
     let mut words = localised(words);
     match words.first().map(String::as_str) {

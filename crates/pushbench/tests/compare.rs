@@ -1,4 +1,5 @@
-//! `pushbench compare` and `pushbench history` with the real program, on finished folders: what they say, what they leave, what they refuse.
+//! `pushbench compare` and `pushbench history` with the real program, on finished folders: what
+//! they say, what they leave, what they refuse.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! The counters and the gate with the real program: what they find, what they refuse, and what they keep when they are stopped. Never how
-//! fast anything was.
+//! The counters and the gate with the real program: what they find, what they refuse, and what they
+//! keep when they are stopped. Never how fast anything was.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::io::{BufRead, BufReader, Read};
@@ -34,7 +34,8 @@ fn run(words: &[&str]) -> (i32, String) {
     (status.code().unwrap(), text)
 }
 
-/// Sends a signal as soon as the program says something on standard error: its exit code, its results, and all it has said.
+/// Sends a signal as soon as the program says something on standard error: its exit code, its
+/// results, and all it has said.
 fn stopped(words: &[&str], when: &str, how: Signal) -> (i32, String, String) {
     let mut child = program(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed());
@@ -217,7 +218,8 @@ fn a_selfcheck_that_is_stopped_says_how_far_it_came() {
     assert!(code == 130 && out.is_empty() && said.contains(note), "{code} {out} {said}");
 }
 
-/// A server of ours below a shell that kills it after a while and ends with 9; what follows are words of the server's.
+/// A server of ours below a shell that kills it after a while and ends with 9; what follows are
+/// words of the server's.
 fn killed_after(seconds: &str) -> String {
     let script = format!("exec 3<&0; \"$0\" serve \"$@\" <&3 & sleep {seconds}; kill -KILL $!; exit 9");
     format!("sh -c '{script}' {PROGRAM}")

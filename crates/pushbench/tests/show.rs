@@ -1,4 +1,5 @@
-//! `pushbench show` with folders as jobs leave them, as killed jobs leave them, and as nobody should.
+//! `pushbench show` with folders as jobs leave them, as killed jobs leave them, and as nobody
+//! should.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::fs;

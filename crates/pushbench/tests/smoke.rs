@@ -1,5 +1,6 @@
-//! End to end with the real program: every phase on every transport, and that what is written agrees with itself. Never how fast
-//! anything was: a machine that is busy with something else makes runs invalid, which is right and fails nothing here.
+//! End to end with the real program: every phase on every transport, and that what is written
+//! agrees with itself. Never how fast anything was: a machine that is busy with something else
+//! makes runs invalid, which is right and fails nothing here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 #[expect(dead_code, reason = "shared with the known answers, which need more of it")]

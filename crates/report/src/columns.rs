@@ -1,4 +1,5 @@
-//! Text for terminals of 80 columns: tables that leave out columns, and sentences that break between words.
+//! Text for terminals of 80 columns: tables that leave out columns, and sentences that break
+//! between words.
 
 /// Columns of a terminal that every output fits.
 pub const COLUMNS: usize = 80;
@@ -39,7 +40,8 @@ impl Column {
     }
 }
 
-/// A table: all columns when `wide`, else the narrow ones, without the last ones when they take more than 80 columns.
+/// A table: all columns when `wide`, else the narrow ones, without the last ones when they take
+/// more than 80 columns.
 pub(crate) fn table(mut columns: Vec<Column>, wide: bool) -> String {
     if !wide {
         columns.retain(|column| column.narrow);
@@ -59,8 +61,8 @@ pub(crate) fn table(mut columns: Vec<Column>, wide: bool) -> String {
     (0..lines).map(line).collect()
 }
 
-/// A text in lines of at most 80 columns, broken between words only. Lines that continue one are indented; lines that begin with a
-/// blank stay as they are.
+/// A text in lines of at most 80 columns, broken between words only. Lines that continue one are
+/// indented; lines that begin with a blank stay as they are.
 pub fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {

@@ -176,7 +176,8 @@ impl Counted {
     }
 }
 
-/// The columns of the table: head, the counter behind it as the server names it, and whether it is shown without `--wide`.
+/// The columns of the table: head, the counter behind it as the server names it, and whether it is
+/// shown without `--wide`.
 const PER_DELIVERY: [(&str, &str, bool); 9] = [
     ("requests", "window.server.requests", true),
     ("frames", "window.server.frames", false),

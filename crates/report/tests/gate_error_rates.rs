@@ -31,7 +31,8 @@ enum Noise {
     Drift,
     /// A run keeps 0.7 of the error of the run before it.
     Autocorrelated,
-    /// Normal, on a machine that is 25 % slower in some phases; a phase is twelve runs long on average.
+    /// Normal, on a machine that is 25 % slower in some phases; a phase is twelve runs long on
+    /// average.
     Phases,
     /// Normal; the first run of every block is 10 % slower, the last one 5 %.
     Slots,
@@ -64,7 +65,8 @@ impl Noise {
         }
     }
 
-    /// The share of changes of [`EFFECT`] that must be found in 16 blocks; `None` where nothing is promised.
+    /// The share of changes of [`EFFECT`] that must be found in 16 blocks; `None` where nothing is
+    /// promised.
     const fn detection_min(self) -> Option<f64> {
         match self {
             Self::Independent | Self::HeavyTails | Self::Drift | Self::Autocorrelated => Some(0.90),

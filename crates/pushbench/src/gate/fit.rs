@@ -17,9 +17,10 @@ pub(crate) struct Fit {
     pub(crate) window: Duration,
 }
 
-/// Chooses 24 blocks when they fit with the scenario's window, else 16 with a window as long as the budget allows. When not even the
-/// shortest window fits, fewer blocks, as long as `cells` metrics can still be judged. `overhead` is the time of a run besides its window.
-/// `Err` is the budget it would need.
+/// Chooses 24 blocks when they fit with the scenario's window, else 16 with a window as long as the
+/// budget allows. When not even the shortest window fits, fewer blocks, as long as `cells` metrics
+/// can still be judged. `overhead` is the time of a run besides its window. `Err` is the budget it
+/// would need.
 pub(crate) fn fit(
     budget: Duration,
     window_max: Duration,

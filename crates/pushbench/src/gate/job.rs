@@ -1,4 +1,5 @@
-//! Measures the blocks of a gate: for every transport base, head and base again in random order, each on a fresh server.
+//! Measures the blocks of a gate: for every transport base, head and base again in random order,
+//! each on a fresh server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,7 +72,8 @@ pub(crate) fn set_seconds(key: &str, value: Duration) -> Override {
     format!("{key}={:?}", value.as_secs_f64()).parse().expect("a key and a number")
 }
 
-/// Measures until every metric is decided, all blocks are done, the time is up, or `stop` is cancelled.
+/// Measures until every metric is decided, all blocks are done, the time is up, or `stop` is
+/// cancelled.
 pub(crate) async fn measure_all(job: GateJob, stop: CancellationToken) -> anyhow::Result<(Comparison, Ending)> {
     let mut gate = Gate::new(job, stop);
     let (look, interrupted) = gate.run_blocks().await?;
@@ -154,7 +156,8 @@ impl Gate {
         }
     }
 
-    /// Measures the blocks and judges after some of them. Returns the last look, over all complete blocks, and whether it was interrupted.
+    /// Measures the blocks and judges after some of them. Returns the last look, over all complete
+    /// blocks, and whether it was interrupted.
     async fn run_blocks(&mut self) -> anyhow::Result<(Look, bool)> {
         let rule = Rule::of(self.job.blocks);
         let begun = Instant::now();
@@ -260,7 +263,8 @@ impl Gate {
         let line = &mut self.progress;
         let show = |progress| line.show(progress);
         let log = &mut std::io::sink();
-        // No waiting for a better CPU probe: noise of the machine hits base and head with equal probability.
+        // No waiting for a better CPU probe: noise of the machine hits base and head with equal
+        // probability.
         self.environment.cpu_probe_best = 0.0;
         let subject = Subject::builtin(transport);
         let record = measure(&mut self.environment, &self.plan, &subject, server, run_id, log, show).await?;
@@ -311,8 +315,9 @@ impl Gate {
     }
 }
 
-/// The verdict without the checks of the machine and of the send delay. Both invalidate a result of its own, but not a comparison in
-/// blocks of random order: base and head are affected with equal probability.
+/// The verdict without the checks of the machine and of the send delay. Both invalidate a result of
+/// its own, but not a comparison in blocks of random order: base and head are affected with equal
+/// probability.
 fn verdict_ignoring_machine(record: &RunRecord) -> results::RunVerdict {
     let best = record.machine.cpu_probe_best;
     let machine = MachineState {

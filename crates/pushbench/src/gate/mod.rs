@@ -30,7 +30,8 @@ use server::GateServer;
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Server to compare with: a pushbench binary, a command line with {port} (and {tcp_port} for raw TCP), or an http:// URL
+    /// Server to compare with: a pushbench binary, a command line with {port} (and {tcp_port} for
+    /// raw TCP), or an http:// URL
     #[arg(long, value_name = "CMD|URL")]
     base: GateServer,
 
@@ -48,7 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Write the result into this folder: JSON, Markdown, JUnit XML, OpenMetrics, and for Bencher and github-action-benchmark
+    /// Write the result into this folder: JSON, Markdown, JUnit XML, OpenMetrics, and for Bencher
+    /// and github-action-benchmark
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
 
@@ -64,7 +66,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Override>,
 
-    /// Time for the whole gate, such as 90s or 5m; it decides the number of blocks and the length of the window
+    /// Time for the whole gate, such as 90s or 5m; it decides the number of blocks and the length
+    /// of the window
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     pub(crate) budget: Duration,
 

@@ -1,4 +1,5 @@
-//! The servers that a gate compares: a command line that starts one, or the URL of one that is running.
+//! The servers that a gate compares: a command line that starts one, or the URL of one that is
+//! running.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;

@@ -49,7 +49,8 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub(crate) wide: bool,
 
-    /// Print JSON (summary.json, or comparison.json of a comparison) and nothing else on standard output
+    /// Print JSON (summary.json, or comparison.json of a comparison) and nothing else on standard
+    /// output
     #[arg(long, conflicts_with = "wide")]
     pub(crate) json: bool,
 }
@@ -121,7 +122,8 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// URL of its HTTP and WebSocket port, such as http://127.0.0.1:8080; only loopback addresses are measured
+    /// URL of its HTTP and WebSocket port, such as `http://127.0.0.1:8080`; only loopback addresses
+    /// are measured
     #[arg(long, value_name = "URL", value_parser = loopback_url)]
     pub(crate) target: SocketAddr,
 
@@ -129,8 +131,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = loopback_url)]
     pub(crate) target_tcp: SocketAddr,
 
-    /// Process id of the server, or of the process that started all its processes: CPU and memory are then read from the kernel. Memory per
-    /// connection is not known this way: for that, start the server as a `[[target]]` of the scenario
+    /// Process id of the server, or of the process that started all its processes: CPU and memory
+    /// are then read from the kernel. Memory per connection is not known this way: for that, start
+    /// the server as a `[[target]]` of the scenario
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 

@@ -1,4 +1,5 @@
-//! A server that was running already: whether clients can join it, rooms that no other job uses, and whether it has crashed.
+//! A server that was running already: whether clients can join it, rooms that no other job uses,
+//! and whether it has crashed.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +21,8 @@ use crate::print;
 
 /// Time for the first client to join, so that a job that cannot start fails within two seconds.
 const JOIN_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// The server counts as crashed when its port refuses connections for this long while no client is connected.
+/// The server counts as crashed when its port refuses connections for this long while no client is
+/// connected.
 const REFUSES_FOR: Duration = Duration::from_secs(2);
 /// Time for a crashed server to be restarted by its supervisor.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +36,8 @@ pub(crate) struct AttachedServer {
     pub(crate) process: Option<ProcessUsageReader>,
 }
 
-/// A random prefix for the rooms of a job, as long as the prefix of plans: byte counts must not depend on it.
+/// A random prefix for the rooms of a job, as long as the prefix of plans: byte counts must not
+/// depend on it.
 pub(crate) fn random_room_prefix() -> RoomName {
     let bits = RandomState::new().hash_one(());
     let letter = |place: u32| char::from(LETTERS[(bits >> (16 * place)) as usize % LETTERS.len()]);
@@ -55,8 +58,8 @@ impl AttachedServer {
         }
     }
 
-    /// Joins one client over each transport of the plans. When only raw TCP fails, which is the baseline and was not asked for, it is left
-    /// out of the plans.
+    /// Joins one client over each transport of the plans. When only raw TCP fails, which is the
+    /// baseline and was not asked for, it is left out of the plans.
     pub(crate) async fn check_joining(&self, plans: &mut [Plan]) -> anyhow::Result<()> {
         let Some(plan) = plans.first().cloned().map(Arc::new) else { return Ok(()) };
         let asked = plan.transports_asked();
@@ -80,7 +83,8 @@ impl AttachedServer {
         })
     }
 
-    /// Returns when the server has crashed: its process has ended, or no client is connected and its port refuses connections.
+    /// Returns when the server has crashed: its process has ended, or no client is connected and
+    /// its port refuses connections.
     pub(super) async fn wait_for_crash(&self, transport: Transport, connected: &Cell<u32>) -> Crash {
         if let Some(process) = &self.process {
             process.ended().await;
@@ -100,7 +104,8 @@ impl AttachedServer {
         port_refuses(address)
     }
 
-    /// How it has crashed, if it has. Without a known process, the port is only tried when there were faults (`broke`).
+    /// How it has crashed, if it has. Without a known process, the port is only tried when there
+    /// were faults (`broke`).
     pub(super) async fn has_crashed(&self, transport: Transport, broke: bool) -> Option<Crash> {
         match &self.process {
             Some(process) => process.has_ended().then(|| process_ended(process)),
@@ -111,7 +116,8 @@ impl AttachedServer {
         }
     }
 
-    /// Whether a supervisor restarted the crashed server. With `--pid` it does not matter: the new process has another id.
+    /// Whether a supervisor restarted the crashed server. With `--pid` it does not matter: the new
+    /// process has another id.
     pub(crate) async fn accepts_again(&self, transport: Transport) -> bool {
         if self.process.is_some() {
             return false;

@@ -1,4 +1,5 @@
-//! External servers: started with the command line of a `[[target]]` or a gate, on free ports, and expected to be ready in time.
+//! External servers: started with the command line of a `[[target]]` or a gate, on free ports, and
+//! expected to be ready in time.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -49,7 +50,8 @@ pub(crate) async fn start(
     start_in(server, &folder(server, scenario_file), cores).await.with_context(|| format!("target {}", server.name))
 }
 
-/// Starts a server in `folder` and waits until it is ready. `{port}` and `{tcp_port}` in its command become free ports.
+/// Starts a server in `folder` and waits until it is ready. `{port}` and `{tcp_port}` in its
+/// command become free ports.
 pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {
     let [http, tcp] = free_addresses().context("no free port")?;
     let mut command = Command::new(program()?);

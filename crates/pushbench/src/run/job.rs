@@ -1,4 +1,5 @@
-//! Runs a job: rounds in random order, invalid runs repeated within `limits.invalid_reruns`, every run saved at once.
+//! Runs a job: rounds in random order, invalid runs repeated within `limits.invalid_reruns`, every
+//! run saved at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;

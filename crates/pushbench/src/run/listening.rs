@@ -26,7 +26,8 @@ pub(super) fn check(pid: u32, address: SocketAddr) -> anyhow::Result<()> {
     if own.is_empty() {
         bail!("process {} does not listen on {address}; give the pid of the one that does: {all}", process_name(pid));
     }
-    // A parent may have opened the socket and passed it on; any other process takes a share of the connections.
+    // A parent may have opened the socket and passed it on; any other process takes a share of the
+    // connections.
     let beside = others.iter().any(|other| !process_tree::descendants(*other).contains(&pid));
     ensure!(
         !beside,
@@ -36,7 +37,8 @@ pub(super) fn check(pid: u32, address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Inodes of the sockets that accept connections to `address`: those bound to it, or else those bound to all addresses.
+/// Inodes of the sockets that accept connections to `address`: those bound to it, or else those
+/// bound to all addresses.
 fn sockets(tables: &str, address: SocketAddr) -> Vec<u64> {
     let listening: Vec<_> =
         tables.lines().filter_map(row).filter(|(bound, _)| bound.port() == address.port()).collect();
@@ -95,7 +97,8 @@ mod tests {
 
     use super::*;
 
-    /// A shell with a listening socket that only it and its children have, however many programs other tests start meanwhile.
+    /// A shell with a listening socket that only it and its children have, however many programs
+    /// other tests start meanwhile.
     struct Server {
         shell: Child,
         below: Vec<u32>,

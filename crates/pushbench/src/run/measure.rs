@@ -1,4 +1,5 @@
-//! Measures one run: probes the CPU, starts the load, reads the server around the window, and makes the run's record.
+//! Measures one run: probes the CPU, starts the load, reads the server around the window, and makes
+//! the run's record.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -44,7 +45,8 @@ pub(crate) struct RunEnvironment {
 }
 
 impl RunEnvironment {
-    /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now would be invalid.
+    /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now
+    /// would be invalid.
     async fn wait_until_cpu_available(&mut self) -> f64 {
         let mut probe = machine::cpu_probe(&self.all_cores);
         for _ in 0..CPU_PROBES_MAX {
@@ -78,7 +80,8 @@ impl TargetServer {
         }
     }
 
-    /// Where to read the server's own statistics; `None` for an external server that was started for the run.
+    /// Where to read the server's own statistics; `None` for an external server that was started
+    /// for the run.
     fn control(&self) -> anyhow::Result<Option<Control>> {
         match self {
             Self::Spawned(server) if !server.reports_stats => Ok(None),
@@ -93,7 +96,8 @@ impl TargetServer {
         }
     }
 
-    /// Returns when the server has ended by itself; `connected` is the number of clients connected now.
+    /// Returns when the server has ended by itself; `connected` is the number of clients connected
+    /// now.
     async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
             Self::Spawned(server) => server.wait_for_crash().await,
@@ -101,7 +105,8 @@ impl TargetServer {
         }
     }
 
-    /// Stops a spawned server and detaches from an attached one; returns how it crashed, if it did. `broke`: there were faults.
+    /// Stops a spawned server and detaches from an attached one; returns how it crashed, if it did.
+    /// `broke`: there were faults.
     async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
             Self::Spawned(mut server) => {
@@ -117,7 +122,8 @@ impl TargetServer {
     }
 }
 
-/// An attached server needs a moment to close thousands of connections; the CPU is not probed before that.
+/// An attached server needs a moment to close thousands of connections; the CPU is not probed
+/// before that.
 const DISCONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Measures a subject on `server` and writes the interval log to `log`.
@@ -258,7 +264,8 @@ fn planned_load(plan: &Plan, recording: &RunMeasurements) -> PlannedLoad {
     }
 }
 
-/// Every series that has samples. Deliveries of one post depend on each other: only the posts count as independent there.
+/// Every series that has samples. Deliveries of one post depend on each other: only the posts count
+/// as independent there.
 fn latency(recording: &RunMeasurements, posts: u64) -> BTreeMap<Series, LatencySummary> {
     let independent = |series| match series {
         Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,

@@ -1,4 +1,5 @@
-//! The exit code of a job that was not interrupted, with a sentence for everything that a user has to know or do.
+//! The exit code of a job that was not interrupted, with a sentence for everything that a user has
+//! to know or do.
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ pub(crate) struct Outcome {
     pub(crate) sentences: Vec<String>,
 }
 
-/// Compares the runs with the plan: every subject needs a run with metrics, and none that crashed or was wrong. `folder` is the results
-/// folder.
+/// Compares the runs with the plan: every subject needs a run with metrics, and none that crashed
+/// or was wrong. `folder` is the results folder.
 pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
     let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
     // The first round has every subject once.

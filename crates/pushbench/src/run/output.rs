@@ -1,4 +1,5 @@
-//! Output of a server: its standard error is passed on, and the last lines of both outputs are kept for the report of a crash.
+//! Output of a server: its standard error is passed on, and the last lines of both outputs are kept
+//! for the report of a crash.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

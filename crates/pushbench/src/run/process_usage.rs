@@ -54,7 +54,8 @@ impl ProcessUsageReader {
         Ok(reader)
     }
 
-    /// CPU time since the start and memory now, with all descendants; `None` once the process has ended.
+    /// CPU time since the start and memory now, with all descendants; `None` once the process has
+    /// ended.
     pub(crate) fn read(&self) -> Option<ServerSecond> {
         let stat = self.stat()?;
         let own = self.of(self.pid, self.clock, &stat)?;

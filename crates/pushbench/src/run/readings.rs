@@ -1,5 +1,5 @@
-//! Readings before, during and after the window: the server's statistics, its process, this program's memory and the kernel's socket
-//! memory.
+//! Readings before, during and after the window: the server's statistics, its process, this
+//! program's memory and the kernel's socket memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,7 +56,8 @@ impl Readings {
         read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
     }
 
-    /// The server's statistics. When the first request fails, no further ones are made, and its process is read instead.
+    /// The server's statistics. When the first request fails, no further ones are made, and its
+    /// process is read instead.
     async fn usage(&self, edge: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {

@@ -1,4 +1,5 @@
-//! A server process for one run: how it is started, watched and stopped. It never outlives this program.
+//! A server process for one run: how it is started, watched and stopped. It never outlives this
+//! program.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -82,7 +83,8 @@ impl ServerProcess {
         let mut process = Command::new(program);
         process.args(words).args(arguments(plan, transport, cores));
         process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
-        // Ctrl-C in a terminal goes to the whole process group; the server must not end before its run.
+        // Ctrl-C in a terminal goes to the whole process group; the server must not end before its
+        // run.
         process.process_group(0).kill_on_drop(true);
         let (mut child, stdout, mut output) = spawn(process).with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();

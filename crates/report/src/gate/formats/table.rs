@@ -4,7 +4,8 @@ use super::{explained, interval, number, p_value, percent, verdict};
 use crate::columns::{Column, table as aligned, wrapped};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
-/// A row for each transport and metric, the reasons, a headline and the notes; `wide` shows every column.
+/// A row for each transport and metric, the reasons, a headline and the notes; `wide` shows every
+/// column.
 pub fn table(comparison: &Comparison, wide: bool) -> String {
     let mut out = format!("base: {}\nhead: {}\n\n", comparison.base, comparison.head);
     out += &aligned(columns(&comparison.rows), wide);
@@ -41,7 +42,8 @@ fn columns(rows: &[ComparisonRow]) -> Vec<Column> {
     ]
 }
 
-/// A column's fields: the metrics of a transport stand below a line with its name, which only the first column (`named`) fills.
+/// A column's fields: the metrics of a transport stand below a line with its name, which only the
+/// first column (`named`) fills.
 fn fields(rows: &[ComparisonRow], named: bool, field: fn(&ComparisonRow) -> String) -> Vec<String> {
     let mut out = Vec::new();
     for group in rows.chunk_by(|one, next| one.transport == next.transport) {
