@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_come_once_in_order_and_never_early() {
+    fn posts_are_due_once_in_order_and_never_early() {
         for arrivals in ["poisson", "uniform", "staggered", "burst"] {
             let plan = plan(arrivals);
             let mut all = 0;

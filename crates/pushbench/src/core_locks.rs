@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_is_taken_once_and_whoever_has_it_is_named() {
+    fn a_core_is_locked_once_and_the_other_job_is_named() {
         let scratch = Scratch::new("taken");
         let folder = scratch.0.join("locks");
         let (first, found) = take_in(&folder, &[1, 0, 1], ANYWAY);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_laid_there_is_not_used() {
+    fn lock_folders_that_others_can_change_are_not_used() {
         let scratch = Scratch::new("foreign");
         let not_known = |folder: &Path, why: &str| {
             let (locks, found) = take_in(folder, &[0], LockArgs { anyway: false });

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_heading_says_what_was_measured_where_and_how_far_it_came() {
+    fn the_heading_has_the_scenario_the_machine_and_the_progress() {
         let mut job = results::invented::results_folder(&[100]);
         let of = |job: &ResultsFolder| text(&Shown::Job(Box::new(job.clone())), false);
         let heading = |job: &ResultsFolder| of(job).replace("\n  ", " ").lines().next().unwrap().to_owned();

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_outside_their_range_are_refused_in_a_sentence() {
+    fn numbers_outside_their_range_are_refused() {
         assert_eq!(whole_number(7..=200)("7"), Ok(7));
         for text in ["1", "201", "-1", "x"] {
             let expected = format!("takes a whole number from 7 to 200, found {text}");

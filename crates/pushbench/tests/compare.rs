@@ -59,7 +59,7 @@ fn a_job_against_a_copy_is_no_regression_and_leaves_a_forest_plot() {
 }
 
 #[test]
-fn what_three_repetitions_cannot_show_is_not_called_same() {
+fn three_repetitions_are_too_few_for_the_verdict_same() {
     let scratch = Scratch::new("few");
     let (base, head) =
         (scratch.save(&invented::results_folder(&[100])), scratch.save(&invented::results_folder(&[100])));
@@ -103,7 +103,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
 }
 
 #[test]
-fn hosts_that_differ_are_said() {
+fn different_hosts_are_noted() {
     let scratch = Scratch::new("hosts");
     let mut other = invented::results_folder(&[100]);
     let base = scratch.save(&other);
@@ -115,7 +115,7 @@ fn hosts_that_differ_are_said() {
 }
 
 #[test]
-fn a_history_is_drawn_beside_its_table_and_gates_nothing() {
+fn a_history_is_plotted_beside_its_table_and_never_fails() {
     let scratch = Scratch::new("history");
     let row = |at: usize| format!("t,c{at},{}\n", if at < 15 { 100 + at % 4 } else { 110 + at % 4 });
     let rows = "time,commit,q.sse.delivery_p50_ms\n".to_owned() + &(0..30).map(row).collect::<String>();

@@ -102,7 +102,7 @@ fn allocations_that_cannot_be_compared_are_skipped_and_not_passed() {
 }
 
 #[test]
-fn counting_that_is_stopped_compares_nothing() {
+fn an_interrupted_count_compares_nothing() {
     let path = scratch("stopped.json");
     // A server that never says where it listens.
     let words = [
@@ -122,7 +122,7 @@ fn counting_that_is_stopped_compares_nothing() {
 }
 
 #[test]
-fn a_lock_that_does_not_fit_is_no_verdict() {
+fn an_unusable_lock_file_is_an_error_and_no_verdict() {
     let (missing, broken, other) = (scratch("missing.json"), scratch("broken.json"), scratch("other.json"));
     std::fs::write(&broken, "{\"schema\":").unwrap();
     let (code, text) = counters(&["--check", missing.to_str().unwrap()]);
@@ -184,7 +184,7 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
 }
 
 #[test]
-fn a_gate_that_is_stopped_keeps_what_it_has_and_calls_it_partial() {
+fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
     let short = ["ramp_up", "settle", "warm_up", "window"].map(|phase| format!("phases.{phase}_s=0.2"));
     let set: Vec<&str> = short.iter().flat_map(|set| ["--set", set.as_str()]).collect();
     let smoke = scenario("smoke.toml");
@@ -209,7 +209,7 @@ fn a_gate_that_is_stopped_keeps_what_it_has_and_calls_it_partial() {
 }
 
 #[test]
-fn a_selfcheck_that_is_stopped_says_how_far_it_came() {
+fn an_interrupted_selfcheck_prints_its_progress() {
     let words = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
         .map(str::to_owned);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

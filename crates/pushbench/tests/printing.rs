@@ -47,7 +47,7 @@ fn print_to(words: &[String], out: impl Into<Stdio>) -> Output {
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_a_reader_that_has_gone_is_none() {
+fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("printing-{}", std::process::id()));
     fs::create_dir_all(&scratch).unwrap();
     for words in commands(scratch.to_str().unwrap()) {
@@ -67,7 +67,7 @@ fn a_full_disk_is_an_error_and_a_reader_that_has_gone_is_none() {
 
 /// The whole of a result, or as much of it as is wanted.
 #[test]
-fn the_first_line_is_there_for_whoever_reads_only_that() {
+fn a_reader_may_close_the_pipe_after_the_first_bytes() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let words = ["schema", "results"].map(str::to_owned);
     let printing = std::thread::spawn(move || print_to(&words, writer));

@@ -94,7 +94,7 @@ fn a_killed_job_is_partial() {
 }
 
 #[test]
-fn what_cannot_be_shown_does_not_stand_in_the_way_of_what_can() {
+fn folders_that_cannot_be_read_do_not_hide_the_others() {
     let scratch = Scratch::new("bad");
     let mut evidence = invented::results_folder(&[100]);
     evidence.runs.truncate(6);

@@ -13,12 +13,12 @@ use std::path::Path;
 use results::{Direction, RunEnd, RunRecord, SCHEMA, Series, State};
 use wire::{Encoding, Transport};
 
-use bench::{Bench, Job, assert_sound};
+use bench::{Bench, Job, assert_valid};
 
 /// Everything in a record that can be checked against something else in it.
 fn check(bench: &Bench, record: &RunRecord) {
     let transport = record.transport;
-    assert_sound(record);
+    assert_valid(record);
     assert_eq!((record.schema, &record.ended), (SCHEMA, &RunEnd::Complete), "{transport}");
     let ledger = &record.ledger;
     assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts, "{transport}");
@@ -85,7 +85,7 @@ fn check_folder(folder: &Path, records: &[RunRecord]) {
 async fn every_transport_goes_through_every_phase() {
     let bench = Bench::new(&["phases.window_s=1"]).await;
     let ended = bench.start("run", &[]).end().await;
-    ended.ran();
+    ended.assert_completed();
     let records = bench.records();
     let mut transports: Vec<_> = records.iter().map(|record| record.transport).collect();
     transports.sort();
@@ -120,7 +120,7 @@ async fn the_other_encoding_and_a_connection_for_every_poll() {
         "phases.window_s=1",
     ];
     let bench = Bench::new(&set).await;
-    bench.start("run", &[]).end().await.ran();
+    bench.start("run", &[]).end().await.assert_completed();
     let records = bench.records();
     assert_eq!(records.len(), 4);
     for record in &records {
@@ -137,7 +137,7 @@ async fn the_other_encoding_and_a_connection_for_every_poll() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_run() {
+async fn a_dry_run_prints_the_plan() {
     let golden = "\
 smoke: Does everything work, end to end?
 20 clients in 4 rooms, 20 of them authors; 57.5 posts/s of 64 bytes, 288
@@ -162,7 +162,7 @@ async fn words(words: &[&str]) -> bench::Ended {
 }
 
 #[tokio::test]
-async fn a_bad_scenario_is_told_with_what_is_allowed() {
+async fn an_invalid_scenario_is_refused_with_the_allowed_values() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bad-{}.toml", std::process::id()));
     std::fs::write(&file, "name = \"x\"\nquestion = \"?\"\nclients = 0\nrooms = 1\n[posts]\nper_client_per_s = 1\n")
         .unwrap();
@@ -183,21 +183,21 @@ async fn a_bad_scenario_is_told_with_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn results_that_cannot_be_kept_are_not_measured() {
+async fn a_job_whose_folder_cannot_be_created_does_not_start() {
     let ended = said("run", &["--out", "/proc/nowhere"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
     assert!(ended.err.contains("pushbench: cannot make /proc/nowhere: No such file or directory"), "{}", ended.err);
 }
 
 #[tokio::test]
-async fn load_is_not_sent_to_strangers() {
+async fn load_accepts_loopback_addresses_only() {
     let ended = said("load", &["--target", "http://192.0.2.1:80"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
     assert!(ended.err.contains("only loopback addresses are measured"), "{}", ended.err);
 }
 
 #[tokio::test]
-async fn the_doctor_looks_at_everything_that_matters() {
+async fn doctor_prints_every_check() {
     let ended = said("doctor", &[]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
     for what in ["cores", "other load", "CPU probe", "timer", "open files", "ports"] {

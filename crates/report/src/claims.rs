@@ -213,7 +213,7 @@ mod tests {
     const WEBSOCKET: &str = "right = {metric = 'delivery_p50_ms', transport = 'websocket', at = 'clients=100'}";
 
     #[test]
-    fn whole_intervals_confirm_and_refute_and_those_that_reach_over_leave_it_open() {
+    fn a_claim_is_decided_only_if_the_whole_interval_is_on_one_side() {
         let asks = |op: &str, factor: f64| claim(&[&format!("{POLLING}\nop = '{op}'\nfactor = {factor}\n{WEBSOCKET}")]);
         assert_eq!(findings(&asks(">=", 100.0), |_| {}), [Finding::Confirmed]);
         assert_eq!(findings(&asks("<=", 100.0), |_| {}), [Finding::Refuted]);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn all_conditions_have_to_hold_and_one_that_fails_refutes() {
+    fn one_failed_condition_refutes_a_claim() {
         let (holds, fails) = ("op = '>='\nvalue = 1.0", "op = '<='\nvalue = 1.0");
         let both = |second: &str| claim(&[&format!("{POLLING}\n{holds}"), &format!("{POLLING}\n{second}")]);
         assert_eq!(findings(&both(holds), |_| {}), [Finding::Confirmed]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_decidable() {
+    fn claims_about_missing_runs_are_not_decidable() {
         let asks = claim(&[&format!("{POLLING}\nop = '>='\nvalue = 1.0")]);
         assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
         assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 6)), [Finding::NotDecidable]);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_figure_stands_beside_ours() {
+    fn a_published_value_is_listed_with_the_measured_one() {
         let mut job = invented::results_folder(&[100]);
         invented::repeat(&mut job);
         let row = "[[published]]\nwho = 'A'\nwhat = 'B'\nvalue = 6.6\nunit = 'Mbit/s'\nfactor = 2.0\n\

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_left_out() {
+    fn columns_that_do_not_fit_are_left_out() {
         let mut columns = columns();
         columns.push(Column::numbers(&["long", ""], true).with(["y".repeat(70), "z".to_owned()]));
         assert!(!table(columns.clone(), false).contains("long") && table(columns, true).contains("long"));

@@ -130,7 +130,7 @@ mod tests {
     use crate::summary::JobSummary;
 
     #[test]
-    fn only_whole_intervals_put_transports_in_an_order() {
+    fn transports_are_ordered_only_if_their_intervals_are_apart() {
         let mut job = invented::results_folder(&[100]);
         let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
         assert!(sentences(&job)[0].contains("(an order needs six valid runs"), "{}", sentences(&job)[0]);

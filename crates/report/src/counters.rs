@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_must_be_equal_both_ways_and_what_is_compiled_near() {
+    fn exact_counts_must_be_equal_and_near_counts_close() {
         let told = |found: &Lock| said(&lock(400, 10.0).checks(found, &["allocations"]));
         assert_eq!(told(&lock(400, 10.1)), ["passed", "passed"]);
         assert_eq!(told(&lock(401, 10.0)), ["window.server.frames: 400 locked, 401 found (+0.25 %)", "passed"]);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_that_went_or_came_is_a_difference() {
+    fn a_missing_or_additional_transport_is_a_difference() {
         let none = Lock { transports: BTreeMap::new(), ..lock(0, 0.0) };
         for (locked, found) in [(&lock(400, 10.0), &none), (&none, &lock(400, 10.0))] {
             let checks = locked.checks(found, &["allocations"]);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_skipped_and_how_it_can_be_is_said() {
+    fn counts_that_cannot_be_compared_are_skipped_with_advice() {
         let mut uncounted = lock(400, 99.0);
         uncounted.transports.values_mut().for_each(|counted| counted.near.clear());
         let skipped = |locked: &Lock, found: &Lock, why: &str| {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn other_compilers_are_not_compared_and_not_forgotten() {
+    fn counts_of_other_compilers_are_kept_and_not_compared() {
         let mut other = lock(400, 99.0);
         other.transports.values_mut().for_each(|counted| {
             counted.near =
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn blessing_what_is_near_changes_nothing() {
+    fn blessing_keeps_counts_that_are_close() {
         assert_eq!(lock(400, 10.0).blessed(lock(400, 10.05)), lock(400, 10.0));
         assert_eq!(lock(400, 10.0).blessed(lock(400, 12.0)), lock(400, 12.0));
     }

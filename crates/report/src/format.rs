@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_that_shows_nothing_is_left_out() {
+    fn an_interval_without_a_width_is_left_out() {
         let value = |low, high| Estimate { value: 2.0, low, high, runs: 6, ..Estimate::default() };
         assert_eq!(with_interval(&value(Some(1.5), Some(2.5))), "2.00 [1.50–2.50]");
         let few = Estimate { least: Some(1.5), greatest: Some(2.5), runs: 3, ..value(None, None) };

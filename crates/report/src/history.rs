@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_become_times() {
+    fn timestamps_are_printed_as_times() {
         assert_eq!((iso("20260102T030405Z"), iso("a,b")), ("2026-01-02T03:04:05Z".to_owned(), "a_b".to_owned()));
     }
 }

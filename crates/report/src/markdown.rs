@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_only_text() {
+    fn markup_in_text_is_escaped() {
         assert_eq!(
             text("a|b\n<img src=x> [x](y) `c` **d**"),
             "a\\|b &lt;img src=x&gt; \\[x\\](y) \\`c\\` \\*\\*d\\*\\*"

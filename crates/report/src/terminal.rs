@@ -146,7 +146,7 @@ mod tests {
     use crate::columns::COLUMNS;
 
     #[test]
-    fn runs_without_figures_have_dashes_and_a_reason() {
+    fn runs_without_metrics_have_dashes_and_a_reason() {
         let mut job = results::invented::results_folder(&[100]);
         job.runs.truncate(1);
         job.runs[0].record.verdict.kind = VerdictKind::Invalid;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_stands_under_the_table_whatever_the_verdict() {
+    fn faults_are_listed_under_the_table_for_any_verdict() {
         let mut job = results::invented::results_folder(&[100]);
         assert!(!tables(&job, false).contains("faults:"));
         let sse = |run: &&mut results::Run| run.record.transport == wire::Transport::Sse;

@@ -36,7 +36,7 @@ fn every(job: &mut ResultsFolder, change: impl Fn(&mut Run)) {
 }
 
 #[test]
-fn the_same_evidence_gives_the_same_bytes() {
+fn the_same_folders_give_the_same_report() {
     let jobs = [invented::results_folder(&[100, 1000]), invented::results_folder(&[10])];
     assert_eq!(build(&jobs), build(&jobs));
     assert_eq!(report(&jobs[0]), changed(|_| {}));
@@ -54,7 +54,7 @@ fn the_page_opens_with_the_answer_and_has_every_part() {
 }
 
 #[test]
-fn what_broke_has_a_table_of_its_own() {
+fn faults_have_a_table_of_their_own() {
     let whole = changed(|_| {});
     let broken = changed(|job| {
         job.runs[0].record.faults.note(results::FaultKind::Reset, "gone".into());
@@ -66,7 +66,7 @@ fn what_broke_has_a_table_of_its_own() {
 }
 
 #[test]
-fn what_others_wrote_is_text_everywhere() {
+fn text_from_the_folder_is_escaped_everywhere() {
     let evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>|`[a](javascript:b)";
     let made = changed(|job| {
         let asked = &mut job.manifest.scenario;
@@ -90,7 +90,7 @@ fn what_others_wrote_is_text_everywhere() {
 }
 
 #[test]
-fn jobs_without_runs_or_without_good_ones_say_so() {
+fn reports_state_that_no_run_was_made_or_is_valid() {
     let none = changed(|job| job.runs.clear());
     assert!(file(&none, "report.html").contains("No run was made."));
     let invalid = changed(|job| every(job, |run| run.record.verdict.kind = VerdictKind::Invalid));
@@ -101,7 +101,7 @@ fn jobs_without_runs_or_without_good_ones_say_so() {
 }
 
 #[test]
-fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
+fn partial_jobs_and_jobs_of_one_transport_have_a_report() {
     let partial = changed(|job| {
         job.manifest.state = State::Running;
         job.runs.truncate(7);
@@ -130,7 +130,7 @@ fn jobs_cut_short_and_jobs_of_one_transport_have_what_they_have() {
 }
 
 #[test]
-fn other_servers_stand_beside_ours() {
+fn external_servers_are_compared_with_the_built_in_one() {
     let title = "pushbench and other servers";
     assert!(!file(&changed(|_| {}), "report.md").contains(title));
     let made = changed(|job| {
@@ -155,7 +155,7 @@ fn other_servers_stand_beside_ours() {
 }
 
 #[test]
-fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
+fn the_upgraded_share_is_that_of_all_attempted_upgrades() {
     let mut run = invented::results_folder(&[100]).runs.remove(0);
     let share = |run: &Run| results::MetricId::UpgradedShare.value(&run.record);
     assert_eq!(share(&run), None);
@@ -164,6 +164,6 @@ fn sessions_that_moved_on_are_a_share_of_those_that_meant_to() {
 }
 
 #[test]
-fn nothing_at_all_is_a_report_too() {
+fn a_report_may_have_no_jobs() {
     assert!(file(&build(&[]), "report.html").contains("0 jobs"));
 }

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_told_with_its_number() {
+    fn a_bad_line_is_reported_with_its_number() {
         let (good, _) = log(&[vec![(100, 3)]], 3);
         let said = |line: &str| read(&format!("{good}{line}\n")).unwrap_err();
         let last = good.lines().count() + 1;

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wild_value_moves_no_line() {
+    fn one_outlier_changes_no_slope() {
         let mut values: Vec<f64> = (0..11).map(|x| 3.0 + 2.0 * f64::from(x)).collect();
         assert_eq!(TheilSenLine::over(&values), Some(TheilSenLine { slope: 2.0, level: 3.0, scatter: 0.0 }));
         values[4] = 1e9;

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn every_property_says_what_it_is() {
+    fn every_property_has_a_description() {
         fn walk(place: &str, value: &Value, missing: &mut Vec<String>) {
             let properties = value.get("properties").and_then(Value::as_object);
             for (name, property) in properties.into_iter().flatten() {

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_come_first_in_the_order_of_all_tables() {
+    fn subjects_of_the_built_in_server_come_first() {
         let mut records: Vec<_> =
             crate::invented::results_folder(&[10]).runs.into_iter().map(|run| run.record).collect();
         records[0].target = "node-ws".to_owned();

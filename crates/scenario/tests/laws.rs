@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn shares_are_disjoint_and_together_the_plan(overrides in any_overrides(), workers in 1..9_u32) {
+    fn workers_have_disjoint_clients_that_add_up_to_the_plan(overrides in any_overrides(), workers in 1..9_u32) {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let shares: Vec<u32> = (0..workers).flat_map(|worker| plan.clients_of_worker(worker, workers)).collect();
         prop_assert_eq!(shares.len() as u32, plan.clients);
@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn seats_in_rooms_are_disjoint_even_and_the_plan(overrides in any_overrides()) {
+    fn rooms_have_disjoint_clients_and_differ_in_size_by_at_most_one(overrides in any_overrides()) {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let mut seen = BTreeSet::new();
         for room in 0..plan.rooms {
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn dues_rise_end_with_the_plan_and_add_up(overrides in any_overrides()) {
+    fn scheduled_times_rise_end_with_the_plan_and_add_up(overrides in any_overrides()) {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let end = plan.phases.posting();
         let (mut total, mut in_window, mut deliveries) = (0, 0, 0);
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn rates_are_what_was_asked(overrides in any_overrides()) {
+    fn rates_are_as_configured(overrides in any_overrides()) {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let end_s = plan.phases.posting().as_secs_f64();
         let expected = f64::from(plan.authors) * plan.posts_per_author_per_s * end_s;
@@ -154,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_are_plain_and_as_long_as_asked(overrides in any_overrides(), author in any::<u32>(), ordinal in any::<u64>()) {
+    fn texts_are_ascii_and_have_the_configured_length(overrides in any_overrides(), author in any::<u32>(), ordinal in any::<u64>()) {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let text = plan.text(author, ordinal);
         prop_assert_eq!(text.len(), plan.payload_bytes);
@@ -192,7 +192,7 @@ fn a_recorded_plan_never_changes() {
 }
 
 #[test]
-fn an_author_says_the_same_in_a_larger_crowd() {
+fn the_schedule_of_an_author_does_not_depend_on_the_number_of_clients() {
     let (small, large) = (plan(&["clients=30"]), plan(&["clients=60"]));
     assert_eq!(dues(&small)[..], dues(&large)[..30]);
 }
@@ -206,7 +206,7 @@ fn staggered_authors_are_evenly_spread_over_one_gap() {
 }
 
 #[test]
-fn bursts_come_at_one_instant_and_keep_the_rate() {
+fn bursts_are_due_at_one_instant_and_keep_the_rate() {
     let plan = plan(&["posts.arrivals=burst", "posts.burst_size=4", "posts.per_client_per_s=8"]);
     let dues = &dues(&plan)[0].1;
     assert_eq!(dues.len() % 4, 0);
@@ -223,7 +223,7 @@ fn texts_of_different_posts_differ() {
 }
 
 #[test]
-fn sockets_count_the_second_connection_of_those_who_wait_on_the_first() {
+fn sockets_include_the_second_connection_of_clients() {
     let plan = plan(&["posts.authors=2"]);
     assert_eq!(plan.authors, 10);
     let sockets = Transport::ALL.map(|t| plan.sockets(t));
@@ -231,7 +231,7 @@ fn sockets_count_the_second_connection_of_those_who_wait_on_the_first() {
 }
 
 #[test]
-fn the_floor_is_always_there_and_encodings_fall_back() {
+fn the_baseline_is_always_measured_and_encodings_fall_back() {
     use wire::Encoding::{Binary, Json};
     let plan = plan(&["transports=websocket,sse", "encoding=binary"]);
     assert_eq!(plan.transports, [Transport::Tcp, Transport::Sse, Transport::Websocket]);

@@ -39,7 +39,7 @@ fn the_shortest_file_gets_every_default() {
 }
 
 #[test]
-fn unknown_keys_say_what_is_known_there() {
+fn unknown_keys_are_refused_with_the_known_ones() {
     assert_eq!(
         with("colour = 'red'"),
         "f.toml:7: there is no key posts.colour; [posts] has per_client_per_s, authors, arrivals, burst_size, payload_bytes"
@@ -66,7 +66,7 @@ fn unknown_keys_say_what_is_known_there() {
 }
 
 #[test]
-fn wrong_values_say_what_is_allowed() {
+fn wrong_values_are_refused_with_the_allowed_ones() {
     let wrong = |line: &str| error(&GOOD.replace("clients = 10", line), &[]);
     assert_eq!(wrong("clients = 'many'"), "f.toml:3: clients is \"many\"; it takes a whole number from 1 to 1000000");
     assert_eq!(wrong("clients = 0"), "f.toml:3: clients is 0; it takes a whole number from 1 to 1000000");
@@ -129,7 +129,7 @@ fn missing_keys_are_named() {
 }
 
 #[test]
-fn values_that_do_not_go_together() {
+fn contradictory_values_are_refused() {
     assert_eq!(
         error(&GOOD.replace("rooms = 2", "rooms = 11"), &[]),
         "f.toml:4: rooms is 11, but there are only 10 clients, so some rooms would be empty; write at most 10"
@@ -157,7 +157,7 @@ fn values_that_do_not_go_together() {
 }
 
 #[test]
-fn limits_give_their_name_and_what_would_be_needed() {
+fn exceeded_limits_are_named_with_the_needed_value() {
     assert_eq!(
         with("[limits]\nconnections_max = 19"),
         "f.toml:8: limits.connections_max is 19, but long-polling needs 20 sockets for 10 clients; raise it or lower clients"
@@ -200,7 +200,7 @@ fn a_required_key_may_come_from_the_sweep_alone() {
 }
 
 #[test]
-fn sweeps_that_cannot_be() {
+fn invalid_sweeps_are_refused() {
     assert_eq!(with("[sweep]\nclient_s = [1]"), "f.toml:8: there is no key sweep.client_s; did you mean clients?");
     assert_eq!(
         with("[sweep]\nposts.colour = [1]"),
@@ -239,7 +239,7 @@ fn sweeps_that_cannot_be() {
 }
 
 #[test]
-fn overrides_win_and_name_themselves() {
+fn overrides_win_and_are_named_in_errors() {
     let job =
         read(GOOD, &["clients=20", "clients=30", "posts.arrivals=burst", "cores.server=0", "cores.generator=[1]"])
             .unwrap();
@@ -274,7 +274,7 @@ fn setting_a_swept_key_ends_its_sweep_and_a_sweep_can_be_set() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
+fn unreadable_files_are_errors() {
     assert_eq!(
         error("name = ", &[]),
         "f.toml:1: this is not TOML: string values must be quoted, expected literal string (column 8)"
@@ -321,7 +321,7 @@ fn claimed(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn a_claim_is_read_with_its_figures() {
+fn a_claim_is_read_with_its_conditions() {
     let source = LoadedScenario::parse("f.toml", &format!("{GOOD}{CLAIM}"), &[]).unwrap();
     let condition = &source.first().claim[0].condition[0];
     assert_eq!(
@@ -332,7 +332,7 @@ fn a_claim_is_read_with_its_figures() {
 }
 
 #[test]
-fn what_is_wrong_with_a_claim_is_said_with_its_line() {
+fn errors_in_a_claim_have_their_line() {
     assert_eq!(
         claimed("statement = 'A claim'\n", ""),
         "f.toml:7: claim[1].statement is missing; it takes a text of 1 to 300 characters on one line"
@@ -367,7 +367,7 @@ fn what_is_wrong_with_a_claim_is_said_with_its_line() {
 }
 
 #[test]
-fn a_claim_speaks_of_runs_that_will_be_made_unless_the_command_line_changed_them() {
+fn a_claim_must_refer_to_planned_runs_unless_overrides_change_them() {
     let few = GOOD.replace("clients = 10", "transports = ['websocket']\nclients = 10");
     assert_eq!(
         error(&format!("{few}{CLAIM}"), &[]),

@@ -62,7 +62,7 @@ fn busy(plan: &Plan, transport: Transport) -> f64 {
 }
 
 #[test]
-fn every_shipped_scenario_decides_and_asks_a_question_in_prose() {
+fn every_shipped_scenario_is_valid_and_begins_with_its_question() {
     let files = files(&folder());
     assert!(files.len() >= 9, "{files:?}");
     for file in files {
@@ -76,7 +76,7 @@ fn every_shipped_scenario_decides_and_asks_a_question_in_prose() {
 }
 
 #[test]
-fn every_shipped_scenario_leaves_room_on_a_core() {
+fn every_shipped_scenario_needs_less_than_40_percent_of_a_core() {
     // What happens close to saturation and past it is the question of these.
     let full = ["claims/message-rate.toml", "claims/saturation.toml"];
     let files = files(&folder()).into_iter().filter(|file| !full.iter().any(|name| file.ends_with(name)));
@@ -100,7 +100,7 @@ fn quick_is_done_in_a_minute_and_shows_a_p99() {
 }
 
 #[test]
-fn windows_hold_the_messages_their_files_promise() {
+fn windows_have_enough_messages_for_their_percentiles() {
     assert!(job("chat").plans[0].posts_in_window() >= 3688, "p99.9");
     assert!(job("broadcast").plans[0].posts_in_window() >= 368, "p99");
     assert!(job("poll-interval").plans.iter().all(|plan| plan.posts_in_window() >= 3688), "p99.9");
@@ -109,7 +109,7 @@ fn windows_hold_the_messages_their_files_promise() {
 }
 
 #[test]
-fn scale_grows_the_crowd_and_nothing_else() {
+fn scale_changes_only_the_number_of_clients() {
     let scale = job("scale");
     let labels: Vec<_> = scale.plans.iter().map(|plan| plan.label.as_str()).collect();
     assert_eq!(labels, ["clients=100", "clients=1000", "clients=10000"]);
@@ -119,7 +119,7 @@ fn scale_grows_the_crowd_and_nothing_else() {
 }
 
 #[test]
-fn claims_are_decided_in_minutes_and_papers_stand_beside_ours() {
+fn claims_take_minutes_and_papers_have_published_values() {
     let claims = files(&folder().join("claims"));
     let jobs: Vec<_> = claims.iter().map(|file| load(file, &[]).unwrap()).collect();
     assert!(jobs.len() >= 9 && jobs.iter().all(|source| !source.first().claim.is_empty()));

@@ -37,7 +37,7 @@ fn without(line: &str, instead: &str) -> String {
 }
 
 #[test]
-fn a_target_runs_beside_ours_in_every_round() {
+fn an_external_server_is_measured_in_every_round() {
     let job = read(&format!(
         "repetitions = 3\n{HEAD}protocol = 'plain-broadcast'\npath = '/chat?r={{room}}'\nneeds = 'node_modules'\nprepare = 'npm ci'\n"
     ));
@@ -72,7 +72,7 @@ fn a_command_is_words_or_a_list_of_them() {
 }
 
 #[test]
-fn what_is_missing_or_unknown_is_named() {
+fn missing_and_unknown_keys_are_named() {
     assert_eq!(
         without("command = 'node server.js {port}'\n", ""),
         "f.toml:7: target[1].command is missing; it takes a program and its arguments, in one string or a list of strings"
@@ -96,7 +96,7 @@ fn what_is_missing_or_unknown_is_named() {
 }
 
 #[test]
-fn names_are_their_own() {
+fn names_of_servers_are_unique() {
     assert_eq!(
         without("'node-ws'", "'pushbench'"),
         "f.toml:8: target[1].name is pushbench, but another target has this name: choose a different one"
@@ -109,7 +109,7 @@ fn names_are_their_own() {
 }
 
 #[test]
-fn a_server_that_only_repeats_has_one_room_or_one_for_each() {
+fn a_plain_broadcast_server_has_one_room_or_one_per_client() {
     let with_rooms = |rooms: u32| {
         format!("{}protocol = 'plain-broadcast'\n", HEAD.replace("rooms = 1", &format!("rooms = {rooms}")))
     };
@@ -125,7 +125,7 @@ fn a_server_that_only_repeats_has_one_room_or_one_for_each() {
 }
 
 #[test]
-fn a_server_that_only_repeats_speaks_text_over_websocket() {
+fn a_plain_broadcast_server_needs_text_over_websocket() {
     assert_eq!(
         error(&format!(
             "{}protocol = 'plain-broadcast'\n",
@@ -148,7 +148,7 @@ fn a_server_that_only_repeats_speaks_text_over_websocket() {
 }
 
 #[test]
-fn its_transports_count_like_ours() {
+fn limits_apply_to_the_transports_of_external_servers() {
     let polling = HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['polling']");
     let quiet = error(&polling.replace("posts.per", "phases.drain_idle_s = 0.5\nposts.per"));
     assert!(quiet.contains("phases.drain_idle_s is 0.5, but clients poll only every 1 s"), "{quiet}");

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whoever_listens_may_be_metered() {
+    fn only_the_listening_process_may_be_metered() {
         let (single, several, stranger) = (Server::start(1), Server::start(2), Server::start(1));
         let pid = single.shell.id();
         check(pid, single.address).unwrap();

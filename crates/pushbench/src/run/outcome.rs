@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_in_which_everything_has_metrics_is_done() {
+    fn a_job_with_metrics_for_every_subject_succeeds() {
         assert_eq!(of(&invented::results_folder(&[10, 100])), (0, vec![]));
         let one_of_three = changed(|run| {
             if run.round < 3 {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_has_no_metrics_is_named_with_the_last_reason() {
+    fn subjects_without_metrics_are_named_with_their_last_reason() {
         let invalid = changed(|run| run.verdict = verdict(VerdictKind::Invalid, &format!("late in {}", run.round)));
         let none = "no metrics for sse at clients=100 (invalid: late in 3)".to_owned();
         assert_eq!(of(&invalid), (6, vec![none, advice(3, 60)]));

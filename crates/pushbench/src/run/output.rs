@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_is_found_wherever_it_is_cut() {
+    async fn a_text_is_found_wherever_it_is_split() {
         for parts in [&["now list", "ening on 1\n"][..], &["list", "eni", "ng\n"], &["listen\n", "listening"]] {
             let (mut says, heard) = tokio::io::duplex(64);
             let mut output = Output::default();

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn a_process_name_may_contain_anything() {
         let text = "7 (a) b) (c) S 1 7 7 0 -1 4194560 90 0 0 0 31 42 0 0 20 0 3 0 12345 1000 50";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.state, stat.system_ticks, stat.started), ('S', 42, 12_345));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_is_nobody_s_is_told_so() {
+    fn an_unused_pid_is_an_error() {
         // Above the largest pid of the kernel.
         let error = ProcessUsageReader::attach(0x7fff_ffff).unwrap_err().to_string();
         assert_eq!(error, "there is no process 2147483647; `ss -ltnp` shows the pids of listening processes");

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_says_nothing_is_read_by_its_pid_or_not_at_all() {
+    async fn a_server_without_stats_is_read_by_its_pid_or_not_at_all() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
         all_edges(&by_pid).await;

@@ -177,7 +177,7 @@ pub(crate) async fn until_closed(raw: &mut Raw) {
 }
 
 /// Checks that the server serves other clients.
-pub(crate) async fn is_well(server: &TestServer) {
+pub(crate) async fn assert_serves_others(server: &TestServer) {
     for transport in ALL {
         let mut client = ClientOptions::new(transport, "well").join(server).await;
         client.post("still here").await;

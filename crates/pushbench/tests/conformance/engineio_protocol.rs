@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::engineio::{
-    PLACEHOLDER, POLLING, Session, WEBSOCKET, binary_post, connected_websocket, is_well, text, until, until_closed,
-    websocket,
+    PLACEHOLDER, POLLING, Session, WEBSOCKET, assert_serves_others, binary_post, connected_websocket, text, until,
+    until_closed, websocket,
 };
 use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::{TIMEOUT, TestServer};
@@ -104,7 +104,7 @@ async fn an_invalid_packet_ends_a_session_on_polling() {
     let mut session = Session::open(&server).await;
     assert_eq!(session.send("abc").await.status, 400);
     assert_eq!(session.poll().await.status, 400);
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +138,7 @@ async fn an_invalid_packet_ends_a_session_on_a_websocket() {
         raw.send(&wrong).await;
         until_closed(&mut raw).await;
     }
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wire::{ClientItem, Encoding, Message, Post, ServerItem, Transport, encode_down, encode_up};
 
 use crate::clients::{ClientOptions, Received};
-use crate::engineio::{ALL, POLLING, Session, WEBSOCKET, is_well, until, until_closed, websocket};
+use crate::engineio::{ALL, POLLING, Session, WEBSOCKET, assert_serves_others, until, until_closed, websocket};
 use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::{StatsByTransport, TestServer};
 
@@ -119,7 +119,7 @@ async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
     server.until_readers(1).await;
     session.send("40/nowhere,").await;
     assert_eq!(session.until("44").await, "44/nowhere,{\"message\":\"Invalid namespace\"}");
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +147,7 @@ async fn invalid_requests_are_400_and_name_the_parameter() {
         let problem: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(problem.field, field, "{method} {target}: {problem}");
     }
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +232,7 @@ async fn a_second_poll_while_one_is_held_ends_the_session() {
         }
     };
     assert_eq!(tokio::join!(ask(&mut raw), ask(&mut second)), (400, 400));
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +261,7 @@ async fn a_close_packet_on_polling_ends_the_session_at_once() {
         server.until_readers(0).await;
         assert_eq!(session.raw.ask("GET", &session.target, "", "").await.status, 400);
         assert_eq!(server.stats_of(Transport::SocketioPolling).await.timed_out, 0);
-        is_well(&server).await;
+        assert_serves_others(&server).await;
     }
 }
 
@@ -292,7 +292,7 @@ async fn bodies_over_max_payload_and_malformed_packets_end_the_session() {
     let usage = server.stats().await;
     assert_eq!(usage.hub.log_messages, 0);
     assert!(usage.of(Transport::SocketioPolling).malformed >= cases.len() as u64);
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,7 +317,7 @@ async fn invalid_events_are_acknowledged_with_an_error_body() {
     session.send("42[\"join\",{\"room\":\"a room\"}]").await;
     assert!(session.until("42[\"problem\"").await.contains("not a room name"));
     assert_eq!(server.stats_of(Transport::SocketioPolling).await.malformed, 7);
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,5 +339,5 @@ async fn a_client_that_does_not_connect_in_time_is_closed() {
     early.send(masked(0x81, b"42[\"join\",{\"room\":\"lobby\"}]")).await;
     assert_eq!(until(&mut early, "43").await, None);
     assert_eq!(server.stats().await.hub.readers, 0);
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }

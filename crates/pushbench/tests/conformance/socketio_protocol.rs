@@ -11,7 +11,7 @@ use std::time::Duration;
 use server::Access;
 
 use crate::engineio::{
-    PLACEHOLDER, Session, binary_post, connected_websocket, is_well, text, until, until_closed, websocket,
+    PLACEHOLDER, Session, assert_serves_others, binary_post, connected_websocket, text, until, until_closed, websocket,
 };
 use crate::raw::{Raw, masked};
 use crate::test_server::TestServer;
@@ -131,7 +131,7 @@ async fn an_invalid_packet_ends_the_connection() {
         until_closed(&mut raw).await;
     }
     assert_eq!(server.stats().await.hub.log_messages, 0);
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 /// A session ends when it announces too many attachments or sends more bytes than the longest post.
@@ -162,7 +162,7 @@ async fn attachments_have_a_bound() {
     raw.send(text(&format!("42[\"post\",\"{}\"]", "x".repeat(8000)))).await;
     until_closed(&mut raw).await;
     server.until_empty().await;
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 /// engineioxide 0.17.3 panicked on a packet of six bytes whose first character has two.
@@ -188,6 +188,6 @@ async fn packets_with_multibyte_characters_cause_no_panic_and_open_no_session() 
     until_closed(&mut raw).await;
     server.until_empty().await;
     for _ in 0..3 {
-        is_well(&server).await;
+        assert_serves_others(&server).await;
     }
 }

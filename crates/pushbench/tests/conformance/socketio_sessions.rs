@@ -6,7 +6,7 @@ use std::time::Duration;
 use wire::Transport;
 
 use crate::clients::ClientOptions;
-use crate::engineio::{POLLING, Session, connected_websocket, is_well, text, until, websocket};
+use crate::engineio::{POLLING, Session, assert_serves_others, connected_websocket, text, until, websocket};
 use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::TestServer;
 
@@ -80,7 +80,7 @@ async fn a_second_connect_is_ignored() {
     drop((raw, author));
     // It ends without a post, too.
     server.until_empty().await;
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 /// The server has one thread, so that the tasks of the library always run in the same order. With
@@ -95,7 +95,7 @@ async fn a_client_may_leave_a_namespace_and_enter_it_again_at_once() {
         assert!(until(&mut raw, "40").await.is_some(), "round {round}");
     }
     server.until_readers(0).await;
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use wire::Transport;
 
 use crate::clients::ClientOptions;
-use crate::engineio::{Session, WEBSOCKET, is_well, text, until, until_closed};
+use crate::engineio::{Session, WEBSOCKET, assert_serves_others, text, until, until_closed};
 use crate::raw::{Raw, WsFrame, masked};
 use crate::test_server::{StatsByTransport, TestServer};
 
@@ -134,7 +134,7 @@ async fn of_two_websockets_one_gets_the_session() {
         assert_eq!(session.try_websocket(&server).await.1.status, 400);
     }
     server.until_empty().await;
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +258,7 @@ async fn a_session_that_ends_during_its_upgrade_is_freed() {
         drop((session, raw));
     }
     server.until_empty().await;
-    is_well(&server).await;
+    assert_serves_others(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The real program as a test uses it: a scenario on the command line, a folder for results, and what was found in it.
+//! Runs the real `pushbench` program with a scenario and a results folder, and reads the results.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long a job may take before a test gives up. Generous: it is never a measurement.
+/// Maximum time of a job. It is generous, because it is never a measurement.
 const JOB_MAX: Duration = Duration::from_secs(120);
 
-/// Both HTTP clients, as words for `--set`.
+/// Both HTTP clients, as arguments of `--set`.
 pub(crate) const HTTP_CLIENTS: [&str; 2] = ["http_client=built-in", "http_client=reqwest"];
 
-/// Held by whoever measures.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Held by the test that measures.
+static MEASURING: Mutex<()> = Mutex::const_new(());
 
-/// A scenario and a results folder of its own, and the machine to itself as far as our tests go.
+/// A scenario and a results folder for one test. No other test measures while this value exists.
 pub(crate) struct Bench {
     folder: PathBuf,
     scenario: PathBuf,
     set: Vec<String>,
-    _turn: MutexGuard<'static, ()>,
+    _measuring: MutexGuard<'static, ()>,
 }
 
 impl Bench {
-    /// The smoke scenario with these keys set.
+    /// The scenario `smoke` with these keys set.
     pub(crate) async fn new(set: &[&str]) -> Self {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}-{}", std::process::id(), FOLDERS.fetch_add(1, Relaxed));
@@ -41,11 +41,11 @@ impl Bench {
             folder,
             scenario: smoke(),
             set: set.iter().map(|set| (*set).to_owned()).collect(),
-            _turn: TURN.lock().await,
+            _measuring: MEASURING.lock().await,
         }
     }
 
-    /// The same with somebody else's server in it.
+    /// The same with an external server.
     pub(crate) async fn with_target(set: &[&str], target: &str) -> Self {
         let mut bench = Self::new(set).await;
         let scenario = bench.folder.with_extension("toml");
@@ -55,12 +55,12 @@ impl Bench {
         bench
     }
 
-    /// A file or folder of the test's own.
+    /// The path of a file or folder for this test.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The command line of `run` or `load` with what else it needs, as words.
+    /// The command line of `run` or `load` with further arguments.
     pub(crate) fn words(&self, command: &str, more: &[&str]) -> Vec<String> {
         let mut words = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
         words.push(self.scenario.display().to_string());
@@ -76,21 +76,21 @@ impl Bench {
         Job::start(&self.words(command, more))
     }
 
-    /// Where the job put its results.
+    /// The results folder of the job.
     pub(crate) fn results(&self) -> PathBuf {
         let mut jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
-        let only = jobs.next().expect("the job made a results folder");
+        let only = jobs.next().expect("the job created a results folder");
         assert!(jobs.next().is_none(), "one job, one folder");
         only
     }
 
-    /// What two jobs left.
-    pub(crate) fn both(&self) -> [ResultsFolder; 2] {
+    /// The results folders of two jobs.
+    pub(crate) fn two_folders(&self) -> [ResultsFolder; 2] {
         let jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| results::load(&entry.unwrap().path()).unwrap());
         jobs.collect::<Vec<_>>().try_into().expect("two jobs, two folders")
     }
 
-    /// Every run that was saved, in order.
+    /// All saved runs in order.
     pub(crate) fn records(&self) -> Vec<RunRecord> {
         let runs = self.results().join("runs");
         let mut files: Vec<_> =
@@ -100,14 +100,14 @@ impl Bench {
         files.iter().map(read).collect()
     }
 
-    /// The one run there must be.
+    /// The only run of the job.
     pub(crate) fn record(&self) -> RunRecord {
         let mut records = self.records();
         assert_eq!(records.len(), 1, "one run was saved");
         records.remove(0)
     }
 
-    /// A run's interval log, put together again series by series.
+    /// The interval log of a run: one histogram per series.
     pub(crate) fn histograms(&self, run: u32) -> BTreeMap<String, Histogram<u64>> {
         let log = std::fs::read(self.results().join(format!("histograms/{run:04}.hlog"))).unwrap();
         let (mut deserializer, mut sums) = (Deserializer::new(), BTreeMap::new());
@@ -127,7 +127,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // What a failed test found is worth looking at.
+        // The results of a failed test are kept for inspection.
         if !std::thread::panicking() {
             std::fs::remove_dir_all(&self.folder).ok();
             std::fs::remove_file(self.folder.with_extension("toml")).ok();
@@ -135,25 +135,26 @@ impl Drop for Bench {
     }
 }
 
-/// The scenario every test begins with.
+/// The path of the scenario `smoke`.
 pub(crate) fn smoke() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     root.join("scenarios/smoke.toml")
 }
 
-/// A `pushbench` that runs.
+/// A running `pushbench` process.
 pub(crate) struct Job {
     child: Child,
-    heard: Vec<u8>,
+    stderr: Vec<u8>,
 }
 
 impl Job {
-    /// Beside whatever else measures on this machine: tests ask what is measured, not how well.
+    /// Starts a job that does not wait for other jobs on this machine: tests check what is measured,
+    /// not how precisely.
     pub(crate) fn start(words: &[String]) -> Self {
         Self::start_in(words, "PUSHBENCH_ANYWAY", "true")
     }
 
-    /// With one variable of the environment set.
+    /// Starts a job with one environment variable.
     pub(crate) fn start_in(words: &[String], variable: &str, value: &str) -> Self {
         let mut command = Command::new(&words[0]);
         for ours in ["PUSHBENCH_TOKEN", "PUSHBENCH_ANYWAY", "RUST_LOG", "COLUMNS"] {
@@ -161,33 +162,37 @@ impl Job {
         }
         command.args(&words[1..]).env(variable, value);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), heard: Vec::new() }
+        Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), stderr: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("a job that was not waited for")
     }
 
-    /// Waits until it has said something on standard error.
-    pub(crate) async fn until_says(&mut self, words: &str) {
+    /// Waits until the job has printed a text on standard error.
+    pub(crate) async fn until_prints(&mut self, words: &str) {
         let err = self.child.stderr.as_mut().unwrap();
-        let hearing = async {
-            while !String::from_utf8_lossy(&self.heard).contains(words) {
-                assert_ne!(err.read_buf(&mut self.heard).await.unwrap(), 0, "it ended without saying {words:?}");
+        let reading = async {
+            while !String::from_utf8_lossy(&self.stderr).contains(words) {
+                assert_ne!(
+                    err.read_buf(&mut self.stderr).await.unwrap(),
+                    0,
+                    "the job ended without printing {words:?}"
+                );
             }
         };
-        tokio::time::timeout(JOB_MAX, hearing).await.unwrap_or_else(|_| panic!("it does not say {words:?}"));
+        tokio::time::timeout(JOB_MAX, reading).await.unwrap_or_else(|_| panic!("the job does not print {words:?}"));
     }
 
     pub(crate) async fn end(mut self) -> Ended {
         let output = tokio::time::timeout(JOB_MAX, self.child.wait_with_output()).await;
         let mut output = output.expect("the job ends in time").unwrap();
-        self.heard.append(&mut output.stderr);
-        Ended::of(Output { stderr: self.heard, ..output })
+        self.stderr.append(&mut output.stderr);
+        Ended::of(Output { stderr: self.stderr, ..output })
     }
 }
 
-/// How a job ended, and what it said.
+/// The exit code and the output of a job.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -201,15 +206,16 @@ impl Ended {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// It ran to its end; whether the machine was quiet enough for its figures is another question.
-    pub(crate) fn ran(&self) {
+    /// Checks that the job ended by itself with valid or invalid runs: noise of the machine may make
+    /// runs invalid.
+    pub(crate) fn assert_completed(&self) {
         assert!(matches!(self.code, Some(0 | 6)), "{self:#?}");
     }
 }
 
-/// The verdict on the same run had the machine been quiet: a machine that is busy with something else, builds for example, makes any run
-/// invalid, and rightly so. Everything else in the record counts.
-pub(crate) fn on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
+/// The verdict on this run without the noise of the machine: other processes, for example builds,
+/// make any run invalid. The rest of the record is judged.
+pub(crate) fn verdict_on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
     let mut record = record.clone();
     record.machine.cpu_probe_after = record.machine.cpu_probe_best;
     record.machine.cpu_probe_before = record.machine.cpu_probe_best;
@@ -218,16 +224,17 @@ pub(crate) fn on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
     results::judge(&record)
 }
 
-/// Nothing is wrong but what a noisy machine does; and every planned delivery is accounted for.
-pub(crate) fn assert_sound(record: &RunRecord) {
-    let verdict = on_a_quiet_machine(record);
+/// Checks that the run is valid, except for noise of the machine, and that all planned deliveries were
+/// received.
+pub(crate) fn assert_valid(record: &RunRecord) {
+    let verdict = verdict_on_a_quiet_machine(record);
     assert_eq!(verdict.kind, VerdictKind::Valid, "{} {:?} {:#?}", record.transport, verdict.reasons, record.faults);
     assert!(matches!(record.verdict.kind, VerdictKind::Valid | VerdictKind::Invalid), "{:?}", record.verdict);
     let ledger = &record.ledger;
     assert!(ledger.scheduled > 0 && ledger.received == ledger.scheduled, "{} {ledger:?}", record.transport);
 }
 
-/// The alphabet of RFC 4648, as interval logs use it.
+/// Decodes Base64 (RFC 4648), the encoding of histograms in interval logs.
 fn base64(text: &str) -> Vec<u8> {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',

@@ -4,7 +4,7 @@
 use results::{ByteClass, Direction, Series, TrafficKind};
 use wire::Transport;
 
-use crate::bench::{Bench, assert_sound};
+use crate::bench::{Bench, assert_valid};
 use crate::processes::Server;
 
 const CLIENTS: u64 = 20;
@@ -15,23 +15,26 @@ async fn reqwest_receives_what_the_server_sends() {
     let set = ["http_client=reqwest", "transports=polling,long-polling,http-streaming,sse", "phases.window_s=1"];
     let bench = Bench::new(&set).await;
     let server = Server::start(&[]).await;
-    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
-    let (records, end) = (bench.records(), server.usage().await);
-    assert_eq!(records.len(), 5, "the four and the baseline");
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.assert_completed();
+    let (records, end) = (bench.records(), server.stats().await);
+    assert_eq!(records.len(), 5, "four transports and the baseline");
     for record in records.iter().filter(|record| record.transport != Transport::Tcp) {
         let transport = record.transport;
-        assert_sound(record);
+        assert_valid(record);
         assert_eq!(record.faults.total(), 0, "{transport} {:?}", record.faults);
         assert_eq!(record.ledger.received, record.ledger.scheduled, "{transport}");
         assert_eq!(record.latency[&Series::ConnectTime].samples, CLIENTS, "{transport}");
-        assert!(record.tcp.is_none() && record.total.connections == 0, "{transport}: it does not show its sockets");
+        assert!(
+            record.tcp.is_none() && record.total.connections == 0,
+            "{transport}: reqwest does not expose its sockets"
+        );
         // Before the first run one client has joined over each transport.
         let begin = &record.server.as_ref().unwrap().begin.transports[transport.name()];
         let (begin, end, ours) = (begin, &end.transports[transport.name()], &record.total);
         assert_eq!(ours.posted + ROOMS, end.posts - begin.posts, "{transport}");
         assert_eq!(ours.delivered + CLIENTS, end.messages - begin.messages, "{transport}");
         assert_eq!(end.malformed, begin.malformed, "{transport}");
-        // A request that is under way at the end is counted by one side.
+        // A request that is open at the end is counted by one side only.
         let (requests, theirs) = (ours.requests, end.requests - begin.requests);
         assert!(requests.abs_diff(theirs) <= CLIENTS, "{transport}: {requests} requests, the server counted {theirs}");
         let text = |direction| {

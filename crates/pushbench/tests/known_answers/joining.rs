@@ -1,5 +1,6 @@
-//! What `load` finds before its first run: nobody at the address, the wrong secret, another server, one that is silent. Each is one
-//! error that says where, what was answered and what to do, and nothing is measured. And two jobs on one server, which do not meet.
+//! Checks of `load` before its first run: no server at the address, a wrong token, a server of another
+//! protocol, a server that does not answer. Each is one error with the address, the answer and advice,
+//! and nothing is measured. Also two jobs on one server at the same time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,25 +9,25 @@ use results::ResultsFolder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::bench::{Bench, Ended, assert_sound};
+use crate::bench::{Bench, Ended, assert_valid};
 use crate::processes::{Server, target};
 
-/// A job that finds nothing to measure ends within two seconds; the rest is for a machine that is busy.
-const FOUND_WITHIN: Duration = Duration::from_secs(5);
+/// Maximum time until the error. It takes two seconds; the rest is for a busy machine.
+const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The one error of a job that never began.
+/// The only error of a job that measures nothing.
 async fn error_of(bench: &Bench, words: &[&str]) -> String {
     let begun = Instant::now();
     let ended = bench.start("load", words).end().await;
-    assert!(begun.elapsed() < FOUND_WITHIN, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < REPORTED_WITHIN, "the job took {:?} to end", begun.elapsed());
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
     let lines: Vec<_> = ended.err.lines().collect();
     let [line] = lines[..] else { panic!("not one error: {}", ended.err) };
     line.strip_prefix("pushbench: no client can join over ").unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
-/// A server that answers every request with these bytes; with none at all, it is silent.
-async fn stranger(answer: &'static [u8]) -> SocketAddr {
+/// A server that answers every request with these bytes, which may be empty.
+async fn fixed_answer_server(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -42,13 +43,14 @@ async fn stranger(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
-fn nobody() -> SocketAddr {
+/// An address at which no server listens.
+fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]
-async fn an_address_at_which_nobody_listens_is_found_at_once() {
-    let (http, tcp) = (nobody(), nobody());
+async fn an_address_without_a_server_is_reported_at_once() {
+    let (http, tcp) = (unused_address(), unused_address());
     let target = target(http, tcp);
     let target = target.each_ref().map(String::as_str);
     let bench = Bench::new(&[]).await;
@@ -61,7 +63,7 @@ async fn an_address_at_which_nobody_listens_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_found_at_once_on_every_transport() {
+async fn a_wrong_token_is_reported_at_once_on_every_transport() {
     let server = Server::start(&["--token", "right-right-right"]).await;
     let target = server.target();
     let words = [&target.each_ref().map(String::as_str)[..], &["--token", "wrong-wrong-wrong"]].concat();
@@ -76,8 +78,10 @@ async fn a_wrong_secret_is_found_at_once_on_every_transport() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_otherwise_is_found_at_once() {
-    let other = stranger(b"HTTP/1.1 404 Not Found\r\ncontent-length: 24\r\n\r\nCannot GET \x1b[1m that\r\n\r\n").await;
+async fn a_server_of_another_protocol_is_reported_at_once() {
+    let other =
+        fixed_answer_server(b"HTTP/1.1 404 Not JobServer\r\ncontent-length: 24\r\n\r\nCannot GET \x1b[1m that\r\n\r\n")
+            .await;
     let target = target(other, other);
     let target = target.each_ref().map(String::as_str);
     for (transport, expected) in [("websocket", "101"), ("sse", "200"), ("polling", "200 or 204")] {
@@ -97,8 +101,8 @@ async fn a_server_that_speaks_otherwise_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_not_waited_for() {
-    let silent = stranger(b"").await;
+async fn a_server_that_does_not_answer_is_reported_after_a_timeout() {
+    let silent = fixed_answer_server(b"").await;
     let target = target(silent, silent);
     let bench = Bench::new(&["transports=long-polling"]).await;
     let error = error_of(&bench, &target.each_ref().map(String::as_str)).await;
@@ -108,35 +112,36 @@ async fn a_silent_server_is_not_waited_for() {
     );
 }
 
-/// Somebody else's server need not have raw TCP.
+/// An external server need not support raw TCP.
 #[tokio::test]
-async fn a_floor_that_nobody_asked_for_may_be_missing() {
+async fn a_job_runs_without_the_baseline_if_no_server_has_its_port() {
     let server = Server::start(&[]).await;
-    let tcp = nobody();
+    let tcp = unused_address();
     let target = target(server.listening.http, tcp);
     let bench = Bench::new(&["transports=sse", "phases.window_s=1"]).await;
     let ended = bench.start("load", &target.each_ref().map(String::as_str)).end().await;
-    ended.ran();
-    assert_sound(&bench.record());
-    let said = format!("pushbench: runs have no floor: no client can join over tcp at tcp://{tcp}: ");
-    assert!(ended.err.contains(&said), "{}", ended.err);
+    ended.assert_completed();
+    assert_valid(&bench.record());
+    let expected =
+        format!("pushbench: the baseline, raw TCP, is not measured: no client can join over tcp at tcp://{tcp}: ");
+    assert!(ended.err.contains(&expected), "{}", ended.err);
 }
 
 #[tokio::test]
-async fn two_loads_on_one_server_do_not_meet() {
+async fn two_jobs_on_one_server_use_different_rooms() {
     let server = Server::start(&[]).await;
     let bench = Bench::new(&["transports=tcp,sse,socketio", "posts.per_client_per_s=10"]).await;
     let target = server.target();
     let start = || bench.start("load", &target.each_ref().map(String::as_str));
     let (first, second) = tokio::join!(start().end(), start().end());
-    [first, second].iter().for_each(Ended::ran);
-    let [first, second] = bench.both();
+    [first, second].iter().for_each(Ended::assert_completed);
+    let [first, second] = bench.two_folders();
     assert_ne!(first.manifest.room_prefix, second.manifest.room_prefix);
     for job in [&first, &second] {
         assert_eq!((job.runs.len(), job.manifest.room_prefix.len()), (3, "room".len()));
-        job.runs.iter().for_each(|run| assert_sound(&run.record));
+        job.runs.iter().for_each(|run| assert_valid(&run.record));
     }
     let begun = |job: &ResultsFolder| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
     let ended = |job: &ResultsFolder| job.runs[2].record.slices[0].server.as_ref().unwrap().end.uptime_us;
-    assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "they were there at the same time");
+    assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "the jobs ran at the same time");
 }

@@ -1,25 +1,27 @@
-//! Does the instrument tell the truth? Servers that freeze, get slower, lose or alter messages, refuse or die, and generators without
-//! CPU or files: each has a known answer, and it must stand in what `pushbench run` and `pushbench load` wrote.
+//! Measurements with a known result: servers that freeze, slow down, lose or alter messages, refuse
+//! clients or crash, and load generators without enough CPU or open files. `pushbench run` and
+//! `pushbench load` must report exactly that.
 //!
-//! Everything is real processes. The tests that measure take turns: they would be each other's noise.
+//! All tests use real processes. Tests that measure run one after the other, because each would
+//! disturb the others.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod bad_answers;
 mod bench;
+mod broadcast_server;
 mod bytes;
-mod ends;
+mod early_ends;
+mod external_servers;
 mod frozen;
 mod http_clients;
 mod joining;
-mod machine;
+mod machine_limits;
 mod memory;
-mod nonsense;
-mod peers;
+mod parallel_jobs;
 mod polling;
 mod processes;
 mod proxy;
 mod reconnect;
-mod repeater;
 mod restart;
-mod turns;
 mod workers;
-mod wrong;
+mod wrong_messages;

@@ -1,14 +1,14 @@
-//! A poll interval that server and machine cannot keep: the questions fall behind, and the posts must not starve behind them. And one
-//! that is longer than the server keeps a connection.
+//! A poll interval that is too short for the machine: polls are late, and posts must still be sent. And a
+//! poll interval that is longer than the server keeps a connection.
 
 use wire::Transport;
 
-use crate::bench::{Bench, HTTP_CLIENTS, assert_sound, on_a_quiet_machine};
+use crate::bench::{Bench, HTTP_CLIENTS, assert_valid, verdict_on_a_quiet_machine};
 use crate::processes::Server;
 use results::VerdictKind;
 
 #[tokio::test]
-async fn pollers_that_are_always_late_still_post() {
+async fn clients_whose_polls_are_always_late_still_post() {
     for client in HTTP_CLIENTS {
         poll_late(client).await;
     }
@@ -24,13 +24,13 @@ async fn poll_late(client: &str) {
         "phases.warm_up_s=0.2",
     ];
     let bench = Bench::new(&set).await;
-    bench.start("run", &[]).end().await.ran();
+    bench.start("run", &[]).end().await.assert_completed();
     let records = bench.records();
     let record = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
     assert!(record.total.empty_answers > 1_000, "{:?}", record.total);
     assert_eq!(record.ledger.received, record.ledger.scheduled, "{:?}", record.ledger);
     assert_eq!(record.planned.posts_sent_in_window, record.planned.posts_in_window);
-    let verdict = on_a_quiet_machine(record);
+    let verdict = verdict_on_a_quiet_machine(record);
     assert!(matches!(verdict.kind, VerdictKind::Valid | VerdictKind::Overloaded), "{verdict:?}");
 }
 
@@ -51,12 +51,12 @@ async fn close_between_polls(client: &str) {
     ];
     let bench = Bench::new(&set).await;
     let server = Server::start(&["--idle-timeout-ms", "200", "--header-timeout-ms", "100"]).await;
-    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.assert_completed();
     let records = bench.records();
     let record = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
-    assert_sound(record);
+    assert_valid(record);
     assert_eq!(record.faults.total(), 0, "{:?}", record.faults);
-    // Nearly every poll finds its connection closed; reqwest does not show its connections.
+    // Nearly every poll finds its connection closed; reqwest does not expose its connections.
     let (connections, requests) = (record.total.connections, record.total.requests);
     let is_built_in = record.http_client == "built-in";
     assert!(

@@ -1,4 +1,4 @@
-//! Servers in processes of their own, readings of what they count, and signals to them.
+//! Server processes: start, statistics and signals.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -10,19 +10,19 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::{ServerAddresses, ServerStats, Transport};
 
-/// How long anything but a whole job may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Maximum time of everything except a whole job.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until something is there, and says what it was when it does not come.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Waits until `check` returns a value. Panics with `what` after the timeout.
+pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = check().await {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {} s for {what}", PATIENCE.as_secs());
-        tokio::time::sleep(LOOK_EVERY).await;
+        assert!(start.elapsed() < TIMEOUT, "waited {} s for {what}", TIMEOUT.as_secs());
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -30,29 +30,29 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
-/// Whether there is such a process, a zombie included.
+/// Whether a process with this pid exists, even as a zombie.
 pub(crate) fn exists(pid: u32) -> bool {
     std::fs::exists(format!("/proc/{pid}")).unwrap()
 }
 
 pub(crate) async fn until_gone(pid: u32) {
-    until("a process to be gone", async || (!exists(pid)).then_some(())).await;
+    until("the end of a process", async || (!exists(pid)).then_some(())).await;
 }
 
-/// The processes another one has started and that are still there.
+/// The running processes that this process has started.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let processes =
         std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let parent_of = |pid: u32| -> Option<u32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in brackets, may hold anything.
+        // The name, in parentheses, may contain any character.
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     };
     processes.filter(|pid| parent_of(*pid) == Some(parent)).collect()
 }
 
-/// Where a process listens.
-fn listens(pid: u32) -> Vec<SocketAddr> {
+/// The TCP addresses at which a process listens.
+fn listening_addresses(pid: u32) -> Vec<SocketAddr> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()?.to_str().map(str::to_owned));
     let sockets: Vec<_> =
@@ -67,32 +67,32 @@ fn listens(pid: u32) -> Vec<SocketAddr> {
     .collect()
 }
 
-/// A reading, or `None` while nobody answers.
-async fn try_usage(web: &reqwest::Client, http: SocketAddr) -> Option<ServerStats> {
+/// The statistics of a server, or `None` while it does not answer.
+async fn try_stats(web: &reqwest::Client, http: SocketAddr) -> Option<ServerStats> {
     let answer = web.get(format!("http://{http}/stats")).send().await.ok()?;
     answer.json().await.ok()
 }
 
 fn web() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(TIMEOUT).build().unwrap()
 }
 
-/// A server a job has started for itself: found by its process, read at its port.
-pub(crate) struct Found {
+/// The server that a job has started.
+pub(crate) struct JobServer {
     pub(crate) pid: u32,
     http: SocketAddr,
     web: reqwest::Client,
 }
 
-impl Found {
-    /// Waits for the server of a job.
-    pub(crate) async fn below(job: u32) -> Self {
+impl JobServer {
+    /// Waits until the server of this job listens.
+    pub(crate) async fn of(job: u32) -> Self {
         let web = web();
         until("the job's server to listen", async || {
             let pid = *children(job).first()?;
-            for http in listens(pid) {
-                let quick = tokio::time::timeout(Duration::from_millis(500), try_usage(&web, http)).await;
-                if quick.is_ok_and(|usage| usage.is_some()) {
+            for http in listening_addresses(pid) {
+                let quick = tokio::time::timeout(Duration::from_millis(500), try_stats(&web, http)).await;
+                if quick.is_ok_and(|stats| stats.is_some()) {
                     return Some(Self { pid, http, web: web.clone() });
                 }
             }
@@ -101,27 +101,28 @@ impl Found {
         .await
     }
 
-    /// Waits until it has taken so many posts.
+    /// Waits until the server has accepted this number of posts.
     pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
         until_any_posts(&self.web, self.http, &[transport], posts).await;
     }
 
-    /// Waits until one of these transports has taken so many posts.
+    /// Waits until the server has accepted this number of posts over one of these transports.
     pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) {
         until_any_posts(&self.web, self.http, transports, posts).await;
     }
 }
 
-/// Waits until one of these transports has taken so many posts, and says which.
+/// Waits until the server has accepted this number of posts over one of these transports, and returns
+/// this transport.
 async fn until_any_posts(web: &reqwest::Client, http: SocketAddr, transports: &[Transport], posts: u64) -> Transport {
     until(&format!("{posts} posts over one of {transports:?}"), async || {
-        let usage = try_usage(web, http).await?;
-        transports.iter().copied().find(|transport| usage.transports[transport.name()].posts >= posts)
+        let stats = try_stats(web, http).await?;
+        transports.iter().copied().find(|transport| stats.transports[transport.name()].posts >= posts)
     })
     .await
 }
 
-/// A server the test has started.
+/// A server that the test has started.
 pub(crate) struct Server {
     pub(crate) listening: ServerAddresses,
     child: Child,
@@ -137,28 +138,29 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        tokio::time::timeout(PATIENCE, stdout.read_line(&mut line))
+        tokio::time::timeout(TIMEOUT, stdout.read_line(&mut line))
             .await
-            .expect("the server says where it is")
+            .expect("the server prints its addresses")
             .unwrap();
         Self { listening: serde_json::from_str(&line).unwrap(), child, web: web() }
     }
 
-    /// What `load` needs to find it.
+    /// The arguments of `load` for this server.
     pub(crate) fn target(&self) -> [String; 4] {
         target(self.listening.http, self.listening.tcp)
     }
 
-    /// Waits until it has taken so many posts.
+    /// Waits until the server has accepted this number of posts.
     pub(crate) async fn until_posts(&self, transport: Transport, posts: u64) {
         self.until_any_posts(&[transport], posts).await;
     }
 
-    pub(crate) async fn usage(&self) -> ServerStats {
-        try_usage(&self.web, self.listening.http).await.expect("a reading")
+    pub(crate) async fn stats(&self) -> ServerStats {
+        try_stats(&self.web, self.listening.http).await.expect("statistics")
     }
 
-    /// Waits until one of these transports has taken so many posts, and says which.
+    /// Waits until the server has accepted this number of posts over one of these transports, and
+    /// returns this transport.
     pub(crate) async fn until_any_posts(&self, transports: &[Transport], posts: u64) -> Transport {
         until_any_posts(&self.web, self.listening.http, transports, posts).await
     }
@@ -167,15 +169,15 @@ impl Server {
         signal(self.listening.pid, what);
     }
 
-    /// Stops it dead for a while; comes back when it runs again with the time it certainly stood still.
+    /// Stops the process for a while, and returns the time for which it was certainly stopped.
     pub(crate) async fn freeze(&self, time: Duration) -> Duration {
         self.signal(Signal::SIGSTOP);
-        until("the server to stand still", async || self.is_stopped().then_some(())).await;
+        until("the stop of the server", async || self.is_stopped().then_some(())).await;
         let begun = Instant::now();
         tokio::time::sleep(time).await;
-        let stood = begun.elapsed();
+        let stopped = begun.elapsed();
         self.signal(Signal::SIGCONT);
-        stood
+        stopped
     }
 
     fn is_stopped(&self) -> bool {
@@ -183,7 +185,7 @@ impl Server {
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits for its end.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }

@@ -1,7 +1,7 @@
-//! Between generator and server: passes everything on, but does something to one message on its way to one client.
+//! A proxy between load generator and server that alters one message to one client per run.
 //!
-//! It understands length-prefixed frames and WebSocket's, both with binary items, so that a test says what is wrong with a message and
-//! not with which byte.
+//! It parses the frames of raw TCP and of WebSocket, both with binary items, so that tests choose which
+//! field of a message is altered.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,88 +11,94 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use wire::{ClientItem, Message, ServerItem, decode_down, decode_up, encode_down, push_frame, split_frame};
 
-/// What happens to one message.
+/// How a message is altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mischief {
+pub(crate) enum Alteration {
     Drop,
     Repeat,
-    /// Comes after the one that follows it.
+    /// It is sent after the next message.
     Swap,
-    /// Says something else.
-    Garble,
-    /// Says that it is the author's next one.
-    Renumber,
-    /// Comes from an author nobody planned.
-    Forge,
+    ChangeText,
+    /// It gets the ordinal of the author's next post.
+    ChangeOrdinal,
+    /// It gets an author that is not in the plan.
+    ChangeAuthor,
 }
 
-impl Mischief {
-    pub(crate) const ALL: [Self; 6] = [Self::Drop, Self::Repeat, Self::Swap, Self::Garble, Self::Renumber, Self::Forge];
+impl Alteration {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Drop, Self::Repeat, Self::Swap, Self::ChangeText, Self::ChangeOrdinal, Self::ChangeAuthor];
 }
 
-/// What was done to whom.
+/// An altered message and its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Done {
-    pub(crate) mischief: Mischief,
-    pub(crate) seat: u32,
+pub(crate) struct Altered {
+    pub(crate) alteration: Alteration,
+    pub(crate) client: u32,
     pub(crate) seq: u64,
 }
 
-/// How items stand in the stream.
+/// The framing of items on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     Tcp,
     Websocket,
 }
 
-/// Who is picked: the connection of this author, once it has posted, and the next message of anybody else's after that.
-pub(crate) const SEAT: u32 = 6;
+/// The receiver of the altered message. It is the next message of another author after this client's
+/// first post, by which the proxy identifies its connection.
+pub(crate) const CLIENT: u32 = 6;
 
 pub(crate) struct Proxy {
     pub(crate) at: SocketAddr,
-    done: Arc<Mutex<Vec<Done>>>,
+    altered: Arc<Mutex<Vec<Altered>>>,
 }
 
 impl Proxy {
-    /// Listens; each run of the job takes its turn in [`Mischief::ALL`].
+    /// Starts the proxy. Each run of the job uses the next of [`Alteration::ALL`].
     pub(crate) async fn start(framing: Framing, server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (at, done) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-        let kept = Arc::clone(&done);
+        let (at, altered) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let shared = Arc::clone(&altered);
         tokio::spawn(async move {
             loop {
                 let (down, _) = listener.accept().await.unwrap();
                 let up = TcpStream::connect(server).await.unwrap();
                 let (from_client, to_client) = down.into_split();
                 let (from_server, to_server) = up.into_split();
-                let picked = Arc::new(Mutex::new(false));
-                tokio::spawn(up_stream(framing, from_client, to_server, Arc::clone(&picked)));
-                let wrong = Wrong { picked, done: Arc::clone(&kept), held: None, finished: false };
-                tokio::spawn(down_stream(framing, from_server, to_client, wrong));
+                let is_client = Arc::new(Mutex::new(false));
+                tokio::spawn(forward_from_client(framing, from_client, to_server, Arc::clone(&is_client)));
+                let alterer = Alterer { is_client, altered: Arc::clone(&shared), held: None, finished: false };
+                tokio::spawn(forward_from_server(framing, from_server, to_client, alterer));
             }
         });
-        Self { at, done }
+        Self { at, altered }
     }
 
-    /// What was done, run by run.
-    pub(crate) fn done(&self) -> Vec<Done> {
-        self.done.lock().unwrap().clone()
+    /// The altered messages, one per run.
+    pub(crate) fn altered(&self) -> Vec<Altered> {
+        self.altered.lock().unwrap().clone()
     }
 }
 
-/// Passes on what the client sends, and looks who it is.
-async fn up_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, picked: Arc<Mutex<bool>>) {
+/// Forwards the bytes of a client, and checks whether it is [`CLIENT`].
+async fn forward_from_client(
+    framing: Framing,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    is_client: Arc<Mutex<bool>>,
+) {
     let mut seen = Vec::new();
-    let mut behind_head = framing == Framing::Tcp;
+    let mut after_head = framing == Framing::Tcp;
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         seen.extend_from_slice(&buffer[..n]);
-        behind_head = behind_head || skip_head(&mut seen);
-        while behind_head && let Some((item, taken)) = first_item(framing, &seen) {
+        after_head = after_head || skip_head(&mut seen);
+        while after_head && let Some((item, taken)) = first_item(framing, &seen) {
             if let Ok(ClientItem::Post(post)) = decode_up(&item)
-                && post.author == SEAT
+                && post.author == CLIENT
             {
-                *picked.lock().unwrap() = true;
+                *is_client.lock().unwrap() = true;
             }
             seen.drain(..taken);
         }
@@ -103,8 +109,9 @@ async fn up_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWrite
     to.shutdown().await.ok();
 }
 
-/// Passes on what the server sends, item by item once the head is through. What has no upgrade is passed on as it is.
-async fn down_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wrong: Wrong) {
+/// Forwards the items of the server after the HTTP head. Responses without an upgrade are forwarded
+/// unchanged.
+async fn forward_from_server(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut alterer: Alterer) {
     let mut unread = Vec::new();
     let mut head = framing == Framing::Websocket;
     let mut plain = false;
@@ -126,7 +133,7 @@ async fn down_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWri
         while !head && let Some((item, taken)) = first_item(framing, &unread) {
             match decode_down(&item) {
                 Ok(ServerItem::Message(message)) => {
-                    wrong.pass(&message).iter().for_each(|message| push_item(framing, message, &mut out));
+                    alterer.alter(&message).iter().for_each(|message| push_item(framing, message, &mut out));
                 }
                 _ => out.extend_from_slice(&unread[..taken]),
             }
@@ -139,52 +146,52 @@ async fn down_stream(framing: Framing, mut from: OwnedReadHalf, mut to: OwnedWri
     to.shutdown().await.ok();
 }
 
-/// What one connection does to its messages.
-struct Wrong {
-    picked: Arc<Mutex<bool>>,
-    done: Arc<Mutex<Vec<Done>>>,
+/// Alters the messages of one connection.
+struct Alterer {
+    is_client: Arc<Mutex<bool>>,
+    altered: Arc<Mutex<Vec<Altered>>>,
     held: Option<Message<'static>>,
     finished: bool,
 }
 
-impl Wrong {
-    /// What goes on in place of a message.
-    fn pass(&mut self, message: &Message<'_>) -> Vec<Message<'static>> {
+impl Alterer {
+    /// The messages that are sent in place of this one.
+    fn alter(&mut self, message: &Message<'_>) -> Vec<Message<'static>> {
         let mut message = Message { text: message.text.clone().into_owned().into(), ..*message };
         if let Some(held) = self.held.take() {
             return vec![message, held];
         }
-        let turn = *self.picked.lock().unwrap() && !self.finished && message.author != SEAT;
-        if !turn {
+        let applies = *self.is_client.lock().unwrap() && !self.finished && message.author != CLIENT;
+        if !applies {
             return vec![message];
         }
         self.finished = true;
-        let mut done = self.done.lock().unwrap();
-        let Some(mischief) = Mischief::ALL.get(done.len()).copied() else { return vec![message] };
-        done.push(Done { mischief, seat: SEAT, seq: message.seq });
-        match mischief {
-            Mischief::Drop => return Vec::new(),
-            Mischief::Repeat => return vec![message.clone(), message],
-            Mischief::Swap => {
+        let mut altered = self.altered.lock().unwrap();
+        let Some(alteration) = Alteration::ALL.get(altered.len()).copied() else { return vec![message] };
+        altered.push(Altered { alteration, client: CLIENT, seq: message.seq });
+        match alteration {
+            Alteration::Drop => return Vec::new(),
+            Alteration::Repeat => return vec![message.clone(), message],
+            Alteration::Swap => {
                 self.held = Some(message);
                 return Vec::new();
             }
-            Mischief::Garble => message.text.to_mut().replace_range(3..4, "!"),
-            Mischief::Renumber => message.ordinal += 1,
-            Mischief::Forge => message.author = 4_000_000,
+            Alteration::ChangeText => message.text.to_mut().replace_range(3..4, "!"),
+            Alteration::ChangeOrdinal => message.ordinal += 1,
+            Alteration::ChangeAuthor => message.author = 4_000_000,
         }
         vec![message]
     }
 }
 
-/// Drops an HTTP head from the front; false while it is not complete.
+/// Removes an HTTP head from the front. Returns false while the head is incomplete.
 fn skip_head(bytes: &mut Vec<u8>) -> bool {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     bytes.drain(..end + 4);
     true
 }
 
-/// The first whole item and how many bytes it takes with its framing.
+/// The first complete item, and its number of bytes with framing.
 fn first_item(framing: Framing, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     match framing {
         Framing::Tcp => split_frame(bytes, 1 << 20).unwrap().map(|frame| (frame.item.to_vec(), frame.taken)),
@@ -192,7 +199,8 @@ fn first_item(framing: Framing, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// RFC 6455, section 5.2. Lengths beyond 64 KiB do not come up here.
+/// The payload of the first complete frame (RFC 6455, section 5.2) and its number of bytes. Frames
+/// beyond 64 KiB are not needed.
 fn first_frame(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (masked, short) = (bytes.get(1)? & 0x80 != 0, usize::from(bytes[1] & 0x7f));
     let (len, mut at) = match short {

@@ -1,41 +1,41 @@
-//! Streams that the server ends by age, again and again: clients come back with their cursor, and nothing is lost.
+//! Streams with a short maximum age: clients reconnect with their cursor, and no message is lost.
 
 use results::Series;
 use wire::Transport;
 
-use crate::bench::{Bench, HTTP_CLIENTS, assert_sound};
+use crate::bench::{Bench, HTTP_CLIENTS, assert_valid};
 use crate::processes::Server;
 
 #[tokio::test]
-async fn streams_that_are_cut_lose_nothing() {
+async fn streams_that_the_server_ends_lose_no_message() {
     for client in HTTP_CLIENTS {
-        cut_streams(client).await;
+        end_streams(client).await;
     }
 }
 
-async fn cut_streams(client: &str) {
+async fn end_streams(client: &str) {
     let set = [
         client,
         "transports=sse,http-streaming",
         "tuning.sse.age_s=0.2",
         "tuning.http-streaming.age_s=0.2",
-        // A cut is no fault: it uses up none of these.
+        // The end of a stream is no fault and does not count as a reconnect.
         "limits.reconnects_max=2",
         "posts.per_client_per_s=10",
     ];
     let bench = Bench::new(&set).await;
-    bench.start("run", &[]).end().await.ran();
+    bench.start("run", &[]).end().await.assert_completed();
     let records = bench.records();
     assert_eq!(records.len(), 3);
     for record in records {
-        assert_sound(&record);
+        assert_valid(&record);
         assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
         let connects = record.latency[&Series::ConnectTime].samples;
         if record.transport == Transport::Tcp {
             assert_eq!((record.total.cuts, connects), (0, 20));
             assert!(!record.latency.contains_key(&Series::ReconnectTime));
         } else {
-            // At least 2.3 s of posts, and a cut every 0.2 s and what it takes to come back.
+            // At least 2.3 s of posts, and streams that end every 0.2 s.
             assert!(record.total.cuts >= 20 * 4, "{}: {} cuts", record.transport, record.total.cuts);
             assert!(connects >= record.total.cuts, "{}: {connects} connects", record.transport);
             let outages = record.latency[&Series::ReconnectTime].samples;
@@ -44,7 +44,7 @@ async fn cut_streams(client: &str) {
     }
 }
 
-/// A server that closes the connection for posts while there are none: it is opened again, and that is no fault.
+/// The server closes an idle connection for posts. The client opens a new one, which is no fault.
 #[tokio::test]
 async fn a_connection_for_posts_that_was_closed_is_opened_again() {
     for client in HTTP_CLIENTS {
@@ -63,11 +63,11 @@ async fn close_idle_connections(client: &str) {
     ];
     let bench = Bench::new(&set).await;
     let server = Server::start(&["--idle-timeout-ms", "300", "--header-timeout-ms", "100"]).await;
-    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
+    bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.assert_completed();
     for record in bench.records() {
-        assert_sound(&record);
+        assert_valid(&record);
         assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
-        // reqwest does not show its connections.
+        // reqwest does not expose its connections.
         if record.transport != Transport::Tcp && record.http_client == "built-in" {
             assert!(record.total.connections >= 4 * 3, "{}: {:?}", record.transport, record.total);
         }

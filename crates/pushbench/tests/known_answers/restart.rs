@@ -1,5 +1,5 @@
-//! A server that is restarted below its clients, and has an empty log then. Browsers' streams of events come back by themselves and are
-//! told so; the run is `wrong`, for the server lost messages, and nobody is accused of anything else.
+//! A server that restarts during a run, with an empty log. The clients of server-sent events reconnect
+//! and receive a reset. The run is `wrong` because messages were lost, and has no other incidents.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use wire::Transport;
 
-use crate::bench::{Bench, on_a_quiet_machine};
+use crate::bench::{Bench, verdict_on_a_quiet_machine};
 use crate::processes::{Server, target};
 
-/// Passes every connection on to the server that is current when it comes, and cuts it when another is.
+/// Forwards each connection to the current server, and closes it when the current server changes.
 async fn forward(to: watch::Receiver<SocketAddr>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -33,7 +33,7 @@ async fn forward(to: watch::Receiver<SocketAddr>) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
+async fn a_server_that_restarts_with_an_empty_log_has_lost_messages() {
     let set = ["transports=sse", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
     for client in ["built-in", "reqwest"] {
         let bench = Bench::new(&[&set[..], &[&format!("http_client={client}")]].concat()).await;
@@ -48,14 +48,14 @@ async fn a_log_that_was_lost_with_its_server_is_found_and_named() {
         let records = bench.records();
         let record = records.iter().find(|record| record.transport == Transport::Sse).unwrap();
         let ledger = &record.ledger;
-        let verdict = on_a_quiet_machine(record);
+        let verdict = verdict_on_a_quiet_machine(record);
         assert_eq!(verdict.kind, VerdictKind::Wrong, "{client} {verdict:?}");
         let gone = format!("the server reported that {} messages were no longer available", ledger.gap_messages);
         assert!(ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&gone), "{client} {verdict:?} {ledger:#?}");
         let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.unexpected];
         assert_eq!(others, [0; 4], "{client} {ledger:#?}");
         assert!(ledger.incidents.iter().all(|incident| incident.kind == IncidentKind::Lost), "{client} {ledger:#?}");
-        assert!(after.usage().await.transports["sse"].gaps >= 20, "each client was told");
+        assert!(after.stats().await.transports["sse"].gaps >= 20, "each client received a gap");
         assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
     }
 }

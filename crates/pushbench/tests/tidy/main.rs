@@ -83,7 +83,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_opens_with_what_it_owns_and_stays_small() {
+fn every_file_has_a_doc_comment_and_a_limited_length() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         if !text.starts_with("//! ") {
@@ -133,7 +133,7 @@ fn modules_import_in_one_direction() {
 }
 
 #[test]
-fn versions_and_lints_are_said_once_for_all() {
+fn versions_and_lints_are_set_in_the_workspace() {
     for (name, manifest) in manifests().into_iter().filter(|(name, _)| name != FUZZ) {
         assert!(manifest.contains("[lints]\nworkspace = true"), "crates/{name} takes the lints of the workspace");
         let versions = manifest.lines().filter(|line| line.contains("version = \""));
@@ -142,7 +142,7 @@ fn versions_and_lints_are_said_once_for_all() {
 }
 
 #[test]
-fn only_the_hand_prints_and_exits() {
+fn only_the_command_line_crate_prints_and_exits() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let is_library = path.contains("/src/") && !path.starts_with(&format!("crates/{PRINTS}/"));
@@ -157,7 +157,7 @@ fn only_the_hand_prints_and_exits() {
 }
 
 #[test]
-fn the_reader_of_manifests_reads_them() {
+fn dependencies_are_read_from_manifests() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\nwire.workspace = true\n# server\nserde = \"1\"\n\n\
                     [dev-dependencies]\nserver = { path = \"../server\" }\n[target.'cfg(unix)'.dependencies]\nnix = \"1\"\n\
                     [build-dependencies.loadgen]\npath = \"x\"\n[lints]\nworkspace = true\n";

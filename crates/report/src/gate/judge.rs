@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_differs_from_itself_is_no_judge() {
+    fn a_base_that_differs_from_itself_is_inconclusive() {
         let row = one(cell(COST, 0.02, 1.3, 1.2));
         assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Machine)));
         assert!(row.p_again < 0.01 && row.again.len() == 16);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_never_vary_are_the_same_and_exact_changes_are_seen() {
+    fn constant_values_are_the_same_and_exact_changes_are_found() {
         let of = |head| {
             let blocks = vec![Block { base: 64.0, head, again: 64.0 }; 16];
             one(MetricBlocks { transport: "tcp".to_owned(), metric: COST, blocks })
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_points_are_those_of_the_tables() {
+    fn normal_quantiles_equal_published_tables() {
         for (tail, known) in [(0.025, 1.960), (0.005, 2.576), (0.0005, 3.291), (0.000_05, 3.891)] {
             assert!((normal_point(tail) - known).abs() < 1e-3, "{tail}");
         }

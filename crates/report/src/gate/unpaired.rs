@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn few_repetitions_say_nothing_and_many_do() {
+    fn few_repetitions_are_inconclusive_and_many_are_not() {
         assert_eq!(verdict(2, 0.001, 2.0), Some(GateVerdict::Inconclusive(InconclusiveReason::Missing)));
         assert_eq!(
             verdict(4, 0.001, 2.0),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn five_runs_of_which_one_went_astray_are_not_the_same_as_themselves() {
+    fn five_runs_with_one_outlier_are_not_the_same_as_themselves() {
         let runs = vec![380.0, 400.0, 420.0, 430.0, 1540.0];
         let row = &rows(&[("long-polling".to_owned(), MetricId::DeliveryP99, runs.clone(), runs)])[0];
         assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)));

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn little_much_and_strange_is_drawn_or_not_but_never_a_panic() {
+    fn no_history_causes_a_panic() {
         for nothing in ["", "time,commit\n", "time,commit,a\n", "time,commit,a\nt,c,\n", "time,commit\nt,c\n"] {
             assert_eq!(drawn(nothing), None, "{nothing:?}");
         }

@@ -106,7 +106,7 @@ fn texts(marks: &[Mark]) -> Vec<(Area, &str)> {
 }
 
 #[test]
-fn no_words_cover_each_other_or_are_cut_off() {
+fn no_labels_overlap_or_are_cut_off() {
     let mut wrong = Vec::new();
     for (name, folder) in jobs() {
         for plot in drawn(&PlotData::new(&folder, "")) {
@@ -127,7 +127,7 @@ fn no_words_cover_each_other_or_are_cut_off() {
 }
 
 #[test]
-fn extreme_evidence_makes_plain_pictures() {
+fn extreme_values_make_valid_plots() {
     for (name, folder) in jobs() {
         for plot in drawn(&PlotData::new(&folder, "")) {
             let (stem, svg, csv) = (&plot.name, svg(&plot.scene, &plot.title), plot.csv.finish());
@@ -141,7 +141,7 @@ fn extreme_evidence_makes_plain_pictures() {
 }
 
 #[test]
-fn one_picture_is_known_to_the_last_byte() {
+fn one_plot_equals_its_golden_file() {
     let (_, folder) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
     let drawn = drawn(&PlotData::new(&folder, ""));
     let plot = drawn.iter().find(|plot| plot.name.starts_with("08")).unwrap();
@@ -154,7 +154,7 @@ fn one_picture_is_known_to_the_last_byte() {
 }
 
 #[test]
-fn only_exhibits_with_data_are_made() {
+fn plots_without_data_are_left_out() {
     let stems = |name: &str| {
         let (_, folder) = jobs().into_iter().find(|(of, _)| *of == name).unwrap();
         drawn(&PlotData::new(&folder, "")).into_iter().map(|plot| plot.name).collect::<Vec<_>>()
@@ -180,7 +180,7 @@ fn only_exhibits_with_data_are_made() {
 }
 
 #[test]
-fn files_of_several_jobs_have_names_of_their_own() {
+fn plots_of_several_jobs_have_unique_names() {
     let mut other = invented::results_folder(&[100]);
     other.name = "20260102T000000Z-other".to_owned();
     let both = [invented::results_folder(&[100]), other];
@@ -190,7 +190,7 @@ fn files_of_several_jobs_have_names_of_their_own() {
 }
 
 #[test]
-fn what_is_not_sound_is_not_drawn() {
+fn invalid_and_wrong_runs_are_not_drawn() {
     let (_, folder) = jobs().into_iter().find(|(name, _)| *name == "verdicts").unwrap();
     for plot in drawn(&PlotData::new(&folder, "")) {
         let (name, csv) = (plot.name, plot.csv.finish());
@@ -202,7 +202,7 @@ fn what_is_not_sound_is_not_drawn() {
 }
 
 #[test]
-fn the_same_evidence_makes_the_same_bytes() {
+fn the_same_folder_makes_the_same_plots() {
     let (_, folder) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
     let (once, again) = (plots(std::slice::from_ref(&folder)), plots(&[folder]));
     assert!(!once.is_empty() && once == again);
@@ -210,7 +210,7 @@ fn the_same_evidence_makes_the_same_bytes() {
 }
 
 #[test]
-fn percentiles_end_where_the_sample_does() {
+fn percentiles_are_drawn_as_far_as_the_sample_allows() {
     let mut folder = invented::results_folder(&[100]);
     for run in &mut folder.runs {
         run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().independent = 400;

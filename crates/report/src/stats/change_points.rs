@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wild_value_is_no_change() {
+    fn one_outlier_is_no_change() {
         let mut values = series(&[(30, 10.0)]);
         values[17] = 100.0;
         assert!(change_points(&values).is_empty());

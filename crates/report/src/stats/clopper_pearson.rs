@@ -47,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_tables_say_the_same() {
+    fn intervals_equal_published_tables() {
         for (hits, trials, low, high) in
             [(10, 100, 0.0490, 0.1762), (0, 10, 0.0, 0.3085), (1, 20, 0.0013, 0.2487), (20, 20, 0.8316, 1.0)]
         {
@@ -66,7 +66,7 @@ mod tests {
         }
 
         #[test]
-        fn hits_and_misses_mirror_each_other(trials in 1_u64..300, share in 0.0_f64..1.0) {
+        fn intervals_of_hits_and_misses_are_symmetric(trials in 1_u64..300, share in 0.0_f64..1.0) {
             let hits = (trials as f64 * share) as u64;
             let ((low, high), (miss_low, miss_high)) = (clopper_pearson(hits, trials), clopper_pearson(trials - hits, trials));
             prop_assert!((low - (1.0 - miss_high)).abs() < 1e-6 && (high - (1.0 - miss_low)).abs() < 1e-6);

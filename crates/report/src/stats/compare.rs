@@ -40,7 +40,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_slow_round_falls_out() {
+    fn a_slow_round_cancels_out() {
         let baseline = [(1, 2.0), (2, 4.0), (3, 2.0)];
         let own = [(1, 6.0), (2, 12.0), (3, 6.0)];
         let expected = Estimate { least: Some(3.0), greatest: Some(3.0), runs: 3, ..Estimate::alone(3.0) };
@@ -57,7 +57,7 @@ mod tests {
     proptest! {
         /// Second implementation: a table over rounds.
         #[test]
-        fn pairs_are_those_of_a_table(left in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8), right in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8)) {
+        fn pairs_equal_those_of_a_table(left in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8), right in proptest::collection::btree_map(0_u32..8, 0.1_f64..9.0, 0..8)) {
             let table: Vec<f64> = (0..8).filter_map(|round| Some(left.get(&round)? / right.get(&round)?)).collect();
             let own: Vec<_> = left.clone().into_iter().collect();
             let other: Vec<_> = right.clone().into_iter().collect();

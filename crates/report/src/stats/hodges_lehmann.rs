@@ -59,7 +59,7 @@ mod tests {
     /// patients before and after.
     #[test]
     #[expect(clippy::approx_constant, reason = "a patient scored 3.14")]
-    fn the_textbook_says_the_same() {
+    fn the_textbook_example_has_the_same_result() {
         let before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30];
         let after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29];
         let differences: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn few_differences_carry_no_interval() {
+    fn few_differences_have_no_interval() {
         let of = |n: usize| PairwiseMeans::of(&vec![1.0; n]).and_then(|means| means.interval(0.95));
         assert_eq!((of(0), of(5), of(6)), (None, None, Some((1.0, 1.0))));
     }
@@ -78,7 +78,7 @@ mod tests {
     proptest! {
         /// All signs of ranks, written out.
         #[test]
-        fn the_cut_is_that_of_enumeration(n in 1_usize..13, tail in 0.001_f64..0.4) {
+        fn the_cut_equals_enumeration(n in 1_usize..13, tail in 0.001_f64..0.4) {
             let sum = |signs: u32| (1..=n).filter(|rank| signs >> (rank - 1) & 1 == 1).sum::<usize>();
             let total = 1_u32 << n;
             let at_most = |cut: usize| (0..total).filter(|signs| sum(*signs) <= cut).count() as f64 / f64::from(total);

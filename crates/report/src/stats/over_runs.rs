@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_holds_the_median_with_what_it_says() {
+    fn an_interval_contains_the_median_with_its_coverage() {
         for runs in 6..=18_u32 {
             let values: Vec<f64> = (1..=runs).map(f64::from).collect();
             let (low, high) = over_runs(&values).unwrap().interval().unwrap();
@@ -128,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_ends_hold_the_median_and_stay_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 2..30)) {
+        fn an_interval_contains_the_median_and_stays_within_the_runs(values in proptest::collection::vec(0.0_f64..1e6, 2..30)) {
             let estimate = over_runs(&values).unwrap();
             let (least, most) = estimate.range().unwrap();
             let (low, high) = estimate.ends().unwrap();

@@ -73,7 +73,7 @@ mod tests {
     /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their
     /// coverage in per cent.
     #[test]
-    fn the_ranks_hold_those_of_published_tables() {
+    fn the_ranks_contain_those_of_published_tables() {
         let tables = [
             (10, 2, 9, 97.9),
             (15, 4, 12, 96.5),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn many_deliveries_of_few_messages_carry_no_tail() {
+    fn few_independent_messages_have_no_high_percentiles() {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
         (0..100_000).for_each(|value| histogram.record(value % 1000 + 1).unwrap());
         let of = |independent| latency(&histogram, independent).quantiles.keys().cloned().collect::<Vec<_>>();

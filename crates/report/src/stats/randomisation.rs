@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn reassigning_at_random_says_the_same() {
+    fn random_assignments_give_the_same_probability() {
         let mut chance = Chance::new(5, 0);
         let blocks: Vec<[f64; 3]> =
             (0..16).map(|_| [chance.normal() + 0.6, chance.normal(), chance.normal()]).collect();

@@ -94,7 +94,7 @@ mod tests {
 
     /// Hollander and Wolfe, *Nonparametric Statistical Methods*: permeability at term and earlier.
     #[test]
-    fn the_textbook_says_the_same() {
+    fn the_textbook_example_has_the_same_result() {
         let at_term = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];
         let earlier = [1.15, 0.88, 0.90, 0.74, 1.21];
         let shift = Shift::of(&earlier, &at_term).unwrap();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn three_against_three_carry_no_interval_at_95() {
+    fn three_against_three_have_no_interval_at_95() {
         let of = |n: usize| Shift::of(&vec![1.0; n], &vec![2.0; n]);
         assert!(of(0).is_none() && of(61).is_none());
         assert_eq!((of(3).unwrap().interval(0.95), of(4).unwrap().interval(0.95)), (None, Some((1.0, 1.0))));

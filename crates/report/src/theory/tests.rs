@@ -9,7 +9,7 @@ fn measured(low: f64, high: f64) -> Estimate {
 }
 
 #[test]
-fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() {
+fn predictions_agree_if_intervals_overlap_and_queueing_explains_larger_values_only() {
     let predicted = PredictedRange::between(10.0, 11.0, 12.0).queued(3.0);
     let agreement = |low, high| predicted.agreement(&measured(low, high));
     assert_eq!(agreement(11.5, 14.0), PredictionCheck::Within);
@@ -23,7 +23,7 @@ fn a_cell_agrees_where_intervals_meet_and_a_queue_explains_only_what_is_above() 
 }
 
 #[test]
-fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
+fn the_path_latency_is_the_baseline_without_fan_out_and_queueing() {
     let job = invented::results_folder(&[100]);
     let inputs = Inputs::of(&job, "").unwrap();
     let tcp = RunSelection::of(&job, "", &Subject::BASELINE);
@@ -37,7 +37,7 @@ fn a_bare_path_is_the_floor_without_its_fan_out_and_queue() {
 }
 
 #[test]
-fn a_cell_that_fails_is_shown_as_unexplained() {
+fn a_failed_prediction_is_unexplained() {
     let mut job = invented::results_folder(&[100]);
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Polling) {
         run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().mean_us = 5e6;
@@ -48,7 +48,7 @@ fn a_cell_that_fails_is_shown_as_unexplained() {
 }
 
 #[test]
-fn nothing_is_predicted_without_a_floor_or_of_a_backlog() {
+fn nothing_is_predicted_without_a_baseline_or_for_overloaded_runs() {
     let mut job = invented::results_folder(&[100]);
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Sse) {
         run.record.verdict.kind = VerdictKind::Overloaded;

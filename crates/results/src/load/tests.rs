@@ -39,7 +39,7 @@ fn in_buckets(mut evidence: ResultsFolder) -> ResultsFolder {
 }
 
 #[test]
-fn what_was_saved_is_loaded() {
+fn a_saved_folder_is_loaded_unchanged() {
     let scratch = Scratch::new("saved");
     let evidence = in_buckets(invented::results_folder(&[100, 1000]));
     let folder = invented::save(&scratch.0, &evidence);
@@ -58,7 +58,7 @@ static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn any_record_comes_back_as_it_went(
+    fn any_record_is_loaded_unchanged(
         floats in proptest::collection::vec(any::<f64>().prop_filter("JSON has no others", |float| float.is_finite()), 6),
         numbers in proptest::collection::vec(0..NUMBER_MAX, 8),
         text in any::<String>(),
@@ -97,7 +97,7 @@ proptest! {
 
     /// Whatever one byte of a folder becomes, it is loaded or refused.
     #[test]
-    fn a_damaged_folder_is_no_reason_to_panic(file in 0_usize..3, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+    fn a_damaged_folder_causes_no_panic(file in 0_usize..3, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let names = [MANIFEST, "runs/0001.json", "histograms/0001.hlog"];
         let scratch = Scratch::new("damaged");
         for (name, bytes) in names.iter().zip(&*ONE_RUN) {
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn a_killed_job_is_read_as_far_as_it_came() {
+fn the_saved_runs_of_a_killed_job_are_loaded() {
     let scratch = Scratch::new("killed");
     let mut evidence = in_buckets(invented::results_folder(&[20]));
     evidence.manifest.state = State::Running;
@@ -140,7 +140,7 @@ fn a_killed_job_is_read_as_far_as_it_came() {
 }
 
 #[test]
-fn what_is_no_results_folder_is_told_apart() {
+fn a_path_that_is_no_results_folder_is_an_error() {
     let scratch = Scratch::new("none");
     let said = |path: &Path| load(path).unwrap_err();
     for (path, why) in [(scratch.0.clone(), "it has no manifest.json"), (scratch.0.join("x"), "it is not there")] {
@@ -175,7 +175,7 @@ fn changed(file: &str, change: impl Fn(String) -> String) -> String {
 }
 
 #[test]
-fn what_was_changed_is_refused_with_its_place() {
+fn changed_files_are_refused_with_the_line() {
     let swap = |file, from: &'static str, to: &'static str| {
         let said = changed(file, |text| {
             assert!(text.contains(from), "{from}");
@@ -218,7 +218,7 @@ fn what_was_changed_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_run_that_was_taken_away_is_missed() {
+fn a_removed_run_is_an_error() {
     let scratch = Scratch::new("taken");
     let mut evidence = invented::results_folder(&[20]);
     evidence.runs.truncate(3);

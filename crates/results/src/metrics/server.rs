@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_known_of_a_process_that_has_served_nobody() {
+    fn memory_is_known_of_a_process_without_earlier_connections() {
         let served = |readings: &mut crate::ServerSamples, connections: u64| {
             let used = TransportUsage { connections_opened: connections, ..TransportUsage::default() };
             readings.begin.transports.insert("sse".to_owned(), used);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_could_have_been_spare_is_nobody_s() {
+    fn memory_that_a_process_may_have_had_spare_is_not_counted() {
         let grown = |readings: &mut crate::ServerSamples, bytes: u64| {
             readings.settled.process.resident_bytes = readings.begin.process.resident_bytes + bytes;
         };

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_have_names_of_their_own_and_say_what_they_are() {
+    fn columns_have_unique_names_and_a_description() {
         for table in &TABLES {
             let columns = (table.columns)();
             assert_eq!(columns.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len(), columns.len());
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_a_row_with_its_figures() {
+    fn a_run_is_a_row_with_its_metrics() {
         let mut records = records();
         records[1].verdict.reasons = vec!["a, \"b\"".to_owned(), "c".to_owned()];
         let (header, rows) = read("runs.csv", &records);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_empty_or_not_there() {
+    fn missing_measurements_are_empty_cells_or_no_rows() {
         let mut record = records().remove(0);
         (record.server, record.tcp, record.http_client) = (None, None, "reqwest".to_owned());
         (record.slices[0].server, record.slices[0].tcp) = (None, None);

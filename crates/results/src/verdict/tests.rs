@@ -109,7 +109,7 @@ pub(super) fn expect(kind: VerdictKind, reasons: &[&str], change: impl FnOnce(&m
 }
 
 #[test]
-fn a_run_without_fault_is_sound() {
+fn a_run_without_faults_is_valid() {
     expect(VerdictKind::Valid, &[], |_| {});
 }
 
@@ -140,13 +140,13 @@ fn wrong_messages_are_counted_and_the_first_is_named() {
 }
 
 #[test]
-fn all_kinds_of_wrong_are_said() {
+fn all_kinds_of_wrong_messages_are_listed() {
     let reasons = ["1 of 12000 deliveries lost", "2 of 12000 deliveries duplicated"];
     expect(VerdictKind::Wrong, &reasons, |record| (record.ledger.lost, record.ledger.duplicated) = (1, 2));
 }
 
 #[test]
-fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had_seen_them() {
+fn messages_that_the_server_reports_as_gone_are_wrong() {
     let reasons = ["the server reported that 12 messages were no longer available", "first: lost at client 17, seq 4"];
     expect(VerdictKind::Wrong, &reasons, |record| {
         record.ledger.gap_messages = 12;
@@ -155,7 +155,7 @@ fn messages_that_the_server_says_are_gone_are_wrong_although_their_receivers_had
 }
 
 #[test]
-fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
+fn missing_deliveries_of_an_interrupted_run_are_not_lost() {
     expect(VerdictKind::Invalid, &["interrupted"], |record| {
         record.ended = RunEnd::Interrupted;
         record.ledger.lost = 100;
@@ -169,7 +169,7 @@ fn what_was_still_on_its_way_when_a_run_was_stopped_is_not_lost() {
 }
 
 #[test]
-fn a_run_that_failed_says_why_and_what_broke() {
+fn a_failed_run_has_its_reason_and_its_faults() {
     let reasons = ["7 of 20 seats joined, and no more came", "refused 2 times (nobody there)", "reset 1 times (gone)"];
     expect(VerdictKind::Invalid, &reasons, |record| {
         record.ended = RunEnd::Failed("7 of 20 seats joined, and no more came".to_owned());
@@ -180,7 +180,7 @@ fn a_run_that_failed_says_why_and_what_broke() {
 }
 
 #[test]
-fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
+fn a_server_that_ends_is_a_crash_whatever_the_faults() {
     let how = "the server exited with status 1 during the run";
     let crash = |record: &mut RunRecord| {
         record.ended = RunEnd::Crashed(Crash { how: how.to_owned(), last_output: vec!["boom".to_owned()] });
@@ -197,7 +197,7 @@ fn a_server_that_ends_has_crashed_whatever_broke_with_it() {
 }
 
 #[test]
-fn a_run_whose_posts_the_server_did_not_take_is_no_result() {
+fn a_run_whose_posts_did_not_reach_the_server_is_invalid() {
     let reasons = [
         "121 of 12000 deliveries are missing because their posts never reached the server",
         "asked to come later 40 times (status 503)",
@@ -213,7 +213,7 @@ fn a_run_whose_posts_the_server_did_not_take_is_no_result() {
 }
 
 #[test]
-fn nothing_delivered_is_never_fine() {
+fn a_run_without_deliveries_is_invalid() {
     let (kind, reasons) = judged(|record| {
         (record.ledger.received, record.ledger.undelivered_posts) = (0, 12_000);
         record.latency.clear();
@@ -224,7 +224,7 @@ fn nothing_delivered_is_never_fine() {
 }
 
 #[test]
-fn a_crowd_that_has_nothing_to_say_is_sound() {
+fn a_run_without_planned_posts_is_valid() {
     expect(VerdictKind::Valid, &[], |record| {
         record.latency.clear();
         record.seconds.clear();
@@ -247,7 +247,7 @@ fn limits_of_the_machine_make_a_run_invalid_even_once() {
 }
 
 #[test]
-fn a_busy_generator_is_no_instrument() {
+fn a_run_with_a_busy_generator_is_invalid() {
     let reason = "the load generator used 86 % of a core (limit 85 %), it may be the bottleneck: give it more cores or reduce the load";
     expect(VerdictKind::Invalid, &[reason], |record| record.generator.core_usage_max = 0.86);
     expect(VerdictKind::Valid, &[], |record| record.generator.core_usage_max = 0.85);
@@ -281,7 +281,7 @@ fn the_offered_rate_may_be_one_percent_off() {
 }
 
 #[test]
-fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
+fn a_slow_cpu_probe_before_or_after_a_run_makes_it_invalid() {
     let reason = "the CPU probe reached 74 % of its best rate in this job (limit 75 %): another process or the host used the CPU";
     expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_before = 37.0);
     expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_after = 37.0);
@@ -289,12 +289,12 @@ fn a_machine_that_gives_less_than_it_can_is_found_out_before_and_after() {
 }
 
 #[test]
-fn a_window_that_was_not_read_is_no_result() {
+fn a_run_that_did_not_reach_its_window_is_invalid() {
     expect(VerdictKind::Invalid, &["the measurement window was not reached"], |record| record.slices[0].window_us = 0);
 }
 
 #[test]
-fn cpu_that_was_taken_is_told() {
+fn stolen_and_throttled_cpu_make_a_run_invalid() {
     expect(VerdictKind::Invalid, &["the host took 2.0 % of the CPU time"], |record| record.machine.stolen_share = 0.02);
     expect(VerdictKind::Invalid, &["a CPU quota stopped the processes for 30 ms"], |record| {
         record.machine.throttled_us = 30_000
@@ -318,7 +318,7 @@ fn a_growing_median_is_a_backlog() {
 }
 
 #[test]
-fn the_stragglers_of_the_drain_are_no_trend() {
+fn late_deliveries_in_the_drain_are_no_backlog() {
     let mut with_drain = vec![400; 10];
     with_drain.extend([300_000, 600_000, 900_000]);
     expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&with_drain));

@@ -69,7 +69,7 @@ mod tests {
     use crate::{ByteClass, TcpUsage, TrafficKind};
 
     #[test]
-    fn bytes_that_the_kernel_saw_and_nobody_counted_are_told() {
+    fn bytes_that_were_not_counted_make_a_run_invalid() {
         let apart = |up: i64, down: i64| {
             move |record: &mut RunRecord| {
                 record.total.add(Direction::Up, TrafficKind::Posting, ByteClass::Headers, 50_000);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_talks_nonsense_is_wrong() {
+    fn many_bad_answers_are_wrong() {
         use FaultKind::{BadBytes, BadStatus, CutShort, Reset, RetryLater, ServerError};
         let reason =
             "11 of 1000 answers (1.1 %) had a wrong status or could not be decoded (limit 1 %); first: status 500";
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_is_depends_on_who_speaks() {
+    fn the_number_of_answers_depends_on_the_transport() {
         let count = |transport| {
             let mut record = sound();
             record.transport = transport;

@@ -45,7 +45,7 @@ fn golden(name: &str, found: &str) {
 }
 
 #[test]
-fn every_format_is_as_it_was() {
+fn every_format_equals_its_golden_file() {
     let comparison = comparison();
     assert_eq!(comparison.outcome(), Outcome::Regressed);
     golden("table.txt", &table(&comparison, false));
@@ -66,7 +66,7 @@ fn a_table_fits_a_terminal() {
 }
 
 #[test]
-fn a_forest_has_a_tree_a_row() {
+fn a_forest_plot_has_a_line_per_row() {
     let comparison = comparison();
     let picture = crate::plots::forest(&comparison).unwrap();
     assert!(comparison.rows.iter().all(|row| picture.svg.contains(row.metric.info().label)), "{}", picture.svg);
@@ -75,7 +75,7 @@ fn a_forest_has_a_tree_a_row() {
 }
 
 #[test]
-fn what_nobody_gated_is_open() {
+fn a_comparison_without_rows_is_open() {
     let none = Comparison { rows: Vec::new(), ..comparison() };
     assert_eq!(none.outcome(), Outcome::Open);
     let report = junit(&none);

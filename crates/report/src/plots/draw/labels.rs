@@ -43,7 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn labels_stay_where_they_want_to_be_when_nothing_is_in_the_way() {
+    fn labels_keep_their_position_if_they_do_not_overlap() {
         assert_eq!(spread(&[50.0, 10.0], 20.0, (0.0, 100.0)), [50.0, 10.0]);
         assert_eq!(spread(&[50.0, 50.0], 20.0, (0.0, 100.0)), [40.0, 60.0]);
     }

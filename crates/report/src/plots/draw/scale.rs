@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_scale_was_made_for_lies_on_it(values in proptest::collection::vec(1e-3_f64..1e9, 1..20)) {
+        fn a_scale_contains_its_values(values in proptest::collection::vec(1e-3_f64..1e9, 1..20)) {
             for scale in [Scale::from_zero(values.clone()), Scale::log(values.clone()), Scale::fitting(&values)] {
                 for value in &values {
                     let place = scale.place(*value);

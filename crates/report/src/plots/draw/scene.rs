@@ -217,13 +217,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_faces_are_there_and_words_have_a_width() {
+    fn both_fonts_exist_and_text_has_a_width() {
         assert!((width("0000", 10.0) - 25.4).abs() < 0.5, "{}", width("0000", 10.0));
         assert!(measured("long polling", 10.0, true) > width("long polling", 10.0));
     }
 
     #[test]
-    fn lines_are_broken_at_words_and_words_are_cut() {
+    fn lines_break_between_words_and_long_words_are_cut() {
         let lines = wrapped("one two three four five six", 10.0, 60.0);
         assert!(lines.len() > 1 && lines.iter().all(|line| width(line, 10.0) <= 60.0), "{lines:?}");
         assert!(shortened("a-very-long-name-of-something", 10.0, 60.0).ends_with('…'));

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_transports_look_alike() {
+    fn no_two_transports_have_the_same_style() {
         for (at, one) in STYLES.iter().enumerate() {
             assert!(STYLES[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
         }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn other_servers_have_looks_of_their_own_and_ours_keep_theirs() {
+    fn external_servers_have_styles_of_their_own() {
         let ours = [Transport::Tcp, Transport::Websocket].map(Subject::builtin);
         let theirs = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
         let all = looks(&[ours.as_slice(), &theirs].concat());

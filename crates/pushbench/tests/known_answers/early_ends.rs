@@ -1,4 +1,4 @@
-//! Runs that end before their time: the server dies, somebody presses Ctrl-C once or twice, the program itself is killed.
+//! Runs that end early: the server crashes, the job gets one or two signals, or the job is killed.
 
 use std::time::{Duration, Instant};
 
@@ -6,23 +6,23 @@ use nix::sys::signal::Signal;
 use results::{Crash, FaultKind, RunEnd, RunRecord, State, VerdictKind};
 use wire::Transport;
 
-use crate::bench::{Bench, Job, assert_sound};
-use crate::processes::{Found, Server, exists, signal, until_gone};
+use crate::bench::{Bench, Job, assert_valid};
+use crate::processes::{JobServer, Server, exists, signal, until_gone};
 
 const SET: [&str; 4] = ["transports=tcp", "posts.per_client_per_s=10", "phases.warm_up_s=0.2", "phases.window_s=2"];
-/// A run that is not ended early takes longer than anybody waits for.
+/// A window that is longer than the timeout of a job: such a run must end early.
 const LONG_WINDOW: &str = "phases.window_s=600";
-/// Posts that are only reached inside the window.
+/// More posts than are sent before the window.
 const POSTS: u64 = 100;
 
-async fn in_the_window(bench: &Bench) -> (Job, Found) {
+async fn in_the_window(bench: &Bench) -> (Job, JobServer) {
     let job = bench.start("run", &[]);
-    let server = Found::below(job.pid()).await;
+    let server = JobServer::of(job.pid()).await;
     server.until_posts(Transport::Tcp, POSTS).await;
     (job, server)
 }
 
-/// What a run whose server ended says of it.
+/// The crash in the record of a run whose server ended.
 fn crash(record: &RunRecord) -> &Crash {
     let RunEnd::Crashed(crash) = &record.ended else { panic!("{:?} {:?}", record.ended, record.verdict) };
     assert_eq!((record.verdict.kind, &record.verdict.reasons), (VerdictKind::Crashed, &vec![crash.how.clone()]));
@@ -30,34 +30,34 @@ fn crash(record: &RunRecord) -> &Crash {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_has_crashed_and_the_others_are_measured() {
+async fn a_killed_server_is_a_crash_and_the_job_continues() {
     let set = ["transports=tcp,sse", "phases.window_s=3", "limits.invalid_reruns=3"];
     let bench = Bench::new(&set).await;
     let job = bench.start("run", &[]);
-    let server = Found::below(job.pid()).await;
+    let server = JobServer::of(job.pid()).await;
     server.until_any_posts(&[Transport::Tcp, Transport::Sse], 10).await;
     signal(server.pid, Signal::SIGKILL);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(!exists(server.pid), "it is waited for");
+    assert!(!exists(server.pid), "the job waits for the end of the server");
     let mut records = bench.records();
     let killed = records.remove(0);
     let how = "the server was killed by signal 9 (SIGKILL) during the run";
     assert_eq!(crash(&killed).how, how);
     assert!(killed.total.delivered > 0, "what was measured before is kept");
-    assert!(records.iter().all(|record| record.transport != killed.transport), "it is not repeated");
-    assert_sound(records.last().expect("the job went on"));
-    let said = format!("pushbench: {} crashed in 1 of 1 runs: {how}\nsee ", killed.transport);
-    assert!(ended.err.contains(&said), "{}", ended.err);
+    assert!(records.iter().all(|record| record.transport != killed.transport), "a crashed run is not repeated");
+    assert_valid(records.last().expect("the job went on"));
+    let expected = format!("pushbench: {} crashed in 1 of 1 runs: {how}\nsee ", killed.transport);
+    assert!(ended.err.contains(&expected), "{}", ended.err);
     assert!(ended.out.contains(&format!("run 1 {}: crashed: {how}", killed.transport)), "{}", ended.out);
-    // The record that the sentence points to.
+    // The record that the error names.
     let file = bench.results().join("runs/0001.json");
     assert!(ended.err.contains(&format!("\nsee {}\n", file.display())), "{}", ended.err);
 }
 
-/// With its pid, somebody else's server is watched as well as ours; it may say nothing of itself.
+/// With a pid, the end of an external server is detected as that of the built-in one.
 #[tokio::test]
-async fn a_target_whose_pid_is_known_has_crashed_when_it_is_gone() {
+async fn an_attached_server_with_a_known_pid_that_ends_is_a_crash() {
     let bench = Bench::new(&["transports=tcp", "posts.per_client_per_s=10", LONG_WINDOW]).await;
     let server = Server::start(&[]).await;
     let pid = server.listening.pid.to_string();
@@ -73,7 +73,7 @@ async fn a_target_whose_pid_is_known_has_crashed_when_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_pid_that_is_nobody_s_is_found_before_anything_runs() {
+async fn an_unused_pid_is_an_error_before_the_first_run() {
     let bench = Bench::new(&[]).await;
     let ended = bench.start("load", &["--target", "http://127.0.0.1:9", "--pid", "2147483647"]).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
@@ -81,7 +81,7 @@ async fn a_pid_that_is_nobody_s_is_found_before_anything_runs() {
 }
 
 #[tokio::test]
-async fn a_pid_that_does_not_serve_the_target_is_found_before_anything_runs() {
+async fn the_pid_of_another_server_is_an_error_before_the_first_run() {
     let bench = Bench::new(&[]).await;
     let (server, other) = (Server::start(&[]).await, Server::start(&[]).await);
     let target = server.target();
@@ -96,9 +96,10 @@ async fn a_pid_that_does_not_serve_the_target_is_found_before_anything_runs() {
     assert_eq!(ended.err, expected);
 }
 
-/// Somebody else's server, whose process is not known: its port refuses, and the job does not wait for the end of the window.
+/// The process of the external server is not known. Its port refuses connections, and the job does not
+/// wait for the end of the window.
 #[tokio::test]
-async fn a_target_whose_port_refuses_has_crashed_and_the_rest_is_not_run() {
+async fn an_attached_server_whose_port_refuses_is_a_crash_and_ends_the_job() {
     let bench = Bench::new(&["transports=tcp,websocket", "posts.per_client_per_s=10", LONG_WINDOW]).await;
     let server = Server::start(&[]).await;
     let job = bench.start("load", &server.target().each_ref().map(String::as_str));
@@ -118,22 +119,22 @@ async fn a_target_whose_port_refuses_has_crashed_and_the_rest_is_not_run() {
 }
 
 #[tokio::test]
-async fn ctrl_c_keeps_what_was_measured() {
-    keeps_what_was_measured(Signal::SIGINT).await;
+async fn ctrl_c_keeps_the_results() {
+    check_interrupted_job(Signal::SIGINT).await;
 }
 
 #[tokio::test]
-async fn a_terminal_that_goes_leaves_what_was_measured() {
-    keeps_what_was_measured(Signal::SIGHUP).await;
+async fn sighup_keeps_the_results() {
+    check_interrupted_job(Signal::SIGHUP).await;
 }
 
-async fn keeps_what_was_measured(how: Signal) {
+async fn check_interrupted_job(sent: Signal) {
     let bench = Bench::new(&SET).await;
     let (job, server) = in_the_window(&bench).await;
-    signal(job.pid(), how);
+    signal(job.pid(), sent);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");
-    assert!(!exists(server.pid), "the server went first");
+    assert!(!exists(server.pid), "the server has ended before the job");
     let record = bench.record();
     assert_eq!(record.ended, RunEnd::Interrupted);
     assert_eq!((record.verdict.kind, &record.verdict.reasons[0]), (VerdictKind::Invalid, &"interrupted".to_owned()));
@@ -147,18 +148,18 @@ async fn keeps_what_was_measured(how: Signal) {
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_waits_for_nothing() {
+async fn a_second_ctrl_c_ends_the_job_at_once() {
     let bench = Bench::new(&SET).await;
     let (mut job, server) = in_the_window(&bench).await;
-    // A server that stands still does not end when it is asked to: the first Ctrl-C has to wait for it.
+    // A stopped server does not handle SIGTERM: after the first Ctrl-C the job waits for its end.
     signal(server.pid, Signal::SIGSTOP);
     let begun = Instant::now();
     signal(job.pid(), Signal::SIGINT);
-    job.until_says("stopping; what was measured is written").await;
+    job.until_prints("stopping; what was measured is written").await;
     signal(job.pid(), Signal::SIGINT);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "the job took {:?} to end", begun.elapsed());
     assert!(ended.err.contains("stopped at once; the run in progress is lost"), "{}", ended.err);
     assert!(bench.records().is_empty());
     signal(server.pid, Signal::SIGCONT);
@@ -166,16 +167,12 @@ async fn a_second_ctrl_c_waits_for_nothing() {
 }
 
 #[tokio::test]
-async fn no_server_outlives_whoever_started_it() {
+async fn a_server_ends_with_the_job_that_started_it() {
     let bench = Bench::new(&SET).await;
     let (job, server) = in_the_window(&bench).await;
     signal(job.pid(), Signal::SIGKILL);
     assert_eq!(job.end().await.code, None);
     until_gone(server.pid).await;
     let kept = results::load(&bench.results()).unwrap();
-    assert_eq!(
-        (kept.manifest.state, kept.runs.len()),
-        (State::Running, 0),
-        "a run that was not ended leaves no record"
-    );
+    assert_eq!((kept.manifest.state, kept.runs.len()), (State::Running, 0), "a run that did not end has no record");
 }

@@ -1,4 +1,5 @@
-//! A WebSocket server that sends every text to everybody, or back to its sender alone: this test program, started once more for one test that serves.
+//! A WebSocket server that sends every text to all clients, or back to its sender only. It is a second
+//! process of this test program, which runs only the test `serve`.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -8,16 +9,16 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_tungstenite::tungstenite::Message;
 
-const PORT: &str = "REPEATER_PORT";
-const DOES: &str = "REPEATER_DOES";
-/// The text that is not sent to everybody: well behind the probe, which an echo hears from every client.
-const ODD: usize = 10;
+const PORT: &str = "BROADCAST_SERVER_PORT";
+const MODE: &str = "BROADCAST_SERVER_MODE";
+/// Number of the text that the modes with a fault handle differently. It is sent after the probes.
+const FAULTY_TEXT: usize = 10;
 
-/// What starts it as a target.
-pub(crate) fn command(does: &str) -> Vec<String> {
+/// The command line of the server as a target.
+pub(crate) fn command(mode: &str) -> Vec<String> {
     let program = std::env::current_exe().unwrap().display().to_string();
-    let set = [format!("{PORT}={{port}}"), format!("{DOES}={does}")];
-    let words = ["--exact", "repeater::serve", "--nocapture"].map(str::to_owned);
+    let set = [format!("{PORT}={{port}}"), format!("{MODE}={mode}")];
+    let words = ["--exact", "broadcast_server::serve", "--nocapture"].map(str::to_owned);
     std::iter::once("env".to_owned()).chain(set).chain(std::iter::once(program)).chain(words).collect()
 }
 
@@ -27,18 +28,18 @@ struct Room {
     texts: usize,
 }
 
-/// Serves when it is started for that, and is no test otherwise.
+/// Runs the server if the environment variables are set. Otherwise it does nothing.
 #[tokio::test]
 async fn serve() {
-    let (Ok(port), Ok(does)) = (std::env::var(PORT), std::env::var(DOES)) else { return };
-    let _deaf = (does == "all-for-ever")
+    let (Ok(port), Ok(mode)) = (std::env::var(PORT), std::env::var(MODE)) else { return };
+    let _sigterm_handler = (mode == "ignore-sigterm")
         .then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
     std::io::stdout().write_all(b"listening\n").unwrap();
     let room = Arc::new(Mutex::new(Room::default()));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (room, does) = (Arc::clone(&room), does.clone());
+        let (room, mode) = (Arc::clone(&room), mode.clone());
         tokio::spawn(async move {
             let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { return };
             let (mut out, mut incoming) = socket.split();
@@ -53,7 +54,7 @@ async fn serve() {
             });
             while let Some(Ok(message)) = incoming.next().await {
                 if message.is_text() {
-                    room.lock().unwrap().tell(&message, &sender, &does);
+                    room.lock().unwrap().broadcast(&message, &sender, &mode);
                 }
             }
         });
@@ -61,18 +62,18 @@ async fn serve() {
 }
 
 impl Room {
-    fn tell(&mut self, message: &Message, sender: &UnboundedSender<Message>, does: &str) {
+    fn broadcast(&mut self, message: &Message, sender: &UnboundedSender<Message>, mode: &str) {
         self.texts += 1;
-        if does == "all-until-it-exits" && self.texts == ODD {
-            std::io::stderr().write_all(b"out of tokens\n    at repeat (repeater)\n").unwrap();
+        if mode == "exit-early" && self.texts == FAULTY_TEXT {
+            std::io::stderr().write_all(b"out of tokens\n    at repeat (broadcast_server)\n").unwrap();
             std::process::exit(1);
         }
-        let hearers = match does {
-            "echo-all-but-one" | "all-but-one-for-all" if self.texts == ODD => &[],
-            "echo" | "echo-all-but-one" => std::slice::from_ref(sender),
-            "all-but-one" if self.texts == ODD => &self.clients[1..],
+        let receivers = match mode {
+            "echo-except-one" | "skip-one-post" if self.texts == FAULTY_TEXT => &[],
+            "echo" | "echo-except-one" => std::slice::from_ref(sender),
+            "skip-one-client" if self.texts == FAULTY_TEXT => &self.clients[1..],
             _ => &self.clients,
         };
-        hearers.iter().for_each(|hearer| drop(hearer.send(message.clone())));
+        receivers.iter().for_each(|receiver| drop(receiver.send(message.clone())));
     }
 }

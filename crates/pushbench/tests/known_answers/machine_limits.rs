@@ -1,4 +1,4 @@
-//! A generator without CPU, without open files, and a server that does not let it in.
+//! A load generator without enough CPU or open files, and a server that refuses its clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,16 +11,16 @@ use wire::Transport;
 use crate::bench::{Bench, Job};
 use crate::processes::Server;
 
-/// Threads that take what CPU they can get on every core of ours, until this is dropped.
-struct Spinners {
+/// Threads that use all available CPU time on every core of this process until the value is dropped.
+struct BusyThreads {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
-impl Spinners {
+impl BusyThreads {
     fn start(on_each_core: usize) -> Self {
-        let ours = sched_getaffinity(Pid::from_raw(0)).unwrap();
-        let cores = (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap());
+        let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let spin = |core| {
             let stop = Arc::clone(&stop);
@@ -38,7 +38,7 @@ impl Spinners {
     }
 }
 
-impl Drop for Spinners {
+impl Drop for BusyThreads {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
@@ -46,39 +46,39 @@ impl Drop for Spinners {
 }
 
 #[tokio::test]
-async fn a_generator_starved_of_cpu_is_no_instrument() {
+async fn a_run_whose_generator_lacks_cpu_is_invalid() {
     let bench = Bench::new(&["transports=tcp", "posts.per_client_per_s=20", "phases.window_s=1"]).await;
     let server = Server::start(&[]).await;
-    // Behind two threads that never sleep, and less important than they are.
+    // Two threads per core that never sleep, with a higher priority.
     let nice = ["nice", "-n", "5"].map(str::to_owned);
     let words = bench.words("load", &server.target().each_ref().map(String::as_str));
-    let spinners = Spinners::start(2);
+    let busy = BusyThreads::start(2);
     let ended = Job::start(&[&nice[..], &words].concat()).end().await;
-    drop(spinners);
+    drop(busy);
     assert_eq!(ended.code, Some(6), "{ended:#?}");
     let record = bench.record();
     assert_eq!((record.verdict.kind, &record.ended), (VerdictKind::Invalid, &RunEnd::Complete));
-    let late = record.verdict.reasons.iter().any(|reason| reason.starts_with("posts left up to "));
+    let late = record.verdict.reasons.iter().any(|reason| reason.starts_with("posts were sent up to "));
     assert!(late, "{:?} {:?}", record.verdict, record.latency);
-    // It was slow, and it was right: late posts leave, every one of them.
+    // The run is slow and correct: late posts are sent, all of them.
     assert_eq!((record.planned.posts_sent_in_window, record.ledger.lost), (record.planned.posts_in_window, 0));
-    assert!(ended.out.contains("posts left up to "), "the table says why\n{}", ended.out);
+    assert!(ended.out.contains("posts were sent up to "), "the table has no reason\n{}", ended.out);
 }
 
 #[tokio::test]
-async fn too_few_open_files_are_found_before_anything_runs() {
+async fn too_few_open_files_are_an_error_before_the_first_run() {
     let bench = Bench::new(&[]).await;
     let quoted: Vec<_> = bench.words("run", &[]).iter().map(|word| format!("'{word}'")).collect();
     let script = format!("ulimit -n 60 && exec {}", quoted.join(" "));
     let ended = Job::start(&["sh", "-c", &script].map(str::to_owned)).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
-    // 20 clients, each with three connections while a session of Socket.IO is upgraded, and 64 to spare.
+    // 20 clients with three connections each during the upgrade of a Socket.IO session, and 64 more.
     let expected = "fatal    open files  124 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients\n";
     assert!(ended.err.contains(expected), "{}", ended.err);
 }
 
 #[tokio::test]
-async fn a_server_that_lets_nobody_in_is_no_result() {
+async fn a_run_whose_clients_cannot_join_is_invalid() {
     let bench = Bench::new(&["transports=websocket", "limits.reconnects_max=1"]).await;
     let server = Server::start(&["--connections-max", "10"]).await;
     let ended = bench.start("load", &server.target().each_ref().map(String::as_str)).end().await;
@@ -97,8 +97,8 @@ async fn a_server_that_lets_nobody_in_is_no_result() {
             "{:?}",
             record.verdict
         );
-        assert!(ended.out.contains(why.as_str()), "the table says why\n{}", ended.out);
+        assert!(ended.out.contains(why.as_str()), "the table has no reason\n{}", ended.out);
         let named = format!("{} (invalid: {why}; {kind} ", record.transport);
-        assert!(ended.err.contains(&named), "no subject without figures is left unsaid\n{}", ended.err);
+        assert!(ended.err.contains(&named), "a subject without metrics is not listed\n{}", ended.err);
     }
 }

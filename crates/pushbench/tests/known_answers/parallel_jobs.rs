@@ -1,15 +1,15 @@
-//! Two jobs on the same cores: the second waits for the first, or says that it does not.
+//! Two jobs on the same cores: the second waits for the first, or notes that it does not wait.
 
 use std::path::Path;
 
 use nix::sys::signal::Signal;
 
 use crate::bench::{Bench, Job};
-use crate::processes::{Found, Server, signal};
+use crate::processes::{JobServer, Server, signal};
 
 const LONG: [&str; 2] = ["transports=tcp", "phases.window_s=600"];
 
-/// What the manifest says of other jobs.
+/// The findings about other jobs in the manifest.
 fn findings(folder: &Path) -> Vec<String> {
     let folder = std::fs::read_dir(folder).unwrap().next().expect("a results folder").unwrap().path();
     let findings = results::load(&folder).unwrap().manifest.findings;
@@ -17,45 +17,45 @@ fn findings(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_second_job_waits_for_the_first_or_says_that_it_does_not() {
+async fn a_second_job_waits_for_the_first_unless_anyway_is_set() {
     let bench = Bench::new(&LONG).await;
     let words = |name: &str, more: &[&str]| {
         let out = bench.scratch(name).display().to_string();
         bench.words("run", &[&["--out", &out], more].concat())
     };
-    // The locks of these jobs alone, whatever else goes on here.
+    // A lock folder for these jobs only.
     let locks = bench.scratch("locks");
     std::fs::create_dir_all(&locks).unwrap();
     let start = |words: &[String]| Job::start_in(words, "TMPDIR", locks.to_str().unwrap());
 
     let first = start(&words("first", &[]));
-    Found::below(first.pid()).await;
+    JobServer::of(first.pid()).await;
     let about = format!("pid {} ({} run ", first.pid(), env!("CARGO_BIN_EXE_pushbench"));
     let mut second = start(&words("second", &[]));
-    second.until_says(&format!("waiting for {about}")).await;
+    second.until_prints(&format!("waiting for {about}")).await;
 
     let beside = start(&words("beside", &["--anyway"]));
-    Found::below(beside.pid()).await;
+    JobServer::of(beside.pid()).await;
     signal(beside.pid(), Signal::SIGINT);
     let ended = beside.end().await;
     assert!(ended.err.contains(&format!("doubtful other jobs  {about}")), "{}", ended.err);
     let found = findings(&bench.scratch("beside"));
     assert!(matches!(found.as_slice(), [one] if one.starts_with(&format!("other jobs: {about}"))), "{found:?}");
 
-    // A load has had a client join by now; nothing that is to be kept, so that Ctrl-C ends it at once.
+    // `load` has no results yet, so that Ctrl-C ends it at once.
     let server = Server::start(&[]).await;
     let target = server.target();
     let target: Vec<&str> = ["--out", "/dev/null"].into_iter().chain(target.iter().map(String::as_str)).collect();
     let mut third = start(&bench.words("load", &target));
-    third.until_says("waiting for ").await;
+    third.until_prints("waiting for ").await;
     signal(third.pid(), Signal::SIGINT);
-    assert_eq!(third.end().await.code, None, "it ends by the signal");
+    assert_eq!(third.end().await.code, None, "the signal ends it");
 
-    assert!(!bench.scratch("second").exists(), "it still waits");
+    assert!(!bench.scratch("second").exists(), "the second job still waits");
     signal(first.pid(), Signal::SIGINT);
     first.end().await;
-    Found::below(second.pid()).await;
+    JobServer::of(second.pid()).await;
     signal(second.pid(), Signal::SIGINT);
     assert_eq!(second.end().await.code, Some(130));
-    assert!(findings(&bench.scratch("second")).is_empty(), "it was alone in the end");
+    assert!(findings(&bench.scratch("second")).is_empty(), "no other job ran at the same time");
 }

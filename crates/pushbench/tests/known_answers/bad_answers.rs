@@ -1,5 +1,6 @@
-//! A server that talks nonsense now and then, though the cursor brings everything in the end: a few faults stand under the table, many
-//! are `wrong`, and bytes that are in no count make a run invalid.
+//! A server with some bad answers. Clients resume at their cursor, so that no message is lost. A few
+//! faults are listed under the table, many make the run `wrong`, and bytes that were received and not
+//! counted make it invalid.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wire::Transport;
 
-use crate::bench::{Bench, Ended, HTTP_CLIENTS, on_a_quiet_machine};
+use crate::bench::{Bench, Ended, HTTP_CLIENTS, verdict_on_a_quiet_machine};
 use crate::processes::{Server, target};
 
-/// What becomes of an answer, by its number among all of them, from 1.
-type Nonsense = fn(u64, Vec<u8>) -> Vec<u8>;
+/// Returns what is sent in place of an answer. Answers are numbered from 1 over all connections.
+type AlterAnswer = fn(u64, Vec<u8>) -> Vec<u8>;
 
-/// Stands before a server that answers each request with one write, and changes its answers. One that was changed is the last of its
-/// connection.
-async fn proxy(server: SocketAddr, nonsense: Nonsense) -> SocketAddr {
+/// A proxy that alters answers of a server that sends each of them in one write. A connection ends after
+/// an altered answer.
+async fn proxy(server: SocketAddr, alter: AlterAnswer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, answers) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
     tokio::spawn(async move {
@@ -32,7 +33,7 @@ async fn proxy(server: SocketAddr, nonsense: Nonsense) -> SocketAddr {
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
                 while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
-                    let answer = nonsense(answers.fetch_add(1, Relaxed) + 1, buffer[..n].to_vec());
+                    let answer = alter(answers.fetch_add(1, Relaxed) + 1, buffer[..n].to_vec());
                     if to_client.write_all(&answer).await.is_err() || answer != buffer[..n] {
                         break;
                     }
@@ -43,46 +44,47 @@ async fn proxy(server: SocketAddr, nonsense: Nonsense) -> SocketAddr {
     at
 }
 
-/// A run of polling through the proxy.
-async fn polled(client: &str, nonsense: Nonsense) -> (RunRecord, Ended) {
+/// Runs polling through the proxy.
+async fn run_polling(client: &str, alter: AlterAnswer) -> (RunRecord, Ended) {
     let bench = Bench::new(&[client, "transports=polling", "phases.window_s=3"]).await;
     let server = Server::start(&[]).await;
-    let words = target(proxy(server.listening.http, nonsense).await, server.listening.tcp);
+    let words = target(proxy(server.listening.http, alter).await, server.listening.tcp);
     let ended = bench.start("load", &words.each_ref().map(String::as_str)).end().await;
     let record = bench.records().into_iter().find(|record| record.transport == Transport::Polling).unwrap();
     (record, ended)
 }
 
-fn failed() -> Vec<u8> {
+fn status_500() -> Vec<u8> {
     b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops".to_vec()
 }
 
 #[tokio::test]
-async fn a_few_useless_answers_stand_under_the_table() {
+async fn a_few_bad_answers_are_listed_under_the_table() {
     for client in HTTP_CLIENTS {
-        a_few_useless_answers(client).await;
+        check_few_bad_answers(client).await;
     }
 }
 
-async fn a_few_useless_answers(client: &str) {
-    let (record, ended) = polled(client, |number, answer| if number % 200 == 0 { failed() } else { answer }).await;
-    let verdict = on_a_quiet_machine(&record);
+async fn check_few_bad_answers(client: &str) {
+    let (record, ended) =
+        run_polling(client, |number, answer| if number % 200 == 0 { status_500() } else { answer }).await;
+    let verdict = verdict_on_a_quiet_machine(&record);
     assert_eq!(verdict.kind, VerdictKind::Valid, "{:?} {:?}", verdict.reasons, record.faults);
     let faults = record.faults.counts[&FaultKind::ServerError];
     assert!(faults >= 2 && record.faults.total() == faults, "{:?}", record.faults);
     let line = format!("faults: polling: {faults} × server error (status 500 instead of 200 or 204: oops)\n");
-    // Whether it was a post or a question that was answered so is chance.
+    // The answer of either a post or a poll was altered first.
     assert!(ended.out.contains(&line) || ended.out.contains(&line.replace(" or 204", "")), "{}", ended.out);
 }
 
 #[tokio::test]
-async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
-    const TWICE: Nonsense = |number, answer| if number % 20 == 0 { [&*answer, &answer].concat() } else { answer };
-    const NEGATIVE: Nonsense = |number, answer| {
+async fn many_bad_answers_are_wrong_even_without_a_loss() {
+    const TWICE: AlterAnswer = |number, answer| if number % 20 == 0 { [&*answer, &answer].concat() } else { answer };
+    const NEGATIVE: AlterAnswer = |number, answer| {
         let text = String::from_utf8_lossy(&answer).replace("content-length: ", "content-length: -");
         if number % 20 == 0 && text.contains("-") { text.into_bytes() } else { answer }
     };
-    const FAILED: Nonsense = |number, answer| if number % 20 == 0 { failed() } else { answer };
+    const FAILED: AlterAnswer = |number, answer| if number % 20 == 0 { status_500() } else { answer };
     let [built_in, reqwest] = HTTP_CLIENTS;
     // reqwest drops bytes after a response together with the connection, and reports nothing.
     let cases = [
@@ -92,8 +94,8 @@ async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
         (reqwest, FAILED, "first: status 500 instead of 200"),
         (reqwest, NEGATIVE, "invalid content-length parsed"),
     ];
-    for (client, nonsense, first) in cases {
-        let (record, ended) = polled(client, nonsense).await;
+    for (client, alter, first) in cases {
+        let (record, ended) = run_polling(client, alter).await;
         assert_eq!((record.verdict.kind, ended.code), (VerdictKind::Wrong, Some(1)), "{:?} {ended:?}", record.verdict);
         let reason =
             record.verdict.reasons.iter().find(|reason| reason.contains("had a wrong status or could not be decoded"));
@@ -105,10 +107,10 @@ async fn many_useless_answers_are_wrong_though_everything_comes_in_the_end() {
 #[tokio::test]
 async fn one_altered_message_is_found_with_both_http_clients() {
     for client in HTTP_CLIENTS {
-        let (record, ended) = polled(client, |_, answer| {
+        let (record, ended) = run_polling(client, |_, answer| {
             static ALTERED: AtomicU64 = AtomicU64::new(0);
             let at = answer.windows(8).position(|bytes| bytes == b"\"text\":\"");
-            // The probe has a shorter text and is left as it is.
+            // The probe has a shorter text and is not altered.
             let Some(at) = at.filter(|at| answer.len() > at + 60) else { return answer };
             if ALTERED.fetch_add(1, Relaxed) % ALTERED_EVERY != ALTERED_EVERY - 1 {
                 return answer;
@@ -123,22 +125,22 @@ async fn one_altered_message_is_found_with_both_http_clients() {
     }
 }
 
-/// One answer in this many is altered.
+/// One in this number of answers is altered.
 const ALTERED_EVERY: u64 = 100;
 
 #[tokio::test]
-async fn bytes_that_came_and_are_in_no_count_make_a_run_invalid() {
-    // One flood, of which the client reads no more than it must to see what it is.
-    let (record, ended) = polled(HTTP_CLIENTS[0], |number, mut answer| {
+async fn received_bytes_that_were_not_counted_make_a_run_invalid() {
+    // One very long answer. The client stops reading it as soon as it is invalid.
+    let (record, ended) = run_polling(HTTP_CLIENTS[0], |number, mut answer| {
         answer.resize(if number == 100 { 4 << 20 } else { answer.len() }, b'z');
         answer
     })
     .await;
     assert_eq!(record.faults.counts[&FaultKind::BadBytes], 1, "{:?}", record.faults);
     let (kernel, counted) = (record.tcp.unwrap().bytes_down, record.total.total(Direction::Down));
-    let verdict = on_a_quiet_machine(&record);
+    let verdict = verdict_on_a_quiet_machine(&record);
     let begins = format!("the kernel received {kernel} bytes, the load generator counted {counted} (");
     assert!(verdict.kind == VerdictKind::Invalid && verdict.reasons[0].starts_with(&begins), "{verdict:?}");
-    assert!(ended.out.contains(&begins), "the table says why\n{}", ended.out);
+    assert!(ended.out.contains(&begins), "the table has no reason\n{}", ended.out);
     assert!(ended.out.contains("faults: polling: 1 × bad bytes ("), "{}", ended.out);
 }

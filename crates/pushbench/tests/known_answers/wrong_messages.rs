@@ -1,16 +1,17 @@
-//! One message, at one client, on its way from a server that made no mistake: dropped, repeated, swapped with the next, altered,
-//! forged. The verdict is `wrong`, and it names the client and the message; nobody else is accused.
+//! One message to one client is altered between a correct server and the load generator: dropped,
+//! repeated, swapped with the next, or changed. The verdict is `wrong` with this client and message, and
+//! there is no other incident.
 
 use results::{Incident, IncidentKind, LedgerSummary, RunRecord, VerdictKind};
 use wire::Transport;
 
 use crate::bench::Bench;
 use crate::processes::{Server, target};
-use crate::proxy::{Done, Framing, Mischief, Proxy, SEAT};
+use crate::proxy::{Alteration, Altered, CLIENT, Framing, Proxy};
 
 #[tokio::test]
-async fn one_wrong_message_is_found_and_named() {
-    let repetitions = format!("repetitions={}", Mischief::ALL.len());
+async fn one_altered_message_is_reported_with_its_client_and_seq() {
+    let repetitions = format!("repetitions={}", Alteration::ALL.len());
     let set = [
         "transports=websocket",
         "encoding=binary",
@@ -29,13 +30,13 @@ async fn one_wrong_message_is_found_and_named() {
     let records = bench.records();
     for (transport, proxy) in [(Transport::Tcp, tcp), (Transport::Websocket, websocket)] {
         let runs: Vec<_> = records.iter().filter(|record| record.transport == transport).collect();
-        let done = proxy.done();
-        assert_eq!((runs.len(), done.len()), (Mischief::ALL.len(), Mischief::ALL.len()), "{transport}");
-        runs.iter().zip(done).for_each(|(record, done)| check(record, done));
+        let altered = proxy.altered();
+        assert_eq!((runs.len(), altered.len()), (Alteration::ALL.len(), Alteration::ALL.len()), "{transport}");
+        runs.iter().zip(altered).for_each(|(record, altered)| check(record, altered));
     }
 }
 
-fn check(record: &RunRecord, done: Done) {
+fn check(record: &RunRecord, altered: Altered) {
     let ledger = &record.ledger;
     let counts = |ledger: &LedgerSummary| {
         [
@@ -47,31 +48,31 @@ fn check(record: &RunRecord, done: Done) {
             ledger.undelivered_posts,
         ]
     };
-    let (kind, name, words, expected) = match done.mischief {
-        Mischief::Drop => (IncidentKind::Lost, "lost", "lost", [1, 0, 0, 0, 0, 0]),
-        Mischief::Repeat => (IncidentKind::Duplicated, "duplicated", "duplicated", [0, 1, 0, 0, 0, 0]),
-        Mischief::Swap => (IncidentKind::Reordered, "reordered", "out of order", [0, 0, 1, 0, 0, 0]),
-        Mischief::Garble | Mischief::Renumber => {
+    let (kind, name, words, expected) = match altered.alteration {
+        Alteration::Drop => (IncidentKind::Lost, "lost", "lost", [1, 0, 0, 0, 0, 0]),
+        Alteration::Repeat => (IncidentKind::Duplicated, "duplicated", "duplicated", [0, 1, 0, 0, 0, 0]),
+        Alteration::Swap => (IncidentKind::Reordered, "reordered", "out of order", [0, 0, 1, 0, 0, 0]),
+        Alteration::ChangeText | Alteration::ChangeOrdinal => {
             (IncidentKind::Corrupted, "corrupted", "corrupted", [0, 0, 0, 1, 0, 0])
         }
-        // The message that should have come in its place did not.
-        Mischief::Forge => (IncidentKind::Unexpected, "unexpected", "not in the plan", [1, 0, 0, 0, 1, 0]),
+        // The original message is missing.
+        Alteration::ChangeAuthor => (IncidentKind::Unexpected, "unexpected", "not in the plan", [1, 0, 0, 0, 1, 0]),
     };
-    let context = format!("{} {done:?} {ledger:#?}", record.transport);
-    // The author's last post has no next one: then nobody planned what it says it is.
-    if done.mischief == Mischief::Renumber && ledger.unexpected == 1 {
+    let context = format!("{} {altered:?} {ledger:#?}", record.transport);
+    // An ordinal after the author's last post is not in the plan.
+    if altered.alteration == Alteration::ChangeOrdinal && ledger.unexpected == 1 {
         return;
     }
     assert_eq!(counts(ledger), expected, "{context}");
-    let incident = |kind| Incident { kind, client: SEAT, seq: done.seq };
+    let incident = |kind| Incident { kind, client: CLIENT, seq: altered.seq };
     let mut incidents = vec![incident(kind)];
-    if done.mischief == Mischief::Forge {
+    if altered.alteration == Alteration::ChangeAuthor {
         incidents.push(incident(IncidentKind::Lost));
     }
     assert_eq!(ledger.incidents, incidents, "{context}");
     assert_eq!(record.verdict.kind, VerdictKind::Wrong, "{context}");
     let reasons = &record.verdict.reasons;
     assert!(reasons.contains(&format!("1 of {} deliveries {words}", ledger.scheduled)), "{reasons:?} {context}");
-    assert_eq!(reasons.last(), Some(&format!("first: {name} at client {SEAT}, seq {}", done.seq)), "{context}");
+    assert_eq!(reasons.last(), Some(&format!("first: {name} at client {CLIENT}, seq {}", altered.seq)), "{context}");
     assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
 }
