@@ -1,6 +1,6 @@
-//! Commands as users type them: every example of the README and of `--help`, shipped scenarios
-//! anywhere, and errors that say what to do.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! Commands as users type them: every example in the README and in `--help`, shipped scenarios in any
+//! folder, and error messages.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// An empty folder, gone with its test.
+/// An empty folder for one test. Dropping this value removes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -74,8 +74,8 @@ fn code_blocks(markdown: &str) -> String {
     markdown.split("```").skip(1).step_by(2).collect()
 }
 
-/// The same command with programs and files that exist here.
-fn localised(words: &[String]) -> Vec<String> {
+/// The same command with programs and files that exist on this machine.
+fn with_local_files(words: &[String]) -> Vec<String> {
     let local = |word: &String| match word.split_once(' ').unwrap_or((word, "")) {
         (program, rest) if program.ends_with("/pushbench") || program == "node" => format!("{PROGRAM} {rest}"),
         ("mine.toml", _) => "quick".to_owned(),
@@ -84,11 +84,11 @@ fn localised(words: &[String]) -> Vec<String> {
     words.iter().map(local).collect()
 }
 
-/// Runs what needs no measurement: scenarios, schemas, and dry runs. All else (servers, gates,
-/// results folders of other days) is parsed: clap stops at the first unknown word or wrong value,
-/// and `--help` at the end keeps the command from running.
+/// Runs commands without a measurement: scenarios, schemas, and dry runs. All others (servers, gates,
+/// results folders that do not exist) are only parsed: `--help` at the end keeps the command from
+/// running, and clap still reports an unknown argument or a wrong value before it.
 fn check(words: &[String]) {
-    let mut words = localised(words);
+    let mut words = with_local_files(words);
     match words.first().map(String::as_str) {
         Some("scenarios" | "schema") => {}
         Some("run") => words.push("--dry-run".to_owned()),
@@ -117,7 +117,7 @@ fn examples_of_the_help_do_not_wrap_and_exit_codes_are_listed_once() {
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
         assert_eq!(help.contains("Exit codes:"), command.is_empty(), "{help}");
         let examples = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
-        // A wrapped line would begin in the first column.
+        // A wrapped line begins in the first column.
         assert!(examples.filter(|line| !line.is_empty()).all(|line| !line.starts_with("--")), "{help}");
     }
 }

@@ -1,6 +1,6 @@
-//! `pushbench compare` and `pushbench history` with the real program, on finished folders: what
-//! they say, what they leave, what they refuse.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! `pushbench compare` and `pushbench history` with the real program on finished folders: their
+//! output, their files and their errors.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use results::{ResultsFolder, invented};
 
-/// A folder for one test, gone with it.
+/// A folder for one test. Dropping this value removes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -18,9 +18,9 @@ impl Scratch {
         Self(path)
     }
 
-    /// A folder with this job in it.
-    fn save(&self, evidence: &ResultsFolder) -> String {
-        text(invented::save(&self.0, evidence).path())
+    /// Saves a job and returns its folder.
+    fn save(&self, job: &ResultsFolder) -> String {
+        text(invented::save(&self.0, job).path())
     }
 
     fn file(&self, name: &str) -> String {
@@ -90,7 +90,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
     fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
         .unwrap();
-    for (head, says) in [
+    for (head, expected) in [
         (scratch.save(&other), "the scenarios differ: invented and another"),
         (scratch.save(&invented::results_folder(&[200])), "the settings of invented differ: clients, rooms"),
         (scratch.save(&none), "no transport has a valid run in both folders"),
@@ -98,7 +98,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
         (scratch.file("missing"), "is no results folder: it is not there"),
     ] {
         let (code, out, err) = run(&["compare", &good, &head]);
-        assert!(code == Some(2) && out.is_empty() && err.contains(says), "{head}: {code:?} {out} {err}");
+        assert!(code == Some(2) && out.is_empty() && err.contains(expected), "{head}: {code:?} {out} {err}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The counters and the gate with the real program: what they find, what they refuse, and what they
-//! keep when they are stopped. Never how fast anything was.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! `pushbench counters`, `gate` and `selfcheck` with the real program: their verdicts, their errors,
+//! and their output when they are interrupted. Speed is not checked.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn scratch(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// The program, beside whatever else measures here.
+/// The command, which does not wait for other jobs on this machine.
 fn program(words: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(words).env("PUSHBENCH_ANYWAY", "true").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
@@ -34,23 +34,23 @@ fn run(words: &[&str]) -> (i32, String) {
     (status.code().unwrap(), text)
 }
 
-/// Sends a signal as soon as the program says something on standard error: its exit code, its
-/// results, and all it has said.
-fn stopped(words: &[&str], when: &str, how: Signal) -> (i32, String, String) {
+/// Sends a signal as soon as the program prints `when` on standard error. Returns the exit code and
+/// both outputs.
+fn interrupted(words: &[&str], when: &str, signal: Signal) -> (i32, String, String) {
     let mut child = program(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed());
-    let (mut said, mut sent) = (String::new(), false);
+    let (mut err, mut sent) = (String::new(), false);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    while stderr.read_line(&mut said).unwrap() > 0 {
-        if !sent && said.contains(when) {
-            kill(pid, how).unwrap();
+    while stderr.read_line(&mut err).unwrap() > 0 {
+        if !sent && err.contains(when) {
+            kill(pid, signal).unwrap();
             sent = true;
         }
     }
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert!(sent, "it never said {when:?}: {said}");
-    (child.wait().unwrap().code().unwrap(), out, said)
+    assert!(sent, "the program did not print {when:?}: {err}");
+    (child.wait().unwrap().code().unwrap(), out, err)
 }
 
 fn counters(words: &[&str]) -> (i32, String) {
@@ -69,7 +69,7 @@ fn counting_twice_gives_the_same_file_and_a_different_number_fails() {
     let check = ["--check", first.to_str().unwrap()];
     let (code, text) = counters(&check);
     assert!(code == 0 && text.contains("7 passed, 0 failed"), "{text}");
-    // The same lock with 64 bytes less for each of the 400 deliveries.
+    // The same lock file with 64 bytes less per delivery, of 400.
     let mut lock: serde_json::Value = serde_json::from_slice(&std::fs::read(&first).unwrap()).unwrap();
     for transport in lock["transports"].as_object_mut().unwrap().values_mut() {
         let bytes = &mut transport["exact"]["window.server.down.total"];
@@ -104,7 +104,7 @@ fn allocations_that_cannot_be_compared_are_skipped_and_not_passed() {
 #[test]
 fn an_interrupted_count_compares_nothing() {
     let path = scratch("stopped.json");
-    // A server that never says where it listens.
+    // A server that does not print its addresses.
     let words = [
         "counters",
         scenario("counters.toml").to_str().unwrap(),
@@ -115,9 +115,9 @@ fn an_interrupted_count_compares_nothing() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let bless = ["--check", path.to_str().unwrap(), "--bless"];
     for how in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let (code, _, said) = stopped(&[&words[..], &bless].concat(), "started", how);
+        let (code, _, err) = interrupted(&[&words[..], &bless].concat(), "started", how);
         let note = "interrupted after 0 of 7 transports; nothing was compared or locked";
-        assert!(code == 130 && said.contains(note) && !path.exists(), "{how}: {code} {said}");
+        assert!(code == 130 && err.contains(note) && !path.exists(), "{how}: {code} {err}");
     }
 }
 
@@ -156,12 +156,12 @@ fn gate(base: &str, head: &str, words: &[&str]) -> (i32, String) {
 
 #[test]
 fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
-    let dies = "sh -c 'exit 7' {port}";
-    for (base, head, words, code, says) in [
+    let crashing = "sh -c 'exit 7' {port}";
+    for (base, head, words, code, expected) in [
         ("/does/not/exist", PROGRAM, &[][..], 2, "'--base <CMD|URL>': there is no program /does/not/exist; build it"),
         (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it has no {port}"),
         (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that can be written to: "),
-        (dies, dies, &[], 1, "the server exited with status 7 before it was ready"),
+        (crashing, crashing, &[], 1, "the server exited with status 7 before it was ready"),
         (
             "echo serve",
             "echo serve",
@@ -177,9 +177,9 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "no server is listening"),
     ] {
         let (found, text) = gate(base, head, words);
-        assert!(found == code && text.contains(says), "{base} {words:?}: {found} {text}");
-        assert!(!text.contains("regression,"), "a verdict: {text}");
-        assert!(code != 2 || !text.contains("block 1"), "it is found before anything is measured: {text}");
+        assert!(found == code && text.contains(expected), "{base} {words:?}: {found} {text}");
+        assert!(!text.contains("regression,"), "it has a verdict: {text}");
+        assert!(code != 2 || !text.contains("block 1"), "the error is found before the first block: {text}");
     }
 }
 
@@ -193,8 +193,8 @@ fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
     for (when, how, blocks) in [("block 1 ", Signal::SIGTERM, 0), ("block 2 ", Signal::SIGINT, 1)] {
         let reports = scratch(&format!("stopped-{blocks}"));
         let words = [&fixed[..], &set, &["--reports", reports.to_str().unwrap()]].concat();
-        let (code, out, said) = stopped(&words, when, how);
-        assert_eq!(code, 130, "{out}{said}");
+        let (code, out, err) = interrupted(&words, when, how);
+        assert_eq!(code, 130, "{out}{err}");
         let note = format!("note: partial: interrupted after {blocks} of 24 blocks");
         assert!(out.contains(&note) && !out.contains("regression  "), "{out}");
         let file = |name: &str| std::fs::read_to_string(reports.join(name)).unwrap();
@@ -213,13 +213,13 @@ fn an_interrupted_selfcheck_prints_its_progress() {
     let words = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
         .map(str::to_owned);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (code, out, said) = stopped(&words, "[1/", Signal::SIGHUP);
+    let (code, out, err) = interrupted(&words, "[1/", Signal::SIGHUP);
     let note = "interrupted after 0 of 2 gates; the one in progress is not counted";
-    assert!(code == 130 && out.is_empty() && said.contains(note), "{code} {out} {said}");
+    assert!(code == 130 && out.is_empty() && err.contains(note), "{code} {out} {err}");
 }
 
-/// A server of ours below a shell that kills it after a while and ends with 9; what follows are
-/// words of the server's.
+/// The command line of a shell that starts the built-in server, kills it after a while and exits with
+/// status 9. Further arguments are those of the server.
 fn killed_after(seconds: &str) -> String {
     let script = format!("exec 3<&0; \"$0\" serve \"$@\" <&3 & sleep {seconds}; kill -KILL $!; exit 9");
     format!("sh -c '{script}' {PROGRAM}")
@@ -227,13 +227,13 @@ fn killed_after(seconds: &str) -> String {
 
 #[test]
 fn a_server_that_ends_while_it_is_measured_is_an_error_and_no_verdict() {
-    let dies = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
-    let (code, text) = gate(PROGRAM, &dies, &["--set", "phases.window_s=5"]);
+    let crashing = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
+    let (code, text) = gate(PROGRAM, &crashing, &["--set", "phases.window_s=5"]);
     assert!(code == 1 && text.contains("head (websocket): the server exited with status 9 during the run"), "{text}");
-    assert!(!text.contains("regression,"), "a verdict: {text}");
-    // A few messages take longer than the server has.
-    let dies = killed_after("2") + " --allow-slowdown --slowdown cpu=500ms";
-    let (code, text) = counters(&["--server", &dies]);
-    let says = "tcp: the server exited with status 9 during the run";
-    assert!(code == 1 && text.contains(says) && !text.contains("passed"), "{text}");
+    assert!(!text.contains("regression,"), "it has a verdict: {text}");
+    // The server is killed before it has delivered a few messages.
+    let crashing = killed_after("2") + " --allow-slowdown --slowdown cpu=500ms";
+    let (code, text) = counters(&["--server", &crashing]);
+    let expected = "tcp: the server exited with status 9 during the run";
+    assert!(code == 1 && text.contains(expected) && !text.contains("passed"), "{text}");
 }

@@ -1,12 +1,12 @@
-//! Results that cannot be written are an error; a reader that has seen enough is none.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! Output that cannot be written is an error; a closed pipe is none.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Every command that prints results of its own accord, without measuring first.
+/// All commands that print a result without a measurement.
 fn commands(scratch: &str) -> Vec<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let (reference, smoke) = (root.join("results/reference"), root.join("scenarios/smoke.toml"));
@@ -52,20 +52,24 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     fs::create_dir_all(&scratch).unwrap();
     for words in commands(scratch.to_str().unwrap()) {
         let full = print_to(&words, File::options().write(true).open("/dev/full").unwrap());
-        let said = String::from_utf8(full.stderr).unwrap();
+        let stderr = String::from_utf8(full.stderr).unwrap();
         let expected = "pushbench: cannot write the result to standard output; send it to a file or program that takes it: \
                         No space left on device (os error 28)\n";
-        assert_eq!(full.status.code(), Some(1), "{words:?}: {said}");
-        assert!(said.ends_with(expected), "{words:?}: {said}");
+        assert_eq!(full.status.code(), Some(1), "{words:?}: {stderr}");
+        assert!(stderr.ends_with(expected), "{words:?}: {stderr}");
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let gone = print_to(&words, writer);
-        assert_eq!((gone.status.code(), String::from_utf8(gone.stderr).unwrap().as_str()), (Some(0), ""), "{words:?}");
+        let closed = print_to(&words, writer);
+        assert_eq!(
+            (closed.status.code(), String::from_utf8(closed.stderr).unwrap().as_str()),
+            (Some(0), ""),
+            "{words:?}"
+        );
     }
     fs::remove_dir_all(&scratch).unwrap();
 }
 
-/// The whole of a result, or as much of it as is wanted.
+/// The exit code is 0 although the pipe is closed early.
 #[test]
 fn a_reader_may_close_the_pipe_after_the_first_bytes() {
     let (mut reader, writer) = std::io::pipe().unwrap();

@@ -1,4 +1,4 @@
-//! What the README shows is what the reference set says: its tables line by line, its plot byte by byte.
+//! The tables and the plot in the README are those of the reference results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,5 +38,5 @@ fn the_readme_shows_the_reference_set() {
     }
     assert!(shown.contains(&format!("results/reference/report/{PLOT}")), "the README shows another plot");
     let kept = fs::read(reference.join("report").join(PLOT)).unwrap();
-    assert!(kept == *made(PLOT), "the plot is another one now: run `pushbench report results/reference`");
+    assert!(kept == *made(PLOT), "the plot differs from the report: run `pushbench report results/reference`");
 }

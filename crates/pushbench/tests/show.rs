@@ -1,6 +1,5 @@
-//! `pushbench show` with folders as jobs leave them, as killed jobs leave them, and as nobody
-//! should.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! `pushbench show` with folders of finished and killed jobs, and with damaged folders.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::process::Command;
 
 use results::{ResultsFolder, State, invented};
 
-/// A folder for one test, gone with it.
+/// A folder for one test. Dropping this value removes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -18,9 +17,9 @@ impl Scratch {
         Self(path)
     }
 
-    /// A folder with this job in it.
-    fn save(&self, evidence: &ResultsFolder) -> PathBuf {
-        invented::save(&self.0, evidence).path().to_owned()
+    /// Saves a job and returns its folder.
+    fn save(&self, job: &ResultsFolder) -> PathBuf {
+        invented::save(&self.0, job).path().to_owned()
     }
 }
 
@@ -30,19 +29,19 @@ impl Drop for Scratch {
     }
 }
 
-struct Said {
+struct Output {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-fn show(folders: &[&Path]) -> Said {
+fn show(folders: &[&Path]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_pushbench")).arg("show").args(folders).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    Output { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// The heading of a job in this state.
+/// The heading of the invented job with this state.
 fn heading(state: &str) -> String {
     let machine = "Invented CPU (2 cores, 8.6 GB, Linux 6.0.0)";
     report::wrapped(&format!("invented, 2026-01-01 00:00:00 UTC, {machine}, {state}\n"), 2)
@@ -53,11 +52,11 @@ fn a_job_is_shown_from_its_folder_alone() {
     let scratch = Scratch::new("jobs");
     let (one, sweep) = (invented::results_folder(&[100]), invented::results_folder(&[100, 1000]));
     let (first, second) = (scratch.save(&one), scratch.save(&sweep));
-    let said = show(&[&first, &second]);
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let shown = show(&[&first, &second]);
+    assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""));
     let (one, sweep) = (report::tables(&one, false), report::tables(&sweep, false));
     assert_eq!(
-        said.out,
+        shown.out,
         [heading("complete: 30 of 30 runs"), one, "\n".to_owned(), heading("complete: 60 of 60 runs"), sweep].concat()
     );
 }
@@ -71,39 +70,39 @@ fn wide_tables_have_more_columns_and_json_is_the_summary_alone() {
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
     let wide = show(&[&folder, Path::new("--wide")]).out;
     assert!(wide.contains("p99.9") && !narrow.contains("p99.9") && narrow.contains("  p99"), "{wide}");
-    let said = show(&[&folder, Path::new("--json")]);
-    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let shown = show(&[&folder, Path::new("--json")]);
+    let found: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
     let report = report::build(&[results::load(&folder).unwrap()]);
     let summary = report.files.iter().find(|(name, _)| name == "summary.json").unwrap();
-    assert_eq!((said.code, said.out.as_bytes()), (Some(0), summary.1.as_slice()));
+    assert_eq!((shown.code, shown.out.as_bytes()), (Some(0), summary.1.as_slice()));
     assert_eq!(found["jobs"].as_array().unwrap().len(), 1);
 }
 
 #[test]
 fn a_killed_job_is_partial() {
     let scratch = Scratch::new("killed");
-    let mut evidence = invented::results_folder(&[100]);
-    evidence.manifest.state = State::Running;
-    evidence.runs.truncate(4);
-    let folder = scratch.save(&evidence);
+    let mut job = invented::results_folder(&[100]);
+    job.manifest.state = State::Running;
+    job.runs.truncate(4);
+    let folder = scratch.save(&job);
     fs::write(folder.join("runs/0005.json.partial"), "{").unwrap();
     fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
-    let said = show(&[&folder]);
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_eq!(said.out, heading("partial: 4 of 30 runs") + &report::tables(&evidence, false));
+    let shown = show(&[&folder]);
+    assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""));
+    assert_eq!(shown.out, heading("partial: 4 of 30 runs") + &report::tables(&job, false));
 }
 
 #[test]
 fn folders_that_cannot_be_read_do_not_hide_the_others() {
     let scratch = Scratch::new("bad");
-    let mut evidence = invented::results_folder(&[100]);
-    evidence.runs.truncate(6);
-    let (good, foreign, garbage) = (scratch.save(&evidence), scratch.save(&evidence), scratch.save(&evidence));
+    let mut job = invented::results_folder(&[100]);
+    job.runs.truncate(6);
+    let (good, foreign, garbage) = (scratch.save(&job), scratch.save(&job), scratch.save(&job));
     let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();
     fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
     fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
-    let said = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
-    assert_eq!((said.code, said.out), (Some(1), heading("complete: 6 of 30 runs") + &report::tables(&evidence, false)));
+    let shown = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
+    assert_eq!((shown.code, shown.out), (Some(1), heading("complete: 6 of 30 runs") + &report::tables(&job, false)));
     let expected = [
         format!(
             "{}/manifest.json: schema version 9, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again",
@@ -118,7 +117,7 @@ fn folders_that_cannot_be_read_do_not_hide_the_others() {
             scratch.0.display()
         ),
     ];
-    assert_eq!(said.err, expected.map(|line| format!("pushbench: {line}\n")).concat());
+    assert_eq!(shown.err, expected.map(|line| format!("pushbench: {line}\n")).concat());
 }
 
 #[test]
@@ -126,9 +125,9 @@ fn a_path_that_is_no_results_folder_is_bad_usage() {
     let scratch = Scratch::new("usage");
     for (path, why) in [(scratch.0.join("missing"), "it is not there"), (scratch.0.clone(), "it has no manifest.json")]
     {
-        let said = show(&[&path]);
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
-        assert!(said.err.contains(why), "{}", said.err);
+        let shown = show(&[&path]);
+        assert_eq!((shown.code, shown.out.as_str()), (Some(2), ""));
+        assert!(shown.err.contains(why), "{}", shown.err);
     }
     assert_eq!(show(&[]).code, Some(2));
 }

@@ -1,9 +1,8 @@
-//! End to end with the real program: every phase on every transport, and that what is written
-//! agrees with itself. Never how fast anything was: a machine that is busy with something else
-//! makes runs invalid, which is right and fails nothing here.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+//! End to end with the real program: every phase on every transport, and the consistency of all
+//! results. Speed is not checked: on a busy machine runs are invalid, which is no failure here.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[expect(dead_code, reason = "shared with the known answers, which need more of it")]
+#[expect(dead_code, reason = "shared with the known answers, which use more of it")]
 #[path = "known_answers/bench.rs"]
 mod bench;
 
@@ -15,7 +14,7 @@ use wire::{Encoding, Transport};
 
 use bench::{Bench, Job, assert_valid};
 
-/// Everything in a record that can be checked against something else in it.
+/// Checks the values of a record against each other.
 fn check(bench: &Bench, record: &RunRecord) {
     let transport = record.transport;
     assert_valid(record);
@@ -42,7 +41,7 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert_eq!(samples(Series::DeliveryLatency), planned.deliveries_in_window, "{transport}");
     assert_eq!(samples(Series::DeliveryLatencyFromSend), planned.deliveries_in_window, "{transport}");
     assert_eq!(samples(Series::AckLatency), planned.posts_in_window, "{transport}");
-    // What the transport held back is counted as that instead; warm-up may hold back some too.
+    // Posts that the transport delayed are not in this series. Some of them may be of the warm-up.
     let late = samples(Series::SendDelay);
     assert!(
         late <= planned.posts_in_window && late + record.total.posts_delayed >= planned.posts_in_window,
@@ -51,7 +50,7 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert_eq!((samples(Series::ConnectTime), samples(Series::ReconnectTime)), (20, 0), "{transport}");
     assert_eq!(planned.posts_sent_in_window, planned.posts_in_window, "{transport}");
 
-    let server = record.server.as_ref().expect("our server says what it costs");
+    let server = record.server.as_ref().expect("the built-in server has statistics");
     let (begin, end) = (
         server.begin.transports[transport.name()],
         record.slices[0].server.as_ref().unwrap().end.transports[transport.name()],
@@ -60,19 +59,16 @@ fn check(bench: &Bench, record: &RunRecord) {
     assert!(end.posts > 0 && end.messages > 0, "{transport}");
 }
 
-/// The folder alone says what was run, and what came of it.
+/// Checks that the folder describes the job and has its results.
 fn check_folder(folder: &Path, records: &[RunRecord]) {
-    let evidence = results::load(folder).unwrap();
-    assert_eq!(evidence.runs.iter().map(|run| &run.record).collect::<Vec<_>>(), records.iter().collect::<Vec<_>>());
-    let manifest = &evidence.manifest;
+    let saved = results::load(folder).unwrap();
+    assert_eq!(saved.runs.iter().map(|run| &run.record).collect::<Vec<_>>(), records.iter().collect::<Vec<_>>());
+    let manifest = &saved.manifest;
     assert_eq!((manifest.state, manifest.scenario.name.as_str(), manifest.seed), (State::Complete, "smoke", 1));
     assert_eq!(manifest.scenario.set, ["phases.window_s=1"]);
     assert_eq!(manifest.points[0].number("phases.window_s"), Some(1.0));
-    assert!(
-        manifest.points[0].number("tuning.sse.heartbeat_s").is_some(),
-        "keys that were not written have their default"
-    );
-    let order = manifest.order.iter().map(|place| place.transport.as_str());
+    assert!(manifest.points[0].number("tuning.sse.heartbeat_s").is_some(), "missing keys have their default");
+    let order = manifest.order.iter().map(|planned| planned.transport.as_str());
     assert_eq!(order.collect::<Vec<_>>(), records.iter().map(|record| record.transport.name()).collect::<Vec<_>>());
     assert!(manifest.program.dependencies.contains_key("tokio") && !manifest.program.rustc.is_empty());
     let lines = |table: &str| std::fs::read_to_string(folder.join(table)).unwrap().lines().count();
@@ -103,11 +99,14 @@ async fn every_transport_goes_through_every_phase() {
     let folder = bench.results();
     assert!(ended.out.ends_with(&format!("\nresults: {}\n", folder.display())), "{}", ended.out);
     check_folder(&folder, &records);
-    let aside = |folder: &Path| {
+    let partial_files = |folder: &Path| {
         let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().ends_with(".partial")).count()
     };
-    assert_eq!([aside(&folder), aside(&folder.join("runs")), aside(&folder.join("histograms"))], [0, 0, 0]);
+    assert_eq!(
+        [partial_files(&folder), partial_files(&folder.join("runs")), partial_files(&folder.join("histograms"))],
+        [0, 0, 0]
+    );
 }
 
 #[tokio::test]
@@ -145,17 +144,17 @@ smoke: Does everything work, end to end?
   websocket, socketio-polling, socketio-websocket, socketio, stomp
 10 runs, about 35 s; at most 60 sockets of the generator at once; seed 1
 ";
-    let ended = said("run", &["--dry-run"]).await;
+    let ended = run_smoke("run", &["--dry-run"]).await;
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), golden, ""));
 }
 
-/// `pushbench COMMAND scenarios/smoke.toml …` with nothing set.
-async fn said(command: &str, more: &[&str]) -> bench::Ended {
+/// Runs `pushbench COMMAND scenarios/smoke.toml …` without `--set`.
+async fn run_smoke(command: &str, more: &[&str]) -> bench::Ended {
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/smoke.toml");
-    words(&[&[command, scenario][..], more].concat()).await
+    run_program(&[&[command, scenario][..], more].concat()).await
 }
 
-async fn words(words: &[&str]) -> bench::Ended {
+async fn run_program(words: &[&str]) -> bench::Ended {
     let program = env!("CARGO_BIN_EXE_pushbench");
     let all: Vec<_> = std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect();
     Job::start(&all).end().await
@@ -169,14 +168,14 @@ async fn an_invalid_scenario_is_refused_with_the_allowed_values() {
     let name = file.display().to_string();
     let bad = format!("pushbench: {name}:3: clients is 0; it takes a whole number from 1 to 1000000\n");
     for command in ["run", "doctor"] {
-        let ended = words(&[command, &name]).await;
+        let ended = run_program(&[command, &name]).await;
         assert_eq!((ended.code, ended.out.as_str(), &ended.err), (Some(2), "", &bad), "{command}");
     }
     std::fs::remove_file(&file).unwrap();
-    let ended = said("run", &["--set", "clients=0"]).await;
+    let ended = run_smoke("run", &["--set", "clients=0"]).await;
     let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
-    let ended = words(&["run", "/nowhere.toml"]).await;
+    let ended = run_program(&["run", "/nowhere.toml"]).await;
     let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a TOML file, or the name of a shipped scenario such as quick: \
                     No such file or directory (os error 2)\n";
     assert_eq!((ended.code, ended.err.as_str()), (Some(2), expected));
@@ -184,21 +183,21 @@ async fn an_invalid_scenario_is_refused_with_the_allowed_values() {
 
 #[tokio::test]
 async fn a_job_whose_folder_cannot_be_created_does_not_start() {
-    let ended = said("run", &["--out", "/proc/nowhere"]).await;
+    let ended = run_smoke("run", &["--out", "/proc/nowhere"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
     assert!(ended.err.contains("pushbench: cannot make /proc/nowhere: No such file or directory"), "{}", ended.err);
 }
 
 #[tokio::test]
 async fn load_accepts_loopback_addresses_only() {
-    let ended = said("load", &["--target", "http://192.0.2.1:80"]).await;
+    let ended = run_smoke("load", &["--target", "http://192.0.2.1:80"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
     assert!(ended.err.contains("only loopback addresses are measured"), "{}", ended.err);
 }
 
 #[tokio::test]
 async fn doctor_prints_every_check() {
-    let ended = said("doctor", &[]).await;
+    let ended = run_smoke("doctor", &[]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
     for what in ["cores", "other load", "CPU probe", "timer", "open files", "ports"] {
         let line = ended.err.lines().find(|line| line.get(9..).is_some_and(|rest| rest.starts_with(what)));
@@ -212,11 +211,11 @@ async fn doctor_prints_every_check() {
 
 #[tokio::test]
 async fn the_schemas_are_json() {
-    let ended = words(&["schema", "scenario"]).await;
+    let ended = run_program(&["schema", "scenario"]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert!(schema["properties"]["clients"].is_object(), "{}", ended.out);
-    let ended = words(&["schema", "results"]).await;
+    let ended = run_program(&["schema", "results"]).await;
     let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!((ended.code, &schema), (Some(0), &results::schema()));
 }

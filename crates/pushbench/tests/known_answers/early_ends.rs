@@ -77,7 +77,7 @@ async fn an_unused_pid_is_an_error_before_the_first_run() {
     let bench = Bench::new(&[]).await;
     let ended = bench.start("load", &["--target", "http://127.0.0.1:9", "--pid", "2147483647"]).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
-    assert!(ended.err.contains("--pid: there is no process 2147483647 to meter"), "{}", ended.err);
+    assert!(ended.err.contains("--pid: there is no process 2147483647; "), "{}", ended.err);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_second_ctrl_c_ends_the_job_at_once() {
     signal(server.pid, Signal::SIGSTOP);
     let begun = Instant::now();
     signal(job.pid(), Signal::SIGINT);
-    job.until_prints("stopping; what was measured is written").await;
+    job.until_prints("stopping; what was measured is kept").await;
     signal(job.pid(), Signal::SIGINT);
     let ended = job.end().await;
     assert_eq!(ended.code, Some(130), "{ended:#?}");

@@ -115,7 +115,8 @@ async fn targets_that_cannot_be_started_are_crashes_and_the_job_continues() {
     let soon = "ready_within_s = 0.3";
     let prints = "ready_within_s = 0.3\nready = \"listening\"";
     let not_printed = "was not ready within 0.3 s: its standard output did not contain \"listening\"";
-    let not_listening = "was not ready within 0.3 s: its port does not accept; does it listen on {port} of 127.0.0.1?";
+    let not_listening =
+        "was not ready within 0.3 s: its port refuses connections; it must listen on {port} of 127.0.0.1";
     let missing = "pushbench: cannot start no-such-program: No such file or directory (os error 2)";
     let cases: [(&str, &[&str], &str, &str, &str); 6] = [
         ("missing", &["no-such-program"], "", "exited with status 1 before it was ready", missing),
@@ -191,7 +192,7 @@ async fn files_that_a_target_needs_are_checked_first() {
     let bench = Bench::with_target(&SET, &needs).await;
     let ended = bench.start("run", &[]).end().await;
     assert_eq!(ended.code, Some(5), "{ended:#?}");
-    assert!(ended.err.contains("node_modules is not there; run `npm ci` in "), "{}", ended.err);
+    assert!(ended.err.contains("node_modules does not exist; run `npm ci` in "), "{}", ended.err);
 }
 
 #[tokio::test]

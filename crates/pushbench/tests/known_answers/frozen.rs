@@ -118,7 +118,7 @@ async fn a_server_that_slows_down_during_the_window_is_overloaded() {
     let record = bench.record();
     let verdict = verdict_on_a_quiet_machine(&record);
     assert_eq!(verdict.kind, VerdictKind::Overloaded, "{:#?} {:#?}", verdict, record.seconds);
-    assert!(verdict.reasons[0].starts_with("the median grew by "), "{verdict:?}");
+    assert!(verdict.reasons[0].starts_with("the median latency grew by "), "{verdict:?}");
     assert!(matches!(record.verdict.kind, VerdictKind::Overloaded | VerdictKind::Invalid), "{:?}", record.verdict);
     assert_eq!((record.ledger.received, record.ledger.lost), (record.ledger.scheduled, 0));
 }

@@ -97,7 +97,7 @@ async fn a_server_of_another_protocol_is_reported_at_once() {
     let bench = Bench::new(&["transports=tcp"]).await;
     let error = error_of(&bench, &target).await;
     assert!(error.starts_with(&format!("tcp at tcp://{other}: ")), "{error}");
-    assert!(error.contains("; check that a server there speaks tcp, or correct --target-tcp; "), "{error}");
+    assert!(error.contains("; check that the server supports tcp, or correct --target-tcp; "), "{error}");
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_server_that_does_not_answer_is_reported_after_a_timeout() {
     let bench = Bench::new(&["transports=long-polling"]).await;
     let error = error_of(&bench, &target.each_ref().map(String::as_str)).await;
     assert!(
-        error.contains(": the client had not joined after 1.5 s; check that a server there speaks long-polling, "),
+        error.contains(": the client had not joined after 1.5 s; check that the server supports long-polling, "),
         "{error}"
     );
 }

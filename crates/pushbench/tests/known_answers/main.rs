@@ -4,7 +4,7 @@
 //!
 //! All tests use real processes. Tests that measure run one after the other, because each would
 //! disturb the others.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bad_answers;
 mod bench;

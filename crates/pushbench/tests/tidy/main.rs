@@ -1,4 +1,5 @@
-//! The rules of the project that a program can check: heads and sizes of files, the edges between crates and modules, who prints.
+//! Checks of the source code: doc comment and length of each file, dependencies between crates and
+//! modules, and which crate prints.
 
 mod modules;
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 450;
 
-/// Who may depend on whom, development included. A crate that is not here has no place in the plan yet.
+/// The crates and their allowed dependencies, with those for tests. A new crate has to be added here.
 const EDGES: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("scenario", &["wire", "results"]),
@@ -19,24 +20,24 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pushbench", &["wire", "scenario", "results", "server", "loadgen", "report"]),
     (FUZZ, &["wire", "scenario", "results", "loadgen"]),
 ];
-/// A workspace of its own, for it is built with cargo-fuzz alone.
+/// A separate workspace, which only cargo-fuzz builds.
 const FUZZ: &str = "fuzz";
-/// What only the hand may do.
+/// Macros and functions that only the crate [`PRINTS`] may use.
 const PRINTING: &[&str] = &["println!", "print!", "eprintln!", "eprint!", "process::exit("];
 const PRINTS: &str = "pushbench";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/pushbench has a root above it").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root is above crates/pushbench").to_owned()
 }
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every file of ours below `dir` with this ending.
+/// All files of the project below `dir` whose names have this ending.
 fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
-        let path = entry.expect("a folder can be read to its end").path();
+        let path = entry.expect("the folder can be read").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             if !matches!(name.as_str(), "target" | ".git" | "node_modules") {
@@ -56,13 +57,13 @@ fn sources() -> Vec<(String, String)> {
 }
 
 fn manifests() -> BTreeMap<String, String> {
-    let crates = fs::read_dir(root().join("crates")).expect("there are crates");
+    let crates = fs::read_dir(root().join("crates")).expect("the folder crates can be read");
     let folders = crates.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir());
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     folders.map(|path| (name(&path), read(&path.join("Cargo.toml")))).collect()
 }
 
-/// The names on the left in every table of dependencies of a manifest.
+/// The names of all dependencies in a manifest.
 fn dependencies(manifest: &str) -> Vec<String> {
     let mut inside = false;
     let mut found = Vec::new();
@@ -87,13 +88,11 @@ fn every_file_has_a_doc_comment_and_a_limited_length() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         if !text.starts_with("//! ") {
-            wrong.push(format!("{path} does not open with //!"));
+            wrong.push(format!("{path} does not begin with //!"));
         }
         let lines = text.lines().count();
         if lines > LINES_MAX {
-            wrong.push(format!(
-                "{path} has {lines} lines, {LINES_MAX} are allowed: give a part of it a file of its own"
-            ));
+            wrong.push(format!("{path} has {lines} lines (limit {LINES_MAX}): split the file"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -104,12 +103,12 @@ fn crates_depend_on_each_other_as_planned() {
     let mut wrong = Vec::new();
     for (name, manifest) in manifests() {
         let Some((_, allowed)) = EDGES.iter().find(|(planned, _)| *planned == name) else {
-            wrong.push(format!("crates/{name} is in nobody's plan: add it to EDGES in this test"));
+            wrong.push(format!("crates/{name} is not in EDGES in this test: add it"));
             continue;
         };
         for dependency in dependencies(&manifest) {
-            let ours = EDGES.iter().any(|(planned, _)| *planned == dependency);
-            if ours && !allowed.contains(&dependency.as_str()) {
+            let is_local = EDGES.iter().any(|(planned, _)| *planned == dependency);
+            if is_local && !allowed.contains(&dependency.as_str()) {
                 wrong.push(format!("crates/{name} may depend on {allowed:?}, not on {dependency}"));
             }
         }
@@ -124,20 +123,20 @@ fn modules_import_in_one_direction() {
         let (src, mut found) = (root().join("crates").join(name).join("src"), Vec::new());
         files(&src, ".rs", &mut found);
         let modules = modules::modules(&src, found.into_iter().map(|path| (path.clone(), read(&path))).collect());
-        for circle in modules::circles(&modules::graph(&modules)) {
-            let names: Vec<_> = circle.iter().chain(&circle[..1]).map(|module| module.join("::")).collect();
+        for cycle in modules::cycles(&modules::graph(&modules)) {
+            let names: Vec<_> = cycle.iter().chain(&cycle[..1]).map(|module| module.join("::")).collect();
             wrong.push(format!("crates/{name}: {}", names.join(" → ")));
         }
     }
-    assert!(wrong.is_empty(), "circles of imports:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "import cycles:\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn versions_and_lints_are_set_in_the_workspace() {
     for (name, manifest) in manifests().into_iter().filter(|(name, _)| name != FUZZ) {
-        assert!(manifest.contains("[lints]\nworkspace = true"), "crates/{name} takes the lints of the workspace");
+        assert!(manifest.contains("[lints]\nworkspace = true"), "crates/{name} must use the lints of the workspace");
         let versions = manifest.lines().filter(|line| line.contains("version = \""));
-        assert_eq!(versions.collect::<Vec<_>>(), Vec::<&str>::new(), "crates/{name}: say versions in the workspace");
+        assert_eq!(versions.collect::<Vec<_>>(), Vec::<&str>::new(), "crates/{name}: set versions in the workspace");
     }
 }
 

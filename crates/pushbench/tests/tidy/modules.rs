@@ -1,7 +1,8 @@
-//! The module graph of a crate, from its `use` items and paths as text, and the circles in it.
+//! The module graph of a crate, from the text of its `use` items and paths, and the import cycles in it.
 //!
-//! A module is a file below `src`. `a → b` when `a` names something of `b` through `crate::`, `super::` or `self::`. Not counted:
-//! re-exports (`pub use`), tests, and what a module takes from a module around it: a folder may share what its `mod.rs` defines.
+//! A module is a file below `src`. `a → b` if `a` names an item of `b` through `crate::`, `super::` or
+//! `self::`. Not counted are re-exports (`pub use`), tests, and items of a parent module: a folder may
+//! share what its `mod.rs` defines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,7 +34,7 @@ fn without_tests(text: &str) -> String {
     code[..end.unwrap_or(code.len())].to_owned()
 }
 
-/// Which modules each module names.
+/// The modules that each module imports from.
 pub(crate) fn graph(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
     let named = |module: &Module, text: &str| {
         let paths = paths(text).into_iter().filter_map(|path| absolute(module, &path));
@@ -44,7 +45,7 @@ pub(crate) fn graph(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTre
     modules.iter().map(|(module, text)| (module.clone(), named(module, text))).collect()
 }
 
-/// Every path in a text that begins with `crate`, `super` or `self`, with the braces of `use` written out.
+/// Every path in a text that begins with `crate`, `super` or `self`, with the braces of `use` expanded.
 fn paths(text: &str) -> Vec<Module> {
     let mut found = Vec::new();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -55,7 +56,7 @@ fn paths(text: &str) -> Vec<Module> {
         if !matches!(word.as_str(), "crate" | "super" | "self") || before.ends_with("::") {
             continue;
         }
-        // `pub use` and `pub(crate) use` pass on what is defined elsewhere.
+        // `pub use` and `pub(crate) use` are re-exports.
         let statement = before.rsplit([';', '}']).next().unwrap_or_default();
         if statement.trim_end().ends_with("use") && statement.contains("pub") {
             continue;
@@ -65,7 +66,7 @@ fn paths(text: &str) -> Vec<Module> {
     found
 }
 
-/// Reads one branch of a path, and returns how long it was.
+/// Reads one branch of a path. Returns its length.
 fn tree(text: &str, above: &Module, found: &mut Vec<Module>) -> usize {
     let skipped = text.len() - text.trim_start().len();
     let rest = &text[skipped..];
@@ -107,23 +108,23 @@ fn absolute(module: &Module, path: &Module) -> Option<Module> {
     Some(base)
 }
 
-/// The shortest circle through each module that is in one, each circle once.
-pub(crate) fn circles(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<Module>> {
-    let mut circles: Vec<Vec<Module>> = Vec::new();
+/// The shortest cycle through each module that is in one, each cycle once.
+pub(crate) fn cycles(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<Module>> {
+    let mut cycles: Vec<Vec<Module>> = Vec::new();
     for start in graph.keys() {
         let mut from: BTreeMap<&Module, &Module> = BTreeMap::new();
         let mut queue = std::collections::VecDeque::from([start]);
         'search: while let Some(here) = queue.pop_front() {
             for next in &graph[here] {
                 if next == start {
-                    let mut circle = vec![here.clone()];
-                    while let Some(before) = from.get(circle.last().expect("it has one")) {
-                        circle.push((*before).clone());
+                    let mut cycle = vec![here.clone()];
+                    while let Some(before) = from.get(cycle.last().expect("it has one")) {
+                        cycle.push((*before).clone());
                     }
-                    circle.reverse();
-                    let same = |known: &Vec<Module>| known.iter().collect::<BTreeSet<_>>() == circle.iter().collect();
-                    if !circles.iter().any(same) {
-                        circles.push(circle);
+                    cycle.reverse();
+                    let same = |known: &Vec<Module>| known.iter().collect::<BTreeSet<_>>() == cycle.iter().collect();
+                    if !cycles.iter().any(same) {
+                        cycles.push(cycle);
                     }
                     break 'search;
                 }
@@ -134,7 +135,7 @@ pub(crate) fn circles(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<Mod
             }
         }
     }
-    circles
+    cycles
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn paths_are_read_with_their_braces() {
 }
 
 #[test]
-fn a_circle_is_found_and_named() {
+fn a_cycle_is_found_and_named() {
     let module = |name: &str, text: &str| (vec![name.to_owned()], text.to_owned());
     let modules = BTreeMap::from([
         module("a", "use crate::b::B;"),
@@ -153,6 +154,6 @@ fn a_circle_is_found_and_named() {
         module("c", "fn f() { crate::a::run() }"),
         module("d", ""),
     ]);
-    let found = circles(&graph(&modules));
+    let found = cycles(&graph(&modules));
     assert_eq!(found, [vec![vec!["a".to_owned()], vec!["b".to_owned()], vec!["c".to_owned()]]]);
 }
