@@ -3,7 +3,7 @@
 //!
 //! The published table of error rates comes from
 //! `cargo test --release -p pushbench-report --test gate_error_rates -- --ignored --nocapture`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use report::gate::{Block, GateVerdict, MetricBlocks, Rule, judge};
 use report::stats::{Chance, clopper_pearson};

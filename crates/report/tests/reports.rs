@@ -1,6 +1,6 @@
-//! Whole reports of jobs of every shape, hostile ones among them.
+//! Whole reports of all kinds of jobs, also with hostile text.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use report::{Report, Summary, build};
 use results::{ResultsFolder, Run, State, VerdictKind, invented};
@@ -14,7 +14,7 @@ fn report(job: &ResultsFolder) -> Report {
     build(std::slice::from_ref(job))
 }
 
-/// The report of a changed job, after looking at what every report has to be.
+/// The report of a changed job, after checks that hold for every report.
 fn changed(change: impl Fn(&mut ResultsFolder)) -> Report {
     let mut job = invented::results_folder(&[100, 1000]);
     change(&mut job);
@@ -23,11 +23,11 @@ fn changed(change: impl Fn(&mut ResultsFolder)) -> Report {
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>"));
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
     for word in ["NaN", "inf]", "http://", "https://", "src=\"", "<img", "@import", "<script"] {
-        let ours = html.replace("http://www.w3.org/2000/svg", "");
-        assert!(!ours.contains(word), "{word} in the page");
+        let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
+        assert!(!without_namespace.contains(word), "{word} in the page");
     }
-    let facts: Summary = serde_json::from_str(&file(&made, "summary.json")).unwrap();
-    assert_eq!(facts.jobs[0].runs.len(), job.runs.len());
+    let summary: Summary = serde_json::from_str(&file(&made, "summary.json")).unwrap();
+    assert_eq!(summary.jobs[0].runs.len(), job.runs.len());
     made
 }
 
@@ -67,19 +67,20 @@ fn faults_have_a_table_of_their_own() {
 
 #[test]
 fn text_from_the_folder_is_escaped_everywhere() {
-    let evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>|`[a](javascript:b)";
+    let hostile = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>|`[a](javascript:b)";
     let made = changed(|job| {
-        let asked = &mut job.manifest.scenario;
-        (asked.name, asked.question, asked.file) = (evil.into(), evil.into(), evil.into());
-        (asked.text, asked.set) = (format!("# </pre>{evil}"), vec![evil.into()]);
-        job.name = evil.into();
-        job.manifest.command = vec![evil.into()];
-        job.manifest.host.cpu_model = evil.into();
-        job.manifest.points[0].name = evil.into();
+        let scenario = &mut job.manifest.scenario;
+        (scenario.name, scenario.question, scenario.file) = (hostile.into(), hostile.into(), hostile.into());
+        (scenario.text, scenario.set) = (format!("# </pre>{hostile}"), vec![hostile.into()]);
+        job.name = hostile.into();
+        job.manifest.command = vec![hostile.into()];
+        job.manifest.host.cpu_model = hostile.into();
+        job.manifest.points[0].name = hostile.into();
         every(job, |run| {
-            run.record.verdict.reasons = vec![evil.into()];
-            run.record.faults.note(results::FaultKind::BadStatus, evil.into());
-            run.record.point = if run.record.point == "clients=100" { evil.into() } else { run.record.point.clone() };
+            run.record.verdict.reasons = vec![hostile.into()];
+            run.record.faults.note(results::FaultKind::BadStatus, hostile.into());
+            run.record.point =
+                if run.record.point == "clients=100" { hostile.into() } else { run.record.point.clone() };
         });
     });
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
@@ -134,20 +135,24 @@ fn external_servers_are_compared_with_the_built_in_one() {
     let title = "pushbench and other servers";
     assert!(!file(&changed(|_| {}), "report.md").contains(title));
     let made = changed(|job| {
-        let ours = job.runs.iter().filter(|run| run.record.transport.name() == "websocket");
-        let mut theirs: Vec<_> = ours.cloned().collect();
-        for run in &mut theirs {
+        let built_in = job.runs.iter().filter(|run| run.record.transport.name() == "websocket");
+        let mut external: Vec<_> = built_in.cloned().collect();
+        for run in &mut external {
             run.record.target = "node-ws".to_owned();
             let delivery = run.record.latency.get_mut(&results::Series::DeliveryLatency).unwrap();
             delivery.quantiles.get_mut("p50").unwrap().us *= 3;
         }
-        job.runs.extend(theirs);
+        job.runs.extend(external);
     });
     let markdown = file(&made, "report.md");
     let (_, beside) = markdown.split_once(title).unwrap();
     let rows: Vec<Vec<_>> = beside.lines().map(|line| line.split(" | ").collect()).collect();
     let at = rows.iter().position(|row| row.contains(&"node-ws")).unwrap();
-    assert_eq!((rows[at - 1][0], rows[at][0]), ("| websocket", "| websocket"), "theirs stand under ours");
+    assert_eq!(
+        (rows[at - 1][0], rows[at][0]),
+        ("| websocket", "| websocket"),
+        "the external server is below the built-in one"
+    );
     assert!(rows[at + 1][1] == "× pushbench" && rows[at + 1][2] == "1.00", "{:?}", rows[at + 1]);
     let p50 = rows.iter().find_map(|row| row.iter().position(|head| *head == "p50 ms")).unwrap();
     assert!(rows[at + 1][p50].starts_with("3.00"), "{:?}", rows[at + 1]);

@@ -1,12 +1,12 @@
-//! Reading: what a file and the command line come to, and what is said when they are wrong.
+//! Scenario files and overrides: the plans that they give, and their error messages.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 
 use scenario::{Cores, Job, LoadedScenario, Override, ScenarioError, load, parse, schema};
 
-const GOOD: &str = "name = 'x'
+const VALID: &str = "name = 'x'
 question = 'What?'
 clients = 10
 rooms = 2
@@ -23,19 +23,19 @@ fn error(text: &str, sets: &[&str]) -> String {
     read(text, sets).unwrap_err().to_string()
 }
 
-/// The error of the good file with these lines at its end.
+/// The error of the valid file with these lines at its end.
 fn with(lines: &str) -> String {
-    error(&format!("{GOOD}{lines}"), &[])
+    error(&format!("{VALID}{lines}"), &[])
 }
 
 #[test]
 fn the_shortest_file_gets_every_default() {
-    let job = read(GOOD, &[]).unwrap();
+    let job = read(VALID, &[]).unwrap();
     let plan = &job.plans[0];
     assert_eq!((job.seed, job.repetitions, job.plans.len(), plan.label.as_str()), (1, 1, 1, ""));
     assert_eq!((plan.clients, plan.payload_bytes, plan.cores.clone(), plan.prices.clone()), (10, 120, None, None));
     assert_eq!(plan.transports.len(), wire::Transport::ALL.len());
-    assert_eq!((job.text.as_str(), job.file.as_str()), (GOOD, "f.toml"));
+    assert_eq!((job.text.as_str(), job.file.as_str()), (VALID, "f.toml"));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn unknown_keys_are_refused_with_the_known_ones() {
 
 #[test]
 fn wrong_values_are_refused_with_the_allowed_ones() {
-    let wrong = |line: &str| error(&GOOD.replace("clients = 10", line), &[]);
+    let wrong = |line: &str| error(&VALID.replace("clients = 10", line), &[]);
     assert_eq!(wrong("clients = 'many'"), "f.toml:3: clients is \"many\"; it takes a whole number from 1 to 1000000");
     assert_eq!(wrong("clients = 0"), "f.toml:3: clients is 0; it takes a whole number from 1 to 1000000");
     assert_eq!(wrong("clients = 1.5"), "f.toml:3: clients is 1.5; it takes a whole number from 1 to 1000000");
@@ -106,7 +106,7 @@ fn wrong_values_are_refused_with_the_allowed_ones() {
         "f.toml:4: sweep is 3; it takes a table of keys, each with the list of its values"
     );
     assert_eq!(
-        error(&GOOD.replace("'x'", "'X Y'"), &[]),
+        error(&VALID.replace("'x'", "'X Y'"), &[]),
         "f.toml:1: name is \"X Y\"; it takes 1 to 64 characters of a-z 0-9 -"
     );
 }
@@ -114,7 +114,7 @@ fn wrong_values_are_refused_with_the_allowed_ones() {
 #[test]
 fn missing_keys_are_named() {
     assert_eq!(
-        error(&GOOD.replace("rooms = 2\n", ""), &[]),
+        error(&VALID.replace("rooms = 2\n", ""), &[]),
         "f.toml: rooms is missing; it takes a whole number from 1 to 1000000"
     );
     assert_eq!(error("", &[]), "f.toml: name is missing; it takes 1 to 64 characters of a-z 0-9 -");
@@ -131,7 +131,7 @@ fn missing_keys_are_named() {
 #[test]
 fn contradictory_values_are_refused() {
     assert_eq!(
-        error(&GOOD.replace("rooms = 2", "rooms = 11"), &[]),
+        error(&VALID.replace("rooms = 2", "rooms = 11"), &[]),
         "f.toml:4: rooms is 11, but there are only 10 clients, so some rooms would be empty; write at most 10"
     );
     assert_eq!(
@@ -167,7 +167,7 @@ fn exceeded_limits_are_named_with_the_needed_value() {
         "f.toml:9: limits.posts_max is 119, but at least 120 posts are planned; raise it, or lower posts.per_client_per_s or \
          phases.window_s"
     );
-    assert!(read(&format!("{GOOD}arrivals = 'staggered'\n[limits]\nposts_max = 120"), &[]).is_ok());
+    assert!(read(&format!("{VALID}arrivals = 'staggered'\n[limits]\nposts_max = 120"), &[]).is_ok());
     assert_eq!(
         with("arrivals = 'staggered'\n[limits]\nposts_max = 150\n[sweep]\n'posts.payload_bytes' = [1, 2]"),
         "f.toml:9: limits.posts_max is 150 (at posts.payload_bytes=2), but at least 240 posts are planned; raise it, or lower \
@@ -177,7 +177,7 @@ fn exceeded_limits_are_named_with_the_needed_value() {
 
 #[test]
 fn a_sweep_makes_a_plan_for_every_combination() {
-    let text = format!("{GOOD}[sweep]\nclients = [10, 20]\nposts.payload_bytes = [1, 2]\n'encoding' = ['binary']");
+    let text = format!("{VALID}[sweep]\nclients = [10, 20]\nposts.payload_bytes = [1, 2]\n'encoding' = ['binary']");
     let job = read(&text, &[]).unwrap();
     let labels: Vec<_> = job.plans.iter().map(|plan| plan.label.as_str()).collect();
     assert_eq!(
@@ -195,7 +195,7 @@ fn a_sweep_makes_a_plan_for_every_combination() {
 
 #[test]
 fn a_required_key_may_come_from_the_sweep_alone() {
-    let text = GOOD.replace("clients = 10\n", "") + "[sweep]\nclients = [4, 8]";
+    let text = VALID.replace("clients = 10\n", "") + "[sweep]\nclients = [4, 8]";
     assert_eq!(read(&text, &[]).unwrap().plans.len(), 2);
 }
 
@@ -241,31 +241,31 @@ fn invalid_sweeps_are_refused() {
 #[test]
 fn overrides_win_and_are_named_in_errors() {
     let job =
-        read(GOOD, &["clients=20", "clients=30", "posts.arrivals=burst", "cores.server=0", "cores.generator=[1]"])
+        read(VALID, &["clients=20", "clients=30", "posts.arrivals=burst", "cores.server=0", "cores.generator=[1]"])
             .unwrap();
-    assert_eq!((job.plans[0].clients, job.overrides.len(), job.text.as_str()), (30, 5, GOOD));
+    assert_eq!((job.plans[0].clients, job.overrides.len(), job.text.as_str()), (30, 5, VALID));
     assert_eq!(job.plans[0].cores, Some(Cores { server: vec![0], generator: vec![1] }));
     assert_eq!(
-        error(GOOD, &["clients=many"]),
+        error(VALID, &["clients=many"]),
         "--set clients=many: clients is \"many\"; it takes a whole number from 1 to 1000000"
     );
     assert_eq!(
-        error(GOOD, &["http_client=curl"]),
+        error(VALID, &["http_client=curl"]),
         "--set http_client=curl: http_client is \"curl\"; it takes one of \"built-in\", \"reqwest\""
     );
     assert_eq!(
-        error(GOOD, &["post.authors=1"]),
+        error(VALID, &["post.authors=1"]),
         "--set post.authors=1: there is no key post.authors; did you mean posts.authors?"
     );
     assert_eq!(
-        error(GOOD, &["posts=1"]),
+        error(VALID, &["posts=1"]),
         "--set posts=1: posts is 1; it takes a table of per_client_per_s, authors, arrivals, burst_size, payload_bytes"
     );
 }
 
 #[test]
 fn setting_a_swept_key_ends_its_sweep_and_a_sweep_can_be_set() {
-    let text = format!("{GOOD}[sweep]\nclients = [10, 20]");
+    let text = format!("{VALID}[sweep]\nclients = [10, 20]");
     let clients = |sets: &[&str]| read(&text, sets).unwrap().plans.iter().map(|plan| plan.clients).collect::<Vec<_>>();
     assert_eq!(clients(&[]), [10, 20]);
     assert_eq!(clients(&["clients=7"]), [7]);
@@ -314,7 +314,7 @@ op = '<='
 value = 5
 ";
 
-/// The error of the good file with its claim changed.
+/// The error of the valid file with its claim changed.
 fn claimed(from: &str, to: &str) -> String {
     assert!(CLAIM.contains(from));
     with(&CLAIM.replace(from, to))
@@ -322,7 +322,7 @@ fn claimed(from: &str, to: &str) -> String {
 
 #[test]
 fn a_claim_is_read_with_its_conditions() {
-    let source = LoadedScenario::parse("f.toml", &format!("{GOOD}{CLAIM}"), &[]).unwrap();
+    let source = LoadedScenario::parse("f.toml", &format!("{VALID}{CLAIM}"), &[]).unwrap();
     let condition = &source.first().claim[0].condition[0];
     assert_eq!(
         (condition.left.metric.name(), condition.op.name(), condition.value),
@@ -338,19 +338,19 @@ fn errors_in_a_claim_have_their_line() {
         "f.toml:7: claim[1].statement is missing; it takes a text of 1 to 300 characters on one line"
     );
     assert_eq!(
-        claimed("statement = ", "said = "),
-        "f.toml:8: there is no key claim[1].said; claim[] has statement, condition"
+        claimed("statement = ", "colour = "),
+        "f.toml:8: there is no key claim[1].colour; claim[] has statement, condition"
     );
     assert_eq!(
         claimed("'<='", "'less'"),
         "f.toml:11: claim[1].condition[1].op is \"less\"; it takes one of \">=\", \"<=\""
     );
-    let figure = claimed("delivery_p50_ms", "p50");
+    let metric = claimed("delivery_p50_ms", "p50");
     assert!(
-        figure.starts_with(
+        metric.starts_with(
             "f.toml:10: claim[1].condition[1].left.metric is \"p50\"; it takes one of \"offered_per_s\", "
         ),
-        "{figure}"
+        "{metric}"
     );
     assert_eq!(
         claimed("value = 5", "factor = 5"),
@@ -368,13 +368,13 @@ fn errors_in_a_claim_have_their_line() {
 
 #[test]
 fn a_claim_must_refer_to_planned_runs_unless_overrides_change_them() {
-    let few = GOOD.replace("clients = 10", "transports = ['websocket']\nclients = 10");
+    let websocket_only = VALID.replace("clients = 10", "transports = ['websocket']\nclients = 10");
     assert_eq!(
-        error(&format!("{few}{CLAIM}"), &[]),
+        error(&format!("{websocket_only}{CLAIM}"), &[]),
         "f.toml:11: claim[1].condition[1].left.transport is sse, but transports leaves it out: add it there"
     );
-    read(&format!("{few}{CLAIM}"), &["repetitions=2"]).unwrap();
-    let swept = format!("{GOOD}{CLAIM}[sweep]\nclients = [10, 20]\n");
+    read(&format!("{websocket_only}{CLAIM}"), &["repetitions=2"]).unwrap();
+    let swept = format!("{VALID}{CLAIM}[sweep]\nclients = [10, 20]\n");
     assert_eq!(
         error(&swept, &[]),
         "f.toml:10: claim[1].condition[1].left.at is missing, but it has to name one point of the sweep, of clients=10 | clients=20"

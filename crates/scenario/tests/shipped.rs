@@ -1,7 +1,7 @@
-//! The scenario files of the repository: each decides, keeps what its prose promises, and is
-//! explained by the README.
+//! The scenario files of the repository: each is valid, has the sample sizes and times that its
+//! comments state, and is listed in the README.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,8 +38,8 @@ fn deliveries_per_s(plan: &Plan) -> f64 {
     plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64()
 }
 
-/// What one core is busy with, roughly, with the costs of a delivery, a request and a post of a
-/// quiet machine.
+/// The estimated share of a core that the server needs, with costs per delivery, request and post as
+/// on a quiet machine.
 fn busy(plan: &Plan, transport: Transport) -> f64 {
     let deliveries = deliveries_per_s(plan);
     let posts = plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64();
@@ -52,8 +52,7 @@ fn busy(plan: &Plan, transport: Transport) -> f64 {
         Transport::SocketioPolling => deliveries * 15.0,
         Transport::Polling => deliveries * 0.5 + f64::from(plan.clients) / plan.tuning.polling.interval_ms as f64 * 8e3,
         Transport::LongPolling => {
-            // measurement.md, section 6: messages per response, for a poller that is back after 150
-            // us.
+            // Messages per response, if the next request arrives 150 µs after a response.
             let in_a_gap = deliveries / f64::from(plan.clients) * 150e-6;
             deliveries * 0.5 + deliveries / (in_a_gap + (-in_a_gap).exp()) * 10.0
         }
@@ -70,14 +69,14 @@ fn every_shipped_scenario_is_valid_and_begins_with_its_question() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(job.text, text);
         assert_eq!(file.file_stem().unwrap().to_str(), Some(job.name.as_str()));
-        assert_eq!(text.lines().next(), Some(format!("# {}", job.question).as_str()), "the first line asks");
-        assert!(text.contains("Expected:"), "{} does not say what it expects", job.name);
+        assert_eq!(text.lines().next(), Some(format!("# {}", job.question).as_str()), "the first line is the question");
+        assert!(text.contains("Expected:"), "{} has no line with Expected:", job.name);
     }
 }
 
 #[test]
 fn every_shipped_scenario_needs_less_than_40_percent_of_a_core() {
-    // What happens close to saturation and past it is the question of these.
+    // These scenarios measure near and above saturation.
     let full = ["claims/message-rate.toml", "claims/saturation.toml"];
     let files = files(&folder()).into_iter().filter(|file| !full.iter().any(|name| file.ends_with(name)));
     for file in files {
@@ -131,8 +130,8 @@ fn claims_take_minutes_and_papers_have_published_values() {
     }
 }
 
-/// Holds the table of the README with the same head against this one; `BLESS=1` replaces it.
-fn shows(table: &str) {
+/// Compares this table with the table of the README that has the same head; `BLESS=1` replaces that.
+fn assert_in_readme(table: &str) {
     let path = folder().join("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let head = table.lines().next().unwrap();
@@ -148,8 +147,8 @@ fn shows(table: &str) {
 
 #[test]
 fn the_readme_explains_every_field() {
-    shows(&fields_table());
-    shows(&results::metrics_markdown());
+    assert_in_readme(&fields_table());
+    assert_in_readme(&results::metrics_markdown());
 }
 
 #[test]

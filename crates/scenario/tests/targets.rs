@@ -1,6 +1,6 @@
-//! Other people's servers in a scenario: what they come to, and what is said when they are wrong.
+//! External servers in a scenario: the plans that they give, and their error messages.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 
@@ -41,26 +41,29 @@ fn an_external_server_is_measured_in_every_round() {
     let job = read(&format!(
         "repetitions = 3\n{HEAD}protocol = 'plain-broadcast'\npath = '/chat?r={{room}}'\nneeds = 'node_modules'\nprepare = 'npm ci'\n"
     ));
-    let lanes: Vec<_> = job.plans[0].subjects().iter().map(ToString::to_string).collect();
-    assert_eq!(lanes, ["tcp", "websocket", "websocket @ node-ws"]);
+    let subjects: Vec<_> = job.plans[0].subjects().iter().map(ToString::to_string).collect();
+    assert_eq!(subjects, ["tcp", "websocket", "websocket @ node-ws"]);
     assert_eq!(job.runs(), 9);
     for round in 0..3 {
         let mut order: Vec<_> = job.order(round).into_iter().map(|(_, subject)| subject.to_string()).collect();
         order.sort();
-        assert_eq!(order, lanes);
+        assert_eq!(order, subjects);
     }
-    let peer = &job.plans[0].external_servers[0];
-    assert_eq!((peer.command.0.len(), peer.folder.as_str(), peer.ready_within()), (3, ".", Duration::from_secs(10)));
-    assert_eq!((peer.needs.as_deref(), peer.prepare.as_deref()), (Some("node_modules"), Some("npm ci")));
-    assert_eq!(peer.protocol(), Protocol::PlainBroadcast { path: "/chat?r={room}".to_owned() });
+    let server = &job.plans[0].external_servers[0];
+    assert_eq!(
+        (server.command.0.len(), server.folder.as_str(), server.ready_within()),
+        (3, ".", Duration::from_secs(10))
+    );
+    assert_eq!((server.needs.as_deref(), server.prepare.as_deref()), (Some("node_modules"), Some("npm ci")));
+    assert_eq!(server.protocol(), Protocol::PlainBroadcast { path: "/chat?r={room}".to_owned() });
 }
 
 #[test]
 fn a_command_is_words_or_a_list_of_them() {
     let job = read(&HEAD.replace("'node server.js {port}'", "['my server', '--port={port}']"));
-    let peer = &job.plans[0].external_servers[0];
-    assert_eq!(peer.command.0, ["my server", "--port={port}"]);
-    assert_eq!((peer.protocol(), &peer.transports[..]), (Protocol::Pushbench, &[Transport::Websocket][..]));
+    let server = &job.plans[0].external_servers[0];
+    assert_eq!(server.command.0, ["my server", "--port={port}"]);
+    assert_eq!((server.protocol(), &server.transports[..]), (Protocol::Pushbench, &[Transport::Websocket][..]));
     assert_eq!(
         without("'node server.js {port}'", "[]"),
         "f.toml:9: target[1].command is []; it takes a program and its arguments, in one string or a list of strings"

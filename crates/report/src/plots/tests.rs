@@ -1,4 +1,4 @@
-//! Every plot, from ordinary and from extreme evidence.
+//! Every plot, of ordinary and of extreme jobs.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::data::PlotData;
 use super::draw::{Area, Mark, WIDTH, room, svg};
 use super::{drawn, plots};
 
-/// A job to which something has happened.
+/// A job with changed runs.
 fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> ResultsFolder {
     let mut folder = invented::results_folder(clients);
     folder.runs.iter_mut().for_each(change);
@@ -20,16 +20,16 @@ fn changed(clients: &[u32], change: impl FnMut(&mut Run)) -> ResultsFolder {
 fn judged(run: &mut Run, transport: Transport, kind: VerdictKind) {
     if run.record.transport == transport {
         run.record.verdict.kind = kind;
-        run.record.verdict.reasons = vec!["of the test, \"so\" to say".to_owned()];
+        run.record.verdict.reasons = vec!["a reason with \"quotes\"".to_owned()];
     }
 }
 
-fn only_the_clients_counted(run: &mut Run) {
+fn without_server_measurements(run: &mut Run) {
     (run.record.server, run.record.tcp) = (None, None);
     run.record.slices.iter_mut().for_each(|slice| (slice.server, slice.tcp) = (None, None));
 }
 
-fn nothing_arrived(run: &mut Run) {
+fn without_deliveries(run: &mut Run) {
     run.record.slices.clear();
     run.record.latency.clear();
     run.record.seconds.clear();
@@ -66,7 +66,7 @@ fn long_names() -> ResultsFolder {
     folder
 }
 
-/// What the tests are made with, by name.
+/// The jobs of the tests by name.
 fn jobs() -> Vec<(&'static str, ResultsFolder)> {
     let slow = |run: &mut Run| {
         run.record.transport = Transport::Polling;
@@ -89,8 +89,8 @@ fn jobs() -> Vec<(&'static str, ResultsFolder)> {
         ("single", single),
         ("none", none),
         ("invalid", changed(&[100], |run| run.record.verdict.kind = VerdictKind::Invalid)),
-        ("silent", changed(&[100, 1000], nothing_arrived)),
-        ("blind", changed(&[100, 1000], only_the_clients_counted)),
+        ("no-deliveries", changed(&[100, 1000], without_deliveries)),
+        ("no-server", changed(&[100, 1000], without_server_measurements)),
         ("slow", changed(&[100, 1000], slow)),
         ("two-keys", two_keys()),
         ("long-names", long_names()),
@@ -175,8 +175,11 @@ fn plots_without_data_are_left_out() {
     assert_eq!(stems("none"), Vec::<String>::new());
     assert!(stems("sweep").contains(&"10-over-sweep-clients".to_owned()));
     assert!(stems("two-keys").contains(&"10-over-sweep-posts-arrivals-clients-100".to_owned()));
-    let blind = stems("blind");
-    assert!(!blind.iter().any(|stem| ["05", "08", "12"].iter().any(|number| stem.starts_with(number))), "{blind:?}");
+    let no_server = stems("no-server");
+    assert!(
+        !no_server.iter().any(|stem| ["05", "08", "12"].iter().any(|number| stem.starts_with(number))),
+        "{no_server:?}"
+    );
 }
 
 #[test]

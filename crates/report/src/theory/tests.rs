@@ -1,4 +1,4 @@
-//! Tests of how predictions are held against runs.
+//! Comparison of predictions with runs.
 
 use results::{Series, Subject, VerdictKind, invented};
 
@@ -15,7 +15,7 @@ fn predictions_agree_if_intervals_overlap_and_queueing_explains_larger_values_on
     assert_eq!(agreement(11.5, 14.0), PredictionCheck::Within);
     assert_eq!(agreement(12.5, 20.0), PredictionCheck::Queueing);
     assert_eq!(agreement(15.5, 20.0), PredictionCheck::Unexplained);
-    assert_eq!(agreement(7.0, 9.5), PredictionCheck::Unexplained, "no queue makes anything faster");
+    assert_eq!(agreement(7.0, 9.5), PredictionCheck::Unexplained, "queueing never reduces a latency");
     assert_eq!(predicted.agreement(&Estimate { low: None, ..measured(11.0, 11.0) }), PredictionCheck::Open);
     let exact = PredictedRange::exactly(4.0);
     assert_eq!(exact.agreement(&measured(4.0, 4.0)), PredictionCheck::Within);
@@ -29,7 +29,7 @@ fn the_path_latency_is_the_baseline_without_fan_out_and_queueing() {
     let tcp = RunSelection::of(&job, "", &Subject::BASELINE);
     let mean = tcp.estimate(MetricId::DeliveryMean).unwrap().value;
     let c = tcp.estimate(MetricId::ServerCpuPerMessage).unwrap().value / 1e3;
-    // 100 clients in 10 rooms, 1,000 deliveries a second; each in a fan-out of ten.
+    // 100 clients in 10 rooms, 1,000 deliveries a second; each post has ten receivers.
     let busy = c;
     let expected = mean - 11.0 * c / 2.0 - busy * 10.0 * c / (2.0 * (1.0 - busy));
     assert!((inputs.path_ms.value - expected).abs() < 1e-9, "{} {expected}", inputs.path_ms.value);
@@ -42,8 +42,11 @@ fn a_failed_prediction_is_unexplained() {
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Polling) {
         run.record.latency.get_mut(&Series::DeliveryLatency).unwrap().mean_us = 5e6;
     }
-    let cells = predictions(&job, "");
-    let mean = cells.iter().find(|cell| cell.transport == Transport::Polling && cell.what.starts_with("mean")).unwrap();
+    let predicted = predictions(&job, "");
+    let mean = predicted
+        .iter()
+        .find(|prediction| prediction.transport == Transport::Polling && prediction.what.starts_with("mean"))
+        .unwrap();
     assert_eq!(mean.agreement, PredictionCheck::Unexplained);
 }
 
@@ -53,7 +56,7 @@ fn nothing_is_predicted_without_a_baseline_or_for_overloaded_runs() {
     for run in job.runs.iter_mut().filter(|run| run.record.transport == Transport::Sse) {
         run.record.verdict.kind = VerdictKind::Overloaded;
     }
-    assert!(predictions(&job, "").iter().all(|cell| cell.transport != Transport::Sse));
+    assert!(predictions(&job, "").iter().all(|prediction| prediction.transport != Transport::Sse));
     job.runs.retain(|run| run.record.transport != Transport::Tcp);
     assert!(predictions(&job, "").is_empty());
 }

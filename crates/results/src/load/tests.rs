@@ -1,4 +1,4 @@
-//! Folders as they are left, killed, changed and made up.
+//! Folders of finished and killed jobs, and changed or damaged folders.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Distribution, Interval, State, invented};
 
-/// A folder for one test, gone with it.
+/// A folder for one test. Dropping this value removes it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -27,31 +27,31 @@ impl Drop for Scratch {
     }
 }
 
-/// The same with the values that histogram buckets have.
-fn in_buckets(mut evidence: ResultsFolder) -> ResultsFolder {
+/// The same folder with latencies rounded to histogram buckets.
+fn in_buckets(mut job: ResultsFolder) -> ResultsFolder {
     let empty = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
-    for interval in evidence.runs.iter_mut().flat_map(|run| run.intervals.values_mut()).flatten() {
+    for interval in job.runs.iter_mut().flat_map(|run| run.intervals.values_mut()).flatten() {
         let counts = interval.distribution.counts().iter();
         interval.distribution =
             Distribution::new(counts.map(|(value, count)| (empty.highest_equivalent(*value), *count)).collect());
     }
-    evidence
+    job
 }
 
 #[test]
 fn a_saved_folder_is_loaded_unchanged() {
     let scratch = Scratch::new("saved");
-    let evidence = in_buckets(invented::results_folder(&[100, 1000]));
-    let folder = invented::save(&scratch.0, &evidence);
-    assert_eq!(load(folder.path()).unwrap(), evidence);
+    let job = in_buckets(invented::results_folder(&[100, 1000]));
+    let folder = invented::save(&scratch.0, &job);
+    assert_eq!(load(folder.path()).unwrap(), job);
 }
 
 /// The files of a folder with one run.
 static ONE_RUN: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let scratch = Scratch::new("one-run");
-    let mut evidence = invented::results_folder(&[20]);
-    evidence.runs.truncate(1);
-    let folder = invented::save(&scratch.0, &evidence);
+    let mut job = invented::results_folder(&[20]);
+    job.runs.truncate(1);
+    let folder = invented::save(&scratch.0, &job);
     [MANIFEST, "runs/0001.json", "histograms/0001.hlog"].map(|name| fs::read(folder.path().join(name)).unwrap())
 });
 
@@ -59,15 +59,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_record_is_loaded_unchanged(
-        floats in proptest::collection::vec(any::<f64>().prop_filter("JSON has no others", |float| float.is_finite()), 6),
+        floats in proptest::collection::vec(any::<f64>().prop_filter("JSON has only finite numbers", |float| float.is_finite()), 6),
         numbers in proptest::collection::vec(0..NUMBER_MAX, 8),
         text in any::<String>(),
         seconds in proptest::collection::btree_map(-1_i64..3_000, proptest::collection::vec((0_u64..60_000_000, 1_u64..1 << 30), 1..9), 0..6),
     ) {
         let scratch = Scratch::new("any");
-        let mut evidence = invented::results_folder(&[20]);
-        evidence.runs.truncate(1);
-        let run = &mut evidence.runs[0];
+        let mut job = invented::results_folder(&[20]);
+        job.runs.truncate(1);
+        let run = &mut job.runs[0];
         let record = &mut run.record;
         record.machine.cpu_probe_before = floats[0];
         record.machine.cpu_probe_after = floats[1];
@@ -84,18 +84,18 @@ proptest! {
             let intervals = seconds.into_iter().map(|(second, counts)| Interval { second, distribution: Distribution::new(counts) });
             (series, intervals.collect())
         }).collect();
-        evidence.manifest.host.cpu_quota = Some(floats[5]);
-        let mut evidence = in_buckets(evidence);
-        let run = &mut evidence.runs[0];
+        job.manifest.host.cpu_quota = Some(floats[5]);
+        let mut job = in_buckets(job);
+        let run = &mut job.runs[0];
         let samples = run.whole(Series::ConnectTime).len();
         let latency = run.record.latency.remove(&Series::DeliveryLatency).unwrap();
         run.record.latency = [(Series::ConnectTime, crate::LatencySummary { samples, ..latency })].into();
         run.record.latency.retain(|_, latency| latency.samples > 0);
-        let folder = invented::save(&scratch.0, &evidence);
-        prop_assert_eq!(load(folder.path()).unwrap(), evidence);
+        let folder = invented::save(&scratch.0, &job);
+        prop_assert_eq!(load(folder.path()).unwrap(), job);
     }
 
-    /// Whatever one byte of a folder becomes, it is loaded or refused.
+    /// A folder with one changed byte or a shortened file is loaded or refused.
     #[test]
     fn a_damaged_folder_causes_no_panic(file in 0_usize..3, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let names = [MANIFEST, "runs/0001.json", "histograms/0001.hlog"];
@@ -123,28 +123,28 @@ proptest! {
 #[test]
 fn the_saved_runs_of_a_killed_job_are_loaded() {
     let scratch = Scratch::new("killed");
-    let mut evidence = in_buckets(invented::results_folder(&[20]));
-    evidence.manifest.state = State::Running;
-    evidence.runs.truncate(2);
-    let folder = invented::save(&scratch.0, &evidence);
+    let mut job = in_buckets(invented::results_folder(&[20]));
+    job.manifest.state = State::Running;
+    job.runs.truncate(2);
+    let folder = invented::save(&scratch.0, &job);
     let mut log = folder.begin_log(3).unwrap();
     log.write_all(b"#[Start").unwrap();
     drop(log);
     for half in ["runs/0003.json.partial", "manifest.json.partial", "runs/notes.txt"] {
         fs::write(folder.path().join(half), "{\"sch").unwrap();
     }
-    assert_eq!(load(folder.path()).unwrap(), evidence);
+    assert_eq!(load(folder.path()).unwrap(), job);
     let before = Scratch::new("killed-before-the-first-run");
-    evidence.runs.clear();
-    assert_eq!(load(invented::save(&before.0, &evidence).path()).unwrap(), evidence);
+    job.runs.clear();
+    assert_eq!(load(invented::save(&before.0, &job).path()).unwrap(), job);
 }
 
 #[test]
 fn a_path_that_is_no_results_folder_is_an_error() {
     let scratch = Scratch::new("none");
-    let said = |path: &Path| load(path).unwrap_err();
+    let error_of = |path: &Path| load(path).unwrap_err();
     for (path, why) in [(scratch.0.clone(), "it has no manifest.json"), (scratch.0.join("x"), "it is not there")] {
-        let error = said(&path);
+        let error = error_of(&path);
         assert!(matches!(error, LoadError::NoResults { .. }), "{error}");
         let expected = format!(
             "{} is no results folder: {why}; give one that a job has made, such as results/runs/20260101T000000Z-quick",
@@ -153,37 +153,38 @@ fn a_path_that_is_no_results_folder_is_an_error() {
         assert_eq!(error.to_string(), expected);
     }
     fs::write(scratch.0.join("file"), "").unwrap();
-    assert!(said(&scratch.0.join("file")).to_string().contains("it is a file"));
+    assert!(error_of(&scratch.0.join("file")).to_string().contains("it is a file"));
     fs::create_dir(scratch.0.join(MANIFEST)).unwrap();
     assert!(
-        said(&scratch.0)
+        error_of(&scratch.0)
             .to_string()
             .ends_with("manifest.json: it is no file; it was changed or damaged: take the folder as the job left it")
     );
 }
 
-/// One file of a folder with two runs changed by hand, and what is said of it.
+/// The error of a folder with two runs of which one file was changed.
 fn changed(file: &str, change: impl Fn(String) -> String) -> String {
     let scratch = Scratch::new(&format!("changed-{:?}", std::thread::current().id()));
-    let mut evidence = invented::results_folder(&[20]);
-    evidence.runs.truncate(2);
-    let folder = invented::save(&scratch.0, &evidence);
+    let mut job = invented::results_folder(&[20]);
+    job.runs.truncate(2);
+    let folder = invented::save(&scratch.0, &job);
     let path = folder.path().join(file);
     fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
-    let said = load(folder.path()).unwrap_err().to_string();
-    said.replace(&format!("{}/", folder.path().display()), "")
+    let error = load(folder.path()).unwrap_err().to_string();
+    error.replace(&format!("{}/", folder.path().display()), "")
 }
 
 #[test]
 fn changed_files_are_refused_with_the_line() {
     let swap = |file, from: &'static str, to: &'static str| {
-        let said = changed(file, |text| {
+        let error = changed(file, |text| {
             assert!(text.contains(from), "{from}");
             text.replacen(from, to, 1)
         });
-        said.strip_suffix("; it was changed or damaged: take the folder as the job left it")
+        error
+            .strip_suffix("; it was changed or damaged: take the folder as the job left it")
             .map(str::to_owned)
-            .unwrap_or(said)
+            .unwrap_or(error)
     };
     let run = "runs/0002.json";
     assert_eq!(
@@ -220,13 +221,13 @@ fn changed_files_are_refused_with_the_line() {
 #[test]
 fn a_removed_run_is_an_error() {
     let scratch = Scratch::new("taken");
-    let mut evidence = invented::results_folder(&[20]);
-    evidence.runs.truncate(3);
-    let folder = invented::save(&scratch.0, &evidence);
+    let mut job = invented::results_folder(&[20]);
+    job.runs.truncate(3);
+    let folder = invented::save(&scratch.0, &job);
     fs::remove_file(folder.path().join("histograms/0003.hlog")).unwrap();
-    let said = load(folder.path()).unwrap_err().to_string();
-    assert!(said.starts_with("cannot read ") && said.ends_with("histograms/0003.hlog"), "{said}");
+    let error = load(folder.path()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read ") && error.ends_with("histograms/0003.hlog"), "{error}");
     fs::remove_file(folder.path().join("runs/0002.json")).unwrap();
-    let said = load(folder.path()).unwrap_err().to_string();
-    assert!(said.contains("runs: run 3 is there, but there are only 2 files of runs; "), "{said}");
+    let error = load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("runs: run 3 is there, but there are only 2 files of runs; "), "{error}");
 }

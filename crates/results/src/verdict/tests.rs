@@ -1,4 +1,4 @@
-//! Every reason a run is not sound, word for word, and which verdict wins when there are several.
+//! The text of every reason against a run, and the order of verdicts if there are several.
 
 use wire::{Encoding, Transport};
 
@@ -8,8 +8,8 @@ use crate::{
     PlannedLoad, Quantile, SCHEMA, Second, Slice, TrafficCounts,
 };
 
-/// A run nobody can find fault with: ten seconds, 1,000 posts to 10 receivers each.
-pub(super) fn sound() -> RunRecord {
+/// A valid run: ten seconds, 1,000 posts to 10 receivers each.
+pub(super) fn valid_run() -> RunRecord {
     let latency = [(Series::DeliveryLatency, latency(400, 900)), (Series::SendDelay, latency(40, 120))];
     RunRecord {
         schema: SCHEMA,
@@ -41,12 +41,12 @@ pub(super) fn sound() -> RunRecord {
             block: 1,
             position: 1,
             window_us: 10_000_000,
-            traffic: tally(10_000),
+            traffic: traffic(10_000),
             generator_cpu: Cpu { user_us: 1_000_000, system_us: 1_000_000 },
             server: None,
             tcp: None,
         }],
-        total: tally(12_000),
+        total: traffic(12_000),
         ledger: LedgerSummary { scheduled: 12_000, received: 12_000, ..LedgerSummary::default() },
         faults: Faults::default(),
         generator: GeneratorUsage { core_usage_max: 0.2, resident_bytes_clients: 0 },
@@ -62,10 +62,10 @@ pub(super) fn sound() -> RunRecord {
     }
 }
 
-fn tally(delivered: u64) -> TrafficCounts {
-    let mut tally = TrafficCounts::default();
-    tally.delivered = delivered;
-    tally
+fn traffic(delivered: u64) -> TrafficCounts {
+    let mut counts = TrafficCounts::default();
+    counts.delivered = delivered;
+    counts
 }
 
 fn latency(p50_us: u64, p99_us: u64) -> LatencySummary {
@@ -96,9 +96,9 @@ fn medians(p50_us: &[u64]) -> Vec<Second> {
     (0..).zip(p50_us).map(row).collect()
 }
 
-/// What is said of a run that is sound but for this.
+/// The verdict on a valid run with this change.
 fn judged(change: impl FnOnce(&mut RunRecord)) -> (VerdictKind, Vec<String>) {
-    let mut record = sound();
+    let mut record = valid_run();
     change(&mut record);
     let verdict = judge(&record);
     (verdict.kind, verdict.reasons)
@@ -170,12 +170,12 @@ fn missing_deliveries_of_an_interrupted_run_are_not_lost() {
 
 #[test]
 fn a_failed_run_has_its_reason_and_its_faults() {
-    let reasons = ["7 of 20 seats joined, and no more came", "refused 2 times (nobody there)", "reset 1 times (gone)"];
+    let reasons = ["only 7 of 20 clients joined", "refused 2 times (connection refused)", "reset 1 times (gone)"];
     expect(VerdictKind::Invalid, &reasons, |record| {
-        record.ended = RunEnd::Failed("7 of 20 seats joined, and no more came".to_owned());
-        record.faults.note(FaultKind::Refused, "nobody there".to_owned());
+        record.ended = RunEnd::Failed("only 7 of 20 clients joined".to_owned());
+        record.faults.note(FaultKind::Refused, "connection refused".to_owned());
         record.faults.note(FaultKind::Reset, "gone".to_owned());
-        record.faults.note(FaultKind::Refused, "still nobody".to_owned());
+        record.faults.note(FaultKind::Refused, "connection refused again".to_owned());
     });
 }
 
@@ -202,9 +202,9 @@ fn a_run_whose_posts_did_not_reach_the_server_is_invalid() {
         "121 of 12000 deliveries are missing because their posts never reached the server",
         "asked to come later 40 times (status 503)",
     ];
-    let refused = |faulted| {
+    let refused = |undelivered| {
         move |record: &mut RunRecord| {
-            (record.ledger.received, record.ledger.undelivered_posts) = (12_000 - faulted, faulted);
+            (record.ledger.received, record.ledger.undelivered_posts) = (12_000 - undelivered, undelivered);
             (0..40).for_each(|_| record.faults.note(FaultKind::RetryLater, "status 503".to_owned()));
         }
     };
@@ -306,12 +306,12 @@ fn a_growing_median_is_a_backlog() {
     let growing = [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000];
     let reason = "the median latency grew by 9000 µs during the window, from about 5500 µs";
     expect(VerdictKind::Overloaded, &[reason], |record| record.seconds = medians(&growing));
-    // What polling shows follows its schedule, and four seconds are no trend.
+    // Latencies of polling follow its schedule, and four seconds are too few.
     expect(VerdictKind::Valid, &[], |record| {
         (record.seconds, record.transport) = (medians(&growing), Transport::Polling);
     });
     expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&growing[..4]));
-    // Less than a millisecond, or less than the scatter of the seconds, is no growth.
+    // Less than a millisecond, or less than the scatter of the seconds, is not growth.
     expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&[400, 500, 600, 700, 800, 900]));
     let scattered = [9_000, 1_000, 8_000, 2_000, 7_000, 3_000, 9_500, 1_500, 8_500, 4_000];
     expect(VerdictKind::Valid, &[], |record| record.seconds = medians(&scattered));
@@ -329,7 +329,7 @@ fn deliveries_that_are_far_behind_at_the_end_are_a_backlog() {
     let reason = "1001 deliveries were still missing when the window ended";
     expect(VerdictKind::Overloaded, &[reason], |record| record.slices[0].traffic.delivered = 8_999);
     expect(VerdictKind::Valid, &[], |record| record.slices[0].traffic.delivered = 9_000);
-    // A transport that always takes two seconds is that far behind at any time.
+    // With a latency of two seconds, the deliveries of two seconds are always missing.
     expect(VerdictKind::Valid, &[], |record| {
         record.slices[0].traffic.delivered = 8_000;
         record.latency.insert(Series::DeliveryLatency, latency(2_000_000, 4_000_000));

@@ -64,17 +64,17 @@ mod tests {
     use wire::Transport;
 
     use super::super::VerdictKind;
-    use super::super::tests::{expect, sound};
+    use super::super::tests::{expect, valid_run};
     use super::*;
     use crate::{ByteClass, TcpUsage, TrafficKind};
 
     #[test]
     fn bytes_that_were_not_counted_make_a_run_invalid() {
-        let apart = |up: i64, down: i64| {
+        let differing = |up: i64, down: i64| {
             move |record: &mut RunRecord| {
                 record.total.add(Direction::Up, TrafficKind::Posting, ByteClass::Headers, 50_000);
                 record.total.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 1_000_000);
-                let bytes = |counted: u64, apart| counted.saturating_add_signed(apart);
+                let bytes = |counted: u64, difference| counted.saturating_add_signed(difference);
                 record.tcp = Some(TcpUsage {
                     bytes_up: bytes(50_000, up),
                     bytes_down: bytes(1_000_000, down),
@@ -86,26 +86,27 @@ mod tests {
             "the kernel sent 54097 bytes, the load generator counted 50000 (difference limit 4096)",
             "the kernel received 1010203 bytes, the load generator counted 1000000 (difference limit 10102)",
         );
-        expect(VerdictKind::Valid, &[], apart(0, 0));
-        expect(VerdictKind::Valid, &[], apart(4_096, 10_101));
-        expect(VerdictKind::Valid, &[], apart(-4_096, -9_900));
-        expect(VerdictKind::Invalid, &[up], apart(4_097, 0));
-        expect(VerdictKind::Invalid, &[down], apart(0, 10_203));
-        expect(VerdictKind::Invalid, &[up, down], apart(4_097, 10_203));
+        expect(VerdictKind::Valid, &[], differing(0, 0));
+        expect(VerdictKind::Valid, &[], differing(4_096, 10_101));
+        expect(VerdictKind::Valid, &[], differing(-4_096, -9_900));
+        expect(VerdictKind::Invalid, &[up], differing(4_097, 0));
+        expect(VerdictKind::Invalid, &[down], differing(0, 10_203));
+        expect(VerdictKind::Invalid, &[up, down], differing(4_097, 10_203));
         let too_many = "the kernel received 980000 bytes, the load generator counted 1000000 (difference limit 9800)";
-        expect(VerdictKind::Invalid, &[too_many], apart(0, -20_000));
-        // What was on its way when a run was stopped nobody knows, and sockets of another client are not asked.
+        expect(VerdictKind::Invalid, &[too_many], differing(0, -20_000));
+        // Bytes in flight at the end of an interrupted run are not known, and the sockets of reqwest are
+        // not counted.
         expect(VerdictKind::Invalid, &["interrupted"], |record| {
-            apart(0, 500_000)(record);
+            differing(0, 500_000)(record);
             record.ended = RunEnd::Interrupted;
         });
         expect(VerdictKind::Valid, &[], |record| {
-            apart(0, 500_000)(record);
+            differing(0, 500_000)(record);
             record.tcp = None;
         });
     }
 
-    /// As many answers to requests, and so many faults.
+    /// A run with this number of answers, and with these faults.
     fn with(requests: u64, faults: &[(FaultKind, u64, &str)]) -> impl Fn(&mut RunRecord) {
         let faults: Vec<_> = faults.iter().map(|(kind, count, text)| (*kind, *count, (*text).to_owned())).collect();
         move |record| {
@@ -126,21 +127,21 @@ mod tests {
         let reason = "12 of 1000 answers (1.2 %) had a wrong status or could not be decoded (limit 1 %); first: zzz";
         let all = [(ServerError, 3, "status 500"), (BadStatus, 3, "status 101"), (BadBytes, 6, "zzz")];
         expect(VerdictKind::Wrong, &[reason], with(1_000, &all));
-        // A refusal or the end of a connection is something else.
+        // Refusals and ends of connections are no bad answers.
         let others = [(RetryLater, 500, "status 503"), (Reset, 90, ""), (CutShort, 90, "")];
         expect(VerdictKind::Valid, &[], with(1_000, &others));
-        // A run that could not even begin says it too, and so does one in which nothing else came.
+        // A failed run has this reason too, and so has a run with bad answers only.
         let reason = "3 of 3 answers (100.0 %) had a wrong status or could not be decoded (limit 1 %); first: zzz";
         expect(VerdictKind::Wrong, &[reason], |record| {
             with(0, &[(BadBytes, 3, "zzz")])(record);
-            record.ended = RunEnd::Failed("0 of 20 seats joined, and no more came".to_owned());
+            record.ended = RunEnd::Failed("only 0 of 20 clients joined".to_owned());
         });
     }
 
     #[test]
     fn the_number_of_answers_depends_on_the_transport() {
         let count = |transport| {
-            let mut record = sound();
+            let mut record = valid_run();
             record.transport = transport;
             (record.total.requests, record.total.batches, record.total.connections) = (100, 30, 7);
             answers(&record)

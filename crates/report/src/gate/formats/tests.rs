@@ -1,4 +1,4 @@
-//! Goldens: a comparison with a row of every kind, in every format.
+//! A comparison with all kinds of rows in every format, compared with golden files.
 
 use results::MetricId;
 

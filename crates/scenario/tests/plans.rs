@@ -1,6 +1,6 @@
-//! What holds for every plan, over seeded random scenarios.
+//! Properties of every plan, checked with random scenarios.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use scenario::{Job, Override, Plan, parse};
 use wire::Transport;
 
 const SMALL: &str = "
-name = 'laws'
-question = 'Does it hold?'
+name = 'plans'
+question = 'Do they hold?'
 clients = 30
 rooms = 5
 [posts]
@@ -22,7 +22,7 @@ window_s = 2
 
 fn job(text: &str, overrides: &[String]) -> Job {
     let overrides: Vec<Override> = overrides.iter().map(|set| set.parse().unwrap()).collect();
-    parse("laws.toml", text, &overrides).unwrap_or_else(|error| panic!("{error}"))
+    parse("plans.toml", text, &overrides).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn plan(overrides: &[&str]) -> Plan {
@@ -30,9 +30,9 @@ fn plan(overrides: &[&str]) -> Plan {
     job(SMALL, &overrides).plans.remove(0)
 }
 
-/// Everybody who posts, with all they post.
-fn dues(plan: &Plan) -> Vec<(u32, Vec<Duration>)> {
-    (0..plan.clients).map(|seat| (seat, (1..).map_while(|ordinal| plan.due(seat, ordinal)).collect())).collect()
+/// All clients with the times at which their posts are due.
+fn schedules(plan: &Plan) -> Vec<(u32, Vec<Duration>)> {
+    (0..plan.clients).map(|client| (client, (1..).map_while(|ordinal| plan.due(client, ordinal)).collect())).collect()
 }
 
 prop_compose! {
@@ -80,9 +80,9 @@ proptest! {
     #[test]
     fn workers_have_disjoint_clients_that_add_up_to_the_plan(overrides in any_overrides(), workers in 1..9_u32) {
         let plan = job(SMALL, &overrides).plans.remove(0);
-        let shares: Vec<u32> = (0..workers).flat_map(|worker| plan.clients_of_worker(worker, workers)).collect();
-        prop_assert_eq!(shares.len() as u32, plan.clients);
-        prop_assert_eq!(shares.into_iter().collect::<BTreeSet<_>>(), (0..plan.clients).collect());
+        let clients: Vec<u32> = (0..workers).flat_map(|worker| plan.clients_of_worker(worker, workers)).collect();
+        prop_assert_eq!(clients.len() as u32, plan.clients);
+        prop_assert_eq!(clients.into_iter().collect::<BTreeSet<_>>(), (0..plan.clients).collect());
     }
 
     #[test]
@@ -90,12 +90,12 @@ proptest! {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let mut seen = BTreeSet::new();
         for room in 0..plan.rooms {
-            let seats: Vec<_> = plan.clients_in(room).collect();
-            prop_assert_eq!(seats.len() as u32, plan.room_size(room));
+            let clients: Vec<_> = plan.clients_in(room).collect();
+            prop_assert_eq!(clients.len() as u32, plan.room_size(room));
             prop_assert!(plan.room_size(room).abs_diff(plan.clients / plan.rooms) <= 1);
-            for seat in seats {
-                prop_assert_eq!(plan.room_of(seat), room);
-                prop_assert!(seen.insert(seat));
+            for client in clients {
+                prop_assert_eq!(plan.room_of(client), room);
+                prop_assert!(seen.insert(client));
             }
         }
         prop_assert_eq!(seen.len() as u32, plan.clients);
@@ -107,17 +107,17 @@ proptest! {
         let end = plan.phases.posting();
         let (mut total, mut in_window, mut deliveries) = (0, 0, 0);
         let mut by_room = vec![0; plan.rooms as usize];
-        for (seat, dues) in dues(&plan) {
-            prop_assert_eq!(dues.len() as u64, plan.posts_of(seat));
-            prop_assert!(plan.due(seat, 0).is_none() && plan.due(seat, plan.posts_of(seat) + 1).is_none());
-            prop_assert!(plan.due(seat, u64::MAX).is_none());
+        for (client, dues) in schedules(&plan) {
+            prop_assert_eq!(dues.len() as u64, plan.posts_of(client));
+            prop_assert!(plan.due(client, 0).is_none() && plan.due(client, plan.posts_of(client) + 1).is_none());
+            prop_assert!(plan.due(client, u64::MAX).is_none());
             prop_assert!(dues.is_sorted() && dues.last().is_none_or(|&last| last < end));
-            prop_assert!(seat < plan.authors || dues.is_empty());
+            prop_assert!(client < plan.authors || dues.is_empty());
             let counts = dues.iter().filter(|&&due| plan.in_window(due)).count() as u64;
             total += dues.len() as u64;
-            by_room[plan.room_of(seat) as usize] += dues.len() as u64;
+            by_room[plan.room_of(client) as usize] += dues.len() as u64;
             in_window += counts;
-            deliveries += counts * u64::from(plan.room_size(plan.room_of(seat)));
+            deliveries += counts * u64::from(plan.room_size(plan.room_of(client)));
         }
         prop_assert_eq!(total, plan.posts_total());
         prop_assert_eq!(by_room, (0..plan.rooms).map(|room| plan.posts_in_room(room)).collect::<Vec<_>>());
@@ -131,8 +131,8 @@ proptest! {
         let end_s = plan.phases.posting().as_secs_f64();
         let expected = f64::from(plan.authors) * plan.posts_per_author_per_s * end_s;
         let found = plan.posts_total() as f64;
-        // Poisson: five standard errors. The others: each author is off by less than one gap's
-        // worth of posts.
+        // Poisson: five standard errors. Others: each author is off by at most one post, or one
+        // burst.
         let authors = f64::from(plan.authors);
         let slack = match plan.settings["posts.arrivals"].as_str().unwrap() {
             "poisson" => 5.0 * expected.sqrt() + 5.0,
@@ -145,11 +145,11 @@ proptest! {
     #[test]
     fn the_ramp_is_even_and_polls_start_inside_their_interval(overrides in any_overrides()) {
         let plan = job(SMALL, &overrides).plans.remove(0);
-        let times: Vec<_> = (0..plan.clients).map(|seat| plan.connect_at(seat)).collect();
+        let times: Vec<_> = (0..plan.clients).map(|client| plan.connect_at(client)).collect();
         prop_assert!(times.is_sorted() && times[0] == Duration::ZERO);
         prop_assert!(times.iter().all(|&at| at < plan.phases.ramp_up() || plan.phases.ramp_up().is_zero()));
-        for seat in 0..plan.clients {
-            prop_assert!(Some(plan.poll_phase(seat)) < plan.tuning.of(Transport::Polling).interval);
+        for client in 0..plan.clients {
+            prop_assert!(Some(plan.poll_phase(client)) < plan.tuning.of(Transport::Polling).interval);
         }
     }
 
@@ -176,7 +176,7 @@ proptest! {
 #[test]
 fn another_seed_is_another_plan() {
     let (one, two) = (plan(&["seed=1"]), plan(&["seed=2"]));
-    assert_ne!(dues(&one), dues(&two));
+    assert_ne!(schedules(&one), schedules(&two));
     assert_ne!(one.text(0, 1), two.text(0, 1));
     assert_ne!(one.poll_phase(0), two.poll_phase(0));
 }
@@ -194,13 +194,13 @@ fn a_recorded_plan_never_changes() {
 #[test]
 fn the_schedule_of_an_author_does_not_depend_on_the_number_of_clients() {
     let (small, large) = (plan(&["clients=30"]), plan(&["clients=60"]));
-    assert_eq!(dues(&small)[..], dues(&large)[..30]);
+    assert_eq!(schedules(&small)[..], schedules(&large)[..30]);
 }
 
 #[test]
 fn staggered_authors_are_evenly_spread_over_one_gap() {
     let plan = plan(&["posts.arrivals=staggered", "posts.per_client_per_s=1"]);
-    let firsts: Vec<_> = (0..30).map(|seat| plan.due(seat, 1).unwrap().as_micros()).collect();
+    let firsts: Vec<_> = (0..30).map(|client| plan.due(client, 1).unwrap().as_micros()).collect();
     assert!(firsts.windows(2).all(|pair| (33_333..=33_334).contains(&(pair[1] - pair[0]))), "{firsts:?}");
     assert_eq!(plan.due(29, 2).unwrap() - plan.due(29, 1).unwrap(), Duration::from_secs(1));
 }
@@ -208,7 +208,7 @@ fn staggered_authors_are_evenly_spread_over_one_gap() {
 #[test]
 fn bursts_are_due_at_one_instant_and_keep_the_rate() {
     let plan = plan(&["posts.arrivals=burst", "posts.burst_size=4", "posts.per_client_per_s=8"]);
-    let dues = &dues(&plan)[0].1;
+    let dues = &schedules(&plan)[0].1;
     assert_eq!(dues.len() % 4, 0);
     assert!(dues.chunks(4).all(|burst| burst.iter().all(|due| due == &burst[0])));
     assert_eq!((dues[4] - dues[0]).as_millis(), 500);
@@ -219,7 +219,7 @@ fn texts_of_different_posts_differ() {
     let plan = plan(&["posts.payload_bytes=16"]);
     let texts: BTreeSet<_> =
         (0..30).flat_map(|author| (1..=10).map(move |k| (author, k))).map(|(a, k)| plan.text(a, k)).collect();
-    assert!(texts.len() >= 298, "65,536 offsets leave room for a rare double: {}", texts.len());
+    assert!(texts.len() >= 298, "65,536 offsets may give a few equal texts: {}", texts.len());
 }
 
 #[test]
@@ -245,6 +245,7 @@ fn the_baseline_is_always_measured_and_encodings_fall_back() {
 fn the_estimate_adds_up_phases_rounds_and_poll_intervals() {
     let job =
         job(SMALL, &["transports=polling".into(), "repetitions=3".into(), "tuning.polling.interval_ms=500".into()]);
-    // 2 ramp-up, 1 settle, 2 warm-up, 2 window, 1 around them; polling waits two intervals more.
+    // 2 s ramp-up, 1 s settle, 2 s warm-up, 2 s window, 1 s besides; 1 s (two intervals) more for
+    // polling.
     assert_eq!((job.duration_estimate(), job.runs()), (Duration::from_secs(3 * (8 + 9)), 6));
 }
