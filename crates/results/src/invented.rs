@@ -1,4 +1,4 @@
-//! A job that never ran, for tests of what reads and shows jobs: every transport, a sweep over the clients, three repetitions.
+//! An invented job for tests: every transport, a sweep over the number of clients, three rounds.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,17 +18,17 @@ use crate::{
     ServerWindowSamples, Slice, State, TcpCounts, TcpUsage, TrafficCounts, TrafficKind, VerdictKind,
 };
 
-/// Writes a job as a job writes itself; for tests, which are told of a failure by a panic.
-pub fn save(parent: &Path, evidence: &ResultsFolder) -> Folder {
-    let folder = Folder::create(parent, &evidence.manifest.started, &evidence.manifest.scenario.name);
-    let folder = folder.expect("a test has a folder to write to");
-    folder.save_manifest(&evidence.manifest).expect("the folder can be written");
-    for run in &evidence.runs {
+/// Saves a results folder as a job does. Panics on errors, because it is for tests.
+pub fn save(parent: &Path, job: &ResultsFolder) -> Folder {
+    let folder = Folder::create(parent, &job.manifest.started, &job.manifest.scenario.name);
+    let folder = folder.expect("the folder can be created");
+    folder.save_manifest(&job.manifest).expect("the folder can be written");
+    for run in &job.runs {
         let mut log = folder.begin_log(run.record.run).expect("the folder can be written");
         write_log(&mut log, run);
         folder.save_run(&run.record, log).expect("the folder can be written");
     }
-    let records: Vec<_> = evidence.runs.iter().map(|run| run.record.clone()).collect();
+    let records: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
     folder.save_tables(&records).expect("the folder can be written");
     folder
 }
@@ -39,7 +39,7 @@ fn write_log(log: &mut impl Write, run: &Run) {
     builder.with_start_time(SystemTime::UNIX_EPOCH).with_max_value_divisor(1000.0);
     let mut log = builder.begin_log_with(log, &mut serializer).expect("the log can be written");
     for (series, interval) in run.intervals.iter().flat_map(|(series, all)| all.iter().map(move |one| (series, one))) {
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("these are bounds it takes");
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid");
         let counts = interval.distribution.counts().iter();
         counts.for_each(|(value, count)| histogram.saturating_record_n(*value, *count));
         let start = Duration::from_secs(u64::try_from(interval.second + 1).unwrap_or(0));
@@ -51,7 +51,7 @@ fn write_log(log: &mut impl Write, run: &Run) {
 const SECONDS: u32 = 10;
 const ROUNDS: u32 = 3;
 
-/// The job, with a point for each of these numbers of clients; a single one is no sweep.
+/// The job with one sweep point per number of clients. A single number is no sweep.
 pub fn results_folder(clients: &[u32]) -> ResultsFolder {
     let label = |count: u32| if clients.len() > 1 { format!("clients={count}") } else { String::new() };
     let mut runs = Vec::new();
@@ -63,61 +63,62 @@ pub fn results_folder(clients: &[u32]) -> ResultsFolder {
             }
         }
     }
+    let points = clients.iter().map(|count| Point {
+        name: label(*count),
+        swept: if clients.len() > 1 { vec!["clients".to_owned()] } else { Vec::new() },
+        settings: settings(*count),
+    });
+    let name = "20260101T000000Z-invented".to_owned();
+    ResultsFolder { name, manifest: manifest(points.collect(), &runs), runs }
+}
+
+fn manifest(points: Vec<Point>, runs: &[Run]) -> Manifest {
     let order = runs.iter().map(|run| PlannedRun {
         round: run.record.round,
         point: run.record.point.clone(),
         transport: run.record.transport.name().to_owned(),
         target: run.record.target.clone(),
     });
-    let points = clients.iter().map(|count| Point {
-        name: label(*count),
-        swept: if clients.len() > 1 { vec!["clients".to_owned()] } else { Vec::new() },
-        settings: settings(*count),
-    });
-    ResultsFolder {
-        name: "20260101T000000Z-invented".to_owned(),
-        manifest: Manifest {
-            schema: SCHEMA,
-            started: "20260101T000000Z".to_owned(),
-            state: State::Complete,
-            scenario: ScenarioSource {
-                name: "invented".to_owned(),
-                question: "What if <everything> were \"invented\" & nothing ran?".to_owned(),
-                file: "scenarios/invented.toml".to_owned(),
-                text: "name = \"invented\"\n".to_owned(),
-                set: Vec::new(),
-            },
-            points: points.collect(),
-            repetitions: ROUNDS,
-            seed: 1,
-            room_prefix: "room".to_owned(),
-            order: order.collect(),
-            command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
-            program: Program {
-                version: "0.1.0".to_owned(),
-                commit: Some("0123456789ab".to_owned()),
-                profile: "release".to_owned(),
-                rustc: "1.90.0".to_owned(),
-                dependencies: BTreeMap::from([("tokio".to_owned(), "1.48.0".to_owned())]),
-            },
-            host: Host {
-                cpu_model: "Invented CPU".to_owned(),
-                cores: vec![0, 1],
-                server_cores: vec![0],
-                generator_cores: vec![1],
-                cpu_quota: None,
-                memory_bytes: 8 << 30,
-                kernel: "6.0.0".to_owned(),
-                open_files_max: 1 << 20,
-                ports_per_source: 28_232,
-            },
-            findings: Vec::new(),
+    Manifest {
+        schema: SCHEMA,
+        started: "20260101T000000Z".to_owned(),
+        state: State::Complete,
+        scenario: ScenarioSource {
+            name: "invented".to_owned(),
+            question: "What if <everything> were \"invented\" & nothing ran?".to_owned(),
+            file: "scenarios/invented.toml".to_owned(),
+            text: "name = \"invented\"\n".to_owned(),
+            set: Vec::new(),
         },
-        runs,
+        points,
+        repetitions: ROUNDS,
+        seed: 1,
+        room_prefix: "room".to_owned(),
+        order: order.collect(),
+        command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
+        program: Program {
+            version: "0.1.0".to_owned(),
+            commit: Some("0123456789ab".to_owned()),
+            profile: "release".to_owned(),
+            rustc: "1.90.0".to_owned(),
+            dependencies: BTreeMap::from([("tokio".to_owned(), "1.48.0".to_owned())]),
+        },
+        host: Host {
+            cpu_model: "Invented CPU".to_owned(),
+            cores: vec![0, 1],
+            server_cores: vec![0],
+            generator_cores: vec![1],
+            cpu_quota: None,
+            memory_bytes: 8 << 30,
+            kernel: "6.0.0".to_owned(),
+            open_files_max: 1 << 20,
+            ports_per_source: 28_232,
+        },
+        findings: Vec::new(),
     }
 }
 
-/// The same rounds once more, for what takes more than three of them.
+/// Adds the same rounds again, for tests that need more than three.
 pub fn repeat(job: &mut ResultsFolder) {
     let again = job.runs.clone().into_iter().map(|mut run| {
         run.record.round += ROUNDS;
@@ -142,17 +143,17 @@ fn settings(clients: u32) -> BTreeMap<String, serde_json::Value> {
     ])
 }
 
-/// Spread over repetitions, without chance.
-fn wobble(number: u32) -> f64 {
+/// A factor near 1 that differs from run to run.
+fn variation(number: u32) -> f64 {
     1.0 + f64::from(number * 7 % 11) / 100.0
 }
 
 fn run(number: u32, round: u32, label: String, clients: u32, transport: Transport) -> Run {
-    let scale = wobble(number) * (1.0 + f64::from(clients) / 10_000.0);
+    let scale = variation(number) * (1.0 + f64::from(clients) / 10_000.0);
     let posts = u64::from(clients) * u64::from(SECONDS);
     let delivered = posts * 10;
     let cpu_us = ((3.0 + transport as usize as f64) * scale * delivered as f64) as u64;
-    let window = tally(transport, posts, delivered);
+    let window = traffic(transport, posts, delivered);
     let intervals = intervals(transport, scale, delivered);
     let latency = intervals.iter().map(|(series, all)| (*series, latency(&Interval::whole(all), posts))).collect();
     let record = RunRecord {
@@ -181,23 +182,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         negative: 0,
         seconds: seconds(&intervals[&Series::DeliveryLatency], clients, posts, &window, cpu_us),
         set_up: TrafficCounts::default(),
-        slices: vec![Slice {
-            block: round,
-            position: 1,
-            window_us: u64::from(SECONDS) * 1_000_000,
-            traffic: window,
-            generator_cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
-            server: Some(ServerWindowSamples {
-                start: usage(transport, 0, 0, u64::from(clients)),
-                end: usage(transport, cpu_us, delivered, u64::from(clients)),
-            }),
-            tcp: Some(TcpCounts {
-                segments_up: delivered,
-                segments_down: delivered,
-                bytes_up: window.total(Direction::Up),
-                bytes_down: window.total(Direction::Down),
-            }),
-        }],
+        slices: vec![slice(round, transport, clients, &window, cpu_us)],
         total: window,
         ledger: LedgerSummary { scheduled: delivered, received: delivered, ..LedgerSummary::default() },
         faults: Faults::default(),
@@ -214,30 +199,55 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
         }),
-        machine: MachineState {
-            cpu_probe_before: 880.0,
-            cpu_probe_after: 870.0,
-            cpu_probe_best: 900.0,
-            stolen_share: 0.0,
-            throttled_us: 0,
-        },
+        machine: machine(),
     };
     Run { record, intervals }
 }
 
-fn tally(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
-    let mut tally = TrafficCounts::default();
-    (tally.delivered, tally.posted, tally.accepted, tally.batches) = (delivered, posts, posts, delivered);
-    tally.requests =
+fn slice(round: u32, transport: Transport, clients: u32, window: &TrafficCounts, cpu_us: u64) -> Slice {
+    let connections = u64::from(clients);
+    Slice {
+        block: round,
+        position: 1,
+        window_us: u64::from(SECONDS) * 1_000_000,
+        traffic: *window,
+        generator_cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
+        server: Some(ServerWindowSamples {
+            start: usage(transport, 0, 0, connections),
+            end: usage(transport, cpu_us, window.delivered, connections),
+        }),
+        tcp: Some(TcpCounts {
+            segments_up: window.delivered,
+            segments_down: window.delivered,
+            bytes_up: window.total(Direction::Up),
+            bytes_down: window.total(Direction::Down),
+        }),
+    }
+}
+
+fn machine() -> MachineState {
+    MachineState {
+        cpu_probe_before: 880.0,
+        cpu_probe_after: 870.0,
+        cpu_probe_best: 900.0,
+        stolen_share: 0.0,
+        throttled_us: 0,
+    }
+}
+
+fn traffic(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
+    let mut counts = TrafficCounts::default();
+    (counts.delivered, counts.posted, counts.accepted, counts.batches) = (delivered, posts, posts, delivered);
+    counts.requests =
         if transport.has_room_url() && transport.info().delivery != Delivery::Streamed { delivered } else { 0 };
-    tally.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
-    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, delivered as usize * 120);
-    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Envelope, delivered as usize * 40);
-    tally.add(Direction::Down, TrafficKind::Delivery, ByteClass::Framing, delivered as usize * 4);
-    tally.add(Direction::Down, TrafficKind::Empty, ByteClass::Headers, tally.empty_answers as usize * 90);
-    tally.add(Direction::Up, TrafficKind::Delivery, ByteClass::Headers, tally.requests as usize * 110);
-    tally.add(Direction::Up, TrafficKind::Posting, ByteClass::Payload, posts as usize * 120);
-    tally
+    counts.empty_answers = if transport == Transport::Polling { delivered / 3 } else { 0 };
+    counts.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, delivered as usize * 120);
+    counts.add(Direction::Down, TrafficKind::Delivery, ByteClass::Envelope, delivered as usize * 40);
+    counts.add(Direction::Down, TrafficKind::Delivery, ByteClass::Framing, delivered as usize * 4);
+    counts.add(Direction::Down, TrafficKind::Empty, ByteClass::Headers, counts.empty_answers as usize * 90);
+    counts.add(Direction::Up, TrafficKind::Delivery, ByteClass::Headers, counts.requests as usize * 110);
+    counts.add(Direction::Up, TrafficKind::Posting, ByteClass::Payload, posts as usize * 120);
+    counts
 }
 
 fn intervals(transport: Transport, scale: f64, delivered: u64) -> BTreeMap<Series, Vec<Interval>> {
@@ -251,7 +261,7 @@ fn intervals(transport: Transport, scale: f64, delivered: u64) -> BTreeMap<Serie
     let of = |series: Series, shift: f64| {
         let intervals = (0..i64::from(SECONDS)).map(|second_of| Interval {
             second: second_of,
-            distribution: second(shift * wobble(u32::try_from(second_of).unwrap_or(0))),
+            distribution: second(shift * variation(u32::try_from(second_of).unwrap_or(0))),
         });
         (series, intervals.collect())
     };
