@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
         CLIENTS / 2
     ))?;
     println!("load {}", load());
-    let (mut bare, mut ours, mut busy) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
+    let (mut bare, mut pushbench, mut busy) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
     for round in 0..number("--rounds", 7) {
         let (sleeping, measured) = if round % 2 == 0 {
             (sleep_through(&plan)?, run(&plan, Transport::Tcp)?)
@@ -45,7 +45,7 @@ fn main() -> io::Result<()> {
         let lateness = measured.of(Series::SendDelay);
         for (at, quantile) in [0.5, 0.99].into_iter().enumerate() {
             bare[at].push(sleeping.value_at_quantile(quantile) as f64);
-            ours[at].push(lateness.value_at_quantile(quantile) as f64);
+            pushbench[at].push(lateness.value_at_quantile(quantile) as f64);
         }
         busy.push(measured.core_usage_max * 100.0);
         println!(
@@ -55,11 +55,12 @@ fn main() -> io::Result<()> {
             measured.core_usage_max * 100.0
         );
     }
-    let ratio: Vec<f64> = ours[1].iter().zip(&bare[1]).map(|(ours, bare)| ours / bare.max(1.0)).collect();
+    let ratio: Vec<f64> =
+        pushbench[1].iter().zip(&bare[1]).map(|(pushbench, bare)| pushbench / bare.max(1.0)).collect();
     println!("\n{rate} posts/s, lateness in µs, median (least–most) of the rounds");
     println!("{:<28}{:>24}{:>24}", "", "p50", "p99");
     println!("{:<28}{:>24}{:>24}", "bare clock_nanosleep", shown(&bare[0], 0), shown(&bare[1], 0));
-    println!("{:<28}{:>24}{:>24}", "pushbench", shown(&ours[0], 0), shown(&ours[1], 0));
+    println!("{:<28}{:>24}{:>24}", "pushbench", shown(&pushbench[0], 0), shown(&pushbench[1], 0));
     println!("{:<28}{:>24}{:>24}   at most {TARGET} is the aim", "ratio, round by round", "", shown(&ratio, 2));
     println!("{:<28}{:>24}   % of its core, below 50 is what the aim is for", "pushbench busy", shown(&busy, 0));
     println!("load {}", load());

@@ -32,28 +32,28 @@ fn main() -> io::Result<()> {
          arrivals = \"uniform\"\n[phases]\nwarm_up_s = 1.0\nwindow_s = {seconds}.0\n"
     ))?;
     println!("load {}", load());
-    let (mut bare, mut ours, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut pushbench, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..number("--rounds", 7) {
         let measure_ours = || -> io::Result<f64> {
             let measured = run(&plan, Transport::Websocket)?;
             Ok(measured.cpu.total_us() as f64 / measured.window.delivered as f64)
         };
         // The order changes, so that neither always meets the machine in the same state.
-        let (bare_us, ours_us) = if round % 2 == 0 {
+        let (bare_us, pushbench_us) = if round % 2 == 0 {
             (bare_loop(&plan)?, measure_ours()?)
         } else {
-            let ours_us = measure_ours()?;
-            (bare_loop(&plan)?, ours_us)
+            let pushbench_us = measure_ours()?;
+            (bare_loop(&plan)?, pushbench_us)
         };
-        println!("round {round}: bare loop {bare_us:.2}, pushbench {ours_us:.2} µs of CPU a message");
+        println!("round {round}: bare loop {bare_us:.2}, pushbench {pushbench_us:.2} µs of CPU a message");
         bare.push(bare_us);
-        ours.push(ours_us);
-        ratio.push(ours_us / bare_us);
+        pushbench.push(pushbench_us);
+        ratio.push(pushbench_us / bare_us);
     }
     println!("\n{clients} sockets, {} messages/s, median (least–most)", clients * rate);
     println!("{:<28}{:>28}", "", "CPU, µs a message");
     println!("{:<28}{:>28}", "bare epoll, read and count", shown(&bare, 2));
-    println!("{:<28}{:>28}", "pushbench", shown(&ours, 2));
+    println!("{:<28}{:>28}", "pushbench", shown(&pushbench, 2));
     println!("{:<28}{:>28}   at most {TARGET} is the aim", "ratio, round by round", shown(&ratio, 3));
     println!("load {}", load());
     Ok(())

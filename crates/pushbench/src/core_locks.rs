@@ -170,7 +170,7 @@ mod tests {
         assert!(found.found.ends_with(" measures on cores [0, 1]"), "{found:?}");
         drop(first);
         let (third, found) = take_in(&folder, &[0, 1], ANYWAY);
-        assert!(found.is_empty(), "the locks went with their job: {found:?}");
+        assert!(found.is_empty(), "the locks end with their job: {found:?}");
         drop((second, third));
     }
 
@@ -183,7 +183,7 @@ mod tests {
             let folder = folder.clone();
             move || take_in(&folder, &[0], LockArgs { anyway: false })
         });
-        // The kernel lists those who wait for a lock with an arrow.
+        // The kernel marks waiting locks with an arrow.
         let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(folder.join("core-0")).unwrap());
         let waits = |line: &str| line.contains("->") && line.contains(&format!(":{inode} "));
         while !std::fs::read_to_string("/proc/locks").unwrap().lines().any(waits) {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn lock_folders_that_others_can_change_are_not_used() {
-        let scratch = Scratch::new("foreign");
+        let scratch = Scratch::new("others");
         let not_known = |folder: &Path, why: &str| {
             let (locks, found) = take_in(folder, &[0], LockArgs { anyway: false });
             assert!(locks._files.is_empty() && found[0].found.starts_with("not known: "), "{found:?}");

@@ -45,17 +45,17 @@ impl Drop for Scratch {
     }
 }
 
-fn run(folder: &Path, words: &[impl AsRef<str>]) -> (Option<i32>, String, String) {
+fn run(folder: &Path, args: &[impl AsRef<str>]) -> (Option<i32>, String, String) {
     let mut command = Command::new(PROGRAM);
-    command.args(words.iter().map(AsRef::as_ref)).current_dir(folder).env("COLUMNS", "80").env("PUSHBENCH_ANYWAY", "1");
+    command.args(args.iter().map(AsRef::as_ref)).current_dir(folder).env("COLUMNS", "80").env("PUSHBENCH_ANYWAY", "1");
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 fn help(command: &str) -> String {
-    let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
-    run(&root(), &words).1
+    let args: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+    run(&root(), &args).1
 }
 
 /// The pushbench commands in a text, without shell syntax, comments and `cargo run`.
@@ -63,9 +63,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ").replace("$(pgrep -n node)", "1");
     let lines = text.lines().filter_map(|line| {
         let line = line.trim();
-        let cargo = line.strip_prefix("cargo run ").and_then(|line| line.split_once("-- ")).map(|(_, words)| words);
-        let words = shlex::split(line.strip_prefix("pushbench ").or(cargo)?)?;
-        Some(words.into_iter().take_while(|word| !["|", ">", "&"].contains(&word.as_str())).collect())
+        let cargo = line.strip_prefix("cargo run ").and_then(|line| line.split_once("-- ")).map(|(_, args)| args);
+        let args = shlex::split(line.strip_prefix("pushbench ").or(cargo)?)?;
+        Some(args.into_iter().take_while(|word| !["|", ">", "&"].contains(&word.as_str())).collect())
     });
     lines.collect()
 }
@@ -75,31 +75,31 @@ fn code_blocks(markdown: &str) -> String {
 }
 
 /// The same command with programs and files that exist on this machine.
-fn with_local_files(words: &[String]) -> Vec<String> {
+fn with_local_files(args: &[String]) -> Vec<String> {
     let local = |word: &String| match word.split_once(' ').unwrap_or((word, "")) {
         (program, rest) if program.ends_with("/pushbench") || program == "node" => format!("{PROGRAM} {rest}"),
         ("mine.toml", _) => "quick".to_owned(),
         _ => word.clone(),
     };
-    words.iter().map(local).collect()
+    args.iter().map(local).collect()
 }
 
 /// Runs commands without a measurement: scenarios, schemas, and dry runs. All others (servers, gates,
 /// results folders that do not exist) are only parsed: `--help` at the end keeps the command from
 /// running, and clap still reports an unknown argument or a wrong value before it.
-fn check(words: &[String]) {
-    let mut words = with_local_files(words);
-    match words.first().map(String::as_str) {
+fn check(args: &[String]) {
+    let mut args = with_local_files(args);
+    match args.first().map(String::as_str) {
         Some("scenarios" | "schema") => {}
-        Some("run") => words.push("--dry-run".to_owned()),
-        _ => words.push("--help".to_owned()),
+        Some("run") => args.push("--dry-run".to_owned()),
+        _ => args.push("--help".to_owned()),
     }
-    if words.iter().any(|word| word == "--dry-run") {
-        words.dedup();
-        words.retain(|word| word != "--json");
+    if args.iter().any(|word| word == "--dry-run") {
+        args.dedup();
+        args.retain(|word| word != "--json");
     }
-    let (code, out, err) = run(&root(), &words);
-    assert!(code == Some(0) && !out.is_empty(), "pushbench {}: {err}", words.join(" "));
+    let (code, out, err) = run(&root(), &args);
+    assert!(code == Some(0) && !out.is_empty(), "pushbench {}: {err}", args.join(" "));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn every_command_of_the_readme_and_of_the_help_is_understood() {
     let readme = commands(&code_blocks(&fs::read_to_string(root().join("README.md")).unwrap()));
     let helps: Vec<_> = COMMANDS.iter().flat_map(|command| commands(&help(command))).collect();
     assert!(readme.len() >= 5 && helps.len() >= 20, "{} and {} commands", readme.len(), helps.len());
-    readme.iter().chain(&helps).for_each(|words| check(words));
+    readme.iter().chain(&helps).for_each(|args| check(args));
 }
 
 #[test]
@@ -149,15 +149,15 @@ fn an_unknown_command_is_answered_with_the_nearest() {
 fn a_file_error_names_its_path_and_its_cause_once() {
     let scratch = Scratch::new("errors");
     fs::create_dir_all(scratch.0.join("job/manifest.json")).unwrap();
-    for words in [
+    for args in [
         &["show", "job"][..],
         &["run", "missing.toml"],
         &["counters", "counters", "--check", "."],
         &["run", "quick", "--out", "/dev/null/x"],
         &["history", "show", "job/manifest.json/history.csv"],
     ] {
-        let (code, _, err) = run(&scratch.0, words);
-        assert!(code != Some(0) && err.matches("(os error").count() <= 1, "{words:?}: {err}");
-        assert!(words[1..].iter().any(|word| err.contains(word)), "{words:?}: {err}");
+        let (code, _, err) = run(&scratch.0, args);
+        assert!(code != Some(0) && err.matches("(os error").count() <= 1, "{args:?}: {err}");
+        assert!(args[1..].iter().any(|word| err.contains(word)), "{args:?}: {err}");
     }
 }

@@ -38,8 +38,8 @@ fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn run(words: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_pushbench")).args(words).output().unwrap();
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pushbench")).args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -86,15 +86,14 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     let good = scratch.save(&other);
     "another".clone_into(&mut other.manifest.scenario.name);
     none.runs.clear();
-    let foreign = scratch.save(&invented::results_folder(&[100]));
-    let manifest = fs::read_to_string(Path::new(&foreign).join("manifest.json")).unwrap();
-    fs::write(Path::new(&foreign).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1))
-        .unwrap();
+    let newer = scratch.save(&invented::results_folder(&[100]));
+    let manifest = fs::read_to_string(Path::new(&newer).join("manifest.json")).unwrap();
+    fs::write(Path::new(&newer).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
     for (head, expected) in [
         (scratch.save(&other), "the scenarios differ: invented and another"),
         (scratch.save(&invented::results_folder(&[200])), "the settings of invented differ: clients, rooms"),
         (scratch.save(&none), "no transport has a valid run in both folders"),
-        (foreign, "schema version 9"),
+        (newer, "schema version 9"),
         (scratch.file("missing"), "is no results folder: it is not there"),
     ] {
         let (code, out, err) = run(&["compare", &good, &head]);

@@ -22,22 +22,22 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 /// The command, which does not wait for other jobs on this machine.
-fn program(words: &[&str]) -> Command {
+fn program(args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(words).env("PUSHBENCH_ANYWAY", "true").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
+    command.args(args).env("PUSHBENCH_ANYWAY", "true").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
     command
 }
 
-fn run(words: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = program(words).output().unwrap();
+fn run(args: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = program(args).output().unwrap();
     let text = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
     (status.code().unwrap(), text)
 }
 
 /// Sends a signal as soon as the program prints `when` on standard error. Returns the exit code and
 /// both outputs.
-fn interrupted(words: &[&str], when: &str, signal: Signal) -> (i32, String, String) {
-    let mut child = program(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn interrupted(args: &[&str], when: &str, signal: Signal) -> (i32, String, String) {
+    let mut child = program(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed());
     let (mut err, mut sent) = (String::new(), false);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -53,9 +53,9 @@ fn interrupted(words: &[&str], when: &str, signal: Signal) -> (i32, String, Stri
     (child.wait().unwrap().code().unwrap(), out, err)
 }
 
-fn counters(words: &[&str]) -> (i32, String) {
+fn counters(args: &[&str]) -> (i32, String) {
     let scenario = scenario("counters.toml");
-    run(&[&["counters", scenario.to_str().unwrap()], words].concat())
+    run(&[&["counters", scenario.to_str().unwrap()], args].concat())
 }
 
 #[test]
@@ -105,17 +105,17 @@ fn allocations_that_cannot_be_compared_are_skipped_and_not_passed() {
 fn an_interrupted_count_compares_nothing() {
     let path = scratch("stopped.json");
     // A server that does not print its addresses.
-    let words = [
+    let args = [
         "counters",
         scenario("counters.toml").to_str().unwrap(),
         "--server",
         "sh -c 'echo started >&2; exec sleep 60'",
     ]
     .map(str::to_owned);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let bless = ["--check", path.to_str().unwrap(), "--bless"];
     for how in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let (code, _, err) = interrupted(&[&words[..], &bless].concat(), "started", how);
+        let (code, _, err) = interrupted(&[&args[..], &bless].concat(), "started", how);
         let note = "interrupted after 0 of 7 transports; nothing was compared or locked";
         assert!(code == 130 && err.contains(note) && !path.exists(), "{how}: {code} {err}");
     }
@@ -142,22 +142,22 @@ fn an_unusable_lock_file_is_an_error_and_no_verdict() {
 
 #[test]
 fn a_slowdown_must_be_allowed_and_valid() {
-    for words in [&["serve", "--slowdown", "cpu=5us"][..], &["serve", "--allow-slowdown", "--slowdown", "cpu=5"]] {
-        let (code, text) = run(words);
+    for args in [&["serve", "--slowdown", "cpu=5us"][..], &["serve", "--allow-slowdown", "--slowdown", "cpu=5"]] {
+        let (code, text) = run(args);
         assert!(code == 2 && text.contains("slowdown"), "{text}");
     }
 }
 
-fn gate(base: &str, head: &str, words: &[&str]) -> (i32, String) {
+fn gate(base: &str, head: &str, args: &[&str]) -> (i32, String) {
     let scenario = scenario("smoke.toml");
     let fixed = ["gate", "--base", base, "--head", head, scenario.to_str().unwrap(), "--set", "transports=websocket"];
-    run(&[&fixed[..], words].concat())
+    run(&[&fixed[..], args].concat())
 }
 
 #[test]
 fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
     let crashing = "sh -c 'exit 7' {port}";
-    for (base, head, words, code, expected) in [
+    for (base, head, args, code, expected) in [
         ("/does/not/exist", PROGRAM, &[][..], 2, "'--base <CMD|URL>': there is no program /does/not/exist; build it"),
         (PROGRAM, "sh old.sh", &[], 2, "'--head <CMD|URL>': it has no {port}"),
         (PROGRAM, PROGRAM, &["--reports", "/dev/null/gate"], 2, "--reports: give a folder that can be written to: "),
@@ -176,8 +176,8 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         ("http://192.0.2.1:80", PROGRAM, &[], 2, "loopback"),
         ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "no server is listening"),
     ] {
-        let (found, text) = gate(base, head, words);
-        assert!(found == code && text.contains(expected), "{base} {words:?}: {found} {text}");
+        let (found, text) = gate(base, head, args);
+        assert!(found == code && text.contains(expected), "{base} {args:?}: {found} {text}");
         assert!(!text.contains("regression,"), "it has a verdict: {text}");
         assert!(code != 2 || !text.contains("block 1"), "the error is found before the first block: {text}");
     }
@@ -192,8 +192,8 @@ fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
         ["gate", "--base", PROGRAM, "--head", PROGRAM, smoke.to_str().unwrap(), "--set", "transports=websocket"];
     for (when, how, blocks) in [("block 1 ", Signal::SIGTERM, 0), ("block 2 ", Signal::SIGINT, 1)] {
         let reports = scratch(&format!("stopped-{blocks}"));
-        let words = [&fixed[..], &set, &["--reports", reports.to_str().unwrap()]].concat();
-        let (code, out, err) = interrupted(&words, when, how);
+        let args = [&fixed[..], &set, &["--reports", reports.to_str().unwrap()]].concat();
+        let (code, out, err) = interrupted(&args, when, how);
         assert_eq!(code, 130, "{out}{err}");
         let note = format!("note: partial: interrupted after {blocks} of 24 blocks");
         assert!(out.contains(&note) && !out.contains("regression  "), "{out}");
@@ -210,10 +210,10 @@ fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
 
 #[test]
 fn an_interrupted_selfcheck_prints_its_progress() {
-    let words = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
+    let args = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
         .map(str::to_owned);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (code, out, err) = interrupted(&words, "[1/", Signal::SIGHUP);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (code, out, err) = interrupted(&args, "[1/", Signal::SIGHUP);
     let note = "interrupted after 0 of 2 gates; the one in progress is not counted";
     assert!(code == 130 && out.is_empty() && err.contains(note), "{code} {out} {err}");
 }

@@ -29,14 +29,14 @@ fn commands(scratch: &str) -> Vec<Vec<String>> {
         &["scenarios", "quick"],
         &["show", reference, "--json"],
     ]
-    .map(|words| words.iter().map(|word| (*word).to_owned()).collect())
+    .map(|args| args.iter().map(|word| (*word).to_owned()).collect())
     .into()
 }
 
-fn print_to(words: &[String], out: impl Into<Stdio>) -> Output {
+fn print_to(args: &[String], out: impl Into<Stdio>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushbench"));
     command
-        .args(words)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(Stdio::piped())
@@ -50,20 +50,20 @@ fn print_to(words: &[String], out: impl Into<Stdio>) -> Output {
 fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("printing-{}", std::process::id()));
     fs::create_dir_all(&scratch).unwrap();
-    for words in commands(scratch.to_str().unwrap()) {
-        let full = print_to(&words, File::options().write(true).open("/dev/full").unwrap());
+    for args in commands(scratch.to_str().unwrap()) {
+        let full = print_to(&args, File::options().write(true).open("/dev/full").unwrap());
         let stderr = String::from_utf8(full.stderr).unwrap();
         let expected = "pushbench: cannot write the result to standard output; send it to a file or program that takes it: \
                         No space left on device (os error 28)\n";
-        assert_eq!(full.status.code(), Some(1), "{words:?}: {stderr}");
-        assert!(stderr.ends_with(expected), "{words:?}: {stderr}");
+        assert_eq!(full.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(stderr.ends_with(expected), "{args:?}: {stderr}");
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let closed = print_to(&words, writer);
+        let closed = print_to(&args, writer);
         assert_eq!(
             (closed.status.code(), String::from_utf8(closed.stderr).unwrap().as_str()),
             (Some(0), ""),
-            "{words:?}"
+            "{args:?}"
         );
     }
     fs::remove_dir_all(&scratch).unwrap();
@@ -73,8 +73,8 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
 #[test]
 fn a_reader_may_close_the_pipe_after_the_first_bytes() {
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let words = ["schema", "results"].map(str::to_owned);
-    let printing = std::thread::spawn(move || print_to(&words, writer));
+    let args = ["schema", "results"].map(str::to_owned);
+    let printing = std::thread::spawn(move || print_to(&args, writer));
     let mut first = [0; 2];
     reader.read_exact(&mut first).unwrap();
     drop(reader);

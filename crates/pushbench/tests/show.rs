@@ -97,20 +97,20 @@ fn folders_that_cannot_be_read_do_not_hide_the_others() {
     let scratch = Scratch::new("bad");
     let mut job = invented::results_folder(&[100]);
     job.runs.truncate(6);
-    let (good, foreign, garbage) = (scratch.save(&job), scratch.save(&job), scratch.save(&job));
-    let manifest = fs::read_to_string(foreign.join("manifest.json")).unwrap();
-    fs::write(foreign.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
-    fs::write(garbage.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
-    let shown = show(&[&foreign, &good, &garbage, &scratch.0.join("missing")]);
+    let (good, newer, damaged) = (scratch.save(&job), scratch.save(&job), scratch.save(&job));
+    let manifest = fs::read_to_string(newer.join("manifest.json")).unwrap();
+    fs::write(newer.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
+    fs::write(damaged.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
+    let shown = show(&[&newer, &good, &damaged, &scratch.0.join("missing")]);
     assert_eq!((shown.code, shown.out), (Some(1), heading("complete: 6 of 30 runs") + &report::tables(&job, false)));
     let expected = [
         format!(
             "{}/manifest.json: schema version 9, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again",
-            foreign.display()
+            newer.display()
         ),
         format!(
             "{}/runs/0002.json:1: expected value; it was changed or damaged: take the folder as the job left it",
-            garbage.display()
+            damaged.display()
         ),
         format!(
             "{}/missing is no results folder: it is not there; give one that a job has made, such as results/runs/20260101T000000Z-quick",

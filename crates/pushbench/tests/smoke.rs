@@ -154,9 +154,9 @@ async fn run_smoke(command: &str, more: &[&str]) -> bench::Ended {
     run_program(&[&[command, scenario][..], more].concat()).await
 }
 
-async fn run_program(words: &[&str]) -> bench::Ended {
+async fn run_program(args: &[&str]) -> bench::Ended {
     let program = env!("CARGO_BIN_EXE_pushbench");
-    let all: Vec<_> = std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect();
+    let all: Vec<_> = std::iter::once(program).chain(args.iter().copied()).map(str::to_owned).collect();
     Job::start(&all).end().await
 }
 

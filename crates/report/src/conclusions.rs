@@ -135,15 +135,15 @@ mod tests {
         let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
         assert!(sentences(&job)[0].contains("(an order needs six valid runs"), "{}", sentences(&job)[0]);
         invented::repeat(&mut job);
-        let said = sentences(&job);
-        assert_eq!(said.len(), 3, "{said:#?}");
+        let found = sentences(&job);
+        assert_eq!(found.len(), 3, "{found:#?}");
         assert!(
-            said[0].starts_with("Median delivery latency, ms: ") && said[0].contains(", then polling "),
+            found[0].starts_with("Median delivery latency, ms: ") && found[0].contains(", then polling "),
             "{}",
-            said[0]
+            found[0]
         );
-        assert!(said[0].contains("; raw TCP: "), "{}", said[0]);
-        assert!(said[1].starts_with("Server CPU, µs/message: ") && said[1].contains("× polling"), "{}", said[1]);
+        assert!(found[0].contains("; raw TCP: "), "{}", found[0]);
+        assert!(found[1].starts_with("Server CPU, µs/message: ") && found[1].contains("× polling"), "{}", found[1]);
         let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
         for (at, run) in job.runs.iter_mut().enumerate() {
             run.record.latency = one.latency.clone();

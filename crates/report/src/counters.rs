@@ -233,7 +233,7 @@ mod tests {
         Lock { schema: LOCK_SCHEMA, scenario: "counters".to_owned(), plan: BTreeMap::new(), transports }
     }
 
-    fn said(checks: &[Check]) -> Vec<String> {
+    fn outcomes(checks: &[Check]) -> Vec<String> {
         let one = |check: &Check| match &check.outcome {
             Outcome::Passed => "passed".to_owned(),
             Outcome::Failed(differences) => differences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn exact_counts_must_be_equal_and_near_counts_close() {
-        let told = |found: &Lock| said(&lock(400, 10.0).checks(found, &["allocations"]));
-        assert_eq!(told(&lock(400, 10.1)), ["passed", "passed"]);
-        assert_eq!(told(&lock(401, 10.0)), ["window.server.frames: 400 locked, 401 found (+0.25 %)", "passed"]);
-        assert_eq!(told(&lock(399, 10.0)), ["window.server.frames: 400 locked, 399 found (-0.25 %)", "passed"]);
-        let dearer = "allocations per delivery (debug 1.90.0): 10 locked, 10.2 found (+2.00 %)";
-        assert_eq!(told(&lock(400, 10.2)), ["passed", dearer]);
-        assert_ne!(told(&lock(400, 9.8))[1], "passed");
+        let compared = |found: &Lock| outcomes(&lock(400, 10.0).checks(found, &["allocations"]));
+        assert_eq!(compared(&lock(400, 10.1)), ["passed", "passed"]);
+        assert_eq!(compared(&lock(401, 10.0)), ["window.server.frames: 400 locked, 401 found (+0.25 %)", "passed"]);
+        assert_eq!(compared(&lock(399, 10.0)), ["window.server.frames: 400 locked, 399 found (-0.25 %)", "passed"]);
+        let more = "allocations per delivery (debug 1.90.0): 10 locked, 10.2 found (+2.00 %)";
+        assert_eq!(compared(&lock(400, 10.2)), ["passed", more]);
+        assert_ne!(compared(&lock(400, 9.8))[1], "passed");
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         let mut uncounted = lock(400, 99.0);
         uncounted.transports.values_mut().for_each(|counted| counted.near.clear());
         let skipped = |locked: &Lock, found: &Lock, why: &str| {
-            assert_eq!(said(&locked.checks(found, &["allocations"])), ["passed", why]);
+            assert_eq!(outcomes(&locked.checks(found, &["allocations"])), ["passed", why]);
         };
         let locked = lock(400, 10.0);
         let why = "allocations were not compared: this server does not count them; \
@@ -276,9 +276,9 @@ mod tests {
         skipped(&locked, &uncounted, why);
         skipped(&uncounted, &locked, "allocations were not compared: the lock file has none; --bless adds them");
         let neither = uncounted.checks(&uncounted, &["allocations", "instructions"]);
-        assert_eq!(said(&neither), ["passed"], "the lock has nothing that was not compared");
+        assert_eq!(outcomes(&neither), ["passed"], "the lock file has no other counts");
         let asked = locked.checks(&locked, &["instructions"]);
-        assert_eq!(said(&asked), ["passed"], "what was not asked for is no check");
+        assert_eq!(outcomes(&asked), ["passed"], "counts that were not requested are not checked");
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         let locked = lock(400, 10.0);
         let why = "allocations were not compared: the lock file has those of debug 1.90.0, this is release 1.90.0; \
                    use such a build, or --bless to add this one's";
-        assert_eq!(said(&locked.checks(&other, &["allocations"])), ["passed", why]);
+        assert_eq!(outcomes(&locked.checks(&other, &["allocations"])), ["passed", why]);
         let both = locked.blessed(other).transports["sse"].near["allocations"].clone();
         assert_eq!(both.into_values().collect::<Vec<_>>(), [10.0, 5.0]);
     }

@@ -190,19 +190,22 @@ mod tests {
     #[test]
     fn a_bad_line_is_reported_with_its_number() {
         let (good, _) = log(&[vec![(100, 3)]], 3);
-        let said = |line: &str| read(&format!("{good}{line}\n")).unwrap_err();
+        let error_of = |line: &str| read(&format!("{good}{line}\n")).unwrap_err();
         let last = good.lines().count() + 1;
-        assert_eq!(said("hello"), (last, "1 fields instead of 5".to_owned()));
-        assert_eq!(said("Tag=x\u{1b},1.000,1.000,1,AA=="), (last, "the tag Tag=x\\u{1b} of no series".to_owned()));
+        assert_eq!(error_of("hello"), (last, "1 fields instead of 5".to_owned()));
+        assert_eq!(error_of("Tag=x\u{1b},1.000,1.000,1,AA=="), (last, "the tag Tag=x\\u{1b} of no series".to_owned()));
         assert_eq!(
-            said("Tag=delivery_latency,-1.000,1.000,1,AA=="),
+            error_of("Tag=delivery_latency,-1.000,1.000,1,AA=="),
             (last, "a start that is no second from 0 to 7200".to_owned())
         );
         assert_eq!(
-            said("Tag=delivery_latency,1.000,9.000,1,AA=="),
+            error_of("Tag=delivery_latency,1.000,9.000,1,AA=="),
             (last, "an interval of 9.000 s instead of 1".to_owned())
         );
-        assert_eq!(said("Tag=delivery_latency,1.000,1.000,1,AA=="), (last, "a histogram that is cut short".to_owned()));
-        assert!(said("Tag=delivery_latency,1.000,1.000,1,?").1.starts_with("a histogram that is no base64"));
+        assert_eq!(
+            error_of("Tag=delivery_latency,1.000,1.000,1,AA=="),
+            (last, "a histogram that is cut short".to_owned())
+        );
+        assert!(error_of("Tag=delivery_latency,1.000,1.000,1,?").1.starts_with("a histogram that is no base64"));
     }
 }

@@ -80,10 +80,10 @@ mod tests {
             let (mut rising, mut falling, mut pairs) = (0, 0, 0);
             for i in 0..values.len() {
                 for j in i + 1..values.len() {
-                    let left = values[j] - values[i] - slope * (j - i) as f64;
+                    let rise = values[j] - values[i] - slope * (j - i) as f64;
                     pairs += 1;
-                    rising += usize::from(left > 1e-9);
-                    falling += usize::from(left < -1e-9);
+                    rising += usize::from(rise > 1e-9);
+                    falling += usize::from(rise < -1e-9);
                 }
             }
             prop_assert!(2 * rising <= pairs && 2 * falling <= pairs, "{rising} {falling} of {pairs}");

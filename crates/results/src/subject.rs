@@ -67,11 +67,11 @@ mod tests {
         let mut records: Vec<_> =
             crate::invented::results_folder(&[10]).runs.into_iter().map(|run| run.record).collect();
         records[0].target = "node-ws".to_owned();
-        let (theirs, transport) = (records[0].subject(), records[0].transport);
+        let (external, transport) = (records[0].subject(), records[0].transport);
         let all = Subject::all(records.iter());
-        assert_eq!(all.last(), Some(&theirs));
+        assert_eq!(all.last(), Some(&external));
         assert_eq!(all[..all.len() - 1], Transport::ALL.map(Subject::builtin));
-        assert_eq!(theirs.to_string(), format!("{transport} @ node-ws"));
+        assert_eq!(external.to_string(), format!("{transport} @ node-ws"));
         assert_eq!(Subject::BASELINE.to_string(), "tcp");
     }
 }

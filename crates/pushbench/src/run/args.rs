@@ -170,11 +170,7 @@ mod tests {
         assert_eq!((plan.clients, plan.rooms, plan.payload_bytes, job.seed), (500, 50, 200, 7));
         assert_eq!(plan.transports_asked(), [Transport::Sse, Transport::Websocket]);
         let file = scenario::parse("flags", &job.text, &[]).unwrap();
-        assert_eq!(
-            (job.name.as_str(), file.plans.len()),
-            ("flags", 1),
-            "the manifest keeps the file that says the same"
-        );
+        assert_eq!((job.name.as_str(), file.plans.len()), ("flags", 1), "the manifest has an equal scenario file");
         let all = RunArgs::parse_from("run --clients 1 --rooms 1 --rate 1".split(' ')).job.job().unwrap();
         assert_eq!(all.plans[0].transports, Transport::ALL);
     }

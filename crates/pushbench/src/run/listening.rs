@@ -97,8 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// A shell with a listening socket that only it and its children have, however many programs
-    /// other tests start meanwhile.
+    /// A shell with a listening socket that only it and its children have inherited.
     struct Server {
         shell: Child,
         below: Vec<u32>,
@@ -109,7 +108,7 @@ mod tests {
         fn start(below: usize) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            // A shell closes the standard input of what it starts, and nothing else.
+            // A shell closes only the standard input of the programs that it starts.
             let script = format!("exec 3<&0; {} wait", "sleep 600 & ".repeat(below));
             let mut shell = Command::new("sh");
             let shell = shell.args(["-c", &script]).stdin(Stdio::from(OwnedFd::from(listener))).spawn().unwrap();
@@ -130,15 +129,15 @@ mod tests {
 
     #[test]
     fn only_the_listening_process_may_be_metered() {
-        let (single, several, stranger) = (Server::start(1), Server::start(2), Server::start(1));
+        let (single, several, other_server) = (Server::start(1), Server::start(2), Server::start(1));
         let pid = single.shell.id();
         check(pid, single.address).unwrap();
-        check(std::process::id(), single.address).expect("it is metered with all below it");
-        check(single.below[0], single.address).expect("the shell has handed its socket down");
-        let error = check(stranger.shell.id(), single.address).unwrap_err().to_string();
-        let (stranger, address) = (stranger.shell.id(), single.address);
+        check(std::process::id(), single.address).expect("a process is metered with its descendants");
+        check(single.below[0], single.address).expect("the child has inherited the socket");
+        let error = check(other_server.shell.id(), single.address).unwrap_err().to_string();
+        let (other_server, address) = (other_server.shell.id(), single.address);
         let expected =
-            format!("process {stranger} (sh) does not listen on {address}; give the pid of the one that does: ");
+            format!("process {other_server} (sh) does not listen on {address}; give the pid of the one that does: ");
         assert!(error.starts_with(&expected) && error.contains(&process_name(pid)), "{error}");
         let (one, other, address) = (several.below[0], several.below[1], several.address);
         check(several.shell.id(), address).unwrap();
@@ -166,7 +165,7 @@ mod tests {
         };
         let table = [&one, &all, &all_v6, &connected];
         assert_eq!(found(&table, "127.0.0.1:8080"), [1]);
-        assert_eq!(found(&table, "127.0.0.2:8080"), [2, 3], "two who listen everywhere share");
+        assert_eq!(found(&table, "127.0.0.2:8080"), [2, 3], "two sockets listen on all addresses");
         assert_eq!(found(&table, "[::1]:8080"), [3]);
         assert_eq!(found(&[&mapped, &all], "127.0.0.1:8080"), [5]);
         assert!(found(&table, "127.0.0.1:8081").is_empty());

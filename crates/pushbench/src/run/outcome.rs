@@ -166,15 +166,15 @@ mod tests {
                 }
             })
         };
-        let said = |rounds: u32, run: u32| {
+        let expected = |rounds: u32, run: u32| {
             format!(
                 "sse at clients=100 crashed in {rounds} of 3 runs: exited in {rounds}; its output ended with:\n  | boom\n\
                  see there/runs/{run:04}.json"
             )
         };
-        assert_eq!(of(&crashed(1)), (1, vec![said(1, 15)]));
+        assert_eq!(of(&crashed(1)), (1, vec![expected(1, 15)]));
         let none = "no metrics for sse at clients=100 (crashed)".to_owned();
-        assert_eq!(of(&crashed(3)), (1, vec![said(3, 55), none]));
+        assert_eq!(of(&crashed(3)), (1, vec![expected(3, 55), none]));
     }
 
     #[test]

@@ -121,22 +121,22 @@ mod tests {
     #[tokio::test]
     async fn a_text_is_found_wherever_it_is_split() {
         for parts in [&["now list", "ening on 1\n"][..], &["list", "eni", "ng\n"], &["listen\n", "listening"]] {
-            let (mut says, heard) = tokio::io::duplex(64);
+            let (mut stdout, reader) = tokio::io::duplex(64);
             let mut output = Output::default();
-            let mut found = output.follow_until(heard, "listening");
+            let mut found = output.follow_until(reader, "listening");
             for part in parts {
                 assert!(found.try_recv().is_err());
-                says.write_all(part.as_bytes()).await.unwrap();
+                stdout.write_all(part.as_bytes()).await.unwrap();
                 tokio::task::yield_now().await;
             }
             found.await.unwrap();
-            drop(says);
+            drop(stdout);
             output.end().await;
             assert_eq!(output.last_lines().concat(), parts.concat().replace('\n', ""));
         }
-        let (says, heard) = tokio::io::duplex(64);
-        let never = Output::default().follow_until(heard, "listening");
-        drop(says);
+        let (stdout, reader) = tokio::io::duplex(64);
+        let never = Output::default().follow_until(reader, "listening");
+        drop(stdout);
         assert!(never.await.is_err(), "its end is no such text");
     }
 
@@ -145,8 +145,8 @@ mod tests {
         let (mut held, read) = tokio::io::duplex(64);
         let mut output = Output::default();
         output.follow(read);
-        held.write_all(b"last words\n").await.unwrap();
+        held.write_all(b"last line\n").await.unwrap();
         output.end().await;
-        assert_eq!(output.last_lines(), ["last words"]);
+        assert_eq!(output.last_lines(), ["last line"]);
     }
 }

@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     fn readings(process: Option<ProcessUsageReader>) -> Readings {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let target = Target { http: nobody, tcp: nobody, token: None, protocol: scenario::Protocol::Pushbench };
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let target = Target { http: unused, tcp: unused, token: None, protocol: scenario::Protocol::Pushbench };
         Readings::new(Some(Control::new(&target).unwrap()), process, false)
     }
 

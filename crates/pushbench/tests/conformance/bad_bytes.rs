@@ -165,7 +165,7 @@ async fn invalid_http_is_400_closed_and_counted() {
         assert_eq!(answer.status, status, "{:?}", String::from_utf8_lossy(&head[..head.len().min(40)]));
         raw.rest().await;
         let counted = |usage: &wire::ServerStats| usage.of_other().malformed == n as u64 + 1;
-        server.until("the garbage to be counted", counted).await;
+        server.until("the malformed bytes to be counted", counted).await;
     }
     server.until_empty().await;
 }
@@ -196,7 +196,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
         let problem = last_error(&raw.rest().await);
         assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
-        server.until("the garbage to be counted", counted).await;
+        server.until("the malformed bytes to be counted", counted).await;
     }
     server.until_empty().await;
 }

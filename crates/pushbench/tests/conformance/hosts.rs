@@ -81,7 +81,7 @@ async fn without_a_token_requests_to_a_foreign_host_are_refused() {
         }
     }
     let hub = server.until_readers(0).await.hub;
-    assert_eq!(hub.log_messages, 5 * 6, "posts of foreign hosts are not posted");
+    assert_eq!(hub.log_messages, 5 * 6, "posts for other hosts are not accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,7 @@ async fn an_old_stream_is_ended_and_resumed_without_loss() {
             author.post(&n.to_string()).await;
         }
         read_through(&server, &options, &mut client, 20).await;
-        assert_eq!(client.end().await, End::Complete, "{transport}: a silent stream ends too");
+        assert_eq!(client.end().await, End::Complete, "{transport}: an idle stream ends too");
         author.post("between two streams").await;
         let mut client = options.clone().resuming(client.cursor()).join(&server).await;
         assert_eq!(client.next_message().await.text, "between two streams");
@@ -127,7 +127,7 @@ async fn a_long_stream_is_ended_and_resumed_without_loss() {
             }
         };
         let ((), streams) = tokio::join!(post_all, read_through(&server, &options, &mut client, 40));
-        assert!(streams > 1, "{transport}: 20 kB came in one stream of 2 kB");
+        assert!(streams > 1, "{transport}: 20 kB were received in one stream of 2 kB");
     }
 }
 
@@ -160,7 +160,7 @@ async fn a_websocket_that_answers_no_ping_is_dropped_and_counted() {
     let server = TestServer::with_limits(|limits| limits.heartbeat = Duration::from_millis(50)).await;
     // A client of tungstenite answers pings only while it is read.
     let _silent = ClientOptions::new(Transport::Websocket, "lobby").join(&server).await;
-    let usage = server.until("the silent client to be dropped", |usage| usage.of(Transport::Websocket).timed_out == 1);
+    let usage = server.until("the client to be dropped", |usage| usage.of(Transport::Websocket).timed_out == 1);
     assert_eq!(usage.await.of(Transport::Websocket).malformed, 0);
     server.until_empty().await;
 }

@@ -184,18 +184,17 @@ async fn browsers_need_the_own_or_a_listed_origin() {
     let server = TestServer::with_access(access, |limits| limits.hold_max = std::time::Duration::from_millis(10)).await;
     for transport in on_http() {
         let target = format!("/rooms/lobby/{transport}");
-        for foreign in
-            ["http://evil.example", "null", "http://localhost:81", "https://chat.example.evil", "http://", ""]
+        for origin in ["http://evil.example", "null", "http://localhost:81", "https://chat.example.evil", "http://", ""]
         {
-            let (status, problem, _) = refusal(&server, transport, &target, &format!("origin: {foreign}\r\n")).await;
+            let (status, problem, _) = refusal(&server, transport, &target, &format!("origin: {origin}\r\n")).await;
             assert_eq!(
                 (status, problem.field.as_str(), problem.value.as_str()),
-                (403, "Origin", foreign),
+                (403, "Origin", origin),
                 "{transport}"
             );
             let mut raw = Raw::connect(server.http).await;
             let post = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
-            assert_eq!(raw.ask("POST", &target, &format!("origin: {foreign}\r\n"), post).await.status, 403);
+            assert_eq!(raw.ask("POST", &target, &format!("origin: {origin}\r\n"), post).await.status, 403);
         }
         for (origin, allowed) in [("http://localhost", None), (listed, Some(listed))] {
             let header = format!("origin: {origin}\r\n");

@@ -106,7 +106,7 @@ async fn a_client_that_never_reads_is_dropped_and_others_are_not_affected() {
         }
         let _stuck = never_reads(&server, transport).await;
         // Posts until more bytes are in flight than the socket buffers hold.
-        let talk = async {
+        let posting = async {
             let mut seq = 40;
             loop {
                 reader.post(&text).await;
@@ -116,7 +116,7 @@ async fn a_client_that_never_reads_is_dropped_and_others_are_not_affected() {
         };
         let what = format!("{transport} to stall");
         let usage = tokio::select! {
-            never = talk => never,
+            never = posting => never,
             usage = server.until(&what, |usage| usage.of(transport).stalled == 1) => usage,
         };
         // An unanswered ping may end such a session before the statistics are read.
@@ -234,7 +234,7 @@ async fn a_body_that_comes_behind_its_head_does_not_make_the_connection_a_slow_o
         raw.send(body).await;
         let answer = raw.head().await;
         assert_eq!(raw.whole(answer).await.status, 200);
-        // Waits for two header timeouts: two other connections end by theirs, one after the other.
+        // Waits for two header timeouts: two other connections end first, one after the other.
         for _ in 0..2 {
             Raw::connect(server.http).await.rest().await;
         }

@@ -253,8 +253,8 @@ async fn a_close_packet_on_polling_ends_the_session_at_once() {
             second.ask("POST", &target, "", "1").await.status
         };
         if held {
-            let (question, left) = tokio::join!(session.raw.ask("GET", &session.target, "", ""), leaving);
-            assert_eq!((question.status, left), (200, 200));
+            let (poll, leave) = tokio::join!(session.raw.ask("GET", &session.target, "", ""), leaving);
+            assert_eq!((poll.status, leave), (200, 200));
         } else {
             assert_eq!(leaving.await, 200);
         }
@@ -323,8 +323,8 @@ async fn invalid_events_are_acknowledged_with_an_error_body() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_connect_in_time_is_closed() {
     let server = TestServer::with_limits(|limits| limits.header_timeout = Duration::from_millis(100)).await;
-    let mut silent = websocket(&server).await;
-    until_closed(&mut silent).await;
+    let mut client = websocket(&server).await;
+    until_closed(&mut client).await;
     let mut session = Session::open(&server).await;
     loop {
         let target = session.target.clone();

@@ -48,8 +48,8 @@ async fn proxy(server: SocketAddr, alter: AlterAnswer) -> SocketAddr {
 async fn run_polling(client: &str, alter: AlterAnswer) -> (RunRecord, Ended) {
     let bench = Bench::new(&[client, "transports=polling", "phases.window_s=3"]).await;
     let server = Server::start(&[]).await;
-    let words = target(proxy(server.listening.http, alter).await, server.listening.tcp);
-    let ended = bench.start("load", &words.each_ref().map(String::as_str)).end().await;
+    let args = target(proxy(server.listening.http, alter).await, server.listening.tcp);
+    let ended = bench.start("load", &args.each_ref().map(String::as_str)).end().await;
     let record = bench.records().into_iter().find(|record| record.transport == Transport::Polling).unwrap();
     (record, ended)
 }

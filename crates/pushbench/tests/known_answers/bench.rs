@@ -61,19 +61,19 @@ impl Bench {
     }
 
     /// The command line of `run` or `load` with further arguments.
-    pub(crate) fn words(&self, command: &str, more: &[&str]) -> Vec<String> {
-        let mut words = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
-        words.push(self.scenario.display().to_string());
+    pub(crate) fn command_line(&self, command: &str, more: &[&str]) -> Vec<String> {
+        let mut args = vec![env!("CARGO_BIN_EXE_pushbench").to_owned(), command.to_owned()];
+        args.push(self.scenario.display().to_string());
         if !more.contains(&"--out") {
-            words.extend(["--out".to_owned(), self.folder.display().to_string()]);
+            args.extend(["--out".to_owned(), self.folder.display().to_string()]);
         }
-        words.extend(self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
-        words.extend(more.iter().map(|word| (*word).to_owned()));
-        words
+        args.extend(self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
+        args.extend(more.iter().map(|word| (*word).to_owned()));
+        args
     }
 
     pub(crate) fn start(&self, command: &str, more: &[&str]) -> Job {
-        Job::start(&self.words(command, more))
+        Job::start(&self.command_line(command, more))
     }
 
     /// The results folder of the job.
@@ -150,19 +150,19 @@ pub(crate) struct Job {
 impl Job {
     /// Starts a job that does not wait for other jobs on this machine: tests check what is measured,
     /// not how precisely.
-    pub(crate) fn start(words: &[String]) -> Self {
-        Self::start_in(words, "PUSHBENCH_ANYWAY", "true")
+    pub(crate) fn start(args: &[String]) -> Self {
+        Self::start_in(args, "PUSHBENCH_ANYWAY", "true")
     }
 
     /// Starts a job with one environment variable.
-    pub(crate) fn start_in(words: &[String], variable: &str, value: &str) -> Self {
-        let mut command = Command::new(&words[0]);
-        for ours in ["PUSHBENCH_TOKEN", "PUSHBENCH_ANYWAY", "RUST_LOG", "COLUMNS"] {
-            command.env_remove(ours);
+    pub(crate) fn start_in(args: &[String], variable: &str, value: &str) -> Self {
+        let mut command = Command::new(&args[0]);
+        for ignored in ["PUSHBENCH_TOKEN", "PUSHBENCH_ANYWAY", "RUST_LOG", "COLUMNS"] {
+            command.env_remove(ignored);
         }
-        command.args(&words[1..]).env(variable, value);
+        command.args(&args[1..]).env(variable, value);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        Self { child: command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}")), stderr: Vec::new() }
+        Self { child: command.spawn().unwrap_or_else(|error| panic!("{args:?}: {error}")), stderr: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -170,18 +170,14 @@ impl Job {
     }
 
     /// Waits until the job has printed a text on standard error.
-    pub(crate) async fn until_prints(&mut self, words: &str) {
+    pub(crate) async fn until_prints(&mut self, text: &str) {
         let err = self.child.stderr.as_mut().unwrap();
         let reading = async {
-            while !String::from_utf8_lossy(&self.stderr).contains(words) {
-                assert_ne!(
-                    err.read_buf(&mut self.stderr).await.unwrap(),
-                    0,
-                    "the job ended without printing {words:?}"
-                );
+            while !String::from_utf8_lossy(&self.stderr).contains(text) {
+                assert_ne!(err.read_buf(&mut self.stderr).await.unwrap(), 0, "the job ended without printing {text:?}");
             }
         };
-        tokio::time::timeout(JOB_MAX, reading).await.unwrap_or_else(|_| panic!("the job does not print {words:?}"));
+        tokio::time::timeout(JOB_MAX, reading).await.unwrap_or_else(|_| panic!("the job does not print {text:?}"));
     }
 
     pub(crate) async fn end(mut self) -> Ended {

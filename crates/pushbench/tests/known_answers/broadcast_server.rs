@@ -18,8 +18,8 @@ const FAULTY_TEXT: usize = 10;
 pub(crate) fn command(mode: &str) -> Vec<String> {
     let program = std::env::current_exe().unwrap().display().to_string();
     let set = [format!("{PORT}={{port}}"), format!("{MODE}={mode}")];
-    let words = ["--exact", "broadcast_server::serve", "--nocapture"].map(str::to_owned);
-    std::iter::once("env".to_owned()).chain(set).chain(std::iter::once(program)).chain(words).collect()
+    let args = ["--exact", "broadcast_server::serve", "--nocapture"].map(str::to_owned);
+    std::iter::once("env".to_owned()).chain(set).chain(std::iter::once(program)).chain(args).collect()
 }
 
 #[derive(Default)]

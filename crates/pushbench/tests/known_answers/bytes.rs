@@ -29,38 +29,45 @@ async fn client_and_server_count_the_same_bytes() {
     }
     for record in &records {
         assert_valid(record);
-        let (transport, ours) = (record.transport, &record.total);
+        let (transport, by_generator) = (record.transport, &record.total);
         // Before the first run one client has joined over each transport.
         let begin = &record.server.as_ref().unwrap().begin;
-        let theirs = since(&stats.transports[transport.name()], &begin.transports[transport.name()]);
+        let by_server = since(&stats.transports[transport.name()], &begin.transports[transport.name()]);
         // The server also counts the probe: one post per room, one message per client.
-        assert_eq!((ours.posted + ROOMS, ours.delivered + CLIENTS), (theirs.posts, theirs.messages), "{transport}");
+        assert_eq!(
+            (by_generator.posted + ROOMS, by_generator.delivered + CLIENTS),
+            (by_server.posts, by_server.messages),
+            "{transport}"
+        );
         // Sessions on polling send their close packet after the last count.
         let close_requests = if transport == Transport::SocketioPolling { CLIENTS } else { 0 };
-        assert_eq!(theirs.requests - ours.requests, close_requests, "{transport}");
-        let empty = theirs.empty_answers - ours.empty_answers;
+        assert_eq!(by_server.requests - by_generator.requests, close_requests, "{transport}");
+        let empty = by_server.empty_answers - by_generator.empty_answers;
         assert!((0..=close_requests).contains(&empty), "{transport}: {empty} more empty answers");
-        assert_eq!(theirs.malformed, 0, "{transport}");
-        assert_eq!(ours.connections, theirs.connections_opened, "{transport}");
+        assert_eq!(by_server.malformed, 0, "{transport}");
+        assert_eq!(by_generator.connections, by_server.connections_opened, "{transport}");
         if transport.is_socketio() {
             // The bytes of a library are known by class for messages and posts only: their texts and the
             // sums are compared.
-            let (down, up) = (ours.total(Direction::Down), ours.total(Direction::Up));
-            assert_eq!(by_class(record, Direction::Down)[0], theirs.down.payload, "{transport}, down");
-            assert_eq!(by_class(record, Direction::Up)[0], theirs.up.payload, "{transport}, up");
-            assert!((0..=close_requests * CLOSE_BYTES_MAX).contains(&(theirs.down.total - down)), "{transport}, down");
-            assert!((0..=close_requests * CLOSE_BYTES_MAX).contains(&(theirs.up.total - up)), "{transport}, up");
+            let (down, up) = (by_generator.total(Direction::Down), by_generator.total(Direction::Up));
+            assert_eq!(by_class(record, Direction::Down)[0], by_server.down.payload, "{transport}, down");
+            assert_eq!(by_class(record, Direction::Up)[0], by_server.up.payload, "{transport}, up");
+            assert!(
+                (0..=close_requests * CLOSE_BYTES_MAX).contains(&(by_server.down.total - down)),
+                "{transport}, down"
+            );
+            assert!((0..=close_requests * CLOSE_BYTES_MAX).contains(&(by_server.up.total - up)), "{transport}, up");
             continue;
         }
-        assert_eq!(by_class(record, Direction::Down), classes(&theirs.down), "{transport}, down");
-        assert_eq!(ours.total(Direction::Down), theirs.down.total, "{transport}, down");
-        let (up, their_up) = (by_class(record, Direction::Up), classes(&theirs.up));
+        assert_eq!(by_class(record, Direction::Down), classes(&by_server.down), "{transport}, down");
+        assert_eq!(by_generator.total(Direction::Down), by_server.down.total, "{transport}, down");
+        let (up, up_by_server) = (by_class(record, Direction::Up), classes(&by_server.up));
         match transport {
             // The client counts a join as an item, the server counts it as a handshake.
-            Transport::Tcp => assert_eq!(up[0], their_up[0], "{transport}, up"),
-            _ => assert_eq!(up, their_up, "{transport}, up"),
+            Transport::Tcp => assert_eq!(up[0], up_by_server[0], "{transport}, up"),
+            _ => assert_eq!(up, up_by_server, "{transport}, up"),
         }
-        assert_eq!(ours.total(Direction::Up), theirs.up.total, "{transport}, up");
+        assert_eq!(by_generator.total(Direction::Up), by_server.up.total, "{transport}, up");
     }
 }
 
@@ -110,11 +117,11 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
     let measured = loadgen::execute(config, never, &mut log, |_| {}, async |_| {}).await.unwrap();
     assert_eq!((&measured.ended, measured.faults.total()), (&RunEnd::Complete, 0), "{transport}");
     let (total, window) = (measured.kernel_total.unwrap(), measured.kernel_window.unwrap());
-    let theirs = server.stats().await.transports[transport.name()];
+    let by_server = server.stats().await.transports[transport.name()];
     // Sessions on polling send their close packet after the last count, and it is answered.
     let close_requests = if transport == Transport::SocketioPolling { 4 * CLOSE_BYTES_MAX } else { 0 };
-    assert!((0..=close_requests).contains(&(theirs.up.total - total.bytes_up)), "{transport}, up");
-    assert!((0..=close_requests).contains(&(theirs.down.total - total.bytes_down)), "{transport}, down");
+    assert!((0..=close_requests).contains(&(by_server.up.total - total.bytes_up)), "{transport}, up");
+    assert!((0..=close_requests).contains(&(by_server.down.total - total.bytes_down)), "{transport}, down");
     assert_eq!(total.bytes_down, measured.total.total(Direction::Down), "{transport}, down");
     assert_eq!(window.bytes_down, measured.window.total(Direction::Down), "{transport}, down in the window");
     assert!(window.bytes_down > 0 && window.bytes_down < total.bytes_down, "{transport}: {window:?} {total:?}");

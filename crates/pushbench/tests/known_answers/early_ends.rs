@@ -62,8 +62,8 @@ async fn an_attached_server_with_a_known_pid_that_ends_is_a_crash() {
     let server = Server::start(&[]).await;
     let pid = server.listening.pid.to_string();
     let target = server.target();
-    let words: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
-    let job = bench.start("load", &words);
+    let args: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
+    let job = bench.start("load", &args);
     server.until_posts(Transport::Tcp, POSTS).await;
     server.kill().await;
     let ended = job.end().await;
@@ -86,8 +86,8 @@ async fn the_pid_of_another_server_is_an_error_before_the_first_run() {
     let (server, other) = (Server::start(&[]).await, Server::start(&[]).await);
     let target = server.target();
     let pid = other.listening.pid.to_string();
-    let words: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
-    let ended = bench.start("load", &words).end().await;
+    let args: Vec<&str> = target.iter().map(String::as_str).chain(["--pid", &pid]).collect();
+    let ended = bench.start("load", &args).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
     let expected = format!(
         "pushbench: --pid: process {pid} (pushbench) does not listen on {}; give the pid of the one that does: {} (pushbench)\n",

@@ -132,8 +132,8 @@ async fn targets_that_cannot_be_started_are_crashes_and_the_job_continues() {
         ("silent", &["sh", "-c", "echo one moment; sleep 60"], prints, not_printed, "one moment"),
         ("not-listening", &["sh", "-c", "sleep 60"], soon, not_listening, ""),
     ];
-    let target = |(name, words, more, ..): &(&str, &[&str], &str, &str, &str)| {
-        let command = [*words, &["{port}"]].concat();
+    let target = |(name, args, more, ..): &(&str, &[&str], &str, &str, &str)| {
+        let command = [*args, &["{port}"]].concat();
         format!("name = \"{name}\"\ncommand = {command:?}\ntransports = [\"websocket\"]\n{more}\n")
     };
     let targets = cases.iter().map(target).collect::<Vec<_>>().join("[[target]]\n");
@@ -177,9 +177,9 @@ async fn a_target_that_exits_during_a_run_is_a_crash_with_its_last_output() {
     }
     assert!(ended.err.contains(&format!("websocket @ other crashed in 2 of 2 runs: {how}; its output ended with:\n")));
     assert!(ended.err.contains("\n  | out of tokens\n"), "{}", ended.err);
-    let live = ended.err.find("\nout of tokens\n").expect("the standard error of the target is printed");
+    let printed = ended.err.find("\nout of tokens\n").expect("the standard error of the target is printed");
     assert!(
-        live < ended.err.find("websocket @ other crashed: the server").unwrap(),
+        printed < ended.err.find("websocket @ other crashed: the server").unwrap(),
         "it is printed before the end of the run: {}",
         ended.err
     );
@@ -222,9 +222,9 @@ async fn a_target_that_ignores_sigterm_is_killed() {
 #[tokio::test]
 async fn a_signal_to_the_wrapper_ends_the_target_and_its_children() {
     for sent in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let words = [env!("CARGO_BIN_EXE_pushbench"), "exec", "--", "sh", "-c", "sleep 1000 & sleep 1000"];
-        let mut wrapper = tokio::process::Command::new(words[0]);
-        let mut wrapper = wrapper.args(&words[1..]).stdin(Stdio::piped()).spawn().unwrap();
+        let args = [env!("CARGO_BIN_EXE_pushbench"), "exec", "--", "sh", "-c", "sleep 1000 & sleep 1000"];
+        let mut wrapper = tokio::process::Command::new(args[0]);
+        let mut wrapper = wrapper.args(&args[1..]).stdin(Stdio::piped()).spawn().unwrap();
         let pid = wrapper.id().unwrap();
         let target = until("the target", async || children(pid).first().copied()).await;
         let children_of_target =

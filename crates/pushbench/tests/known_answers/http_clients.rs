@@ -30,13 +30,16 @@ async fn reqwest_receives_what_the_server_sends() {
         );
         // Before the first run one client has joined over each transport.
         let begin = &record.server.as_ref().unwrap().begin.transports[transport.name()];
-        let (begin, end, ours) = (begin, &end.transports[transport.name()], &record.total);
-        assert_eq!(ours.posted + ROOMS, end.posts - begin.posts, "{transport}");
-        assert_eq!(ours.delivered + CLIENTS, end.messages - begin.messages, "{transport}");
+        let (begin, end, by_generator) = (begin, &end.transports[transport.name()], &record.total);
+        assert_eq!(by_generator.posted + ROOMS, end.posts - begin.posts, "{transport}");
+        assert_eq!(by_generator.delivered + CLIENTS, end.messages - begin.messages, "{transport}");
         assert_eq!(end.malformed, begin.malformed, "{transport}");
         // A request that is open at the end is counted by one side only.
-        let (requests, theirs) = (ours.requests, end.requests - begin.requests);
-        assert!(requests.abs_diff(theirs) <= CLIENTS, "{transport}: {requests} requests, the server counted {theirs}");
+        let (requests, by_server) = (by_generator.requests, end.requests - begin.requests);
+        assert!(
+            requests.abs_diff(by_server) <= CLIENTS,
+            "{transport}: {requests} requests, the server counted {by_server}"
+        );
         let text = |direction| {
             TrafficKind::ALL.iter().map(|kind| record.total.bytes(direction, *kind, ByteClass::Payload)).sum::<u64>()
         };

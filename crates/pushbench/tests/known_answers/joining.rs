@@ -16,9 +16,9 @@ use crate::processes::{Server, target};
 const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The only error of a job that measures nothing.
-async fn error_of(bench: &Bench, words: &[&str]) -> String {
+async fn error_of(bench: &Bench, args: &[&str]) -> String {
     let begun = Instant::now();
-    let ended = bench.start("load", words).end().await;
+    let ended = bench.start("load", args).end().await;
     assert!(begun.elapsed() < REPORTED_WITHIN, "the job took {:?} to end", begun.elapsed());
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
     let lines: Vec<_> = ended.err.lines().collect();
@@ -66,10 +66,10 @@ async fn an_address_without_a_server_is_reported_at_once() {
 async fn a_wrong_token_is_reported_at_once_on_every_transport() {
     let server = Server::start(&["--token", "right-right-right"]).await;
     let target = server.target();
-    let words = [&target.each_ref().map(String::as_str)[..], &["--token", "wrong-wrong-wrong"]].concat();
+    let args = [&target.each_ref().map(String::as_str)[..], &["--token", "wrong-wrong-wrong"]].concat();
     for transport in wire::Transport::ALL {
         let bench = Bench::new(&[&format!("transports={transport}")]).await;
-        let error = error_of(&bench, &words).await;
+        let error = error_of(&bench, &args).await;
         assert!(error.starts_with(&format!("{transport} at ")), "{error}");
         assert!(error.contains("token") && error.contains("; correct --target"), "{error}");
         let by_status = transport.has_room_url();
@@ -102,8 +102,8 @@ async fn a_server_of_another_protocol_is_reported_at_once() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_reported_after_a_timeout() {
-    let silent = fixed_answer_server(b"").await;
-    let target = target(silent, silent);
+    let address = fixed_answer_server(b"").await;
+    let target = target(address, address);
     let bench = Bench::new(&["transports=long-polling"]).await;
     let error = error_of(&bench, &target.each_ref().map(String::as_str)).await;
     assert!(

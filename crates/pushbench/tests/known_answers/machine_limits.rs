@@ -51,9 +51,9 @@ async fn a_run_whose_generator_lacks_cpu_is_invalid() {
     let server = Server::start(&[]).await;
     // Two threads per core that never sleep, with a higher priority.
     let nice = ["nice", "-n", "5"].map(str::to_owned);
-    let words = bench.words("load", &server.target().each_ref().map(String::as_str));
+    let args = bench.command_line("load", &server.target().each_ref().map(String::as_str));
     let busy = BusyThreads::start(2);
-    let ended = Job::start(&[&nice[..], &words].concat()).end().await;
+    let ended = Job::start(&[&nice[..], &args].concat()).end().await;
     drop(busy);
     assert_eq!(ended.code, Some(6), "{ended:#?}");
     let record = bench.record();
@@ -68,7 +68,7 @@ async fn a_run_whose_generator_lacks_cpu_is_invalid() {
 #[tokio::test]
 async fn too_few_open_files_are_an_error_before_the_first_run() {
     let bench = Bench::new(&[]).await;
-    let quoted: Vec<_> = bench.words("run", &[]).iter().map(|word| format!("'{word}'")).collect();
+    let quoted: Vec<_> = bench.command_line("run", &[]).iter().map(|word| format!("'{word}'")).collect();
     let script = format!("ulimit -n 60 && exec {}", quoted.join(" "));
     let ended = Job::start(&["sh", "-c", &script].map(str::to_owned)).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");

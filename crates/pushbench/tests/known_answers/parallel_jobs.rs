@@ -19,22 +19,22 @@ fn findings(folder: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_second_job_waits_for_the_first_unless_anyway_is_set() {
     let bench = Bench::new(&LONG).await;
-    let words = |name: &str, more: &[&str]| {
+    let args = |name: &str, more: &[&str]| {
         let out = bench.scratch(name).display().to_string();
-        bench.words("run", &[&["--out", &out], more].concat())
+        bench.command_line("run", &[&["--out", &out], more].concat())
     };
     // A lock folder for these jobs only.
     let locks = bench.scratch("locks");
     std::fs::create_dir_all(&locks).unwrap();
-    let start = |words: &[String]| Job::start_in(words, "TMPDIR", locks.to_str().unwrap());
+    let start = |args: &[String]| Job::start_in(args, "TMPDIR", locks.to_str().unwrap());
 
-    let first = start(&words("first", &[]));
+    let first = start(&args("first", &[]));
     JobServer::of(first.pid()).await;
     let about = format!("pid {} ({} run ", first.pid(), env!("CARGO_BIN_EXE_pushbench"));
-    let mut second = start(&words("second", &[]));
+    let mut second = start(&args("second", &[]));
     second.until_prints(&format!("waiting for {about}")).await;
 
-    let beside = start(&words("beside", &["--anyway"]));
+    let beside = start(&args("beside", &["--anyway"]));
     JobServer::of(beside.pid()).await;
     signal(beside.pid(), Signal::SIGINT);
     let ended = beside.end().await;
@@ -46,7 +46,7 @@ async fn a_second_job_waits_for_the_first_unless_anyway_is_set() {
     let server = Server::start(&[]).await;
     let target = server.target();
     let target: Vec<&str> = ["--out", "/dev/null"].into_iter().chain(target.iter().map(String::as_str)).collect();
-    let mut third = start(&bench.words("load", &target));
+    let mut third = start(&bench.command_line("load", &target));
     third.until_prints("waiting for ").await;
     signal(third.pid(), Signal::SIGINT);
     assert_eq!(third.end().await.code, None, "the signal ends it");

@@ -59,12 +59,13 @@ fn listening_addresses(pid: u32) -> Vec<SocketAddr> {
         links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let ours = rows.filter(|row| row[3] == "0A" && sockets.iter().any(|socket| socket == row[9]));
-    ours.map(|row| {
-        let port = u16::from_str_radix(row[1].rsplit_once(':').unwrap().1, 16).unwrap();
-        SocketAddr::from(([127, 0, 0, 1], port))
-    })
-    .collect()
+    let listening = rows.filter(|row| row[3] == "0A" && sockets.iter().any(|socket| socket == row[9]));
+    listening
+        .map(|row| {
+            let port = u16::from_str_radix(row[1].rsplit_once(':').unwrap().1, 16).unwrap();
+            SocketAddr::from(([127, 0, 0, 1], port))
+        })
+        .collect()
 }
 
 /// The statistics of a server, or `None` while it does not answer.

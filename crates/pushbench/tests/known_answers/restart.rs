@@ -39,8 +39,8 @@ async fn a_server_that_restarts_with_an_empty_log_has_lost_messages() {
         let bench = Bench::new(&[&set[..], &[&format!("http_client={client}")]].concat()).await;
         let (before, after) = (Server::start(&[]).await, Server::start(&[]).await);
         let (switch, current) = watch::channel(before.listening.http);
-        let words = target(forward(current).await, before.listening.tcp);
-        let job = bench.start("load", &words.each_ref().map(String::as_str));
+        let args = target(forward(current).await, before.listening.tcp);
+        let job = bench.start("load", &args.each_ref().map(String::as_str));
         before.until_posts(Transport::Sse, 200).await;
         switch.send_replace(after.listening.http);
         let ended = job.end().await;
@@ -50,8 +50,11 @@ async fn a_server_that_restarts_with_an_empty_log_has_lost_messages() {
         let ledger = &record.ledger;
         let verdict = verdict_on_a_quiet_machine(record);
         assert_eq!(verdict.kind, VerdictKind::Wrong, "{client} {verdict:?}");
-        let gone = format!("the server reported that {} messages were no longer available", ledger.gap_messages);
-        assert!(ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&gone), "{client} {verdict:?} {ledger:#?}");
+        let reason = format!("the server reported that {} messages were no longer available", ledger.gap_messages);
+        assert!(
+            ledger.gap_messages >= 20 * 40 && verdict.reasons.contains(&reason),
+            "{client} {verdict:?} {ledger:#?}"
+        );
         let others = [ledger.duplicated, ledger.reordered, ledger.corrupted, ledger.unexpected];
         assert_eq!(others, [0; 4], "{client} {ledger:#?}");
         assert!(ledger.incidents.iter().all(|incident| incident.kind == IncidentKind::Lost), "{client} {ledger:#?}");

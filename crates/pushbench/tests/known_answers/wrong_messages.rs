@@ -24,8 +24,8 @@ async fn one_altered_message_is_reported_with_its_client_and_seq() {
     let server = Server::start(&[]).await;
     let tcp = Proxy::start(Framing::Tcp, server.listening.tcp).await;
     let websocket = Proxy::start(Framing::Websocket, server.listening.http).await;
-    let words = target(websocket.at, tcp.at);
-    let ended = bench.start("load", &words.each_ref().map(String::as_str)).end().await;
+    let args = target(websocket.at, tcp.at);
+    let ended = bench.start("load", &args.each_ref().map(String::as_str)).end().await;
     assert_eq!(ended.code, Some(1), "a wrong run is a failure: {ended:#?}");
     let records = bench.records();
     for (transport, proxy) in [(Transport::Tcp, tcp), (Transport::Websocket, websocket)] {
@@ -48,7 +48,7 @@ fn check(record: &RunRecord, altered: Altered) {
             ledger.undelivered_posts,
         ]
     };
-    let (kind, name, words, expected) = match altered.alteration {
+    let (kind, name, in_reason, expected) = match altered.alteration {
         Alteration::Drop => (IncidentKind::Lost, "lost", "lost", [1, 0, 0, 0, 0, 0]),
         Alteration::Repeat => (IncidentKind::Duplicated, "duplicated", "duplicated", [0, 1, 0, 0, 0, 0]),
         Alteration::Swap => (IncidentKind::Reordered, "reordered", "out of order", [0, 0, 1, 0, 0, 0]),
@@ -72,7 +72,7 @@ fn check(record: &RunRecord, altered: Altered) {
     assert_eq!(ledger.incidents, incidents, "{context}");
     assert_eq!(record.verdict.kind, VerdictKind::Wrong, "{context}");
     let reasons = &record.verdict.reasons;
-    assert!(reasons.contains(&format!("1 of {} deliveries {words}", ledger.scheduled)), "{reasons:?} {context}");
+    assert!(reasons.contains(&format!("1 of {} deliveries {in_reason}", ledger.scheduled)), "{reasons:?} {context}");
     assert_eq!(reasons.last(), Some(&format!("first: {name} at client {CLIENT}, seq {}", altered.seq)), "{context}");
     assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
 }

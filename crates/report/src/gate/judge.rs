@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(verdict(RATE, 0.8), Some(GateVerdict::Regression));
         assert_eq!(verdict(COST, 1.0), Some(GateVerdict::Same));
         assert_eq!(verdict(COST, 1.01), Some(GateVerdict::Same));
-        assert_eq!(verdict(MetricId::DeliveryMax, 1.2), None, "it is not gated");
+        assert_eq!(verdict(MetricId::DeliveryMax, 1.2), None, "the metric is not gated");
     }
 
     #[test]

@@ -31,16 +31,16 @@ mod tests {
         /// The procedure as it is written down: step from the smallest until one is too large.
         #[test]
         fn adjusting_is_stepping_down(p in proptest::collection::vec(0.0_f64..0.2, 1..12), alpha in 0.001_f64..0.3) {
-            let mut left: Vec<(usize, f64)> = p.iter().copied().enumerate().collect();
+            let mut remaining: Vec<(usize, f64)> = p.iter().copied().enumerate().collect();
             let mut rejected = vec![false; p.len()];
             while let Some((place, (at, smallest))) =
-                left.iter().copied().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1))
+                remaining.iter().copied().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1))
             {
-                if smallest * left.len() as f64 > alpha {
+                if smallest * remaining.len() as f64 > alpha {
                     break;
                 }
                 rejected[at] = true;
-                left.remove(place);
+                remaining.remove(place);
             }
             prop_assert_eq!(holm(&p).iter().map(|p| *p <= alpha).collect::<Vec<_>>(), rejected);
         }

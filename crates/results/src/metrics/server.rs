@@ -169,7 +169,11 @@ mod tests {
             readings.started = false;
             (readings.begin.metered, readings.settled.metered) = (metered, metered);
         };
-        assert_eq!(known(|readings| found(readings, true)), Some(4_000.0), "it says itself that it has served nobody");
+        assert_eq!(
+            known(|readings| found(readings, true)),
+            Some(4_000.0),
+            "the server reports that it had no connections"
+        );
         assert_eq!(known(|readings| found(readings, false)), None);
     }
 

@@ -122,8 +122,8 @@ fn wrong_messages_are_counted_and_the_first_is_named() {
         (IncidentKind::Corrupted, "corrupted", "corrupted"),
         (IncidentKind::Unexpected, "not in the plan", "unexpected"),
     ];
-    for (kind, words, name) in cases {
-        let reasons = [&*format!("3 of 12000 deliveries {words}"), &*format!("first: {name} at client 17, seq 4")];
+    for (kind, in_reason, name) in cases {
+        let reasons = [&*format!("3 of 12000 deliveries {in_reason}"), &*format!("first: {name} at client 17, seq 4")];
         expect(VerdictKind::Wrong, &reasons, |record| {
             let ledger = &mut record.ledger;
             let count = match kind {

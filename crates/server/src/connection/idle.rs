@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_header_timeout_begins_with_the_first_byte() {
-        assert_eq!(SimulatedConnection::new().time_to_end(), TIMEOUTS.header, "no byte came");
+        assert_eq!(SimulatedConnection::new().time_to_end(), TIMEOUTS.header, "no byte was received");
         for quiet_s in [0, 1, 4, 70] {
             let mut connection = SimulatedConnection::new();
             connection.act(1, false);

@@ -9,7 +9,7 @@ pub(super) fn cases() -> Vec<Case> {
         let ping = move |_: &Messages| vec![Frame::ping(vec![b'p'; bytes])];
         cases.push(Case::new(format!("a ping of {bytes} bytes"), "5.5.2", Accepted(0), ping));
         let pong = move |_: &Messages| vec![Frame::pong(vec![b'p'; bytes])];
-        cases.push(Case::new(format!("a pong of {bytes} bytes that nobody asked for"), "5.5.3", Accepted(0), pong));
+        cases.push(Case::new(format!("an unsolicited pong of {bytes} bytes"), "5.5.3", Accepted(0), pong));
     }
     for bytes in [126, 127, 65_535, 65_536] {
         let ping = move |_: &Messages| vec![Frame::ping(vec![b'p'; bytes])];

@@ -42,7 +42,7 @@ fn too_long() -> Vec<Case> {
         ("4 GiB", 1 << 32),
         ("4 GiB and five bytes", (1 << 32) + 5),
         ("1 TiB", 1 << 40),
-        ("all that 63 bits can say", u64::MAX >> 1),
+        ("the largest length of 63 bits", u64::MAX >> 1),
         // The highest bit must be 0 (section 5.2): 1002 would also be correct.
         ("the highest bit alone", 1 << 63),
         ("the highest bit and five bytes", (1 << 63) + 5),

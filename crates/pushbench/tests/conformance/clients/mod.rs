@@ -192,7 +192,7 @@ impl Client {
     pub(crate) async fn next_message(&mut self) -> Message<'static> {
         match self.next().await {
             Received::Message(message) => message,
-            other => panic!("a message was due, {other:?} came"),
+            other => panic!("expected a message, received {other:?}"),
         }
     }
 
@@ -209,7 +209,7 @@ impl Client {
         assert_eq!(received, Received::Heartbeat);
     }
 
-    /// How the server ends the session. Skips what comes before.
+    /// How the server ends the session. Skips earlier items.
     pub(crate) async fn end(&mut self) -> End {
         let end = async {
             loop {

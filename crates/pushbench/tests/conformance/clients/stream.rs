@@ -91,7 +91,7 @@ impl Client {
             ServerItem::Reset(_) => ("reset", 0),
             other => panic!("{other:?} in an event stream"),
         };
-        assert_eq!((name, id), (expected_name, Some(expected_id)), "a browser comes back with the last id");
+        assert_eq!((name, id), (expected_name, Some(expected_id)), "a browser resumes with the last id");
         self.take_item(item);
     }
 

@@ -110,14 +110,14 @@ mod tests {
 
     #[test]
     fn external_servers_have_styles_of_their_own() {
-        let ours = [Transport::Tcp, Transport::Websocket].map(Subject::builtin);
-        let theirs = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
-        let all = looks(&[ours.as_slice(), &theirs].concat());
+        let built_in = [Transport::Tcp, Transport::Websocket].map(Subject::builtin);
+        let external = ["a", "b", "c"].map(|target| Subject::new(Transport::Websocket, target));
+        let all = looks(&[built_in.as_slice(), &external].concat());
         let mut seen = Vec::new();
         for (subject, look) in &all {
             assert!(!seen.contains(look), "{subject}");
             seen.push(*look);
         }
-        assert_eq!(all[1].1, looks(&ours)[1].1);
+        assert_eq!(all[1].1, looks(&built_in)[1].1);
     }
 }
