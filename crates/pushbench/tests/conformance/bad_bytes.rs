@@ -183,7 +183,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
         (vec![0xff; 64], "4294967295 bytes"),
         (vec![0, 0, 0, 1, 99], "no item has kind 99"),
         (vec![0, 0, 0, 3, 16, b'{', b'}'], "missing field `room`"),
-        (b"\0\0\0\x12\x10{\"room\":\"a room\"}".to_vec(), "no room name"),
+        (b"\0\0\0\x12\x10{\"room\":\"a room\"}".to_vec(), "not a room name"),
         (post.clone(), "a post before the join"),
         (then(&join()), "a second join"),
         (then(&not_utf8), "not UTF-8"),

@@ -315,7 +315,7 @@ async fn invalid_events_are_acknowledged_with_an_error_body() {
     // Without an acknowledgement the refusal is an event.
     let mut session = Session::connected(&server, "").await;
     session.send("42[\"join\",{\"room\":\"a room\"}]").await;
-    assert!(session.until("42[\"problem\"").await.contains("no room name"));
+    assert!(session.until("42[\"problem\"").await.contains("not a room name"));
     assert_eq!(server.stats_of(Transport::SocketioPolling).await.malformed, 7);
     is_well(&server).await;
 }
