@@ -1,5 +1,5 @@
-//! How late posts leave, beside a bare loop that sleeps with `clock_nanosleep` (and a slack of 1 ns) until each of the same instants
-//! and does nothing. The rounds of the two alternate.
+//! How late posts are sent, compared with a bare loop that only sleeps until each of the same
+//! instants with `clock_nanosleep` and a timer slack of 1 ns. The rounds of the two alternate.
 //!
 //! `cargo build --release && cargo bench -p pushbench-loadgen --bench lateness -- [--rate 5000] [--seconds 4] [--rounds 7]`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -21,7 +21,7 @@ use wire::Transport;
 
 const CLIENTS: u64 = 50;
 const TARGET: f64 = 2.0;
-/// From the begin of the bare loop to its first instant.
+/// Time from the start of the bare loop to T0.
 const LEAD: Duration = Duration::from_millis(10);
 
 fn main() -> io::Result<()> {
@@ -36,23 +36,23 @@ fn main() -> io::Result<()> {
     println!("load {}", load());
     let (mut bare, mut ours, mut busy) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
     for round in 0..number("--rounds", 7) {
-        let (sleeping, recording) = if round % 2 == 0 {
+        let (sleeping, measured) = if round % 2 == 0 {
             (sleep_through(&plan)?, run(&plan, Transport::Tcp)?)
         } else {
-            let recording = run(&plan, Transport::Tcp)?;
-            (sleep_through(&plan)?, recording)
+            let measured = run(&plan, Transport::Tcp)?;
+            (sleep_through(&plan)?, measured)
         };
-        let lateness = recording.of(Series::SendDelay);
+        let lateness = measured.of(Series::SendDelay);
         for (at, quantile) in [0.5, 0.99].into_iter().enumerate() {
             bare[at].push(sleeping.value_at_quantile(quantile) as f64);
             ours[at].push(lateness.value_at_quantile(quantile) as f64);
         }
-        busy.push(recording.worker_busy_max * 100.0);
+        busy.push(measured.core_usage_max * 100.0);
         println!(
             "round {round}: p99 of the bare loop {} µs, of pushbench {} µs with its core {:.0} % busy",
             sleeping.value_at_quantile(0.99),
             lateness.value_at_quantile(0.99),
-            recording.worker_busy_max * 100.0
+            measured.core_usage_max * 100.0
         );
     }
     let ratio: Vec<f64> = ours[1].iter().zip(&bare[1]).map(|(ours, bare)| ours / bare.max(1.0)).collect();
@@ -66,7 +66,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Sleeps until every instant of the plan, and notes how late it wakes for those of the window.
+/// Sleeps until every instant of the plan, and records how late it wakes for those in the window.
 fn sleep_through(plan: &Plan) -> io::Result<Histogram<u64>> {
     nix::sys::prctl::set_timerslack(1)?;
     let mut late = Histogram::new_with_bounds(1, 60_000_000, 3).map_err(io::Error::other)?;

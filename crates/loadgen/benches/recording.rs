@@ -1,4 +1,6 @@
-//! What a delivered message costs the recorder and the ledger: `cargo bench -p pushbench-loadgen --bench recording`.
+//! The cost of a delivered message in histograms and ledger.
+//!
+//! `cargo bench -p pushbench-loadgen --bench recording`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::sync::Arc;
@@ -9,11 +11,12 @@ fn main() {
     let text = "name = \"b\"\nquestion = \"?\"\nclients = 1000\nrooms = 20\n[posts]\nper_client_per_s = 2.0\npayload_bytes = 120\n[phases]\nwarm_up_s = 0.0\nwindow_s = 20.0\n";
     let job = scenario::parse("bench", text, &[]).expect("a good scenario");
     let plan = Arc::new(job.plans[0].clone());
-    for (name, decoding) in [("clock, ledger, recorder (and a copy of the text)", false), ("the same from JSON", true)]
+    for (name, decoding) in
+        [("clock, ledger, histograms (and a copy of the text)", false), ("the same from JSON", true)]
     {
         let mut each: Vec<f64> = (0..ROUNDS)
             .map(|_| {
-                let (took, deliveries) = loadgen::bench::take_all(&plan, decoding);
+                let (took, deliveries) = loadgen::bench::receive_all(&plan, decoding);
                 took.as_nanos() as f64 / deliveries as f64
             })
             .collect();

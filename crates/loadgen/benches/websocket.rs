@@ -1,5 +1,6 @@
-//! What a delivered WebSocket message costs the generator, who parses, checks and records it, beside a bare loop that reads the same
-//! number of sockets of the same server and counts. The rounds of the two alternate.
+//! CPU time per delivered WebSocket message of the load generator, which parses, checks and records
+//! it, compared with a bare loop that reads as many sockets of the same server and counts messages.
+//! The rounds of the two alternate.
 //!
 //! `cargo build --release && cargo bench -p pushbench-loadgen --bench websocket -- [--clients 500] [--rate 40] [--seconds 4] [--rounds 7]`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -18,9 +19,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 use scenario::Plan;
 use wire::{Post, Transport, encode_post_json};
 
-/// Once in every text of the bare loop, and nowhere else in what the server sends.
+/// A byte that is once in every text of the bare loop, and in nothing else that the server sends.
 const MARK: u8 = b'@';
-const LOOK_EVERY_MS: u8 = 50;
+const POLL_MS: u8 = 50;
 const TARGET: f64 = 1.15;
 
 fn main() -> io::Result<()> {
@@ -34,10 +35,10 @@ fn main() -> io::Result<()> {
     let (mut bare, mut ours, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..number("--rounds", 7) {
         let measure_ours = || -> io::Result<f64> {
-            let recording = run(&plan, Transport::Websocket)?;
-            Ok(recording.cpu.total_us() as f64 / recording.window.delivered as f64)
+            let measured = run(&plan, Transport::Websocket)?;
+            Ok(measured.cpu.total_us() as f64 / measured.window.delivered as f64)
         };
-        // Who is first changes, so that neither always has the machine in the same state.
+        // The order changes, so that neither always meets the machine in the same state.
         let (bare_us, ours_us) = if round % 2 == 0 {
             (bare_loop(&plan)?, measure_ours()?)
         } else {
@@ -58,7 +59,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Joins as many sockets, reads and counts through warm-up and window; CPU in µs for each message of the window.
+/// Joins with all sockets, reads and counts during warm-up and window. Returns the CPU time per
+/// message of the window, in µs.
 fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     let server = Server::start()?;
     let http = server.target.http;
@@ -75,7 +77,7 @@ fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     let (mut scratch, mut events) = (vec![0; 64 << 10], vec![EpollEvent::empty(); 1024]);
     let mut seen = 0_u64;
     loop {
-        let ready = epoll.wait(&mut events, EpollTimeout::from(LOOK_EVERY_MS))?;
+        let ready = epoll.wait(&mut events, EpollTimeout::from(POLL_MS))?;
         for event in &events[..ready] {
             let n = sockets[event.data() as usize].read(&mut scratch)?;
             seen += memchr::memchr_iter(MARK, &scratch[..n]).count() as u64;
@@ -93,21 +95,21 @@ fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     poster.join().map_err(|_| io::Error::other("the poster panicked"))??;
     let messages = seen - seen_before;
     let expected = plan.deliveries_in_window();
-    // A post and its deliveries may fall on either side of an edge.
+    // A post and its deliveries may be on different sides of an edge.
     if messages.abs_diff(expected) > expected / 20 {
-        return Err(io::Error::other(format!("{messages} messages came in the window, {expected} were due")));
+        return Err(io::Error::other(format!("received {messages} messages in the window instead of {expected}")));
     }
     Ok(cpu.as_secs_f64() * 1e6 / messages as f64)
 }
 
-/// CPU of this thread.
+/// CPU time of this thread.
 fn thread_cpu() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
     let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
     Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).unsigned_abs()))
 }
 
-/// A WebSocket that has been let in.
+/// Opens a WebSocket and joins the room.
 fn join(http: SocketAddr, plan: &Plan) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(http)?;
     socket.set_nodelay(true)?;
@@ -126,7 +128,7 @@ fn join(http: SocketAddr, plan: &Plan) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// Posts as the plan says, on a connection that carries nothing else.
+/// Sends the posts of the plan when they are due, on a connection of their own.
 fn post_all(http: SocketAddr, plan: &Plan) -> io::Result<()> {
     let mut socket = TcpStream::connect(http)?;
     socket.set_nodelay(true)?;
@@ -134,7 +136,7 @@ fn post_all(http: SocketAddr, plan: &Plan) -> io::Result<()> {
     let text = format!("{}{}", "x".repeat(plan.payload_bytes - 1), char::from(MARK));
     for ordinal in 1..=plan.posts_of(0) {
         let due = plan.due(0, ordinal).unwrap_or_default();
-        std::thread::sleep(due.saturating_sub(begun.elapsed()).max(Duration::ZERO));
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
         let mut body = Vec::new();
         encode_post_json(&Post { author: 0, ordinal, text: text.as_str().into() }, &mut body);
         let head = format!(

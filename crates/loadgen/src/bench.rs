@@ -1,44 +1,32 @@
-//! A door for the benchmarks: the hot path with nothing around it.
+//! The hot path without a network, for benchmarks.
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use scenario::Plan;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use scenario::{Plan, Protocol};
 use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
-use crate::live::{Cue, Live};
-use crate::posts::Posts;
-use crate::target::Target;
-use crate::worker::{PROBE_AUTHOR, Share, Worker};
+use crate::config::{RunConfig, Target};
+use crate::run_context::{PROBE_AUTHOR, PROBE_TEXT, WorkerConfig, WorkerIndex};
+use crate::worker::Worker;
 
-/// Takes every message of a plan at every receiver of its room, and says how long that took and how many there were. `decoding` takes them
-/// from their JSON, as they come from a socket; otherwise ledger, clock and recorder are all there is.
-pub fn take_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
-    let (_cue, heard) = watch::channel(Cue::RampUp);
+/// Handles every message of a plan at every client of its room. Returns how long that took and the
+/// number of deliveries. With `decoding` each message is decoded from JSON, as from a socket.
+pub fn receive_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let worker = Worker::new(Share {
-        plan: Arc::clone(plan),
-        transport: Transport::Websocket,
-        target: Target { http: nowhere, tcp: nowhere, token: None, protocol: scenario::Protocol::Pushbench },
-        posts: Arc::new(Posts::new(plan.posts_total() as usize)),
-        live: Arc::new(Live::default()),
-        cue: heard,
-        base: Instant::now(),
-        at: (0, 1),
-        lock_step: false,
-    });
-    worker.clock.set_t0(Instant::now());
-    let items = items(plan);
+    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol: Protocol::Pushbench };
+    let config = RunConfig { plan: Arc::clone(plan), transport: Transport::Websocket, target, cores: Vec::new() };
+    let worker = Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY));
+    worker.run.clock.set_t0(tokio::time::Instant::now());
+    let sessions: Vec<_> = (0..plan.clients).map(|client| worker.session(client)).collect();
     let (mut took, mut deliveries) = (Duration::ZERO, 0);
-    for (room, messages) in items.iter().enumerate() {
-        for (item, json) in messages {
+    for (room, messages) in messages(plan).iter().enumerate() {
+        for (message, json) in messages {
             let begun = Instant::now();
-            for id in plan.clients_in(room as u32) {
-                let item = if decoding { decode_json(json).expect("our own JSON") } else { borrowed(item) };
-                worker.take(worker.seat(id), item, json.len(), 2).expect("a message of the plan");
+            for client in plan.clients_in(room as u32) {
+                let item = if decoding { decode_json(json).expect("JSON of our own") } else { borrowed(message) };
+                sessions[client as usize].receive(item, json.len(), 2).expect("a message of the plan");
                 deliveries += 1;
             }
             took += begun.elapsed();
@@ -52,18 +40,18 @@ fn borrowed<'a>(message: &'a Message<'_>) -> ServerItem<'a> {
     ServerItem::Message(Message { seq, author, ordinal, text: Cow::Borrowed(text) })
 }
 
-/// Every room's messages, the probe first, as values and as JSON.
-fn items(plan: &Plan) -> Vec<Vec<(Message<'_>, Vec<u8>)>> {
+/// The messages of every room, the probe first, as values and as JSON.
+fn messages(plan: &Plan) -> Vec<Vec<(Message<'_>, Vec<u8>)>> {
     let mut rooms: Vec<Vec<(Message<'_>, Vec<u8>)>> = (0..plan.rooms).map(|_| Vec::new()).collect();
     let mut push = |room: u32, author: u32, ordinal: u64, text: &'_ str| {
-        let items = &mut rooms[room as usize];
-        let seq = items.len() as u64 + 1;
+        let messages = &mut rooms[room as usize];
+        let seq = messages.len() as u64 + 1;
         let message = Message { seq, author, ordinal, text: text.to_owned().into() };
         let mut json = Vec::new();
         encode_json(&ServerItem::Message(message.clone()), &mut json);
-        items.push((message, json));
+        messages.push((message, json));
     };
-    (0..plan.rooms).for_each(|room| push(room, PROBE_AUTHOR, 0, "probe"));
+    (0..plan.rooms).for_each(|room| push(room, PROBE_AUTHOR, 0, PROBE_TEXT));
     for author in 0..plan.clients {
         for ordinal in 1..=plan.posts_of(author) {
             push(plan.room_of(author), author, ordinal, plan.text(author, ordinal));

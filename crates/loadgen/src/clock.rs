@@ -1,18 +1,18 @@
-//! The run's clock: microseconds since T0, the start of the warm-up; negative before it.
+//! The clock of a run: microseconds since T0, the start of the warm-up; negative before it.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One clock a worker; all of a run agree on T0.
+/// One clock per worker. All workers of a run have the same T0.
 pub(crate) struct Clock {
     base: Instant,
     t0_us: Cell<i64>,
 }
 
 impl Clock {
-    /// A clock that has not been told T0: everything is before it.
+    /// A clock whose T0 is not yet known: every instant is before it.
     pub(crate) fn new(base: Instant) -> Self {
         Self { base, t0_us: Cell::new(i64::MAX / 2) }
     }
@@ -25,12 +25,12 @@ impl Clock {
         self.t0_us.get() < i64::MAX / 2
     }
 
-    /// Now, since T0.
+    /// Microseconds since T0.
     pub(crate) fn now_us(&self) -> i64 {
         self.run_us() - self.t0_us.get()
     }
 
-    /// Now, since the run began: for what happens before T0 too.
+    /// Microseconds since the run began; also defined before T0.
     pub(crate) fn run_us(&self) -> i64 {
         micros(self.base.elapsed())
     }
@@ -43,6 +43,6 @@ impl Clock {
 
 /// A duration in whole microseconds.
 pub(crate) fn micros(duration: Duration) -> i64 {
-    // In 64 bits: this is done for every message.
+    // In 64 bits, because this runs for every message.
     i64::try_from(duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())).unwrap_or(i64::MAX)
 }

@@ -1,24 +1,25 @@
-//! What holds of any bytes, a protocol reader each: the bodies of property tests and of the targets in `crates/fuzz`.
+//! Properties of the protocol readers that hold for any bytes: the bodies of property tests and of
+//! the targets in `crates/fuzz`.
 
-use crate::fault::{End, Fault};
-use crate::lean::Carry;
-use crate::lean::frames::{FrameReader, Incoming};
-use crate::lean::packets::{Packet, decode_attachment, push_attachment};
-use crate::lean::response::{Part, ResponseReader};
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::Remainder;
+use crate::protocol::http_response::{Part, ResponseReader};
+use crate::protocol::socketio_packet::{Packet, decode_attachment, push_attachment};
+use crate::protocol::ws_frame::{FrameReader, Incoming};
 
-/// Responses are the same however their bytes are cut; what is wrong with bad ones may be found in another place.
+/// Responses are read the same whatever their chunks. Errors may be found at another place.
 pub fn response(bytes: &[u8]) {
     let chunks: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(read_responses(&chunks).ok(), read_responses(&[bytes]).ok());
 }
 
-/// WebSocket frames are the same however their bytes are cut.
+/// WebSocket frames are read the same whatever their chunks.
 pub fn frames(bytes: &[u8]) {
     let chunks: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(read_frames(&chunks), read_frames(&[bytes]));
 }
 
-/// An attachment that was read is the same when it is written again.
+/// An attachment that was decoded is encoded to the same bytes.
 pub fn packets(bytes: &[u8]) {
     let _ = Packet::parse(bytes);
     let _ = Packet::parse(&[b"42[\"", bytes].concat());
@@ -29,13 +30,13 @@ pub fn packets(bytes: &[u8]) {
     }
 }
 
-/// The bodies of responses one behind the other, and how many ended.
+/// The bodies of consecutive responses together, and how many responses were complete.
 fn read_responses(chunks: &[&[u8]]) -> Result<(Vec<u8>, usize), Fault> {
     let (mut reader, mut body, mut ends) = (ResponseReader::new(), Vec::new(), 0);
     for chunk in chunks {
         let mut rest = *chunk;
         while !rest.is_empty() {
-            let taken = reader.feed(rest, |part| {
+            let parsed = reader.feed(rest, |part| {
                 match part {
                     Part::Body(bytes) => body.extend_from_slice(bytes),
                     Part::End => ends += 1,
@@ -43,26 +44,26 @@ fn read_responses(chunks: &[&[u8]]) -> Result<(Vec<u8>, usize), Fault> {
                 }
                 Ok::<_, Fault>(())
             })?;
-            rest = &rest[taken..];
+            rest = &rest[parsed..];
         }
     }
     Ok((body, ends))
 }
 
-/// What a session reads: everything to the end, or to a close frame.
+/// What a session reads up to its end or a close frame.
 pub(crate) fn read_frames(chunks: &[&[u8]]) -> Result<Vec<String>, Fault> {
-    let (mut carry, mut reader, mut seen) = (Carry::default(), FrameReader::default(), Vec::new());
+    let (mut remainder, mut reader, mut seen) = (Remainder::default(), FrameReader::default(), Vec::new());
     for chunk in chunks {
-        let fed = carry.feed(chunk, |bytes| {
+        let fed = remainder.feed(chunk, |bytes| {
             reader.feed(bytes, |incoming, header_bytes| {
                 seen.push(format!("{incoming:?} {header_bytes}"));
-                if matches!(incoming, Incoming::Close(..)) { Err(End::Cut) } else { Ok(()) }
+                if matches!(incoming, Incoming::Close(..)) { Err(SessionEnd::Closed) } else { Ok(()) }
             })
         });
         match fed {
             Ok(()) => {}
-            Err(End::Cut) => break,
-            Err(End::Fault(fault)) => return Err(fault),
+            Err(SessionEnd::Closed) => break,
+            Err(SessionEnd::Failed(fault)) => return Err(fault),
         }
     }
     Ok(seen)

@@ -1,41 +1,47 @@
-//! The instrument: a crowd of simulated clients that follow a plan, and what they saw.
+//! The load generator: simulated clients that follow a plan, and the measurements they make.
 //!
-//! One worker thread a core, each with its own runtime, clients and recorder; nothing is shared per message but a few
-//! relaxed stores. The crate does not know the server: it speaks to whatever listens at the target.
+//! Each worker thread has its own runtime, clients and histograms. Threads share nothing per
+//! message but a few relaxed atomic stores. The crate does not import the server: it connects to
+//! whatever listens at the target.
+//!
+//! Modules import downwards in this order: `error`, `clock`, `timer`, `config`; `protocol`; `net`;
+//! `measure`; `run_context`, `tasks`, `client`, `delivery`, `scheduler`, `session`; `transports`;
+//! `worker`; `controller`, `collector`, `lockstep`, `joining`, `progress`.
 
 #[doc(hidden)]
 pub mod bench;
+mod client;
 mod clock;
-mod collect;
-mod conduct;
-mod crowd;
-mod fault;
+mod collector;
+mod config;
+mod controller;
+mod delivery;
+mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod joining;
-mod lean;
-mod ledger;
-mod link;
-mod live;
 mod lockstep;
-mod pacer;
-mod posting;
-mod posts;
-mod receiving;
-mod recorder;
-mod recording;
-mod repeated;
-mod seat;
-mod target;
-mod tcp_info;
+mod measure;
+mod measurements;
+mod net;
+mod progress;
+mod protocol;
+mod run_context;
+mod schedule_cursor;
+mod scheduler;
+mod session;
+mod tasks;
+#[cfg(test)]
+mod testing;
+mod timer;
 mod transports;
 mod worker;
 
-pub use conduct::{Edge, Order, execute};
+pub use config::{RunConfig, Target};
+pub use controller::{Checkpoint, execute};
 pub use joining::{JoinError, try_join};
-pub use live::{Progress, Stage};
-pub use lockstep::{LockStepError, Steps, Until, lock_step};
-pub use recording::Recording;
-pub use target::Target;
-pub use tcp_info::SocketCounts;
+pub use lockstep::{LockStepError, StepCounts, Until, lock_step};
+pub use measurements::RunMeasurements;
+pub use net::tcp_info::SocketCounts;
+pub use progress::{Phase, Progress};

@@ -1,231 +1,245 @@
-//! One message at a time: a post leaves when everybody has seen the one before. Nothing here is timed, so what is counted is the same
-//! on every machine and under any load.
+//! One message at a time: a post is sent when every client of the room has received the one before.
+//! Nothing is timed, so the counts are the same on every machine and under any load.
 //!
-//! The clients are those of a run. They ask, post and read as ever; only what a run leaves to timers is said here: when to connect, when
-//! to post, and for a poller when to ask. The plan's posts leave in the order in which they are due.
+//! The clients are those of a run. They poll, post and read in the same manner. Only what a run
+//! leaves to timers is decided here: when to connect, when to post, and when to poll. Posts are
+//! sent in the order in which they are due.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use results::TrafficCounts;
 use scenario::HttpClient;
-use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use wire::Transport;
 
-use crate::conduct::{Edge, Order};
-use crate::crowd;
-use crate::live::{Cue, Live};
-use crate::posts::Posts;
-use crate::seat::{Due, Seat};
-use crate::worker::{Share, Worker};
+use crate::client::Client;
+use crate::config::RunConfig;
+use crate::controller::Checkpoint;
+use crate::run_context::{WorkerConfig, WorkerIndex};
+use crate::worker::Worker;
 
-/// A step that takes longer than this never ends.
+/// Longest time of one step.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
 /// What the clients counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Steps {
-    /// Connecting and joining, everybody.
+pub struct StepCounts {
+    /// Connecting and joining, all clients.
     pub connecting: TrafficCounts,
-    /// The window's posts, from the first one leaving to the last receiver.
+    /// The posts of the window, from the first that is sent to the last delivery.
     pub window: TrafficCounts,
 }
 
-/// Why it could not be done.
+/// Why a lock-step run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LockStepError {
-    /// Not with these clients.
+    /// The HTTP client cannot be stepped.
     #[error("http_client = \"reqwest\" polls by its own clock; lock-step needs http_client = \"built-in\"")]
     Client,
-    /// Something did not come.
+    /// A step did not end.
     #[error("over {0}, {1} did not happen within {limit_s} s", limit_s = STEP_MAX.as_secs())]
     Stuck(Transport, String),
-    /// Something else came first.
-    #[error("over {transport}, {what} was waited for when something broke: {faults}")]
+    /// A fault occurred during a step.
+    #[error("over {transport}, a fault occurred during {what}: {faults}")]
     Broke {
-        /// Which transport.
+        /// The transport.
         transport: Transport,
-        /// What was to happen.
+        /// The step.
         what: String,
-        /// What broke.
+        /// The faults.
         faults: String,
     },
-    /// A fault of ours.
-    #[error("over {0}, one of the clients panicked; standard error says where")]
+    /// The load generator has a bug.
+    #[error("over {0}, one of the clients panicked; standard error has the message")]
     Panicked(Transport),
-    /// It came, but not once, in order, as posted.
-    #[error("over {0}, messages were lost, doubled, reordered or altered: {1}")]
+    /// A message was not received once, in order, as it was posted.
+    #[error("over {0}, messages were lost, duplicated, reordered or altered: {1}")]
     Wrong(Transport, String),
 }
 
-/// How far to walk.
+/// Where to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// To the window's first post, which does not leave: what is spent so far is not the window's.
+    /// Before the first post of the window, so that only the costs before it are counted.
     Window,
-    /// To the end.
+    /// After the last post.
     End,
 }
 
-/// Walks through the plan's posts on the current thread. `on_edge` is awaited as in a run: before the first connection, when
-/// everybody is connected, before the first post of the window and after its last.
-pub async fn lock_step(order: &Order, until: Until, on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
-    if order.plan.http_client != HttpClient::BuiltIn {
+/// Sends the posts of a plan one by one, on the current thread. `on_checkpoint` is awaited as in a
+/// run.
+pub async fn lock_step(
+    config: &RunConfig,
+    until: Until,
+    on_checkpoint: impl AsyncFnMut(Checkpoint),
+) -> Result<StepCounts, LockStepError> {
+    if config.plan.http_client != HttpClient::BuiltIn {
         return Err(LockStepError::Client);
     }
-    let (_cue, heard) = watch::channel(Cue::RampUp);
-    let worker = Rc::new(Worker::new(Share {
-        plan: Arc::clone(&order.plan),
-        transport: order.transport,
-        target: order.target.clone(),
-        posts: Arc::new(Posts::new(usize::try_from(order.plan.posts_total()).unwrap_or(usize::MAX))),
-        live: Arc::new(Live::default()),
-        cue: heard,
-        base: Instant::now(),
-        at: (0, 1),
-        lock_step: true,
-    }));
-    LocalSet::new().run_until(walk_unless_panicked(&worker, until, on_edge)).await
+    let config = WorkerConfig { lock_step: true, ..WorkerConfig::alone(config, WorkerIndex::ONLY) };
+    let steps = Steps { worker: Worker::new(config) };
+    LocalSet::new().run_until(steps.run_until_panic(until, on_checkpoint)).await
 }
 
-async fn walk_unless_panicked(
-    worker: &Rc<Worker>,
-    end: Until,
-    on_edge: impl AsyncFnMut(Edge),
-) -> Result<Steps, LockStepError> {
-    tokio::select! {
-        steps = walk(worker, end, on_edge) => steps,
-        () = worker.alarm.notified() => Err(LockStepError::Panicked(worker.transport)),
-    }
+struct Steps {
+    worker: Worker,
 }
 
-async fn walk(worker: &Rc<Worker>, end: Until, mut on_edge: impl AsyncFnMut(Edge)) -> Result<Steps, LockStepError> {
-    on_edge(Edge::Begin).await;
-    worker.clock.set_t0(Instant::now());
-    for seat in &worker.seats {
-        crowd::spawn(worker, crowd::live(Rc::clone(worker), Rc::clone(seat)));
-        let questions = if worker.transport == Transport::LongPolling { u64::from(seat.id) * 2 + 2 } else { 0 };
-        let joined = || seat.joined.get() && tally(worker).requests >= questions;
-        until(worker, joined, || format!("the joining of seat {}", seat.id)).await?;
+impl Steps {
+    async fn run_until_panic(
+        &self,
+        until: Until,
+        on_checkpoint: impl AsyncFnMut(Checkpoint),
+    ) -> Result<StepCounts, LockStepError> {
+        tokio::select! {
+            steps = self.run(until, on_checkpoint) => steps,
+            () = self.worker.tasks.task_panicked() => Err(LockStepError::Panicked(self.worker.run.transport)),
+        }
     }
-    on_edge(Edge::Settled).await;
-    let connecting = tally(worker);
-    for prober in worker.seats.iter().filter(|seat| worker.is_prober(seat)) {
-        worker.probe(prober);
-        let members = || worker.seats.iter().filter(|seat| seat.room == prober.room);
-        ask(worker, members(), || members().all(|seat| seat.probed.get()), || "the probe".to_owned()).await?;
+
+    async fn run(
+        &self,
+        until: Until,
+        mut on_checkpoint: impl AsyncFnMut(Checkpoint),
+    ) -> Result<StepCounts, LockStepError> {
+        let (run, scheduler) = (&self.worker.run, &self.worker.scheduler);
+        on_checkpoint(Checkpoint::Begin).await;
+        self.connect().await?;
+        on_checkpoint(Checkpoint::Settled).await;
+        let connecting = self.counts();
+        self.probe().await?;
+        let mut at_window = None;
+        while let Some(post) = scheduler.pop(run, i64::MAX) {
+            let index = run.plan.post_index(post.client, post.ordinal);
+            let in_window = index.is_some_and(|index| run.due_in_window(index).is_some());
+            if in_window && at_window.is_none() {
+                on_checkpoint(Checkpoint::WindowStart).await;
+                at_window = Some(self.counts());
+                if until == Until::Window {
+                    break;
+                }
+            }
+            self.post(scheduler.client(post.client), post.ordinal).await?;
+        }
+        on_checkpoint(Checkpoint::WindowEnd).await;
+        let end = self.counts();
+        if let Some(incident) = run.counters.borrow().ledger.incidents.first() {
+            return Err(LockStepError::Wrong(run.transport, format!("{incident:?}")));
+        }
+        Ok(StepCounts { connecting, window: end.since(&at_window.unwrap_or(end)) })
     }
-    let mut begun = None;
-    loop {
-        let next = worker.pacer.borrow_mut().pop(&worker.plan, i64::MAX);
-        let Some(post) = next else { break };
-        let in_window = worker.plan.post_index(post.seat, post.ordinal).is_some_and(|at| worker.is_in_window(at));
-        if in_window && begun.is_none() {
-            on_edge(Edge::WindowStart).await;
-            begun = Some(tally(worker));
-            if end == Until::Window {
-                break;
+
+    /// Connects one client after the other.
+    async fn connect(&self) -> Result<(), LockStepError> {
+        self.worker.run.clock.set_t0(Instant::now());
+        for client in &self.worker.scheduler.clients {
+            self.worker.spawn_client(client);
+            // A long polling client joins with its first request; the second is the first that is
+            // held.
+            let requests = if self.holds_requests() { u64::from(client.id) * 2 + 2 } else { 0 };
+            let has_joined = || client.joined.get() && self.counts().requests >= requests;
+            self.wait_for(has_joined, || format!("the join of client {}", client.id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), LockStepError> {
+        for prober in self.worker.probers() {
+            prober.send_probe(&self.worker.run);
+            let members = || self.worker.scheduler.members(prober.room);
+            let all_probed = || members().all(|client| client.probed.get());
+            self.poll_all(members(), all_probed, || "the probe".to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one post and waits until it is acknowledged and every client of the room has received
+    /// it.
+    async fn post(&self, author: &Rc<Client>, ordinal: u64) -> Result<(), LockStepError> {
+        let before = self.counts();
+        author.post(&self.worker.run, ordinal);
+        let post = || format!("post {ordinal} of client {}", author.id);
+        let is_accepted = || self.counts().accepted > before.accepted;
+        self.wait_for(is_accepted, || format!("the acknowledgement of {}", post())).await?;
+        let members = || self.worker.scheduler.members(author.room);
+        let receivers = members().count() as u64;
+        // A long polling client must have sent its next request: otherwise the next message would
+        // sometimes find it waiting and sometimes not.
+        let requests = if self.holds_requests() { before.requests + 1 + receivers } else { 0 };
+        let all_received = || {
+            let now = self.counts();
+            now.delivered >= before.delivered + receivers && now.requests >= requests
+        };
+        self.poll_all(members(), all_received, || format!("the delivery of {} to its room", post())).await
+    }
+
+    /// Waits until `done`. Clients that poll by interval poll one after the other.
+    async fn poll_all<'a>(
+        &self,
+        members: impl Iterator<Item = &'a Rc<Client>>,
+        done: impl Fn() -> bool,
+        what: impl Fn() -> String,
+    ) -> Result<(), LockStepError> {
+        if self.worker.run.tuning().interval.is_some() {
+            for client in members {
+                // While the author's task is sending its post, waking it does not make it poll.
+                self.wait_for(|| client.queue.borrow().is_empty(), &what).await?;
+                let before = client.ledger.borrow().last();
+                client.post_ready.notify_one();
+                self.wait_for(|| client.ledger.borrow().last() > before, &what).await?;
             }
         }
-        step(worker, worker.seat(post.seat), post.ordinal).await?;
+        self.wait_for(done, what).await
     }
-    on_edge(Edge::WindowEnd).await;
-    let end = tally(worker);
-    let ledger = worker.hot.borrow().ledger.clone();
-    if let Some(incident) = ledger.incidents.first() {
-        return Err(LockStepError::Wrong(worker.transport, format!("{incident:?}")));
-    }
-    Ok(Steps { connecting, window: end.since(&begun.unwrap_or(end)) })
-}
 
-/// One post, until it is confirmed and everybody in its room has seen it.
-async fn step(worker: &Rc<Worker>, author: &Rc<Seat>, ordinal: u64) -> Result<(), LockStepError> {
-    let before = tally(worker);
-    author.outbox.borrow_mut().push_back(Due::now(ordinal));
-    worker.flush(author);
-    let members = || worker.seats.iter().filter(|seat| seat.room == author.room);
-    let named = || format!("post {ordinal} of seat {}", author.id);
-    until(worker, || tally(worker).accepted > before.accepted, || format!("the confirmation of {}", named())).await?;
-    let receivers = members().count() as u64;
-    // A long poller must have asked again: the next message would otherwise find it on its way, at times.
-    let requests = match worker.transport {
-        Transport::LongPolling => before.requests + 1 + receivers,
-        Transport::Tcp
-        | Transport::Polling
-        | Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::Websocket
-        | Transport::SocketioPolling
-        | Transport::SocketioWebsocket
-        | Transport::Socketio
-        | Transport::Stomp => 0,
-    };
-    let seen = || {
-        let now = tally(worker);
-        now.delivered >= before.delivered + receivers && now.requests >= requests
-    };
-    ask(worker, members(), seen, || format!("the delivery of {} to all of its room", named())).await
-}
-
-/// Waits until everybody has it; pollers are told to ask for it, one after the other.
-async fn ask<'a>(
-    worker: &Rc<Worker>,
-    members: impl Iterator<Item = &'a Rc<Seat>>,
-    seen: impl Fn() -> bool,
-    what: impl Fn() -> String,
-) -> Result<(), LockStepError> {
-    if worker.transport == Transport::Polling {
-        for seat in members {
-            // The author's post may be the thing its poller is at: until it is answered, the bell only rings for posts.
-            until(worker, || seat.outbox.borrow().is_empty(), &what).await?;
-            let before = seat.ledger.borrow().last();
-            seat.bell.notify_one();
-            until(worker, || seat.ledger.borrow().last() > before, &what).await?;
+    async fn wait_for(&self, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
+        let run = &self.worker.run;
+        let begun = Instant::now();
+        while !done() {
+            let faults: Vec<_> = run.faults.borrow().texts.values().flatten().cloned().collect();
+            if !faults.is_empty() {
+                let faults = faults.join("; ");
+                return Err(LockStepError::Broke { transport: run.transport, what: what(), faults });
+            }
+            if begun.elapsed() > STEP_MAX {
+                return Err(LockStepError::Stuck(run.transport, what()));
+            }
+            tokio::task::yield_now().await;
         }
+        Ok(())
     }
-    until(worker, seen, what).await
-}
 
-async fn until(worker: &Rc<Worker>, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
-    let begun = Instant::now();
-    while !done() {
-        let faults: Vec<_> = worker.faults.borrow().texts.values().flatten().cloned().collect();
-        if !faults.is_empty() {
-            return Err(LockStepError::Broke { transport: worker.transport, what: what(), faults: faults.join("; ") });
-        }
-        if begun.elapsed() > STEP_MAX {
-            return Err(LockStepError::Stuck(worker.transport, what()));
-        }
-        tokio::task::yield_now().await;
+    /// Whether the server holds requests until there is a message.
+    fn holds_requests(&self) -> bool {
+        self.worker.run.tuning().hold.is_some()
     }
-    Ok(())
-}
 
-fn tally(worker: &Worker) -> TrafficCounts {
-    worker.hot.borrow().tally
+    fn counts(&self) -> TrafficCounts {
+        self.worker.run.counters.borrow().traffic
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::tests::{worker, worker_to};
+    use crate::testing::{listener, worker, worker_to};
 
     #[tokio::test]
-    async fn what_broke_is_not_called_slow() {
-        let worker = worker(1, 1, "");
-        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, async |_| ())).await;
-        assert!(matches!(walked, Err(LockStepError::Broke { .. })), "{walked:?}");
+    async fn a_fault_ends_a_step_at_once() {
+        let steps = Steps { worker: worker(1, 1, "") };
+        let outcome = LocalSet::new().run_until(steps.run_until_panic(Until::End, async |_| ())).await;
+        assert!(matches!(outcome, Err(LockStepError::Broke { .. })), "{outcome:?}");
     }
 
     #[tokio::test]
     async fn a_panicking_client_ends_it_at_once() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let worker = worker_to(&listener, Transport::Tcp);
-        let panics = async |_| _ = crowd::spawn(&worker, async { panic!("this panic belongs to the test") });
-        let walked = LocalSet::new().run_until(walk_unless_panicked(&worker, Until::End, panics)).await;
-        assert!(matches!(walked, Err(LockStepError::Panicked(Transport::Tcp))), "{walked:?}");
+        // A server that accepts connections and answers nothing.
+        let listener = listener();
+        let steps = Steps { worker: worker_to(&listener, Transport::Tcp) };
+        let panics = async |_| _ = steps.worker.tasks.spawn(async { panic!("this panic belongs to the test") });
+        let outcome = LocalSet::new().run_until(steps.run_until_panic(Until::End, panics)).await;
+        assert!(matches!(outcome, Err(LockStepError::Panicked(Transport::Tcp))), "{outcome:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use loadgen::{Edge, Order, Steps, Until, lock_step};
+use loadgen::{Checkpoint, RunConfig, StepCounts, Until, lock_step};
 use report::counters::{Check, Counted, LOCK_SCHEMA, Lock, Outcome, table};
 use results::{ByteClass, Direction, TrafficCounts, TrafficKind};
 use scenario::{Override, Plan};
@@ -267,7 +267,7 @@ async fn run_steps_and_stop(
     transport: Transport,
     mut server: ServerProcess,
     until: Until,
-) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
+) -> anyhow::Result<(StepCounts, Vec<ServerStats>)> {
     let walked = run_steps(plan, transport, &server, until).await;
     if walked.is_err()
         && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
@@ -284,13 +284,13 @@ async fn run_steps(
     transport: Transport,
     server: &ServerProcess,
     until: Until,
-) -> anyhow::Result<(Steps, Vec<ServerStats>)> {
+) -> anyhow::Result<(StepCounts, Vec<ServerStats>)> {
     let control = Control::new(&server.target)?;
-    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
+    let order = RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
     let readings = RefCell::new(Vec::new());
     let read = async |edge| {
         // The first reading may have to open its connection; allocations are taken from the second.
-        let times = if matches!(edge, Edge::WindowStart | Edge::WindowEnd) { 2 } else { 1 };
+        let times = if matches!(edge, Checkpoint::WindowStart | Checkpoint::WindowEnd) { 2 } else { 1 };
         for _ in 0..times {
             let usage = control.usage().await;
             readings.borrow_mut().push(usage);

@@ -1,4 +1,4 @@
-//! What the benches share: a server in a process of its own, a run of the whole instrument against it.
+//! What the benches share: a server in its own process, and a run of the load generator against it.
 
 #[path = "../../../server/benches/common/machine.rs"]
 pub(crate) mod machine;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
-use loadgen::{Order, Recording, Target};
+use loadgen::{RunConfig, RunMeasurements, Target};
 use scenario::Plan;
 use wire::{ServerAddresses, Transport};
 
-/// A `pushbench serve` that ends with this value.
+/// A `pushbench serve` process, which is killed when this value is dropped.
 pub(crate) struct Server {
     pub(crate) target: Target,
     process: Child,
@@ -27,9 +27,9 @@ impl Server {
         command.args(["serve", "--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]);
         command.args(["--heartbeat-ms", "120000", "--cores", &SERVER_CORE.to_string()]).env("RUST_LOG", "warn");
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
-        let listening: ServerAddresses = serde_json::from_str(&line)?;
+        let mut first_line = String::new();
+        BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut first_line)?;
+        let listening: ServerAddresses = serde_json::from_str(&first_line)?;
         Ok(Self {
             target: Target {
                 http: listening.http,
@@ -49,14 +49,14 @@ impl Drop for Server {
     }
 }
 
-/// `--server PATH`, or what a release build left.
+/// The program in `--server PATH`, or the release build.
 fn program() -> io::Result<PathBuf> {
     let built = std::env::current_exe()?.ancestors().nth(2).map(|folder| folder.join("pushbench"));
     let path = argument("--server").map(PathBuf::from).or(built).unwrap_or_default();
     if path.is_file() {
         return Ok(path);
     }
-    Err(io::Error::other(format!("{} is not there: cargo build --release, or --server PATH", path.display())))
+    Err(io::Error::other(format!("there is no {}: run `cargo build --release`, or give --server PATH", path.display())))
 }
 
 /// The only plan of a scenario.
@@ -65,17 +65,19 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
     Ok(Arc::new(job.plans.remove(0)))
 }
 
-/// One run of the whole instrument, against a server of its own.
-pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<Recording> {
+/// One run of the load generator against a new server.
+pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<RunMeasurements> {
     let server = Server::start()?;
-    let order = Order { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
+    let config =
+        RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (never, mut log) = (std::future::pending(), io::sink());
-    let run = loadgen::execute(order, never, &mut log, |_| {}, async |_| {});
-    let recording = runtime.block_on(run)?;
-    let right = recording.ended == results::RunEnd::Complete && recording.ledger.is_clean();
-    if !right || recording.ledger.received != recording.ledger.scheduled {
-        return Err(io::Error::other(format!("{:?} {:?} {:?}", recording.ended, recording.ledger, recording.faults)));
+    let run = loadgen::execute(config, never, &mut log, |_| {}, async |_| {});
+    let measurements = runtime.block_on(run)?;
+    let RunMeasurements { ended, ledger, faults, .. } = &measurements;
+    let is_right = *ended == results::RunEnd::Complete && ledger.is_clean();
+    if !is_right || ledger.received != ledger.scheduled {
+        return Err(io::Error::other(format!("{ended:?} {ledger:?} {faults:?}")));
     }
-    Ok(recording)
+    Ok(measurements)
 }

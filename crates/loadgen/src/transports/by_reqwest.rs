@@ -1,201 +1,267 @@
-//! The HTTP transports through `reqwest`, one client a seat: what a Rust service that uses it would see. It keeps its own connections
-//! and headers to itself, so bytes other than bodies are not counted here; the server's counters have them.
+//! The transports on HTTP requests with the `reqwest` crate: what an application gets that uses an
+//! ordinary HTTP client library.
+//!
+//! reqwest does not expose its connections and heads. Requests and bodies are counted here;
+//! connections, heads and chunk sizes are not, but the server's counters have them.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response};
+use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, COOKIE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, Response};
 use results::FaultKind;
-use tokio::time::{Instant, sleep_until};
-use wire::{Ack, CURSOR_HEADER, StartAt, Transport, WireError, encode_post_json, parse_after};
+use tokio::time::{sleep, timeout};
+use wire::{CURSOR_HEADER, StartAt, Transport, encode_post_json, parse_after};
 
-use super::exchange::unexpected;
-use super::polling::{half_a_line, take_lines};
-use super::sse::{Events, take_events};
-use crate::fault::{End, Fault};
-use crate::lean::Carry;
-use crate::lean::response::retry_after;
-use crate::seat::{Seat, Way};
-use crate::worker::Worker;
+use super::http::connection::{ERROR_BODY_BYTES_MAX, ERROR_BODY_WITHIN, status_fault};
+use super::http::poller::{count_poll, incomplete_line, join, receive_ack, receive_lines};
+use super::http::post_connection::RETRY_PAUSE;
+use super::http::requester::append_body;
+use super::polling::{self, PollingClient};
+use super::sse::Events;
+use crate::client::{PendingPost, SentByTask};
+use crate::delivery;
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::Remainder;
+use crate::protocol::http_response::retry_after;
+use crate::session::Session;
 
-/// Beyond what the server may hold a request.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// Longest wait for bytes beyond the time for which the transport may be idle.
+const READ_MARGIN: Duration = Duration::from_secs(20);
+const LAST_EVENT_ID: &str = "last-event-id";
 
-impl From<reqwest::Error> for Fault {
-    fn from(error: reqwest::Error) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            if let Some(io) = inner.downcast_ref::<io::Error>()
-                && let Some(code) = io.raw_os_error()
-            {
-                return io::Error::from_raw_os_error(code).into();
-            }
-            cause = inner.source();
-        }
-        let kind = if error.is_timeout() { FaultKind::TimedOut } else { FaultKind::CutShort };
-        Self::new(kind, error.to_string())
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    let http = ReqwestClient::new(session)?;
+    let tuning = session.run.tuning();
+    if tuning.interval.is_some() {
+        polling::run(session, http).await
+    } else if let Some(hold) = tuning.hold {
+        http.poll_held(hold).await
+    } else {
+        http.read_stream().await
     }
 }
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let tuning = worker.tuning();
-    let builder = Client::builder().no_proxy().tcp_nodelay(true).read_timeout(tuning.idle_max() + ANSWER_MAX);
-    let client = builder.pool_max_idle_per_host(if tuning.keep_alive { 2 } else { 0 }).build()?;
-    let caller = Rc::new(Caller { worker: Rc::clone(worker), seat: Rc::clone(seat), client });
-    let reading = async {
-        match worker.transport {
-            Transport::Polling => caller.poll().await,
-            Transport::LongPolling => caller.long_poll().await,
-            Transport::HttpStreaming | Transport::Sse => caller.stream().await,
-            Transport::Tcp
-            | Transport::Websocket
-            | Transport::SocketioPolling
-            | Transport::SocketioWebsocket
-            | Transport::Socketio
-            | Transport::Stomp => unreachable!("these transports have one client"),
-        }
-    };
-    tokio::select! {
-        end = reading => end,
-        end = caller.post_what_is_due() => end,
+#[derive(Clone)]
+struct ReqwestClient {
+    session: Session,
+    http: reqwest::Client,
+    /// `/rooms/NAME/TRANSPORT`
+    path: String,
+}
+
+impl ReqwestClient {
+    fn new(session: &Session) -> Result<Self, Fault> {
+        let tuning = session.run.tuning();
+        let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none()).http1_only().tcp_nodelay(true);
+        let builder = builder.read_timeout(tuning.idle_max() + READ_MARGIN);
+        let http = builder.pool_max_idle_per_host(if tuning.keep_alive { 1 } else { 0 }).build()?;
+        let room = session.run.plan.room_name(session.client.room);
+        let path = format!("/rooms/{room}/{}", session.run.transport);
+        Ok(Self { session: session.clone(), http, path })
     }
-}
 
-/// A status other than those that answer the request is a fault, with the beginning of what came with it.
-async fn expect(mut response: Response, wanted: &[u16]) -> Result<Response, Fault> {
-    let status = response.status().as_u16();
-    if wanted.contains(&status) {
-        return Ok(response);
-    }
-    let pause = response.headers().get(RETRY_AFTER).map(|value| retry_after(value.to_str().unwrap_or_default()));
-    let body = response.chunk().await.ok().flatten().unwrap_or_default();
-    Err(unexpected(status, pause, wanted, &body))
-}
-
-struct Caller {
-    worker: Rc<Worker>,
-    seat: Rc<Seat>,
-    client: Client,
-}
-
-impl Caller {
-    async fn poll(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let mut next = Instant::now() + worker.plan.poll_phase(seat.id);
-        let interval = worker.tuning().interval.unwrap_or_default();
+    async fn poll_held(&self, hold: Duration) -> Result<Infallible, SessionEnd> {
+        // The first request must not be held, because its response says that the client has joined.
+        self.poll("hold_ms=0").await?;
+        self.attach_posts();
+        let parameters = format!("hold_ms={}", hold.as_millis());
         loop {
-            self.ask("").await?;
-            sleep_until(next).await;
-            next += interval;
+            self.poll(&parameters).await?;
         }
     }
 
-    async fn long_poll(&self) -> Result<Infallible, End> {
-        self.ask("hold_ms=0").await?;
-        let held = format!("hold_ms={}", self.worker.tuning().hold.unwrap_or_default().as_millis());
-        loop {
-            self.ask(&held).await?;
-        }
-    }
-
-    /// Asks once and takes what comes.
-    async fn ask(&self, parameters: &str) -> Result<(), End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let start = seat.start();
-        let response = expect(self.get(start, parameters).await?, &[200, 204]).await?;
-        let status = response.status().as_u16();
-        let cursor = response.headers().get(CURSOR_HEADER).and_then(|value| value.to_str().ok());
+    /// Polls once and handles the messages of the response.
+    async fn poll(&self, parameters: &str) -> Result<(), SessionEnd> {
+        let (session, run) = (&self.session, &*self.session.run);
+        let start = session.client.start_at();
+        let mut response = self.get(start, parameters, &[200, 204]).await?;
+        let cursor = response.headers().get(CURSOR_HEADER).map(|value| value.to_str().unwrap_or_default());
         let cursor = cursor.map(|value| parse_after(CURSOR_HEADER, value)).transpose();
         let cursor = cursor.map_err(|problem| Fault::new(FaultKind::BadBytes, problem.to_string()))?;
-        let body = response.bytes().await.map_err(Fault::from)?;
-        let before = worker.delivered();
-        if take_lines(worker, seat, &body)? < body.len() {
-            return Err(half_a_line().into());
+        let (mut remainder, mut has_messages) = (Remainder::default(), false);
+        while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
+            let before = run.delivered();
+            remainder.feed(&chunk, |bytes| receive_lines(session, bytes))?;
+            has_messages |= run.delivered() > before;
         }
-        worker.hot.borrow_mut().tally.empty_answers += u64::from(status == 204);
-        worker.count_batch(before);
-        worker.join(seat, cursor.unwrap_or_else(|| seat.ledger.borrow().last()));
-        self.open_way();
-        worker.pace();
+        if remainder.len() > 0 {
+            return Err(incomplete_line().into());
+        }
+        count_poll(session, has_messages, response.status().as_u16() == 204);
+        join(session, start, cursor);
+        session.send_scheduled();
         Ok(())
     }
 
-    async fn stream(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
-        let mut response = expect(self.get(seat.start(), "").await?, &[200]).await?;
-        let (mut lines, mut events) = (Carry::default(), Events::new());
+    /// Reads a response without an end: lines, or events.
+    async fn read_stream(&self) -> Result<Infallible, SessionEnd> {
+        let (session, run) = (&self.session, &*self.session.run);
+        let mut response = self.get(session.client.start_at(), "", &[200]).await?;
+        let (mut lines, mut events) = (Remainder::default(), Events::new());
         while let Some(chunk) = response.chunk().await.map_err(Fault::from)? {
-            let before = worker.delivered();
-            seat.heard_s.set(worker.second());
-            if worker.transport == Transport::Sse {
-                take_events(worker, seat, &mut events, &chunk)?;
+            let before = run.delivered();
+            if run.transport == Transport::Sse {
+                events.receive(session, &chunk)?;
             } else {
-                lines.feed(&chunk, |bytes| take_lines(worker, seat, bytes))?;
+                lines.feed(&chunk, |bytes| receive_lines(session, bytes))?;
             }
-            worker.count_batch(before);
-            if seat.joined.get() {
-                self.open_way();
+            run.count_batch(before);
+            if session.needs_sender() {
+                self.attach_posts();
             }
-            worker.pace();
+            session.send_scheduled();
         }
-        Err(End::Cut)
+        Err(SessionEnd::Closed)
     }
 
-    async fn get(&self, start: StartAt, parameters: &str) -> Result<Response, Fault> {
-        let mut url = self.url() + "?" + parameters;
-        let cursor = Option::<u64>::from(start);
-        if let Some(after) = cursor {
-            url += &format!("&after={after}");
+    async fn get(&self, start: StartAt, parameters: &str, statuses: &[u16]) -> Result<Response, Fault> {
+        let mut path = format!("{}?{parameters}", self.path);
+        if let StartAt::After(after) = start {
+            path += &format!("&after={after}");
         }
-        let mut request = self.authorize(self.client.get(url));
-        if let Some(after) = cursor.filter(|_| self.worker.transport == Transport::Sse) {
-            request = request.header("last-event-id", after);
+        let mut request = self.http.get(self.url(&path));
+        if self.session.run.transport == Transport::Sse {
+            request = request.header(ACCEPT, "text/event-stream");
+            if let StartAt::After(after) = start {
+                request = request.header(LAST_EVENT_ID, after);
+            }
         }
-        self.worker.hot.borrow_mut().tally.requests += 1;
-        Ok(request.send().await?)
+        if let Some(cookie) = self.padding(&path) {
+            request = request.header(COOKIE, cookie);
+        }
+        self.send(request, statuses).await
     }
 
-    fn open_way(&self) {
-        if matches!(*self.seat.way.borrow(), Way::None) {
-            *self.seat.way.borrow_mut() = Way::Between;
-            self.worker.flush(&self.seat);
+    /// Sends a request and waits for the head of its response. An unexpected status is a fault.
+    async fn send(&self, mut request: RequestBuilder, statuses: &[u16]) -> Result<Response, Fault> {
+        let run = &self.session.run;
+        if let Some(token) = &run.target.token {
+            request = request.bearer_auth(token);
+        }
+        if !run.tuning().keep_alive {
+            request = request.header(CONNECTION, "close");
+        }
+        run.counters.borrow_mut().traffic.requests += 1;
+        let response = request.send().await?;
+        if statuses.contains(&response.status().as_u16()) {
+            Ok(response)
+        } else {
+            Err(refused(response, statuses).await)
         }
     }
 
-    async fn post_what_is_due(&self) -> Result<Infallible, End> {
-        let (worker, seat) = (&self.worker, &self.seat);
+    /// Sends a post and waits for its acknowledgement.
+    async fn send_post(&self, pending: &PendingPost) -> Result<(), Fault> {
+        let (session, run) = (&self.session, &*self.session.run);
+        let post = run.post(session.client.id, pending.ordinal);
+        let mut body = Vec::with_capacity(post.text.len() + 64);
+        encode_post_json(&post, &mut body);
+        delivery::mark_sent(run, &session.client, pending);
+        run.count_post(post.text.len(), body.len() - post.text.len(), 0);
+        let request = self.http.post(self.url(&self.path)).header(CONTENT_TYPE, "application/json").body(body);
+        let mut response = self.send(request, &[200]).await?;
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            append_body(&chunk, &mut answer)?;
+        }
+        receive_ack(session, &answer)
+    }
+
+    /// Sends the client's posts with a task of its own from now on. The task ends with the worker.
+    fn attach_posts(&self) {
+        self.session.attach_kept(|| {
+            self.session.tasks.spawn(self.clone().send_posts());
+            Rc::new(SentByTask)
+        });
+    }
+
+    async fn send_posts(self) {
+        let (run, client) = (&self.session.run, &self.session.client);
         loop {
-            let due = seat.outbox.borrow_mut().pop_front();
-            let Some(due) = due else {
-                seat.bell.notified().await;
+            let Some(pending) = self.session.next_post() else {
+                client.post_ready.notified().await;
                 continue;
             };
-            let post = worker.post(seat, due.ordinal);
-            let mut body = Vec::new();
-            encode_post_json(&post, &mut body);
-            worker.leave(seat, &due);
-            worker.hot.borrow_mut().tally.requests += 1;
-            let request = self.client.post(self.url()).header("content-type", "application/json").body(body);
-            let response = expect(self.authorize(request).send().await.map_err(Fault::from)?, &[200]).await?;
-            let answer = response.bytes().await.map_err(Fault::from)?;
-            let ack: Ack = serde_json::from_slice(&answer).map_err(WireError::from)?;
-            worker.confirm(&mut worker.hot.borrow_mut(), seat, ack.ordinal);
-            seat.mark_blocked();
+            let sent = self.send_post(&pending).await;
+            client.mark_delayed();
+            if let Err(fault) = sent {
+                let pause = RETRY_PAUSE.max(fault.pause());
+                run.fault(fault);
+                sleep(pause).await;
+                client.mark_delayed();
+            }
+            self.session.send_scheduled();
         }
     }
 
-    fn url(&self) -> String {
-        let room = self.worker.plan.room_name(self.seat.room);
-        format!("http://{}/rooms/{room}/{}", self.worker.target.http, self.worker.transport)
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.session.run.target.http)
     }
 
-    fn authorize(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.worker.target.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+    /// A cookie that pads the head of a request to the size in the settings, given the headers that
+    /// reqwest sends by default.
+    fn padding(&self, path: &str) -> Option<String> {
+        let run = &self.session.run;
+        let size = usize::try_from(run.tuning().request_bytes).unwrap_or(0);
+        let token = run.target.token.as_ref().map_or(0, |token| format!("authorization: Bearer {token}\r\n").len());
+        let close = if run.tuning().keep_alive { 0 } else { "connection: close\r\n".len() };
+        let head = format!("GET {path} HTTP/1.1\r\naccept: */*\r\ncookie: \r\nhost: {}\r\n\r\n", run.target.http);
+        let padding = size.saturating_sub(head.len() + token + close);
+        (padding > 0).then(|| "x".repeat(padding))
+    }
+}
+
+impl PollingClient for ReqwestClient {
+    async fn poll(&mut self) -> Result<(), SessionEnd> {
+        Self::poll(self, "").await?;
+        self.session.client.mark_delayed();
+        Ok(())
+    }
+
+    async fn post(&mut self, pending: PendingPost) -> Result<(), SessionEnd> {
+        self.send_post(&pending).await?;
+        self.session.client.mark_delayed();
+        Ok(())
+    }
+}
+
+/// The fault for an unexpected status, with the beginning of the body.
+async fn refused(mut response: Response, statuses: &[u16]) -> Fault {
+    let retry_after = response.headers().get(RETRY_AFTER).map(|value| retry_after(value.to_str().unwrap_or_default()));
+    let mut body = Vec::new();
+    let reading = async {
+        while body.len() < ERROR_BODY_BYTES_MAX
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk);
         }
+    };
+    timeout(ERROR_BODY_WITHIN, reading).await.ok();
+    status_fault(response.status().as_u16(), retry_after, statuses, &body)
+}
+
+impl From<reqwest::Error> for Fault {
+    /// The kind comes from the system's error or from hyper's, whichever is in the chain of causes.
+    fn from(error: reqwest::Error) -> Self {
+        let mut kind = if error.is_timeout() { FaultKind::TimedOut } else { FaultKind::CutShort };
+        let error = error.without_url();
+        let mut detail = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(code) = inner.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+                return io::Error::from_raw_os_error(code).into();
+            }
+            if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+                kind = FaultKind::BadBytes;
+            }
+            detail = format!("{detail}: {inner}");
+            cause = inner.source();
+        }
+        Self::new(kind, detail)
     }
 }

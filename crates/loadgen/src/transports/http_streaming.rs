@@ -1,16 +1,14 @@
-//! HTTP streaming: one response, a JSON item a line.
+//! HTTP streaming: one response, a JSON item per line.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use super::polling::take_lines;
-use super::stream;
-use crate::fault::End;
-use crate::lean::Carry;
-use crate::seat::Seat;
-use crate::worker::Worker;
+use super::http::poller::receive_lines;
+use super::http::stream;
+use crate::error::SessionEnd;
+use crate::protocol::Remainder;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let mut carry = Carry::default();
-    stream::session(worker, seat, "", |bytes| carry.feed(bytes, |bytes| take_lines(worker, seat, bytes))).await
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    let mut remainder = Remainder::default();
+    stream::read(session, "", |bytes| remainder.feed(bytes, |bytes| receive_lines(session, bytes))).await
 }

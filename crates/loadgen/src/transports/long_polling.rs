@@ -1,22 +1,21 @@
-//! Long polling: a question that is held until there is something; the next one follows the answer at once.
+//! Long polling: the server holds each request until there is a message; the next request follows
+//! the response at once.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use super::polling::Asking;
-use super::post_line::PostLine;
-use crate::fault::End;
-use crate::seat::Seat;
-use crate::worker::Worker;
+use super::http::poller::Poller;
+use super::http::post_connection;
+use crate::error::SessionEnd;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let hold = worker.tuning().hold.unwrap_or_default();
-    // The first question must not be held: its answer is how the client knows that it is in.
-    let mut first = Asking::new(worker, seat, "hold_ms=0");
-    first.read().await?;
-    PostLine::attach(worker, seat);
-    let mut client = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    // The first request must not be held, because its response says that the client has joined.
+    let mut first = Poller::new(session, "hold_ms=0");
+    first.poll().await?;
+    post_connection::attach(session);
+    let hold = session.run.tuning().hold.unwrap_or_default();
+    let mut poller = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
     loop {
-        client.read().await?;
+        poller.poll().await?;
     }
 }

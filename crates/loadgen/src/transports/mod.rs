@@ -1,80 +1,48 @@
-//! How each transport's client works: one module each, named like the server's.
+//! How the client of each transport works: one module per transport, named like the server's.
 
 mod by_reqwest;
-mod exchange;
+mod http;
 mod http_streaming;
+mod in_band;
 mod long_polling;
+mod plain_broadcast;
 mod polling;
-mod post_line;
-mod repeated;
 mod socketio;
 mod sse;
 mod stomp;
-mod stream;
 mod tcp;
-mod upgraded;
 mod websocket;
+mod ws_connection;
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use scenario::{HttpClient, Plan, Protocol};
-use wire::{Post, Transport};
+use scenario::{HttpClient, Protocol};
+use wire::Transport;
 
-use crate::fault::End;
-use crate::seat::{Seat, Way};
-use crate::worker::Worker;
+use crate::error::SessionEnd;
+use crate::session::Session;
 
-pub(crate) use post_line::PostLine;
-pub(crate) use socketio::Uplink;
+pub(crate) use plain_broadcast::confirm_sent_posts;
 
-/// Connects a seat and keeps it in its room until the connection is over.
-pub(crate) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if let Protocol::PlainBroadcast { path } = &worker.target.protocol {
-        return repeated::session(worker, seat, path).await;
+/// Connects a client and keeps it in its room until the session ends.
+pub(crate) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    if let Protocol::PlainBroadcast { path } = &session.run.target.protocol {
+        return plain_broadcast::run_session(session, path).await;
     }
-    if is_by_reqwest(&worker.plan, worker.transport) {
-        return by_reqwest::session(worker, seat).await;
+    if session.run.http_client == HttpClient::Reqwest {
+        return by_reqwest::run_session(session).await;
     }
-    match worker.transport {
-        Transport::Tcp => tcp::session(worker, seat).await,
-        Transport::Polling => polling::session(worker, seat).await,
-        Transport::LongPolling => long_polling::session(worker, seat).await,
-        Transport::HttpStreaming => http_streaming::session(worker, seat).await,
-        Transport::Sse => sse::session(worker, seat).await,
-        Transport::Websocket => websocket::session(worker, seat).await,
+    match session.run.transport {
+        Transport::Tcp => tcp::run_session(session).await,
+        Transport::Polling => polling::run_session(session).await,
+        Transport::LongPolling => long_polling::run_session(session).await,
+        Transport::HttpStreaming => http_streaming::run_session(session).await,
+        Transport::Sse => sse::run_session(session).await,
+        Transport::Websocket => websocket::run_session(session).await,
         Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            socketio::session(worker, seat).await
+            socketio::run_session(session).await
         }
-        Transport::Stomp => stomp::session(worker, seat).await,
-    }
-}
-
-/// Says goodbye where the end of a connection does not say it. Nobody waits for the answer, and no count has it.
-pub(crate) fn leave(seat: &Seat) -> bool {
-    match &*seat.way.borrow() {
-        Way::Packets(line) => line.leave(),
-        Way::None | Way::InBand(_) | Way::Second(_) | Way::Between => false,
-    }
-}
-
-/// Whether the clients are `reqwest`'s, which keeps its connections to itself.
-pub(crate) fn is_by_reqwest(plan: &Plan, transport: Transport) -> bool {
-    plan.http_client == HttpClient::Reqwest && transport.has_room_url() && !transport.posts_in_band()
-}
-
-/// Appends a post as it goes up on the connection that carries the messages, and counts its bytes.
-pub(crate) fn compose_in_band(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
-    match worker.transport {
-        Transport::Tcp => tcp::compose(worker, post, out),
-        Transport::Websocket => websocket::compose(worker, post, out),
-        Transport::SocketioWebsocket | Transport::Socketio => socketio::compose(worker, post, out),
-        Transport::Stomp => stomp::compose(worker, post, out),
-        Transport::Polling
-        | Transport::LongPolling
-        | Transport::HttpStreaming
-        | Transport::Sse
-        | Transport::SocketioPolling => unreachable!("these transports post by request"),
+        Transport::Stomp => stomp::run_session(session).await,
     }
 }
 

@@ -1,81 +1,81 @@
 //! Server-sent events.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
+use results::{ByteClass, Direction, TrafficKind};
 use wire::{EventDecoder, StartAt, decode_json};
 
-use super::stream;
-use crate::fault::End;
-use crate::seat::Seat;
-use crate::worker::Worker;
-use results::{ByteClass, Direction, TrafficKind};
+use super::http::stream;
+use crate::error::SessionEnd;
+use crate::session::Session;
 
 const EVENT_BYTES_MAX: usize = 8 << 20;
 
-/// Events out of the pieces of a stream.
+/// Reads events from the chunks of a stream.
 pub(super) struct Events {
     decoder: EventDecoder,
-    /// What the piece before was counted under.
-    before: TrafficKind,
+    /// How the previous chunk was counted.
+    previous: TrafficKind,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { decoder: EventDecoder::new(EVENT_BYTES_MAX), before: TrafficKind::KeepAlive }
+        Self { decoder: EventDecoder::new(EVENT_BYTES_MAX), previous: TrafficKind::KeepAlive }
+    }
+
+    /// Handles the events that a chunk completes.
+    pub(super) fn receive(&mut self, session: &Session, bytes: &[u8]) -> Result<(), SessionEnd> {
+        let mut data_bytes = 0;
+        let before = session.run.delivered();
+        self.decoder.feed(bytes, |event| {
+            data_bytes += event.data.len();
+            session.receive(decode_json(event.data)?, event.data.len(), 0)
+        })?;
+        // Everything but the data is framing; a chunk without a message keeps the connection alive.
+        let kind = if session.run.delivered() > before { TrafficKind::Delivery } else { TrafficKind::KeepAlive };
+        let framing = bytes.len() as i64 - data_bytes as i64;
+        // Below zero: data of this event arrived with the previous chunk and was counted as framing
+        // there.
+        let counted = if framing < 0 { self.previous } else { kind };
+        session.run.counters.borrow_mut().traffic.correct(Direction::Down, counted, ByteClass::Framing, framing);
+        self.previous = kind;
+        Ok(())
     }
 }
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
     let mut events = Events::new();
     let mut headers = "accept: text/event-stream\r\n".to_owned();
-    // As `EventSource` does when it comes back; in the URL the cursor stands for servers that do not know the header.
-    if let StartAt::After(last) = seat.start() {
+    // `EventSource` sends this header when it reconnects. The cursor is also in the URL, for
+    // servers that ignore the header.
+    if let StartAt::After(last) = session.client.start_at() {
         headers += &format!("last-event-id: {last}\r\n");
     }
-    let take = |bytes: &[u8]| take_events(worker, seat, &mut events, bytes);
-    stream::session(worker, seat, &headers, take).await
-}
-
-/// Takes the events a piece of the stream completes.
-pub(super) fn take_events(worker: &Worker, seat: &Seat, events: &mut Events, bytes: &[u8]) -> Result<(), End> {
-    let mut data_bytes = 0;
-    let before = worker.delivered();
-    events.decoder.feed(bytes, |event| {
-        data_bytes += event.data.len();
-        worker.take(seat, decode_json(event.data)?, event.data.len(), 0)
-    })?;
-    // What is not data is field names, ids and line ends; a piece without any event is a sign of life.
-    let purpose = if worker.delivered() > before { TrafficKind::Delivery } else { TrafficKind::KeepAlive };
-    let framing = bytes.len() as i64 - data_bytes as i64;
-    // Data may have come with the piece before, and was counted as framing then.
-    let counted = if framing < 0 { events.before } else { purpose };
-    worker.hot.borrow_mut().tally.correct(Direction::Down, counted, ByteClass::Framing, framing);
-    events.before = purpose;
-    Ok(())
+    stream::read(session, &headers, |bytes| events.receive(session, bytes)).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::tests::worker;
+    use crate::testing::session;
 
     #[test]
-    fn every_byte_is_counted_once_however_the_stream_is_cut() {
-        let worker = worker(2, 1, "");
-        let text = worker.plan.text(0, 1);
+    fn every_byte_is_counted_once_whatever_the_chunks() {
+        let session = session(2, 1, "");
+        let counters = &session.run.counters;
+        let text = session.run.plan.text(0, 1);
         let message =
             |seq| format!("id:{seq}\ndata:{{\"seq\":{seq},\"author\":0,\"ordinal\":1,\"text\":\"{text}\"}}\n\n");
-        let stream = format!(": hello\n\n{}: beat\n\n{}", message(1), message(2));
-        let pieces = (1..=stream.len()).map(|size| stream.as_bytes().chunks(size).collect::<Vec<_>>());
+        let stream = format!(": hello\n\n{}: heartbeat\n\n{}", message(1), message(2));
+        let chunks = (1..=stream.len()).map(|size| stream.as_bytes().chunks(size).collect::<Vec<_>>());
         let halves = (0..stream.len()).map(|cut| vec![&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
-        for pieces in pieces.chain(halves) {
-            let (mut events, before) = (Events::new(), worker.hot.borrow().tally);
-            for piece in &pieces {
-                take_events(&worker, worker.seat(0), &mut events, piece).unwrap();
+        for chunks in chunks.chain(halves) {
+            let (mut events, before) = (Events::new(), counters.borrow().traffic);
+            for chunk in &chunks {
+                events.receive(&session, chunk).unwrap();
             }
-            let counted = worker.hot.borrow().tally.since(&before).total(Direction::Down);
-            assert_eq!(counted as usize, stream.len(), "{} pieces of {}", pieces.len(), pieces[0].len());
+            let counted = counters.borrow().traffic.since(&before).total(Direction::Down);
+            assert_eq!(counted as usize, stream.len(), "{} chunks of {}", chunks.len(), chunks[0].len());
         }
     }
 }

@@ -1,41 +1,46 @@
-//! STOMP 1.2 on a WebSocket: CONNECT, SUBSCRIBE, and then a MESSAGE an item; a SEND with a receipt a post.
+//! STOMP 1.2 on a WebSocket: CONNECT, SUBSCRIBE, then one MESSAGE per item. A post is a SEND that
+//! asks for a receipt.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
+use results::{ByteClass, Direction, FaultKind, TrafficKind};
 use wire::stomp::{DEFAULT_SUBSCRIPTION, DESTINATION, SUBPROTOCOL, StompFrame};
 use wire::{Ack, Post, ServerItem, decode_json, encode_post_json};
 
-use super::upgraded::{Upgraded, push_text, send_text};
-use crate::fault::{End, Fault};
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::link::Link;
-use crate::seat::Seat;
-use crate::worker::Worker;
-use results::FaultKind;
-use results::{ByteClass, Direction, TrafficKind};
+use super::in_band;
+use super::ws_connection::{WsConnection, push_text, send_text};
+use crate::error::{Fault, SessionEnd};
+use crate::net::connection::Connection;
+use crate::protocol::ws_frame::Message;
+use crate::protocol::ws_handshake::Offer;
+use crate::run_context::RunContext;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let (offer, mut request) = (Offer::new(Some(SUBPROTOCOL)), Vec::new());
-    worker.requests(seat, "", &offer.headers()).read(seat.start(), &mut request);
-    let mut socket = Upgraded::open(worker, seat, &request, &offer).await?;
-    drop((request, offer));
-    let beat = worker.tuning().heartbeat.unwrap_or_default().as_millis();
-    let host = worker.target.http;
-    let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{beat}\n\n\0");
-    send_text(worker, socket.link(), TrafficKind::SetUp, connect.as_bytes())?;
-    drop(connect);
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    let mut socket = connect(session).await?;
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| take(worker, seat, link, text_of(message)?, header_bytes))
+            .read(session, |connection, message, header_bytes| {
+                receive(session, connection, text_of(message)?, header_bytes)
+            })
             .await?;
-        worker.open_in_band(seat, socket.link());
-        worker.pace();
+        in_band::attach(session, socket.connection(), encode);
+        session.send_scheduled();
     }
 }
 
-/// STOMP comes in both kinds of message.
+async fn connect(session: &Session) -> Result<WsConnection, SessionEnd> {
+    let (offer, mut request) = (Offer::new(Some(SUBPROTOCOL)), Vec::new());
+    session.requests("", &offer.headers()).read(session.client.start_at(), &mut request);
+    let socket = WsConnection::open(session, &request, &offer).await?;
+    let heartbeat_ms = session.run.tuning().heartbeat.unwrap_or_default().as_millis();
+    let host = session.run.target.http;
+    let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{heartbeat_ms}\n\n\0");
+    send_text(&session.run, socket.connection(), TrafficKind::SetUp, connect.as_bytes())?;
+    Ok(socket)
+}
+
+/// A frame may be in either kind of message.
 fn text_of(message: Message<'_>) -> Result<&str, Fault> {
     match message {
         Message::Text(text) => Ok(text),
@@ -43,36 +48,37 @@ fn text_of(message: Message<'_>) -> Result<&str, Fault> {
     }
 }
 
-fn take(worker: &Worker, seat: &Seat, link: &Link, message: &str, header_bytes: usize) -> Result<(), End> {
+fn receive(session: &Session, connection: &Connection, message: &str, header_bytes: usize) -> Result<(), SessionEnd> {
     if let Some(body) = plain_message(message.as_bytes()) {
-        return worker.take(seat, decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
+        return session.receive(decode_json(body)?, body.len(), message.len() - body.len() + header_bytes);
     }
+    let run = &*session.run;
     let Some(frame) = StompFrame::parse(message).map_err(|error| bad(&error.to_string()))? else {
-        worker.count(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, message.len() + header_bytes);
+        run.count_bytes(Direction::Down, TrafficKind::KeepAlive, ByteClass::Framing, message.len() + header_bytes);
         return Ok(());
     };
     match frame.command {
         "MESSAGE" | "ERROR" => {
             let body = frame.body;
             let item = decode_json(body.as_bytes())?;
-            worker.take(seat, item, body.len(), message.len() - body.len() + header_bytes)
+            session.receive(item, body.len(), message.len() - body.len() + header_bytes)
         }
         "RECEIPT" => {
             let number = |name| frame.header(name).and_then(|value| value.parse().ok());
-            let ordinal = number("receipt-id").ok_or_else(|| bad("a receipt for nothing that was sent"))?;
+            let ordinal = number("receipt-id").ok_or_else(|| bad("a receipt without a numeric receipt-id"))?;
             let ack = Ack { ordinal, seq: number("seq").unwrap_or_default() };
-            worker.take(seat, ServerItem::Ack(ack), 0, message.len() + header_bytes)
+            session.receive(ServerItem::Ack(ack), 0, message.len() + header_bytes)
         }
         "CONNECTED" => {
-            worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, message.len() + header_bytes);
+            run.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, message.len() + header_bytes);
             let subscribe = format!("SUBSCRIBE\nid:{DEFAULT_SUBSCRIPTION}\ndestination:{DESTINATION}\n\n\0");
-            Ok(send_text(worker, link, TrafficKind::SetUp, subscribe.as_bytes())?)
+            Ok(send_text(run, connection, TrafficKind::SetUp, subscribe.as_bytes())?)
         }
-        unknown => Err(bad(&format!("no server sends {unknown:?}")).into()),
+        unknown => Err(bad(&format!("a frame with the command {unknown:?}, which no server sends")).into()),
     }
 }
 
-/// The body of a message whose headers say nothing that must be read: nearly all that ever come.
+/// The body of a MESSAGE, found without reading its headers: nearly all frames take this path.
 fn plain_message(message: &[u8]) -> Option<&[u8]> {
     let rest = message.strip_prefix(b"MESSAGE\n")?.strip_suffix(b"\0")?;
     let body = memchr::memmem::find(rest, b"\n\n")? + 2;
@@ -83,7 +89,7 @@ fn bad(what: &str) -> Fault {
     Fault::new(FaultKind::BadBytes, what)
 }
 
-pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+fn encode(run: &RunContext, post: &Post<'_>, out: &mut Vec<u8>) {
     let mut frame = Vec::with_capacity(post.text.len() + 160);
     let ordinal = post.ordinal;
     let head = format!("SEND\ndestination:{DESTINATION}\nreceipt:{ordinal}\ncontent-type:application/json\n\n");
@@ -92,7 +98,5 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
     let (payload, item) = (post.text.len(), frame.len() - head.len());
     frame.push(0);
     let header = push_text(frame, out);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item - payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, head.len() + 1 + header);
+    run.count_post(payload, item - payload, head.len() + 1 + header);
 }

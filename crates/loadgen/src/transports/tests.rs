@@ -1,5 +1,5 @@
-//! Every case of [`wire::websocket_cases`] from a server to every client that has a WebSocket: what is wrong is a fault, never a message,
-//! a hang or a panic.
+//! Every case of [`wire::websocket_cases`], from a server to the client of every transport on a
+//! WebSocket: invalid bytes must be a fault, never a message, a hang or a panic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,47 +14,37 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 use wire::Encoding;
 use wire::websocket_cases::{self, Case, Frame, Messages, Outcome, Receiver, Side};
 
+use scenario::Plan;
+
 use super::*;
-use crate::fault::Fault;
-use crate::worker::tests::{plan, worker_of};
+use crate::error::Fault;
+use crate::testing::{listener, plan, worker_of, worker_to};
 use results::FaultKind;
 
-/// How long a case may take: nothing in any of them waits for time to pass.
+/// Longest time of a case. No case waits for time to pass.
 const CASE_MAX: Duration = Duration::from_secs(5);
-/// As `lean/frames.rs` has it.
+/// As in `protocol/ws_frame.rs`.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
-/// Asks, behind a case, whether the connection goes on.
-const LAST: &[u8] = b"the last of all";
+/// Payload of a ping after a case, which shows whether the connection goes on.
+const LAST: &[u8] = b"last";
 
 #[tokio::test]
-async fn every_case_to_websocket_in_json() {
-    run_all(Transport::Websocket, Encoding::Json).await;
+async fn every_case_to_every_websocket() {
+    let failed = check_all([
+        (Transport::Websocket, Encoding::Json),
+        (Transport::Websocket, Encoding::Binary),
+        (Transport::Stomp, Encoding::Json),
+        (Transport::SocketioWebsocket, Encoding::Json),
+        (Transport::Socketio, Encoding::Json),
+    ])
+    .await;
+    assert!(failed.is_empty(), "{} cases:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[tokio::test]
-async fn every_case_to_websocket_in_binary() {
-    run_all(Transport::Websocket, Encoding::Binary).await;
-}
-
-#[tokio::test]
-async fn every_case_to_stomp() {
-    run_all(Transport::Stomp, Encoding::Json).await;
-}
-
-#[tokio::test]
-async fn every_case_to_socketio_on_a_websocket() {
-    run_all(Transport::SocketioWebsocket, Encoding::Json).await;
-}
-
-#[tokio::test]
-async fn every_case_to_socketio_after_its_upgrade() {
-    run_all(Transport::Socketio, Encoding::Json).await;
-}
-
-#[tokio::test]
-async fn what_is_wrong_in_answer_to_a_probe_is_a_fault_and_the_session_stays_on_polling() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let worker = worker_of(&Arc::new(plan(1, 1, "")), listener.local_addr().unwrap(), Transport::Socketio);
+async fn an_invalid_answer_to_the_probe_is_a_fault_and_the_session_stays_on_polling() {
+    let listener = listener();
+    let session = worker_to(&listener, Transport::Socketio).session(0);
     let server = async {
         let (_probed, upgrades) = watch::channel(false);
         loop {
@@ -74,44 +64,50 @@ async fn what_is_wrong_in_answer_to_a_probe_is_a_fault_and_the_session_stays_on_
     };
     let running = async {
         tokio::select! {
-            Err(end) = session(&worker, worker.seat(0)) => panic!("{end:?}"),
+            Err(end) = run_session(&session) => panic!("{end:?}"),
             () = server => {}
         }
     };
     tokio::time::timeout(CASE_MAX, LocalSet::new().run_until(running)).await.unwrap();
-    assert_eq!(worker.hot.borrow().tally.upgrades_refused, 1);
-    assert_eq!(worker.faults.borrow().counts, BTreeMap::from([(FaultKind::BadBytes, 1)]));
+    assert_eq!(session.run.counters.borrow().traffic.upgrades_refused, 1);
+    assert_eq!(session.run.faults.borrow().counts, BTreeMap::from([(FaultKind::BadBytes, 1)]));
 }
 
-async fn run_all(transport: Transport, encoding: Encoding) {
-    let receiver = Receiver { side: Side::Client, transport, encoding };
-    let messages = Messages::of(&receiver, MESSAGE_BYTES_MAX);
-    let mut plan = plan(1, 1, "");
-    plan.encoding_asked = encoding;
-    let plan = Arc::new(plan);
-    let mut wrong = Vec::new();
-    for case in websocket_cases::all() {
-        let expected = case.outcome(&receiver);
-        let (tasks, running) = (LocalSet::new(), run(&plan, receiver, &case, &messages));
-        let found = tokio::time::timeout(CASE_MAX, tasks.run_until(running)).await.unwrap_or(Found::Hangs);
-        if !agree(&receiver, expected, &found) {
-            wrong.push(format!("{} (section {}): {expected:?}, found {found:?}", case.name, case.section));
+/// Runs every case on each of these, and describes those with an unexpected outcome.
+async fn check_all(receivers: impl IntoIterator<Item = (Transport, Encoding)>) -> Vec<String> {
+    let mut failed = Vec::new();
+    for (transport, encoding) in receivers {
+        let receiver = Receiver { side: Side::Client, transport, encoding };
+        let messages = Messages::of(&receiver, MESSAGE_BYTES_MAX);
+        let mut plan = plan(1, 1, "");
+        plan.encoding_asked = encoding;
+        let plan = Arc::new(plan);
+        for case in websocket_cases::all() {
+            let expected = case.outcome(&receiver);
+            let (tasks, running) = (LocalSet::new(), run(&plan, receiver, &case, &messages));
+            let found = tokio::time::timeout(CASE_MAX, tasks.run_until(running)).await.unwrap_or(Found::Hangs);
+            if !agree(&receiver, expected, &found) {
+                let (name, section) = (case.name, case.section);
+                failed.push(format!(
+                    "{transport} {encoding:?} {name} (section {section}): {expected:?}, found {found:?}"
+                ));
+            }
         }
     }
-    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    failed
 }
 
-/// What a client made of a case.
+/// What a client did in a case.
 #[derive(Debug)]
 enum Found {
-    /// It took so many messages and goes on; whether each ping has its pong.
+    /// It received this many messages and goes on; whether it answered each ping.
     GoesOn {
         messages: usize,
         pings_answered: bool,
     },
-    /// Its session is over, and this is what it sent back before it closed the connection.
-    Over {
-        end: End,
+    /// Its session ended; the code of the close frame that it sent before.
+    Ended {
+        end: SessionEnd,
         close: Option<Option<u16>>,
     },
     Hangs,
@@ -122,20 +118,24 @@ fn agree(receiver: &Receiver, expected: Outcome, found: &Found) -> bool {
         (Outcome::Accepted(expected), Found::GoesOn { messages, pings_answered }) => {
             expected == *messages && *pings_answered
         }
-        (Outcome::Closed(code), Found::Over { end, close }) => {
+        (Outcome::Closed(code), Found::Ended { end, close }) => {
             let is_cut = code == Some(1001) || (code.is_none() && receiver.transport.is_socketio());
-            let is_fault = matches!(end, End::Fault(Fault { kind: FaultKind::Problem, .. }));
-            *close == Some(code) && if is_cut { *end == End::Cut } else { is_fault }
+            let is_fault = matches!(end, SessionEnd::Failed(Fault { kind: FaultKind::Problem, .. }));
+            *close == Some(code) && if is_cut { *end == SessionEnd::Closed } else { is_fault }
         }
-        (Outcome::Failed(_), Found::Over { end: End::Fault(fault), close: None }) => fault.kind == FaultKind::BadBytes,
-        (Outcome::CutShort, Found::Over { end: End::Fault(fault), close: None }) => fault.kind == FaultKind::CutShort,
+        (Outcome::Failed(_), Found::Ended { end: SessionEnd::Failed(fault), close: None }) => {
+            fault.kind == FaultKind::BadBytes
+        }
+        (Outcome::CutShort, Found::Ended { end: SessionEnd::Failed(fault), close: None }) => {
+            fault.kind == FaultKind::CutShort
+        }
         _ => false,
     }
 }
 
-/// Lets one client meet a server that sends it a case.
+/// Connects one client to a server that sends it a case.
 async fn run(plan: &Arc<Plan>, receiver: Receiver, case: &Case, messages: &Messages) -> Found {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener();
     let worker = worker_of(plan, listener.local_addr().unwrap(), receiver.transport);
     let mut bytes = case.bytes(Side::Client, messages);
     let goes_on = matches!(case.outcome(&receiver), Outcome::Accepted(_));
@@ -144,27 +144,28 @@ async fn run(plan: &Arc<Plan>, receiver: Receiver, case: &Case, messages: &Messa
     }
     let is_cut = case.outcome(&receiver) == Outcome::CutShort;
     let server = serve(listener, bytes, is_cut);
-    let session = session(&worker, worker.seat(0));
+    let client_session = worker.session(0);
+    let session = run_session(&client_session);
     tokio::pin!(server, session);
-    let ended = |Err(end): Result<Infallible, End>| {
-        // As whoever comes back does it: nothing holds the connection any more.
-        worker.part(worker.seat(0));
+    let ended = |Err(end): Result<Infallible, SessionEnd>| {
+        // As before a reconnect: nothing keeps the connection open.
+        client_session.client.mark_disconnected(&worker.run);
         end
     };
     tokio::select! {
         outcome = &mut session => {
             let end = ended(outcome);
-            Found::Over { end, close: close_of(&server.await) }
+            Found::Ended { end, close: close_of(&server.await) }
         }
-        // The server may hear first that the client has gone.
+        // The server may notice first that the client has closed the connection.
         answers = &mut server => {
             if !goes_on {
-                return Found::Over { end: ended(session.await), close: close_of(&answers) };
+                return Found::Ended { end: ended(session.await), close: close_of(&answers) };
             }
             let frames = case.frames(messages);
             let pings = frames.iter().filter_map(Frame::as_ping).chain([LAST]);
             let pongs = answers.iter().filter(|(opcode, _)| *opcode == OpCode::Control(Control::Pong));
-            let ledger = &worker.hot.borrow().ledger;
+            let ledger = &worker.run.counters.borrow().ledger;
             let messages = (ledger.corrupted + ledger.duplicated + ledger.unexpected) as usize;
             Found::GoesOn { messages, pings_answered: pings.eq(pongs.map(|(_, payload)| payload.as_slice())) }
         }
@@ -178,8 +179,8 @@ fn close_of(answers: &Answers) -> Option<Option<u16>> {
     Some(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))
 }
 
-/// Serves one client: its requests on polling, if it makes any, and then the bytes on its WebSocket. Comes back with what the client
-/// answered, when it closed the connection or answered the last ping.
+/// Serves one client: its polls, if it has any, and then the bytes on its WebSocket. Returns the
+/// frames that the client sent until it closed the connection or answered the last ping.
 async fn serve(listener: TcpListener, bytes: Vec<u8>, is_cut: bool) -> Answers {
     let (probed, upgrades) = watch::channel(false);
     loop {
@@ -198,13 +199,13 @@ async fn serve(listener: TcpListener, bytes: Vec<u8>, is_cut: bool) -> Answers {
         }
         let (mut reading, mut writing) = socket.into_split();
         let sending = async {
-            // A client that hangs up does not read to the end.
+            // The client may close the connection before it has read everything.
             writing.write_all(&bytes).await.ok();
             if is_cut {
                 writing.shutdown().await.ok();
             }
         };
-        let listening = async {
+        let receiving = async {
             let mut answers = Answers::new();
             while let Some(answer) = read_frame(&mut reading).await {
                 answers.push(answer);
@@ -214,11 +215,11 @@ async fn serve(listener: TcpListener, bytes: Vec<u8>, is_cut: bool) -> Answers {
             }
             answers
         };
-        return tokio::join!(sending, listening).1;
+        return tokio::join!(sending, receiving).1;
     }
 }
 
-/// A session of Socket.IO before its upgrade.
+/// Answers the polls of a Socket.IO session before its upgrade.
 async fn answer_polls(mut socket: TcpStream, mut head: String, mut upgrades: watch::Receiver<bool>) {
     let mut has_joined = false;
     loop {
@@ -255,7 +256,7 @@ async fn accept_upgrade(socket: &mut TcpStream, head: &str) {
     socket.write_all(answer.as_bytes()).await.unwrap();
 }
 
-/// A request's head; empty when there is none.
+/// The head of a request; empty at the end of the connection.
 async fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -269,10 +270,10 @@ async fn send_text(socket: &mut TcpStream, text: &str) {
     socket.write_all(&[&[0x81, text.len() as u8], text.as_bytes()].concat()).await.unwrap();
 }
 
-/// A client's frame, unmasked.
+/// A client's frame, without its mask.
 async fn read_frame(socket: &mut (impl AsyncReadExt + Unpin)) -> Option<(OpCode, Vec<u8>)> {
     let (first, second) = (socket.read_u8().await.ok()?, socket.read_u8().await.ok()?);
-    assert_eq!((first & 0xf0, second & 0x80), (0x80, 0x80), "a client of ours masks and does not fragment");
+    assert_eq!((first & 0xf0, second & 0x80), (0x80, 0x80), "the client masks its frames and does not fragment");
     let length = match second & 0x7f {
         126 => usize::from(socket.read_u16().await.ok()?),
         short => usize::from(short),

@@ -1,48 +1,53 @@
-//! WebSocket: an item a message.
+//! WebSocket: one message per item.
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
+use results::FaultKind;
 use wire::{ClientItem, Encoding, Framing, Post, decode_down, decode_json, encode_post_json, encode_up};
 
-use super::upgraded::{Upgraded, push_binary, push_text};
-use crate::fault::{End, Fault};
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::seat::Seat;
-use crate::worker::Worker;
-use results::{ByteClass, Direction, FaultKind, TrafficKind};
+use super::in_band;
+use super::ws_connection::{WsConnection, push_binary, push_text};
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::ws_frame::Message;
+use crate::protocol::ws_handshake::Offer;
+use crate::run_context::RunContext;
+use crate::session::Session;
 
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    let binary = worker.form == Framing::WsBinary;
-    let mut socket = connect(worker, seat, if binary { Encoding::Binary } else { Encoding::Json }).await?;
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    let is_binary = session.run.framing == Framing::WsBinary;
+    let mut socket = connect(session, if is_binary { Encoding::Binary } else { Encoding::Json }).await?;
     loop {
         socket
-            .read(worker, seat, |_, message, header_bytes| {
-                let item = match (message, binary) {
+            .read(session, |_, message, header_bytes| {
+                let item = match (message, is_binary) {
                     (Message::Text(text), false) => decode_json(text.as_bytes())?,
                     (Message::Binary(bytes), true) => decode_down(bytes)?,
-                    _ => return Err(Fault::new(FaultKind::BadBytes, "text for binary, or binary for text").into()),
+                    (Message::Text(_), true) => return Err(bad("a text message where a binary one is due").into()),
+                    (Message::Binary(_), false) => return Err(bad("a binary message where a text is due").into()),
                 };
-                worker.take(seat, item, message.bytes().len(), header_bytes)
+                session.receive(item, message.bytes().len(), header_bytes)
             })
             .await?;
-        worker.open_in_band(seat, socket.link());
-        worker.pace();
+        in_band::attach(session, socket.connection(), encode);
+        session.send_scheduled();
     }
 }
 
-async fn connect(worker: &Worker, seat: &Seat, encoding: Encoding) -> Result<Upgraded, End> {
+async fn connect(session: &Session, encoding: Encoding) -> Result<WsConnection, SessionEnd> {
     let offer = Offer::new(None);
-    let requests = worker.requests(seat, &format!("encoding={}", encoding.name()), &offer.headers());
+    let requests = session.requests(&format!("encoding={}", encoding.name()), &offer.headers());
     let mut request = Vec::new();
-    requests.read(seat.start(), &mut request);
-    Upgraded::open(worker, seat, &request, &offer).await
+    requests.read(session.client.start_at(), &mut request);
+    WsConnection::open(session, &request, &offer).await
 }
 
-pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
+fn bad(what: &str) -> Fault {
+    Fault::new(FaultKind::BadBytes, what)
+}
+
+pub(super) fn encode(run: &RunContext, post: &Post<'_>, out: &mut Vec<u8>) {
     let mut item = Vec::with_capacity(post.text.len() + 64);
-    let (item_bytes, header) = if worker.form == Framing::WsBinary {
+    let (item_bytes, header) = if run.framing == Framing::WsBinary {
         encode_up(&ClientItem::Post(post.clone()), &mut item);
         (item.len(), push_binary(item, out))
     } else {
@@ -50,7 +55,5 @@ pub(super) fn compose(worker: &Worker, post: &Post<'_>, out: &mut Vec<u8>) {
         (item.len(), push_text(item, out))
     };
     let payload = post.text.len();
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Payload, payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Envelope, item_bytes - payload);
-    worker.count(Direction::Up, TrafficKind::Posting, ByteClass::Framing, header);
+    run.count_post(payload, item_bytes - payload, header);
 }

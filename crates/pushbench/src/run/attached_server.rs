@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use loadgen::{JoinError, Order, Target, try_join};
+use loadgen::{JoinError, RunConfig, Target, try_join};
 use results::{Crash, FaultKind};
 use scenario::Plan;
 use tokio::net::TcpStream;
@@ -76,7 +76,7 @@ impl AttachedServer {
     }
 
     async fn join_over(&self, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<()> {
-        let order = Order { plan: Arc::clone(plan), transport, target: self.target.clone(), cores: Vec::new() };
+        let order = RunConfig { plan: Arc::clone(plan), transport, target: self.target.clone(), cores: Vec::new() };
         try_join(&order, JOIN_TIMEOUT).await.map_err(|error| {
             let (url, advice) = (self.url(plan, transport), advice(&error, transport));
             anyhow!("no client can join over {transport} at {url}: {error}; {advice}")

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Order, Progress, Recording, Target};
+use loadgen::{Progress, RunConfig, RunMeasurements, Target};
 use report::stats;
 use results::{
     Crash, GeneratorUsage, LatencySummary, MachineState, PlannedLoad, RunEnd, RunRecord, RunVerdict, SCHEMA, Series,
@@ -140,7 +140,7 @@ pub(crate) async fn measure(
     let readings = Readings::new(server.control()?, server.process(), matches!(server, TargetServer::Spawned(_)));
     let probe_before = environment.wait_until_cpu_available().await;
     let steal_before = machine::CpuSteal::now();
-    let order = Order {
+    let order = RunConfig {
         plan: Arc::clone(plan),
         transport: subject.transport,
         target,
@@ -199,7 +199,7 @@ pub(crate) fn record_of_failed_start(
         stolen_share: 0.0,
         throttled_us: 0,
     };
-    let recording = Recording::empty(RunEnd::Crashed(crash));
+    let recording = RunMeasurements::empty(RunEnd::Crashed(crash));
     record(plan, subject, run_id, &recording, &Readings::new(None, None, false), machine)
 }
 
@@ -207,7 +207,7 @@ fn record(
     plan: &Plan,
     subject: &Subject,
     run_id: RunId,
-    recording: &Recording,
+    recording: &RunMeasurements,
     readings: &Readings,
     machine: MachineState,
 ) -> RunRecord {
@@ -236,7 +236,7 @@ fn record(
         ledger: recording.ledger.clone(),
         faults: recording.faults.clone(),
         generator: GeneratorUsage {
-            core_usage_max: recording.worker_busy_max,
+            core_usage_max: recording.core_usage_max,
             resident_bytes_clients: readings.resident_bytes_of_clients(),
         },
         server: readings.server(),
@@ -252,21 +252,21 @@ fn record(
     record
 }
 
-fn planned_load(plan: &Plan, recording: &Recording) -> PlannedLoad {
+fn planned_load(plan: &Plan, recording: &RunMeasurements) -> PlannedLoad {
     PlannedLoad {
         clients: plan.clients,
         rooms: plan.rooms,
         payload_bytes: plan.payload_bytes as u64,
         window_us: micros(plan.phases.window()),
         posts_in_window: plan.posts_in_window(),
-        posts_sent_in_window: recording.left_in_window,
+        posts_sent_in_window: recording.posts_sent_in_window,
         deliveries_in_window: plan.deliveries_in_window(),
     }
 }
 
 /// Every series that has samples. Deliveries of one post depend on each other: only the posts count
 /// as independent there.
-fn latency(recording: &Recording, posts: u64) -> BTreeMap<Series, LatencySummary> {
+fn latency(recording: &RunMeasurements, posts: u64) -> BTreeMap<Series, LatencySummary> {
     let independent = |series| match series {
         Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,
         Series::SendDelay
@@ -281,7 +281,7 @@ fn latency(recording: &Recording, posts: u64) -> BTreeMap<Series, LatencySummary
 }
 
 /// The measured window of a run: one slice, in a block of its round.
-fn slices(recording: &Recording, readings: &Readings, run_id: RunId) -> Vec<Slice> {
+fn slices(recording: &RunMeasurements, readings: &Readings, run_id: RunId) -> Vec<Slice> {
     let window = Slice {
         block: run_id.round,
         position: 1,

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use loadgen::{Progress, Stage};
+use loadgen::{Phase, Progress};
 use report::{COLUMNS, wrapped};
 
 use crate::print;
@@ -19,7 +19,7 @@ pub(crate) struct ProgressLine {
     runs: u64,
     estimate: Duration,
     title: String,
-    stage: Option<Stage>,
+    stage: Option<Phase>,
     drawn: Option<Instant>,
     last: (Instant, u64),
     rate: f64,
@@ -71,15 +71,15 @@ impl ProgressLine {
             let line = format!(
                 "{} {}, {left} left: {} connected, {:.0} msg/s",
                 self.title,
-                progress.stage.name(),
+                progress.phase.name(),
                 progress.joined,
                 self.rate
             );
             write(&format!("\r\x1b[2K{}", one_line(line, &[faults, p99])));
-        } else if self.stage != Some(progress.stage) && progress.stage == Stage::RampUp {
+        } else if self.stage != Some(progress.phase) && progress.phase == Phase::RampUp {
             write(&format!("{} …\n", self.title));
         }
-        self.stage = Some(progress.stage);
+        self.stage = Some(progress.phase);
     }
 
     /// Prints how the run ended, on a line that stays.

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use loadgen::{Edge, Progress};
+use loadgen::{Checkpoint, Progress};
 use results::{ServerSamples, ServerSecond, ServerWindowSamples};
 use wire::ServerStats;
 
@@ -24,11 +24,11 @@ pub(crate) struct Readings {
 
 #[derive(Default)]
 struct ReadingsState {
-    usage: Vec<(Edge, ServerStats)>,
+    usage: Vec<(Checkpoint, ServerStats)>,
     /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
-    resident_bytes: Vec<(Edge, u64)>,
-    socket_memory_bytes: Vec<(Edge, u64)>,
+    resident_bytes: Vec<(Checkpoint, u64)>,
+    socket_memory_bytes: Vec<(Checkpoint, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
     /// The current second.
     second: Option<u32>,
@@ -44,8 +44,8 @@ impl Readings {
     }
 
     /// Takes all readings at an edge.
-    pub(crate) async fn edge(&self, edge: Edge) {
-        if edge == Edge::Begin {
+    pub(crate) async fn edge(&self, edge: Checkpoint) {
+        if edge == Checkpoint::Begin {
             let idle = self.usage(edge).await;
             self.read.borrow_mut().idle_resident_bytes = idle.map(|usage| usage.process.resident_bytes);
         }
@@ -58,7 +58,7 @@ impl Readings {
 
     /// The server's statistics. When the first request fails, no further ones are made, and its
     /// process is read instead.
-    async fn usage(&self, edge: Edge) -> Option<ServerStats> {
+    async fn usage(&self, edge: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
@@ -67,7 +67,7 @@ impl Readings {
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
-            read.without_stats = edge == Edge::Begin;
+            read.without_stats = edge == Checkpoint::Begin;
         }
         let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
         said.ok().flatten().or_else(from_outside)
@@ -92,8 +92,8 @@ impl Readings {
         Some(ServerSamples {
             started: self.started,
             idle_resident_bytes: read.idle_resident_bytes,
-            begin: at(Edge::Begin)?,
-            settled: at(Edge::Settled)?,
+            begin: at(Checkpoint::Begin)?,
+            settled: at(Checkpoint::Settled)?,
         })
     }
 
@@ -101,7 +101,7 @@ impl Readings {
     pub(crate) fn window(&self) -> Option<ServerWindowSamples> {
         let read = self.read.borrow();
         let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
-        Some(ServerWindowSamples { start: at(Edge::WindowStart)?, end: at(Edge::WindowEnd)? })
+        Some(ServerWindowSamples { start: at(Checkpoint::WindowStart)?, end: at(Checkpoint::WindowEnd)? })
     }
 
     /// The server's process at the end of a second.
@@ -125,16 +125,16 @@ impl Readings {
     }
 }
 
-fn growth(readings: &[(Edge, u64)]) -> u64 {
+fn growth(readings: &[(Checkpoint, u64)]) -> u64 {
     let at = |edge| readings.iter().find(|(at, _)| *at == edge).map_or(0, |(_, bytes)| *bytes);
-    at(Edge::Settled).saturating_sub(at(Edge::Begin))
+    at(Checkpoint::Settled).saturating_sub(at(Checkpoint::Begin))
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
-    use loadgen::{Stage, Target};
+    use loadgen::{Phase, Target};
 
     use super::*;
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     async fn all_edges(readings: &Readings) {
-        for edge in [Edge::Begin, Edge::Settled, Edge::WindowStart, Edge::WindowEnd] {
+        for edge in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::WindowStart, Checkpoint::WindowEnd] {
             readings.edge(edge).await;
         }
     }
@@ -159,7 +159,7 @@ mod tests {
         let window = by_pid.window().unwrap();
         assert!(!server.begin.metered && window.end.process.resident_bytes > 0, "{window:?}");
         let at = |second| Progress {
-            stage: Stage::Window,
+            phase: Phase::Window,
             joined: 1,
             delivered: 0,
             faults: 0,

@@ -17,6 +17,9 @@ use tokio::sync::{Mutex, MutexGuard};
 /// How long a job may take before a test gives up. Generous: it is never a measurement.
 const JOB_MAX: Duration = Duration::from_secs(120);
 
+/// Both HTTP clients, as words for `--set`.
+pub(crate) const HTTP_CLIENTS: [&str; 2] = ["http_client=built-in", "http_client=reqwest"];
+
 /// Held by whoever measures.
 static TURN: Mutex<()> = Mutex::const_new(());
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use loadgen::{Order, Target};
+use loadgen::{RunConfig, Target};
 use results::{ByteClass, Direction, RunEnd, RunRecord, TrafficKind};
 use scenario::Plan;
 use wire::{BytesUsage, Transport, TransportUsage};
@@ -104,7 +104,7 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
         token: None,
         protocol: scenario::Protocol::Pushbench,
     };
-    let order = Order { plan, transport, target, cores: Vec::new() };
+    let order = RunConfig { plan, transport, target, cores: Vec::new() };
     let (mut log, never) = (Vec::new(), std::future::pending());
     let recording = loadgen::execute(order, never, &mut log, |_| {}, async |_| {}).await.unwrap();
     assert_eq!((&recording.ended, recording.faults.total()), (&RunEnd::Complete, 0), "{transport}");

@@ -85,7 +85,7 @@ async fn a_server_that_lets_nobody_in_is_no_result() {
     assert_eq!(ended.code, Some(6), "{ended:#?}");
     for record in bench.records() {
         let RunEnd::Failed(why) = &record.ended else { panic!("{:?}", record.ended) };
-        assert!(why.ends_with(" of 20 seats joined, and no more came"), "{why}");
+        assert!(why.ends_with(" of 20 clients joined"), "{why}");
         let kind = match record.transport {
             Transport::Tcp => FaultKind::Problem,
             _ => FaultKind::RetryLater,

@@ -8,6 +8,7 @@ mod bench;
 mod bytes;
 mod ends;
 mod frozen;
+mod http_clients;
 mod joining;
 mod machine;
 mod memory;

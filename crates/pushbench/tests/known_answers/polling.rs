@@ -3,13 +3,20 @@
 
 use wire::Transport;
 
-use crate::bench::{Bench, assert_sound, on_a_quiet_machine};
+use crate::bench::{Bench, HTTP_CLIENTS, assert_sound, on_a_quiet_machine};
 use crate::processes::Server;
 use results::VerdictKind;
 
 #[tokio::test]
 async fn pollers_that_are_always_late_still_post() {
+    for client in HTTP_CLIENTS {
+        poll_late(client).await;
+    }
+}
+
+async fn poll_late(client: &str) {
     let set = [
+        client,
         "transports=polling",
         "tuning.polling.interval_ms=1",
         "clients=40",
@@ -28,9 +35,20 @@ async fn pollers_that_are_always_late_still_post() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closes_between_two_questions_is_opened_again() {
-    let set =
-        ["transports=polling", "tuning.polling.interval_ms=600", "posts.per_client_per_s=0.5", "phases.window_s=3"];
+async fn a_connection_that_the_server_closes_between_two_polls_is_opened_again() {
+    for client in HTTP_CLIENTS {
+        close_between_polls(client).await;
+    }
+}
+
+async fn close_between_polls(client: &str) {
+    let set = [
+        client,
+        "transports=polling",
+        "tuning.polling.interval_ms=600",
+        "posts.per_client_per_s=0.5",
+        "phases.window_s=3",
+    ];
     let bench = Bench::new(&set).await;
     let server = Server::start(&["--idle-timeout-ms", "200", "--header-timeout-ms", "100"]).await;
     bench.start("load", &server.target().each_ref().map(String::as_str)).end().await.ran();
@@ -38,7 +56,11 @@ async fn a_connection_that_the_server_closes_between_two_questions_is_opened_aga
     let record = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
     assert_sound(record);
     assert_eq!(record.faults.total(), 0, "{:?}", record.faults);
-    // Nearly every question finds its connection closed.
+    // Nearly every poll finds its connection closed; reqwest does not show its connections.
     let (connections, requests) = (record.total.connections, record.total.requests);
-    assert!(connections > 20 * 4 && connections <= requests, "{connections} connections for {requests} requests");
+    let is_built_in = record.http_client == "built-in";
+    assert!(
+        !is_built_in || (connections > 20 * 4 && connections <= requests),
+        "{connections} connections for {requests} requests"
+    );
 }

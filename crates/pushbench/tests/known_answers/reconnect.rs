@@ -3,12 +3,19 @@
 use results::Series;
 use wire::Transport;
 
-use crate::bench::{Bench, assert_sound};
+use crate::bench::{Bench, HTTP_CLIENTS, assert_sound};
 use crate::processes::Server;
 
 #[tokio::test]
 async fn streams_that_are_cut_lose_nothing() {
+    for client in HTTP_CLIENTS {
+        cut_streams(client).await;
+    }
+}
+
+async fn cut_streams(client: &str) {
     let set = [
+        client,
         "transports=sse,http-streaming",
         "tuning.sse.age_s=0.2",
         "tuning.http-streaming.age_s=0.2",
@@ -37,10 +44,17 @@ async fn streams_that_are_cut_lose_nothing() {
     }
 }
 
-/// A server that closes the line for posts while nobody posts: it is opened again, and that is no fault.
+/// A server that closes the connection for posts while there are none: it is opened again, and that is no fault.
 #[tokio::test]
-async fn a_post_line_that_was_closed_is_opened_again() {
+async fn a_connection_for_posts_that_was_closed_is_opened_again() {
+    for client in HTTP_CLIENTS {
+        close_idle_connections(client).await;
+    }
+}
+
+async fn close_idle_connections(client: &str) {
     let set = [
+        client,
         "transports=sse,long-polling",
         "clients=4",
         "posts.per_client_per_s=1",
@@ -53,7 +67,8 @@ async fn a_post_line_that_was_closed_is_opened_again() {
     for record in bench.records() {
         assert_sound(&record);
         assert_eq!(record.faults.total(), 0, "{} {:?}", record.transport, record.faults);
-        if record.transport != Transport::Tcp {
+        // reqwest does not show its connections.
+        if record.transport != Transport::Tcp && record.http_client == "built-in" {
             assert!(record.total.connections >= 4 * 3, "{}: {:?}", record.transport, record.total);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Order, Target};
+use loadgen::{RunConfig, Target};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use results::{RunEnd, Series};
@@ -24,7 +24,7 @@ async fn several_workers_add_up_to_one_run() {
     let set = ["phases.window_s=1.5", "posts.per_client_per_s=10"].map(|set| set.parse().unwrap());
     let plan = Arc::new(scenario::load(&smoke(), &set).unwrap().decide().unwrap().plans.remove(0));
     for transport in [Transport::Tcp, Transport::LongPolling, Transport::Websocket] {
-        let order = Order {
+        let order = RunConfig {
             plan: Arc::clone(&plan),
             transport,
             target: Target {
@@ -46,7 +46,7 @@ async fn several_workers_add_up_to_one_run() {
         assert_eq!(rows(|second| second.delivered), recording.total.delivered, "{transport} {:?}", recording.seconds);
         assert_eq!(rows(|second| second.posted), recording.total.posted, "{transport} {:?}", recording.seconds);
         assert_eq!(recording.of(Series::DeliveryLatency).len(), plan.deliveries_in_window(), "{transport}");
-        assert_eq!(recording.left_in_window, plan.posts_in_window(), "{transport}");
+        assert_eq!(recording.posts_sent_in_window, plan.posts_in_window(), "{transport}");
         // One post in eight is watched for its spread, whichever worker its receivers are in.
         let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
         let watched = (0..usize::try_from(plan.posts_total()).unwrap()).step_by(8).filter(in_window).count();

@@ -72,6 +72,6 @@ fn check(record: &RunRecord, done: Done) {
     assert_eq!(record.verdict.kind, VerdictKind::Wrong, "{context}");
     let reasons = &record.verdict.reasons;
     assert!(reasons.contains(&format!("1 of {} deliveries {words}", ledger.scheduled)), "{reasons:?} {context}");
-    assert_eq!(reasons.last(), Some(&format!("first: {name} at seat {SEAT}, seq {}", done.seq)), "{context}");
+    assert_eq!(reasons.last(), Some(&format!("first: {name} at client {SEAT}, seq {}", done.seq)), "{context}");
     assert_eq!(ledger.scheduled, ledger.received + ledger.lost + ledger.undelivered_posts);
 }

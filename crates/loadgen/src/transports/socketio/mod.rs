@@ -1,58 +1,72 @@
-//! Socket.IO, in the three ways its clients come: on polling, on a WebSocket, and from the one to the other.
+//! Socket.IO with each of its transports: polling, WebSocket, and the upgrade from the one to the
+//! other.
 
-mod polling;
-mod talk;
+mod packet_reader;
+mod packet_sender;
+mod poll_connection;
+mod post_packets;
 mod upgrade;
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
-use wire::Transport;
+use wire::{Framing, Transport};
 
-use self::talk::{Talk, path};
-use super::upgraded::{Upgraded, send_text};
-use crate::fault::End;
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::seat::Seat;
-use crate::worker::Worker;
+use self::packet_reader::PacketReader;
+use self::post_packets::encode_frames;
+use super::in_band;
+use super::ws_connection::{WsConnection, send_text};
+use crate::error::SessionEnd;
+use crate::protocol::ws_frame::Message;
+use crate::protocol::ws_handshake::Offer;
+use crate::run_context::RunContext;
+use crate::session::Session;
 
-pub(crate) use polling::Uplink;
-pub(super) use talk::compose_frames as compose;
-
-pub(super) async fn session(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<Infallible, End> {
-    if worker.transport == Transport::SocketioWebsocket {
+pub(super) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+    if session.run.transport == Transport::SocketioWebsocket {
         let offer = Offer::new(None);
-        let request = request(worker, "GET", "websocket", "", &offer.headers());
-        let socket = Upgraded::open(worker, seat, &request, &offer).await?;
-        return listen(worker, seat, socket, Talk::default()).await;
+        let request = request(&session.run, "GET", "websocket", "", &offer.headers());
+        let socket = WsConnection::open(session, &request, &offer).await?;
+        return read_websocket(session, socket, PacketReader::default()).await;
     }
-    let (socket, talk) = Box::pin(upgrade::begin(worker, seat)).await?;
-    listen(worker, seat, socket, talk).await
+    let (socket, reader) = Box::pin(upgrade::run_polling(session)).await?;
+    in_band::attach(session, socket.connection(), encode_frames);
+    read_websocket(session, socket, reader).await
 }
 
-/// A session on its WebSocket.
-async fn listen(worker: &Worker, seat: &Seat, mut socket: Upgraded, talk: Talk) -> Result<Infallible, End> {
+/// Reads a session on its WebSocket.
+async fn read_websocket(
+    session: &Session,
+    mut socket: WsConnection,
+    reader: PacketReader,
+) -> Result<Infallible, SessionEnd> {
     loop {
         socket
-            .read(worker, seat, |link, message, header_bytes| {
+            .read(session, |connection, message, header_bytes| {
                 let packet = match message {
                     Message::Text(packet) => packet.as_bytes(),
-                    Message::Binary(item) => return talk.take_attachment(worker, seat, item, header_bytes),
+                    Message::Binary(item) => return reader.receive_attachment(session, item, header_bytes),
                 };
-                match talk.take(worker, seat, packet, header_bytes)? {
-                    Some(say) => Ok(send_text(worker, link, say.purpose, &say.packet)?),
+                match reader.receive(session, packet, header_bytes)? {
+                    Some(reply) => Ok(send_text(&session.run, connection, reply.kind, &reply.packet)?),
                     None => Ok(()),
                 }
             })
             .await?;
-        worker.open_in_band(seat, socket.link());
-        worker.pace();
+        in_band::attach(session, socket.connection(), encode_frames);
+        session.send_scheduled();
     }
 }
 
-/// The head of a request to the server's one path; a body is the caller's to announce.
-fn request(worker: &Worker, method: &str, transport: &str, sid: &str, headers: &str) -> Vec<u8> {
-    let (path, host) = (path(worker, transport, sid), worker.target.http);
+/// The head of a request to the server's path. The caller appends a body and its length.
+fn request(run: &RunContext, method: &str, transport: &str, sid: &str, headers: &str) -> Vec<u8> {
+    let host = run.target.http;
+    // Lets the server count sessions that will upgrade apart from those that stay on polling.
+    let upgrade = if run.transport == Transport::Socketio { "&upgrade=1" } else { "" };
+    let sid = if sid.is_empty() { String::new() } else { format!("&sid={sid}") };
+    let path = format!("/socket.io/?EIO=4&transport={transport}{upgrade}{sid}");
     format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n").into_bytes()
+}
+
+fn is_binary(run: &RunContext) -> bool {
+    run.framing == Framing::LengthPrefixed
 }

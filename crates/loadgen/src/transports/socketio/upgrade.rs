@@ -1,160 +1,156 @@
-//! A session that begins on polling; and, for a client that means to, its way to a WebSocket: probe, let the question that is held come
-//! back, tell the server, go on there. Where the server refuses, the client stays where it is, and the record says so.
+//! A session on Socket.IO polling and, where the client asks for it, its upgrade to a WebSocket:
+//! probe, wait for the held poll to return, send the upgrade packet, continue on the WebSocket.
+//!
+//! If the server refuses the upgrade, the session stays on polling, and the run's record counts it.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tokio::sync::Notify;
-use wire::Transport;
-
-use super::polling::{Downlink, Uplink};
-use super::request;
-use super::talk::{Say, Talk};
-use crate::fault::{End, Fault};
-use crate::lean::frames::Message;
-use crate::lean::handshake::Offer;
-use crate::lean::packets::{Open, Packet};
-use crate::seat::{Seat, Way};
-use crate::transports::exchange::{Exchange, Request, Wanted, keep};
-use crate::transports::upgraded::{Upgraded, send_text};
-use crate::worker::Worker;
 use results::{ByteClass, Direction, FaultKind, TrafficKind};
+use tokio::sync::Notify;
+use wire::{Transport, WireError};
 
-/// A session on polling: what its halves share.
-struct Session<'a> {
-    worker: &'a Rc<Worker>,
-    seat: &'a Rc<Seat>,
+use super::packet_reader::{PacketReader, Reply};
+use super::packet_sender::PacketSender;
+use super::poll_connection::PollConnection;
+use super::request;
+use crate::error::{Fault, SessionEnd};
+use crate::protocol::socketio_packet::{Open, Packet};
+use crate::protocol::ws_frame::Message;
+use crate::protocol::ws_handshake::Offer;
+use crate::session::Session;
+use crate::transports::http::connection::{Expected, Request};
+use crate::transports::http::requester::{Requester, append_body};
+use crate::transports::ws_connection::{WsConnection, send_text};
+
+struct PollingSession<'a> {
+    session: &'a Session,
     sid: String,
-    talk: Talk,
-    uplink: Rc<Uplink>,
-    /// The server has answered the probe: no question after the one that is held.
+    reader: PacketReader,
+    sender: Rc<PacketSender>,
+    /// The server has answered the probe: no poll follows the one that is held.
     probed: Cell<bool>,
-    in_room: Notify,
+    joined: Notify,
 }
 
-/// Comes back with a WebSocket, or not at all while the session stays on polling.
-pub(super) async fn begin(worker: &Rc<Worker>, seat: &Rc<Seat>) -> Result<(Upgraded, Talk), End> {
-    let mut exchange = Exchange::new(true);
-    let open = handshake(worker, seat, &mut exchange).await?;
-    let opened_us = worker.clock.run_us();
-    let uplink = Uplink::new(worker, &open.sid);
-    let downlink = Downlink::new(exchange, worker, &open.sid);
-    uplink.say(worker, Say::connect(worker))?;
-    let may_upgrade = worker.transport == Transport::Socketio;
-    let offered = open.upgrades.iter().any(|name| name == "websocket");
-    let session = Session {
-        worker,
-        seat,
+/// Runs a session on polling. Returns its WebSocket after an upgrade; without one it ends only with
+/// the session.
+pub(super) async fn run_polling(session: &Session) -> Result<(WsConnection, PacketReader), SessionEnd> {
+    let run = &*session.run;
+    let mut requester = Requester::new(true);
+    let open = handshake(session, &mut requester).await?;
+    let opened_us = run.clock.run_us();
+    let connection = PollConnection::new(requester, run, &open.sid);
+    let sender = PacketSender::new(run, &open.sid);
+    sender.send_packet(run, &Reply::connect(run))?;
+    let offers_upgrade = open.upgrades.iter().any(|name| name == "websocket");
+    let polling = PollingSession {
+        session,
         sid: open.sid,
-        talk: Talk::default(),
-        uplink,
+        reader: PacketReader::default(),
+        sender,
         probed: Cell::new(false),
-        in_room: Notify::new(),
+        joined: Notify::new(),
     };
     let socket = {
-        let polling = session.poll(downlink);
-        let probing = async {
-            if may_upgrade && offered {
-                session.in_room.notified().await;
-                if let Some(socket) = session.probe().await {
-                    return Ok(socket);
-                }
-            } else if may_upgrade {
-                session.stay(Fault::new(FaultKind::Problem, "the server offers no upgrade"));
-            }
-            std::future::pending::<Result<Upgraded, End>>().await
-        };
-        let both = async { tokio::try_join!(polling, probing) };
+        let both = async { tokio::try_join!(polling.poll(connection), polling.upgrade(offers_upgrade)) };
         tokio::select! {
             upgraded = both => upgraded?.1,
-            end = session.uplink.serve(worker, seat) => match end? {},
+            end = polling.sender.run(session) => match end? {},
         }
     };
-    send_text(worker, socket.link(), TrafficKind::SetUp, b"5")?;
-    worker.upgraded(opened_us);
-    *seat.link.borrow_mut() = Some(Rc::clone(socket.link()));
-    worker.open_in_band(seat, socket.link());
-    Ok((socket, session.talk))
+    send_text(run, socket.connection(), TrafficKind::SetUp, b"5")?;
+    run.count_upgrade(opened_us);
+    session.set_connection(socket.connection());
+    Ok((socket, polling.reader))
 }
 
-async fn handshake(worker: &Worker, seat: &Seat, exchange: &mut Exchange) -> Result<Open, End> {
-    let (ask, mut body) = (request(worker, "GET", "polling", "", ""), Vec::new());
-    exchange.ask(worker, seat, &Request::get(&ask, Wanted::SET_UP), |bytes| Ok(keep(bytes, &mut body)?)).await?;
-    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
+async fn handshake(session: &Session, requester: &mut Requester) -> Result<Open, SessionEnd> {
+    let (request, mut body) = (request(&session.run, "GET", "polling", "", ""), Vec::new());
+    let request = Request::get(&request, Expected::SET_UP);
+    requester.request(session, &request, |bytes| Ok(append_body(bytes, &mut body)?)).await?;
+    session.run.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
     match Packet::parse(&body)? {
-        Packet::Open(open) => Ok(serde_json::from_slice(open).map_err(wire::WireError::from)?),
-        other => Err(Fault::new(FaultKind::BadBytes, format!("a session begins with {other:?}")).into()),
+        Packet::Open(open) => Ok(serde_json::from_slice(open).map_err(WireError::from)?),
+        other => Err(Fault::new(FaultKind::BadBytes, format!("a session that begins with {other:?}")).into()),
     }
 }
 
-impl Session<'_> {
-    /// Asks until the session has moved on.
-    async fn poll(&self, mut downlink: Downlink) -> Result<(), End> {
-        let (worker, seat) = (self.worker, self.seat);
+impl PollingSession<'_> {
+    /// Polls until the session has moved to its WebSocket.
+    async fn poll(&self, mut connection: PollConnection) -> Result<(), SessionEnd> {
+        let (session, run) = (self.session, &*self.session.run);
         while !self.probed.get() {
-            let before = seat.ledger.borrow().seen;
-            downlink.ask(worker, seat, &self.talk, &self.uplink).await?;
-            if worker.transport == Transport::Socketio {
-                let seen = seat.ledger.borrow().seen - before;
-                worker.hot.borrow_mut().tally.delivered_on_polling += u64::from(seen);
+            let before = session.client.ledger.borrow().received;
+            connection.poll(session, &self.reader, &self.sender).await?;
+            if run.transport == Transport::Socketio {
+                let received = session.client.ledger.borrow().received - before;
+                run.counters.borrow_mut().traffic.delivered_on_polling += u64::from(received);
             }
-            if seat.joined.get() && !self.probed.get() && matches!(*seat.way.borrow(), Way::None) {
-                *seat.way.borrow_mut() = Way::Packets(Rc::clone(&self.uplink));
-                self.in_room.notify_one();
-                worker.flush(seat);
+            if session.needs_sender() && !self.probed.get() {
+                self.joined.notify_one();
+                session.attach(Rc::<PacketSender>::clone(&self.sender));
             }
-            worker.pace();
+            session.send_scheduled();
         }
         Ok(())
     }
 
-    /// Opens a WebSocket for the session and asks whether it works.
-    async fn probe(&self) -> Option<Upgraded> {
-        match self.try_probe().await {
-            Ok(socket) => Some(socket),
-            Err(End::Fault(fault)) => {
-                // To refuse is the server's right; what no server may send is not.
-                if fault.kind == FaultKind::BadBytes {
-                    self.worker.fault(fault.clone());
+    /// Upgrades after the join. Does not return while the session stays on polling.
+    async fn upgrade(&self, is_offered: bool) -> Result<WsConnection, SessionEnd> {
+        if self.session.run.transport == Transport::Socketio {
+            if is_offered {
+                self.joined.notified().await;
+                if let Some(socket) = self.probe().await {
+                    return Ok(socket);
                 }
-                self.stay(fault);
-                None
-            }
-            Err(End::Cut) => {
-                self.stay(Fault::cut_short("the probe"));
-                None
+            } else {
+                self.session.run.count_upgrade_refused("the server offers no upgrade");
             }
         }
+        std::future::pending().await
     }
 
-    async fn try_probe(&self) -> Result<Upgraded, End> {
-        let (worker, seat) = (self.worker, self.seat);
+    /// Opens a WebSocket for the session and checks that it works.
+    async fn probe(&self) -> Option<WsConnection> {
+        let run = &self.session.run;
+        let fault = match self.try_probe().await {
+            Ok(socket) => return Some(socket),
+            Err(SessionEnd::Failed(fault)) => fault,
+            Err(SessionEnd::Closed) => Fault::cut_short("the probe"),
+        };
+        // A server may refuse an upgrade, but it may not send bytes that no server may send.
+        if fault.kind == FaultKind::BadBytes {
+            run.fault(fault.clone());
+        }
+        run.count_upgrade_refused(&fault.to_string());
+        None
+    }
+
+    async fn try_probe(&self) -> Result<WsConnection, SessionEnd> {
+        let (session, run) = (self.session, &*self.session.run);
         let offer = Offer::new(None);
-        let ask = request(worker, "GET", "websocket", &self.sid, &offer.headers());
-        let mut socket = Upgraded::open(worker, seat, &ask, &offer).await?;
-        send_text(worker, socket.link(), TrafficKind::SetUp, b"2probe")?;
+        let request = request(run, "GET", "websocket", &self.sid, &offer.headers());
+        let mut socket = WsConnection::open(session, &request, &offer).await?;
+        send_text(run, socket.connection(), TrafficKind::SetUp, b"2probe")?;
         let answered = Cell::new(false);
         while !answered.get() {
             socket
-                .read(worker, seat, |_, message, around| {
+                .read(session, |_, message, around| {
                     let Message::Text(packet) = message else {
-                        return Err(Fault::new(FaultKind::BadBytes, "an attachment in answer to the probe").into());
+                        return Err(Fault::new(FaultKind::BadBytes, "a binary message in answer to the probe").into());
                     };
-                    worker.count(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, packet.len() + around);
+                    run.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, packet.len() + around);
                     answered.set(Packet::parse(packet.as_bytes())? == Packet::Probed);
                     Ok(())
                 })
                 .await?;
         }
-        // Posts wait from here on; what was said must have arrived before the server looks elsewhere for us.
+        // From here on posts wait for the WebSocket. Requests must be answered before the server
+        // moves the session.
         self.probed.set(true);
-        *seat.way.borrow_mut() = Way::None;
-        self.uplink.is_quiet().await;
+        *session.client.sender.borrow_mut() = None;
+        self.sender.wait_idle().await;
         Ok(socket)
-    }
-
-    /// Stays on polling.
-    fn stay(&self, why: Fault) {
-        self.worker.stays_on_polling(&why.to_string());
     }
 }

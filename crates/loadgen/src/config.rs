@@ -1,0 +1,50 @@
+//! What to run, and where the server is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use scenario::{HttpClient, Plan, Protocol};
+use wire::Transport;
+
+/// Addresses of a server, its access token and its protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// HTTP and WebSocket.
+    pub http: SocketAddr,
+    /// Raw TCP.
+    pub tcp: SocketAddr,
+    /// Sent with every join, read and post, if the server asks for one.
+    pub token: Option<String>,
+    /// Protocol of the server.
+    pub protocol: Protocol,
+}
+
+/// One run: a plan over one transport against one server.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// Which client connects and posts when.
+    pub plan: Arc<Plan>,
+    /// The transport of all clients.
+    pub transport: Transport,
+    /// The server under test.
+    pub target: Target,
+    /// One worker thread for each core, pinned to it. Empty: one worker, not pinned.
+    pub cores: Vec<usize>,
+}
+
+impl RunConfig {
+    /// The HTTP client of this run. Transports that post on the connection that carries the
+    /// messages, and Socket.IO, have only the built-in one.
+    pub(crate) fn http_client(&self) -> HttpClient {
+        if self.transport.has_room_url() && !self.transport.posts_in_band() {
+            self.plan.http_client
+        } else {
+            HttpClient::BuiltIn
+        }
+    }
+
+    /// Number of planned posts.
+    pub(crate) fn planned_posts(&self) -> usize {
+        usize::try_from(self.plan.posts_total()).expect("the plan bounds its posts")
+    }
+}

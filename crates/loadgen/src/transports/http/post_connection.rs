@@ -1,0 +1,138 @@
+//! The second connection of a client whose first one waits for messages. It is opened when there is
+//! something to post, as browsers do, and kept until the server closes it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use results::FaultKind;
+
+use super::connection::{Expected, HttpConnection, ReadOutcome, Request};
+use super::poller::receive_ack;
+use super::requester::append_body;
+use crate::client::{Client, PendingPost, PostSender};
+use crate::delivery;
+use crate::error::{Fault, SessionEnd};
+use crate::net::connection::Connection;
+use crate::protocol::http_request::Requests;
+use crate::protocol::http_response::Part;
+use crate::run_context::RunContext;
+use crate::session::Session;
+
+/// Pause after an error, before the connection is opened again.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+struct PostConnection {
+    requests: Requests,
+    connection: RefCell<Option<Rc<Connection>>>,
+    /// A post was sent and not answered yet.
+    busy: Cell<bool>,
+    /// A post was answered: from then on the server may close the connection whenever it is not
+    /// busy.
+    is_kept: Cell<bool>,
+}
+
+/// Sends the client's posts this way from now on. The task ends with the worker.
+pub(crate) fn attach(session: &Session) {
+    session.attach_kept(|| {
+        let connection = Rc::new(PostConnection {
+            requests: session.requests("", ""),
+            connection: RefCell::default(),
+            busy: Cell::new(false),
+            is_kept: Cell::new(false),
+        });
+        session.tasks.spawn(run(session.clone(), Rc::clone(&connection)));
+        connection
+    });
+}
+
+impl PostSender for PostConnection {
+    /// Sends the next post if the connection is open and not busy, and opens it if there is none.
+    fn flush(&self, run: &RunContext, client: &Client) -> Result<(), Fault> {
+        let connection = self.connection.borrow();
+        let Some(connection) = connection.as_ref() else {
+            client.post_ready.notify_one();
+            return Ok(());
+        };
+        if self.busy.get() {
+            client.mark_delayed();
+            return Ok(());
+        }
+        self.send_next(run, client, connection)
+    }
+}
+
+impl PostConnection {
+    fn send_next(&self, run: &RunContext, client: &Client, connection: &Connection) -> Result<(), Fault> {
+        let Some(pending) = client.queue.borrow_mut().pop_front() else { return Ok(()) };
+        self.busy.set(true);
+        let post = run.post(client.id, pending.ordinal);
+        let mut request = Vec::with_capacity(post.text.len() + 256);
+        let body = self.requests.post(&post, &mut request);
+        if !pending.sent {
+            delivery::mark_sent(run, client, &pending);
+        }
+        match Request::post(&request, body, post.text.len()).send(run, connection) {
+            // No byte was sent. The read half sees the same end, and a new connection is opened for
+            // it.
+            Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
+                self.busy.set(false);
+                client.queue.borrow_mut().push_front(PendingPost { sent: true, ..pending });
+                Ok(())
+            }
+            sent => sent,
+        }
+    }
+
+    /// Opens the connection and reads responses until it is closed between two posts.
+    async fn serve(&self, session: &Session) -> Result<(), SessionEnd> {
+        let mut http = HttpConnection::new(session.open_for_posts().await?);
+        let (run, client, connection) = (&*session.run, &*session.client, Rc::clone(http.connection()));
+        *self.connection.borrow_mut() = Some(Rc::clone(&connection));
+        self.send_next(run, client, &connection)?;
+        let mut answer = Vec::new();
+        loop {
+            let on_part = |part: Part<'_>| match part {
+                Part::Body(bytes) => Ok(append_body(bytes, &mut answer)?),
+                Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+            };
+            match http.read(session, Expected::POST, || self.busy.get(), on_part).await? {
+                ReadOutcome::Partial => {}
+                ReadOutcome::Complete(head) => {
+                    receive_ack(session, &std::mem::take(&mut answer))?;
+                    self.busy.set(false);
+                    self.is_kept.set(true);
+                    if head.closes {
+                        return Ok(());
+                    }
+                    self.send_next(run, client, &connection)?;
+                }
+                ReadOutcome::Closed(fault) if self.busy.get() => return Err(fault.into()),
+                ReadOutcome::Closed(_) => return Ok(()),
+            }
+            session.send_scheduled();
+        }
+    }
+}
+
+async fn run(session: Session, posts: Rc<PostConnection>) {
+    let client = &session.client;
+    loop {
+        while client.queue.borrow().is_empty() {
+            client.post_ready.notified().await;
+        }
+        let served = posts.serve(&session).await;
+        *posts.connection.borrow_mut() = None;
+        posts.busy.set(false);
+        posts.is_kept.set(false);
+        if let Err(SessionEnd::Failed(fault)) = served {
+            let pause = RETRY_PAUSE.max(fault.pause());
+            session.run.fault(fault);
+            client.mark_delayed();
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

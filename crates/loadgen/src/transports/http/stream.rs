@@ -1,0 +1,51 @@
+//! A response without an end: what HTTP streaming and SSE share.
+
+use std::convert::Infallible;
+
+use results::TrafficKind;
+
+use super::connection::{Expected, HttpConnection, ReadOutcome, Request};
+use super::post_connection;
+use crate::error::SessionEnd;
+use crate::protocol::http_response::Part;
+use crate::session::Session;
+
+const STREAM: Expected = Expected { framing: TrafficKind::Delivery, ..Expected::SET_UP };
+
+/// Requests the stream and passes its body to `on_body` until the server ends it.
+pub(crate) async fn read(
+    session: &Session,
+    headers: &str,
+    mut on_body: impl FnMut(&[u8]) -> Result<(), SessionEnd>,
+) -> Result<Infallible, SessionEnd> {
+    let (run, client) = (&*session.run, &*session.client);
+    let mut request = Vec::new();
+    session.requests("", headers).read(client.start_at(), &mut request);
+    let mut connection = HttpConnection::new(session.open().await?);
+    Request::get(&request, STREAM).send(run, connection.connection())?;
+    drop(request);
+    session.set_connection(connection.connection());
+    loop {
+        let mut delivered = None;
+        let was_joined = client.joined.get();
+        let on_part = |part: Part<'_>| match part {
+            Part::Body(bytes) => {
+                delivered.get_or_insert_with(|| run.delivered());
+                on_body(bytes)
+            }
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        match connection.read(session, STREAM, || true, on_part).await? {
+            ReadOutcome::Partial => {}
+            ReadOutcome::Complete(_) => return Err(SessionEnd::Closed),
+            ReadOutcome::Closed(fault) => return Err(fault.into()),
+        }
+        if let Some(before) = delivered {
+            run.count_batch(before);
+        }
+        if client.joined.get() && !was_joined {
+            post_connection::attach(session);
+        }
+        session.send_scheduled();
+    }
+}
