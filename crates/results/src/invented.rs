@@ -1,4 +1,5 @@
-//! A job that never ran, for tests of what reads and shows jobs: every transport, a sweep over the clients, three repetitions.
+//! A job that never ran, for tests of what reads and shows jobs: every transport, a sweep over the
+//! clients, three repetitions.
 
 use std::collections::BTreeMap;
 use std::io::Write;
