@@ -25,6 +25,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "chat",
     "high-rate",
     "broadcast",
+    "clients",
     "payload",
     "poll-interval",
     "idle",

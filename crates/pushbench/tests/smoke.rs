@@ -138,7 +138,7 @@ async fn the_other_encoding_and_a_connection_for_every_poll() {
 #[tokio::test]
 async fn a_dry_run_prints_the_plan() {
     let golden = "\
-smoke: Does everything work, end to end?
+smoke: Do all transports and phases work?
 20 clients in 4 rooms, 20 of them authors; 57.5 posts/s of 64 bytes, 288
   deliveries/s; window 2 s; tcp, polling, long-polling, http-streaming, sse,
   websocket, socketio-polling, socketio-websocket, socketio, stomp

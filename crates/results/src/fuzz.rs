@@ -1,8 +1,10 @@
-//! What holds of any bytes, a file of a results folder each: the bodies of property tests and of the targets in `crates/fuzz`.
+//! What holds of any bytes, a file of a results folder each: the bodies of property tests and of
+//! the targets in `crates/fuzz`.
 
 use crate::{MetricId, interval_log, judge, load};
 
-/// A record that was read has a verdict and metrics, and is the same when it is written and read again.
+/// A record that was read has a verdict and metrics, and is the same when it is written and read
+/// again.
 pub fn record(bytes: &[u8]) {
     let Ok(record) = load::record(bytes) else { return };
     let written = serde_json::to_vec(&record).expect("a record can be written");

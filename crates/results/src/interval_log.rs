@@ -1,7 +1,9 @@
-//! Interval logs read back, by the public format: a line an interval, its histogram as HdrHistogram V2, deflated, in base64.
+//! Interval logs read back, by the public format: a line an interval, its histogram as HdrHistogram
+//! V2, deflated, in base64.
 //!
-//! The `hdrhistogram` crate writes them and a test holds this reader against it. It does not read them here: it takes the length of a
-//! payload on trust (4 GB for a line of 60 bytes), and builds a table of 18,000 counts for each second of each series.
+//! The `hdrhistogram` crate writes them and a test holds this reader against it. It does not read
+//! them here: it takes the length of a payload on trust (4 GB for a line of 60 bytes), and builds a
+//! table of 18,000 counts for each second of each series.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,7 +14,8 @@ use flate2::read::ZlibDecoder;
 
 use crate::{Distribution, Interval, Series};
 
-/// Most bytes one histogram may have when it is inflated; all buckets of ours filled with large counts are half of it.
+/// Most bytes one histogram may have when it is inflated; all buckets of ours filled with large
+/// counts are half of it.
 const PAYLOAD_BYTES_MAX: u64 = 1 << 18;
 /// Latest second a run may have: an hour, and its drains.
 const SECOND_MAX: i64 = 7_200;
@@ -99,8 +102,8 @@ fn buckets(mut counts: &[u8], digits: u32) -> Option<Distribution> {
     Some(Distribution::new(found))
 }
 
-/// Largest value of a bucket: the first `2 << half_bits` hold one value each, every further `1 << half_bits` twice as many as those
-/// before.
+/// Largest value of a bucket: the first `2 << half_bits` hold one value each, every further `1 <<
+/// half_bits` twice as many as those before.
 fn bucket_end(at: u64, half_bits: u32) -> Option<u64> {
     let half = 1 << half_bits;
     let doubled = u32::try_from((at / half).saturating_sub(1)).ok()?;

@@ -1,4 +1,5 @@
-//! A results folder read back. Everything in it may have been written by somebody else: what does not fit is refused, with its place.
+//! Reads a results folder. A folder may come from anywhere: content that does not fit is refused,
+//! with file and line.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -58,7 +59,8 @@ pub enum LoadError {
 const CHANGED: &str = "it was changed or damaged: take the folder as the job left it";
 const OTHER_VERSION: &str = "read it with the pushbench that wrote it, or measure again";
 
-/// Reads the folder of a job, also of one that was killed or goes on: what has no final name yet is left out.
+/// Reads the folder of a job, also of one that was killed or goes on: what has no final name yet is
+/// left out.
 pub fn load(path: &Path) -> Result<ResultsFolder, LoadError> {
     let no_results = |why| LoadError::NoResults { path: path.to_owned(), why };
     if !path.is_dir() {
@@ -196,7 +198,8 @@ pub(crate) fn manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
     parse(Path::new(MANIFEST), bytes, u64::MAX)
 }
 
-/// Largest whole number anywhere; serde_json lets nothing in that is nested so deep that this would matter.
+/// Largest whole number anywhere; serde_json lets nothing in that is nested so deep that this would
+/// matter.
 fn largest(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),

@@ -1,4 +1,5 @@
-//! The record of one run on disk. Every number has one unit, which its name ends with, and comes from a sample.
+//! The record of one run on disk. Every number has one unit, which its name ends with, and comes
+//! from a sample.
 
 use std::collections::BTreeMap;
 
@@ -60,8 +61,8 @@ pub struct RunRecord {
     pub generator: GeneratorUsage,
     /// State of the server before the slices; empty when it could not be read.
     pub server: Option<ServerSamples>,
-    /// TCP sockets of the clients as the kernel counts them; empty where the load generator does not
-    /// own the sockets (`http_client` is `reqwest`).
+    /// TCP sockets of the clients as the kernel counts them; empty where the load generator does
+    /// not own the sockets (`http_client` is `reqwest`).
     pub tcp: Option<TcpUsage>,
     /// Speed of the machine, and CPU time that others took.
     pub machine: MachineState,
@@ -143,9 +144,11 @@ pub struct GeneratorUsage {
 /// State of the server before the slices.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerSamples {
-    /// Whether the server was started for this run. One that was already running may have served other clients.
+    /// Whether the server was started for this run. One that was already running may have served
+    /// other clients.
     pub started: bool,
-    /// Resident memory at a sample before `begin`. The difference between the two is not caused by connections.
+    /// Resident memory at a sample before `begin`. The difference between the two is not caused by
+    /// connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_resident_bytes: Option<u64>,
     /// Before the first connection.
@@ -193,13 +196,15 @@ pub struct TcpUsage {
 /// State of the machine around a run.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct MachineState {
-    /// CPU probe just before the run: iterations of a loop per microsecond and core, all cores at once.
+    /// CPU probe just before the run: iterations of a loop per microsecond and core, all cores at
+    /// once.
     pub cpu_probe_before: f64,
     /// CPU probe just after the run.
     pub cpu_probe_after: f64,
     /// Best CPU probe of the job so far.
     pub cpu_probe_best: f64,
-    /// Share of the CPU time during the run that the host took, 0 to 1, where the kernel reports it.
+    /// Share of the CPU time during the run that the host took, 0 to 1, where the kernel reports
+    /// it.
     pub stolen_share: f64,
     /// Time during the run for which a CPU quota stopped the processes.
     pub throttled_us: u64,

@@ -43,8 +43,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Sen, P. K. (1968), "Estimates of the regression coefficient based on Kendall's tau", the example of section 6: 7 points, of
-    /// whose 21 slopes the median is 4.
+    /// Sen, P. K. (1968), "Estimates of the regression coefficient based on Kendall's tau", the
+    /// example of section 6: 7 points, of whose 21 slopes the median is 4.
     #[test]
     fn the_example_sen_published() {
         let points = [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
@@ -65,7 +65,8 @@ mod tests {
     }
 
     proptest! {
-        /// Second implementation of the median: whatever is there, half of it is not above and half not below.
+        /// Second implementation of the median: whatever is there, half of it is not above and half
+        /// not below.
         #[test]
         fn half_is_on_either_side_of_a_median(values in proptest::collection::vec(-1e6_f64..1e6, 1..30)) {
             let middle = median(&values).unwrap();
@@ -73,7 +74,8 @@ mod tests {
             prop_assert!(2 * below <= values.len() && 2 * above <= values.len());
         }
 
-        /// Second implementation of the slope: it is where as many pairs would rise as would fall if it were taken out.
+        /// Second implementation of the slope: it is where as many pairs would rise as would fall
+        /// if it were taken out.
         #[test]
         fn a_slope_taken_out_leaves_no_trend(values in proptest::collection::vec(-1e3_f64..1e3, 2..20)) {
             let slope = TheilSenLine::over(&values).unwrap().slope;

@@ -9,7 +9,8 @@
 pub enum Series {
     /// From the scheduled instant of a post to its receipt, for every receiver.
     DeliveryLatency,
-    /// From the instant a post was sent to its receipt: does not contain the time for which the sender had to wait.
+    /// From the instant a post was sent to its receipt: does not contain the time for which the
+    /// sender had to wait.
     DeliveryLatencyFromSend,
     /// From the scheduled instant of a post to the instant it was sent.
     SendDelay,

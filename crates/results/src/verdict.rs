@@ -85,12 +85,12 @@ pub struct RunVerdict {
 
 /// Judges a run by its record, whose own verdict is ignored.
 pub fn judge(record: &RunRecord) -> RunVerdict {
-    let (failed, wrong, overloaded) = (instrument(record), correctness(record), backlog(record));
+    let (failed, wrong, overloaded) = (measurement(record), deliveries(record), backlog(record));
     let crash = match &record.ended {
         RunEnd::Crashed(crash) => Some(crash.how.clone()),
         RunEnd::Complete | RunEnd::Interrupted | RunEnd::Failed(_) => None,
     };
-    // A wrong message is a fact even when the server ended or the timing means nothing; a backlog explains a generator that falls behind.
+    // Wrong messages count even in a run that crashed or whose timing is invalid.
     let (kind, reasons) = if !wrong.is_empty() {
         (VerdictKind::Wrong, wrong.into_iter().chain(crash).collect())
     } else if let Some(how) = crash {
@@ -105,7 +105,7 @@ pub fn judge(record: &RunRecord) -> RunVerdict {
     RunVerdict { kind, reasons }
 }
 
-fn correctness(record: &RunRecord) -> Vec<String> {
+fn deliveries(record: &RunRecord) -> Vec<String> {
     let ledger = &record.ledger;
     let complete = record.ended == RunEnd::Complete;
     let counts = [
@@ -130,7 +130,7 @@ fn correctness(record: &RunRecord) -> Vec<String> {
     reasons
 }
 
-fn instrument(record: &RunRecord) -> Vec<String> {
+fn measurement(record: &RunRecord) -> Vec<String> {
     let mut reasons = Vec::new();
     match &record.ended {
         RunEnd::Complete | RunEnd::Crashed(_) => {}
@@ -161,7 +161,7 @@ fn instrument(record: &RunRecord) -> Vec<String> {
         ));
     }
     reasons.extend(traffic::bytes_apart(record));
-    reasons.extend(lateness(record));
+    reasons.extend(send_delay(record));
     let planned = &record.planned;
     let missing = planned.posts_in_window.saturating_sub(planned.posts_sent_in_window);
     if record.ended == RunEnd::Complete && missing as f64 > OFFERED_SHARE_OFF_MAX * planned.posts_in_window as f64 {
@@ -188,7 +188,7 @@ fn instrument(record: &RunRecord) -> Vec<String> {
     reasons
 }
 
-fn lateness(record: &RunRecord) -> Option<String> {
+fn send_delay(record: &RunRecord) -> Option<String> {
     // Few posts carry no 99th percentile: the highest they do carry speaks for them.
     let quantiles = &record.latency.get(&Series::SendDelay)?.quantiles;
     let (name, late) = ["p99", "p90", "p50"].iter().find_map(|name| Some((name, quantiles.get(*name)?.us)))?;
@@ -205,19 +205,19 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     let window_seconds = (record.planned.window_us / 1_000_000) as usize;
     let medians = &medians[..medians.len().min(window_seconds)];
     if record.transport.info().delivery == Delivery::Polled || medians.len() < TREND_SECONDS_MIN {
-        return drained(record).into_iter().collect();
+        return backlog_at_end(record).into_iter().collect();
     }
     let (Some(line), Some(middle)) = (TheilSenLine::over(medians), median(medians)) else { return Vec::new() };
     let (growth, scatter) = (line.slope * (medians.len() - 1) as f64, line.scatter);
     let grows = growth > BACKLOG_GROWTH_MAX * middle && growth > BACKLOG_OVER_SCATTER_MIN * scatter && growth > 1_000.0;
     let reason = grows
         .then(|| format!("the median latency grew by {growth:.0} µs during the window, from about {middle:.0} µs"));
-    reason.into_iter().chain(drained(record)).collect()
+    reason.into_iter().chain(backlog_at_end(record)).collect()
 }
 
 /// A backlog of more than a second of deliveries at the end of the window, whatever the medians
 /// say.
-fn drained(record: &RunRecord) -> Option<String> {
+fn backlog_at_end(record: &RunRecord) -> Option<String> {
     let planned = &record.planned;
     let per_second = planned.deliveries_in_window as f64 * 1e6 / planned.window_us.max(1) as f64;
     let behind = planned.deliveries_in_window as f64 - record.window().delivered as f64;

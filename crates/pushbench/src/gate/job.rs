@@ -256,7 +256,7 @@ impl Gate {
         rerun: u32,
     ) -> anyhow::Result<RunRecord> {
         self.runs += 1;
-        let run_id = RunId { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, rerun };
+        let run_id = RunId { run: self.runs, round: u32::try_from(block).unwrap_or(u32::MAX) + 1, attempt: rerun };
         self.progress.begin(rerun, &format!("block {} {transport} {}", block + 1, SIDES[side]));
         let server = if side == 1 { &self.job.head } else { &self.job.base };
         let server = server.start_or_attach(&self.plan, transport, &self.server_cores).await?;

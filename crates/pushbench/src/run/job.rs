@@ -160,7 +160,7 @@ impl JobRunner {
                 let mut rerun = 0;
                 loop {
                     run += 1;
-                    let run_id = RunId { run, round: round + 1, rerun };
+                    let run_id = RunId { run, round: round + 1, attempt: rerun };
                     let kind = self.run_once(&plans[plan], &subject, run_id).await?;
                     if self.environment.stop.is_cancelled() {
                         return Ok(State::Interrupted);
@@ -190,7 +190,7 @@ impl JobRunner {
 
     async fn run_once(&mut self, plan: &Arc<Plan>, subject: &Subject, run_id: RunId) -> anyhow::Result<VerdictKind> {
         let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.progress.begin(run_id.rerun, &format!("{subject}{label}"));
+        self.progress.begin(run_id.attempt, &format!("{subject}{label}"));
         let started = match self.target_server(plan, subject).await {
             Ok(server) => Ok(server),
             Err(error) => Err(error.downcast::<Crash>()?),

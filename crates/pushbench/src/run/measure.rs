@@ -32,7 +32,7 @@ pub(crate) struct RunId {
     /// Counted from 1.
     pub(crate) round: u32,
     /// 0 for the first attempt.
-    pub(crate) rerun: u32,
+    pub(crate) attempt: u32,
 }
 
 /// What all runs of a job share.
@@ -217,7 +217,7 @@ fn record(
         schema: SCHEMA,
         run: run_id.run,
         round: run_id.round,
-        attempt: run_id.rerun,
+        attempt: run_id.attempt,
         point: plan.label.clone(),
         transport: subject.transport,
         target: subject.target_name().to_owned(),

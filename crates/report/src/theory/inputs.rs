@@ -12,7 +12,7 @@ const Z: f64 = 1.96;
 /// Inputs of the predictions at one point.
 pub(super) struct Inputs {
     pub(super) point: Point,
-    pub(super) seats: f64,
+    pub(super) clients: f64,
     pub(super) rooms: f64,
     pub(super) members: f64,
     pub(super) window_s: f64,
@@ -43,7 +43,7 @@ impl Inputs {
         let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
         let members = seats / rooms;
         let mut inputs = Self {
-            seats,
+            clients: seats,
             rooms,
             members,
             window_s,

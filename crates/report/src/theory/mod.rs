@@ -139,7 +139,7 @@ impl Predictions<'_> {
     fn per_s(&self) -> Option<f64> {
         let per_s = self.values(|run| {
             let seconds = run.record.window_us() as f64 / 1e6;
-            (seconds > 0.0).then(|| run.record.window().delivered as f64 / seconds / self.inputs.seats.max(1.0))
+            (seconds > 0.0).then(|| run.record.window().delivered as f64 / seconds / self.inputs.clients.max(1.0))
         });
         results::median(&per_s)
     }

@@ -26,11 +26,11 @@ pub(super) fn polling(table: &mut Predictions<'_>) {
     let asked = table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.window_us().max(1) as f64));
     // The number of requests of a client may differ by one from the number of intervals in the
     // window.
-    let edges = inputs.seats.sqrt() / inputs.window_s.max(1e-6);
+    let edges = inputs.clients.sqrt() / inputs.window_s.max(1e-6);
     table.add_values(
         "read requests/s",
         "N / I",
-        Some(PredictedRange::exactly(inputs.seats / interval_s)),
+        Some(PredictedRange::exactly(inputs.clients / interval_s)),
         &asked,
         edges,
     );

@@ -1,5 +1,6 @@
-//! Every metric of a run, one row each. The names in files, the headings of tables, what a claim may name, the metrics of a gate
-//! and every list of them in a README or a `--help` follow from this table.
+//! Every metric of a run, one row each. The names in files, the headings of tables, what a claim
+//! may name, the metrics of a gate and every list of them in a README or a `--help` follow from
+//! this table.
 
 mod server;
 mod traffic;
@@ -60,7 +61,8 @@ pub struct MetricInfo {
     pub help: &'static str,
     /// See [`Source`].
     pub source: Source,
-    /// The smallest change that matters to a gate, as a share; a metric without one is shown and never gated.
+    /// The smallest change that matters to a gate, as a share; a metric without one is shown and
+    /// never gated.
     pub gate: Option<f64>,
 }
 
@@ -193,7 +195,8 @@ impl MetricId {
         }
     }
 
-    /// The quantile behind the value, with the interval of this run alone; `None` for a metric that is none.
+    /// The quantile behind the value, with the interval of this run alone; `None` for a metric that
+    /// is none.
     pub fn quantile(self, run: &RunRecord) -> Option<Quantile> {
         match self.info().source {
             Source::Quantile(series, name) => run.latency.get(&series)?.quantiles.get(name).copied(),

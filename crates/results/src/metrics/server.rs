@@ -5,9 +5,11 @@ use wire::{BytesUsage, ServerStats, TransportUsage};
 use super::{per_second, ratio};
 use crate::{Cpu, Direction, RunRecord};
 
-/// Connections that a server has served before a run, as a share of the run's: their memory makes the metric at most this much too small.
+/// Connections that a server has served before a run, as a share of the run's: their memory makes
+/// the metric at most this much too small.
 const SERVED_BEFORE_SHARE_MAX: f64 = 0.05;
-/// Growth that says nothing about the clients. The first connection of a process takes this much, once, and the next ones use the rest.
+/// Growth that says nothing about the clients. The first connection of a process takes this much,
+/// once, and the next ones use the rest.
 const SLACK_BYTES: u64 = 64 << 10;
 /// Where a server counts what never became a transport's, such as the readings of its stats.
 const OTHER: &str = "other";
@@ -88,7 +90,8 @@ pub(super) fn memory_per_client(run: &RunRecord) -> Option<f64> {
     ratio(run.server_memory_bytes()?.ok()?, run.planned.clients.into())
 }
 
-/// Connections the server had when all clients were connected, less those before; for a server that does not say, one per client.
+/// Connections the server had when all clients were connected, less those before; for a server that
+/// does not say, one per client.
 pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
     let readings = run.server.as_ref()?;
     if !readings.settled.metered {
@@ -98,7 +101,8 @@ pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
 }
 
 impl RunRecord {
-    /// Bytes that the server counted in the measured windows, by class; `None` for a server that does not count.
+    /// Bytes that the server counted in the measured windows, by class; `None` for a server that
+    /// does not count.
     pub fn server_bytes(&self, direction: Direction) -> Option<BytesUsage> {
         let mut sum = BytesUsage::default();
         for slice in &self.slices {
@@ -116,8 +120,9 @@ impl RunRecord {
         Some(sum).filter(|_| !self.slices.is_empty())
     }
 
-    /// The memory that the server took for the clients, or why it is unknown; `None` where it was not read. Memory that was freed stays
-    /// with the process and serves the next connections: only a process that has served no clients shows what they take.
+    /// The memory that the server took for the clients, or why it is unknown; `None` where it was
+    /// not read. Memory that was freed stays with the process and serves the next connections: only
+    /// a process that has served no clients shows what they take.
     pub fn server_memory_bytes(&self) -> Option<Result<u64, &'static str>> {
         let readings = self.server.as_ref()?;
         let (begin, settled) = (&readings.begin, &readings.settled);

@@ -1,4 +1,5 @@
-//! Bytes, requests, writes and batches per message, from the generator's counts or, where those are incomplete, the server's.
+//! Bytes, requests, writes and batches per message, from the generator's counts or, where those are
+//! incomplete, the server's.
 
 use super::server::ServerWindow;
 use super::{per_message, ratio};
@@ -93,7 +94,8 @@ pub(super) fn messages_per_batch(run: &RunRecord) -> Option<f64> {
     batches.map(f64::recip).filter(|messages| messages.is_finite())
 }
 
-/// Socket.IO on polling says several things in one request and answers pings in others: how many of them read is not counted.
+/// Socket.IO on polling says several things in one request and answers pings in others: how many of
+/// them read is not counted.
 pub(super) fn empty_share(run: &RunRecord) -> Option<f64> {
     ratio(run.window().empty_answers, run.reads()).filter(|_| !run.transport.info().requests_are_mixed)
 }

@@ -1,5 +1,5 @@
-//! The CSV files of a results folder. The header, the rows, the description in `results/README.md` and
-//! the schema of a table follow from one list of columns. An empty cell was not measured.
+//! The CSV files of a results folder. The header, the rows, the description in `results/README.md`
+//! and the schema of a table follow from one list of columns. An empty cell was not measured.
 
 mod costs;
 mod runs;

@@ -1,15 +1,17 @@
-//! Whether what went over the wire is fit for a result: answers that could be used, and bytes that were counted.
+//! Checks of the traffic: useless answers, and bytes that the load generator did not count.
 
 use wire::{Delivery, Endpoint};
 
 use crate::{Direction, FaultKind, RunEnd, RunRecord};
 
-/// Of a server's answers this share may be useless: more, and what came in spite of it is no result. An answer is a response to an HTTP
-/// request; where messages are pushed, also whatever was read in one go and carried some. Useless is a status that answers nothing, 5xx
-/// or another, and everything that cannot be read; that the server has no place now (429, or 503 with `Retry-After`) is not.
+/// Share of the server's answers that may be useless. An answer is a response to an HTTP request
+/// or, where messages are pushed, a read that carried messages. Useless are a status other than the
+/// expected one and bytes that cannot be decoded, but not a request to try again later (429, or 503
+/// with `Retry-After`).
 pub const USELESS_SHARE_MAX: f64 = 0.01;
-/// The generator's count of bytes and the kernel's may be apart by this share, and in short runs by so many bytes: what is just on its
-/// way when both are read at the end of a run, and what broken connections leave behind.
+/// Allowed difference between the bytes that the load generator and the kernel counted, as a share
+/// and, in short runs, in bytes: data in flight at the end of a run, and data of broken
+/// connections.
 pub const BYTES_APART_SHARE_MAX: f64 = 0.01;
 const BYTES_APART_MAX: u64 = 4 << 10;
 
@@ -31,7 +33,8 @@ pub(super) fn useless_answers(record: &RunRecord) -> Option<String> {
     ))
 }
 
-/// What a run that was stopped had on its way nobody knows.
+/// Differences between the byte counts of a complete run; data in flight in an interrupted run is
+/// not known.
 pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
     let Some(kernel) = record.tcp.filter(|_| record.ended == RunEnd::Complete) else { return Vec::new() };
     let ways = [(Direction::Up, "sent", kernel.bytes_up), (Direction::Down, "received", kernel.bytes_down)];
@@ -47,7 +50,7 @@ pub(super) fn bytes_apart(record: &RunRecord) -> Vec<String> {
     apart.collect()
 }
 
-/// Answers of the whole run.
+/// Number of answers in the whole run.
 fn answers(record: &RunRecord) -> u64 {
     let tally = &record.total;
     let info = record.transport.info();
