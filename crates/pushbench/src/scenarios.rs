@@ -134,13 +134,13 @@ mod tests {
             let job = scenario::parse(name, text, &[]).unwrap();
             assert!(job.plans.iter().all(|plan| plan.external_servers.is_empty()), "{name} needs a server");
         }
-        for peer in files_of_peers() {
-            let text = std::fs::read_to_string(&peer).unwrap();
-            assert!(text.contains("needs = "), "{} runs by itself: ship it", peer.display());
+        for path in files_of_external_servers() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains("needs = "), "{} needs no other files: ship it", path.display());
         }
     }
 
-    fn files_of_peers() -> Vec<PathBuf> {
+    fn files_of_external_servers() -> Vec<PathBuf> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/peers");
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect()

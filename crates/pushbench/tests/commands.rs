@@ -1,5 +1,5 @@
-//! Commands as users type them: every example in the README and in `--help`, shipped scenarios in any
-//! folder, and error messages.
+//! Commands as users type them: every example in the README and in `--help`, shipped scenarios in
+//! any folder, and error messages.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -84,9 +84,9 @@ fn with_local_files(args: &[String]) -> Vec<String> {
     args.iter().map(local).collect()
 }
 
-/// Runs commands without a measurement: scenarios, schemas, and dry runs. All others (servers, gates,
-/// results folders that do not exist) are only parsed: `--help` at the end keeps the command from
-/// running, and clap still reports an unknown argument or a wrong value before it.
+/// Runs commands without a measurement: scenarios, schemas, and dry runs. All others (servers,
+/// gates, results folders that do not exist) are only parsed: `--help` at the end keeps the command
+/// from running, and clap still reports an unknown argument or a wrong value before it.
 fn check(args: &[String]) {
     let mut args = with_local_files(args);
     match args.first().map(String::as_str) {

@@ -218,8 +218,8 @@ fn an_interrupted_selfcheck_prints_its_progress() {
     assert!(code == 130 && out.is_empty() && err.contains(note), "{code} {out} {err}");
 }
 
-/// The command line of a shell that starts the built-in server, kills it after a while and exits with
-/// status 9. Further arguments are those of the server.
+/// The command line of a shell that starts the built-in server, kills it after a while and exits
+/// with status 9. Further arguments are those of the server.
 fn killed_after(seconds: &str) -> String {
     let script = format!("exec 3<&0; \"$0\" serve \"$@\" <&3 & sleep {seconds}; kill -KILL $!; exit 9");
     format!("sh -c '{script}' {PROGRAM}")

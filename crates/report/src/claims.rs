@@ -248,7 +248,11 @@ mod tests {
         };
         assert_eq!(findings(&asks, invalid), [Finding::NotDecidable]);
         let unnamed = asks.replace(", at = 'clients=100'", "");
-        assert_eq!(findings(&unnamed, |_| {}), [Finding::NotDecidable], "two points, and the term names none");
+        assert_eq!(
+            findings(&unnamed, |_| {}),
+            [Finding::NotDecidable],
+            "there are two points, and the condition names none"
+        );
     }
 
     #[test]

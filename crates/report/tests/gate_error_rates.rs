@@ -1,5 +1,5 @@
-//! The error rates of the gate's rule on simulated noise: how often it reports a change that is not there, and how often it
-//! finds one that is.
+//! The error rates of the gate's rule with simulated noise: how often it reports a change although
+//! there is none, and how often it finds a change.
 //!
 //! The published table of error rates comes from
 //! `cargo test --release -p pushbench-report --test gate_error_rates -- --ignored --nocapture`.

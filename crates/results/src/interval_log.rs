@@ -160,7 +160,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn what_the_public_format_holds_is_read(
+        fn logs_of_the_public_writer_are_read(
             values in proptest::collection::vec(proptest::collection::vec((0_u64..70_000_000, 1_u64..1 << 40), 1..30), 1..5),
             small in proptest::collection::vec((0_u64..5_000, 1_u64..3), 1..200),
             digits in 1_u8..=4,
@@ -173,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), cut in 0_usize..200, flip in any::<u8>()) {
+        fn invalid_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), cut in 0_usize..200, flip in any::<u8>()) {
             read(&format!("Tag=delivery_latency,1.000,1.000,0.1,{}", STANDARD.encode(&bytes))).unwrap_err();
             let mut plain = [&PLAIN[..], &0_u32.to_be_bytes()[..], &[0; 32][..], &bytes[..]].concat();
             plain[4..8].copy_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());

@@ -44,7 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Sen, P. K. (1968), "Estimates of the regression coefficient based on Kendall's tau", the
-    /// example of section 6: 7 points, of whose 21 slopes the median is 4.
+    /// example of section 6: 7 points with 21 slopes, of which the median is 4.
     #[test]
     fn the_example_sen_published() {
         let points = [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
@@ -65,19 +65,17 @@ mod tests {
     }
 
     proptest! {
-        /// Second implementation of the median: whatever is there, half of it is not above and half
-        /// not below.
+        /// Definition of the median: at least half of the values are not above it, and half not below.
         #[test]
-        fn half_is_on_either_side_of_a_median(values in proptest::collection::vec(-1e6_f64..1e6, 1..30)) {
+        fn at_most_half_of_the_values_are_on_one_side_of_the_median(values in proptest::collection::vec(-1e6_f64..1e6, 1..30)) {
             let middle = median(&values).unwrap();
             let (below, above) = (values.iter().filter(|v| **v < middle).count(), values.iter().filter(|v| **v > middle).count());
             prop_assert!(2 * below <= values.len() && 2 * above <= values.len());
         }
 
-        /// Second implementation of the slope: it is where as many pairs would rise as would fall
-        /// if it were taken out.
+        /// Definition of the slope: without it, at most half of the pairs rise, and at most half fall.
         #[test]
-        fn a_slope_taken_out_leaves_no_trend(values in proptest::collection::vec(-1e3_f64..1e3, 2..20)) {
+        fn without_the_slope_there_is_no_trend(values in proptest::collection::vec(-1e3_f64..1e3, 2..20)) {
             let slope = TheilSenLine::over(&values).unwrap().slope;
             let (mut rising, mut falling, mut pairs) = (0, 0, 0);
             for i in 0..values.len() {

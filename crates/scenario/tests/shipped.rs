@@ -38,8 +38,8 @@ fn deliveries_per_s(plan: &Plan) -> f64 {
     plan.deliveries_in_window() as f64 / plan.phases.window().as_secs_f64()
 }
 
-/// The estimated share of a core that the server needs, with costs per delivery, request and post as
-/// on a quiet machine.
+/// The estimated share of a core that the server needs, with costs per delivery, request and post
+/// as on a quiet machine.
 fn busy(plan: &Plan, transport: Transport) -> f64 {
     let deliveries = deliveries_per_s(plan);
     let posts = plan.posts_in_window() as f64 / plan.phases.window().as_secs_f64();
@@ -130,7 +130,8 @@ fn claims_take_minutes_and_papers_have_published_values() {
     }
 }
 
-/// Compares this table with the table of the README that has the same head; `BLESS=1` replaces that.
+/// Compares this table with the table of the README that has the same head; `BLESS=1` replaces
+/// that.
 fn assert_in_readme(table: &str) {
     let path = folder().join("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();

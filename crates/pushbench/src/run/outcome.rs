@@ -113,7 +113,7 @@ mod tests {
         (code, sentences)
     }
 
-    /// A job whose runs over SSE at the second point are changed, round by round.
+    /// A job with changed runs over SSE at the second point.
     fn changed(change: impl Fn(&mut RunRecord)) -> ResultsFolder {
         let mut job = invented::results_folder(&[10, 100]);
         let records = job.runs.iter_mut().map(|run| &mut run.record);

@@ -137,7 +137,7 @@ mod tests {
         let (stdout, reader) = tokio::io::duplex(64);
         let never = Output::default().follow_until(reader, "listening");
         drop(stdout);
-        assert!(never.await.is_err(), "its end is no such text");
+        assert!(never.await.is_err(), "the end of the output is not the text");
     }
 
     #[tokio::test]

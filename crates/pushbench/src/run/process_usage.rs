@@ -175,7 +175,7 @@ mod tests {
         assert!(!usage.metered && usage.pid == child.id() && usage.process.resident_bytes > 0, "{usage:?}");
         assert!(reader.read().unwrap().cpu.total_us() >= usage.process.cpu_user_us + usage.process.cpu_system_us);
         drop(child.stdin.take());
-        // Not waited for yet: a zombie has ended too.
+        // The child is a zombie now, which counts as ended.
         reader.ended().await;
         assert!(reader.read().is_none());
         let error = ProcessUsageReader::attach(child.id()).unwrap_err().to_string();
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_unused_pid_is_an_error() {
-        // Above the largest pid of the kernel.
+        // Larger than any pid of the kernel.
         let error = ProcessUsageReader::attach(0x7fff_ffff).unwrap_err().to_string();
         assert_eq!(error, "there is no process 2147483647; `ss -ltnp` shows the pids of listening processes");
         assert!(ProcessUsageReader::attach(std::process::id()).unwrap_err().to_string().contains("is this program"));

@@ -1,6 +1,6 @@
-//! A server with some bad answers. Clients resume at their cursor, so that no message is lost. A few
-//! faults are listed under the table, many make the run `wrong`, and bytes that were received and not
-//! counted make it invalid.
+//! A server with some bad answers. Clients resume at their cursor, so that no message is lost. A
+//! few faults are listed under the table, many make the run `wrong`, and bytes that were received
+//! and not counted make it invalid.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::processes::{Server, target};
 /// Returns what is sent in place of an answer. Answers are numbered from 1 over all connections.
 type AlterAnswer = fn(u64, Vec<u8>) -> Vec<u8>;
 
-/// A proxy that alters answers of a server that sends each of them in one write. A connection ends after
-/// an altered answer.
+/// A proxy that alters answers of a server that sends each of them in one write. A connection ends
+/// after an altered answer.
 async fn proxy(server: SocketAddr, alter: AlterAnswer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, answers) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));

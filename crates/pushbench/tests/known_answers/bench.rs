@@ -148,8 +148,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Starts a job that does not wait for other jobs on this machine: tests check what is measured,
-    /// not how precisely.
+    /// Starts a job that does not wait for other jobs on this machine: tests check what is
+    /// measured, not how precisely.
     pub(crate) fn start(args: &[String]) -> Self {
         Self::start_in(args, "PUSHBENCH_ANYWAY", "true")
     }
@@ -202,8 +202,8 @@ impl Ended {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Checks that the job ended by itself with valid or invalid runs: noise of the machine may make
-    /// runs invalid.
+    /// Checks that the job ended by itself with valid or invalid runs: noise of the machine may
+    /// make runs invalid.
     pub(crate) fn assert_completed(&self) {
         assert!(matches!(self.code, Some(0 | 6)), "{self:#?}");
     }
@@ -220,8 +220,8 @@ pub(crate) fn verdict_on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
     results::judge(&record)
 }
 
-/// Checks that the run is valid, except for noise of the machine, and that all planned deliveries were
-/// received.
+/// Checks that the run is valid, except for noise of the machine, and that all planned deliveries
+/// were received.
 pub(crate) fn assert_valid(record: &RunRecord) {
     let verdict = verdict_on_a_quiet_machine(record);
     assert_eq!(verdict.kind, VerdictKind::Valid, "{} {:?} {:#?}", record.transport, verdict.reasons, record.faults);

@@ -1,5 +1,5 @@
-//! A WebSocket server that sends every text to all clients, or back to its sender only. It is a second
-//! process of this test program, which runs only the test `serve`.
+//! A WebSocket server that sends every text to all clients, or back to its sender only. It is a
+//! second process of this test program, which runs only the test `serve`.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! Byte counts of server, load generator and kernel in an undisturbed run are equal. The server counts
-//! the bytes that its sockets read and write. The load generator adds up the bytes of each class. The
-//! kernel counts per socket of the clients, for the whole run and for the window.
+//! Byte counts of server, load generator and kernel in an undisturbed run are equal. The server
+//! counts the bytes that its sockets read and write. The load generator adds up the bytes of each
+//! class. The kernel counts per socket of the clients, for the whole run and for the window.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ const ROOMS: u64 = 4;
 #[tokio::test]
 async fn client_and_server_count_the_same_bytes() {
     let (mut records, mut stats) = run_all_transports().await;
-    // A poll that is open when the run ends is counted by one side only: then all runs are repeated.
+    // A poll that is open when the run ends is counted by one side only: then all runs are
+    // repeated.
     for _ in 0..3 {
         let polling = records.iter().find(|record| record.transport == Transport::Polling).unwrap();
         let begin = &polling.server.as_ref().unwrap().begin.transports[Transport::Polling.name()];
@@ -47,8 +48,8 @@ async fn client_and_server_count_the_same_bytes() {
         assert_eq!(by_server.malformed, 0, "{transport}");
         assert_eq!(by_generator.connections, by_server.connections_opened, "{transport}");
         if transport.is_socketio() {
-            // The bytes of a library are known by class for messages and posts only: their texts and the
-            // sums are compared.
+            // The bytes of a library are known by class for messages and posts only: their texts
+            // and the sums are compared.
             let (down, up) = (by_generator.total(Direction::Down), by_generator.total(Direction::Up));
             assert_eq!(by_class(record, Direction::Down)[0], by_server.down.payload, "{transport}, down");
             assert_eq!(by_class(record, Direction::Up)[0], by_server.up.payload, "{transport}, up");

@@ -96,8 +96,8 @@ async fn the_pid_of_another_server_is_an_error_before_the_first_run() {
     assert_eq!(ended.err, expected);
 }
 
-/// The process of the external server is not known. Its port refuses connections, and the job does not
-/// wait for the end of the window.
+/// The process of the external server is not known. Its port refuses connections, and the job does
+/// not wait for the end of the window.
 #[tokio::test]
 async fn an_attached_server_whose_port_refuses_is_a_crash_and_ends_the_job() {
     let bench = Bench::new(&["transports=tcp,websocket", "posts.per_client_per_s=10", LONG_WINDOW]).await;

@@ -1,5 +1,5 @@
-//! External servers: they are measured and judged as the built-in one. Servers that do not start, do not
-//! listen, crash or do not end on SIGTERM have a known outcome.
+//! External servers: they are measured and judged as the built-in one. Servers that do not start,
+//! do not listen, crash or do not end on SIGTERM have a known outcome.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;

@@ -1,8 +1,8 @@
 //! A server that is stopped once, and a server that is stopped for longer and longer times.
 //!
 //! Posts are due at equal intervals over all authors, so that periods of equal length have the same
-//! number of posts. The number of deliveries that take longer than half of the stop therefore follows
-//! from the plan, wherever in the window the stop was.
+//! number of posts. The number of deliveries that take longer than half of the stop therefore
+//! follows from the plan, wherever in the window the stop was.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ const CLIENTS: u64 = 20;
 const ROOM_SIZE: u64 = 5;
 /// Posts per second of each author.
 const POSTS_PER_S: u64 = 10;
-/// Maximum time after the stop until everything is delivered: the backlog, a poll interval, and delays
-/// of a busy machine.
+/// Maximum time after the stop until everything is delivered: the backlog, a poll interval, and
+/// delays of a busy machine.
 const CATCH_UP: Duration = Duration::from_millis(900);
 
 fn micros(time: Duration) -> u64 {
@@ -80,8 +80,8 @@ async fn a_freeze_is_measured_in_full_on_every_transport() {
         if transport.posts_in_band() {
             assert_eq!(record.total.posts_delayed, 0, "{transport}");
         } else {
-            // One post of each author is in flight when the stop begins. The next ones are sent after
-            // it, and their latency from the send does not include that they waited.
+            // One post of each author is in flight when the stop begins. The next ones are sent
+            // after it, and their latency from the send does not include that they waited.
             assert!(record.window().posts_delayed >= CLIENTS, "{transport}: {} delayed", record.window().posts_delayed);
             assert!(slow(from_send) * 2 < found, "{transport}: {} of {found} from the send", slow(from_send));
         }

@@ -1,5 +1,5 @@
-//! The HTTP client reqwest on each transport that has it: every message is delivered once and in order, and the server counts the
-//! same requests, posts, messages and text.
+//! The HTTP client reqwest on each transport that has it: every message is delivered once and in
+//! order, and the server counts the same requests, posts, messages and text.
 
 use results::{ByteClass, Direction, Series, TrafficKind};
 use wire::Transport;

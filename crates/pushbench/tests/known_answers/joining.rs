@@ -1,6 +1,6 @@
-//! Checks of `load` before its first run: no server at the address, a wrong token, a server of another
-//! protocol, a server that does not answer. Each is one error with the address, the answer and advice,
-//! and nothing is measured. Also two jobs on one server at the same time.
+//! Checks of `load` before its first run: no server at the address, a wrong token, a server of
+//! another protocol, a server that does not answer. Each is one error with the address, the answer
+//! and advice, and nothing is measured. Also two jobs on one server at the same time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -11,7 +11,8 @@ use wire::Transport;
 use crate::bench::{Bench, Job};
 use crate::processes::Server;
 
-/// Threads that use all available CPU time on every core of this process until the value is dropped.
+/// Threads that use all available CPU time on every core of this process until the value is
+/// dropped.
 struct BusyThreads {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -72,7 +73,8 @@ async fn too_few_open_files_are_an_error_before_the_first_run() {
     let script = format!("ulimit -n 60 && exec {}", quoted.join(" "));
     let ended = Job::start(&["sh", "-c", &script].map(str::to_owned)).end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
-    // 20 clients with three connections each during the upgrade of a Socket.IO session, and 64 more.
+    // 20 clients with three connections each during the upgrade of a Socket.IO session, and 64
+    // more.
     let expected = "fatal    open files  124 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients\n";
     assert!(ended.err.contains(expected), "{}", ended.err);
 }

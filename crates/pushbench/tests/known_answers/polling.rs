@@ -1,5 +1,5 @@
-//! A poll interval that is too short for the machine: polls are late, and posts must still be sent. And a
-//! poll interval that is longer than the server keeps a connection.
+//! A poll interval that is too short for the machine: polls are late, and posts must still be sent.
+//! And a poll interval that is longer than the server keeps a connection.
 
 use wire::Transport;
 

@@ -113,8 +113,8 @@ impl JobServer {
     }
 }
 
-/// Waits until the server has accepted this number of posts over one of these transports, and returns
-/// this transport.
+/// Waits until the server has accepted this number of posts over one of these transports, and
+/// returns this transport.
 async fn until_any_posts(web: &reqwest::Client, http: SocketAddr, transports: &[Transport], posts: u64) -> Transport {
     until(&format!("{posts} posts over one of {transports:?}"), async || {
         let stats = try_stats(web, http).await?;

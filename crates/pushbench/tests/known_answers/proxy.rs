@@ -1,7 +1,7 @@
 //! A proxy between load generator and server that alters one message to one client per run.
 //!
-//! It parses the frames of raw TCP and of WebSocket, both with binary items, so that tests choose which
-//! field of a message is altered.
+//! It parses the frames of raw TCP and of WebSocket, both with binary items, so that tests choose
+//! which field of a message is altered.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -45,8 +45,8 @@ pub(crate) enum Framing {
     Websocket,
 }
 
-/// The receiver of the altered message. It is the next message of another author after this client's
-/// first post, by which the proxy identifies its connection.
+/// The receiver of the altered message. It is the next message of another author after this
+/// client's first post, by which the proxy identifies its connection.
 pub(crate) const CLIENT: u32 = 6;
 
 pub(crate) struct Proxy {

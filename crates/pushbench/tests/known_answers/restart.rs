@@ -1,5 +1,6 @@
-//! A server that restarts during a run, with an empty log. The clients of server-sent events reconnect
-//! and receive a reset. The run is `wrong` because messages were lost, and has no other incidents.
+//! A server that restarts during a run, with an empty log. The clients of server-sent events
+//! reconnect and receive a reset. The run is `wrong` because messages were lost, and has no other
+//! incidents.
 
 use std::net::SocketAddr;
 

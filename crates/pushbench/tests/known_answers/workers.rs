@@ -1,4 +1,5 @@
-//! Several workers with rooms that are split between them: the totals are the same as with one worker.
+//! Several workers with rooms that are split between them: the totals are the same as with one
+//! worker.
 
 use std::sync::Arc;
 use std::time::Duration;

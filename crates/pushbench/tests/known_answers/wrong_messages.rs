@@ -1,6 +1,6 @@
 //! One message to one client is altered between a correct server and the load generator: dropped,
-//! repeated, swapped with the next, or changed. The verdict is `wrong` with this client and message, and
-//! there is no other incident.
+//! repeated, swapped with the next, or changed. The verdict is `wrong` with this client and
+//! message, and there is no other incident.
 
 use results::{Incident, IncidentKind, LedgerSummary, RunRecord, VerdictKind};
 use wire::Transport;

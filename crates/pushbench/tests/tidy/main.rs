@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 450;
 
-/// The crates and their allowed dependencies, with those for tests. A new crate has to be added here.
+/// The crates and their allowed dependencies, with those for tests. A new crate has to be added
+/// here.
 const EDGES: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("scenario", &["wire", "results"]),

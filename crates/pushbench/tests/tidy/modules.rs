@@ -1,6 +1,8 @@
-//! The module graph of a crate, from the text of its `use` items and paths, and the import cycles in it.
+//! The module graph of a crate, from the text of its `use` items and paths, and the import cycles
+//! in it.
 //!
-//! A module is a file below `src`. `a → b` if `a` names an item of `b` through `crate::`, `super::` or
+//! A module is a file below `src`. `a → b` if `a` names an item of `b` through `crate::`, `super::`
+//! or
 //! `self::`. Not counted are re-exports (`pub use`), tests, and items of a parent module: a folder may
 //! share what its `mod.rs` defines.
 
@@ -45,7 +47,8 @@ pub(crate) fn graph(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTre
     modules.iter().map(|(module, text)| (module.clone(), named(module, text))).collect()
 }
 
-/// Every path in a text that begins with `crate`, `super` or `self`, with the braces of `use` expanded.
+/// Every path in a text that begins with `crate`, `super` or `self`, with the braces of `use`
+/// expanded.
 fn paths(text: &str) -> Vec<Module> {
     let mut found = Vec::new();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';

@@ -154,20 +154,20 @@ mod tests {
     const COST: MetricId = MetricId::ServerCpuPerMessage;
     const RATE: MetricId = MetricId::DeliveredPerS;
 
-    fn cell(metric: MetricId, sigma: f64, head: f64, again: f64) -> MetricBlocks {
+    fn metric_blocks(metric: MetricId, sigma: f64, head: f64, again: f64) -> MetricBlocks {
         let mut chance = Chance::new(11, 0);
         let mut value = |factor: f64| 100.0 * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
         MetricBlocks { transport: "tcp".to_owned(), metric, blocks }
     }
 
-    fn one(cell: MetricBlocks) -> ComparisonRow {
-        judge(&[cell], Rule::of(16).looks().last().unwrap()).remove(0)
+    fn judged(blocks: MetricBlocks) -> ComparisonRow {
+        judge(&[blocks], Rule::of(16).looks().last().unwrap()).remove(0)
     }
 
     #[test]
-    fn worse_is_more_of_a_cost_and_less_of_a_rate() {
-        let verdict = |metric, head| one(cell(metric, 0.02, head, 1.0)).verdict;
+    fn a_higher_cost_and_a_lower_rate_are_regressions() {
+        let verdict = |metric, head| judged(metric_blocks(metric, 0.02, head, 1.0)).verdict;
         assert_eq!(verdict(COST, 1.2), Some(GateVerdict::Regression));
         assert_eq!(verdict(COST, 0.8), Some(GateVerdict::Improved));
         assert_eq!(verdict(RATE, 1.2), Some(GateVerdict::Improved));
@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_head_to_base_as_measured() {
+    fn ratios_are_head_divided_by_base() {
         for metric in [COST, RATE] {
-            let row = one(cell(metric, 0.02, 1.2, 1.0));
+            let row = judged(metric_blocks(metric, 0.02, 1.2, 1.0));
             let (low, high) = row.interval.unwrap();
             assert!(low < row.ratio && row.ratio < high && (row.ratio - 1.2).abs() < 0.04, "{row:?}");
             assert!((row.head / row.base - row.ratio).abs() < 0.03, "{row:?}");
@@ -191,27 +191,29 @@ mod tests {
 
     #[test]
     fn a_base_that_differs_from_itself_is_inconclusive() {
-        let row = one(cell(COST, 0.02, 1.3, 1.2));
+        let row = judged(metric_blocks(COST, 0.02, 1.3, 1.2));
         assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Machine)));
         assert!(row.p_again < 0.01 && row.again.len() == 16);
     }
 
     #[test]
-    fn noise_is_admitted_with_what_could_have_been_seen_and_what_would_help() {
-        let row = one(cell(COST, 0.25, 1.0, 1.0));
+    fn noisy_values_are_inconclusive_with_the_smallest_effect_and_the_needed_blocks() {
+        let row = judged(metric_blocks(COST, 0.25, 1.0, 1.0));
         assert_eq!(row.verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)));
         assert!(row.smallest_effect.unwrap() > 1.2, "{row:?}");
         assert!(row.blocks_to_decide.is_none_or(|blocks| blocks > 50), "{row:?}");
-        let few =
-            MetricBlocks { blocks: cell(COST, 0.01, 1.0, 1.0).blocks[..3].to_vec(), ..cell(COST, 0.01, 1.0, 1.0) };
-        assert_eq!(one(few).verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Missing)));
+        let few = MetricBlocks {
+            blocks: metric_blocks(COST, 0.01, 1.0, 1.0).blocks[..3].to_vec(),
+            ..metric_blocks(COST, 0.01, 1.0, 1.0)
+        };
+        assert_eq!(judged(few).verdict, Some(GateVerdict::Inconclusive(InconclusiveReason::Missing)));
     }
 
     #[test]
     fn constant_values_are_the_same_and_exact_changes_are_found() {
         let of = |head| {
             let blocks = vec![Block { base: 64.0, head, again: 64.0 }; 16];
-            one(MetricBlocks { transport: "tcp".to_owned(), metric: COST, blocks })
+            judged(MetricBlocks { transport: "tcp".to_owned(), metric: COST, blocks })
         };
         assert_eq!((of(64.0).verdict, of(64.0).ratio, of(64.0).p), (Some(GateVerdict::Same), 1.0, 1.0));
         assert_eq!(of(80.0).verdict, Some(GateVerdict::Regression));

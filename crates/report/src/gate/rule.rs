@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_looks_spend_the_error_rate_and_no_more() {
+    fn the_looks_spend_exactly_the_error_rate() {
         for blocks in 1..100 {
             let rule = Rule::of(blocks);
             let spent: f64 = rule.looks().iter().map(|look| look.alpha).sum();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_too_short_to_find_anything_is_known_before_it_begins() {
+    fn the_minimum_of_blocks_depends_on_the_number_of_metrics() {
         assert_eq!((Rule::blocks_min(1), Rule::blocks_min(4), Rule::blocks_min(10)), (5, 7, 7));
     }
 }

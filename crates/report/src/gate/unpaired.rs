@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             verdict(4, 0.001, 2.0),
             Some(GateVerdict::Inconclusive(InconclusiveReason::Noise)),
-            "four of four happen by chance"
+            "four of four can occur by chance"
         );
         assert_eq!(verdict(10, 0.01, 1.2), Some(GateVerdict::Regression));
         assert_eq!(verdict(10, 0.01, 0.8), Some(GateVerdict::Improved));

@@ -76,7 +76,7 @@ mod tests {
     }
 
     proptest! {
-        /// All signs of ranks, written out.
+        /// Enumerates all signs of ranks.
         #[test]
         fn the_cut_equals_enumeration(n in 1_usize..13, tail in 0.001_f64..0.4) {
             let sum = |signs: u32| (1..=n).filter(|rank| signs >> (rank - 1) & 1 == 1).sum::<usize>();

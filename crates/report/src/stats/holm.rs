@@ -28,7 +28,7 @@ mod tests {
     }
 
     proptest! {
-        /// The procedure as it is written down: step from the smallest until one is too large.
+        /// The published procedure: step from the smallest until one is too large.
         #[test]
         fn adjusting_is_stepping_down(p in proptest::collection::vec(0.0_f64..0.2, 1..12), alpha in 0.001_f64..0.3) {
             let mut remaining: Vec<(usize, f64)> = p.iter().copied().enumerate().collect();

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!((six.value, six.interval(), six.ends()), (3.5, Some((1.0, 6.0)), Some((1.0, 6.0))));
     }
 
-    /// Counts all ways in which runs can lie below and above the true median.
+    /// Counts all ways in which runs can be below and above the true median.
     fn coverage(ranks: (usize, usize), runs: u32) -> f64 {
         let inside = (0..1_u32 << runs).filter(|below| (ranks.0..ranks.1).contains(&(below.count_ones() as usize)));
         inside.count() as f64 / f64::from(1_u32 << runs)
@@ -121,7 +121,7 @@ mod tests {
             let covered = coverage((low as usize, high as usize), runs);
             assert!(covered >= 0.95, "{runs} runs: {covered}");
             let shorter = coverage((low as usize + 1, high as usize - 1), runs);
-            assert!(shorter < 0.95, "{runs} runs: {shorter} would do");
+            assert!(shorter < 0.95, "{runs} runs: {shorter} is enough");
         }
         assert!(over_runs(&[1.0; 5]).unwrap().interval().is_none() && coverage((1, 5), 5) < 0.95);
     }

@@ -70,8 +70,8 @@ mod tests {
         inside / 2.0_f64.powi(i32::try_from(n).unwrap())
     }
 
-    /// The shortest ranks with 95 % for a median, as tables of the sign test have them, with their
-    /// coverage in per cent.
+    /// The shortest ranks with 95 % for a median in tables of the sign test, with their coverage in
+    /// per cent.
     #[test]
     fn the_ranks_contain_those_of_published_tables() {
         let tables = [
@@ -86,7 +86,7 @@ mod tests {
             assert!((100.0 * coverage(n, low, high) - percent).abs() < 0.06, "{n}: {}", coverage(n, low, high));
             let (ours_low, ours_high) = order_interval(n, 0.5).unwrap();
             assert!(ours_low <= low && high <= ours_high, "{n}: {ours_low} to {ours_high}");
-            assert!(low - ours_low <= 1 && ours_high - high <= 1, "{n}: {ours_low} to {ours_high} is too careful");
+            assert!(low - ours_low <= 1 && ours_high - high <= 1, "{n}: {ours_low} to {ours_high} is too wide");
         }
     }
 

@@ -73,8 +73,7 @@ mod tests {
     use crate::stats::Chance;
     use proptest::prelude::*;
 
-    /// The plain way: counts how many values are smaller and equal, for each value, and walks
-    /// through every assignment.
+    /// Enumerates all assignments. The rank of a value is counted from the smaller and equal values.
     fn by_enumeration(blocks: &[[f64; 3]]) -> Tails {
         let residuals: Vec<[f64; 3]> =
             blocks.iter().map(|block| block.map(|value| value - block.iter().sum::<f64>() / 3.0)).collect();
@@ -125,7 +124,7 @@ mod tests {
         fn convolution_is_enumeration(
             blocks in proptest::collection::vec(proptest::array::uniform3(0_u8..6), 1..7),
         ) {
-            // Quarters are exact, so that ties are ties in both.
+            // Multiples of 0.75 are exact, so that both methods have the same ties.
             let blocks: Vec<[f64; 3]> = blocks.iter().map(|block| block.map(|value| f64::from(value) * 0.75)).collect();
             let (fast, plain) = (within_blocks(&blocks).unwrap(), by_enumeration(&blocks));
             prop_assert!((fast.low - plain.low).abs() < 1e-9 && (fast.high - plain.high).abs() < 1e-9, "{:?} {:?}", fast, plain);
@@ -139,7 +138,7 @@ mod tests {
             let of = |shifted: bool| {
                 let shift = |at: usize| if shifted { slow[at] } else { 0 };
                 let values = blocks.iter().enumerate();
-                // Multiples of three keep the means whole.
+                // Multiples of three have whole means.
                 let blocks: Vec<_> = values.map(|(at, block)| block.map(|value| f64::from(3 * (value + shift(at))))).collect();
                 within_blocks(&blocks)
             };

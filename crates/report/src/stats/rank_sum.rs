@@ -98,7 +98,7 @@ mod tests {
         let at_term = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];
         let earlier = [1.15, 0.88, 0.90, 0.74, 1.21];
         let shift = Shift::of(&earlier, &at_term).unwrap();
-        // One-sided it is 0.1272.
+        // The one-sided value is 0.1272.
         assert!((shift.p - 2.0 * 0.1272).abs() < 1e-4, "{}", shift.p);
         assert!((shift.median() - 0.305).abs() < 1e-9, "{}", shift.median());
         let (low, high) = shift.interval(0.95).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every choice of places for the first sample, written out.
+        /// Enumerates all choices of places for the first sample.
         #[test]
         fn convolution_is_enumeration(
             first in proptest::collection::vec(0_u8..8, 1..6), second in proptest::collection::vec(0_u8..8, 1..6),

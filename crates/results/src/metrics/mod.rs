@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_has_a_row_of_its_own() {
+    fn every_metric_has_its_own_row() {
         let names: HashSet<_> = MetricId::ALL.iter().map(|metric| metric.name()).collect();
         assert_eq!((names.len(), INFO.len()), (MetricId::ALL.len(), MetricId::ALL.len()));
         for metric in MetricId::ALL {

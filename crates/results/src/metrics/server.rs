@@ -147,7 +147,7 @@ impl RunRecord {
 mod tests {
     use super::*;
 
-    /// 100 clients, 4,000 bytes each.
+    /// A run with 100 clients and 4,000 bytes per client.
     fn record() -> RunRecord {
         crate::invented::results_folder(&[100]).runs.remove(0).record
     }
@@ -190,10 +190,10 @@ mod tests {
         assert_eq!(known(|readings| grown(readings, 65_536)), None);
         assert_eq!(known(|readings| grown(readings, 65_600)), Some(656.0));
         assert_eq!(known(|readings| readings.settled.process.resident_bytes = 0), None);
-        let restless = |bytes| move |readings: &mut crate::ServerSamples| readings.idle_resident_bytes = Some(bytes);
+        let idle = |bytes| move |readings: &mut crate::ServerSamples| readings.idle_resident_bytes = Some(bytes);
         let begin = record().server.unwrap().begin.process.resident_bytes;
-        assert_eq!(known(restless(begin - 399_999)), Some(4_000.0));
-        assert_eq!(known(restless(begin + 400_000)), None, "as much as it changes by itself");
+        assert_eq!(known(idle(begin - 399_999)), Some(4_000.0));
+        assert_eq!(known(idle(begin + 400_000)), None, "the memory of the idle server changed by as much");
         let mut unread = record();
         unread.server = None;
         assert_eq!((unread.server_memory_bytes(), memory_per_connection(&unread)), (None, None));

@@ -131,7 +131,7 @@ mod tests {
         invented::results_folder(&[100, 1000]).runs.into_iter().map(|run| run.record).collect()
     }
 
-    /// A table as its readers see it: the header, and each row by column.
+    /// The header and the rows of a table that was written and read again.
     fn read(file: &str, records: &[RunRecord]) -> (Vec<String>, Vec<csv::StringRecord>) {
         let table = TABLES.iter().find(|table| table.file == file).unwrap();
         let bytes = table.csv(records).unwrap();

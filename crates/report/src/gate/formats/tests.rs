@@ -8,18 +8,18 @@ use crate::stats::Chance;
 
 fn comparison() -> Comparison {
     let mut chance = Chance::new(7, 0);
-    let mut cell = |transport: &str, metric: MetricId, typical: f64, sigma: f64, head: f64, again: f64| {
+    let mut metric_blocks = |transport: &str, metric: MetricId, typical: f64, sigma: f64, head: f64, again: f64| {
         let mut value = |factor: f64| typical * factor * (sigma * chance.normal()).exp();
         let blocks = (0..16).map(|_| Block { base: value(1.0), head: value(head), again: value(again) }).collect();
         MetricBlocks { transport: transport.to_owned(), metric, blocks }
     };
     let cells = vec![
-        cell("websocket", MetricId::DeliveredPerS, 2_000.0, 0.01, 1.0, 1.0),
-        cell("websocket", MetricId::ServerCpuPerMessage, 4.2, 0.03, 1.21, 1.0),
-        cell("websocket", MetricId::DeliveryP50, 0.310, 0.03, 0.8, 1.0),
-        cell("websocket", MetricId::DeliveryP999, 0.900, 0.3, 1.0, 1.0),
-        cell("long-polling", MetricId::ServerCpuPerMessage, 12.0, 0.15, 1.0, 1.0),
-        cell("long-polling", MetricId::DeliveryP50, 0.410, 0.02, 1.0, 1.2),
+        metric_blocks("websocket", MetricId::DeliveredPerS, 2_000.0, 0.01, 1.0, 1.0),
+        metric_blocks("websocket", MetricId::ServerCpuPerMessage, 4.2, 0.03, 1.21, 1.0),
+        metric_blocks("websocket", MetricId::DeliveryP50, 0.310, 0.03, 0.8, 1.0),
+        metric_blocks("websocket", MetricId::DeliveryP999, 0.900, 0.3, 1.0, 1.0),
+        metric_blocks("long-polling", MetricId::ServerCpuPerMessage, 12.0, 0.15, 1.0, 1.0),
+        metric_blocks("long-polling", MetricId::DeliveryP50, 0.410, 0.02, 1.0, 1.2),
     ];
     Comparison {
         scenario: "quick".to_owned(),
