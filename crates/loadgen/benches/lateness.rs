@@ -61,8 +61,8 @@ fn main() -> io::Result<()> {
     println!("{:<28}{:>24}{:>24}", "", "p50", "p99");
     println!("{:<28}{:>24}{:>24}", "bare clock_nanosleep", shown(&bare[0], 0), shown(&bare[1], 0));
     println!("{:<28}{:>24}{:>24}", "pushbench", shown(&pushbench[0], 0), shown(&pushbench[1], 0));
-    println!("{:<28}{:>24}{:>24}   at most {TARGET} is the aim", "ratio, round by round", "", shown(&ratio, 2));
-    println!("{:<28}{:>24}   % of its core, below 50 is what the aim is for", "pushbench busy", shown(&busy, 0));
+    println!("{:<28}{:>24}{:>24}   target: at most {TARGET}", "ratio per round", "", shown(&ratio, 2));
+    println!("{:<28}{:>24}   % of its core (the target is for less than 50)", "pushbench busy", shown(&busy, 0));
     println!("load {}", load());
     Ok(())
 }

@@ -9,7 +9,7 @@ const ROUNDS: usize = 9;
 
 fn main() {
     let text = "name = \"b\"\nquestion = \"?\"\nclients = 1000\nrooms = 20\n[posts]\nper_client_per_s = 2.0\npayload_bytes = 120\n[phases]\nwarm_up_s = 0.0\nwindow_s = 20.0\n";
-    let job = scenario::parse("bench", text, &[]).expect("a good scenario");
+    let job = scenario::parse("bench", text, &[]).expect("a valid scenario");
     let plan = Arc::new(job.plans[0].clone());
     for (name, decoding) in
         [("clock, ledger, histograms (and a copy of the text)", false), ("the same from JSON", true)]

@@ -51,10 +51,10 @@ fn main() -> io::Result<()> {
         ratio.push(pushbench_us / bare_us);
     }
     println!("\n{clients} sockets, {} messages/s, median (least–most)", clients * rate);
-    println!("{:<28}{:>28}", "", "CPU, µs a message");
+    println!("{:<28}{:>28}", "", "CPU, µs/message");
     println!("{:<28}{:>28}", "bare epoll, read and count", shown(&bare, 2));
     println!("{:<28}{:>28}", "pushbench", shown(&pushbench, 2));
-    println!("{:<28}{:>28}   at most {TARGET} is the aim", "ratio, round by round", shown(&ratio, 3));
+    println!("{:<28}{:>28}   target: at most {TARGET}", "ratio per round", shown(&ratio, 3));
     println!("load {}", load());
     Ok(())
 }

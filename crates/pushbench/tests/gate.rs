@@ -1,5 +1,5 @@
-//! `pushbench counters`, `gate` and `selfcheck` with the real program: their verdicts, their errors,
-//! and their output when they are interrupted. Speed is not checked.
+//! `pushbench counters`, `gate` and `selfcheck` with the real program: their verdicts, their
+//! errors, and their output when they are interrupted. Speed is not checked.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::{BufRead, BufReader, Read};

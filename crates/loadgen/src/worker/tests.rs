@@ -26,7 +26,7 @@ async fn a_client_uses_its_reconnects_and_waits_longer_each_time() {
     assert_eq!(faults.texts[&FaultKind::System], ["client 0 used all 3 reconnects"]);
     let waited: Duration = (1..=4).map(|attempt| backoff(0, attempt, attempt)).sum();
     // The runtime's timer has a resolution of 1 ms.
-    let over = begun.elapsed().checked_sub(waited).expect("it waits at least that long");
+    let over = begun.elapsed().checked_sub(waited).expect("the client waits at least that long");
     assert!(over <= Duration::from_millis(4), "{:?} instead of {waited:?}", begun.elapsed());
     let progress = ProgressCounters::default();
     publish_progress(&worker.run, &progress);

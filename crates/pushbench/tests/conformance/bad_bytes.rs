@@ -40,20 +40,20 @@ fn last_error(bytes: &[u8]) -> ErrorBody {
     }
     match last {
         Some(ServerItem::Error(problem)) => problem,
-        other => panic!("the last frame is a problem, not {other:?}"),
+        other => panic!("the last frame is {other:?} and not an error"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
     let server = server().await;
-    let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+    let mut observer = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     for options in ClientOptions::all("lobby") {
         let mut client = options.join(&server).await;
         // Counted in bytes, not in characters. Escapes do not count.
         for text in ["x".repeat(TEXT_MAX), "é".repeat(TEXT_MAX / 2), "\u{1}".repeat(TEXT_MAX)] {
             client.post(&text).await;
-            assert_eq!(witness.next_message().await.text, text, "{options:?}");
+            assert_eq!(observer.next_message().await.text, text, "{options:?}");
         }
         let refused = client.try_post(&"x".repeat(TEXT_MAX + 1)).await.unwrap_err();
         match options.transport {
@@ -69,8 +69,8 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
         let usage = server.until("the refusal to be counted", |usage| usage.of(options.transport).malformed >= 1).await;
         assert!(usage.of(options.transport).malformed <= options.transport.encodings().len() as u64, "{options:?}");
     }
-    witness.post("still here").await;
-    assert_eq!(witness.next_message().await.text, "still here");
+    observer.post("still here").await;
+    assert_eq!(observer.next_message().await.text, "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +194,7 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
         let mut raw = Raw::connect(server.tcp).await;
         raw.send(&bytes).await;
         let problem = last_error(&raw.rest().await);
-        assert!(problem.error.contains(expected), "{expected:?} was due: {problem}");
+        assert!(problem.error.contains(expected), "expected {expected:?}: {problem}");
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
         server.until("the malformed bytes to be counted", counted).await;
     }

@@ -80,7 +80,7 @@ impl Session {
     pub(crate) async fn until(&mut self, start: &str) -> String {
         loop {
             let (status, body) = self.packets().await;
-            assert_eq!(status, 200, "{start:?} was due: {body}");
+            assert_eq!(status, 200, "expected {start:?}: {body}");
             if let Some(packet) = body.split('\x1e').find(|packet| packet.starts_with(start)) {
                 return packet.to_owned();
             }

@@ -1,4 +1,4 @@
-//! Arbitrary bytes against a running server: no input stops it, causes a panic or leaves a
+//! Arbitrary bytes sent to a running server: no input stops it, causes a panic or leaves a
 //! connection open.
 
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ fn count_panics() {
 }
 
 /// Sends each case after `prelude` on a new connection, then checks that the server still works.
-fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> SocketAddr, prelude: &[u8]) {
+fn send_each(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> SocketAddr, prelude: &[u8]) {
     count_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::with_limits(|limits| {
@@ -50,7 +50,7 @@ fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> S
             raw.finish().await;
             raw.rest().await;
         });
-        prop_assert_eq!(PANICS.load(SeqCst), 0, "something panicked");
+        prop_assert_eq!(PANICS.load(SeqCst), 0, "a task of the server has panicked");
         Ok(())
     });
     outcome.unwrap();
@@ -65,7 +65,7 @@ fn bombard(cases: &impl Strategy<Value = Vec<u8>>, address: fn(&TestServer) -> S
             assert_eq!(client.next_message().await.text, "hello");
         }
     });
-    assert_eq!(PANICS.load(SeqCst), 0, "something panicked");
+    assert_eq!(PANICS.load(SeqCst), 0, "a task of the server has panicked");
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -128,18 +128,18 @@ fn tcp_frames() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn bytes_on_the_http_port() {
-    bombard(&prop_oneof![1 => bytes(), 3 => requests()], |server| server.http, b"");
+    send_each(&prop_oneof![1 => bytes(), 3 => requests()], |server| server.http, b"");
 }
 
 #[test]
 fn bytes_on_the_tcp_port() {
-    bombard(&tcp_frames(), |server| server.tcp, b"");
+    send_each(&tcp_frames(), |server| server.tcp, b"");
 }
 
 #[test]
 fn bytes_behind_a_join() {
     let join = b"\x10{\"room\":\"lobby\",\"after\":0}";
-    bombard(&tcp_frames(), |server| server.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
+    send_each(&tcp_frames(), |server| server.tcp, &[&(join.len() as u32).to_be_bytes()[..], join].concat());
 }
 
 #[test]
@@ -148,6 +148,6 @@ fn bytes_behind_a_websocket_handshake() {
         let head = format!(
             "GET /rooms/lobby/websocket?encoding={encoding} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        bombard(&ws_frames(), |server| server.http, head.as_bytes());
+        send_each(&ws_frames(), |server| server.http, head.as_bytes());
     }
 }

@@ -62,7 +62,7 @@ impl Program {
     async fn ends(mut self) -> String {
         let start = Instant::now();
         let status = within("the server to end", self.child.wait()).await.unwrap();
-        assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+        assert!(start.elapsed() < SHUTDOWN_MAX, "the shutdown took {:?}", start.elapsed());
         let (mut more, mut log) = (String::new(), String::new());
         self.child.stdout.unwrap().read_to_string(&mut more).await.unwrap();
         self.child.stderr.unwrap().read_to_string(&mut log).await.unwrap();
@@ -199,13 +199,13 @@ async fn bad_arguments_say_what_is_allowed() {
     }
 }
 
-/// Renewed by `UPDATE_GOLDENS=1 cargo test -p pushbench`.
+/// Updated by `BLESS=1 cargo test -p pushbench`.
 #[tokio::test]
 async fn help_is_as_it_was() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/serve-help.txt");
     let help = String::from_utf8(output(pushbench(&["serve", "--help"])).await.stdout).unwrap();
-    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::write(golden, &help).unwrap();
     }
-    assert_eq!(help, std::fs::read_to_string(golden).unwrap(), "if that is meant, run again with UPDATE_GOLDENS=1");
+    assert_eq!(help, std::fs::read_to_string(golden).unwrap(), "the help differs; BLESS=1 accepts it");
 }

@@ -121,7 +121,7 @@ impl Raw {
 
     pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {
         while self.unread.len() < n {
-            assert!(self.more().await, "closed when {n} bytes were due and {} had come", self.unread.len());
+            assert!(self.more().await, "closed after {} of {n} expected bytes", self.unread.len());
         }
         self.unread.drain(..n).collect()
     }

@@ -28,7 +28,7 @@ async fn each_client_gets_the_end_of_its_transport() {
         server.until_readers(options.len() as u64 - 1).await;
         let start = Instant::now();
         server.shutdown().await;
-        assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+        assert!(start.elapsed() < SHUTDOWN_MAX, "the shutdown took {:?}", start.elapsed());
     };
     let (ends, ()) = tokio::join!(ends, stopping);
     for (end, options) in ends.into_iter().zip(&options) {
@@ -77,7 +77,7 @@ async fn clients_that_do_not_disconnect_do_not_delay_a_shutdown() {
     server.until_readers(2).await;
     let start = Instant::now();
     server.shutdown().await;
-    assert!(start.elapsed() < SHUTDOWN_MAX, "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < SHUTDOWN_MAX, "the shutdown took {:?}", start.elapsed());
     drop((tcp, websocket, half));
 }
 

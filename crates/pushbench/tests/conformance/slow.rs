@@ -173,7 +173,7 @@ async fn a_head_sent_byte_by_byte_is_timed_out() {
                 tokio::time::sleep(SHORT / 10).await;
             }
             std::future::pending().await
-        } => unreachable!("it waits"),
+        } => unreachable!("the server waits for the rest"),
         usage = server.until("the slow client to be dropped", |usage| usage.of_other().timed_out == 1) => usage,
     };
     assert_eq!(usage.of_other().malformed, 0);

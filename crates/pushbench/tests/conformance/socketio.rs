@@ -107,12 +107,12 @@ async fn its_known_costs_are_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_namespaces_show_the_same_rooms_and_others_are_refused() {
     let server = TestServer::start().await;
-    let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+    let mut observer = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut session = Session::connected(&server, "/chat,").await;
     session.send("42/chat,0[\"join\",{\"room\":\"lobby\"}]").await;
     assert_eq!(session.until("43/chat,0").await, "43/chat,0[{\"after\":0}]");
     session.send("42/chat,1[\"post\",{\"author\":1,\"ordinal\":1,\"text\":\"hi\"}]").await;
-    assert_eq!(witness.next_message().await.text, "hi");
+    assert_eq!(observer.next_message().await.text, "hi");
     assert!(session.until("42/chat,").await.contains("\"seq\":1"));
     session.send("42/chat,2[\"leave\",null]").await;
     assert_eq!(session.until("43/chat,2").await, "43/chat,2[true]");

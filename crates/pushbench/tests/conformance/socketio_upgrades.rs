@@ -19,9 +19,9 @@ const JOIN: &str = "420[\"join\",{\"room\":\"lobby\",\"after\":0}]";
 async fn poll_for(session: &mut Session, text: &str) {
     let mut polls = Vec::new();
     while !polls.last().is_some_and(|packets: &String| packets.contains(text)) {
-        assert!(polls.len() < 3, "{text} was due: {polls:?}");
+        assert!(polls.len() < 3, "expected {text}: {polls:?}");
         let (status, packets) = session.packets().await;
-        assert_eq!(status, 200, "{text} was due: {polls:?}");
+        assert_eq!(status, 200, "expected {text}: {polls:?}");
         polls.push(packets);
     }
 }
@@ -74,12 +74,12 @@ async fn a_silent_websocket_changes_nothing_and_is_closed_in_time() {
     let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut session = Session::joined(&server, "lobby").await;
     let mut raw = session.websocket(&server).await;
-    tokio::join!(poll_for(&mut session, "beside it"), author.post("beside it"));
+    tokio::join!(poll_for(&mut session, "during the upgrade"), author.post("during the upgrade"));
     assert_eq!(raw.close_code().await, None);
     raw.rest().await;
     assert_eq!(server.stats_of(Transport::Socketio).await.timed_out, 1);
-    author.post("after it").await;
-    poll_for(&mut session, "after it").await;
+    author.post("after the upgrade").await;
+    poll_for(&mut session, "after the upgrade").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,7 @@ async fn nothing_is_lost_or_repeated_in_an_upgrade() {
             if packet.contains('<') {
                 assert!(
                     packet.contains(&format!("<{due:0900}>")),
-                    "{encoding}, {polls} polls: {due} was due: {packet}"
+                    "{encoding}, {polls} polls: expected {due}: {packet}"
                 );
                 due += 1;
             }

@@ -76,7 +76,7 @@ async fn a_client_that_asks_for_few_heartbeats_must_still_answer_pings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_frame_gets_an_error_and_ends_the_connection() {
     let server = TestServer::with_limits(|limits| limits.message_bytes_max = 1000).await;
-    let mut witness = ClientOptions::new(Transport::Stomp, "lobby").join(&server).await;
+    let mut observer = ClientOptions::new(Transport::Stomp, "lobby").join(&server).await;
     let long =
         format!("SEND\ndestination:/messages\n\n{{\"author\":1,\"ordinal\":1,\"text\":\"{}\"}}\0", "x".repeat(1001));
     let mut cases =
@@ -115,8 +115,8 @@ async fn a_bad_frame_gets_an_error_and_ends_the_connection() {
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Stomp).malformed == n as u64 + 1;
         server.until("the error to be counted", counted).await;
     }
-    witness.post("still here").await;
-    assert_eq!(witness.next_message().await.text, "still here");
+    observer.post("still here").await;
+    assert_eq!(observer.next_message().await.text, "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ impl TestServer {
     }
 
     pub(crate) async fn stats(&self) -> ServerStats {
-        self.try_stats().await.expect("a reading from a server that is not full")
+        self.try_stats().await.expect("statistics of a server that is not full")
     }
 
     /// The statistics, or `None` while the server is full.

@@ -252,13 +252,13 @@ async fn a_frame_byte_by_byte_is_a_frame() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_disconnects_is_not_counted_as_malformed() {
     let server = TestServer::start().await;
-    let mut witness = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+    let mut other = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
     let mut raw = open(&server).await;
     raw.finish().await;
     raw.rest().await;
     drop(open(&server).await);
     server.until_readers(1).await;
-    witness.post("still here").await;
-    drop(witness);
+    other.post("still here").await;
+    drop(other);
     assert_eq!(server.until_empty().await.of(Transport::Websocket).malformed, 0);
 }

@@ -2,9 +2,8 @@
 //! in it.
 //!
 //! A module is a file below `src`. `a → b` if `a` names an item of `b` through `crate::`, `super::`
-//! or
-//! `self::`. Not counted are re-exports (`pub use`), tests, and items of a parent module: a folder may
-//! share what its `mod.rs` defines.
+//! or `self::`. Not counted are re-exports (`pub use`), tests, and items of a parent module: a
+//! folder may share what its `mod.rs` defines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -121,7 +120,7 @@ pub(crate) fn cycles(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<Modu
             for next in &graph[here] {
                 if next == start {
                     let mut cycle = vec![here.clone()];
-                    while let Some(before) = from.get(cycle.last().expect("it has one")) {
+                    while let Some(before) = from.get(cycle.last().expect("the cycle has a module")) {
                         cycle.push((*before).clone());
                     }
                     cycle.reverse();

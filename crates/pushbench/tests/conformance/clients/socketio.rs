@@ -257,7 +257,7 @@ impl Client {
             return None;
         }
         if text == format!("451-[\"message\",{PLACEHOLDER}]") {
-            let Ok(Packet::Binary(bytes)) = self.packet().await else { panic!("an attachment was due") };
+            let Ok(Packet::Binary(bytes)) = self.packet().await else { panic!("expected an attachment") };
             assert_eq!(self.encoding, Encoding::Binary);
             return received(decode_down(&bytes).unwrap(), &mut self.cursor);
         }
@@ -302,7 +302,7 @@ async fn open(server: &TestServer, session: &str) -> Result<Box<WebSocketStream<
 
 fn event(text: &str) -> (String, serde_json::Value) {
     let event = text.strip_prefix("42").and_then(|event| serde_json::from_str(event).ok());
-    event.unwrap_or_else(|| panic!("an event was due, not {text:?}"))
+    event.unwrap_or_else(|| panic!("expected an event, received {text:?}"))
 }
 
 fn refused(answer: &serde_json::Value) -> Refused {

@@ -73,7 +73,9 @@ impl Client {
         assert_eq!((receipt.command.as_str(), receipt.headers["receipt-id"].as_str()), ("RECEIPT", "in"));
         let joined = client.frame().await.unwrap();
         assert_eq!(joined.headers["subscription"], id);
-        let wire::ServerItem::Joined(joined) = json::item(joined.body.as_bytes()) else { panic!("the join was due") };
+        let wire::ServerItem::Joined(joined) = json::item(joined.body.as_bytes()) else {
+            panic!("expected the joined item")
+        };
         client.cursor = joined.after;
         Ok(client)
     }

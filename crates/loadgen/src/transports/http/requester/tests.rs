@@ -243,7 +243,7 @@ async fn refused(transport: Transport, http_client: HttpClient, response: &[u8])
             Err(SessionEnd::Failed(fault)) => fault,
             ended => panic!("{transport}: {ended:?}"),
         },
-        () = answering => unreachable!("it does not end"),
+        () = answering => unreachable!("the server does not stop"),
     }
 }
 
