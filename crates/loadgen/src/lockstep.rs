@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panicking_client_ends_it_at_once() {
+    async fn a_panicking_client_ends_the_run_at_once() {
         // A server that accepts connections and answers nothing.
         let listener = listener();
         let steps = Steps { worker: worker_to(&listener, Transport::Tcp) };

@@ -239,7 +239,7 @@ fn all_trials(seed: u64, jobs: u64) -> Vec<(Noise, Counts)> {
 
 /// Enough trials to notice a rule that alarms four times too often or finds half of what it should.
 #[test]
-fn the_rule_keeps_its_error_rates_in_every_noise() {
+fn the_rule_keeps_its_error_rates_with_every_noise() {
     let rows = all_trials(20_25, 60);
     for (noise, counts) in &rows {
         let (_, found_at_most) = clopper_pearson(counts.found, counts.trials);
@@ -260,7 +260,7 @@ fn two_thousand_jobs_per_noise() {
 }
 
 #[test]
-fn a_promise_is_contradicted_beyond_the_error_of_the_trials() {
+fn promised_rates_are_contradicted_only_beyond_the_interval_of_the_trials() {
     let of = |alarms, found| Counts { trials: 2_000, alarms, found, ..Counts::default() };
     for (alarms, found, wrong) in [(20, 1_900, false), (27, 1_900, false), (33, 1_900, true), (0, 1_700, true)] {
         assert_eq!(contradicts_promise(Noise::Drift, of(alarms, found)), wrong, "{alarms} {found}");

@@ -43,7 +43,7 @@ fn the_same_folders_give_the_same_report() {
 }
 
 #[test]
-fn the_page_opens_with_the_answer_and_has_every_part() {
+fn the_page_begins_with_the_conclusions_and_has_every_part() {
     let made = changed(|_| {});
     let (html, markdown) = (file(&made, "report.html"), file(&made, "report.md"));
     for part in ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"] {

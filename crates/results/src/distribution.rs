@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_merge_holds_the_values_of_both(a in proptest::collection::vec(1_u64..50, 0..40), b in proptest::collection::vec(1_u64..50, 0..40)) {
+        fn a_merge_has_the_values_of_both(a in proptest::collection::vec(1_u64..50, 0..40), b in proptest::collection::vec(1_u64..50, 0..40)) {
             let mut merged = of(&a);
             merged.merge(&of(&b));
             let both: Vec<_> = a.iter().chain(&b).copied().collect();

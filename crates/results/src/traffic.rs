@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_a_difference_and_workers_add_up() {
+    fn differences_sums_and_reassignments_add_up() {
         let mut early = TrafficCounts { delivered: 3, ..TrafficCounts::default() };
         early.add(Direction::Down, TrafficKind::Delivery, ByteClass::Payload, 30);
         let mut late = early;

@@ -21,7 +21,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_changed_byte_is_taken_or_refused(at in any::<proptest::sample::Index>(), byte in 0_u8..128) {
+        fn a_scenario_with_a_changed_byte_is_read_or_refused(at in any::<proptest::sample::Index>(), byte in 0_u8..128) {
             let mut bytes = QUICK.as_bytes().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;

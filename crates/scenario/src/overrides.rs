@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_override_says_how_to_write_one() {
+    fn invalid_overrides_are_refused_with_the_syntax() {
         let error = |text: &str| text.parse::<Override>().unwrap_err().to_string();
         let hint = "; write key=value, such as posts.per_client_per_s=2";
         assert_eq!(error("clients"), format!("--set clients: there is no ={hint}"));

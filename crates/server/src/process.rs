@@ -42,7 +42,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_running_process_has_used_something() {
+    fn a_running_process_has_used_cpu_and_memory() {
         let usage = super::process_usage();
         assert!(usage.cpu_user_us + usage.cpu_system_us > 0);
         assert!(usage.resident_bytes > 100_000, "{usage:?}");

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_has_its_size_in_front_and_a_line_end_behind() {
+    fn a_chunk_begins_with_its_size_and_ends_with_a_line_end() {
         let mut out = b"x".to_vec();
         let format = BatchFormat { framing: Framing::JsonLines, chunked: true };
         assert_eq!(format.wrap(b"0123456789\n", &mut out), 5);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn other_batches_stay_as_they_are() {
+    fn batches_that_are_not_chunked_are_unchanged() {
         let mut out = Vec::new();
         assert_eq!(BatchFormat::from(Framing::JsonLines).wrap(b"{}\n", &mut out), 0);
         assert_eq!(out, b"{}\n");

@@ -84,13 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_names_the_thing_the_value_and_the_next_step() {
-        let problem = ErrorBody::new("after", "x9", "a cursor is a whole number", "leave it out to start from now");
-        assert_eq!(problem.to_string(), "a cursor is a whole number (after: \"x9\"); leave it out to start from now");
+    fn an_error_is_printed_with_field_value_and_hint() {
+        let body = ErrorBody::new("after", "x9", "a cursor is a whole number", "leave it out to start from now");
+        assert_eq!(body.to_string(), "a cursor is a whole number (after: \"x9\"); leave it out to start from now");
     }
 
     #[test]
-    fn a_foreign_value_is_cut() {
+    fn a_long_value_is_cut() {
         assert_eq!(ErrorBody::new("room", &"ä".repeat(900), "e", "h").value.chars().count(), 80);
     }
 }

@@ -132,30 +132,30 @@ mod tests {
     }
 
     #[test]
-    fn every_transport_has_a_form_for_each_of_its_encodings() {
-        let forms: std::collections::HashSet<_> =
+    fn all_framings_are_used_by_a_transport() {
+        let framings: std::collections::HashSet<_> =
             Transport::ALL.into_iter().flat_map(|t| t.encodings().map(move |e| t.framing(e))).collect();
-        assert_eq!(forms.len(), Framing::COUNT);
+        assert_eq!(framings.len(), Framing::COUNT);
     }
 
     #[test]
-    fn an_event_as_a_browser_reads_it() {
+    fn messages_and_joins_as_server_sent_events() {
         let mut out = Vec::new();
-        let split = Framing::ServerSentEvents.encode(&message("hi"), &mut out);
+        let counts = Framing::ServerSentEvents.encode(&message("hi"), &mut out);
         Framing::ServerSentEvents.encode(&ServerItem::Joined(Joined { after: 4 }), &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "id: 5\ndata: {\"seq\":5,\"author\":1,\"ordinal\":2,\"text\":\"hi\"}\n\nevent: joined\nid: 4\ndata: {\"joined\":{\"after\":4}}\n\n"
         );
-        assert_eq!(split, ByteCounts { payload: 2, envelope: 42, framing: 14 });
+        assert_eq!(counts, ByteCounts { payload: 2, envelope: 42, framing: 14 });
     }
 
     #[test]
-    fn a_reset_tells_the_head_and_takes_a_browser_to_the_start_of_the_log() {
+    fn a_reset_as_server_sent_event_has_the_head_and_the_id_0() {
         let mut out = Vec::new();
-        let split = Framing::ServerSentEvents.encode(&ServerItem::Reset(Reset { head: 7 }), &mut out);
+        let counts = Framing::ServerSentEvents.encode(&ServerItem::Reset(Reset { head: 7 }), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "event: reset\nid: 0\ndata: {\"reset\":{\"head\":7}}\n\n");
-        assert_eq!(split, ByteCounts { payload: 0, envelope: 20, framing: 27 });
+        assert_eq!(counts, ByteCounts { payload: 0, envelope: 20, framing: 27 });
     }
 
     #[test]
@@ -163,16 +163,16 @@ mod tests {
         for (text_len, header) in [(1, 2), (200, 4), (70_000, 10)] {
             let text = "x".repeat(text_len);
             let mut out = vec![0xaa];
-            let split = Framing::WsText.encode(&message(&text), &mut out);
-            assert_eq!((split.payload, split.framing), (text_len as u64, header));
-            assert_eq!(split.total(), out.len() as u64 - 1);
+            let counts = Framing::WsText.encode(&message(&text), &mut out);
+            assert_eq!((counts.payload, counts.framing), (text_len as u64, header));
+            assert_eq!(counts.total(), out.len() as u64 - 1);
             assert_eq!(decode_json(&out[1 + header as usize..]).unwrap(), message(&text));
         }
     }
 
     #[test]
-    fn the_split_adds_up_in_every_form() {
-        for form in [
+    fn byte_counts_add_up_in_every_framing() {
+        for framing in [
             Framing::LengthPrefixed,
             Framing::JsonLines,
             Framing::ServerSentEvents,
@@ -181,8 +181,8 @@ mod tests {
             Framing::Stomp,
         ] {
             let mut out = Vec::new();
-            let split = form.encode(&message("say \"x\""), &mut out);
-            assert_eq!((split.total(), split.payload), (out.len() as u64, 7), "{form:?}");
+            let counts = framing.encode(&message("say \"x\""), &mut out);
+            assert_eq!((counts.total(), counts.payload), (out.len() as u64, 7), "{framing:?}");
         }
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_shape_people_see() {
+    fn messages_and_gaps_as_json_lines() {
         let mut out = Vec::new();
         let message = Message { seq: 12, author: 7, ordinal: 3, text: "hi \"you\"".into() };
         encode_json(&ServerItem::Message(message), &mut out);
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_ours() {
+    fn other_json_is_refused() {
         for bad in ["", "1", "[]", "{}", "{\"seq\":1}", "{\"seq\":-1,\"author\":1,\"ordinal\":1,\"text\":\"\"}"] {
             assert!(decode_json(bad.as_bytes()).is_err(), "{bad}");
         }
         assert_eq!(decode_post_json(b"\xff"), Err(WireError::NotUtf8));
-        let stray = br#"{"author":1,"ordinal":1,"text":"x","seq":1}"#;
-        assert!(decode_post_json(stray).unwrap_err().to_string().contains("unknown field `seq`"));
+        let with_seq = br#"{"author":1,"ordinal":1,"text":"x","seq":1}"#;
+        assert!(decode_post_json(with_seq).unwrap_err().to_string().contains("unknown field `seq`"));
     }
 
     proptest! {
@@ -166,9 +166,9 @@ mod tests {
             prop_assert_eq!(decode_json(&out).unwrap(), item);
         }
 
-        /// The fast path agrees with the general decoder, whatever byte is changed.
+        /// Also after the change of any byte.
         #[test]
-        fn the_short_way_agrees_with_the_long_one(
+        fn the_fast_path_agrees_with_the_general_decoder(
             message in crate::item::tests::any_message(),
             at in any::<proptest::sample::Index>(),
             byte in any::<u8>(),

@@ -47,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn refuses_lengths_before_their_bytes_come() {
+    fn a_wrong_length_is_refused_before_its_bytes_are_read() {
         assert_eq!(split_frame(&[0, 0, 1, 0], 255), Err(WireError::TooBig { found: 256, max: 255 }));
         assert_eq!(split_frame(&[0, 0, 0, 0], 255), Err(WireError::Truncated("kind")));
         assert_eq!(
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn split_at_every_byte(items in proptest::collection::vec(any_up(), 1..5)) {
+        fn frames_are_read_byte_by_byte(items in proptest::collection::vec(any_up(), 1..5)) {
             let mut stream = Vec::new();
             for item in &items {
                 push_frame(&mut stream, |out| encode_up(item, out));

@@ -99,7 +99,7 @@ mod tests {
     const ALL: &[&str] = &["after", "hold_ms", "encoding", "token"];
 
     #[test]
-    fn reads_what_is_there() {
+    fn parameters_are_read() {
         assert_eq!(
             ReadQuery::parse("after=7&hold_ms=250&encoding=binary&token=t", ALL).unwrap(),
             ReadQuery {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_does_not_know_and_says_what_it_knows() {
+    fn unknown_parameters_are_refused_with_the_known_ones_and_wrong_values_with_the_allowed_ones() {
         let error = |query| ReadQuery::parse(query, &["after"]).unwrap_err().to_string();
         assert_eq!(error("afer=1"), "no such parameter here (afer: \"1\"); there is after");
         for bad in ["after=", "after=-1", "after=+1", "after=1e3", "after=99999999999999999999", "after"] {

@@ -81,7 +81,7 @@ mod tests {
         }
     }
     #[test]
-    fn a_step_in_a_path_is_no_name() {
+    fn a_step_in_a_path_is_no_room_name() {
         for step in [".", ".."] {
             let problem = step.parse::<RoomName>().unwrap_err();
             assert_eq!((problem.field.as_str(), problem.value.as_str()), ("room", step));

@@ -150,23 +150,23 @@ mod tests {
         (name.into(), data.into(), id.into())
     }
 
-    const TRICKY: &[u8] = b"\xef\xbb\xbf: hello\nretry: 10\nid: 1\ndata: a\ndata:b\n\nid\ndata\n\r\nevent: gap\rdata:  x\r\rid: 7\n\ndata: last\r\n\r\ndata: unfinished";
+    const SPECIAL_CASES: &[u8] = b"\xef\xbb\xbf: hello\nretry: 10\nid: 1\ndata: a\ndata:b\n\nid\ndata\n\r\nevent: gap\rdata:  x\r\rid: 7\n\ndata: last\r\n\r\ndata: unfinished";
 
     #[test]
-    fn the_standard_s_corners() {
+    fn special_cases_of_the_standard() {
         assert_eq!(
-            decode(&[TRICKY]).unwrap(),
+            decode(&[SPECIAL_CASES]).unwrap(),
             [event("", "a\nb", "1"), event("", "", ""), event("gap", " x", ""), event("", "last", "7")]
         );
     }
 
     #[test]
-    fn split_at_every_byte() {
-        let whole = decode(&[TRICKY]).unwrap();
-        for cut in 0..TRICKY.len() {
-            assert_eq!(decode(&[&TRICKY[..cut], &TRICKY[cut..]]).unwrap(), whole, "cut at {cut}");
+    fn events_are_read_in_any_chunks() {
+        let whole = decode(&[SPECIAL_CASES]).unwrap();
+        for cut in 0..SPECIAL_CASES.len() {
+            assert_eq!(decode(&[&SPECIAL_CASES[..cut], &SPECIAL_CASES[cut..]]).unwrap(), whole, "cut at {cut}");
         }
-        let single: Vec<&[u8]> = TRICKY.chunks(1).collect();
+        let single: Vec<&[u8]> = SPECIAL_CASES.chunks(1).collect();
         assert_eq!(decode(&single).unwrap(), whole);
     }
 

@@ -208,18 +208,18 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_as_a_stranger_writes_it() {
+    fn a_frame_of_another_client_is_read() {
         let frame =
             parse("SEND\r\ndestination:/messages\nreceipt:a\\cb\\\\\\n\nreceipt:second\n\nbody\0\n").unwrap().unwrap();
         assert_eq!((frame.command, frame.body, frame.header("destination")), ("SEND", "body", Some("/messages")));
         assert_eq!(frame.header("receipt"), Some("a:b\\\n"), "the first of a repeated header counts");
         let connect = parse("CONNECT\nhost:a\\qb\n\n\0").unwrap().unwrap();
-        assert_eq!(connect.header("host"), Some("a\\qb"), "CONNECT knows no escapes");
+        assert_eq!(connect.header("host"), Some("a\\qb"), "CONNECT has no escapes");
         assert_eq!((parse("\n"), parse("\r\n\n")), (Ok(None), Ok(None)));
     }
 
     #[test]
-    fn what_is_no_frame() {
+    fn invalid_frames_are_refused() {
         for (text, error) in [
             ("SEND\n\nbody", StompError::NoNul),
             ("SEND\ncontent-length:4\n\nbody", StompError::NoNul),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_and_an_error_as_a_stranger_reads_them() {
+    fn messages_and_errors_are_valid_frames() {
         let mut out = Vec::new();
         let message = ServerItem::Message(Message { seq: 5, author: 1, ordinal: 2, text: "hi".into() });
         let framing = encode_stomp("a:1", &message, &mut out);

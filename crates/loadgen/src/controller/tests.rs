@@ -112,7 +112,7 @@ async fn the_ramp_up_ends_when_all_clients_have_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ramp_up_without_progress_fails_after_a_while_and_without_hope_at_once() {
+async fn a_ramp_up_fails_without_progress_and_at_once_if_the_missing_clients_have_stopped() {
     for (stopped, took_ms) in [(0, 15_000), (1, 0)] {
         let (outcome, took) = with_controller(async |controller, worker| {
             worker.progress.joined.store(3, Relaxed);

@@ -29,7 +29,7 @@ const MESSAGE_BYTES_MAX: usize = 8 << 20;
 const LAST: &[u8] = b"last";
 
 #[tokio::test]
-async fn every_case_to_every_websocket() {
+async fn every_case_is_handled_by_every_websocket_client() {
     let failed = check_all([
         (Transport::Websocket, Encoding::Json),
         (Transport::Websocket, Encoding::Binary),

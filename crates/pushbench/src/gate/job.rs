@@ -352,7 +352,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn late_posts_and_a_slow_machine_are_ignored_and_noted_and_nothing_else_is() {
+    fn only_late_posts_and_a_slow_machine_are_ignored_and_noted() {
         let mut record = results::invented::results_folder(&[10]).runs.remove(0).record;
         record.machine.cpu_probe_after = record.machine.cpu_probe_best / 2.0;
         record.machine.throttled_us = 1_000;

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_marked_at_its_commit_and_nothing_else_is() {
+    fn only_the_commit_of_a_change_is_marked() {
         let value = |at: usize| if at < 15 { 100.0 + (at % 4) as f64 } else { 110.0 + (at % 4) as f64 };
         let row = |at: usize| format!("t,c{at},{},{}\n", value(at), 7 + at % 3);
         let text = "time,commit,q.sse.delivery_p50_ms,q.sse.delivered_per_s\n".to_owned();

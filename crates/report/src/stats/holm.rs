@@ -19,7 +19,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_usual_example() {
+    fn an_example_of_three_values() {
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         assert!(
             adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]).all(|(found, known)| (found - known).abs() < 1e-12),
@@ -30,7 +30,7 @@ mod tests {
     proptest! {
         /// The published procedure: step from the smallest until one is too large.
         #[test]
-        fn adjusting_is_stepping_down(p in proptest::collection::vec(0.0_f64..0.2, 1..12), alpha in 0.001_f64..0.3) {
+        fn adjusted_values_equal_the_step_down_procedure(p in proptest::collection::vec(0.0_f64..0.2, 1..12), alpha in 0.001_f64..0.3) {
             let mut remaining: Vec<(usize, f64)> = p.iter().copied().enumerate().collect();
             let mut rejected = vec![false; p.len()];
             while let Some((place, (at, smallest))) =

@@ -72,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn a_push_to_ten_at_4_us_each() {
+    fn fan_out_to_ten_clients_at_4_us_each() {
         near(fan_out_ms(10.0, 0.004), 0.022);
         near(queue_ms(0.5, 0.04).unwrap(), 0.02);
         assert_eq!((queue_ms(0.0, 0.04), queue_ms(1.0, 0.04)), (Some(0.0), None));
     }
 
     #[test]
-    fn two_messages_a_second_polled_every_second() {
+    fn polling_two_messages_per_second_once_per_second() {
         // e^-2 = 0.135335; 2 / 0.864665 = 2.313
         near(empty_share(2.0, 1.0), 0.135_335);
         near(polled_together(2.0, 1.0), 2.313);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn long_polls_answer_once_a_message_until_messages_come_within_a_round_trip() {
+    fn long_polls_return_one_message_unless_messages_arrive_within_a_round_trip() {
         // λG = 0.01: 0.01 + e^-0.01 = 1.00005; p_gap = 0.009999
         near(held_together(10.0, 0.001, 25.0), 1.000_05);
         near(gap_wait_ms(10.0, 0.001, 25.0).0, 0.009_999_5);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_chunks_are_those_of_the_standard() {
+    fn chunks_have_the_size_of_the_standard() {
         // RFC 9112: hex digits, CRLF, data, CRLF.
         assert_eq!([1, 15, 16, 255, 256, 4_096].map(chunk_bytes), [5, 5, 6, 6, 7, 8]);
     }

@@ -140,7 +140,7 @@ impl Case {
     }
 }
 
-/// All of them.
+/// All cases.
 pub fn all() -> Vec<Case> {
     [data::cases(), control::cases(), close::cases(), text::cases()].into_iter().flatten().collect()
 }
@@ -150,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_enough_and_each_has_a_name_of_its_own() {
+    fn there_are_at_least_150_cases_with_unique_names() {
         let names: std::collections::BTreeSet<_> = all().into_iter().map(|case| case.name).collect();
         assert_eq!(names.len(), all().len());
         assert!(names.len() >= 150, "{}", names.len());
     }
 
     #[test]
-    fn a_message_is_as_long_as_it_is_asked_for() {
+    fn a_message_has_the_requested_length() {
         for receiver in [Side::Server, Side::Client].into_iter().flat_map(Receiver::all) {
             let messages = Messages::of(&receiver, 1 << 20);
             for length in [125, 126, 65_536] {
