@@ -76,16 +76,16 @@ mod tests {
             assert_eq!(good.parse::<RoomName>().unwrap().as_str(), good);
         }
         for bad in ["", "a b", "ä", "a/b", &"r".repeat(65), "%20", "%2e", "%2E%2e"] {
-            let problem = bad.parse::<RoomName>().unwrap_err();
-            assert_eq!((problem.field.as_str(), problem.hint.contains("1 to 64")), ("room", true));
+            let error_body = bad.parse::<RoomName>().unwrap_err();
+            assert_eq!((error_body.field.as_str(), error_body.hint.contains("1 to 64")), ("room", true));
         }
     }
     #[test]
     fn a_step_in_a_path_is_no_room_name() {
         for step in [".", ".."] {
-            let problem = step.parse::<RoomName>().unwrap_err();
-            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("room", step));
-            assert!(problem.error.contains("a step in its path"), "{problem}");
+            let error_body = step.parse::<RoomName>().unwrap_err();
+            assert_eq!((error_body.field.as_str(), error_body.value.as_str()), ("room", step));
+            assert!(error_body.error.contains("a step in its path"), "{error_body}");
         }
     }
 }

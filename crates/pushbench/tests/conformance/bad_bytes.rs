@@ -39,7 +39,7 @@ fn last_error(bytes: &[u8]) -> ErrorBody {
         rest = &rest[frame.taken..];
     }
     match last {
-        Some(ServerItem::Error(problem)) => problem,
+        Some(ServerItem::Error(error_body)) => error_body,
         other => panic!("the last frame is {other:?} and not an error"),
     }
 }
@@ -57,13 +57,13 @@ async fn a_text_may_be_as_long_as_the_limit_and_not_longer() {
         }
         let refused = client.try_post(&"x".repeat(TEXT_MAX + 1)).await.unwrap_err();
         match options.transport {
-            Transport::Tcp => assert!(refused.problem.error.contains("1013 are allowed"), "{}", refused.problem),
-            Transport::Websocket => assert_eq!(refused.problem.value, "1009"),
+            Transport::Tcp => assert!(refused.error_body.error.contains("1013 are allowed"), "{}", refused.error_body),
+            Transport::Websocket => assert_eq!(refused.error_body.value, "1009"),
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio | Transport::Stomp => {
-                assert_eq!((refused.status, refused.problem.field.as_str()), (None, "text"), "{options:?}");
+                assert_eq!((refused.status, refused.error_body.field.as_str()), (None, "text"), "{options:?}");
             }
             Transport::Polling | Transport::LongPolling | Transport::HttpStreaming | Transport::Sse => {
-                assert_eq!((refused.status, refused.problem.field.as_str()), (Some(413), "text"));
+                assert_eq!((refused.status, refused.error_body.field.as_str()), (Some(413), "text"));
             }
         }
         let usage = server.until("the refusal to be counted", |usage| usage.of(options.transport).malformed >= 1).await;
@@ -89,8 +89,8 @@ async fn a_body_far_over_the_limit_is_413_also_for_a_client_that_sends_all_befor
             } else {
                 raw.ask("POST", &target, "", &body).await
             };
-            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!((answer.status, problem.field.as_str()), (413, "text"), "{transport}, chunked: {chunked}");
+            let error_body: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, error_body.field.as_str()), (413, "text"), "{transport}, chunked: {chunked}");
         }
     }
 }
@@ -135,10 +135,10 @@ async fn a_body_that_is_no_post_is_400() {
             raw.send(body).await;
             let answer = raw.head().await;
             let answer = raw.whole(answer).await;
-            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+            let error_body: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
             let body = String::from_utf8_lossy(body);
-            assert_eq!((answer.status, problem.field.as_str()), (400, "body"), "{transport}: {body}");
-            assert_eq!(problem.error.contains("not UTF-8"), body.contains('\u{fffd}'), "{transport}: {body}");
+            assert_eq!((answer.status, error_body.field.as_str()), (400, "body"), "{transport}: {body}");
+            assert_eq!(error_body.error.contains("not UTF-8"), body.contains('\u{fffd}'), "{transport}: {body}");
         }
         assert_eq!(server.stats_of(transport).await.malformed, bodies.len() as u64, "{transport}");
     }
@@ -193,8 +193,8 @@ async fn garbage_on_the_tcp_port_is_answered_closed_and_counted() {
     for (n, (bytes, expected)) in cases.into_iter().enumerate() {
         let mut raw = Raw::connect(server.tcp).await;
         raw.send(&bytes).await;
-        let problem = last_error(&raw.rest().await);
-        assert!(problem.error.contains(expected), "expected {expected:?}: {problem}");
+        let error_body = last_error(&raw.rest().await);
+        assert!(error_body.error.contains(expected), "expected {expected:?}: {error_body}");
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Tcp).malformed == n as u64 + 1;
         server.until("the malformed bytes to be counted", counted).await;
     }

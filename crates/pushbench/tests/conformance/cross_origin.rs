@@ -61,8 +61,8 @@ async fn a_preflight_of_another_origin_is_refused_without_cors_headers() {
         for origin in ["https://evil.example", "null", "https://chat.example.evil", "http://chat.example"] {
             let headers = format!("origin: {origin}\r\naccess-control-request-method: POST\r\n");
             let answer = raw.ask("OPTIONS", &target, &headers, "").await;
-            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!((answer.status, problem.field.as_str(), problem.value.as_str()), (403, "Origin", origin));
+            let error_body: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, error_body.field.as_str(), error_body.value.as_str()), (403, "Origin", origin));
             assert_eq!(names_of_cors(&answer), Vec::<String>::new(), "{target} {origin}");
         }
     }

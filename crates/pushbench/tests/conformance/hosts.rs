@@ -46,7 +46,7 @@ async fn ask(server: &TestServer, request: &str, headers: &str, body: &str) -> (
     (raw.head().await, raw)
 }
 
-fn problem(answer: &Answer) -> ErrorBody {
+fn error_body(answer: &Answer) -> ErrorBody {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
@@ -68,9 +68,9 @@ async fn without_a_token_requests_to_a_foreign_host_are_refused() {
             assert_eq!(answer.status, 403, "{request}");
             assert_eq!(answer.header("access-control-allow-origin"), None, "{request}");
             if method != "HEAD" {
-                let problem = problem(&raw.whole(answer).await);
-                assert_eq!((problem.field.as_str(), problem.value.as_str()), ("Host", EVIL), "{request}");
-                assert!(problem.hint.contains("--allow-host"), "{problem}");
+                let error_body = error_body(&raw.whole(answer).await);
+                assert_eq!((error_body.field.as_str(), error_body.value.as_str()), ("Host", EVIL), "{request}");
+                assert!(error_body.hint.contains("--allow-host"), "{error_body}");
             }
         }
         if headers.is_empty() {
@@ -104,7 +104,7 @@ async fn a_request_has_exactly_one_host() {
         {
             let (answer, mut raw) = ask(&server, &format!("GET {target} HTTP/{version}"), headers, "").await;
             assert_eq!(answer.status, 400, "{target} {version} {headers}");
-            assert_eq!(problem(&raw.whole(answer).await).field, "Host", "{target} {version} {headers}");
+            assert_eq!(error_body(&raw.whole(answer).await).field, "Host", "{target} {version} {headers}");
         }
     }
     for (headers, status) in [("", 204), ("host: localhost\r\n", 204), ("host: evil.example\r\n", 403)] {
@@ -124,7 +124,7 @@ async fn a_page_s_origin_is_compared_with_the_host_that_counts() {
         let (answer, mut raw) = ask(&server, request, &headers, POST).await;
         assert_eq!(answer.status, status, "{origin}");
         if status == 403 {
-            assert_eq!(problem(&raw.whole(answer).await).field, "Origin");
+            assert_eq!(error_body(&raw.whole(answer).await).field, "Origin");
         }
     }
 }

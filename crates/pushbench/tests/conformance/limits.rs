@@ -172,7 +172,7 @@ async fn too_many_rooms_are_503_and_others_are_not_affected() {
         let mut inside = options.join(&server).await;
         let refused =
             ClientOptions { room: "another".to_owned(), ..options.clone() }.try_join(&server).await.err().unwrap();
-        assert_eq!(refused.problem.field, "rooms", "{options:?}");
+        assert_eq!(refused.error_body.field, "rooms", "{options:?}");
         if options.transport.has_room_url() {
             assert_eq!((refused.status, refused.retry_after.as_deref()), (Some(503), Some("1")), "{options:?}");
         }
@@ -192,7 +192,7 @@ async fn too_many_connections_are_503_before_any_upgrade() {
         let other = ClientOptions::new(Transport::HttpStreaming, "lobby").join(&server).await;
         let refused = options.try_join(&server).await.err().unwrap();
         assert_eq!(
-            (refused.problem.field.as_str(), refused.problem.value.as_str()),
+            (refused.error_body.field.as_str(), refused.error_body.value.as_str()),
             ("connections", "2"),
             "{options:?}"
         );
@@ -211,7 +211,7 @@ async fn too_many_connections_are_503_before_any_upgrade() {
             loop {
                 match options.try_join(&server).await {
                     Ok(client) => return client,
-                    Err(refused) => assert_eq!(refused.problem.field, "connections"),
+                    Err(refused) => assert_eq!(refused.error_body.field, "connections"),
                 }
             }
         };

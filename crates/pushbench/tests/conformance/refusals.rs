@@ -33,10 +33,10 @@ async fn refusal(
         _ => String::new(),
     };
     let answer = raw.ask("GET", target, &format!("{upgrade}{header}"), "").await;
-    let problem = serde_json::from_slice(&answer.body)
+    let error_body = serde_json::from_slice(&answer.body)
         .unwrap_or_else(|error| panic!("{target} was answered {}: {error}", answer.status));
     let authenticate = answer.header("www-authenticate").map(str::to_owned);
-    (answer.status, problem, authenticate)
+    (answer.status, error_body, authenticate)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,35 +46,43 @@ async fn bad_parameters_are_400_and_named() {
     for transport in on_http() {
         let rooms = ["a%20b", "a+b", "%C3%A4", long.as_str(), "~"];
         for room in rooms {
-            let (status, problem, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
-            assert_eq!((status, problem.field.as_str()), (400, "room"), "{transport} {room}");
-            assert_eq!((problem.value.as_str(), problem.hint.contains("1 to 64")), (room, true));
+            let (status, error_body, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
+            assert_eq!((status, error_body.field.as_str()), (400, "room"), "{transport} {room}");
+            assert_eq!((error_body.value.as_str(), error_body.hint.contains("1 to 64")), (room, true));
         }
         for room in [".", "..", "%2e", "%2E%2e"] {
-            let (status, problem, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
-            assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "room", room), "{transport}");
+            let (status, error_body, _) = refusal(&server, transport, &format!("/rooms/{room}/{transport}"), "").await;
+            assert_eq!(
+                (status, error_body.field.as_str(), error_body.value.as_str()),
+                (400, "room", room),
+                "{transport}"
+            );
         }
         for after in ["", "x", "-1", "1.5", "+1", "18446744073709551616", "%31"] {
             let target = format!("/rooms/lobby/{transport}?after={after}");
-            let (status, problem, _) = refusal(&server, transport, &target, "").await;
-            assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "after", after), "{transport}");
+            let (status, error_body, _) = refusal(&server, transport, &target, "").await;
+            assert_eq!(
+                (status, error_body.field.as_str(), error_body.value.as_str()),
+                (400, "after", after),
+                "{transport}"
+            );
         }
         for (query, field) in [("afer=1", "afer"), ("after", "after"), ("hold_ms=1&encoding=xml", "")] {
             let target = format!("/rooms/lobby/{transport}?{query}");
-            let (status, problem, _) = refusal(&server, transport, &target, "").await;
+            let (status, error_body, _) = refusal(&server, transport, &target, "").await;
             assert_eq!(status, 400, "{target}");
-            assert!(field.is_empty() || problem.field == field, "{target}: {problem}");
+            assert!(field.is_empty() || error_body.field == field, "{target}: {error_body}");
         }
         let usage = server.stats_of(transport).await;
         assert_eq!((usage.malformed, usage.refused), (19, 0), "{transport}");
     }
     for hold in ["-1", "soon", "25001", "99999999999999999999"] {
         let target = format!("/rooms/lobby/long-polling?hold_ms={hold}");
-        let (status, problem, _) = refusal(&server, Transport::LongPolling, &target, "").await;
-        assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "hold_ms", hold));
+        let (status, error_body, _) = refusal(&server, Transport::LongPolling, &target, "").await;
+        assert_eq!((status, error_body.field.as_str(), error_body.value.as_str()), (400, "hold_ms", hold));
     }
-    let (status, problem, _) = refusal(&server, Transport::Sse, "/rooms/lobby/sse", "last-event-id: x\r\n").await;
-    assert_eq!((status, problem.field.as_str(), problem.value.as_str()), (400, "Last-Event-ID", "x"));
+    let (status, error_body, _) = refusal(&server, Transport::Sse, "/rooms/lobby/sse", "last-event-id: x\r\n").await;
+    assert_eq!((status, error_body.field.as_str(), error_body.value.as_str()), (400, "Last-Event-ID", "x"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,8 +97,8 @@ async fn a_cursor_beyond_the_end_is_refused_and_not_held() {
             for options in returning.into_iter().chain([options.clone().after(seq)]) {
                 let refused = options.try_join(&server).await.err().unwrap();
                 assert_eq!(refused.status, options.transport.has_room_url().then_some(400), "{options:?}");
-                assert_eq!((refused.problem.field.as_str(), refused.problem.value), ("after", seq.to_string()));
-                assert!(refused.problem.hint.contains("the newest message is 1"), "{}", refused.problem.hint);
+                assert_eq!((refused.error_body.field.as_str(), refused.error_body.value), ("after", seq.to_string()));
+                assert!(refused.error_body.hint.contains("the newest message is 1"), "{}", refused.error_body.hint);
             }
         }
     }
@@ -113,19 +121,19 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         "/x/../stats",
     ] {
         let answer = raw.ask("GET", path, "", "").await;
-        let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+        let error_body: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
         let expected = if path == "/rooms//polling" { answer.status } else { 404 };
         assert_eq!(answer.status, expected, "{path}");
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
-        assert!(!problem.hint.is_empty());
+        assert!(!error_body.hint.is_empty());
     }
     let paths = on_http().map(|transport| (format!("/rooms/lobby/{transport}"), "GET,HEAD,POST"));
     for (path, allowed) in paths.chain([("/stats".to_owned(), "GET,HEAD")]) {
         for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             let answer = raw.ask(method, &path, "", "").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");
-            let problem: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!((problem.field.as_str(), problem.value.as_str()), ("method", method));
+            let error_body: ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((error_body.field.as_str(), error_body.value.as_str()), ("method", method));
         }
     }
 }
@@ -186,9 +194,9 @@ async fn browsers_need_the_own_or_a_listed_origin() {
         let target = format!("/rooms/lobby/{transport}");
         for origin in ["http://evil.example", "null", "http://localhost:81", "https://chat.example.evil", "http://", ""]
         {
-            let (status, problem, _) = refusal(&server, transport, &target, &format!("origin: {origin}\r\n")).await;
+            let (status, error_body, _) = refusal(&server, transport, &target, &format!("origin: {origin}\r\n")).await;
             assert_eq!(
-                (status, problem.field.as_str(), problem.value.as_str()),
+                (status, error_body.field.as_str(), error_body.value.as_str()),
                 (403, "Origin", origin),
                 "{transport}"
             );
@@ -219,7 +227,11 @@ async fn a_missing_token_is_401_everywhere() {
         for wrong in [None, Some("another-token".to_owned()), Some(String::new())] {
             let refused = ClientOptions { token: wrong, ..options.clone() }.try_join(&server).await.err().unwrap();
             assert_eq!(refused.status, options.transport.has_room_url().then_some(401), "{options:?}");
-            assert_eq!((refused.problem.field.as_str(), refused.problem.value.as_str()), ("token", ""), "{options:?}");
+            assert_eq!(
+                (refused.error_body.field.as_str(), refused.error_body.value.as_str()),
+                ("token", ""),
+                "{options:?}"
+            );
         }
         let mut inside = ClientOptions { token: Some(TOKEN.to_owned()), ..options.clone() }.join(&server).await;
         inside.post("accepted").await;

@@ -144,8 +144,8 @@ async fn invalid_requests_are_400_and_name_the_parameter() {
     ] {
         let answer = raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await;
         assert_eq!(answer.status, 400, "{method} {target}");
-        let problem: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(problem.field, field, "{method} {target}: {problem}");
+        let error_body: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(error_body.field, field, "{method} {target}: {error_body}");
     }
     assert_serves_others(&server).await;
 }
@@ -165,8 +165,8 @@ async fn a_malformed_or_unknown_sid_opens_no_session() {
             } else {
                 raw.ask(method, &target, "", if method == "POST" { "40" } else { "" }).await
             };
-            let problem: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!((answer.status, problem.field.as_str()), (400, "sid"), "{method} {target}");
+            let error_body: wire::ErrorBody = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, error_body.field.as_str()), (400, "sid"), "{method} {target}");
         }
     }
     server.until_empty().await;
@@ -309,8 +309,8 @@ async fn invalid_events_are_acknowledged_with_an_error_body() {
         let mut session = Session::connected(&server, "").await;
         session.send(packet).await;
         let answer = session.until("430").await;
-        let problem: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
-        assert_eq!(problem[0].field, field, "{packet}: {answer}");
+        let error_body: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
+        assert_eq!(error_body[0].field, field, "{packet}: {answer}");
     }
     // Without an acknowledgement the refusal is an event.
     let mut session = Session::connected(&server, "").await;

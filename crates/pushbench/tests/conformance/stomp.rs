@@ -108,8 +108,8 @@ async fn a_bad_frame_gets_an_error_and_ends_the_connection() {
         let error = text(&mut raw).await;
         let (head, body) = error.strip_suffix('\0').unwrap().split_once("\n\n").unwrap();
         assert!(head.starts_with("ERROR\nmessage:"), "{frame:?}: {error:?}");
-        let problem: ErrorBody = serde_json::from_str(body).unwrap();
-        assert_eq!(problem.field, field, "{frame:?}: {problem}");
+        let error_body: ErrorBody = serde_json::from_str(body).unwrap();
+        assert_eq!(error_body.field, field, "{frame:?}: {error_body}");
         assert_eq!(raw.close_code().await, Some(1008), "{frame:?}");
         drop(raw);
         let counted = |usage: &wire::ServerStats| usage.of(Transport::Stomp).malformed == n as u64 + 1;

@@ -80,7 +80,7 @@ async fn a_wrong_token_is_reported_at_once_on_every_transport() {
 #[tokio::test]
 async fn a_server_of_another_protocol_is_reported_at_once() {
     let other =
-        fixed_answer_server(b"HTTP/1.1 404 Not JobServer\r\ncontent-length: 24\r\n\r\nCannot GET \x1b[1m that\r\n\r\n")
+        fixed_answer_server(b"HTTP/1.1 404 Not Found\r\ncontent-length: 24\r\n\r\nCannot GET \x1b[1m that\r\n\r\n")
             .await;
     let target = target(other, other);
     let target = target.each_ref().map(String::as_str);

@@ -66,9 +66,9 @@ impl Proxy {
                 let up = TcpStream::connect(server).await.unwrap();
                 let (from_client, to_client) = down.into_split();
                 let (from_server, to_server) = up.into_split();
-                let is_client = Arc::new(Mutex::new(false));
-                tokio::spawn(forward_from_client(framing, from_client, to_server, Arc::clone(&is_client)));
-                let alterer = Alterer { is_client, altered: Arc::clone(&shared), held: None, finished: false };
+                let is_receiver = Arc::new(Mutex::new(false));
+                tokio::spawn(forward_from_client(framing, from_client, to_server, Arc::clone(&is_receiver)));
+                let alterer = Alterer { is_receiver, altered: Arc::clone(&shared), held: None, finished: false };
                 tokio::spawn(forward_from_server(framing, from_server, to_client, alterer));
             }
         });
@@ -86,7 +86,7 @@ async fn forward_from_client(
     framing: Framing,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    is_client: Arc<Mutex<bool>>,
+    is_receiver: Arc<Mutex<bool>>,
 ) {
     let mut seen = Vec::new();
     let mut after_head = framing == Framing::Tcp;
@@ -98,7 +98,7 @@ async fn forward_from_client(
             if let Ok(ClientItem::Post(post)) = decode_up(&item)
                 && post.author == CLIENT
             {
-                *is_client.lock().unwrap() = true;
+                *is_receiver.lock().unwrap() = true;
             }
             seen.drain(..taken);
         }
@@ -148,7 +148,7 @@ async fn forward_from_server(framing: Framing, mut from: OwnedReadHalf, mut to: 
 
 /// Alters the messages of one connection.
 struct Alterer {
-    is_client: Arc<Mutex<bool>>,
+    is_receiver: Arc<Mutex<bool>>,
     altered: Arc<Mutex<Vec<Altered>>>,
     held: Option<Message<'static>>,
     finished: bool,
@@ -161,7 +161,7 @@ impl Alterer {
         if let Some(held) = self.held.take() {
             return vec![message, held];
         }
-        let applies = *self.is_client.lock().unwrap() && !self.finished && message.author != CLIENT;
+        let applies = *self.is_receiver.lock().unwrap() && !self.finished && message.author != CLIENT;
         if !applies {
             return vec![message];
         }

@@ -57,6 +57,6 @@ impl Poster {
 pub(crate) async fn read_refusal(answer: reqwest::Response) -> Refused {
     let status = Some(answer.status().as_u16());
     let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-    let problem = json::problem(&answer.bytes().await.unwrap());
-    Refused { status, retry_after, problem }
+    let error_body = json::error_body(&answer.bytes().await.unwrap());
+    Refused { status, retry_after, error_body }
 }

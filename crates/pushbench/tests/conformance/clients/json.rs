@@ -20,7 +20,7 @@ pub(super) fn item(bytes: &[u8]) -> ServerItem<'static> {
         return ServerItem::Joined(Joined { after: number(joined, "after") });
     }
     if value.get("error").is_some() {
-        return ServerItem::Error(problem(bytes));
+        return ServerItem::Error(error_body(bytes));
     }
     ServerItem::Message(Message {
         seq: number(&value, "seq"),
@@ -30,7 +30,7 @@ pub(super) fn item(bytes: &[u8]) -> ServerItem<'static> {
     })
 }
 
-pub(super) fn problem(bytes: &[u8]) -> ErrorBody {
+pub(super) fn error_body(bytes: &[u8]) -> ErrorBody {
     serde_json::from_slice(bytes).unwrap_or_else(|error| {
         let found = String::from_utf8_lossy(bytes);
         panic!("a refusal has {{error, field, value, hint}}, this one is {found:?}: {error}")

@@ -104,7 +104,7 @@ impl ClientOptions {
 pub(crate) struct Refused {
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<String>,
-    pub(crate) problem: ErrorBody,
+    pub(crate) error_body: ErrorBody,
 }
 
 /// What a client receives after the join.
@@ -252,7 +252,7 @@ fn received(item: ServerItem<'_>, cursor: &mut u64) -> Option<Received> {
         }
         ServerItem::Heartbeat => Received::Heartbeat,
         ServerItem::Bye => Received::Ended(End::Bye),
-        ServerItem::Error(problem) => Received::Ended(End::Problem(problem)),
+        ServerItem::Error(error_body) => Received::Ended(End::Problem(error_body)),
         ServerItem::Ack(_) | ServerItem::Joined(_) => return None,
     })
 }

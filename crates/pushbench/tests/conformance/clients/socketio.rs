@@ -102,7 +102,7 @@ impl Client {
             return Err(Refused {
                 status: None,
                 retry_after: None,
-                problem: sentence(refused["message"].as_str().unwrap()),
+                error_body: sentence(refused["message"].as_str().unwrap()),
             });
         }
         assert!(answer.starts_with("40{"), "{answer}");
@@ -293,8 +293,8 @@ async fn open(server: &TestServer, session: &str) -> Result<Box<WebSocketStream<
         Ok((ws, _)) => Ok(Box::new(ws)),
         Err(Error::Http(answer)) => {
             let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-            let problem = json::problem(answer.body().as_deref().unwrap_or_default());
-            Err(Refused { status: Some(answer.status().as_u16()), retry_after, problem })
+            let error_body = json::error_body(answer.body().as_deref().unwrap_or_default());
+            Err(Refused { status: Some(answer.status().as_u16()), retry_after, error_body })
         }
         Err(error) => panic!("no WebSocket: {error}"),
     }
@@ -306,7 +306,7 @@ fn event(text: &str) -> (String, serde_json::Value) {
 }
 
 fn refused(answer: &serde_json::Value) -> Refused {
-    Refused { status: None, retry_after: None, problem: json::problem(answer.to_string().as_bytes()) }
+    Refused { status: None, retry_after: None, error_body: json::error_body(answer.to_string().as_bytes()) }
 }
 
 /// Parses the error body from the text of a refused CONNECT: `what is wrong (field: "value"); what

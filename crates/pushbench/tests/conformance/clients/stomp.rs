@@ -57,8 +57,8 @@ impl Client {
             }
             Err(Error::Http(answer)) => {
                 let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-                let problem = json::problem(answer.body().as_deref().unwrap_or_default());
-                return Err(Refused { status: Some(answer.status().as_u16()), retry_after, problem });
+                let error_body = json::error_body(answer.body().as_deref().unwrap_or_default());
+                return Err(Refused { status: Some(answer.status().as_u16()), retry_after, error_body });
             }
             Err(error) => panic!("no WebSocket: {error}"),
         };
@@ -109,8 +109,8 @@ impl Client {
             let frame = match self.frame().await {
                 Ok(frame) => frame,
                 Err(End::Close(code)) => {
-                    let problem = ErrorBody::new("close", &code.to_string(), "", "");
-                    return Err(Refused { status: None, retry_after: None, problem });
+                    let error_body = ErrorBody::new("close", &code.to_string(), "", "");
+                    return Err(Refused { status: None, retry_after: None, error_body });
                 }
                 Err(end) => panic!("{end:?} instead of an answer to a post"),
             };
@@ -119,8 +119,8 @@ impl Client {
                     return Ok(Ack { ordinal: receipt, seq: frame.headers["seq"].parse().unwrap() });
                 }
                 "ERROR" => {
-                    let problem = json::problem(frame.body.as_bytes());
-                    return Err(Refused { status: None, retry_after: None, problem });
+                    let error_body = json::error_body(frame.body.as_bytes());
+                    return Err(Refused { status: None, retry_after: None, error_body });
                 }
                 _ => {
                     let item = self.item(&frame);

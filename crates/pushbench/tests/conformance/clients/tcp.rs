@@ -31,7 +31,7 @@ impl Client {
         client.read_frame().await.map_err(|end| refused(&end))?;
         match client.take_frame() {
             Some(ServerItem::Joined(joined)) => client.cursor = joined.after,
-            Some(ServerItem::Error(problem)) => return Err(refused(&End::Problem(problem))),
+            Some(ServerItem::Error(error_body)) => return Err(refused(&End::Problem(error_body))),
             other => panic!("the answer to a join is {other:?}"),
         }
         Ok(client)
@@ -71,7 +71,7 @@ impl Client {
             self.read_frame().await.map_err(|end| refused(&end))?;
             match self.take_frame() {
                 Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
-                Some(ServerItem::Error(problem)) => return Err(refused(&End::Problem(problem))),
+                Some(ServerItem::Error(error_body)) => return Err(refused(&End::Problem(error_body))),
                 Some(item) => self.received.extend(received(item, &mut self.cursor)),
                 None => unreachable!("a whole frame was read"),
             }
@@ -94,7 +94,7 @@ impl Client {
 
 fn refused(end: &End) -> Refused {
     match end {
-        End::Problem(problem) => Refused { status: None, retry_after: None, problem: problem.clone() },
+        End::Problem(error_body) => Refused { status: None, retry_after: None, error_body: error_body.clone() },
         other => panic!("a refusal has a reason, this one is {other:?}"),
     }
 }
@@ -107,7 +107,7 @@ fn kept(item: ServerItem<'_>) -> ServerItem<'static> {
         ServerItem::Gap(gap) => ServerItem::Gap(gap),
         ServerItem::Reset(reset) => ServerItem::Reset(reset),
         ServerItem::Ack(ack) => ServerItem::Ack(ack),
-        ServerItem::Error(problem) => ServerItem::Error(problem),
+        ServerItem::Error(error_body) => ServerItem::Error(error_body),
         ServerItem::Heartbeat => ServerItem::Heartbeat,
         ServerItem::Bye => ServerItem::Bye,
     }

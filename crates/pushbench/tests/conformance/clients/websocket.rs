@@ -29,8 +29,8 @@ impl Client {
             Err(Error::Http(answer)) => {
                 let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
                 let body = answer.body().clone().unwrap_or_default();
-                let problem = if body.is_empty() { ErrorBody::new("", "", "", "") } else { json::problem(&body) };
-                return Err(Refused { status: Some(answer.status().as_u16()), retry_after, problem });
+                let error_body = if body.is_empty() { ErrorBody::new("", "", "", "") } else { json::error_body(&body) };
+                return Err(Refused { status: Some(answer.status().as_u16()), retry_after, error_body });
             }
             Err(error) => panic!("no WebSocket: {error}"),
         };
@@ -59,8 +59,8 @@ impl Client {
         loop {
             let message = self.ws.next().await.expect("an answer to a post").unwrap();
             if let Message::Close(Some(frame)) = &message {
-                let problem = ErrorBody::new("close", &u16::from(frame.code).to_string(), frame.reason.as_str(), "");
-                return Err(Refused { status: None, retry_after: None, problem });
+                let error_body = ErrorBody::new("close", &u16::from(frame.code).to_string(), frame.reason.as_str(), "");
+                return Err(Refused { status: None, retry_after: None, error_body });
             }
             match read(self.encoding, &message) {
                 Some(ServerItem::Ack(ack)) if ack.ordinal == self.ordinal => return Ok(ack),
