@@ -309,8 +309,8 @@ async fn invalid_events_are_acknowledged_with_an_error_body() {
         let mut session = Session::connected(&server, "").await;
         session.send(packet).await;
         let answer = session.until("430").await;
-        let error_body: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
-        assert_eq!(error_body[0].field, field, "{packet}: {answer}");
+        let error_bodies: Vec<wire::ErrorBody> = serde_json::from_str(&answer[3..]).unwrap();
+        assert_eq!(error_bodies[0].field, field, "{packet}: {answer}");
     }
     // Without an acknowledgement the refusal is an event.
     let mut session = Session::connected(&server, "").await;
