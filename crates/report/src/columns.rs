@@ -13,11 +13,13 @@ pub(crate) struct Column {
     /// Words are aligned to the left, numbers to the right.
     words: bool,
     fields: Vec<String>,
+    /// Shorter fields, used when the table does not fit 80 columns.
+    short: Option<Vec<String>>,
 }
 
 impl Column {
     pub(crate) fn words(heads: &[&str]) -> Self {
-        Self { narrow: true, words: true, fields: heads.iter().map(ToString::to_string).collect() }
+        Self { narrow: true, words: true, fields: heads.iter().map(ToString::to_string).collect(), short: None }
     }
 
     pub(crate) fn numbers(heads: &[&str], narrow: bool) -> Self {
@@ -35,19 +37,28 @@ impl Column {
         self
     }
 
+    /// The column with shorter fields for a table that does not fit 80 columns. Called before [`Column::with`].
+    pub(crate) fn or_short(mut self, fields: impl IntoIterator<Item = String>) -> Self {
+        self.short = Some(self.fields.iter().cloned().chain(fields).collect());
+        self
+    }
+
     fn width(&self) -> usize {
         self.fields.iter().map(|field| field.chars().count()).max().unwrap_or(0)
     }
 }
 
-/// A table: all columns when `wide`, else the narrow ones, without the last ones when they take
-/// more than 80 columns.
+/// A table: all columns when `wide`, else the narrow ones. If they take more than 80 columns, the last
+/// ones get their short fields, and then the last columns are left out.
 pub(crate) fn table(mut columns: Vec<Column>, wide: bool) -> String {
     if !wide {
         columns.retain(|column| column.narrow);
         let width = |columns: &[Column]| columns.iter().map(|column| GAP.len() + column.width()).sum::<usize>();
         while columns.len() > 1 && width(&columns) - GAP.len() > COLUMNS {
-            columns.pop();
+            match columns.iter_mut().rev().find_map(|column| column.short.take().zip(Some(&mut column.fields))) {
+                Some((short, fields)) => *fields = short,
+                None => drop(columns.pop()),
+            }
         }
     }
     let lines = columns.first().map_or(0, |column| column.fields.len());

@@ -109,7 +109,7 @@ pub(crate) fn delivery(point: &PointSummary) -> Table {
 /// Costs, one row per transport.
 pub(crate) fn cost(point: &PointSummary) -> Table {
     let mut grid = metrics(point, &COST);
-    grid.head.insert(2, "× floor".to_owned());
+    grid.head.insert(2, "× tcp".to_owned());
     for (fields, row) in grid.rows.iter_mut().zip(&point.subjects) {
         fields.insert(2, metric(or_dash(row.times_baseline.get(&MetricId::ServerCpuPerMessage))));
     }
@@ -348,7 +348,7 @@ pub(crate) const EXTERNAL_SERVERS_NOTE: &str = "Memory is the growth of the serv
 pub(crate) const METHOD: [&str; 6] = [
     "Latency is measured from the scheduled instant of a post, not from when it was sent, so that waiting senders are included. Every receiver counts.",
     "A value is the median over the valid runs of a transport at a point. [low–high] is its 95 % interval from order statistics of at least six runs, or, for a percentile of a single run, of its messages. (low–high) is the range of fewer than six runs. A dash was not measured, or needs a larger sample.",
-    "× floor is the ratio to raw TCP, from runs of the same round. Each round runs all transports in random order, each with a new server process.",
+    "× tcp is the ratio to raw TCP, from runs of the same round. Each round runs all transports in random order, each with a new server process.",
     "Runs are valid, overloaded (the backlog grew; shown under this name if no run is valid), wrong (messages lost, duplicated, reordered or altered, or more than 1 % of the answers with a wrong status or unreadable), crashed (the server exited) or invalid (the load generator or the machine failed). Values of wrong, crashed and invalid runs are not used.",
     "Theory: d is the time of one post and one delivery without waiting (the mean of raw TCP minus its fan-out and queueing), c the server CPU per delivery, n the clients of a room, N all clients, I the poll interval, T the hold time, λ the messages per second at a client, G the time between two long polls (d and the server CPU of a request). A prediction is within if its interval, from the uncertainty of its inputs, overlaps the measured one; explained by queueing if it does after adding the mean wait ρnc/(2(1−ρ)); otherwise unexplained.",
     "A claim is confirmed if the whole interval of every comparison satisfies it, refuted if the whole interval of one contradicts it, and otherwise not decidable.",

@@ -12,6 +12,8 @@ use crate::tables::verdicts;
 
 /// Indentation of a line that continues one.
 const INDENT: usize = 2;
+/// Runs whose reasons are printed without `--wide`.
+const REASONS_MAX: usize = 3;
 /// Longest text of a fault.
 const FAULT_CHARS_MAX: usize = 160;
 
@@ -70,7 +72,7 @@ pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
         out += &table(delivery(point), wide);
         out.push('\n');
         out += &table(cost(point), wide);
-        for line in below(job, point) {
+        for line in below(job, point, wide) {
             out += &wrapped(&line, INDENT);
             out.push('\n');
         }
@@ -78,14 +80,20 @@ pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
     out.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 
-/// What stands below the tables of a point: why runs have no metrics, and what failed in them.
-fn below(job: &JobSummary, point: &PointSummary) -> Vec<String> {
+/// What stands below the tables of a point: why runs have no metrics, and what failed in them. Without
+/// `wide`, the reasons of three runs and the number of the others.
+fn below(job: &JobSummary, point: &PointSummary, wide: bool) -> Vec<String> {
     let runs = job.runs.iter().filter(|run| run.point == point.point);
     let memory = memory_unknown(runs.clone()).into_iter();
     let memory = memory.map(|(why, runs)| format!("server memory is not known in run {}: {why}", runs.join(", ")));
     let not_valid = runs.filter(|run| run.verdict != VerdictKind::Valid);
-    let verdicts =
-        not_valid.map(|run| format!("run {} {}: {}: {}", run.run, run.subject(), run.verdict, run.reasons.join("; ")));
+    let mut verdicts: Vec<_> = not_valid
+        .map(|run| format!("run {} {}: {}: {}", run.run, run.subject(), run.verdict, run.reasons.join("; ")))
+        .collect();
+    if !wide && verdicts.len() > REASONS_MAX {
+        let others = verdicts.split_off(REASONS_MAX).len();
+        verdicts.push(format!("{others} more runs are not valid: --wide prints why"));
+    }
     let faults = point.subjects.iter().flat_map(|row| row.faults.iter().map(|fault| fault_line(&row.subject(), fault)));
     memory.chain(verdicts).chain(faults).map(|line| line.replace('\n', "\u{fffd}")).collect()
 }
@@ -122,8 +130,10 @@ fn cost(point: &PointSummary) -> Vec<Column> {
     let times = point
         .subjects
         .iter()
-        .map(|row| row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |times| shown(CPU, times, true)));
-    let times = Column::numbers(&["× floor", ""], true).with(times);
+        .map(|row| move |ends| row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |t| shown(CPU, t, ends)));
+    let times = Column::numbers(&["× tcp", ""], true)
+        .or_short(times.clone().map(|times| times(false)))
+        .with(times.map(|times| times(true)));
     let first = [names, metric_column(point, &narrow(CPU, true)), times];
     first.into_iter().chain(COST.iter().map(|column| metric_column(point, column))).collect()
 }
@@ -132,8 +142,10 @@ fn metric_column(point: &PointSummary, column: &MetricColumn) -> Column {
     let info = column.metric.info();
     let head = info.label.replace("generator", "gen.").replace("server memory", "memory");
     let unit = info.unit.symbol.replace("message", "msg").replace("connection", "conn");
-    let fields = point.subjects.iter().map(|row| field(row, column.metric, column.interval));
-    Column::numbers(&[&head, &unit], column.narrow).with(fields)
+    let fields = |interval| point.subjects.iter().map(move |row| field(row, column.metric, interval));
+    let empty = Column::numbers(&[&head, &unit], column.narrow);
+    let empty = if column.interval { empty.or_short(fields(false)) } else { empty };
+    empty.with(fields(column.interval))
 }
 
 fn field(row: &SubjectSummary, metric: MetricId, interval: bool) -> String {
