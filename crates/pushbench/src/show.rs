@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// What a folder holds.
-enum Shown {
+enum Folder {
     Job(Box<ResultsFolder>),
     Gate(gate::SavedComparison),
 }
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut failed, mut shown) = (None, Vec::new());
     for folder in &args.folders {
         match (results::load(folder), gate::saved(folder)) {
-            (Ok(job), _) => shown.push(Shown::Job(Box::new(job))),
-            (Err(LoadError::NoResults { .. }), Some(saved)) => shown.push(Shown::Gate(saved)),
+            (Ok(job), _) => shown.push(Folder::Job(Box::new(job))),
+            (Err(LoadError::NoResults { .. }), Some(saved)) => shown.push(Folder::Gate(saved)),
             (Err(error), _) => {
                 let usage = matches!(error, LoadError::NoResults { .. });
                 failed.get_or_insert(if usage { USAGE.into() } else { ExitCode::FAILURE });
@@ -59,12 +59,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// One `summary.json` for all jobs, then each `comparison.json`.
-fn json(shown: Vec<Shown>) -> anyhow::Result<()> {
+fn json(shown: Vec<Folder>) -> anyhow::Result<()> {
     let (mut jobs, mut comparisons) = (Vec::new(), Vec::new());
     for shown in shown {
         match shown {
-            Shown::Job(job) => jobs.push(*job),
-            Shown::Gate(saved) => comparisons.push(saved.json),
+            Folder::Job(job) => jobs.push(*job),
+            Folder::Gate(saved) => comparisons.push(saved.json),
         }
     }
     if !jobs.is_empty() {
@@ -73,14 +73,14 @@ fn json(shown: Vec<Shown>) -> anyhow::Result<()> {
     comparisons.iter().try_for_each(|json| print::out(json))
 }
 
-fn text(shown: &Shown, wide: bool) -> String {
+fn text(shown: &Folder, wide: bool) -> String {
     match shown {
-        Shown::Job(job) => {
+        Folder::Job(job) => {
             let tables = report::tables(job, wide);
             let tables = if job.runs.is_empty() { "no run of this job ended\n" } else { tables.as_str() };
             format!("{}\n{tables}", report::wrapped(&harmless(&heading(job)), 2))
         }
-        Shown::Gate(saved) => saved.table.lines().map(|line| harmless(line) + "\n").collect(),
+        Folder::Gate(saved) => saved.table.lines().map(|line| harmless(line) + "\n").collect(),
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_heading_has_the_scenario_the_machine_and_the_progress() {
         let mut job = results::invented::results_folder(&[100]);
-        let of = |job: &ResultsFolder| text(&Shown::Job(Box::new(job.clone())), false);
+        let of = |job: &ResultsFolder| text(&Folder::Job(Box::new(job.clone())), false);
         let heading = |job: &ResultsFolder| of(job).replace("\n  ", " ").lines().next().unwrap().to_owned();
         let expected =
             "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";

@@ -159,7 +159,7 @@ pub(crate) async fn measure(
         connected.set(progress.joined);
         on_progress(progress);
     };
-    let recorded = loadgen::execute(order, stop, log, show, async |edge| readings.edge(edge).await).await;
+    let recorded = loadgen::execute(order, stop, log, show, async |checkpoint| readings.sample(checkpoint).await).await;
     if let (Some(why), TargetServer::Spawned(_)) = (readings.failed(), &server) {
         tracing::warn!(why, "cannot read the statistics of the server");
     }

@@ -43,22 +43,22 @@ impl Readings {
         Self { started, control, process, read: RefCell::new(read) }
     }
 
-    /// Takes all readings at an edge.
-    pub(crate) async fn edge(&self, edge: Checkpoint) {
-        if edge == Checkpoint::Begin {
-            let idle = self.usage(edge).await;
+    /// Takes all readings at a checkpoint.
+    pub(crate) async fn sample(&self, checkpoint: Checkpoint) {
+        if checkpoint == Checkpoint::Begin {
+            let idle = self.usage(checkpoint).await;
             self.read.borrow_mut().idle_resident_bytes = idle.map(|usage| usage.process.resident_bytes);
         }
-        let usage = self.usage(edge).await;
+        let usage = self.usage(checkpoint).await;
         let mut read = self.read.borrow_mut();
-        read.usage.extend(usage.map(|usage| (edge, usage)));
-        read.resident_bytes.push((edge, machine::resident_bytes()));
-        read.socket_memory_bytes.push((edge, machine::socket_memory_bytes()));
+        read.usage.extend(usage.map(|usage| (checkpoint, usage)));
+        read.resident_bytes.push((checkpoint, machine::resident_bytes()));
+        read.socket_memory_bytes.push((checkpoint, machine::socket_memory_bytes()));
     }
 
     /// The server's statistics. When the first request fails, no further ones are made, and its
     /// process is read instead.
-    async fn usage(&self, edge: Checkpoint) -> Option<ServerStats> {
+    async fn usage(&self, checkpoint: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {
             Some(control) if !silent => control.usage().await.map(Some),
@@ -67,7 +67,7 @@ impl Readings {
         let mut read = self.read.borrow_mut();
         if let Err(error) = &said {
             read.failed = Some(format!("{error:#}"));
-            read.without_stats = edge == Checkpoint::Begin;
+            read.without_stats = checkpoint == Checkpoint::Begin;
         }
         let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
         said.ok().flatten().or_else(from_outside)
@@ -85,10 +85,10 @@ impl Readings {
         }
     }
 
-    /// The server at all edges; `None` when one reading is missing.
+    /// The server at the checkpoints before the window; `None` when one reading is missing.
     pub(crate) fn server(&self) -> Option<ServerSamples> {
         let read = self.read.borrow();
-        let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
+        let at = |wanted| read.usage.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage.clone());
         Some(ServerSamples {
             started: self.started,
             idle_resident_bytes: read.idle_resident_bytes,
@@ -100,7 +100,7 @@ impl Readings {
     /// The server's counters at both ends of the window; `None` when one reading is missing.
     pub(crate) fn window(&self) -> Option<ServerWindowSamples> {
         let read = self.read.borrow();
-        let at = |edge| read.usage.iter().find(|(at, _)| *at == edge).map(|(_, usage)| usage.clone());
+        let at = |wanted| read.usage.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage.clone());
         Some(ServerWindowSamples { start: at(Checkpoint::WindowStart)?, end: at(Checkpoint::WindowEnd)? })
     }
 
@@ -126,7 +126,7 @@ impl Readings {
 }
 
 fn growth(readings: &[(Checkpoint, u64)]) -> u64 {
-    let at = |edge| readings.iter().find(|(at, _)| *at == edge).map_or(0, |(_, bytes)| *bytes);
+    let at = |wanted| readings.iter().find(|(at, _)| *at == wanted).map_or(0, |(_, bytes)| *bytes);
     at(Checkpoint::Settled).saturating_sub(at(Checkpoint::Begin))
 }
 
@@ -144,9 +144,9 @@ mod tests {
         Readings::new(Some(Control::new(&target).unwrap()), process, false)
     }
 
-    async fn all_edges(readings: &Readings) {
-        for edge in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::WindowStart, Checkpoint::WindowEnd] {
-            readings.edge(edge).await;
+    async fn all_checkpoints(readings: &Readings) {
+        for checkpoint in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::WindowStart, Checkpoint::WindowEnd] {
+            readings.sample(checkpoint).await;
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     async fn a_server_without_stats_is_read_by_its_pid_or_not_at_all() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
-        all_edges(&by_pid).await;
+        all_checkpoints(&by_pid).await;
         let server = by_pid.server().unwrap();
         let window = by_pid.window().unwrap();
         assert!(!server.begin.metered && window.end.process.resident_bytes > 0, "{window:?}");
@@ -175,7 +175,7 @@ mod tests {
         let read: Vec<_> = (0..4).map(|second| by_pid.second(second).is_some()).collect();
         assert_eq!(read, [true, true, false, false], "the end of each second, until the process ended");
         let without = readings(None);
-        all_edges(&without).await;
+        all_checkpoints(&without).await;
         assert!(without.server().is_none() && without.failed().is_some());
     }
 }
