@@ -202,6 +202,11 @@ impl Ended {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
+    /// Whether the text is in the output, which breaks sentences into lines.
+    pub(crate) fn prints(&self, text: &str) -> bool {
+        self.out.replace("\n  ", " ").contains(text)
+    }
+
     /// Checks that the job ended by itself with valid or invalid runs: noise of the machine may
     /// make runs invalid.
     pub(crate) fn assert_completed(&self) {

@@ -61,7 +61,7 @@ async fn a_plain_broadcast_server_is_measured_beside_the_built_in_one() {
     let window = external.slices[0].server.as_ref().unwrap();
     assert!(!window.start.metered && window.end.process.cpu_user_us > 0, "{window:?}");
     assert_eq!(external.total.accepted, external.total.posted, "every author received its own posts");
-    assert!(ended.out.contains("websocket @ other"), "{}", ended.out);
+    assert!(ended.prints("websocket @ other"), "{}", ended.out);
 }
 
 #[tokio::test]
