@@ -220,6 +220,7 @@ pub(crate) fn verdict_on_a_quiet_machine(record: &RunRecord) -> RunVerdict {
     let mut record = record.clone();
     record.machine.cpu_probe_after = record.machine.cpu_probe_best;
     record.machine.cpu_probe_before = record.machine.cpu_probe_best;
+    (record.machine.stolen_share, record.machine.throttled_us) = (0.0, 0);
     record.generator.core_usage_max = 0.0;
     record.latency.remove(&Series::SendDelay);
     results::judge(&record)
