@@ -189,9 +189,9 @@ export async function checkOurClient(binary, server) {
       const records = runs.map((name) => JSON.parse(readFileSync(join(folder, name))));
       const record = records.find((record) => record.transport === transport);
       assert.ok(record, said);
-      const { planned, seen, lost, faulted, incidents } = record.ledger;
-      assert.ok(planned > 0, said);
-      assert.deepEqual([seen, lost, faulted, incidents, record.faults.counts], [planned, 0, 0, [], {}], said);
+      const { scheduled, received, lost, undelivered_posts, incidents } = record.ledger;
+      assert.ok(scheduled > 0, said);
+      assert.deepEqual([received, lost, undelivered_posts, incidents, record.faults.counts], [scheduled, 0, 0, [], {}], said);
       assert.deepEqual([record.total.accepted, record.ended], [record.total.posted, { how: "complete" }]);
       const refused = options[1] === "polling";
       assert.deepEqual([record.total.upgrades, record.total.upgrades_refused], transport !== "socketio" ? [0, 0] : refused ? [0, 20] : [20, 0]);
