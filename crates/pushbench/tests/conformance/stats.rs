@@ -163,12 +163,7 @@ async fn websocket(server: &TestServer, encoding: Encoding) -> Seen {
             seen.down.framing += if frame.payload.len() < 126 { 2 } else { 4 };
         }
     }
-    let close = masked(0x80 | WsFrame::CLOSE, b"\x03\xe8");
-    seen.up.headers += close.len() as u64;
-    raw.send(close).await;
-    seen.down.headers += raw.rest().await.len() as u64;
-    seen.close(raw);
-    seen
+    close_websocket(raw, seen).await
 }
 
 async fn stomp(server: &TestServer) -> Seen {
@@ -195,6 +190,10 @@ async fn stomp(server: &TestServer) -> Seen {
             seen.down.framing += (text.len() - item.len()) as u64 + if text.len() < 126 { 2 } else { 4 };
         }
     }
+    close_websocket(raw, seen).await
+}
+
+async fn close_websocket(mut raw: Raw, mut seen: Seen) -> Seen {
     let close = masked(0x80 | WsFrame::CLOSE, b"\x03\xe8");
     seen.up.headers += close.len() as u64;
     raw.send(close).await;
