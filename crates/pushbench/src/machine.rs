@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 /// CPU affects all.
 const PROBE_SLICES: usize = 30;
 const PROBE_SLICE: Duration = Duration::from_millis(5);
-/// Loop turns between two readings of the clock.
-const TURNS: u64 = 2_000;
+/// Loop iterations between two readings of the clock.
+const ITERATIONS: u64 = 2_000;
 
 /// Cores that this process may use.
 pub(crate) fn cores() -> Vec<usize> {
@@ -28,7 +28,7 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
-/// Loop turns per microsecond of wall time on the slowest core, with all cores busy at once. Some
+/// Loop iterations per microsecond of wall time on the slowest core, with all cores busy at once. Some
 /// virtual machines give two busy cores the CPU time of one for minutes without reporting it as
 /// steal; this probe shows it.
 pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
@@ -58,14 +58,14 @@ fn probe_this_core() -> f64 {
 
 fn probe_slice() -> f64 {
     let begun = Instant::now();
-    let (mut turns, mut state) = (0_u64, 1_u64);
+    let (mut iterations, mut state) = (0_u64, 1_u64);
     while begun.elapsed() < PROBE_SLICE {
-        for _ in 0..TURNS {
+        for _ in 0..ITERATIONS {
             state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
-        turns += TURNS;
+        iterations += ITERATIONS;
     }
-    turns as f64 / begun.elapsed().as_micros() as f64
+    iterations as f64 / begun.elapsed().as_micros() as f64
 }
 
 /// Raises the limit of open files to its maximum and returns it.

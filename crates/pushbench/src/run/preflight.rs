@@ -91,7 +91,7 @@ fn cpu_probe_finding(cores: &[usize]) -> Finding {
     let (least, most) =
         rates.iter().fold((f64::MAX, 0.0_f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
     let level = if least >= most * (1.0 - CPU_PROBE_SPREAD_MAX) { Level::Good } else { Level::Doubtful };
-    let found = format!("{least:.0}–{most:.0} turns/µs on all cores at once, {CPU_PROBES} probes");
+    let found = format!("{least:.0}–{most:.0} iterations/µs on all cores at once, {CPU_PROBES} probes");
     finding(level, "CPU probe", found, "CPU speed varies between probes; affected runs are marked invalid and repeated")
 }
 
