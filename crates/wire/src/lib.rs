@@ -19,6 +19,7 @@ mod sse;
 mod stats;
 pub mod stomp;
 mod transport;
+#[cfg(feature = "websocket-cases")]
 #[doc(hidden)]
 pub mod websocket_cases;
 mod ws_frame;
