@@ -147,7 +147,7 @@ impl JobSummary {
             question: manifest.scenario.question.clone(),
             answer: Vec::new(),
             state: manifest.state,
-            runs_planned: manifest.order.len() as u64,
+            runs_planned: manifest.subjects.len() as u64 * u64::from(manifest.rounds.load),
             runs_made: runs_made(job) as u64,
             verdicts: verdicts(&job.runs),
             points: point_names(job).into_iter().map(|label| PointSummary::of(job, label)).collect(),

@@ -311,7 +311,13 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
         ("command", manifest.command.join(" ")),
         ("scenario file", manifest.scenario.file.clone()),
         ("started", manifest.started.clone()),
-        ("repetitions", format!("{}, seed {}", manifest.repetitions, manifest.seed)),
+        (
+            "rounds",
+            format!(
+                "{} under load, {} in lock-step; seed {}",
+                manifest.rounds.load, manifest.rounds.lock_step, manifest.seed
+            ),
+        ),
         (
             "program",
             format!(

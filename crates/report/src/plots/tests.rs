@@ -26,7 +26,7 @@ fn judged(run: &mut Run, transport: Transport, kind: VerdictKind) {
 
 fn without_server_measurements(run: &mut Run) {
     (run.record.server, run.record.tcp) = (None, None);
-    run.record.slices.iter_mut().for_each(|slice| (slice.server, slice.tcp) = (None, None));
+    run.record.slices.iter_mut().for_each(|slice| slice.server_cpu_ns = None);
 }
 
 fn without_deliveries(run: &mut Run) {

@@ -1,5 +1,6 @@
 //! Statistics with intervals. Pure functions.
 
+mod blocks;
 mod chance;
 mod change_points;
 mod clopper_pearson;
@@ -12,6 +13,7 @@ mod randomisation;
 mod rank_sum;
 mod stationary;
 
+pub use blocks::{InBlock, Ratio, block_ratio, lock_step_ratio};
 pub use chance::Chance;
 pub use change_points::change_points;
 pub use clopper_pearson::clopper_pearson;

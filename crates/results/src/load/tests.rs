@@ -188,10 +188,10 @@ fn changed_files_are_refused_with_the_line() {
     };
     let run = "runs/0002.json";
     assert_eq!(
-        swap(run, "\"schema\": 2", "\"schema\": 1"),
-        "runs/0002.json: schema version 1, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again"
+        swap(run, "\"schema\": 3", "\"schema\": 1"),
+        "runs/0002.json: schema version 1, this pushbench reads version 3; read it with the pushbench that wrote it, or measure again"
     );
-    assert_eq!(swap(run, "\"schema\": 2,", ""), "runs/0002.json: no schema version");
+    assert_eq!(swap(run, "\"schema\": 3,", ""), "runs/0002.json: no schema version");
     assert_eq!(
         swap(MANIFEST, "\"complete\"", "\"perfect\""),
         "manifest.json:4: unknown variant `perfect`, expected one of `running`, `complete`, `interrupted`, `failed`"
