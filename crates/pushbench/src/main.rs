@@ -1,12 +1,13 @@
 //! Command line of pushbench. The only crate that prints, colours or exits.
 
-mod compare;
+//G mod compare;
 mod core_locks;
 mod counters;
 mod doctor;
 mod exec;
 mod exit;
-mod gate;
+//G mod gate;
+mod generate;
 mod history;
 mod machine;
 mod print;
@@ -15,9 +16,9 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
-mod selfcheck;
+//G mod selfcheck;
 mod serve;
-mod show;
+//G mod show;
 mod signals;
 mod values;
 
@@ -40,16 +41,17 @@ enum Command {
     Load(Box<run::LoadArgs>),
     Scenarios(scenarios::Args),
     Report(report::Args),
-    Show(show::Args),
+    //G Show(show::Args),
     Serve(Box<serve::Args>),
-    Compare(compare::Args),
+    //G Compare(compare::Args),
     Counters(counters::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
-    Gate(Box<gate::Args>),
+    //G Gate(Box<gate::Args>),
+    Generate(generate::Args),
     History(history::Args),
     Schema(schema::Args),
-    Selfcheck(selfcheck::Args),
+    //G Selfcheck(selfcheck::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,16 +60,17 @@ fn main() -> ExitCode {
         Command::Load(args) => run::load(*args),
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Show(args) => show::run(&args),
+        //G Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
-        Command::Compare(args) => compare::run(&args),
+        //G Command::Compare(args) => compare::run(&args),
         Command::Counters(args) => counters::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Gate(args) => gate::run(&args),
+        //G Command::Gate(args) => gate::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Selfcheck(args) => selfcheck::run(&args),
+        //G Command::Selfcheck(args) => selfcheck::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         print::error(&error);

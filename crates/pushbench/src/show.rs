@@ -88,7 +88,7 @@ fn text(shown: &Folder, wide: bool) -> String {
 fn heading(evidence: &ResultsFolder) -> String {
     let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
     let made: BTreeSet<_> =
-        evidence.runs.iter().map(|run| (run.record.round, &run.record.point, run.record.subject())).collect();
+        evidence.runs.iter().map(|run| (run.record.mode, run.record.round)).collect();
     let state = match manifest.state {
         State::Running => "partial",
         State::Complete => "complete",
@@ -96,7 +96,7 @@ fn heading(evidence: &ResultsFolder) -> String {
         State::Failed => "failed",
     };
     format!(
-        "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} runs",
+        "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} rounds",
         manifest.scenario.name,
         date(&manifest.started),
         host.cpu_model,
@@ -104,7 +104,7 @@ fn heading(evidence: &ResultsFolder) -> String {
         host.memory_bytes as f64 / 1e9,
         host.kernel,
         made.len(),
-        manifest.order.len(),
+        manifest.rounds.load + manifest.rounds.lock_step,
     )
 }
 

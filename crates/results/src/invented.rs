@@ -2,6 +2,7 @@
 //! with one slice each; [`sliced`] is one with rounds of short slices and lock-step rounds.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -25,9 +26,9 @@ pub fn save(parent: &Path, job: &ResultsFolder) -> Folder {
     let folder = folder.expect("the folder can be created");
     folder.save_manifest(&job.manifest).expect("the folder can be written");
     for run in &job.runs {
-        let mut log = folder.begin_log(run.record.run).expect("the folder can be written");
-        write_log(&mut log, run);
-        folder.save_run(&run.record, log).expect("the folder can be written");
+        let path = folder.log_path(run.record.run).expect("the folder can be written");
+        write_log(&mut File::create(path).expect("the log can be written"), run);
+        folder.save_run(&run.record).expect("the folder can be written");
     }
     let records: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
     folder.save_tables(&records).expect("the folder can be written");

@@ -172,7 +172,16 @@ fn measurement(record: &RunRecord) -> Vec<String> {
             planned.posts_sent_in_window, planned.posts_in_window
         ));
     }
-    let machine = &record.machine;
+    // In rounds with slices, what the machine did is judged block by block.
+    if record.slices.len() <= 1 {
+        reasons.extend(machine(record));
+    }
+    reasons
+}
+
+/// What the machine did during one long window.
+fn machine(record: &RunRecord) -> Vec<String> {
+    let (machine, mut reasons) = (&record.machine, Vec::new());
     let slowest = machine.cpu_probe_before.min(machine.cpu_probe_after);
     if slowest < machine.cpu_probe_best * (1.0 - CPU_PROBE_LOSS_MAX) {
         reasons.push(format!(
