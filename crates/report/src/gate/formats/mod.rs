@@ -17,7 +17,7 @@ pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 pub use table::table;
 
-use super::{ComparisonRow, GateVerdict, InconclusiveReason};
+use super::{Comparison, ComparisonRow, GateVerdict, InconclusiveReason};
 
 /// A change as `+3.2 %`.
 fn percent(ratio: f64) -> String {
@@ -30,7 +30,18 @@ fn interval(row: &ComparisonRow) -> String {
 }
 
 fn verdict(row: &ComparisonRow) -> &'static str {
-    row.verdict.map_or("not gated", GateVerdict::name)
+    row.verdict.map_or("no verdict", GateVerdict::name)
+}
+
+/// What the column `change` is.
+fn meaning_of_change(comparison: &Comparison) -> &'static str {
+    if comparison.paired {
+        "change: the middle of the ratios of head to base within blocks; it need not equal head / base, which are \
+         medians over all blocks"
+    } else {
+        "change: that of the multiple of raw TCP within blocks, for CPU and for latency other than polling's; else that \
+         of the rounds; base and head are medians, so that head / base contains the change of the machine"
+    }
 }
 
 /// A value with a readable number of digits.
@@ -52,15 +63,18 @@ fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
-/// Explanation of a verdict, with the detectable change and the number of blocks for a decision.
+/// Explanation of a verdict, with the detectable change and the number of rounds for a decision.
 fn explained(row: &ComparisonRow) -> String {
-    let Some(verdict) = row.verdict else { return "this metric has no threshold".to_owned() };
+    let Some(verdict) = row.verdict else {
+        let why = if row.threshold.is_some() { "raw TCP, to which the others are compared" } else { "no threshold" };
+        return why.to_owned();
+    };
     let mut out = verdict.explanation().to_owned();
     if let (GateVerdict::Inconclusive(InconclusiveReason::Noise), Some(effect)) = (verdict, row.smallest_effect) {
         out += &format!(". This run could detect changes of {} or more", percent(effect));
-        out += &match row.blocks_to_decide {
-            Some(blocks) => format!("; about {blocks} blocks would give a result"),
-            None => "; no practical number of blocks would give a result".to_owned(),
+        out += &match row.rounds_to_decide {
+            Some(rounds) => format!("; about {rounds} rounds would give a result"),
+            None => "; no practical number of rounds would give a result".to_owned(),
         };
     }
     out
