@@ -14,6 +14,7 @@ mod metric_bars;
 mod money;
 mod over_time;
 mod percentiles;
+mod ratios;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ pub fn plots(jobs: &[ResultsFolder]) -> Vec<PlotFiles> {
 fn drawn(job: &PlotData<'_>) -> Vec<Plot> {
     let by_point = [
         percentiles::plot,
+        ratios::plot,
         over_time::plot,
         heat::plot,
         throughput::over_time,
