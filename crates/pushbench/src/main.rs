@@ -1,12 +1,12 @@
 //! Command line of pushbench. The only crate that prints, colours or exits.
 
-//G mod compare;
+mod compare;
 mod core_locks;
 mod counters;
 mod doctor;
 mod exec;
 mod exit;
-//G mod gate;
+mod gate;
 mod generate;
 mod history;
 mod machine;
@@ -16,9 +16,9 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
-//G mod selfcheck;
+mod selfcheck;
 mod serve;
-//G mod show;
+mod show;
 mod signals;
 mod values;
 
@@ -41,17 +41,17 @@ enum Command {
     Load(Box<run::LoadArgs>),
     Scenarios(scenarios::Args),
     Report(report::Args),
-    //G Show(show::Args),
+    Show(show::Args),
     Serve(Box<serve::Args>),
-    //G Compare(compare::Args),
+    Compare(compare::Args),
     Counters(counters::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
-    //G Gate(Box<gate::Args>),
+    Gate(Box<gate::Args>),
     Generate(generate::Args),
     History(history::Args),
     Schema(schema::Args),
-    //G Selfcheck(selfcheck::Args),
+    Selfcheck(selfcheck::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,17 +60,17 @@ fn main() -> ExitCode {
         Command::Load(args) => run::load(*args),
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Report(args) => report::run(&args),
-        //G Command::Show(args) => show::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(*args),
-        //G Command::Compare(args) => compare::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Counters(args) => counters::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),
-        //G Command::Gate(args) => gate::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
-        //G Command::Selfcheck(args) => selfcheck::run(&args),
+        Command::Selfcheck(args) => selfcheck::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         print::error(&error);

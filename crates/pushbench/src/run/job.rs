@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use loadgen::{Progress, Target};
@@ -121,7 +121,7 @@ impl JobRunner {
         let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
         let subjects = subjects(&job, attached.as_ref())?;
         let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
-        let connect = subjects.iter().map(|subject| connect_estimate(subject)).sum();
+        let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
         let load = (subjects.len(), connect);
         let timetable = Timetable::fit(begun + job.budget, load, in_lock_step.len(), 0);
         let manifest =
@@ -359,12 +359,6 @@ fn in_lock_step(subjects: &[RoundSubject]) -> Vec<usize> {
         }
     }
     chosen
-}
-
-/// Time until the clients of a subject are connected and have the probe.
-fn connect_estimate(subject: &RoundSubject) -> Duration {
-    let phases = subject.plan.sliced(subject.plan.short_slice(subject.transport), 1).phases;
-    phases.ramp_up() + phases.settle() + subject.plan.tuning.of(subject.transport).interval.unwrap_or_default()
 }
 
 fn rounds(job: &Job, timetable: &Timetable, subjects: &[RoundSubject]) -> Rounds {

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadgen::{Progress, ServerClocks, SliceMeasurements};
 use results::{Crash, Mode, RunEnd, Slice, UNDRAINED_MAX};
@@ -28,6 +29,14 @@ pub(crate) struct RoundSubject {
     /// Name of its target in results.
     pub(crate) target: String,
     pub(crate) server: ServerSource,
+}
+
+impl RoundSubject {
+    /// Time until its clients are connected and have the probe, in a round with short slices.
+    pub(crate) fn connect_estimate(&self) -> Duration {
+        let phases = self.plan.sliced(self.plan.short_slice(self.transport), 1).phases;
+        phases.ramp_up() + phases.settle() + self.plan.tuning.of(self.transport).interval.unwrap_or_default()
+    }
 }
 
 /// How a subject is started in one round.

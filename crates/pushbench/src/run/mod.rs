@@ -33,7 +33,7 @@ pub(crate) use live_subject::RoundSubject;
 pub(crate) use manifest::{STAMP, command_line};
 pub(crate) use preflight::{Finding, Level, findings};
 pub(crate) use progress::ProgressLine;
-pub(crate) use round::{RoundObserver, RoundPlan, RunEnvironment, round_of_slices, run_of_one_slice};
+pub(crate) use round::{RoundObserver, RoundPlan, RunEnvironment, round_of_slices};
 pub(crate) use server_process::{ServerCommand, ServerProcess};
 pub(crate) use server_source::ServerSource;
 pub(crate) use timetable::Timetable;

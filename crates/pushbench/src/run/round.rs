@@ -81,7 +81,8 @@ pub(crate) async fn round_of_slices(
     let slot = plan.deadline.saturating_duration_since(Instant::now());
     let schedules = schedules(plan, slot);
     for at in order.drain(..) {
-        round.start(environment, plan, at, schedules[at].0, observer).await?;
+        let run = plan.first_run + at as u32;
+        round.start(environment, plan, (at, run), schedules[at].0, observer).await?;
     }
     round.live.sort_by_key(|(at, _)| *at);
     for (_, live) in &mut round.live {
@@ -115,8 +116,7 @@ pub(crate) async fn run_of_one_slice(
     let probe = environment.wait_until_cpu_available().await;
     let steal = CpuSteal::now();
     let mut round = Round { live: Vec::new(), failed: Vec::new() };
-    let single = RoundPlan { first_run: run - at as u32, ..*plan };
-    round.start(environment, &single, at, Schedule::OneSlice, observer).await?;
+    round.start(environment, plan, (at, run), Schedule::OneSlice, observer).await?;
     let ended = match round.live.pop() {
         Some((_, mut live)) => {
             let name = live.subject.name.clone();
@@ -145,7 +145,7 @@ impl Round {
         &mut self,
         environment: &RunEnvironment,
         plan: &RoundPlan<'_>,
-        at: usize,
+        (at, run): (usize, u32),
         schedule: Schedule,
         observer: &mut impl RoundObserver,
     ) -> anyhow::Result<()> {
@@ -157,7 +157,7 @@ impl Round {
             schedule,
             server_cores: &environment.server_cores,
             generator_cores: &environment.generator_cores,
-            log: observer.log_path(plan.first_run + at as u32)?,
+            log: observer.log_path(run)?,
             stop: &environment.stop,
         };
         match LiveSubject::start(subject, &start).await {
