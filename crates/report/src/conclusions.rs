@@ -7,7 +7,7 @@ use results::{MetricId, Subject, VerdictKind};
 
 use crate::format::{number, percent, ratio, shown};
 use crate::money::MonthlyCost;
-use crate::orders::{self, Order, Pair, ROUNDS_MIN, ascending};
+use crate::orders::{Order, Pair, ROUNDS_MIN};
 use crate::ratios::TIMES_MAX;
 use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 
@@ -35,12 +35,12 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
 /// CPU per delivery: back to back, then under load; without lock-step rounds under load only.
 fn cost(point: &PointSummary) -> Option<String> {
     let at = place(point);
-    let at_load = ascending(&point.subjects, AT_LOAD);
-    if orders::cost(&point.subjects) == AT_LOAD {
+    let at_load = point.ascending(AT_LOAD);
+    if point.cost_metric() == AT_LOAD {
         let unit = unit(&at_load, AT_LOAD);
         return Some(format!("A delivery costs the server{at}, {unit}: {}.", chain(point, &at_load, AT_LOAD)?));
     }
-    let rows = ascending(&point.subjects, BACK_TO_BACK);
+    let rows = point.ascending(BACK_TO_BACK);
     let (unit, chain) = (unit(&rows, BACK_TO_BACK), chain(point, &rows, BACK_TO_BACK)?);
     let names = |list: &[&SubjectSummary]| list.iter().map(|row| row.subject()).collect::<BTreeSet<_>>();
     let second = if names(&rows) == names(&at_load) {
@@ -54,7 +54,7 @@ fn cost(point: &PointSummary) -> Option<String> {
 }
 
 fn latency(point: &PointSummary) -> Option<String> {
-    let rows = ascending(&point.subjects, MEDIAN);
+    let rows = point.ascending(MEDIAN);
     let tcp = point.subjects.iter().find(|row| row.subject() == Subject::BASELINE);
     let tcp = tcp.and_then(|row| Some(format!(": raw TCP{} {} ms; ", mark(row), in_unit(row, MEDIAN)?)));
     let (tcp, at) = (tcp.unwrap_or_else(|| ", ".to_owned()), place(point));
