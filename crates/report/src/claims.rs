@@ -280,6 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn a_job_of_short_slices_decides_small_differences() {
+        let back_to_back = |op: &str, factor: f64| {
+            let term =
+                |transport: &str| format!("{{metric = 'back_to_back_cpu_us_per_message', transport = '{transport}'}}");
+            let asks = format!("left = {}\nop = '{op}'\nfactor = {factor}\nright = {}", term("sse"), term("tcp"));
+            let mut job = invented::sliced(4, 20, 10);
+            job.manifest.scenario.text = format!("{SCENARIO}{}", claim(&[&asks]));
+            super::claims(&job, &scenario_of(&job).unwrap()).remove(0)
+        };
+        let found = back_to_back(">=", 2.2);
+        assert_eq!((found.finding, back_to_back(">=", 2.25).finding), (Finding::Confirmed, Finding::Refuted));
+        let condition = &found.conditions[0];
+        assert!(condition.ratio.unwrap().interval.is_some() && condition.left.unwrap().interval().is_none());
+    }
+
+    #[test]
     fn one_failed_condition_refutes_a_claim() {
         let (holds, fails) = ("op = '>='\nvalue = 1.0", "op = '<='\nvalue = 1.0");
         let both = |second: &str| claim(&[&format!("{POLLING}\n{holds}"), &format!("{POLLING}\n{second}")]);

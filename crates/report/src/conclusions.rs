@@ -7,7 +7,7 @@ use results::{MetricId, Subject, VerdictKind};
 
 use crate::format::{number, percent, ratio, shown};
 use crate::money::MonthlyCost;
-use crate::orders::{self, Order, Pair, ROUNDS_MIN, ascending};
+use crate::orders::{Order, Pair, ROUNDS_MIN};
 use crate::ratios::TIMES_MAX;
 use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 
@@ -35,12 +35,12 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
 /// CPU per delivery: back to back, then under load; without lock-step rounds under load only.
 fn cost(point: &PointSummary) -> Option<String> {
     let at = place(point);
-    let at_load = ascending(&point.subjects, AT_LOAD);
-    if orders::cost(&point.subjects) == AT_LOAD {
+    let at_load = point.ascending(AT_LOAD);
+    if point.cost_metric() == AT_LOAD {
         let unit = unit(&at_load, AT_LOAD);
         return Some(format!("A delivery costs the server{at}, {unit}: {}.", chain(point, &at_load, AT_LOAD)?));
     }
-    let rows = ascending(&point.subjects, BACK_TO_BACK);
+    let rows = point.ascending(BACK_TO_BACK);
     let (unit, chain) = (unit(&rows, BACK_TO_BACK), chain(point, &rows, BACK_TO_BACK)?);
     let names = |list: &[&SubjectSummary]| list.iter().map(|row| row.subject()).collect::<BTreeSet<_>>();
     let second = if names(&rows) == names(&at_load) {
@@ -54,7 +54,7 @@ fn cost(point: &PointSummary) -> Option<String> {
 }
 
 fn latency(point: &PointSummary) -> Option<String> {
-    let rows = ascending(&point.subjects, MEDIAN);
+    let rows = point.ascending(MEDIAN);
     let tcp = point.subjects.iter().find(|row| row.subject() == Subject::BASELINE);
     let tcp = tcp.and_then(|row| Some(format!(": raw TCP{} {} ms; ", mark(row), in_unit(row, MEDIAN)?)));
     let (tcp, at) = (tcp.unwrap_or_else(|| ", ".to_owned()), place(point));
@@ -69,13 +69,13 @@ fn money(point: &PointSummary) -> Option<String> {
     let text = |(name, cost): &(String, MonthlyCost)| {
         let [vcpu, memory, out] = [cost.vcpu, cost.memory_gb, cost.gb_out].map(number);
         let total = format!("{} {}", number(cost.total), point.prices.currency);
-        format!("{name}, {total} ({vcpu} vCPU, {memory} GB of memory, {out} GB sent)")
+        format!("{name}, {total} ({vcpu} vCPU, {memory} GB RAM, {out} GB sent)")
     };
     let (cheapest, dearest) = (costs.first()?, costs.last().filter(|_| costs.len() > 1));
-    let dearest = dearest.map_or_else(String::new, |dearest| format!("; the dearest: {}", text(dearest)));
+    let dearest = dearest.map_or_else(String::new, |dearest| format!("; dearest {}", text(dearest)));
     let assumed = point.prices.assumed.as_ref().map_or_else(String::new, |month| format!("; prices assumed ({month})"));
     let at = place(point);
-    Some(format!("For 10,000 such users{at}, the cheapest a month: {}{dearest}{assumed}.", text(cheapest)))
+    Some(format!("For 10,000 such users{at} a month: cheapest {}{dearest}{assumed}.", text(cheapest)))
 }
 
 /// The unit of a list.
@@ -167,7 +167,7 @@ fn validity(job: &JobSummary) -> String {
 fn dropped(job: &JobSummary) -> String {
     let blocks = &job.blocks;
     if blocks.dropped == 0 {
-        return if blocks.made > 0 { format!("; none of {} blocks was dropped", blocks.made) } else { String::new() };
+        return if blocks.made > 0 { ", no block dropped".to_owned() } else { String::new() };
     }
     let mut reasons: Vec<_> = blocks.reasons.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -213,11 +213,25 @@ mod tests {
         assert!(found[0].contains("; at this load, in the same order: "), "{}", found[0]);
         assert!(found[1].starts_with("Median delivery: raw TCP 0."), "{}", found[1]);
         assert!(found[1].contains("polling 325 ms"), "{}", found[1]);
-        assert!(found[2].starts_with("For 10,000 such users, "));
-        assert!(found[2].contains("; the dearest: ") && !found[2].contains("assumed"), "{}", found[2]);
-        assert!(found[3].starts_with("84 of 84 runs are valid; none of 280 blocks was dropped"), "{}", found[3]);
-        let lines: usize = found.iter().map(|sentence| crate::wrapped(sentence, 2).lines().count()).sum();
-        assert!(lines <= 14, "{found:#?}");
+        assert!(found[2].starts_with("For 10,000 such users a month: cheapest polling, "));
+        assert!(found[2].contains("; dearest websocket, ") && !found[2].contains("assumed"), "{}", found[2]);
+        assert!(found[3].starts_with("84 of 84 runs are valid, no block dropped"), "{}", found[3]);
+    }
+
+    #[test]
+    fn pairs_are_joined_by_what_is_known_of_them() {
+        let mut job = JobSummary::of(&six());
+        job.points[0].pairs.iter_mut().for_each(|pair| pair.p_adjusted = 0.0);
+        job.points[0].theory.clear();
+        let ordered = super::sentences(&job);
+        assert!(ordered[0].contains("], then long-polling 1.71 [") && !ordered[0].contains(" and "), "{}", ordered[0]);
+        let lines: usize = ordered.iter().map(|sentence| crate::wrapped(sentence, 2).lines().count()).sum();
+        assert!(lines <= 11, "{ordered:#?}");
+        for pair in &mut job.points[0].pairs {
+            (pair.p_adjusted, pair.ratio.interval_90) = (1.0, Some((0.99, 1.02)));
+        }
+        let same = super::sentences(&job);
+        assert!(same[1].contains("] (the same within 2.0 %) and sse "), "{}", same[1]);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Which of two transports is lower: pairs that follow one another in a sentence, each from the
 //! blocks that both have, with Holm's adjustment over all pairs of a point.
 
-use results::{MetricId, Subject};
+use results::MetricId;
 use serde::{Deserialize, Serialize};
 
 use crate::ratios::ratio;
 use crate::selection::RunSelection;
 use crate::stats::{Ratio, holm};
-use crate::summary::SubjectSummary;
 
 /// Rounds that a statement about an order needs.
 pub(crate) const ROUNDS_MIN: usize = 4;
@@ -61,41 +60,16 @@ impl Pair {
     }
 }
 
-/// The pairs of a point for the answer: one metric of CPU, and the median latency.
-pub(crate) fn pairs(subjects: &[SubjectSummary], measured: &[RunSelection<'_>]) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    for metric in [cost(subjects), MetricId::DeliveryP50] {
-        let sorted = ascending(subjects, metric);
-        pairs.extend(sorted.windows(2).filter_map(|both| pair(metric, both, measured)));
-    }
+/// Neighbours in lists of subjects in ascending order of a metric.
+pub(crate) fn pairs(lists: &[(MetricId, Vec<&RunSelection<'_>>)]) -> Vec<Pair> {
+    let neighbours = lists.iter().flat_map(|(metric, list)| list.windows(2).map(move |both| (*metric, both)));
+    let mut pairs: Vec<_> = neighbours.filter_map(|(metric, both)| pair(metric, both[0], both[1])).collect();
     let adjusted = holm(&pairs.iter().map(|pair| pair.ratio.p).collect::<Vec<_>>());
     pairs.iter_mut().zip(adjusted).for_each(|(pair, p)| pair.p_adjusted = p);
     pairs
 }
 
-/// The CPU metric that subjects are ordered by: back to back where two have it.
-pub(crate) fn cost(subjects: &[SubjectSummary]) -> MetricId {
-    let back_to_back = MetricId::BackToBackCpuPerMessage;
-    if ascending(subjects, back_to_back).len() > 1 { back_to_back } else { MetricId::ServerCpuPerMessage }
-}
-
-/// Subjects with the metric but raw TCP, in ascending order of their ratio to it, or of their value
-/// where one has no ratio.
-pub(crate) fn ascending(subjects: &[SubjectSummary], metric: MetricId) -> Vec<&SubjectSummary> {
-    let rows = subjects.iter().filter(|row| row.subject() != Subject::BASELINE);
-    let mut rows: Vec<_> = rows.filter(|row| row.metric(metric).is_some()).collect();
-    let has_ratios = rows.iter().all(|row| row.times_baseline.contains_key(&metric));
-    let key = |row: &SubjectSummary| {
-        let times = row.times_baseline.get(&metric).filter(|_| has_ratios).map(|times| times.value);
-        times.or(row.metric(metric).map(|value| value.value)).unwrap_or(f64::INFINITY)
-    };
-    rows.sort_by(|a, b| key(a).total_cmp(&key(b)));
-    rows
-}
-
-fn pair(metric: MetricId, both: &[&SubjectSummary], measured: &[RunSelection<'_>]) -> Option<Pair> {
-    let of = |row: &SubjectSummary| measured.iter().find(|runs| runs.subject == row.subject());
-    let (lower, higher) = (of(both.first()?)?, of(both.last()?)?);
+fn pair(metric: MetricId, lower: &RunSelection<'_>, higher: &RunSelection<'_>) -> Option<Pair> {
     let ratio = ratio((higher, metric), (lower, metric))?;
     let [lower, higher] = [lower, higher].map(|runs| runs.subject.to_string());
     Some(Pair { metric, lower, higher, ratio, p_adjusted: ratio.p })
@@ -126,16 +100,5 @@ mod tests {
         assert_eq!(order(0.06, (0.92, 1.05), 4), Order::Within(1.0 / 0.92 - 1.0), "the far end counts");
         assert_eq!(order(0.06, (0.98, 1.12), 4), Order::NotToldApart);
         assert_eq!(order(0.001, (1.02, 1.08), 3), Order::TooFewRounds);
-    }
-
-    #[test]
-    fn neighbours_are_compared_back_to_back_and_by_median_latency() {
-        let job = results::invented::sliced(4, 20, 10);
-        let point = &crate::summary::JobSummary::of(&job).points[0];
-        let of = |metric| point.pairs.iter().filter(move |pair| pair.metric == metric).collect::<Vec<_>>();
-        let (cost, latency) = (of(MetricId::BackToBackCpuPerMessage), of(MetricId::DeliveryP50));
-        assert_eq!((cost.len(), latency.len(), point.pairs.len()), (8, 8, 16));
-        assert!(cost.windows(2).all(|both| both[0].higher == both[1].lower));
-        assert!(point.pairs.iter().all(|pair| pair.ratio.value >= 1.0 && pair.p_adjusted >= pair.ratio.p));
     }
 }

@@ -159,13 +159,33 @@ impl PointSummary {
         let shown: Vec<_> = there.iter().map(|subject| RunSelection::of(job, label, subject)).collect();
         let prices = Prices::of(job.manifest.points.iter().find(|point| point.name == label));
         let subjects: Vec<_> = shown.iter().map(|own| SubjectSummary::of(job, label, own, &shown, &prices)).collect();
-        Self {
-            point: label.to_owned(),
-            pairs: pairs(&subjects, &shown),
-            subjects,
-            prices,
-            theory: predictions(job, label),
-        }
+        let theory = predictions(job, label);
+        let mut point = Self { point: label.to_owned(), subjects, pairs: Vec::new(), prices, theory };
+        let runs = |row: &SubjectSummary| shown.iter().find(|runs| runs.subject == row.subject());
+        let list = |metric| (metric, point.ascending(metric).into_iter().filter_map(runs).collect::<Vec<_>>());
+        let pairs = pairs(&[point.cost_metric(), MetricId::DeliveryP50].map(list));
+        point.pairs = pairs;
+        point
+    }
+
+    /// The CPU metric that subjects are ordered by: back to back where two have it.
+    pub(crate) fn cost_metric(&self) -> MetricId {
+        let back_to_back = MetricId::BackToBackCpuPerMessage;
+        if self.ascending(back_to_back).len() > 1 { back_to_back } else { MetricId::ServerCpuPerMessage }
+    }
+
+    /// Subjects with the metric but raw TCP, in ascending order of their ratio to it, or of their
+    /// value where one has no ratio.
+    pub(crate) fn ascending(&self, metric: MetricId) -> Vec<&SubjectSummary> {
+        let rows = self.subjects.iter().filter(|row| row.subject() != Subject::BASELINE);
+        let mut rows: Vec<_> = rows.filter(|row| row.metric(metric).is_some()).collect();
+        let has_ratios = rows.iter().all(|row| row.times_baseline.contains_key(&metric));
+        let key = |row: &SubjectSummary| {
+            let times = row.times_baseline.get(&metric).filter(|_| has_ratios).map(|times| times.value);
+            times.or(row.metric(metric).map(|value| value.value)).unwrap_or(f64::INFINITY)
+        };
+        rows.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        rows
     }
 
     /// Whether an external server has values at this point.
@@ -253,4 +273,20 @@ fn times(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId
 fn rounds(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Vec<RoundRatio>> {
     let ratios = COMPARED.into_iter().map(|metric| (metric, by_round((left, metric), (right, metric))));
     ratios.filter(|(_, rounds)| !rounds.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_compared_back_to_back_and_by_median_latency() {
+        let job = results::invented::sliced(4, 20, 10);
+        let point = &JobSummary::of(&job).points[0];
+        let of = |metric| point.pairs.iter().filter(move |pair| pair.metric == metric).collect::<Vec<_>>();
+        let (cost, latency) = (of(MetricId::BackToBackCpuPerMessage), of(MetricId::DeliveryP50));
+        assert_eq!((cost.len(), latency.len(), point.pairs.len()), (8, 8, 16));
+        assert!(cost.windows(2).all(|both| both[0].higher == both[1].lower));
+        assert!(point.pairs.iter().all(|pair| pair.ratio.value >= 1.0 && pair.p_adjusted >= pair.ratio.p));
+    }
 }

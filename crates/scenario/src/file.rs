@@ -343,7 +343,7 @@ pub struct Cores {
     pub generator: Vec<usize>,
 }
 
-/// `[prices]`: without it, no cost in money is shown.
+/// `[prices]`: without it, list prices of public clouds are assumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {

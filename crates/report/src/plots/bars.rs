@@ -54,7 +54,7 @@ impl Bar {
     }
 
     fn most(&self) -> f64 {
-        let high = self.whole.ends().map_or(0.0, |(_, high)| high);
+        let high = self.whole.range().map_or(0.0, |(_, high)| high);
         self.each.iter().copied().fold(self.whole.value.max(high), f64::max)
     }
 }
@@ -160,7 +160,8 @@ impl Bars<'_> {
             from += size;
         }
         let mut end = panel.across(bar.whole.value);
-        if let Some((low, high)) = bar.whole.ends().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+        if let Some((low, high)) =
+            bar.whole.range().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
         {
             let (left, right) = (panel.across(low), panel.across(high));
             scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));

@@ -29,8 +29,8 @@ use csv::Csv;
 use data::PlotData;
 use draw::Scene;
 
-/// Description of the ranges around medians.
-const AROUND: &str = "95 % intervals (for fewer than six runs the range)";
+/// What stands around medians: intervals belong to ratios.
+const AROUND: &str = "ranges of the runs";
 
 /// A rendered plot with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{
-    Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened, text_width,
+    Anchor, Area, Colour, INK, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened, text_width,
 };
 use crate::format::number;
 use crate::ratios::{COMPARED, TIMES_MAX, by_block, ratio};
@@ -15,10 +15,14 @@ use crate::stats::{InBlock, Ratio};
 /// Height of a row.
 const ROW: f64 = 36.0;
 /// Blocks drawn of a row; of more, every second, third and so on.
-const DOTS_MAX: usize = 120;
+const DOTS_MAX: usize = 80;
+/// Half the height of the ends of an interval.
+const END: f64 = 9.0;
+/// Least distance of the label of raw TCP from other ticks.
+const TICK_ROOM: f64 = 34.0;
 const CLOUD: Colour = Colour(190, 190, 190);
 /// Share of the blocks that may lie beyond either end of an axis.
-const BEYOND: f64 = 0.05;
+const BEYOND: f64 = 0.10;
 
 /// One metric.
 struct Column {
@@ -48,8 +52,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     draw(&mut scene, top, &rows, &columns);
     let caption = format!(
         "Ratios to raw TCP, measured in the same blocks: server CPU per delivery back to back (one message in flight) and \
-         under the scenario's load, and median delivery latency. Markers are estimates, lines 95 % intervals, grey dots \
-         single blocks, or rounds of one long window. The vertical line is raw TCP. Ratios above {TIMES_MAX} are drawn at \
+         under the scenario's load, and median delivery latency. Markers are estimates, brackets 95 % intervals, grey \
+         dots single blocks, or rounds of one long window. The vertical line is raw TCP. Ratios above {TIMES_MAX} are drawn at \
          the end of the axis. {}.",
         behind(point)
     );
@@ -80,14 +84,13 @@ fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column
     for (at, column) in columns.iter().enumerate() {
         let from = left + width * at as f64;
         let values = column.ratios.iter().flatten().map(|(ratio, _)| text_width(&number(ratio.value), SIZE));
-        let room = values.fold(0.0, f64::max) + 8.0;
+        let room = values.fold(0.0, f64::max) + 10.0;
         let area = Area { left: from, top: first, right: from + width - 18.0 - room, bottom };
         let name = shortened(column.head, SMALL, width - 18.0);
         scene.text((from, first - 10.0), &name, SMALL, Anchor::Start, SOFT);
         let panel = Panel { area, x: scale(column), y: Scale::Linear { low: 0.0, high: 1.0 } };
         panel.across_ticks(scene, true);
-        let one = panel.across(1.0);
-        scene.line(vec![(one, area.top), (one, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
+        raw_tcp(scene, &panel);
         for ((at, row), found) in rows.iter().enumerate().zip(&column.ratios) {
             match found {
                 Some((ratio, blocks)) => spread(scene, &panel, row, (ratio, blocks), middle(at)),
@@ -95,9 +98,19 @@ fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column
             }
         }
     }
-    let key = "markers: estimates · lines: 95 % intervals · grey: blocks · dashed: raw TCP";
+    let key = "markers: estimates · brackets: 95 % intervals · grey: blocks · dashed: raw TCP";
     scene.text((12.0, bottom + 42.0), key, SMALL, Anchor::Start, SOFT);
     scene.height = bottom + 54.0;
+}
+
+/// The line of raw TCP, with its ratio where no tick is near.
+fn raw_tcp(scene: &mut Scene, panel: &Panel) {
+    let (area, one) = (panel.area, panel.across(1.0));
+    scene.line(vec![(one, area.top), (one, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
+    let ticks = panel.x.ticks(((area.right - area.left) / 50.0) as usize);
+    if ticks.iter().all(|(value, _)| (panel.across(*value) - one).abs() > TICK_ROOM) {
+        scene.small((one, area.bottom + 14.0), "1", Anchor::Middle);
+    }
 }
 
 /// The axis contains raw TCP, and all estimates with their intervals and most of their blocks but
@@ -117,19 +130,23 @@ fn scale(column: &Column) -> Scale {
 
 /// One ratio of one row.
 fn spread(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>, (ratio, blocks): (&Ratio, &[InBlock]), middle: f64) {
-    for (at, one) in blocks.iter().step_by(blocks.len().div_ceil(DOTS_MAX).max(1)).enumerate() {
+    let every = blocks.len().div_ceil(DOTS_MAX).max(1);
+    let is_on_axis = |one: &&InBlock| (0.0..=1.0).contains(&panel.x.place(one.value));
+    for (at, one) in blocks.iter().step_by(every).filter(is_on_axis).enumerate() {
         // Above one another in steps, so that equal blocks can be seen.
         let step = (at % 7) as f64 - 3.0;
         scene.dot((panel.across(one.value), middle + 2.6 * step), Shape::Circle, CLOUD, 1.5, false);
     }
     let look = row.style();
-    if let Some((low, high)) = ratio.interval {
-        let ends = vec![(panel.across(low), middle), (panel.across(high), middle)];
-        scene.line(ends.clone(), Stroke::new(super::draw::PAPER, 5.0));
-        scene.line(ends, Stroke::new(look.colour, 2.4));
+    scene.dot((panel.across(ratio.value), middle), look.shape, look.colour, 4.0, row.is_overloaded());
+    if let Some((low, high)) = ratio.interval.filter(|_| ratio.value <= TIMES_MAX) {
+        let (left, right) = (panel.across(low), panel.across(high));
+        scene.line(vec![(left, middle), (right, middle)], Stroke::new(look.colour, 2.0));
+        for end in [left, right] {
+            scene.line(vec![(end, middle - END), (end, middle + END)], Stroke::new(INK, 1.4));
+        }
     }
-    scene.dot((panel.across(ratio.value), middle), look.shape, look.colour, 5.0, row.is_overloaded());
-    scene.label((panel.area.right + 10.0, middle), &number(ratio.value), Anchor::Start);
+    scene.label((panel.area.right + 12.0, middle), &number(ratio.value), Anchor::Start);
 }
 
 /// A row for each estimate, without a block, and one for each block.

@@ -94,8 +94,8 @@ fn sweep_curves(job: &PlotData<'_>, sweep: &Sweep<'_>, csv: &mut Csv) -> (Vec<Cu
             if offered.iter().all(|(known, _)| *known != x) {
                 offered.push((x, wanted));
             }
-            spots.push(PlotPoint { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
-            let ends = delivered.ends().unzip();
+            spots.push(PlotPoint { x, y: delivered.value, interval: delivered.range(), hollow: row.is_overloaded() });
+            let ends = delivered.range().unzip();
             csv.row([
                 super::data::written(&sweep.points[at].1),
                 subject.to_string(),
