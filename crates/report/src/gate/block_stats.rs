@@ -31,8 +31,8 @@ pub(super) struct BlockStats {
 /// Without a change, head, base and base again are three processes of one kind. Two contrasts of
 /// them are independent: head against the mean of the others, whose variance is 3/2 of that of a
 /// process, and base again against base, whose variance is twice that of a process and whose mean is
-/// known to be 0. Their squares together have 2R − 1 degrees of freedom in R rounds, R − 1 would be
-/// too few for a decision after six rounds.
+/// known to be 0. Their squares together have 2R − 1 degrees of freedom in R rounds; the R − 1 of the
+/// effects alone are too few for a decision after six rounds.
 #[derive(Clone, Copy)]
 pub(super) struct Spread {
     /// Mean of the effects.

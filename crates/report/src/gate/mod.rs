@@ -4,7 +4,7 @@
 mod block_stats;
 mod comparison;
 pub mod formats;
-mod in_blocks;
+pub(crate) mod in_blocks;
 mod judge;
 mod planning;
 mod rule;

@@ -62,11 +62,11 @@ struct Sample {
 /// How a metric is compared. Logarithms; positive is more.
 enum Change {
     /// The ratio to raw TCP in the same blocks.
-    OfMultiple(LogRatio),
+    Multiple(LogRatio),
     /// The values of the rounds.
-    OfRounds(Option<Shift>),
+    Rounds(Option<Shift>),
     /// Raw TCP itself: the ratio of the medians.
-    OfBaseline,
+    Baseline,
 }
 
 impl Sample {
@@ -85,7 +85,7 @@ impl Sample {
         let medians = [stats::median(base)?, stats::median(head)?];
         let logs = |values: &[f64]| values.iter().map(|value| value.ln()).collect::<Vec<_>>();
         let least = base.len().min(head.len());
-        let change = Change::OfRounds(Shift::of(&logs(base), &logs(head)));
+        let change = Change::Rounds(Shift::of(&logs(base), &logs(head)));
         Some(Self { name, metric, medians, blocks: least, rounds: least, change })
     }
 
@@ -109,44 +109,44 @@ impl Sample {
             medians: [middle(&values[0])?, middle(&values[1])?],
             blocks: change.blocks,
             rounds: change.rounds,
-            change: if *subject == Subject::BASELINE { Change::OfBaseline } else { Change::OfMultiple(change) },
+            change: if *subject == Subject::BASELINE { Change::Baseline } else { Change::Multiple(change) },
         })
     }
 
     /// The change; positive is more.
     fn estimate(&self) -> f64 {
         match &self.change {
-            Change::OfMultiple(ratio) => ratio.value,
-            Change::OfRounds(shift) => shift.as_ref().map_or(0.0, Shift::median),
-            Change::OfBaseline => (self.medians[1] / self.medians[0]).ln(),
+            Change::Multiple(ratio) => ratio.value,
+            Change::Rounds(shift) => shift.as_ref().map_or(0.0, Shift::median),
+            Change::Baseline => (self.medians[1] / self.medians[0]).ln(),
         }
     }
 
     fn interval(&self, level: f64) -> Option<(f64, f64)> {
         match &self.change {
-            Change::OfMultiple(ratio) => ratio.interval(level),
-            Change::OfRounds(shift) => shift.as_ref()?.interval(level),
-            Change::OfBaseline => None,
+            Change::Multiple(ratio) => ratio.interval(level),
+            Change::Rounds(shift) => shift.as_ref()?.interval(level),
+            Change::Baseline => None,
         }
     }
 
     fn p(&self) -> f64 {
         match &self.change {
-            Change::OfMultiple(ratio) => ratio.p(),
-            Change::OfRounds(shift) => shift.as_ref().map_or(1.0, |shift| shift.p),
-            Change::OfBaseline => 1.0,
+            Change::Multiple(ratio) => ratio.p(),
+            Change::Rounds(shift) => shift.as_ref().map_or(1.0, |shift| shift.p),
+            Change::Baseline => 1.0,
         }
     }
 
     /// What matters, as a logarithm; `None` for what gets no verdict.
     fn matters(&self) -> Option<f64> {
-        let judged = !matches!(self.change, Change::OfBaseline);
+        let judged = !matches!(self.change, Change::Baseline);
         self.metric.info().gate.filter(|_| judged).map(f64::ln_1p)
     }
 
     fn verdict(&self, p: f64) -> Option<GateVerdict> {
         let matters = self.matters()?;
-        let same_level = if matches!(self.change, Change::OfMultiple(_)) { SAME_LEVEL } else { LEVEL };
+        let same_level = if matches!(self.change, Change::Multiple(_)) { SAME_LEVEL } else { LEVEL };
         let Some((low, high)) = self.interval(same_level) else {
             return Some(GateVerdict::Inconclusive(InconclusiveReason::Missing));
         };
@@ -164,7 +164,7 @@ impl Sample {
 
     /// Half of the width of an interval of the ratio to raw TCP.
     fn half_width(&self, level: f64) -> Option<f64> {
-        let Change::OfMultiple(ratio) = &self.change else { return None };
+        let Change::Multiple(ratio) = &self.change else { return None };
         ratio.interval(level).map(|(low, high)| (high - low) / 2.0)
     }
 

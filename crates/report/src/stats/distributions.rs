@@ -37,7 +37,20 @@ pub fn t_tail(t: f64, freedom: f64) -> f64 {
 
 /// The number that one of Student's t distribution exceeds with this probability, below one half.
 pub fn t_quantile(tail: f64, freedom: f64) -> f64 {
-    exceeded_with(tail, |t| t_tail(t, freedom))
+    let scale = (ln_gamma(f64::midpoint(freedom, 1.0)) - ln_gamma(freedom / 2.0)).exp()
+        / (freedom * std::f64::consts::PI).sqrt();
+    let density = |t: f64| scale * (1.0 + t * t / freedom).powf(-f64::midpoint(freedom, 1.0));
+    // The tail is convex and that of the normal distribution is smaller: Newton's method rises to
+    // the solution and does not pass it.
+    let mut t = normal_quantile(tail);
+    for _ in 0..HALVINGS {
+        let step = (t_tail(t, freedom) - tail) / density(t);
+        t += step;
+        if step.abs() <= 1e-12 * t {
+            break;
+        }
+    }
+    t
 }
 
 /// The smallest number that is exceeded with at most this probability.

@@ -21,7 +21,8 @@ use super::{Comparison, ComparisonRow, GateVerdict, InconclusiveReason};
 
 /// A change as `+3.2 %`.
 fn percent(ratio: f64) -> String {
-    format!("{:+.1} %", (ratio - 1.0) * 100.0)
+    let text = format!("{:+.1} %", (ratio - 1.0) * 100.0);
+    if text == "-0.0 %" { "+0.0 %".to_owned() } else { text }
 }
 
 /// An interval as `[+1.0 %, +5.4 %]`; empty without one.
@@ -36,11 +37,12 @@ fn verdict(row: &ComparisonRow) -> &'static str {
 /// What the column `change` is.
 fn meaning_of_change(comparison: &Comparison) -> &'static str {
     if comparison.paired {
-        "change: the middle of the ratios of head to base within blocks; it need not equal head / base, which are \
+        "change: estimated from head / base within blocks; it need not equal the ratio of the two columns, which are \
          medians over all blocks"
     } else {
-        "change: that of the multiple of raw TCP within blocks, for CPU and for latency other than polling's; else that \
-         of the rounds; base and head are medians, so that head / base contains the change of the machine"
+        "change: of CPU and latency, as multiples of raw TCP in the same blocks; of other metrics and of the latency of \
+         polling, from the values of the rounds. The columns base and head are medians: their ratio also contains \
+         the change of the machine, which the row of raw TCP shows"
     }
 }
 

@@ -13,7 +13,7 @@ fn sample(metric: MetricId, base: &[f64], head: &[f64]) -> Sample {
         medians: [base, head].map(|values| stats::median(values).unwrap()),
         blocks: base.len(),
         rounds: base.len(),
-        change: Change::OfRounds(Shift::of(&logs(base), &logs(head))),
+        change: Change::Rounds(Shift::of(&logs(base), &logs(head))),
     }
 }
 
