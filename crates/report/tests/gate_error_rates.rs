@@ -109,6 +109,8 @@ impl Noise {
                 states[side] = correlation * states[side] + fresh * self.draw(chance);
                 let slice = block * 3 + position;
                 let machine = match self {
+                    // One value a round, such as memory, does not depend on the machine's speed.
+                    _ if simulated.blocks == 1 => 1.0,
                     Self::SlowHalves if (slow_from..slow_from + half).contains(&slice) => 1.3,
                     Self::Slots => [1.10, 1.0, 1.05][position as usize],
                     Self::Spikes if chance.below(12) == 0 => 1.3 + 0.4 * chance.unit(),

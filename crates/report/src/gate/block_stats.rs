@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use results::{Better, Mode, median};
+use results::{Mode, median};
 
-use super::{Block, MetricBlocks};
+use super::{Block, MetricBlocks, worse};
 use crate::stats::{InBlock, LogRatio, PairwiseMeans, Tails, TrimmedMean, t_quantile, within_blocks};
 
 /// Tail of the t distribution for what base against base again wanders.
@@ -48,7 +48,7 @@ pub(super) struct Spread {
 impl BlockStats {
     pub(super) fn of(cell: &MetricBlocks) -> Self {
         let mode = cell.metric.mode();
-        let sign = if cell.metric.info().better == Better::Less { 1.0 } else { -1.0 };
+        let sign = worse(cell.metric);
         let arms = |block: &Block| [block.head, block.base, block.again].map(|value| sign * value.ln());
         let blocks: Vec<[f64; 3]> = cell.blocks.iter().map(arms).collect();
         let same: Vec<[f64; 2]> = blocks.iter().map(|[_, base, again]| [*again, *base]).collect();

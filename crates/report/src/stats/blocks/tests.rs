@@ -55,7 +55,7 @@ impl Simulated {
     }
 }
 
-/// `JOBS=4000 cargo test -p pushbench-report coverage -- --nocapture` prints the shares.
+/// `JOBS=4000 cargo test -p pushbench-report --lib coverage -- --nocapture` prints the shares.
 #[test]
 #[expect(clippy::print_stdout, reason = "the table is printed with --nocapture")]
 fn coverage_of_the_intervals_is_at_least_nominal() {
