@@ -32,7 +32,8 @@ pub(crate) struct Collector<'a, W: Write> {
     set_up: TrafficCounts,
     /// The current slice, one sample a worker.
     slice: Vec<SliceSample>,
-    /// Slices that are over.
+    /// Slices that have begun, and those that are over.
+    slices_begun: u32,
     slices_run: u32,
     core_usage_max: f64,
     sockets_before: Vec<SocketCounts>,
@@ -58,6 +59,7 @@ impl<'a, W: Write> Collector<'a, W> {
             seconds: Vec::new(),
             set_up: TrafficCounts::default(),
             slice: Vec::new(),
+            slices_begun: 0,
             slices_run: 0,
             core_usage_max: 0.0,
             sockets_before: Vec::new(),
@@ -91,6 +93,10 @@ impl<'a, W: Write> Collector<'a, W> {
     /// Whether all workers have counted their sockets before the first slice.
     pub(crate) fn has_sockets(&self) -> bool {
         self.sockets_before.len() == self.workers
+    }
+
+    pub(crate) fn begin_slice(&mut self) {
+        self.slices_begun += 1;
     }
 
     /// The slice, once all workers have reported it.
@@ -178,7 +184,7 @@ impl<'a, W: Write> Collector<'a, W> {
             total,
             sockets: Some(sockets),
             sockets_in_slices: Some(sockets.since(&before)),
-            ledger: compare_ledgers(plan, posts, &self.totals, self.slices_run),
+            ledger: compare_ledgers(plan, posts, &self.totals, self.slices_begun),
             faults,
             core_usage_max: self.core_usage_max,
             slices_run: self.slices_run,
@@ -221,13 +227,13 @@ fn slice_of(samples: &[SliceSample]) -> SliceMeasurements {
     }
 }
 
-/// Compares what every client received with what the server accepted, over the slices that were
-/// run.
+/// Compares what every client received with what the server accepted, over the slices that have
+/// begun.
 pub(crate) fn compare_ledgers(
     plan: &Plan,
     posts: &PostTable,
     totals: &[WorkerTotals],
-    slices_run: u32,
+    slices_begun: u32,
 ) -> LedgerSummary {
     let mut summary = LedgerSummary::default();
     totals.iter().for_each(|totals| summary.merge(&totals.ledger));
@@ -238,13 +244,12 @@ pub(crate) fn compare_ledgers(
         let room = plan.room_of(author) as usize;
         for index in first..first + plan.posts_of(author) as usize {
             on_server[room] += u64::from(posts.is_on_server(index));
-            planned[room] += u64::from(plan.slicing.slice_of(plan.due_us(index)) < slices_run);
+            planned[room] += u64::from(plan.slicing.slice_of(plan.due_us(index)) < slices_begun);
         }
     }
     for client in totals.iter().flat_map(|totals| &totals.clients) {
         let room = plan.room_of(client.client);
-        // An interrupted slice has posts beyond those of the slices that were run.
-        let planned = planned[room as usize].max(on_server[room as usize]);
+        let planned = planned[room as usize];
         // Cap at the planned count: a duplicate under a second seq is reported by the order check
         // and must not hide a lost message.
         let received = u64::from(client.received).min(planned);

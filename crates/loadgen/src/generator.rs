@@ -141,6 +141,7 @@ impl<'a, W: Write> Generator<'a, W> {
     pub async fn slice(&mut self, index: u32, server: ServerClocks) -> Result<SliceMeasurements, RunEnd> {
         let start = Instant::now() + SLICE_LEAD;
         self.slice_start = Some(start);
+        self.collector.begin_slice();
         self.announcements.send_replace(Announcement::Slice { index, start, server });
         loop {
             self.poll_workers(Instant::now() + POLL_EVERY).await?;

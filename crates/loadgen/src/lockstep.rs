@@ -23,6 +23,8 @@ use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
 use crate::worker::checkpoints::EdgeSample;
 
+/// Pause after a slice in which clients wait with requests.
+const SETTLE: Duration = Duration::from_millis(2);
 /// Longest time of one step.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
@@ -152,6 +154,10 @@ impl LockStep {
         let window = end.at.saturating_duration_since(start.at);
         let cpu = |of: fn(&Cpu) -> u64| of(&end.cpu).saturating_sub(of(&start.cpu));
         self.slices_run.set(self.slices_run.get() + 1);
+        if self.holds_requests() {
+            // The server still takes the last requests.
+            tokio::time::sleep(SETTLE).await;
+        }
         Ok(SliceMeasurements {
             window_us: window.as_micros() as u64,
             traffic: end.traffic.since(&start.traffic),
@@ -285,6 +291,8 @@ impl LockStep {
         self.wait_for(done, what).await
     }
 
+    /// Waits until `done` without sleeping: the wake-up of a core that sleeps would be charged to the
+    /// server, and costs something else each time.
     async fn wait_for(&self, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
         let run = &self.worker.run;
         let begun = Instant::now();

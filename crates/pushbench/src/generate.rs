@@ -84,29 +84,27 @@ async fn under_load(
         Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
         None => Box::new(sink()),
     };
+    // No client connects before the job has read the server.
+    if !matches!(commands.recv().await, Some(Command::Connect)) {
+        return Ok(RunTotals::empty(RunEnd::Interrupted));
+    }
     let (mut slices_run, before) = (0, machine::resident_bytes());
     let on_progress = |progress| _ = say(&Reply::Progress(progress));
     let measured = generate(config, &mut log, on_progress, async |generator| {
+        let connected = unless_finished(&mut commands, generator.connect()).await;
+        let resident_bytes = machine::resident_bytes().saturating_sub(before);
+        answer(connected.map(|()| Reply::Connected { resident_bytes }))?;
         while let Some(command) = commands.recv().await {
-            let done = match command {
+            match command {
                 Command::Finish { ended: RunEnd::Complete } => return Ok(()),
                 Command::Finish { ended } => return Err(ended),
-                Command::Connect => {
-                    let connected = unless_finished(&mut commands, generator.connect()).await;
-                    connected
-                        .map(|()| Reply::Connected { resident_bytes: machine::resident_bytes().saturating_sub(before) })
-                }
+                Command::Connect => {}
                 Command::Slice { pids } => {
                     let clocks = ServerClocks::of(&pids).unwrap_or_default();
                     let slice = unless_finished(&mut commands, generator.slice(slices_run, clocks)).await;
                     slices_run += 1;
-                    slice.map(|slice| Reply::Slice(Box::new(slice)))
+                    answer(slice.map(|slice| Reply::Slice(Box::new(slice))))?;
                 }
-            };
-            let failed = done.as_ref().err().cloned();
-            say(&done.unwrap_or_else(Reply::Failed)).map_err(|_| RunEnd::Interrupted)?;
-            if let Some(ended) = failed {
-                return Err(ended);
             }
         }
         Err(RunEnd::Interrupted)
@@ -114,6 +112,13 @@ async fn under_load(
     let measured = measured.await?;
     log.flush()?;
     Ok(RunTotals::of(&measured, posts_in_windows(&plan, measured.slices_run)))
+}
+
+/// Says how something went; a failure ends the run.
+fn answer(done: Result<Reply, RunEnd>) -> Result<(), RunEnd> {
+    let failed = done.as_ref().err().cloned();
+    say(&done.unwrap_or_else(Reply::Failed)).map_err(|_| RunEnd::Interrupted)?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// Does something, unless the job ends the run before it is done.

@@ -307,7 +307,7 @@ mod tests {
     fn claims_about_missing_runs_are_not_decidable() {
         let asks = claim(&[&format!("{POLLING}\nop = '>='\nvalue = 1.0")]);
         assert_eq!(findings(&asks, |job| job.runs.clear()), [Finding::NotDecidable]);
-        assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 6)), [Finding::NotDecidable]);
+        assert_eq!(findings(&asks, |job| job.runs.retain(|run| run.record.round < 4)), [Finding::NotDecidable]);
         let invalid = |job: &mut ResultsFolder| {
             job.runs.iter_mut().for_each(|run| run.record.verdict.kind = results::VerdictKind::Invalid);
         };

@@ -30,6 +30,7 @@ pub use columns::{COLUMNS, wrapped};
 pub use money::{MonthlyCost, PRICES_ASSUMED, Prices};
 pub use orders::Pair;
 pub use ratios::RoundRatio;
+pub use ratios::widest_ratio;
 pub use run_summary::{BlockCounts, RunSummary};
 pub use summary::{JobSummary, PointSummary, SUMMARY_SCHEMA, SubjectSummary, Summary};
 pub use terminal::{summary_tables, tables};

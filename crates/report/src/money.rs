@@ -95,17 +95,31 @@ impl Prices {
 
 impl MonthlyCost {
     /// The cost of a subject; `None` where its CPU, memory or traffic is unknown.
-    pub(crate) fn of(runs: &RunSelection<'_>, prices: &Prices) -> Option<Self> {
+    pub(crate) fn of(runs: &RunSelection<'_>, prices: &Prices, point: Option<&Point>) -> Option<Self> {
         let middle = |of: fn(&RunRecord) -> Option<f64>| median(&runs.each(of));
-        let vcpu = middle(|run| MetricId::ServerCpuPerClientSecond.value(run))? * USERS / 1e6;
+        // The same number of messages for every subject, so that chance in the schedule of a round
+        // makes none of them cheaper.
+        let per_client_s = point.and_then(planned_per_client_s).or_else(|| middle(messages_per_client_s))?;
+        let cpu_us = match middle(|run| MetricId::ServerCpuPerMessage.value(run)) {
+            Some(per_message) => per_message * per_client_s,
+            None => middle(|run| MetricId::ServerCpuPerClientSecond.value(run))?,
+        };
+        let vcpu = cpu_us * USERS / 1e6;
         let memory_gb = middle(|run| MetricId::ServerBytesPerClient.value(run))? * USERS / GB;
-        let messages = middle(messages_per_client_s)? * USERS * MONTH_S;
-        let gb_out = middle(|run| Some(messages_per_client_s(run)? * sent_per_message(run)?))? * USERS * MONTH_S / GB;
+        let messages = per_client_s * USERS * MONTH_S;
+        let gb_out = middle(sent_per_message)? * messages / GB;
         let cpu = vcpu * MONTH_H * prices.vcpu_hour;
         let memory = memory_gb * MONTH_H * prices.gb_hour;
         let traffic = gb_out * prices.gb_out;
         Some(Self { vcpu, memory_gb, gb_out, messages, cpu, memory, traffic, total: cpu + memory + traffic })
     }
+}
+
+/// Messages that the scenario plans for a client in a second, its own included.
+fn planned_per_client_s(point: &Point) -> Option<f64> {
+    let in_room = point.number("clients")? / point.number("rooms")?;
+    let authors = point.number("posts.authors").unwrap_or(in_room);
+    Some(authors * point.number("posts.per_client_per_s")?).filter(|per_s| *per_s > 0.0)
 }
 
 fn messages_per_client_s(run: &RunRecord) -> Option<f64> {
@@ -131,7 +145,7 @@ mod tests {
         let job = invented::results_folder(&[100]);
         let runs = RunSelection::of(&job, "", &Subject::BASELINE);
         let prices = Prices::of(job.manifest.points.first());
-        let cost = MonthlyCost::of(&runs, &prices).unwrap();
+        let cost = MonthlyCost::of(&runs, &prices, job.manifest.points.first()).unwrap();
         let per_message = runs.estimate(MetricId::ServerCpuPerMessage).unwrap().value;
         let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
         near(cost.vcpu, per_message * 100_000.0 / 1e6);
@@ -152,8 +166,8 @@ mod tests {
     #[test]
     fn nothing_is_computed_from_a_server_that_was_not_measured() {
         let mut job = invented::results_folder(&[100]);
-        job.runs.iter_mut().for_each(|run| run.record.slices.iter_mut().for_each(|slice| slice.server_cpu_ns = None));
+        job.runs.iter_mut().for_each(|run| run.record.server = None);
         let runs = RunSelection::of(&job, "", &Subject::BASELINE);
-        assert_eq!(MonthlyCost::of(&runs, &Prices::of(None)), None);
+        assert_eq!(MonthlyCost::of(&runs, &Prices::of(None), None), None);
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use results::{MetricId, Mode};
+use results::{MetricId, Mode, ResultsFolder, Subject};
 use serde::{Deserialize, Serialize};
 
-use crate::selection::RunSelection;
+use crate::selection::{RunSelection, point_names};
 use crate::stats::{InBlock, InRound, Ratio, block_ratio, lock_step_ratio};
 
 /// Metrics whose ratios to raw TCP stand in the tables, in the answer and in a plot.
@@ -57,6 +57,32 @@ pub(crate) fn by_block(left: Side<'_>, right: Side<'_>) -> Vec<InBlock> {
     ratios.filter(|one| one.value.is_finite() && one.value > 0.0).collect()
 }
 
+/// The widest interval of the ratios to raw TCP that are printed: half of its width as a share of
+/// the ratio, and whose it is. `None` while one of them has no interval.
+pub fn widest_ratio(job: &ResultsFolder) -> Option<(f64, String)> {
+    let mut widest: Option<(f64, String)> = None;
+    for label in point_names(job) {
+        let baseline = RunSelection::of(job, label, &Subject::BASELINE);
+        let here = job.runs.iter().filter(|run| run.record.point == label);
+        for subject in Subject::all(here.map(|run| &run.record)).iter().filter(|subject| **subject != Subject::BASELINE)
+        {
+            let own = RunSelection::of(job, label, subject);
+            for metric in COMPARED {
+                let Some(found) = ratio((&own, metric), (&baseline, metric)) else { continue };
+                if found.value >= TIMES_MAX {
+                    continue;
+                }
+                let (low, high) = found.interval?;
+                let half = (high - low) / 2.0 / found.value;
+                if widest.as_ref().is_none_or(|(most, _)| half > *most) {
+                    widest = Some((half, format!("{} of {subject}", metric.info().label)));
+                }
+            }
+        }
+    }
+    widest
+}
+
 /// Values of rounds as the only block of each.
 pub(crate) fn one_block_a_round(values: &[InRound]) -> Vec<InBlock> {
     values.iter().map(|(round, value)| InBlock { round: *round, block: 1, value: *value }).collect()
@@ -81,7 +107,7 @@ fn blocks(left: Side<'_>, right: Side<'_>) -> (Vec<InBlock>, Vec<InBlock>) {
 
 #[cfg(test)]
 mod tests {
-    use results::{Subject, invented};
+    use results::invented;
     use wire::Transport;
 
     use super::*;
@@ -101,6 +127,8 @@ mod tests {
         let back_to_back = MetricId::BackToBackCpuPerMessage;
         assert_eq!(by_round((&sse, back_to_back), (&tcp, back_to_back)).len(), 10);
         assert_eq!(by_block((&sse, MetricId::DeliveryP50), (&tcp, MetricId::DeliveryP50)).len(), 79);
+        let (widest, name) = widest_ratio(&job).unwrap();
+        assert!(widest > 0.0 && widest < 0.05 && name.contains(" of "), "{widest} {name}");
         let mixed = ratio((&sse, back_to_back), (&sse, MetricId::ServerCpuPerMessage)).unwrap();
         assert_eq!((mixed.rounds, mixed.blocks), (4, 4));
     }

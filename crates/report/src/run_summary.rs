@@ -98,7 +98,8 @@ impl BlockCounts {
         let (mut made, mut dropped) = (BTreeSet::new(), BTreeSet::new());
         let mut reasons = BTreeMap::<&str, BTreeSet<_>>::new();
         for record in job.runs.iter().map(|run| &run.record) {
-            for slice in &record.slices {
+            // Block 0 is the warm-up.
+            for slice in record.slices.iter().filter(|slice| slice.block > 0) {
                 let block = (record.point.as_str(), record.mode, record.round, slice.block);
                 made.insert(block);
                 if let Some(reason) = &slice.dropped {

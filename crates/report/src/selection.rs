@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use results::{MetricId, Mode, ResultsFolder, Run, RunRecord, Subject, VerdictKind, median};
+use results::{Distribution, MetricId, Mode, ResultsFolder, Run, RunRecord, Source, Subject, VerdictKind, median};
 
-use crate::stats::{Estimate, InBlock, InRound, over_runs};
+use crate::stats::{Estimate, InBlock, InRound, QUANTILES, order_interval, over_runs};
 
 /// The runs of a subject at a point whose values are shown.
 #[derive(Debug, Clone)]
@@ -90,11 +90,28 @@ impl<'a> RunSelection<'a> {
         slices.collect()
     }
 
-    /// The median over the runs; for a quantile of a single run with that run's interval.
+    /// The median over the runs; for a quantile of a single run with that run's interval. A quantile
+    /// that needs more messages than a run has is that of all runs together.
     pub(crate) fn estimate(&self, metric: MetricId) -> Option<Estimate> {
         let values: Vec<_> = self.in_rounds(metric).into_iter().map(|(_, value)| value).collect();
+        if values.len() < self.runs_with(metric).len()
+            && let Some(together) = self.of_all_runs(metric)
+        {
+            return Some(together);
+        }
         let estimate = over_runs(&values)?;
         Some(if estimate.runs == 1 { estimate.with_interval(self.within_runs(metric)) } else { estimate })
+    }
+
+    /// A quantile of the messages of all runs, if they are enough for it.
+    fn of_all_runs(&self, metric: MetricId) -> Option<Estimate> {
+        let Source::Quantile(series, name) = metric.info().source else { return None };
+        let (_, p) = QUANTILES.iter().find(|(known, _)| *known == name)?;
+        let latency = self.runs.iter().filter_map(|run| run.record.latency.get(&series));
+        order_interval(latency.map(|latency| latency.independent).sum(), *p)?;
+        let mut all = Distribution::default();
+        self.runs.iter().for_each(|run| all.merge(&run.whole(series)));
+        all.quantile(*p).map(|us| Estimate { runs: self.runs.len(), ..Estimate::alone(us as f64 / 1e3) })
     }
 
     /// The same as tables show it: a median over several runs has no interval, because intervals

@@ -217,6 +217,7 @@ impl SubjectSummary {
         all: &[RunSelection<'_>],
         prices: &Prices,
     ) -> Self {
+        let set = job.manifest.points.iter().find(|point| point.name == label);
         let Subject { transport, target } = shown.subject.clone();
         let other = |subject: Subject| all.iter().find(|other| other.subject == subject);
         let baseline = other(Subject::BASELINE);
@@ -230,7 +231,7 @@ impl SubjectSummary {
             times_baseline: baseline.map(|baseline| times(shown, baseline)).unwrap_or_default(),
             rounds: baseline.map(|baseline| rounds(shown, baseline)).unwrap_or_default(),
             times_builtin: ours.map(|ours| times(shown, ours)).unwrap_or_default(),
-            month_10000_users: MonthlyCost::of(shown, prices),
+            month_10000_users: MonthlyCost::of(shown, prices, set),
             faults: FaultSummary::of(job, label, &shown.subject),
             target: target.unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
         }

@@ -173,6 +173,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             clients,
             rooms: clients / 10,
             payload_bytes: 120,
+            slices: 1,
             window_us: u64::from(SECONDS) * 1_000_000,
             posts_in_window: posts,
             posts_sent_in_window: posts,
@@ -235,7 +236,7 @@ pub fn sliced(rounds: u32, blocks: u32, lock_step_rounds: u32) -> ResultsFolder 
             let mut run = run.clone();
             let record = &mut run.record;
             record.run = u32::try_from(job.runs.len() + 1).unwrap_or(u32::MAX);
-            (record.mode, record.round) = (mode, round);
+            (record.mode, record.round, record.planned.slices) = (mode, round, blocks);
             let whole = record.slices.remove(0);
             record.slices = (1..=blocks).map(|block| short_slice(&whole, mode, round, block)).collect();
             if mode == Mode::LockStep {

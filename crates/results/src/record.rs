@@ -99,6 +99,8 @@ pub struct PlannedLoad {
     pub rooms: u32,
     /// Bytes of text in a post.
     pub payload_bytes: u64,
+    /// Slices that were planned; one is a long window. There are fewer when the time was up before.
+    pub slices: u32,
     /// Length of one window.
     pub window_us: u64,
     /// Posts scheduled in the windows of the run.

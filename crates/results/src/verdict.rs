@@ -173,7 +173,7 @@ fn measurement(record: &RunRecord) -> Vec<String> {
         ));
     }
     // In rounds with slices, what the machine did is judged block by block.
-    if record.slices.len() <= 1 {
+    if record.planned.slices == 1 {
         reasons.extend(machine(record));
     }
     reasons
@@ -210,7 +210,7 @@ fn send_delay(record: &RunRecord) -> Option<String> {
 }
 
 fn backlog(record: &RunRecord) -> Vec<String> {
-    if record.slices.len() > 1 {
+    if record.planned.slices > 1 {
         return backlog_in_slices(record).into_iter().collect();
     }
     let medians: Vec<f64> =

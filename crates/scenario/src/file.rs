@@ -244,10 +244,10 @@ pub enum Arrivals {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Phases {
-    /// Time over which the clients connect, evenly spaced; without `slices = 1` at most as long as 2,000 connections a second take
+    /// Time over which the clients connect, evenly spaced; without `slices = 1` at most as long as 5,000 connections a second take
     #[garde(range(min = 0.0, max = 3600.0))]
     pub ramp_up_s: f64,
-    /// Idle time after every client has received the probe message; without `slices = 1` at most 0.1 s
+    /// Idle time after every client has received the probe message; without `slices = 1` at most 0.05 s
     #[garde(range(min = 0.0, max = 3600.0))]
     pub settle_s: f64,
     /// Time of posting before the window, for `slices = 1`; its posts are not measured

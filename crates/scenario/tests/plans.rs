@@ -284,7 +284,7 @@ fn every_round_draws_its_own_schedule_and_polling_leads_in_for_an_interval() {
     assert_ne!(plan.sliced(slicing, 1).fingerprint(), plan.sliced(slicing, 2).fingerprint());
     let polling = plan.short_slice(Transport::Polling);
     assert_eq!((polling.lead_in.as_millis(), polling.window.as_millis()), (250, 500));
-    assert_eq!(plan.sliced(slicing, 1).phases.ramp_up().as_millis(), 15);
+    assert_eq!(plan.sliced(slicing, 1).phases.ramp_up().as_millis(), 6);
 }
 
 #[test]

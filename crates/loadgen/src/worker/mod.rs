@@ -155,11 +155,13 @@ async fn follow(
             Announcement::Slice { index, start, server } => slices.run(index, start, &server).await,
         }
         let publishing = async {
-            while publishes {
+            if !publishes {
+                std::future::pending::<()>().await;
+            }
+            loop {
                 publish_progress(&worker.run, progress);
                 sleep(PUBLISH_EVERY).await;
             }
-            std::future::pending::<()>().await;
         };
         tokio::select! {
             changed = announcements.changed() => if changed.is_err() {

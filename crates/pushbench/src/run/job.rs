@@ -1,5 +1,6 @@
 //! Runs a job: rounds under load and in lock-step until the budget is used, every run saved at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,8 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use loadgen::{Progress, Target};
 use report::wrapped;
-use results::Rounds;
-use results::{Folder, Manifest, Mode, RunEnd, RunRecord, State, VerdictKind};
+use results::{Folder, Manifest, Mode, ResultsFolder, Rounds, Run, RunEnd, RunRecord, State, VerdictKind};
 use scenario::{HttpClient, Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 
@@ -185,15 +185,19 @@ impl JobRunner {
             let mut observer = Observer::new(&self.folder, &mut self.progress);
             let records = round_of_slices(&mut self.environment, &plan, &mut observer).await?;
             let done = observer.summary();
-            self.progress.end(&done);
             self.save(records)?;
+            let widest = self.widest_ratio();
+            let width = widest.as_ref().map(|(half, name)| format!("; widest interval ±{:.1} %, {name}", half * 100.0));
+            self.progress.end(&(done + &width.unwrap_or_default()));
             if self.environment.stop.is_cancelled() {
                 return Ok(State::Interrupted);
             }
             if self.server_is_gone().await {
                 return Ok(State::Failed);
             }
-            if self.is_narrow_enough() {
+            if let (Some(wanted), Some((half, _))) = (self.until, widest)
+                && half <= wanted
+            {
                 break;
             }
         }
@@ -248,10 +252,11 @@ impl JobRunner {
         }
     }
 
-    /// Whether every ratio is as narrow as `--until` asks.
-    fn is_narrow_enough(&self) -> bool {
-        let Some(wanted) = self.until.filter(|_| self.timetable.has_intervals()) else { return false };
-        wanted.is_nan()
+    /// The widest interval so far, once every ratio has one.
+    fn widest_ratio(&self) -> Option<(f64, String)> {
+        let run = |record: &RunRecord| Run { record: record.clone(), intervals: BTreeMap::new() };
+        let runs = self.records.iter().map(run).collect();
+        report::widest_ratio(&ResultsFolder { name: String::new(), manifest: self.manifest.clone(), runs })
     }
 }
 
@@ -260,7 +265,8 @@ struct Observer<'a> {
     folder: &'a Folder,
     progress: &'a mut ProgressLine,
     blocks: u32,
-    verdicts: Vec<(VerdictKind, String)>,
+    /// Kind, subject and reasons of every verdict.
+    verdicts: Vec<(VerdictKind, String, String)>,
 }
 
 impl<'a> Observer<'a> {
@@ -270,13 +276,14 @@ impl<'a> Observer<'a> {
 
     /// The runs of the round: how many are valid, and why the others are not.
     fn summary(&self) -> String {
-        let valid = self.verdicts.iter().filter(|(kind, _)| *kind == VerdictKind::Valid).count();
-        let others = self.verdicts.iter().filter(|(kind, _)| *kind != VerdictKind::Valid);
-        let others: String = others.map(|(_, text)| format!("; {text}")).collect();
         match (self.blocks, self.verdicts.as_slice()) {
-            (0, [(kind, _)]) if *kind == VerdictKind::Valid => kind.to_string(),
-            (0, [(_, text)]) => text.clone(),
-            (blocks, all) => format!("{blocks} blocks, {valid} of {} runs valid{others}", all.len()),
+            (0, [(kind, _, reasons)]) => format!("{kind}{reasons}"),
+            (blocks, all) => {
+                let (valid, others): (Vec<_>, Vec<_>) = all.iter().partition(|(kind, ..)| *kind == VerdictKind::Valid);
+                let others: String =
+                    others.iter().map(|(kind, name, reasons)| format!("; {name} {kind}{reasons}")).collect();
+                format!("{blocks} blocks, {} of {} runs valid{others}", valid.len(), all.len())
+            }
         }
     }
 }
@@ -303,8 +310,7 @@ impl RoundObserver for Observer<'_> {
         let verdict = &record.verdict;
         let reasons =
             if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
-        let text = format!("{} is {}{reasons}", record.subject(), verdict.kind);
-        self.verdicts.push((verdict.kind, text));
+        self.verdicts.push((verdict.kind, record.subject().to_string(), reasons));
     }
 }
 

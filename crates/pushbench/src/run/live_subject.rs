@@ -58,6 +58,9 @@ pub(crate) struct LiveSubject {
     pub(crate) mode: Mode,
     loads: Vec<SliceLoad>,
     server: TargetServer,
+    /// The processes of the server, and their CPU clocks.
+    pids: Vec<u32>,
+    clocks: ServerClocks,
     generator: GeneratorProcess,
     pub(crate) readings: Readings,
     pub(crate) slices: Vec<Slice>,
@@ -103,9 +106,12 @@ impl LiveSubject {
         let generator = GeneratorProcess::start(&order, plan.fingerprint()).await?;
         let readings = Readings::new(server.control()?, server.process(), matches!(server, TargetServer::Spawned(_)));
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };
+        let pids = server.pids();
         Ok(Self {
             subject: subject.clone(),
             loads: plan.scheduled_by_slice(),
+            clocks: ServerClocks::of(&pids).unwrap_or_default(),
+            pids,
             plan,
             mode,
             server,
@@ -144,21 +150,29 @@ impl LiveSubject {
 
     /// Runs the next slice.
     pub(crate) async fn slice(&mut self, block: u32, position: u32, on_progress: impl FnMut(Progress)) {
-        let process = self.server.process();
-        let pids = || process.as_ref().map(|process| process.pids()).unwrap_or_default();
-        let before = pids();
+        // The built-in server is one process.
+        let is_foreign = self.subject.server.is_foreign();
+        if is_foreign {
+            self.read_processes();
+        }
+        let before = self.pids.clone();
         let Some(Reply::Slice(measured)) = self.ask(Command::Slice { pids: before.clone() }, on_progress).await else {
             return;
         };
-        let dropped = (pids() != before).then(|| "a process of the server began or ended".to_owned());
+        let changed = is_foreign && self.server.pids() != before;
+        let dropped = changed.then(|| "a process of the server began or ended".to_owned());
         self.undrained = if measured.drained { 0 } else { self.undrained + 1 };
         self.slices.push(slice(*measured, block, position, dropped));
     }
 
-    /// CPU clocks of the server.
-    pub(crate) fn clocks(&self) -> ServerClocks {
-        let pids = self.server.process().map(|process| process.pids()).unwrap_or_default();
-        ServerClocks::of(&pids).unwrap_or_default()
+    /// CPU time of the server so far.
+    pub(crate) fn server_cpu_ns(&self) -> Option<u64> {
+        self.clocks.now_ns()
+    }
+
+    fn read_processes(&mut self) {
+        self.pids = self.server.pids();
+        self.clocks = ServerClocks::of(&self.pids).unwrap_or_default();
     }
 
     /// Ends the run, the generator and then the server.

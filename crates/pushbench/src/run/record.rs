@@ -22,6 +22,7 @@ pub(crate) fn record(run: u32, round: u32, ended: EndedSubject, machine: Machine
         clients: plan.clients,
         rooms: plan.rooms,
         payload_bytes: plan.payload_bytes as u64,
+        slices: if in_lock_step { u32::MAX } else { plan.slicing.count },
         window_us: if in_lock_step { 0 } else { micros(plan.slicing.window) },
         posts_in_window: if in_lock_step { posted } else { sum(|load| load.posts_in_window) },
         posts_sent_in_window: if in_lock_step { posted } else { totals.posts_sent_in_window },

@@ -14,21 +14,24 @@ use super::record::record;
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
 use crate::machine::{self, CpuSteal};
 
-/// Warm-up slices go on until two of them agree this well, as a share …
-const WARM_AGREES: f64 = 0.05;
-/// … or until there are this many.
-const WARM_UP_MAX: u32 = 4;
-const WARM_UP_MIN: u32 = 2;
+/// Warm-up slices of the built-in server: the same number for every subject, so that all send the
+/// same segments of the schedule in a block.
+const WARM_UP: u32 = 2;
 /// Least warm-up of a foreign server, for its compiler.
 const WARM_UP_FOREIGN: Duration = Duration::from_secs(3);
 /// Time of a short slice besides its lead-in and window: drain, and words between the processes.
 const SLICE_EXTRA: Duration = Duration::from_millis(10);
 /// A slow subject may take this share of the others' time together.
-const SLOW_SHARE_MAX: f64 = 0.34;
-/// Share of a core that the resting servers may use in somebody's window.
+const SLOW_SHARE_MAX: f64 = 0.15;
+/// Share of a core that the resting servers may use in somebody's window …
 const RESTING_SHARE_MAX: f64 = 0.01;
+/// … or, in short windows, this much.
+const RESTING_MAX: Duration = Duration::from_micros(150);
 /// Share of the CPU time that the host may take in a block.
 const STOLEN_SHARE_MAX: f64 = 0.02;
+/// In lock-step polling, whose clients are asked one after the other, takes part in one of so many
+/// blocks.
+const LOCK_STEP_SLOW_TURNS: u32 = 8;
 /// Shortest estimate of a lock-step slice, for the number of posts that are planned.
 const LOCK_STEP_SLICE_MIN: Duration = Duration::from_millis(3);
 
@@ -184,9 +187,11 @@ impl Round {
         for (_, live) in &mut self.live {
             warm_up(live).await;
         }
-        let (mut block, mut longest) = (0, Duration::ZERO);
-        while !environment.stop.is_cancelled() && Instant::now() + longest < plan.deadline {
-            if !self.live.iter().any(|(_, live)| live.is_alive()) {
+        // A block with the slow subjects takes longer than the others.
+        let (mut block, mut took) = (0_u32, [Duration::ZERO; 2]);
+        while !environment.stop.is_cancelled() && self.live.iter().any(|(_, live)| live.is_alive()) {
+            let is_long = schedules.iter().any(|(_, turns)| *turns > 1 && block.is_multiple_of(*turns));
+            if Instant::now() + took[usize::from(is_long)] > plan.deadline {
                 break;
             }
             block += 1;
@@ -202,7 +207,8 @@ impl Round {
                 let stolen = CpuSteal::now().since(&steal);
                 self.drop_stolen(group, block, &stolen);
             }
-            longest = longest.max(begun.elapsed());
+            let longest = &mut took[usize::from(is_long)];
+            *longest = begun.elapsed().max(*longest);
             observer.block(block);
         }
     }
@@ -210,7 +216,7 @@ impl Round {
     /// Runs one slice, and drops it if the resting servers were not at rest.
     async fn slice(&mut self, at: usize, block: u32, position: u32) {
         let resting = |live: &[(usize, LiveSubject)]| -> Vec<Option<u64>> {
-            live.iter().map(|(_, live)| live.clocks().now_ns()).collect()
+            live.iter().map(|(_, live)| live.server_cpu_ns()).collect()
         };
         let Some(own) = self.live.iter().position(|(one, live)| *one == at && live.is_alive()) else { return };
         let (before, begun) = (resting(&self.live), Instant::now());
@@ -220,12 +226,11 @@ impl Round {
         let others = before.iter().zip(&after).enumerate().filter(|(one, (start, _))| *one != own && **start != of_own);
         let used: u64 =
             others.filter_map(|(_, (start, end))| Some(end.as_ref()?.saturating_sub(*start.as_ref()?))).sum();
-        let share = used as f64 / elapsed.as_nanos() as f64;
-        if share > RESTING_SHARE_MAX
+        let allowed = (RESTING_SHARE_MAX * elapsed.as_nanos() as f64) as u64;
+        if used > allowed.max(RESTING_MAX.as_nanos() as u64)
             && let Some(slice) = self.live[own].1.slices.last_mut().filter(|slice| slice.block == block)
         {
-            let reason = format!("the resting servers used {:.1} % of a core", share * 100.0);
-            slice.dropped.get_or_insert(reason);
+            slice.dropped.get_or_insert_with(|| "a resting server was busy".to_owned());
         }
     }
 
@@ -248,40 +253,31 @@ impl Round {
 
 /// Runs slices that do not count.
 async fn warm_up(live: &mut LiveSubject) {
+    if live.mode == Mode::Load && live.plan.tuning.of(live.subject.transport).interval.is_some() {
+        // Its lead-in is an interval.
+        return;
+    }
     let is_foreign = live.subject.server.is_foreign() && live.mode == Mode::Load;
-    let is_slow = live.plan.tuning.of(live.subject.transport).interval.is_some() && live.mode == Mode::Load;
-    let begun = Instant::now();
-    let cost = |live: &LiveSubject| {
-        let slice = live.slices.last()?;
-        Some(slice.server_cpu_ns? as f64 / slice.traffic.delivered.max(1) as f64)
-    };
-    let (mut last, mut made) = (None, 0);
-    while live.is_alive() && (made < WARM_UP_MAX || is_foreign) {
+    let (begun, mut made) = (Instant::now(), 0);
+    while live.is_alive() && (made < WARM_UP || is_foreign && begun.elapsed() < WARM_UP_FOREIGN) {
         live.slice(0, 0, |_| ()).await;
         if let Some(slice) = live.slices.last_mut() {
             slice.dropped = Some("warm-up".to_owned());
         }
         made += 1;
-        let now = cost(live);
-        let agrees = last.zip(now).is_none_or(|(last, now): (f64, f64)| (now / last - 1.0).abs() < WARM_AGREES);
-        let is_warm =
-            if is_foreign { begun.elapsed() > WARM_UP_FOREIGN } else { is_slow || (made >= WARM_UP_MIN && agrees) };
-        if is_warm {
-            return;
-        }
-        last = now;
     }
 }
 
 /// The schedule of every subject, and in which blocks it takes part: every, every second and so on.
 fn schedules(plan: &RoundPlan<'_>, slot: Duration) -> Vec<(Schedule, u32)> {
+    let is_slow = |at: usize| plan.subjects[at].plan.tuning.of(plan.subjects[at].transport).interval.is_some();
     if plan.mode == Mode::LockStep {
         let slices = slot.as_secs_f64() / (LOCK_STEP_SLICE_MIN.as_secs_f64() * plan.subjects.len() as f64);
-        let posts = (slices as u32 + WARM_UP_MAX + 2) * (LOCK_STEP_LEAD_IN + LOCK_STEP_POSTS);
-        return vec![(Schedule::LockStep { posts }, 1); plan.subjects.len()];
+        let posts = (slices as u32 + WARM_UP + 2) * (LOCK_STEP_LEAD_IN + LOCK_STEP_POSTS);
+        let turns = |at: usize| if is_slow(at) { LOCK_STEP_SLOW_TURNS } else { 1 };
+        return (0..plan.subjects.len()).map(|at| (Schedule::LockStep { posts }, turns(at))).collect();
     }
     let forms: Vec<_> = plan.subjects.iter().map(|subject| subject.plan.short_slice(subject.transport)).collect();
-    let is_slow = |at: usize| plan.subjects[at].plan.tuning.of(plan.subjects[at].transport).interval.is_some();
     // A slow subject drains for up to an interval, which is its lead-in.
     let time =
         |at: usize| forms[at].slice() + if is_slow(at) { forms[at].lead_in } else { Duration::ZERO } + SLICE_EXTRA;
@@ -296,7 +292,7 @@ fn schedules(plan: &RoundPlan<'_>, slot: Duration) -> Vec<(Schedule, u32)> {
         let warm_up = if plan.subjects[at].server.is_foreign() {
             WARM_UP_FOREIGN.div_duration_f64(forms[at].slice())
         } else {
-            f64::from(WARM_UP_MAX)
+            f64::from(WARM_UP)
         };
         let count = blocks * 1.3 / f64::from(turns) + warm_up + 2.0;
         (Schedule::Slices(limited(plan, at, Slicing { count: count as u32, ..forms[at] })), turns)

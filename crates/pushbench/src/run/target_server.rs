@@ -44,6 +44,11 @@ impl TargetServer {
         }
     }
 
+    /// All its processes, where they are known.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.process().map(|process| process.pids()).unwrap_or_default()
+    }
+
     /// Returns when the server has ended by itself; `connected` is the number of clients connected
     /// now.
     pub(super) async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {

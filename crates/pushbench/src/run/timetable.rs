@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use results::Mode;
 
 /// Share of the time for lock-step rounds.
-const LOCK_STEP_SHARE: f64 = 0.45;
+const LOCK_STEP_SHARE: f64 = 0.3;
 /// Time of a round under load that is wanted, and in lock-step.
-const LOAD_ROUND: Duration = Duration::from_secs(9);
+const LOAD_ROUND: Duration = Duration::from_secs(10);
 const LOCK_STEP_ROUND: Duration = Duration::from_millis(2_800);
 /// Rounds for an interval; both modes need more for a good one.
 const LOAD_ROUNDS_MIN: u32 = 4;
@@ -99,12 +99,6 @@ impl Timetable {
         rounds.made += 1;
         (!left.is_zero()).then(|| (mode, rounds.made, Instant::now() + slot))
     }
-
-    /// Whether each mode has as many rounds as an interval needs.
-    pub(crate) fn has_intervals(&self) -> bool {
-        self.load.made >= LOAD_ROUNDS_MIN
-            && (self.lock_step.planned == 0 || self.lock_step.made >= LOCK_STEP_ROUNDS_MIN)
-    }
 }
 
 #[cfg(test)]
@@ -118,8 +112,8 @@ mod tests {
 
     #[test]
     fn rounds_fit_the_time() {
-        assert_eq!(rounds(75, 6, 6), (4, 12));
-        assert_eq!(rounds(300, 6, 6), (18, 48));
+        assert_eq!(rounds(84, 6, 6), (5, 8));
+        assert_eq!(rounds(300, 6, 6), (21, 32));
         assert_eq!(rounds(2, 6, 0), (1, 0));
         assert_eq!(rounds(60, 6, 0), (6, 0));
     }
@@ -134,7 +128,6 @@ mod tests {
             made.push((mode, round));
         }
         assert_eq!(made[..4], [(Mode::Load, 1), (Mode::LockStep, 1), (Mode::LockStep, 2), (Mode::LockStep, 3)]);
-        assert_eq!(made.len(), 16);
-        assert!(timetable.has_intervals());
+        assert_eq!(made.len(), 13);
     }
 }

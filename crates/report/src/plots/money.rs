@@ -12,13 +12,13 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut plot = BarPlot::new(point);
     let million = format!("{} per million messages", prices.currency);
     plot.medians(&million, &CLASSES, &|runs| {
-        let cost = MonthlyCost::of(runs, &prices)?;
+        let cost = MonthlyCost::of(runs, &prices, point.set)?;
         let million = |price: f64| price * 1e6 / cost.messages;
         (cost.messages > 0.0).then(|| vec![million(cost.cpu), million(cost.traffic)])
     });
     let month = format!("{} per month for 10,000 users", prices.currency);
     plot.medians(&month, &CLASSES, &|runs| {
-        MonthlyCost::of(runs, &prices).map(|cost| vec![cost.cpu, cost.traffic, cost.memory])
+        MonthlyCost::of(runs, &prices, point.set).map(|cost| vec![cost.cpu, cost.traffic, cost.memory])
     });
     let caption = format!(
         "{} (TCP/IP headers included where they were counted). Per million delivered messages: CPU and traffic. A month \

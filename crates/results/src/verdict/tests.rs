@@ -27,6 +27,7 @@ pub(super) fn valid_run() -> RunRecord {
             clients: 100,
             rooms: 10,
             payload_bytes: 120,
+            slices: 1,
             window_us: 10_000_000,
             posts_in_window: 1_000,
             posts_sent_in_window: 1_000,
@@ -345,6 +346,7 @@ fn long_and_unfinished_drains_of_slices_are_a_backlog() {
         move |record: &mut RunRecord| {
             let slice = Slice { window_us: 100_000, traffic: traffic(1_000), ..record.slices[0].clone() };
             record.slices = vec![slice; 10];
+            record.planned.slices = 12;
             record.slices.iter_mut().take(long).for_each(|slice| slice.drain_us = 100_001);
             record.slices.iter_mut().take(unfinished).for_each(|slice| slice.drained = false);
         }

@@ -18,8 +18,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 const WINDOW_MAX: Duration = Duration::from_secs(2);
 const POSTS_MIN: f64 = 20.0;
 /// Most connections a second while the clients of a round with slices connect.
-const CONNECTS_PER_S: f64 = 2_000.0;
-const SETTLE_S: f64 = 0.1;
+const CONNECTS_PER_S: f64 = 5_000.0;
+const SETTLE_S: f64 = 0.05;
 /// Readers of the room of a lock-step round.
 const LOCK_STEP_READERS: u32 = 100;
 
