@@ -49,7 +49,9 @@ impl GateJob {
         let subjects = |mode| if self.has(mode) { self.subjects.len() } else { 0 };
         let connect = self.subjects.iter().map(RoundSubject::connect_estimate).sum();
         let load = (subjects(Mode::Load), connect);
-        Timetable::fit(deadline, load, subjects(Mode::LockStep), Rule::rounds_min(Mode::Load, self.metrics.len()))
+        let least = |mode| Rule::rounds_min(mode, self.metrics.len());
+        let rounds_min = (least(Mode::Load), least(Mode::LockStep));
+        Timetable::fit(deadline, load, subjects(Mode::LockStep), rounds_min)
     }
 
     /// Whether a metric needs rounds of this mode.

@@ -94,7 +94,8 @@ Examples:
     --head target/release/pushbench
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
     --set transports=websocket,sse --budget 5m
-  pushbench gate quick --base ./old --head ./new --threshold cpu=0.5%
+  pushbench gate quick --threshold cpu=0.5% \\
+    --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --base ./pushbench \\
     --head './pushbench serve --allow-slowdown --slowdown cpu=5us'";
 

@@ -123,7 +123,7 @@ impl JobRunner {
         let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
         let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
         let load = (subjects.len(), connect);
-        let timetable = Timetable::fit(begun + job.budget, load, in_lock_step.len(), 0);
+        let timetable = Timetable::fit(begun + job.budget, load, in_lock_step.len(), (0, 0));
         let manifest =
             manifest(&job, rounds(&job, &timetable, &subjects), findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;

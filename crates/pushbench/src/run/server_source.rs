@@ -32,7 +32,15 @@ impl ServerSource {
         cores: &[usize],
     ) -> anyhow::Result<TargetServer> {
         let started = match self {
-            Self::BuiltIn(command) => ServerProcess::launch(command, plan, transport, cores).await?,
+            Self::BuiltIn(command) => {
+                let launched = ServerProcess::launch(command, plan, transport, cores).await;
+                launched.with_context(|| {
+                    let words = command.words.join(" ");
+                    format!(
+                        "cannot measure {words:?} as a build of pushbench (another server needs {{port}} in its command line)"
+                    )
+                })?
+            }
             Self::External { server, folder } => {
                 start_in(server, folder, cores).await.with_context(|| format!("target {}", server.name))?
             }

