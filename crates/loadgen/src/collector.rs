@@ -37,6 +37,8 @@ pub(crate) struct Collector<'a, W: Write> {
     slices_run: u32,
     core_usage_max: f64,
     sockets_before: Vec<SocketCounts>,
+    /// Workers whose connections for posts are open.
+    open_for_posts: usize,
     totals: Vec<WorkerTotals>,
 }
 
@@ -63,6 +65,7 @@ impl<'a, W: Write> Collector<'a, W> {
             slices_run: 0,
             core_usage_max: 0.0,
             sockets_before: Vec::new(),
+            open_for_posts: 0,
             totals: Vec::new(),
         })
     }
@@ -81,6 +84,7 @@ impl<'a, W: Write> Collector<'a, W> {
             }
             WorkerEvent::Slice(sample) => self.slice.push(*sample),
             WorkerEvent::Sockets(sockets) => self.sockets_before.push(*sockets),
+            WorkerEvent::OpenForPosts => self.open_for_posts += 1,
             WorkerEvent::Done(totals) => self.totals.push(*totals),
         }
     }
@@ -93,6 +97,11 @@ impl<'a, W: Write> Collector<'a, W> {
     /// Whether all workers have counted their sockets before the first slice.
     pub(crate) fn has_sockets(&self) -> bool {
         self.sockets_before.len() == self.workers
+    }
+
+    /// Whether the connections for posts of all workers are open.
+    pub(crate) fn is_open_for_posts(&self) -> bool {
+        self.open_for_posts == self.workers
     }
 
     pub(crate) fn begin_slice(&mut self) {

@@ -139,6 +139,12 @@ impl<'a, W: Write> Generator<'a, W> {
     /// Runs a slice of the schedule, with its drain; they follow each other in their order. Afterwards
     /// nothing is sent.
     pub async fn slice(&mut self, index: u32, server: ServerClocks) -> Result<SliceMeasurements, RunEnd> {
+        if self.slice_start.is_none() {
+            self.announcements.send_replace(Announcement::OpenForPosts);
+            while !self.collector.is_open_for_posts() {
+                self.poll_workers(Instant::now() + CONNECT_POLL_EVERY).await?;
+            }
+        }
         let start = Instant::now() + SLICE_LEAD;
         self.slice_start = Some(start);
         self.collector.begin_slice();

@@ -33,6 +33,8 @@ pub(crate) enum Announcement {
     Probe,
     /// Nothing is sent.
     Rest,
+    /// Authors open the connections that they post with.
+    OpenForPosts,
     /// A slice of the schedule starts at `start`, with its lead-in.
     Slice { index: u32, start: Instant, server: ServerClocks },
 }

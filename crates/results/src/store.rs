@@ -85,7 +85,7 @@ impl Folder {
         let broken = |source| StoreError { doing: "write", path: path.clone(), source };
         let log = File::options().append(true).create(true).open(&aside).map_err(broken)?;
         log.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
-        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
+        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record, serde_json::to_vec)
     }
 
     /// Saves the CSV files of these runs, replacing earlier ones.
@@ -103,11 +103,16 @@ impl Folder {
 
     /// Saves the manifest: once at the start of the job, once at its end.
     pub fn save_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.save_json(MANIFEST, manifest)
+        self.save_json(MANIFEST, manifest, serde_json::to_vec_pretty)
     }
 
-    fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError {
+    fn save_json<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+        written: fn(&T) -> serde_json::Result<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let bytes = written(value).map_err(|error| StoreError {
             doing: "write",
             path: self.path.join(name),
             source: io::Error::other(error),

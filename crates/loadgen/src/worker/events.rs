@@ -16,6 +16,8 @@ pub(crate) enum WorkerEvent {
     Slice(Box<SliceSample>),
     /// The sockets before the first slice.
     Sockets(Box<SocketCounts>),
+    /// The connections for posts are open.
+    OpenForPosts,
     Done(Box<WorkerTotals>),
 }
 

@@ -31,6 +31,9 @@ use crate::transports;
 /// Time between the message that ends a session and the end of its connection, so that the server
 /// can read the message.
 const GOODBYE_PAUSE: Duration = Duration::from_millis(200);
+/// Connections for posts that are opened at once, and the pause before the next.
+const OPENED_AT_ONCE: usize = 8;
+const OPEN_PAUSE: Duration = Duration::from_millis(1);
 const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -71,6 +74,19 @@ impl Worker {
     /// The clients that post the probes, one per room.
     pub(crate) fn probers(&self) -> impl Iterator<Item = &Rc<Client>> {
         self.scheduler.clients.iter().filter(|client| self.run.is_prober(client.id))
+    }
+
+    /// Opens the connections for posts, some at a time: in a slice they would delay posts.
+    async fn open_for_posts(&self) {
+        let senders =
+            self.scheduler.clients.iter().filter_map(|client| Some((client, client.kept_sender.borrow().clone()?)));
+        for (index, (client, sender)) in senders.enumerate() {
+            sender.open(client);
+            if index % OPENED_AT_ONCE == OPENED_AT_ONCE - 1 {
+                sleep(OPEN_PAUSE).await;
+            }
+        }
+        sleep(OPEN_PAUSE).await;
     }
 
     /// Ends the sessions that need a message for that.
@@ -151,6 +167,10 @@ async fn follow(
                 worker.run.rest();
                 let sockets = worker.run.connections.total(async || ()).await;
                 events.send(WorkerEvent::Sockets(Box::new(sockets))).await.ok();
+            }
+            Announcement::OpenForPosts => {
+                worker.open_for_posts().await;
+                events.send(WorkerEvent::OpenForPosts).await.ok();
             }
             Announcement::Slice { index, start, server } => slices.run(index, start, &server).await,
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use loadgen::Progress;
 use results::{ServerSamples, ServerSecond};
-use wire::ServerStats;
+use wire::{ServerStats, TransportUsage};
 
 use super::control::Control;
 use super::process_usage::ProcessUsageReader;
@@ -67,8 +67,8 @@ impl Readings {
         read.socket_memory_bytes.push((checkpoint, machine::socket_memory_bytes()));
     }
 
-    /// The server's statistics. When the first request fails, no further ones are made, and its
-    /// process is read instead.
+    /// The server's statistics, without transports that nobody used. When the first request fails, no
+    /// further ones are made, and its process is read instead.
     async fn usage(&self, checkpoint: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {
@@ -81,7 +81,9 @@ impl Readings {
             read.without_stats = checkpoint == Checkpoint::Begin;
         }
         let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
-        said.ok().flatten().or_else(from_outside)
+        let mut stats = said.ok().flatten().or_else(from_outside)?;
+        stats.transports.retain(|_, used| *used != TransportUsage::default());
+        Some(stats)
     }
 
     /// Reads the server's process at the end of every second.

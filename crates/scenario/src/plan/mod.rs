@@ -68,7 +68,7 @@ pub struct Plan {
     pub limits: Limits,
     /// Cores of server and generator; `None` lets the caller choose.
     pub cores: Option<Cores>,
-    /// Prices; without them no cost in money is shown.
+    /// Prices of this scenario in place of the default ones.
     pub prices: Option<Prices>,
     /// Random seed.
     pub seed: u64,
