@@ -52,7 +52,7 @@ fn check(bench: &Bench, record: &RunRecord) {
 
     let server = record.server.as_ref().expect("the built-in server has statistics");
     let (begin, end) = (
-        server.begin.transports[transport.name()],
+        server.begin.transports.get(transport.name()).copied().unwrap_or_default(),
         server.end.as_ref().expect("it was read after the window").transports[transport.name()],
     );
     assert_eq!((begin.posts, begin.messages), (0, 0), "{transport}");

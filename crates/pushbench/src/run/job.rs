@@ -1,15 +1,14 @@
 //! Runs a job: rounds under load and in lock-step until the budget is used, every run saved at once.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use loadgen::{Progress, Target};
+use loadgen::Target;
 use report::wrapped;
-use results::{Folder, Manifest, Mode, ResultsFolder, Rounds, Run, RunEnd, RunRecord, State, VerdictKind};
+use results::{Folder, Manifest, Mode, ResultsFolder, Rounds, Run, RunEnd, RunRecord, State};
 use scenario::{HttpClient, Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,8 @@ use super::outcome::outcome;
 use super::preflight::{self, Finding, Level};
 use super::process_usage::ProcessUsageReader;
 use super::progress::ProgressLine;
-use super::round::{RoundObserver, RoundPlan, RunEnvironment, round_of_slices, run_of_one_slice};
+use super::round::{RoundPlan, RunEnvironment, round_of_slices, run_of_one_slice};
+use super::round_progress::RoundProgress;
 use super::server_process::ServerCommand;
 use super::server_source::ServerSource;
 use super::timetable::Timetable;
@@ -182,7 +182,7 @@ impl JobRunner {
             let first_run = self.records.len() as u32 + 1;
             let plan =
                 RoundPlan { job: &self.job, subjects: &chosen, mode, round, first_run, deadline, groups: &groups };
-            let mut observer = Observer::new(&self.folder, &mut self.progress);
+            let mut observer = RoundProgress::new(&self.folder, &mut self.progress);
             let records = round_of_slices(&mut self.environment, &plan, &mut observer).await?;
             let done = observer.summary();
             self.save(records)?;
@@ -221,7 +221,7 @@ impl JobRunner {
                     deadline: Instant::now(),
                     groups: &[],
                 };
-                let mut observer = Observer::new(&self.folder, &mut self.progress);
+                let mut observer = RoundProgress::new(&self.folder, &mut self.progress);
                 let record = run_of_one_slice(&mut self.environment, &plan, at, run, &mut observer).await?;
                 let done = observer.summary();
                 self.progress.end(&done);
@@ -257,60 +257,6 @@ impl JobRunner {
         let run = |record: &RunRecord| Run { record: record.clone(), intervals: BTreeMap::new() };
         let runs = self.records.iter().map(run).collect();
         report::widest_ratio(&ResultsFolder { name: String::new(), manifest: self.manifest.clone(), runs })
-    }
-}
-
-/// Shows a round, and says where its files are.
-struct Observer<'a> {
-    folder: &'a Folder,
-    progress: &'a mut ProgressLine,
-    blocks: u32,
-    /// Kind, subject and reasons of every verdict.
-    verdicts: Vec<(VerdictKind, String, String)>,
-}
-
-impl<'a> Observer<'a> {
-    fn new(folder: &'a Folder, progress: &'a mut ProgressLine) -> Self {
-        Self { folder, progress, blocks: 0, verdicts: Vec::new() }
-    }
-
-    /// The runs of the round: how many are valid, and why the others are not.
-    fn summary(&self) -> String {
-        match (self.blocks, self.verdicts.as_slice()) {
-            (0, [(kind, _, reasons)]) => format!("{kind}{reasons}"),
-            (blocks, all) => {
-                let (valid, others): (Vec<_>, Vec<_>) = all.iter().partition(|(kind, ..)| *kind == VerdictKind::Valid);
-                let others: String =
-                    others.iter().map(|(kind, name, reasons)| format!("; {name} {kind}{reasons}")).collect();
-                format!("{blocks} blocks, {} of {} runs valid{others}", valid.len(), all.len())
-            }
-        }
-    }
-}
-
-impl RoundObserver for Observer<'_> {
-    fn log_path(&mut self, run: u32) -> anyhow::Result<Option<PathBuf>> {
-        Ok(Some(self.folder.log_path(run)?))
-    }
-
-    fn subject(&mut self, name: &str, doing: &str, progress: Option<Progress>) {
-        let doing = format!("{name} {doing}");
-        match progress {
-            Some(progress) => self.progress.show_load(&doing, progress),
-            None => self.progress.show(&doing, &[]),
-        }
-    }
-
-    fn block(&mut self, block: u32) {
-        self.blocks = block;
-        self.progress.show(&format!("block {block}"), &[]);
-    }
-
-    fn run(&mut self, record: &RunRecord) {
-        let verdict = &record.verdict;
-        let reasons =
-            if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
-        self.verdicts.push((verdict.kind, record.subject().to_string(), reasons));
     }
 }
 

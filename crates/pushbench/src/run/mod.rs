@@ -19,6 +19,7 @@ mod progress;
 mod readings;
 mod record;
 mod round;
+mod round_progress;
 mod server_process;
 mod server_source;
 mod target_server;

@@ -180,7 +180,7 @@ async fn a_target_that_exits_during_a_run_is_a_crash_with_its_last_output() {
     assert!(ended.err.contains("\n  | out of tokens\n"), "{}", ended.err);
     let printed = ended.err.find("\nout of tokens\n").expect("the standard error of the target is printed");
     assert!(
-        printed < ended.err.find("websocket @ other crashed: the server").unwrap(),
+        printed < ended.err.find("websocket @ other: crashed: the server").unwrap(),
         "it is printed before the end of the run: {}",
         ended.err
     );
