@@ -149,6 +149,8 @@ const LOAD_MAX_MS = 90_000;
 
 const scenario = (transport) => `name = "interop"
 question = "Does our client get along with other people's servers?"
+budget_s = 1
+slices = 1
 clients = 20
 rooms = 4
 transports = ["${transport}"]
@@ -161,8 +163,6 @@ warm_up_s = 0.2
 window_s = 1.5
 drain_idle_s = 0.5
 drain_max_s = 3.0
-[limits]
-invalid_reruns = 0
 `;
 
 export async function checkOurClient(binary, server) {

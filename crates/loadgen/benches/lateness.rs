@@ -37,9 +37,9 @@ fn main() -> io::Result<()> {
     let (mut bare, mut pushbench, mut busy) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
     for round in 0..number("--rounds", 7) {
         let (sleeping, measured) = if round % 2 == 0 {
-            (sleep_through(&plan)?, run(&plan, Transport::Tcp)?)
+            (sleep_through(&plan)?, run(&plan, Transport::Tcp)?.0)
         } else {
-            let measured = run(&plan, Transport::Tcp)?;
+            let measured = run(&plan, Transport::Tcp)?.0;
             (sleep_through(&plan)?, measured)
         };
         let lateness = measured.of(Series::SendDelay);
@@ -82,7 +82,7 @@ fn sleep_through(plan: &Plan) -> io::Result<Histogram<u64>> {
             Err(errno) => return Err(errno.into()),
         }
         let now = Duration::from(clock_gettime(clock)?);
-        if plan.in_window(due) {
+        if plan.slicing.window_of(due.as_micros() as u32).is_some() {
             late.saturating_record(now.saturating_sub(begun + due).as_micros() as u64);
         }
     }

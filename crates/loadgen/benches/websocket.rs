@@ -35,8 +35,8 @@ fn main() -> io::Result<()> {
     let (mut bare, mut pushbench, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..number("--rounds", 7) {
         let measure_ours = || -> io::Result<f64> {
-            let measured = run(&plan, Transport::Websocket)?;
-            Ok(measured.cpu.total_us() as f64 / measured.window.delivered as f64)
+            let slice = run(&plan, Transport::Websocket)?.1;
+            Ok(slice.generator_cpu.total_us() as f64 / slice.traffic.delivered as f64)
         };
         // The order changes, so that neither always meets the machine in the same state.
         let (bare_us, pushbench_us) = if round % 2 == 0 {

@@ -34,6 +34,9 @@ pub(crate) trait PostSender {
     /// Sends what the client's queue holds, as far as the connection allows now.
     fn flush(&self, run: &RunContext, client: &Client) -> Result<(), Fault>;
 
+    /// Opens the connection for posts before there are any, if it is not the one that delivers.
+    fn open(&self, _: &Client) {}
+
     /// Sends the message that ends the session, where closing the connection does not end it.
     /// Returns whether it was sent. Nothing waits for its answer, and no count includes it.
     fn say_goodbye(&self) -> bool {

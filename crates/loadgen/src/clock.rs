@@ -1,4 +1,5 @@
-//! The clock of a run: microseconds since T0, the start of the warm-up; negative before it.
+//! The clock of a run: microseconds since T0, the start of the first lead-in, without the rests
+//! between slices; negative before it.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,11 +19,18 @@ impl Clock {
     }
 
     pub(crate) fn set_t0(&self, t0: Instant) {
-        self.t0_us.set(micros(t0.saturating_duration_since(self.base)));
+        self.set_t0_us(micros(t0.saturating_duration_since(self.base)));
     }
 
-    pub(crate) fn has_t0(&self) -> bool {
-        self.t0_us.get() < i64::MAX / 2
+    /// Sets T0 in microseconds since the run began. Each slice sets it anew, so that the time of the
+    /// schedule stands still between slices; it may then be before the run.
+    pub(crate) fn set_t0_us(&self, t0_us: i64) {
+        self.t0_us.set(t0_us);
+    }
+
+    /// When the run began.
+    pub(crate) fn base(&self) -> Instant {
+        self.base
     }
 
     /// Microseconds since T0.
@@ -37,7 +45,8 @@ impl Clock {
 
     /// The instant of a time since T0.
     pub(crate) fn instant(&self, since_t0: Duration) -> Instant {
-        self.base + Duration::from_micros(self.t0_us.get().unsigned_abs()) + since_t0
+        let since_base = self.t0_us.get() + micros(since_t0);
+        self.base + Duration::from_micros(u64::try_from(since_base).unwrap_or(0))
     }
 }
 

@@ -14,9 +14,9 @@ use scenario::Plan;
 
 use crate::measure::histograms::Histograms;
 use crate::measure::post_table::PostTable;
-use crate::measurements::RunMeasurements;
+use crate::measurements::{RunMeasurements, SliceMeasurements};
 use crate::net::tcp_info::SocketCounts;
-use crate::worker::events::{EdgeSample, SecondSample, WorkerEvent, WorkerTotals};
+use crate::worker::events::{SecondSample, SliceSample, WorkerEvent, WorkerTotals};
 
 /// Percentile that the progress line shows.
 const PROGRESS_PERCENTILE: f64 = 0.99;
@@ -30,7 +30,15 @@ pub(crate) struct Collector<'a, W: Write> {
     whole: Histograms,
     seconds: Vec<Second>,
     set_up: TrafficCounts,
-    edges: Vec<EdgeSample>,
+    /// The current slice, one sample a worker.
+    slice: Vec<SliceSample>,
+    /// Slices that have begun, and those that are over.
+    slices_begun: u32,
+    slices_run: u32,
+    core_usage_max: f64,
+    sockets_before: Vec<SocketCounts>,
+    /// Workers whose connections for posts are open.
+    open_for_posts: usize,
     totals: Vec<WorkerTotals>,
 }
 
@@ -52,7 +60,12 @@ impl<'a, W: Write> Collector<'a, W> {
             whole: Histograms::new(),
             seconds: Vec::new(),
             set_up: TrafficCounts::default(),
-            edges: Vec::new(),
+            slice: Vec::new(),
+            slices_begun: 0,
+            slices_run: 0,
+            core_usage_max: 0.0,
+            sockets_before: Vec::new(),
+            open_for_posts: 0,
             totals: Vec::new(),
         })
     }
@@ -69,7 +82,9 @@ impl<'a, W: Write> Collector<'a, W> {
                     done.into_iter().for_each(|second| self.close_second(second));
                 }
             }
-            WorkerEvent::Edge(sample) => self.edges.push(*sample),
+            WorkerEvent::Slice(sample) => self.slice.push(*sample),
+            WorkerEvent::Sockets(sockets) => self.sockets_before.push(*sockets),
+            WorkerEvent::OpenForPosts => self.open_for_posts += 1,
             WorkerEvent::Done(totals) => self.totals.push(*totals),
         }
     }
@@ -79,9 +94,31 @@ impl<'a, W: Write> Collector<'a, W> {
         self.totals.len() == self.workers
     }
 
-    /// Whether all workers have sampled both edges of the window.
-    pub(crate) fn has_window(&self) -> bool {
-        self.edges.len() == 2 * self.workers
+    /// Whether all workers have counted their sockets before the first slice.
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.sockets_before.len() == self.workers
+    }
+
+    /// Whether the connections for posts of all workers are open.
+    pub(crate) fn is_open_for_posts(&self) -> bool {
+        self.open_for_posts == self.workers
+    }
+
+    pub(crate) fn begin_slice(&mut self) {
+        self.slices_begun += 1;
+    }
+
+    /// The slice, once all workers have reported it.
+    pub(crate) fn take_slice(&mut self) -> Option<SliceMeasurements> {
+        if self.slice.len() < self.workers {
+            return None;
+        }
+        let samples = std::mem::take(&mut self.slice);
+        self.slices_run += 1;
+        let measured = slice_of(&samples);
+        let busiest = samples.iter().map(|sample| sample.core_usage()).fold(0.0, f64::max);
+        self.core_usage_max = self.core_usage_max.max(busiest);
+        Some(measured)
     }
 
     pub(crate) fn latest_p99(&self) -> Option<u64> {
@@ -141,77 +178,87 @@ impl<'a, W: Write> Collector<'a, W> {
         if let Some(error) = self.log_broken {
             tracing::warn!(error, "the interval log is incomplete");
         }
-        let (window, window_us, cpu, core_usage_max) = window_of(&self.edges, self.workers);
+        let before = self.sockets_before.iter().fold(SocketCounts::default(), |sum, sockets| sum.plus(sockets));
         let sockets = self.totals.iter().fold(SocketCounts::default(), |sum, totals| sum.plus(&totals.sockets));
         let mut faults = Faults::default();
         self.totals.iter().for_each(|totals| faults.merge(&totals.faults));
         let total = self.totals.iter().fold(TrafficCounts::default(), |sum, totals| sum.plus(&totals.traffic));
         RunMeasurements {
             ended,
-            window_us,
             saturated: self.whole.saturated,
             negative: self.whole.negative,
             histograms: self.whole.into_histograms(),
             seconds: self.seconds,
             set_up: self.set_up,
-            window,
             total,
-            kernel_window: sockets_in_window(&self.edges, self.workers),
-            kernel_total: Some(sockets),
-            ledger: compare_ledgers(plan, posts, &self.totals),
+            sockets: Some(sockets),
+            sockets_in_slices: Some(sockets.since(&before)),
+            ledger: compare_ledgers(plan, posts, &self.totals, self.slices_begun),
             faults,
-            cpu,
-            core_usage_max,
-            posts_sent_in_window: posts_sent_in_window(plan, posts),
+            core_usage_max: self.core_usage_max,
+            slices_run: self.slices_run,
+            posts_sent_in_window: posts_sent_in_window(plan, posts, self.slices_run),
         }
     }
 }
 
-/// Counts between the edges, the length of the window in microseconds, the CPU time of all workers
-/// and the largest share of a core that one of them used. Each worker reports both edges in order.
-fn window_of(edges: &[EdgeSample], workers: usize) -> (TrafficCounts, u64, Cpu, f64) {
-    let (starts, ends) = edges.split_at(workers.min(edges.len()));
-    if ends.len() != workers {
-        return (TrafficCounts::default(), 0, Cpu::default(), 0.0);
+impl SliceSample {
+    /// Share of a core that the worker used in the window.
+    fn core_usage(&self) -> f64 {
+        let [start, end] = &self.edges;
+        let elapsed = end.at.saturating_duration_since(start.at);
+        end.cpu.total_us().saturating_sub(start.cpu.total_us()) as f64 / (elapsed.as_micros() as f64).max(1.0)
     }
-    let sum = |samples: &[EdgeSample]| samples.iter().fold(TrafficCounts::default(), |sum, r| sum.plus(&r.traffic));
+}
+
+/// The sum of what the workers report. The window reaches from the first to the last sample at its
+/// edges; the CPU clock of the server is the same for all workers and is read by the first.
+fn slice_of(samples: &[SliceSample]) -> SliceMeasurements {
+    let all = |edge: usize| samples.iter().map(move |sample| &sample.edges[edge]);
+    let traffic = |edge| all(edge).fold(TrafficCounts::default(), |sum, sample| sum.plus(&sample.traffic));
     let cpu = |of: fn(&Cpu) -> u64| {
-        let total = |samples: &[EdgeSample]| samples.iter().map(|r| of(&r.cpu)).sum::<u64>();
-        total(ends).saturating_sub(total(starts))
+        let total = |edge: usize| all(edge).map(|sample| of(&sample.cpu)).sum::<u64>();
+        total(1).saturating_sub(total(0))
     };
-    let first = starts.iter().map(|r| r.at).min();
-    let last = ends.iter().map(|r| r.at).max();
+    let (first, last) = (all(0).map(|sample| sample.at).min(), all(1).map(|sample| sample.at).max());
     let elapsed = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first));
-    let window_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    // The samples do not name their worker: its CPU time is at most the largest end minus the
-    // smallest start.
-    let busiest = ends.iter().map(|r| r.cpu.total_us()).max().unwrap_or(0);
-    let least = starts.iter().map(|r| r.cpu.total_us()).min().unwrap_or(0);
-    let busy = busiest.saturating_sub(least) as f64 / (window_us.max(1) as f64);
-    let cpu = Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) };
-    (sum(ends).since(&sum(starts)), window_us, cpu, busy)
+    let server = |edge: usize| all(edge).find_map(|sample| sample.server_cpu_ns);
+    let mut delivery = Histograms::empty();
+    samples.iter().for_each(|sample| delivery.add(&sample.delivery).expect("all histograms have the same bounds"));
+    SliceMeasurements {
+        window_us: elapsed.as_micros() as u64,
+        traffic: traffic(1).since(&traffic(0)),
+        generator_cpu: Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) },
+        server_cpu_ns: server(0).zip(server(1)).map(|(start, end)| end.saturating_sub(start)),
+        delivery_p50_us: (!delivery.is_empty()).then(|| delivery.value_at_quantile(0.5)),
+        drain_us: samples.iter().map(|sample| sample.drain_us).max().unwrap_or(0),
+        drained: samples.iter().all(|sample| sample.drained),
+    }
 }
 
-fn sockets_in_window(edges: &[EdgeSample], workers: usize) -> Option<SocketCounts> {
-    let (starts, ends) = edges.split_at_checked(workers).filter(|(_, ends)| ends.len() == workers)?;
-    let sum = |samples: &[EdgeSample]| samples.iter().fold(SocketCounts::default(), |sum, r| sum.plus(&r.sockets));
-    Some(sum(ends).since(&sum(starts)))
-}
-
-/// Compares what every client received with what the server accepted.
-fn compare_ledgers(plan: &Plan, posts: &PostTable, totals: &[WorkerTotals]) -> LedgerSummary {
+/// Compares what every client received with what the server accepted, over the slices that have
+/// begun.
+pub(crate) fn compare_ledgers(
+    plan: &Plan,
+    posts: &PostTable,
+    totals: &[WorkerTotals],
+    slices_begun: u32,
+) -> LedgerSummary {
     let mut summary = LedgerSummary::default();
     totals.iter().for_each(|totals| summary.merge(&totals.ledger));
-    let mut on_server = vec![0_u64; plan.rooms as usize];
+    let rooms = plan.rooms as usize;
+    let (mut on_server, mut planned) = (vec![0_u64; rooms], vec![0_u64; rooms]);
     for author in 0..plan.clients {
         let Some(first) = plan.post_index(author, 1) else { continue };
-        let mut own = first..first + plan.posts_of(author) as usize;
         let room = plan.room_of(author) as usize;
-        on_server[room] += own.by_ref().filter(|index| posts.is_on_server(*index)).count() as u64;
+        for index in first..first + plan.posts_of(author) as usize {
+            on_server[room] += u64::from(posts.is_on_server(index));
+            planned[room] += u64::from(plan.slicing.slice_of(plan.due_us(index)) < slices_begun);
+        }
     }
     for client in totals.iter().flat_map(|totals| &totals.clients) {
         let room = plan.room_of(client.client);
-        let planned = plan.posts_in_room(room);
+        let planned = planned[room as usize];
         // Cap at the planned count: a duplicate under a second seq is reported by the order check
         // and must not hide a lost message.
         let received = u64::from(client.received).min(planned);
@@ -228,9 +275,9 @@ fn compare_ledgers(plan: &Plan, posts: &PostTable, totals: &[WorkerTotals]) -> L
     summary
 }
 
-fn posts_sent_in_window(plan: &Plan, posts: &PostTable) -> u64 {
+fn posts_sent_in_window(plan: &Plan, posts: &PostTable, slices_run: u32) -> u64 {
     let total = usize::try_from(plan.posts_total()).unwrap_or(usize::MAX);
-    let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
+    let in_window = |index: &usize| plan.slicing.window_of(plan.due_us(*index)).is_some_and(|slice| slice < slices_run);
     (0..total).filter(in_window).filter(|index| posts.sent_us(*index).is_some()).count() as u64
 }
 
@@ -298,7 +345,7 @@ mod tests {
         (0..posts(&plan)).for_each(|index| table.mark_accepted(index));
         let all = |client| u32::try_from(plan.posts_in_room(plan.room_of(client))).unwrap();
         let received = (0..plan.clients).map(|client| (client, all(client) - if client == 4 { 2 } else { 0 }));
-        let summary = compare_ledgers(&plan, &table, &[totals(received)]);
+        let summary = compare_ledgers(&plan, &table, &[totals(received)], 1);
         assert_eq!((summary.lost, summary.undelivered_posts, summary.received), (2, 0, summary.scheduled - 2));
         assert_eq!(summary.incidents, [Incident { kind: IncidentKind::Lost, client: 4, seq: 9 }]);
     }
@@ -324,7 +371,7 @@ mod tests {
             }
             let of_worker = |worker| plan.clients_of_worker(worker, workers).map(|client| (client, received[client as usize]));
             let all: Vec<_> = (0..workers).map(|worker| totals(of_worker(worker))).collect();
-            let summary = compare_ledgers(&plan, &table, &all);
+            let summary = compare_ledgers(&plan, &table, &all, 1);
             let planned: u64 = (0..plan.rooms).map(|room| plan.posts_in_room(room) * u64::from(plan.room_size(room))).sum();
             prop_assert_eq!(summary.scheduled, planned);
             prop_assert_eq!(summary.scheduled, summary.received + summary.lost + summary.undelivered_posts);

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use scenario::{HttpClient, Plan, Protocol};
+use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 /// Addresses of a server, its access token and its protocol.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// HTTP and WebSocket.
     pub http: SocketAddr,

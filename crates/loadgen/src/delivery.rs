@@ -146,6 +146,7 @@ fn check(
 fn record_latency(run: &RunContext, counters: &mut Counters, client: &Client, index: usize, now: i64) {
     let Some(due) = run.due_in_window(index) else { return };
     counters.histograms.record(Series::DeliveryLatency, now - due);
+    counters.slice_delivery.saturating_record(u64::try_from(now - due).unwrap_or(0));
     if let Some(sent) = run.posts.sent_us(index) {
         counters.histograms.record(Series::DeliveryLatencyFromSend, now - sent);
     }

@@ -4,9 +4,10 @@
 //! message but a few relaxed atomic stores. The crate does not import the server: it connects to
 //! whatever listens at the target.
 //!
-//! Modules import downwards in this order: `error`, `clock`, `timer`, `config`; `protocol`; `net`;
+//! Modules import downwards in this order: `error`, `clock`, `cpu_clock`, `timer`, `progress`,
+//! `config`; `protocol`; `net`;
 //! `measure`; `run_context`, `tasks`, `client`, `delivery`, `scheduler`, `session`; `transports`;
-//! `worker`; `controller`, `collector`, `lockstep`, `joining`, `progress`.
+//! `worker`; `collector`; `generator`, `lockstep`, `joining`.
 
 #[doc(hidden)]
 pub mod bench;
@@ -14,12 +15,13 @@ mod client;
 mod clock;
 mod collector;
 mod config;
-mod controller;
+mod cpu_clock;
 mod delivery;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod generator;
 mod joining;
 mod lockstep;
 mod measure;
@@ -39,9 +41,10 @@ mod transports;
 mod worker;
 
 pub use config::{RunConfig, Target};
-pub use controller::{Checkpoint, execute};
+pub use cpu_clock::ServerClocks;
+pub use generator::{Generator, execute, generate};
 pub use joining::{JoinError, try_join};
-pub use lockstep::{LockStepError, StepCounts, Until, lock_step};
-pub use measurements::RunMeasurements;
+pub use lockstep::{Checkpoint, LockStep, LockStepError, StepCounts, Until, lock_step, lock_step_slices};
+pub use measurements::{RunMeasurements, SliceMeasurements};
 pub use net::tcp_info::SocketCounts;
-pub use progress::{Phase, Progress};
+pub use progress::Progress;

@@ -5,10 +5,11 @@
 //! leaves to timers is decided here: when to connect, when to post, and when to poll. Posts are
 //! sent in the order in which they are due.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use results::TrafficCounts;
+use results::{Cpu, LedgerSummary, RunEnd, TrafficCounts};
 use scenario::HttpClient;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -16,12 +17,29 @@ use wire::Transport;
 
 use crate::client::Client;
 use crate::config::RunConfig;
-use crate::controller::Checkpoint;
+use crate::cpu_clock::ServerClocks;
+use crate::measurements::{RunMeasurements, SliceMeasurements};
 use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
+use crate::worker::checkpoints::EdgeSample;
 
+/// Pause after a slice in which clients wait with requests.
+const SETTLE: Duration = Duration::from_millis(2);
 /// Longest time of one step.
 const STEP_MAX: Duration = Duration::from_secs(20);
+
+/// Instants of lock-step at which its caller may take measurements of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Before the first connection.
+    Begin,
+    /// All clients are connected, and nothing is sent.
+    Settled,
+    /// Start of the window.
+    WindowStart,
+    /// End of the window.
+    WindowEnd,
+}
 
 /// What the clients counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,28 +93,107 @@ pub async fn lock_step(
     until: Until,
     on_checkpoint: impl AsyncFnMut(Checkpoint),
 ) -> Result<StepCounts, LockStepError> {
-    if config.plan.http_client != HttpClient::BuiltIn {
-        return Err(LockStepError::Client);
-    }
-    let config = WorkerConfig { lock_step: true, ..WorkerConfig::alone(config, WorkerIndex::ONLY) };
-    let steps = Steps { worker: Worker::new(config) };
-    LocalSet::new().run_until(steps.run_until_panic(until, on_checkpoint)).await
+    let steps = LockStep::new(config)?;
+    steps.until_panic(steps.run(until, on_checkpoint)).await
 }
 
-struct Steps {
+/// A lock-step run whose slices `lead` decides, on the current thread.
+pub async fn lock_step_slices(
+    config: &RunConfig,
+    lead: impl AsyncFnOnce(&LockStep) -> Result<(), LockStepError>,
+) -> Result<RunMeasurements, LockStepError> {
+    let steps = LockStep::new(config)?;
+    steps.until_panic(async { lead(&steps).await }).await?;
+    steps.finish()
+}
+
+/// The clients of a lock-step run.
+pub struct LockStep {
     worker: Worker,
+    slices_run: Cell<u32>,
 }
 
-impl Steps {
-    async fn run_until_panic(
-        &self,
-        until: Until,
-        on_checkpoint: impl AsyncFnMut(Checkpoint),
-    ) -> Result<StepCounts, LockStepError> {
-        tokio::select! {
-            steps = self.run(until, on_checkpoint) => steps,
-            () = self.worker.tasks.task_panicked() => Err(LockStepError::Panicked(self.worker.run.transport)),
+impl LockStep {
+    fn new(config: &RunConfig) -> Result<Self, LockStepError> {
+        if config.plan.http_client != HttpClient::BuiltIn {
+            return Err(LockStepError::Client);
         }
+        let config = WorkerConfig { lock_step: true, ..WorkerConfig::alone(config, WorkerIndex::ONLY) };
+        Ok(Self { worker: Worker::new(config), slices_run: Cell::default() })
+    }
+
+    /// Runs `steps`; a client that panics ends them.
+    async fn until_panic<T>(&self, steps: impl Future<Output = Result<T, LockStepError>>) -> Result<T, LockStepError> {
+        let guarded = async {
+            tokio::select! {
+                done = steps => done,
+                () = self.worker.tasks.task_panicked() => Err(LockStepError::Panicked(self.worker.run.transport)),
+            }
+        };
+        LocalSet::new().run_until(guarded).await
+    }
+
+    /// Connects all clients, and waits until each has received one message.
+    pub async fn join(&self) -> Result<(), LockStepError> {
+        self.connect().await?;
+        self.probe().await
+    }
+
+    /// Sends `lead_in` posts and then `posts` posts, one after the other; the latter are measured.
+    pub async fn slice(
+        &self,
+        lead_in: u32,
+        posts: u32,
+        server: &ServerClocks,
+    ) -> Result<SliceMeasurements, LockStepError> {
+        let run = &self.worker.run;
+        self.post_next(lead_in).await?;
+        let start = EdgeSample::now(run, server);
+        self.post_next(posts).await?;
+        let end = EdgeSample::now(run, server);
+        let window = end.at.saturating_duration_since(start.at);
+        let cpu = |of: fn(&Cpu) -> u64| of(&end.cpu).saturating_sub(of(&start.cpu));
+        self.slices_run.set(self.slices_run.get() + 1);
+        if self.holds_requests() {
+            // The server still takes the last requests.
+            tokio::time::sleep(SETTLE).await;
+        }
+        Ok(SliceMeasurements {
+            window_us: window.as_micros() as u64,
+            traffic: end.traffic.since(&start.traffic),
+            generator_cpu: Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) },
+            server_cpu_ns: start.server_cpu_ns.zip(end.server_cpu_ns).map(|(start, end)| end.saturating_sub(start)),
+            delivery_p50_us: None,
+            drain_us: 0,
+            drained: true,
+        })
+    }
+
+    /// Sends the next posts of the plan; it may have fewer left.
+    async fn post_next(&self, posts: u32) -> Result<(), LockStepError> {
+        for _ in 0..posts {
+            let Some(post) = self.worker.scheduler.pop(&self.worker.run, i64::MAX) else { break };
+            self.post(self.worker.scheduler.client(post.client), post.ordinal).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the run. Everything that was posted was received, or a step would have failed.
+    fn finish(&self) -> Result<RunMeasurements, LockStepError> {
+        let run = &self.worker.run;
+        if let Some(incident) = run.counters.borrow().ledger.incidents.first() {
+            return Err(LockStepError::Wrong(run.transport, format!("{incident:?}")));
+        }
+        let traffic = self.counts();
+        let mut measured = RunMeasurements::empty(RunEnd::Complete);
+        measured.total = traffic;
+        measured.slices_run = self.slices_run.get();
+        measured.ledger = LedgerSummary {
+            scheduled: traffic.delivered,
+            received: traffic.delivered,
+            ..run.counters.borrow().ledger.clone()
+        };
+        Ok(measured)
     }
 
     async fn run(
@@ -194,6 +291,8 @@ impl Steps {
         self.wait_for(done, what).await
     }
 
+    /// Waits until `done` without sleeping: the wake-up of a core that sleeps would be charged to the
+    /// server, and costs something else each time.
     async fn wait_for(&self, done: impl Fn() -> bool, what: impl Fn() -> String) -> Result<(), LockStepError> {
         let run = &self.worker.run;
         let begun = Instant::now();
@@ -226,10 +325,14 @@ mod tests {
     use super::*;
     use crate::testing::{listener, worker, worker_to};
 
+    fn steps(worker: Worker) -> LockStep {
+        LockStep { worker, slices_run: Cell::default() }
+    }
+
     #[tokio::test]
     async fn a_fault_ends_a_step_at_once() {
-        let steps = Steps { worker: worker(1, 1, "") };
-        let outcome = LocalSet::new().run_until(steps.run_until_panic(Until::End, async |_| ())).await;
+        let steps = steps(worker(1, 1, ""));
+        let outcome = steps.until_panic(steps.run(Until::End, async |_| ())).await;
         assert!(matches!(outcome, Err(LockStepError::Broke { .. })), "{outcome:?}");
     }
 
@@ -237,9 +340,9 @@ mod tests {
     async fn a_panicking_client_ends_the_run_at_once() {
         // A server that accepts connections and answers nothing.
         let listener = listener();
-        let steps = Steps { worker: worker_to(&listener, Transport::Tcp) };
+        let steps = steps(worker_to(&listener, Transport::Tcp));
         let panics = async |_| _ = steps.worker.tasks.spawn(async { panic!("this panic belongs to the test") });
-        let outcome = LocalSet::new().run_until(steps.run_until_panic(Until::End, panics)).await;
+        let outcome = steps.until_panic(steps.run(Until::End, panics)).await;
         assert!(matches!(outcome, Err(LockStepError::Panicked(Transport::Tcp))), "{outcome:?}");
     }
 }

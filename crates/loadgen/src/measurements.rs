@@ -2,18 +2,36 @@
 
 use hdrhistogram::Histogram;
 use results::{Cpu, Faults, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
+use serde::{Deserialize, Serialize};
 
 use crate::measure::histograms::Histograms;
 use crate::net::tcp_info::SocketCounts;
+
+/// One slice: what was counted and used in its window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SliceMeasurements {
+    /// Length of the window: from the first to the last sample at its edges.
+    pub window_us: u64,
+    /// Counts in the window.
+    pub traffic: TrafficCounts,
+    /// CPU time of all workers in the window.
+    pub generator_cpu: Cpu,
+    /// CPU time of the server's processes; `None` if their clocks could not be read.
+    pub server_cpu_ns: Option<u64>,
+    /// Median delivery latency of the posts scheduled in the window; `None` in lock-step.
+    pub delivery_p50_us: Option<u64>,
+    /// Time from the end of the window until everything scheduled had arrived, or until the drain
+    /// was given up.
+    pub drain_us: u64,
+    /// Whether everything scheduled arrived.
+    pub drained: bool,
+}
 
 /// The measurements of one run of one transport.
 #[derive(Debug, Clone)]
 pub struct RunMeasurements {
     /// How it ended.
     pub ended: RunEnd,
-    /// Measured length of the window, in microseconds: from the first to the last sample at its
-    /// edges.
-    pub window_us: u64,
     /// One histogram per [`Series`], over all workers and seconds.
     pub histograms: Vec<Histogram<u64>>,
     /// Number of values above the largest that the histograms can record.
@@ -24,24 +42,22 @@ pub struct RunMeasurements {
     pub seconds: Vec<Second>,
     /// Counts before T0: connecting, joining, the probe.
     pub set_up: TrafficCounts,
-    /// Counts in the window.
-    pub window: TrafficCounts,
     /// Counts of the whole run.
     pub total: TrafficCounts,
-    /// The kernel's counts of the clients' sockets in the window; `None` for an HTTP client that
-    /// does not expose its sockets.
-    pub kernel_window: Option<SocketCounts>,
-    /// The same over the whole run.
-    pub kernel_total: Option<SocketCounts>,
+    /// The kernel's counts of the clients' sockets over the whole run; `None` for an HTTP client
+    /// that does not expose its sockets.
+    pub sockets: Option<SocketCounts>,
+    /// The same from before the first slice to the end.
+    pub sockets_in_slices: Option<SocketCounts>,
     /// Deliveries, losses and incidents.
     pub ledger: LedgerSummary,
     /// Faults by kind.
     pub faults: Faults,
-    /// CPU time of all workers in the window.
-    pub cpu: Cpu,
-    /// Largest share of a core that one worker used in the window.
+    /// Largest share of a core that one worker used in a window.
     pub core_usage_max: f64,
-    /// Posts that were due in the window and were sent, in it or later.
+    /// Slices that were run to their end.
+    pub slices_run: u32,
+    /// Posts that were due in the windows of these slices and were sent, in them or later.
     pub posts_sent_in_window: u64,
 }
 
@@ -50,20 +66,18 @@ impl RunMeasurements {
     pub fn empty(ended: RunEnd) -> Self {
         Self {
             ended,
-            window_us: 0,
             histograms: Histograms::new().into_histograms(),
             saturated: 0,
             negative: 0,
             seconds: Vec::new(),
             set_up: TrafficCounts::default(),
-            window: TrafficCounts::default(),
             total: TrafficCounts::default(),
-            kernel_window: None,
-            kernel_total: None,
+            sockets: None,
+            sockets_in_slices: None,
             ledger: LedgerSummary::default(),
             faults: Faults::default(),
-            cpu: Cpu::default(),
             core_usage_max: 0.0,
+            slices_run: 0,
             posts_sent_in_window: 0,
         }
     }

@@ -1,69 +1,45 @@
-//! The phases of a run, what its progress line shows, and what the workers know of both. Nothing
-//! here is touched per message.
+//! What the progress line shows of a run, and what the workers and their controller tell each
+//! other. Nothing here is touched per message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// A phase of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// All clients connect.
-    RampUp,
-    /// Every client must receive one message of its room.
-    Probe,
-    /// Nothing is sent.
-    Settle,
-    /// Posts are sent, and nothing is measured.
-    WarmUp,
-    /// The measurement window.
-    Window,
-    /// Nothing is sent; messages in flight may still arrive.
-    Drain,
-}
+use crate::cpu_clock::ServerClocks;
 
-impl Phase {
-    /// The name shown to people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RampUp => "ramp-up",
-            Self::Probe => "probe",
-            Self::Settle => "settle",
-            Self::WarmUp => "warm-up",
-            Self::Window => "window",
-            Self::Drain => "drain",
-        }
-    }
-}
-
-/// The state of a run, reported a few times per second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The state of a run, reported a few times per second while clients connect and in long slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The current phase.
-    pub phase: Phase,
     /// Number of connected clients.
     pub joined: u32,
     /// Messages received so far.
     pub delivered: u64,
     /// Faults so far.
     pub faults: u64,
-    /// The current second since T0; `None` before T0. The first report of a second follows its
-    /// start.
+    /// The current second of the slice; `None` before it.
     pub second: Option<u32>,
     /// 99th percentile of the delivery latency in the last full second, if it had deliveries.
     pub delivery_us_p99: Option<u64>,
 }
 
-/// What the run controller tells the workers. The end of the channel is the end of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Announcement {
-    pub(crate) phase: Phase,
-    /// Start of the warm-up, once it is known.
-    pub(crate) t0: Option<Instant>,
+/// What the controller tells the workers. The end of the channel is the end of the run.
+#[derive(Debug, Clone)]
+pub(crate) enum Announcement {
+    /// All clients connect.
+    RampUp,
+    /// Every client must receive one message of its room.
+    Probe,
+    /// Nothing is sent.
+    Rest,
+    /// Authors open the connections that they post with.
+    OpenForPosts,
+    /// A slice of the schedule starts at `start`, with its lead-in.
+    Slice { index: u32, start: Instant, server: ServerClocks },
 }
 
-/// Counters of one worker, stored a few times per second.
+/// Counters of one worker, stored a few times per second while clients connect and in long slices.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressCounters {
     pub(crate) joined: AtomicU32,

@@ -5,9 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use results::{ByteClass, Direction, Faults, LedgerSummary, Series, TrafficCounts, TrafficKind};
 use scenario::{HttpClient, Plan, Protocol, TransportTuning};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::{Framing, Post, Transport};
 
@@ -62,6 +65,8 @@ impl WorkerConfig {
 pub(crate) struct Counters {
     pub(crate) traffic: TrafficCounts,
     pub(crate) histograms: Histograms,
+    /// Delivery latencies of the current slice.
+    pub(crate) slice_delivery: Histogram<u64>,
     pub(crate) ledger: LedgerSummary,
     pub(crate) rooms: Vec<Option<RoomOrder>>,
     /// Newest known post of each author: its seq and its ordinal, which must rise together.
@@ -102,7 +107,11 @@ pub(crate) struct RunContext {
     /// Numbers for messages of a server that gives none.
     pub(crate) local_sequence: Option<RefCell<LocalSequence>>,
     pub(crate) lock_step: bool,
-    window_us: Range<i64>,
+    /// The window of the current slice.
+    window_us: RefCell<Range<i64>>,
+    /// Whether clients connect or a slice is under way; between slices nothing polls.
+    is_active: Cell<bool>,
+    activity: Notify,
     second: Cell<u32>,
 }
 
@@ -123,6 +132,7 @@ impl RunContext {
             counters: RefCell::new(Counters {
                 traffic: TrafficCounts::default(),
                 histograms: Histograms::new(),
+                slice_delivery: Histograms::empty(),
                 ledger: LedgerSummary::default(),
                 rooms,
                 authors: vec![(0, 0); plan.clients as usize],
@@ -136,7 +146,9 @@ impl RunContext {
             connections: Rc::default(),
             local_sequence: (!numbers_messages).then(|| RefCell::new(LocalSequence::new(&plan))),
             lock_step,
-            window_us: micros(plan.phases.warm_up())..micros(plan.phases.posting()),
+            window_us: RefCell::new(window_us(&plan, 0)),
+            is_active: Cell::new(true),
+            activity: Notify::new(),
             second: Cell::new(0),
             http_client,
             plan,
@@ -225,18 +237,63 @@ impl RunContext {
     /// window.
     pub(crate) fn due_in_window(&self, index: usize) -> Option<i64> {
         let due = i64::from(self.plan.due_us(index));
-        self.window_us.contains(&due).then_some(due)
+        self.window_us.borrow().contains(&due).then_some(due)
     }
 
-    /// The second of the run, updated once a second. It serves idle detection, where an error of
-    /// one second does not matter.
+    /// Starts a slice of the schedule at `start`, in microseconds since the run began.
+    pub(crate) fn begin_slice(&self, index: u32, start_us: i64) {
+        self.clock.set_t0_us(start_us - i64::from(index) * micros(self.plan.slicing.slice()));
+        *self.window_us.borrow_mut() = window_us(&self.plan, index);
+        self.counters.borrow_mut().slice_delivery.reset();
+        self.set_active(true);
+    }
+
+    /// Nothing is sent until the next slice.
+    pub(crate) fn rest(&self) {
+        self.set_active(false);
+    }
+
+    fn set_active(&self, active: bool) {
+        self.is_active.set(active);
+        self.activity.notify_waiters();
+    }
+
+    /// Returns at once in a slice, and otherwise when the next one starts.
+    pub(crate) async fn active(&self) {
+        while !self.is_active.get() {
+            self.activity.notified().await;
+        }
+    }
+
+    /// Returns at once between slices, and otherwise when the current one ends.
+    pub(crate) async fn resting(&self) {
+        while self.is_active.get() {
+            self.activity.notified().await;
+        }
+    }
+
+    /// When the current slice starts.
+    pub(crate) fn slice_start(&self) -> Instant {
+        let lead_in = self.plan.slicing.lead_in;
+        let start_us = self.window_us.borrow().start - micros(lead_in);
+        self.clock.instant(Duration::from_micros(start_us.unsigned_abs()))
+    }
+
+    /// The second of the slice. It serves idle detection, where an error of one second does not
+    /// matter.
     pub(crate) fn cached_second(&self) -> u32 {
         self.second.get()
     }
 
-    /// Reads the clock for [`Self::cached_second`].
-    pub(crate) fn update_second(&self) -> u32 {
-        self.second.set(u32::try_from(self.clock.run_us() / 1_000_000).unwrap_or(u32::MAX));
+    /// Counts a second of a long slice.
+    pub(crate) fn next_second(&self) -> u32 {
+        self.second.set(self.second.get() + 1);
         self.second.get()
     }
+}
+
+/// The window of a slice, in microseconds of the schedule.
+fn window_us(plan: &Plan, slice: u32) -> Range<i64> {
+    let start = i64::from(slice) * micros(plan.slicing.slice());
+    start + micros(plan.slicing.lead_in)..start + micros(plan.slicing.slice())
 }

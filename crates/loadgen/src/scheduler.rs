@@ -16,6 +16,8 @@ pub(crate) struct Scheduler {
     cursor: RefCell<ScheduleCursor>,
     /// When the next post is due, in microseconds since T0; `i64::MAX` if there is none.
     next_due_us: Cell<i64>,
+    /// Later posts belong to later slices.
+    end_us: Cell<i64>,
 }
 
 impl Scheduler {
@@ -29,7 +31,19 @@ impl Scheduler {
             worker,
             cursor: RefCell::new(cursor),
             next_due_us: Cell::new(next_due_us),
+            end_us: Cell::new(i64::MAX),
         }
+    }
+
+    /// Sends only posts that are due before this instant, until the next call.
+    pub(crate) fn set_end_us(&self, end_us: i64) {
+        self.end_us.set(end_us);
+        self.set_next(&self.cursor.borrow());
+    }
+
+    fn set_next(&self, cursor: &ScheduleCursor) {
+        let due = due_us(cursor);
+        self.next_due_us.set(if due < self.end_us.get() { due } else { i64::MAX });
     }
 
     /// A client of this worker by its id.
@@ -52,10 +66,10 @@ impl Scheduler {
         if now < self.next_due_us.get() {
             return;
         }
-        while let Some(post) = self.pop(run, now) {
+        while let Some(post) = self.pop(run, now.min(self.end_us.get() - 1)) {
             self.client(post.client).post(run, post.ordinal);
         }
-        self.next_due_us.set(due_us(&self.cursor.borrow()));
+        self.set_next(&self.cursor.borrow());
     }
 
     /// Takes the next post of the plan, if it is due by `now_us`.

@@ -54,9 +54,14 @@ pub(crate) fn listener() -> TcpListener {
 }
 
 fn build(plan: &Arc<Plan>, to: SocketAddr, transport: Transport, protocol: Protocol) -> Worker {
-    let target = Target { http: to, tcp: to, token: None, protocol };
+    let target = Target { protocol, ..target(to) };
     let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new() };
     Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY))
+}
+
+/// A target with our protocol at this address.
+pub(crate) fn target(to: SocketAddr) -> Target {
+    Target { http: to, tcp: to, token: None, protocol: Protocol::Pushbench }
 }
 
 /// Waits until a condition holds, without sleeping.

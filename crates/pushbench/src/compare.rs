@@ -5,18 +5,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use report::gate::{Comparison, Outcome, formats, unpaired};
-use results::ResultsFolder;
+use results::{Manifest, Point, ResultsFolder};
 
 use crate::exit::{INCONCLUSIVE, REGRESSION, USAGE};
 use crate::print;
 use crate::run::OutputArgs;
 
+/// Key of the budget among the settings.
+const BUDGET: &str = "budget_s";
+
 /// Compare two finished jobs of one scenario
 #[derive(Parser)]
 #[command(after_help = "\
-The jobs did not take turns: a machine that changed in between looks like a
-change of the server. `pushbench gate` measures both in turn.
-Four repetitions on both sides give an interval, about eight a verdict.
+The jobs did not take turns. Costs are compared as multiples of raw TCP in the
+same blocks, whose own change is shown beside them. `pushbench gate` measures
+both servers in turn and sees smaller changes.
 
 Example:
   pushbench compare results/runs/20260101T000000Z-quick \\
@@ -68,8 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         base: args.base.display().to_string(),
         head: args.head.display().to_string(),
         seed: base.manifest.seed,
-        blocks_planned: 0,
-        blocks: rows.iter().map(|row| row.blocks).max().unwrap_or(0),
+        rounds_planned: 0,
+        rounds: rows.iter().map(|row| row.rounds).max().unwrap_or(0) as u32,
         paired: false,
         notes: notes(&base, &head),
         rows,
@@ -101,10 +104,11 @@ fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> 
         let names = format!("{} and {}", one.scenario.name, other.scenario.name);
         return Some(format!("the scenarios differ: {names}; compare two jobs of one scenario"));
     }
-    if one.points != other.points {
+    if points_without_budget(one) != points_without_budget(other) {
         let changed = one.points.iter().zip(&other.points).flat_map(|(one, other)| {
             let keys = one.settings.keys().chain(other.settings.keys());
-            keys.filter(|key| one.settings.get(*key) != other.settings.get(*key)).cloned().collect::<Vec<_>>()
+            let differ = |key: &&String| one.settings.get(*key) != other.settings.get(*key);
+            keys.filter(differ).filter(|key| *key != BUDGET).cloned().collect::<Vec<_>>()
         });
         let mut changed: Vec<String> = changed.collect();
         changed.sort();
@@ -116,6 +120,13 @@ fn not_comparable(base: &ResultsFolder, head: &ResultsFolder) -> Option<String> 
         ));
     }
     None
+}
+
+/// The points of a job; two budgets do not make two scenarios.
+fn points_without_budget(manifest: &Manifest) -> Vec<Point> {
+    let mut points = manifest.points.clone();
+    points.iter_mut().for_each(|point| _ = point.settings.remove(BUDGET));
+    points
 }
 
 fn notes(base: &ResultsFolder, head: &ResultsFolder) -> Vec<String> {

@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod exit;
 mod gate;
+mod generate;
 mod history;
 mod machine;
 mod print;
@@ -47,6 +48,7 @@ enum Command {
     Exec(exec::Args),
     Doctor(doctor::Args),
     Gate(Box<gate::Args>),
+    Generate(generate::Args),
     History(history::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Gate(args) => gate::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Selfcheck(args) => selfcheck::run(&args),

@@ -21,7 +21,7 @@ const ALARMS_MAX: f64 = 0.01;
 /// Measure the gate's rate of false alarms on this machine: gates of this program with itself
 #[derive(Parser)]
 #[command(after_help = "\
-Example (twelve gates of five minutes, one hour):
+Example (twelve gates of two minutes):
   pushbench selfcheck --aa 12 quick --set transports=websocket
 
 The error rates of the rule itself, on simulated noise:
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn against_itself(gates: u64, job: &GateJob, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (mut done, mut alarms) = (0, 0);
     for gate in 0..gates {
-        let seeded = GateJob { seed: job.seed + gate, ..job.clone() };
+        let mut seeded = job.clone();
+        seeded.job.seed += gate;
         let (comparison, ending) = measure_all(seeded, stop.clone()).await?;
         if ending == Ending::Interrupted {
             print::warn(&format!("interrupted after {done} of {gates} gates; the one in progress is not counted"));

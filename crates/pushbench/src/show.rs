@@ -87,8 +87,7 @@ fn text(shown: &Folder, wide: bool) -> String {
 /// Scenario, date, machine and state of a job.
 fn heading(evidence: &ResultsFolder) -> String {
     let (manifest, host) = (&evidence.manifest, &evidence.manifest.host);
-    let made: BTreeSet<_> =
-        evidence.runs.iter().map(|run| (run.record.round, &run.record.point, run.record.subject())).collect();
+    let made: BTreeSet<_> = evidence.runs.iter().map(|run| (run.record.mode, run.record.round)).collect();
     let state = match manifest.state {
         State::Running => "partial",
         State::Complete => "complete",
@@ -96,7 +95,7 @@ fn heading(evidence: &ResultsFolder) -> String {
         State::Failed => "failed",
     };
     format!(
-        "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} runs",
+        "{}, {}, {} ({} cores, {:.1} GB, Linux {}), {state}: {} of {} rounds",
         manifest.scenario.name,
         date(&manifest.started),
         host.cpu_model,
@@ -104,7 +103,7 @@ fn heading(evidence: &ResultsFolder) -> String {
         host.memory_bytes as f64 / 1e9,
         host.kernel,
         made.len(),
-        manifest.order.len(),
+        manifest.rounds.load + manifest.rounds.lock_step,
     )
 }
 
@@ -124,7 +123,7 @@ mod tests {
         let of = |job: &ResultsFolder| text(&Folder::Job(Box::new(job.clone())), false);
         let heading = |job: &ResultsFolder| of(job).replace("\n  ", " ").lines().next().unwrap().to_owned();
         let expected =
-            "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 30 of 30 runs";
+            "invented, 2026-01-01 00:00:00 UTC, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), complete: 3 of 3 rounds";
         assert_eq!(heading(&job), expected);
         assert!(of(&job).contains("delivery "));
         job.manifest.state = State::Running;
@@ -132,9 +131,9 @@ mod tests {
         job.runs[1].record = job.runs[0].record.clone();
         job.manifest.scenario.name = "a\nb".to_owned();
         job.manifest.started = "yesterday".to_owned();
-        let expected = "a\u{fffd}b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 30 runs";
+        let expected = "a\u{fffd}b, yesterday, Invented CPU (2 cores, 8.6 GB, Linux 6.0.0), partial: 1 of 3 rounds";
         assert_eq!(heading(&job), expected);
         job.runs.clear();
-        assert!(of(&job).replace("\n  ", " ").ends_with("partial: 0 of 30 runs\nno run of this job ended\n"));
+        assert!(of(&job).replace("\n  ", " ").ends_with("partial: 0 of 3 rounds\nno run of this job ended\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 const EXAMPLE_URL: &str = "http://127.0.0.1:8080";
 
@@ -35,6 +36,26 @@ pub(crate) fn whole_number(range: RangeInclusive<u64>) -> impl Fn(&str) -> Resul
             (least, most) => format!("takes a whole number from {least} to {most}, found {text}"),
         })
     }
+}
+
+/// Parses `90s` or `5m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "takes a time from 1s to 1440m, such as 90s or 5m".to_owned();
+    let (number, seconds) = match (text.strip_suffix('m'), text.strip_suffix('s')) {
+        (Some(minutes), _) => (minutes, 60),
+        (_, Some(seconds)) => (seconds, 1),
+        (None, None) => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let duration = Duration::from_secs(number.saturating_mul(seconds));
+    if duration.is_zero() || duration > Duration::from_secs(86_400) { Err(wrong()) } else { Ok(duration) }
+}
+
+/// Parses `2%` as 0.02.
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
+    let number = number.filter(|number| (0.01..=100.0).contains(number));
+    number.map(|number| number / 100.0).ok_or_else(|| "takes a percentage from 0.01% to 100%, such as 2%".to_owned())
 }
 
 #[cfg(test)]

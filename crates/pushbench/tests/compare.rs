@@ -59,7 +59,7 @@ fn a_job_against_a_copy_is_no_regression_and_leaves_a_forest_plot() {
 }
 
 #[test]
-fn three_repetitions_are_too_few_for_the_verdict_same() {
+fn three_rounds_are_too_few_for_the_verdict_same() {
     let scratch = Scratch::new("few");
     let (base, head) =
         (scratch.save(&invented::results_folder(&[100])), scratch.save(&invented::results_folder(&[100])));
@@ -88,7 +88,7 @@ fn folders_that_cannot_be_compared_are_an_error_and_no_verdict() {
     none.runs.clear();
     let newer = scratch.save(&invented::results_folder(&[100]));
     let manifest = fs::read_to_string(Path::new(&newer).join("manifest.json")).unwrap();
-    fs::write(Path::new(&newer).join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
+    fs::write(Path::new(&newer).join("manifest.json"), manifest.replacen("\"schema\": 3", "\"schema\": 9", 1)).unwrap();
     for (head, expected) in [
         (scratch.save(&other), "the scenarios differ: invented and another"),
         (scratch.save(&invented::results_folder(&[200])), "the settings of invented differ: clients, rooms"),

@@ -148,10 +148,20 @@ fn a_slowdown_must_be_allowed_and_valid() {
     }
 }
 
+/// A small load in short slices.
+const SMALL: [&str; 8] = [
+    "quick",
+    "--set",
+    "transports=websocket",
+    "--set",
+    "clients=20",
+    "--set",
+    "rooms=4",
+    "--set=posts.per_client_per_s=10",
+];
+
 fn gate(base: &str, head: &str, args: &[&str]) -> (i32, String) {
-    let scenario = scenario("smoke.toml");
-    let fixed = ["gate", "--base", base, "--head", head, scenario.to_str().unwrap(), "--set", "transports=websocket"];
-    run(&[&fixed[..], args].concat())
+    run(&[&["gate", "--base", base, "--head", head], &SMALL[..], args].concat())
 }
 
 #[test]
@@ -172,6 +182,9 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         (PROGRAM, PROGRAM, &["--budget", "5s"], 2, "too short"),
         (PROGRAM, PROGRAM, &["--budget", "soon"], 2, "takes a time from 1s to 1440m"),
         (PROGRAM, PROGRAM, &["--metrics", "beauty"], 2, "delivered_per_s"),
+        (PROGRAM, PROGRAM, &["--threshold", "beauty=1%"], 2, "beauty is no metric of a gate; write cpu, "),
+        (PROGRAM, PROGRAM, &["--threshold", "cpu=none"], 2, "takes a percentage from 0.01% to 100%"),
+        (PROGRAM, PROGRAM, &["--set", "slices=1"], 2, "has one slice a round"),
         (PROGRAM, PROGRAM, &["--set", "clients=0"], 2, "clients"),
         ("http://192.0.2.1:80", PROGRAM, &[], 2, "loopback"),
         ("http://127.0.0.1:1", "http://127.0.0.1:1", &[], 1, "no server is listening"),
@@ -179,30 +192,28 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
         let (found, text) = gate(base, head, args);
         assert!(found == code && text.contains(expected), "{base} {args:?}: {found} {text}");
         assert!(!text.contains("regression,"), "it has a verdict: {text}");
-        assert!(code != 2 || !text.contains("block 1"), "the error is found before the first block: {text}");
+        assert!(code != 2 || !text.contains("round 1"), "the error is found before the first round: {text}");
     }
 }
 
 #[test]
-fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
-    let short = ["ramp_up", "settle", "warm_up", "window"].map(|phase| format!("phases.{phase}_s=0.2"));
-    let set: Vec<&str> = short.iter().flat_map(|set| ["--set", set.as_str()]).collect();
-    let smoke = scenario("smoke.toml");
-    let fixed =
-        ["gate", "--base", PROGRAM, "--head", PROGRAM, smoke.to_str().unwrap(), "--set", "transports=websocket"];
-    for (when, how, blocks) in [("block 1 ", Signal::SIGTERM, 0), ("block 2 ", Signal::SIGINT, 1)] {
-        let reports = scratch(&format!("stopped-{blocks}"));
-        let args = [&fixed[..], &set, &["--reports", reports.to_str().unwrap()]].concat();
+fn an_interrupted_gate_keeps_its_rounds_and_is_partial() {
+    let fixed = [&["gate", "--base", PROGRAM, "--head", PROGRAM], &SMALL[..]].concat();
+    // The first round under load has its blocks when the next round begins.
+    for (when, how, rounds) in [("round 1 of 6 under load", Signal::SIGTERM, 0), ("in lock-step …", Signal::SIGINT, 1)]
+    {
+        let reports = scratch(&format!("stopped-{rounds}"));
+        let args = [&fixed[..], &["--budget", "40s", "--reports", reports.to_str().unwrap()]].concat();
         let (code, out, err) = interrupted(&args, when, how);
         assert_eq!(code, 130, "{out}{err}");
-        let note = format!("note: partial: interrupted after {blocks} of 24 blocks");
+        let note = format!("note: partial: interrupted after {rounds} of 6 rounds");
         assert!(out.contains(&note) && !out.contains("regression  "), "{out}");
         let file = |name: &str| std::fs::read_to_string(reports.join(name)).unwrap();
         assert!(file("summary.md").contains("partial: interrupted"), "{}", file("summary.md"));
         assert!(file("junit.xml").contains("<skipped") && !file("junit.xml").contains("<failure"));
         let whole: serde_json::Value = serde_json::from_str(&file("comparison.json")).unwrap();
         let rows = whole["rows"].as_array().unwrap();
-        assert_eq!((rows.is_empty(), whole["blocks"].as_u64()), (blocks == 0, Some(blocks)));
+        assert_eq!((rows.is_empty(), whole["rounds"].as_u64()), (rounds == 0, Some(rounds)));
         assert!(rows.iter().all(|row| row["verdict"].is_null() || row["verdict"] == "inconclusive"), "{whole}");
         assert_eq!(run(&["show", reports.to_str().unwrap()]), (0, out));
     }
@@ -210,10 +221,8 @@ fn an_interrupted_gate_keeps_its_blocks_and_is_partial() {
 
 #[test]
 fn an_interrupted_selfcheck_prints_its_progress() {
-    let args = ["selfcheck", "--aa", "2", scenario("smoke.toml").to_str().unwrap(), "--set", "transports=tcp"]
-        .map(str::to_owned);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (code, out, err) = interrupted(&args, "[1/", Signal::SIGHUP);
+    let args = [&["selfcheck", "--aa", "2"], &SMALL[..]].concat();
+    let (code, out, err) = interrupted(&args, "round 1 of ", Signal::SIGHUP);
     let note = "interrupted after 0 of 2 gates; the one in progress is not counted";
     assert!(code == 130 && out.is_empty() && err.contains(note), "{code} {out} {err}");
 }
@@ -228,7 +237,7 @@ fn killed_after(seconds: &str) -> String {
 #[test]
 fn a_server_that_ends_while_it_is_measured_is_an_error_and_no_verdict() {
     let crashing = killed_after("2") + " --listen 127.0.0.1:{port} --tcp-listen 127.0.0.1:0";
-    let (code, text) = gate(PROGRAM, &crashing, &["--set", "phases.window_s=5"]);
+    let (code, text) = gate(PROGRAM, &crashing, &["--budget", "1m"]);
     assert!(code == 1 && text.contains("head (websocket): the server exited with status 9 during the run"), "{text}");
     assert!(!text.contains("regression,"), "it has a verdict: {text}");
     // The server is killed before it has delivered a few messages.

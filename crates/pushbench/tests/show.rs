@@ -57,7 +57,7 @@ fn a_job_is_shown_from_its_folder_alone() {
     let (one, sweep) = (report::tables(&one, false), report::tables(&sweep, false));
     assert_eq!(
         shown.out,
-        [heading("complete: 30 of 30 runs"), one, "\n".to_owned(), heading("complete: 60 of 60 runs"), sweep].concat()
+        [heading("complete: 3 of 3 rounds"), one, "\n".to_owned(), heading("complete: 3 of 3 rounds"), sweep].concat()
     );
 }
 
@@ -89,7 +89,7 @@ fn a_killed_job_is_partial() {
     fs::write(folder.join("histograms/0005.hlog.partial"), "#[").unwrap();
     let shown = show(&[&folder]);
     assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""));
-    assert_eq!(shown.out, heading("partial: 4 of 30 runs") + &report::tables(&job, false));
+    assert_eq!(shown.out, heading("partial: 1 of 3 rounds") + &report::tables(&job, false));
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn folders_that_cannot_be_read_do_not_hide_the_others() {
     job.runs.truncate(6);
     let (good, newer, damaged) = (scratch.save(&job), scratch.save(&job), scratch.save(&job));
     let manifest = fs::read_to_string(newer.join("manifest.json")).unwrap();
-    fs::write(newer.join("manifest.json"), manifest.replacen("\"schema\": 2", "\"schema\": 9", 1)).unwrap();
+    fs::write(newer.join("manifest.json"), manifest.replacen("\"schema\": 3", "\"schema\": 9", 1)).unwrap();
     fs::write(damaged.join("runs/0002.json"), "\u{1b}]0;garbage").unwrap();
     let shown = show(&[&newer, &good, &damaged, &scratch.0.join("missing")]);
-    assert_eq!((shown.code, shown.out), (Some(1), heading("complete: 6 of 30 runs") + &report::tables(&job, false)));
+    assert_eq!((shown.code, shown.out), (Some(1), heading("complete: 1 of 3 rounds") + &report::tables(&job, false)));
     let expected = [
         format!(
-            "{}/manifest.json: schema version 9, this pushbench reads version 2; read it with the pushbench that wrote it, or measure again",
+            "{}/manifest.json: schema version 9, this pushbench reads version 3; read it with the pushbench that wrote it, or measure again",
             newer.display()
         ),
         format!(

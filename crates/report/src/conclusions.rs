@@ -1,12 +1,22 @@
-//! The answer of a job in three sentences: latency, CPU, validity. An order is stated only if the
-//! intervals support it.
+//! The answer of a job in a few sentences: CPU, latency, money, validity. An order is stated only if
+//! the direct ratio of two transports supports it.
+
+use std::collections::BTreeSet;
 
 use results::{MetricId, Subject, VerdictKind};
 
-use crate::claims::Finding;
-use crate::format::{number, percent, with_interval};
-use crate::stats::Estimate;
+use crate::format::{number, percent, ratio, shown};
+use crate::money::MonthlyCost;
+use crate::orders::{Order, Pair, ROUNDS_MIN};
+use crate::ratios::TIMES_MAX;
 use crate::summary::{JobSummary, PointSummary, SubjectSummary};
+
+const BACK_TO_BACK: MetricId = MetricId::BackToBackCpuPerMessage;
+const AT_LOAD: MetricId = MetricId::ServerCpuPerMessage;
+const MEDIAN: MetricId = MetricId::DeliveryP50;
+
+/// Reasons for dropped blocks that are named.
+const REASONS_MAX: usize = 2;
 
 /// The sentences of a job.
 pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
@@ -14,82 +24,122 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
     let usable = |point: &&PointSummary| point.subjects.iter().filter(|row| row.metrics_from.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
-        sentences.extend(order(point, MetricId::DeliveryP50, "Median delivery latency"));
-        sentences.extend(order(point, MetricId::ServerCpuPerMessage, "Server CPU"));
+        sentences.extend(cost(point));
+        sentences.extend(latency(point));
+        sentences.extend(money(point));
     }
-    sentences.push(trust(job));
+    sentences.push(validity(job));
     sentences
 }
 
-type Found = (Subject, VerdictKind, Estimate);
-
-/// Subjects in ascending order, in groups whose intervals do not overlap with those of other
-/// groups.
-fn order(point: &PointSummary, metric: MetricId, what: &str) -> Option<String> {
-    let of = |row: &SubjectSummary| Some((row.subject(), row.metrics_from?, *row.metric(metric)?));
-    let (baseline, mut others): (Vec<Found>, Vec<Found>) =
-        point.subjects.iter().filter_map(of).partition(|(subject, ..)| *subject == Subject::BASELINE);
-    others.sort_by(|a, b| a.2.value.total_cmp(&b.2.value));
-    let (best, worst) = (others.first()?, others.last()?);
-    let at = if point.point.is_empty() { String::new() } else { format!(" at {}", point.point) };
-    let unit = metric.info().unit.symbol;
-    let baseline =
-        baseline.first().map(|(_, kind, value)| format!("; raw TCP{}: {}", mark(*kind), with_interval(value)));
-    let order = match groups(&others) {
-        None if others.len() == 1 => named(best),
-        None => {
-            let all: Vec<_> = others.iter().map(named).collect();
-            format!("{} (an order needs six valid runs of each)", all.join(", "))
-        }
-        Some(groups) => groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", then "),
+/// CPU per delivery: back to back, then under load; without lock-step rounds under load only.
+fn cost(point: &PointSummary) -> Option<String> {
+    let at = place(point);
+    let at_load = point.ascending(AT_LOAD);
+    if point.cost_metric() == AT_LOAD {
+        let unit = unit(&at_load, AT_LOAD);
+        return Some(format!("A delivery costs the server{at}, {unit}: {}.", chain(point, &at_load, AT_LOAD)?));
+    }
+    let rows = point.ascending(BACK_TO_BACK);
+    let (unit, chain) = (unit(&rows, BACK_TO_BACK), chain(point, &rows, BACK_TO_BACK)?);
+    let names = |list: &[&SubjectSummary]| list.iter().map(|row| row.subject()).collect::<BTreeSet<_>>();
+    let second = if names(&rows) == names(&at_load) {
+        let values: Vec<_> = rows.iter().map(|row| short(row, AT_LOAD)).collect();
+        format!("at this load, in the same order: {}", values.join(", "))
+    } else {
+        let values = at_load.iter().map(|row| format!("{} {}", row.name(), short(row, AT_LOAD)));
+        format!("at this load: {}", values.collect::<Vec<_>>().join(", "))
     };
-    let times = worst.2.value / best.2.value;
-    let times =
-        if others.len() > 1 && times.is_finite() { format!(", {}× {}", number(times), best.0) } else { String::new() };
-    Some(format!("{what}{at}, {unit}: {order}{times}{}.", baseline.unwrap_or_default()))
+    Some(format!("A delivery costs the server{at}, back to back, {unit}: {chain}; {second}."))
 }
 
-/// Groups of subjects with overlapping intervals; `None` if one has no interval over runs.
-fn groups(sorted: &[Found]) -> Option<Vec<Vec<&Found>>> {
-    let mut all: Vec<((f64, f64), &Found)> =
-        sorted.iter().map(|found| Some((found.2.over_runs()?, found))).collect::<Option<_>>()?;
-    all.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
-    let (mut groups, mut highest): (Vec<Vec<&Found>>, f64) = (Vec::new(), f64::NEG_INFINITY);
-    for ((low, high), found) in all {
-        match groups.last_mut().filter(|_| low <= highest) {
-            Some(group) => group.push(found),
-            None => groups.push(vec![found]),
-        }
-        highest = highest.max(high);
+fn latency(point: &PointSummary) -> Option<String> {
+    let rows = point.ascending(MEDIAN);
+    let tcp = point.subjects.iter().find(|row| row.subject() == Subject::BASELINE);
+    let tcp = tcp.and_then(|row| Some(format!(": raw TCP{} {} ms; ", mark(row), in_unit(row, MEDIAN)?)));
+    let (tcp, at) = (tcp.unwrap_or_else(|| ", ".to_owned()), place(point));
+    Some(format!("Median delivery{at}{tcp}{}: {}.", unit(&rows, MEDIAN), chain(point, &rows, MEDIAN)?))
+}
+
+/// The cheapest and the dearest transport of 10,000 users.
+fn money(point: &PointSummary) -> Option<String> {
+    let rows = point.subjects.iter().filter(|row| row.subject() != Subject::BASELINE);
+    let mut costs: Vec<_> = rows.filter_map(|row| Some((row.name(), row.month_10000_users?))).collect();
+    costs.sort_by(|a, b| a.1.total.total_cmp(&b.1.total));
+    let text = |(name, cost): &(String, MonthlyCost)| {
+        let [vcpu, memory, out] = [cost.vcpu, cost.memory_gb, cost.gb_out].map(number);
+        let total = format!("{} {}", number(cost.total), point.prices.currency);
+        format!("{name}, {total} ({vcpu} vCPU, {memory} GB RAM, {out} GB sent)")
+    };
+    let (cheapest, dearest) = (costs.first()?, costs.last().filter(|_| costs.len() > 1));
+    let dearest = dearest.map_or_else(String::new, |dearest| format!("; dearest {}", text(dearest)));
+    let assumed = point.prices.assumed.as_ref().map_or_else(String::new, |month| format!("; prices assumed ({month})"));
+    let at = place(point);
+    Some(format!("For 10,000 such users{at} a month: cheapest {}{dearest}{assumed}.", text(cheapest)))
+}
+
+/// The unit of a list.
+fn unit(rows: &[&SubjectSummary], metric: MetricId) -> &'static str {
+    let has_ratio = |row: &&&SubjectSummary| row.times_baseline.contains_key(&metric);
+    if rows.iter().any(|row| has_ratio(&row)) { "× raw TCP" } else { metric.info().unit.symbol }
+}
+
+/// The subjects with their ratios, joined by what is known of each pair; `None` without subjects.
+fn chain(point: &PointSummary, rows: &[&SubjectSummary], metric: MetricId) -> Option<String> {
+    let named = |row: &SubjectSummary| format!("{} {}", row.name(), full(row, metric));
+    let mut text = named(rows.first()?);
+    let mut too_few = false;
+    for both in rows.windows(2) {
+        let (lower, higher) = (both[0].subject().to_string(), both[1].subject().to_string());
+        let is_pair = |pair: &&Pair| pair.metric == metric && pair.lower == lower && pair.higher == higher;
+        let order = point.pairs.iter().find(is_pair).map_or(Order::TooFewRounds, Pair::order);
+        too_few |= order == Order::TooFewRounds;
+        let next = named(both[1]);
+        text += &match order {
+            Order::Lower => format!(", then {next}"),
+            Order::Within(share) => format!(" and {next} (the same within {:.1} %)", 100.0 * share),
+            Order::NotToldApart => format!(" and {next} (not told apart)"),
+            Order::TooFewRounds => format!(", {next}"),
+        };
     }
-    groups.iter_mut().for_each(|group| group.sort_by(|a, b| a.2.value.total_cmp(&b.2.value)));
-    Some(groups)
+    let missing = if too_few { format!(" (an order needs {ROUNDS_MIN} rounds)") } else { String::new() };
+    Some(text + &missing)
 }
 
-fn together(group: &[&Found]) -> String {
-    let names: Vec<_> = group.iter().map(|found| named(found)).collect();
-    match names.as_slice() {
-        [only] => only.clone(),
-        [first, second] => format!("{first} and {second} (not significantly different)"),
-        several => format!("{} (not all significantly different)", several.join(", ")),
+/// The ratio to raw TCP with its interval, or the value where there is none.
+fn full(row: &SubjectSummary, metric: MetricId) -> String {
+    match row.times_baseline.get(&metric) {
+        Some(times) if metric != MEDIAN || times.value < TIMES_MAX => ratio(times),
+        Some(_) => format!("{} {}", in_unit(row, metric).unwrap_or_default(), metric.info().unit.symbol),
+        None => in_unit(row, metric).unwrap_or_default(),
     }
 }
 
-fn named((subject, kind, value): &Found) -> String {
-    format!("{subject}{} {}", mark(*kind), with_interval(value))
+/// The ratio to raw TCP, or the value where there is none.
+fn short(row: &SubjectSummary, metric: MetricId) -> String {
+    let times = row.times_baseline.get(&metric).map(|times| number(times.value));
+    times.or_else(|| in_unit(row, metric)).unwrap_or_default()
 }
 
-const fn mark(kind: VerdictKind) -> &'static str {
-    if matches!(kind, VerdictKind::Overloaded) { " (overloaded)" } else { "" }
+fn in_unit(row: &SubjectSummary, metric: MetricId) -> Option<String> {
+    row.metric(metric).map(|value| shown(metric, value, false))
 }
 
-fn trust(job: &JobSummary) -> String {
+fn mark(row: &SubjectSummary) -> &'static str {
+    if row.metrics_from == Some(VerdictKind::Overloaded) { " (overloaded)" } else { "" }
+}
+
+fn place(point: &PointSummary) -> String {
+    if point.point.is_empty() { String::new() } else { format!(" at {}", point.point) }
+}
+
+fn validity(job: &JobSummary) -> String {
     let count = |kind| job.verdicts.get(&kind).copied().unwrap_or(0);
     let made: u32 = job.verdicts.values().sum();
     if made == 0 {
         return "No run was made.".to_owned();
     }
-    let mut said = format!("{} of {made} runs are valid", count(VerdictKind::Valid));
+    let mut text = format!("{} of {made} runs are valid", count(VerdictKind::Valid));
     for (kind, what) in [
         (VerdictKind::Overloaded, "overloaded"),
         (VerdictKind::Wrong, "wrong"),
@@ -97,66 +147,109 @@ fn trust(job: &JobSummary) -> String {
         (VerdictKind::Invalid, "invalid and not used"),
     ] {
         if count(kind) > 0 {
-            said += &format!(", {} {what}", count(kind));
+            text += &format!(", {} {what}", count(kind));
         }
     }
     if job.is_partial() {
-        said += &format!("; the job is incomplete: {} runs were planned", job.runs_planned);
+        text += &format!("; the job is incomplete: {} of {} runs under load", job.runs_made, job.runs_planned);
     }
-    let theory: Vec<_> = job.points.iter().flat_map(|point| &point.theory).collect();
-    if !theory.is_empty() {
-        let unexplained =
-            theory.iter().filter(|cell| cell.agreement == crate::theory::PredictionCheck::Unexplained).count();
-        said += &format!("; {unexplained} of {} predictions of the theory are unexplained", theory.len());
-    }
-    if !job.claims.is_empty() {
-        let found = |finding| job.claims.iter().filter(|claim| claim.finding == finding).count();
-        said += &format!(
-            "; of {} claims {} confirmed, {} refuted, {} not decidable",
-            job.claims.len(),
-            found(Finding::Confirmed),
-            found(Finding::Refuted),
-            found(Finding::NotDecidable)
-        );
+    text += &dropped(job);
+    let theory = || job.points.iter().flat_map(|point| &point.theory);
+    let unexplained = theory().filter(|cell| cell.agreement == crate::theory::PredictionCheck::Unexplained).count();
+    if unexplained > 0 {
+        text += &format!("; {unexplained} of {} predictions are unexplained", theory().count());
     }
     let machine = job.runs.iter().map(|run| run.cpu_probe_share).reduce(f64::min).unwrap_or(1.0);
-    format!("{said}; lowest CPU probe: {} of the best.", percent(machine))
+    format!("{text}; lowest CPU probe: {} of the best.", percent(machine))
+}
+
+/// Blocks dropped, with the most frequent reasons.
+fn dropped(job: &JobSummary) -> String {
+    let blocks = &job.blocks;
+    if blocks.dropped == 0 {
+        return if blocks.made > 0 { ", no block dropped".to_owned() } else { String::new() };
+    }
+    let mut reasons: Vec<_> = blocks.reasons.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let more = reasons.len().saturating_sub(REASONS_MAX);
+    let mut named: Vec<_> =
+        reasons.iter().take(REASONS_MAX).map(|(reason, count)| format!("{count} × {reason}")).collect();
+    named.extend((more > 0).then(|| format!("{more} more reasons")));
+    format!("; {} of {} blocks dropped ({})", blocks.dropped, blocks.made, named.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
-    use results::invented;
+    use results::{ResultsFolder, invented};
+    use wire::Transport;
 
     use crate::summary::JobSummary;
 
+    const SIX: [Transport; 6] = [
+        Transport::Tcp,
+        Transport::Polling,
+        Transport::LongPolling,
+        Transport::HttpStreaming,
+        Transport::Sse,
+        Transport::Websocket,
+    ];
+
+    fn sentences(job: &ResultsFolder) -> Vec<String> {
+        super::sentences(&JobSummary::of(job))
+    }
+
+    fn six() -> ResultsFolder {
+        let mut job = invented::sliced(4, 20, 10);
+        job.runs.retain(|run| SIX.contains(&run.record.transport));
+        job.manifest.subjects.retain(|subject| SIX.iter().any(|one| one.name() == subject.transport));
+        job
+    }
+
     #[test]
-    fn transports_are_ordered_only_if_their_intervals_are_apart() {
-        let mut job = invented::results_folder(&[100]);
-        let sentences = |job: &results::ResultsFolder| super::sentences(&JobSummary::of(job));
-        assert!(sentences(&job)[0].contains("(an order needs six valid runs"), "{}", sentences(&job)[0]);
-        invented::repeat(&mut job);
-        let found = sentences(&job);
-        assert_eq!(found.len(), 3, "{found:#?}");
-        assert!(
-            found[0].starts_with("Median delivery latency, ms: ") && found[0].contains(", then polling "),
-            "{}",
-            found[0]
-        );
-        assert!(found[0].contains("; raw TCP: "), "{}", found[0]);
-        assert!(found[1].starts_with("Server CPU, µs/message: ") && found[1].contains("× polling"), "{}", found[1]);
-        let one = job.runs.iter().find(|run| run.record.transport.name() == "sse").unwrap().record.clone();
-        for (at, run) in job.runs.iter_mut().enumerate() {
-            run.record.latency = one.latency.clone();
-            run.record
-                .latency
-                .get_mut(&results::Series::DeliveryLatency)
-                .unwrap()
-                .quantiles
-                .get_mut("p50")
-                .unwrap()
-                .us += at as u64 % 7;
+    fn the_answer_names_cost_latency_money_and_validity_in_a_few_lines() {
+        let found = sentences(&six());
+        assert_eq!(found.len(), 4, "{found:#?}");
+        assert!(found[0].starts_with("A delivery costs the server, back to back, × raw TCP: "), "{}", found[0]);
+        assert!(found[0].contains("; at this load, in the same order: "), "{}", found[0]);
+        assert!(found[1].starts_with("Median delivery: raw TCP 0."), "{}", found[1]);
+        assert!(found[1].contains("polling 325 ms"), "{}", found[1]);
+        assert!(found[2].starts_with("For 10,000 such users a month: cheapest polling, "));
+        assert!(found[2].contains("; dearest websocket, ") && !found[2].contains("assumed"), "{}", found[2]);
+        assert!(found[3].starts_with("84 of 84 runs are valid, no block dropped"), "{}", found[3]);
+    }
+
+    #[test]
+    fn pairs_are_joined_by_what_is_known_of_them() {
+        let mut job = JobSummary::of(&six());
+        job.points[0].pairs.iter_mut().for_each(|pair| pair.p_adjusted = 0.0);
+        job.points[0].theory.clear();
+        let ordered = super::sentences(&job);
+        assert!(ordered[0].contains("], then long-polling 1.71 [") && !ordered[0].contains(" and "), "{}", ordered[0]);
+        let lines: usize = ordered.iter().map(|sentence| crate::wrapped(sentence, 2).lines().count()).sum();
+        assert!(lines <= 11, "{ordered:#?}");
+        for pair in &mut job.points[0].pairs {
+            (pair.p_adjusted, pair.ratio.interval_90) = (1.0, Some((0.99, 1.02)));
         }
-        assert!(!sentences(&job)[0].contains("then"), "{}", sentences(&job)[0]);
+        let same = super::sentences(&job);
+        assert!(same[1].contains("] (the same within 2.0 %) and sse "), "{}", same[1]);
+    }
+
+    #[test]
+    fn an_order_needs_four_rounds() {
+        let found = sentences(&invented::results_folder(&[100]));
+        assert!(found[0].starts_with("A delivery costs the server, × raw TCP: "), "{}", found[0]);
+        assert!(found[0].ends_with(" (an order needs 4 rounds)."), "{}", found[0]);
+        assert!(!sentences(&six())[1].contains("an order needs"));
+    }
+
+    #[test]
+    fn dropped_blocks_are_counted_with_their_reasons() {
+        let mut job = six();
+        for run in &mut job.runs {
+            run.record.slices[0].dropped = Some("CPU time stolen".to_owned());
+        }
+        let found = sentences(&job);
+        assert!(found[3].contains("; 14 of 280 blocks dropped (14 × CPU time stolen)"), "{}", found[3]);
         job.runs.clear();
         assert_eq!(sentences(&job), ["No run was made."]);
     }

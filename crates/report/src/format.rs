@@ -2,7 +2,7 @@
 
 use results::MetricId;
 
-use crate::stats::Estimate;
+use crate::stats::{Estimate, Ratio};
 
 /// Placeholder of values that were not measured.
 pub(crate) const DASH: &str = "–";
@@ -33,14 +33,25 @@ fn grouped(digits: &str) -> String {
     out
 }
 
-/// A value with its interval, `3.21 [3.10–3.40]`, or with the range of few runs, `3.21
-/// (3.10–3.40)`.
+/// A value with its interval, `3.21 [3.10–3.40]`.
 pub(crate) fn with_interval(value: &Estimate) -> String {
-    let ends = value.interval().map(|ends| (ends, '[', ']')).or(value.range().map(|ends| (ends, '(', ')')));
-    match ends.map(|((low, high), open, close)| (number(low), number(high), open, close)) {
-        Some((low, high, open, close)) if low != high => format!("{} {open}{low}–{high}{close}", number(value.value)),
+    match value.interval().map(|(low, high)| (number(low), number(high))) {
+        Some((low, high)) if low != high => format!("{} [{low}–{high}]", number(value.value)),
         _ => number(value.value),
     }
+}
+
+/// A ratio with its interval, `1.02 [1.01–1.03]`; that of raw TCP to itself is 1 and has none.
+pub(crate) fn ratio(value: &Ratio) -> String {
+    match value.interval {
+        Some((low, high)) if low < high => format!("{} [{}–{}]", number(value.value), number(low), number(high)),
+        _ => number(value.value),
+    }
+}
+
+/// An optional ratio, or a dash.
+pub(crate) fn ratio_or_dash(value: Option<&Ratio>) -> String {
+    value.map_or_else(|| DASH.to_owned(), ratio)
 }
 
 /// Six significant digits, for values that agree in three.
@@ -91,7 +102,7 @@ mod tests {
         let value = |low, high| Estimate { value: 2.0, low, high, runs: 6, ..Estimate::default() };
         assert_eq!(with_interval(&value(Some(1.5), Some(2.5))), "2.00 [1.50–2.50]");
         let few = Estimate { least: Some(1.5), greatest: Some(2.5), runs: 3, ..value(None, None) };
-        assert_eq!(with_interval(&few), "2.00 (1.50–2.50)");
+        assert_eq!(with_interval(&few), "2.00");
         assert_eq!(with_interval(&value(Some(2.0), Some(2.0))), "2.00");
         assert_eq!(with_interval(&value(None, None)), "2.00");
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use results::{MetricId, ResultsFolder, Subject};
 
-use crate::gate::value;
 use crate::selection::{RunSelection, point_names};
 use crate::stats::{change_points, median};
 
@@ -85,7 +84,8 @@ impl History {
                 for metric in MetricId::gated().filter(|_| !shown.is_overloaded()) {
                     let place = format!("{}.{subject}.{label}", folder.manifest.scenario.name);
                     let name = plain(&format!("{}.{}", place.trim_end_matches('.'), metric.name()));
-                    values.entry(name).or_default().extend(shown.each(|record| value(metric, record)));
+                    let measured = shown.in_rounds(metric).into_iter().map(|(_, value)| value);
+                    values.entry(name).or_default().extend(measured.filter(|value| value.is_finite() && *value > 0.0));
                 }
             }
         }

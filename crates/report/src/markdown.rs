@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use results::ResultsFolder;
 
+use crate::notes;
 use crate::plots::PlotFiles;
 use crate::summary::{JobSummary, Summary};
 use crate::tables::{self, Table, Tone};
@@ -28,7 +29,7 @@ pub(crate) fn markdown(jobs: &[ResultsFolder], summary: &Summary, plots: &[PlotF
         );
     }
     out += "## Method\n\n";
-    for paragraph in tables::METHOD {
+    for paragraph in notes::METHOD {
         add(&mut out, format_args!("- {}\n", text(paragraph)));
     }
     out
@@ -47,15 +48,20 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
         }
         out.push_str(&table(&tables::delivery(point)));
         out.push_str(&table(&tables::cost(point)));
+        notes::below_tcp(point).iter().for_each(|note| add(out, format_args!("{}\n\n", text(note))));
+        if point.has_money() {
+            let (month, note) = (table(&tables::money(point)), notes::money(point));
+            add(out, format_args!("### {}\n\n{month}{}\n\n", notes::MONEY_TITLE, text(&note)));
+        }
         if point.has_external_servers() {
             let beside = table(&tables::external_servers(point));
             add(
                 out,
-                format_args!("### {}\n\n{beside}{}\n\n", tables::EXTERNAL_SERVERS_TITLE, tables::EXTERNAL_SERVERS_NOTE),
+                format_args!("### {}\n\n{beside}{}\n\n", notes::EXTERNAL_SERVERS_TITLE, notes::EXTERNAL_SERVERS_NOTE),
             );
         }
         if point.has_faults() {
-            add(out, format_args!("### {}\n\n{}", tables::FAULTS_TITLE, table(&tables::faults(point))));
+            add(out, format_args!("### {}\n\n{}", notes::FAULTS_TITLE, table(&tables::faults(point))));
         }
     }
     if !summary.claims.is_empty() {

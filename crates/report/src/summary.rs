@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::{FaultKind, Faults, MetricId, ResultsFolder, Run, State, Subject, VerdictKind};
+use results::{FaultKind, Faults, MetricId, Mode, ResultsFolder, State, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
 use wire::{BUILTIN_SERVER, Transport};
 
 use crate::claims::{ClaimResult, PublishedResult, claims, published, scenario_of};
+use crate::money::{MonthlyCost, Prices};
+use crate::orders::{Pair, pairs};
+use crate::ratios::{COMPARED, RoundRatio, by_round, ratio};
+use crate::run_summary::{BlockCounts, RunSummary};
 use crate::selection::{RunSelection, point_names, verdicts};
-use crate::stats::{Estimate, ratio, slices};
+use crate::stats::{Estimate, Ratio};
 use crate::theory::{Prediction, predictions};
 
 /// Version of `summary.json`.
-pub const SUMMARY_SCHEMA: u32 = 1;
+pub const SUMMARY_SCHEMA: u32 = 2;
 
 /// The summary of one folder or several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,16 +36,18 @@ pub struct JobSummary {
     pub scenario: String,
     /// Question of the scenario.
     pub question: String,
-    /// The answer in three sentences; added by `build`.
+    /// The answer in a few sentences; added by `build`.
     pub answer: Vec<String>,
     /// How the job ended.
     pub state: State,
-    /// Planned number of runs.
+    /// Planned number of runs under load.
     pub runs_planned: u64,
-    /// Number of planned runs that were made; repeats do not count.
+    /// Number of planned runs under load that were made; repeats do not count.
     pub runs_made: u64,
-    /// Runs by verdict.
+    /// All runs by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
+    /// Blocks, and why some were dropped.
+    pub blocks: BlockCounts,
     /// The points of the sweep.
     pub points: Vec<PointSummary>,
     /// Claims of the scenario.
@@ -59,6 +65,10 @@ pub struct PointSummary {
     pub point: String,
     /// The transports.
     pub subjects: Vec<SubjectSummary>,
+    /// Subjects with neighbouring values, compared directly.
+    pub pairs: Vec<Pair>,
+    /// Prices of `month_10000_users`.
+    pub prices: Prices,
     /// Theory and measurement.
     pub theory: Vec<Prediction>,
 }
@@ -70,18 +80,21 @@ pub struct SubjectSummary {
     pub transport: Transport,
     /// Server; `pushbench` is the built-in server.
     pub target: String,
-    /// Runs by verdict.
+    /// Runs under load by verdict.
     pub verdicts: BTreeMap<VerdictKind, u32>,
     /// Verdict of the runs whose values are shown; empty if there are none.
     pub metrics_from: Option<VerdictKind>,
-    /// Metrics by name, without those not measured.
+    /// Metrics by name, without those not measured: medians over the runs.
     pub metrics: BTreeMap<MetricId, Estimate>,
-    /// Ratio to the baseline, from runs of the same round.
-    pub times_baseline: BTreeMap<MetricId, Estimate>,
-    /// Ratio to the built-in server on the same transport, from runs of the same round; empty for
-    /// the built-in server.
+    /// Ratio to the baseline, from slices of the same block or runs of the same round.
+    pub times_baseline: BTreeMap<MetricId, Ratio>,
+    /// The same ratio of every round, for CPU and median latency.
+    pub rounds: BTreeMap<MetricId, Vec<RoundRatio>>,
+    /// Ratio to the built-in server on the same transport; empty for the built-in server.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub times_builtin: BTreeMap<MetricId, Estimate>,
+    pub times_builtin: BTreeMap<MetricId, Ratio>,
+    /// Cost of 10,000 connected users in a month; empty where it is unknown.
+    pub month_10000_users: Option<MonthlyCost>,
     /// Faults of all runs, including those whose values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSummary>,
@@ -96,38 +109,6 @@ pub struct FaultSummary {
     pub count: u64,
     /// Text of the first.
     pub first: String,
-}
-
-/// A run in the validity table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// Number of the run.
-    pub run: u32,
-    /// Number of the repetition.
-    pub round: u32,
-    /// Point of the sweep.
-    pub point: String,
-    /// Transport.
-    pub transport: Transport,
-    /// Server; `pushbench` is the built-in server.
-    pub target: String,
-    /// Verdict.
-    pub verdict: VerdictKind,
-    /// Reasons of the verdict.
-    pub reasons: Vec<String>,
-    /// Send delay, 99th percentile.
-    pub send_delay_p99_ms: Option<u64>,
-    /// Largest core usage of a worker of the load generator.
-    pub generator_core_usage_max: f64,
-    /// Posts sent, of those scheduled.
-    pub offered_share: Option<f64>,
-    /// CPU probe, as a share of the best of the job.
-    pub cpu_probe_share: f64,
-    /// Growth of the median latency over the window, as a share of itself.
-    pub growth_share: Option<f64>,
-    /// Why the server's memory per connection is unknown although it was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_unknown: Option<String>,
 }
 
 impl Summary {
@@ -147,9 +128,10 @@ impl JobSummary {
             question: manifest.scenario.question.clone(),
             answer: Vec::new(),
             state: manifest.state,
-            runs_planned: manifest.order.len() as u64,
+            runs_planned: manifest.subjects.len() as u64 * u64::from(manifest.rounds.load),
             runs_made: runs_made(job) as u64,
             verdicts: verdicts(&job.runs),
+            blocks: BlockCounts::of(job),
             points: point_names(job).into_iter().map(|label| PointSummary::of(job, label)).collect(),
             claims: scenario.as_ref().map(|scenario| claims(job, scenario)).unwrap_or_default(),
             published: scenario.as_ref().map(|scenario| published(job, scenario)).unwrap_or_default(),
@@ -163,24 +145,57 @@ impl JobSummary {
     }
 }
 
-/// Number of planned runs that were made.
+/// Number of planned runs under load that were made.
 fn runs_made(job: &ResultsFolder) -> usize {
-    let places = job.runs.iter().map(|run| (run.record.round, run.record.point.as_str(), run.record.subject()));
+    let load = job.runs.iter().filter(|run| run.record.mode == Mode::Load);
+    let places = load.map(|run| (run.record.round, run.record.point.as_str(), run.record.subject()));
     places.collect::<BTreeSet<_>>().len()
 }
 
 impl PointSummary {
     fn of(job: &ResultsFolder, label: &str) -> Self {
-        let baseline = RunSelection::of(job, label, &Subject::BASELINE);
         let here = job.runs.iter().filter(|run| run.record.point == label);
         let there = Subject::all(here.map(|run| &run.record));
-        let rows = there.iter().map(|subject| SubjectSummary::of(job, label, subject, &baseline));
-        Self { point: label.to_owned(), subjects: rows.collect(), theory: predictions(job, label) }
+        let shown: Vec<_> = there.iter().map(|subject| RunSelection::of(job, label, subject)).collect();
+        let prices = Prices::of(job.manifest.points.iter().find(|point| point.name == label));
+        let subjects: Vec<_> = shown.iter().map(|own| SubjectSummary::of(job, label, own, &shown, &prices)).collect();
+        let theory = predictions(job, label);
+        let mut point = Self { point: label.to_owned(), subjects, pairs: Vec::new(), prices, theory };
+        let runs = |row: &SubjectSummary| shown.iter().find(|runs| runs.subject == row.subject());
+        let list = |metric| (metric, point.ascending(metric).into_iter().filter_map(runs).collect::<Vec<_>>());
+        let pairs = pairs(&[point.cost_metric(), MetricId::DeliveryP50].map(list));
+        point.pairs = pairs;
+        point
+    }
+
+    /// The CPU metric that subjects are ordered by: back to back where two have it.
+    pub(crate) fn cost_metric(&self) -> MetricId {
+        let back_to_back = MetricId::BackToBackCpuPerMessage;
+        if self.ascending(back_to_back).len() > 1 { back_to_back } else { MetricId::ServerCpuPerMessage }
+    }
+
+    /// Subjects with the metric but raw TCP, in ascending order of their ratio to it, or of their
+    /// value where one has no ratio.
+    pub(crate) fn ascending(&self, metric: MetricId) -> Vec<&SubjectSummary> {
+        let rows = self.subjects.iter().filter(|row| row.subject() != Subject::BASELINE);
+        let mut rows: Vec<_> = rows.filter(|row| row.metric(metric).is_some()).collect();
+        let has_ratios = rows.iter().all(|row| row.times_baseline.contains_key(&metric));
+        let key = |row: &SubjectSummary| {
+            let times = row.times_baseline.get(&metric).filter(|_| has_ratios).map(|times| times.value);
+            times.or(row.metric(metric).map(|value| value.value)).unwrap_or(f64::INFINITY)
+        };
+        rows.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        rows
     }
 
     /// Whether an external server has values at this point.
     pub(crate) fn has_external_servers(&self) -> bool {
         self.subjects.iter().any(|row| row.subject().target.is_some() && row.metrics_from.is_some())
+    }
+
+    /// Whether the cost in money of a subject is known.
+    pub(crate) fn has_money(&self) -> bool {
+        self.subjects.iter().any(|row| row.month_10000_users.is_some())
     }
 
     /// Whether there were faults at this point.
@@ -195,19 +210,30 @@ impl PointSummary {
 }
 
 impl SubjectSummary {
-    fn of(job: &ResultsFolder, label: &str, subject: &Subject, baseline: &RunSelection<'_>) -> Self {
-        let shown = RunSelection::of(job, label, subject);
-        let metrics = MetricId::ALL.iter().filter_map(|metric| Some((*metric, shown.estimate(*metric)?)));
-        let ours = subject.target.as_ref().map(|_| RunSelection::of(job, label, &Subject::builtin(subject.transport)));
+    fn of(
+        job: &ResultsFolder,
+        label: &str,
+        shown: &RunSelection<'_>,
+        all: &[RunSelection<'_>],
+        prices: &Prices,
+    ) -> Self {
+        let set = job.manifest.points.iter().find(|point| point.name == label);
+        let Subject { transport, target } = shown.subject.clone();
+        let other = |subject: Subject| all.iter().find(|other| other.subject == subject);
+        let baseline = other(Subject::BASELINE);
+        let ours = target.as_ref().and_then(|_| other(Subject::builtin(transport)));
+        let metrics = MetricId::ALL.iter().filter_map(|metric| Some((*metric, shown.shown(*metric)?)));
         Self {
-            transport: subject.transport,
-            target: subject.target.clone().unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
+            transport,
             verdicts: shown.verdicts.clone(),
             metrics_from: shown.kind,
             metrics: metrics.collect(),
-            times_baseline: times(&shown, baseline),
-            times_builtin: ours.map(|ours| times(&shown, &ours)).unwrap_or_default(),
-            faults: FaultSummary::of(job, label, subject),
+            times_baseline: baseline.map(|baseline| times(shown, baseline)).unwrap_or_default(),
+            rounds: baseline.map(|baseline| rounds(shown, baseline)).unwrap_or_default(),
+            times_builtin: ours.map(|ours| times(shown, ours)).unwrap_or_default(),
+            month_10000_users: MonthlyCost::of(shown, prices, set),
+            faults: FaultSummary::of(job, label, &shown.subject),
+            target: target.unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
         }
     }
 
@@ -238,43 +264,30 @@ impl FaultSummary {
     }
 }
 
-impl RunSummary {
-    /// The subject.
-    pub fn subject(&self) -> Subject {
-        Subject::new(self.transport, &self.target)
-    }
-
-    fn of(run: &Run) -> Self {
-        let record = &run.record;
-        let (planned, machine) = (&record.planned, &record.machine);
-        let lateness = record.latency.get(&results::Series::SendDelay);
-        let seconds = usize::try_from(planned.window_us / 1_000_000).unwrap_or(usize::MAX);
-        let medians: Vec<_> = record.seconds.iter().filter_map(|second| second.delivery_p50_us).take(seconds).collect();
-        let medians: Vec<_> = medians.into_iter().map(|us| us as f64).collect();
-        Self {
-            run: record.run,
-            round: record.round,
-            point: record.point.clone(),
-            transport: record.transport,
-            target: record.target.clone(),
-            verdict: record.verdict.kind,
-            reasons: record.verdict.reasons.clone(),
-            send_delay_p99_ms: lateness.and_then(|lateness| lateness.quantiles.get("p99")).map(|p99| p99.us),
-            generator_core_usage_max: record.generator.core_usage_max,
-            offered_share: (planned.posts_in_window > 0)
-                .then(|| planned.posts_sent_in_window as f64 / planned.posts_in_window as f64),
-            cpu_probe_share: machine.cpu_probe_before.min(machine.cpu_probe_after)
-                / machine.cpu_probe_best.max(f64::MIN_POSITIVE),
-            growth_share: slices(&medians).map(|slices| slices.growth_share),
-            memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
-        }
-    }
+/// Ratios of all metrics that both have.
+fn times(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Ratio> {
+    let ratios = MetricId::ALL.iter().filter_map(|metric| Some((*metric, ratio((left, *metric), (right, *metric))?)));
+    ratios.collect()
 }
 
-/// Ratios of all metrics that both have.
-fn times(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Estimate> {
-    let ratios = MetricId::ALL
-        .iter()
-        .filter_map(|metric| Some((*metric, ratio(&left.in_rounds(*metric), &right.in_rounds(*metric))?)));
-    ratios.collect()
+/// Ratios of each round.
+fn rounds(left: &RunSelection<'_>, right: &RunSelection<'_>) -> BTreeMap<MetricId, Vec<RoundRatio>> {
+    let ratios = COMPARED.into_iter().map(|metric| (metric, by_round((left, metric), (right, metric))));
+    ratios.filter(|(_, rounds)| !rounds.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_compared_back_to_back_and_by_median_latency() {
+        let job = results::invented::sliced(4, 20, 10);
+        let point = &JobSummary::of(&job).points[0];
+        let of = |metric| point.pairs.iter().filter(move |pair| pair.metric == metric).collect::<Vec<_>>();
+        let (cost, latency) = (of(MetricId::BackToBackCpuPerMessage), of(MetricId::DeliveryP50));
+        assert_eq!((cost.len(), latency.len(), point.pairs.len()), (8, 8, 16));
+        assert!(cost.windows(2).all(|both| both[0].higher == both[1].lower));
+        assert!(point.pairs.iter().all(|pair| pair.ratio.value >= 1.0 && pair.p_adjusted >= pair.ratio.p));
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use results::{MetricId, Subject, VerdictKind};
+use results::{MetricId, Mode, Subject, VerdictKind};
 use wire::BUILTIN_SERVER;
 
 use crate::claims::Finding;
-use crate::format::{DASH, number, or_dash, percent, precise, shown, with_interval};
+use crate::format::{DASH, number, or_dash, percent, precise, ratio_or_dash, shown, with_interval};
+use crate::run_summary::RunSummary;
 use crate::stats::Estimate;
-use crate::summary::{JobSummary, PointSummary, RunSummary, SubjectSummary};
+use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 use crate::theory::{Prediction, PredictionCheck};
 
 /// A table.
@@ -94,6 +95,7 @@ const COMPARED: [MetricId; 8] = [
 /// Latency, one row per transport.
 pub(crate) fn delivery(point: &PointSummary) -> Table {
     let mut grid = metrics(point, &DELIVERY);
+    times_tcp(&mut grid, point, (3, "× tcp"), MetricId::DeliveryP50);
     grid.head.insert(1, "runs".to_owned());
     for (fields, row) in grid.rows.iter_mut().zip(&point.subjects) {
         let tone = match row.metrics_from {
@@ -109,9 +111,29 @@ pub(crate) fn delivery(point: &PointSummary) -> Table {
 /// Costs, one row per transport.
 pub(crate) fn cost(point: &PointSummary) -> Table {
     let mut grid = metrics(point, &COST);
-    grid.head.insert(2, "× tcp".to_owned());
+    times_tcp(&mut grid, point, (2, "× tcp at load"), MetricId::ServerCpuPerMessage);
+    times_tcp(&mut grid, point, (3, "× tcp back to back"), MetricId::BackToBackCpuPerMessage);
+    grid
+}
+
+/// Inserts a column with the ratio to raw TCP.
+fn times_tcp(grid: &mut Table, point: &PointSummary, (at, head): (usize, &str), of: MetricId) {
+    grid.head.insert(at, head.to_owned());
     for (fields, row) in grid.rows.iter_mut().zip(&point.subjects) {
-        fields.insert(2, metric(or_dash(row.times_baseline.get(&MetricId::ServerCpuPerMessage))));
+        fields.insert(at, metric(ratio_or_dash(row.times_baseline.get(&of))));
+    }
+}
+
+/// Cost of 10,000 connected users in a month, one row per transport.
+pub(crate) fn money(point: &PointSummary) -> Table {
+    let currency = &point.prices.currency;
+    let mut grid = Table::new(&["transport", "vCPU", "memory GB", "GB sent a month"]);
+    grid.head.extend(["CPU", "memory", "traffic", "together"].map(|what| format!("{what} {currency} a month")));
+    for row in &point.subjects {
+        let Some(cost) = &row.month_10000_users else { continue };
+        let values = [cost.vcpu, cost.memory_gb, cost.gb_out, cost.cpu, cost.memory, cost.traffic, cost.total];
+        let fields = values.map(|value| metric(number(value)));
+        grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
     }
     grid
 }
@@ -130,7 +152,7 @@ pub(crate) fn external_servers(point: &PointSummary) -> Table {
         let who = [toned(row.transport.name(), Tone::Name), words(&row.target)];
         grid.rows.push(who.into_iter().chain(fields).collect());
         if !row.times_builtin.is_empty() {
-            let fields = columns.iter().map(|column| metric(or_dash(row.times_builtin.get(column))));
+            let fields = columns.iter().map(|column| metric(ratio_or_dash(row.times_builtin.get(column))));
             grid.rows.push(
                 [toned("", Tone::Name), metric(format!("× {BUILTIN_SERVER}"))].into_iter().chain(fields).collect(),
             );
@@ -157,9 +179,6 @@ fn metrics(point: &PointSummary, columns: &[MetricId]) -> Table {
 fn field(row: &SubjectSummary, column: MetricId) -> String {
     row.metric(column).map_or_else(|| DASH.to_owned(), |value| shown(column, value, true))
 }
-
-/// Title of the table of faults.
-pub(crate) const FAULTS_TITLE: &str = "Faults";
 
 /// Faults of all runs.
 pub(crate) fn faults(point: &PointSummary) -> Table {
@@ -232,7 +251,7 @@ pub(crate) fn claims(job: &JobSummary) -> Table {
                 words(&condition.asks),
                 metric(or_dash(condition.left.as_ref())),
                 metric(or_dash(condition.right.as_ref())),
-                metric(or_dash(condition.ratio.as_ref())),
+                metric(ratio_or_dash(condition.ratio.as_ref())),
                 toned(holds(condition.finding), tone(condition.finding)),
             ]);
         }
@@ -267,6 +286,7 @@ pub(crate) fn validity(job: &JobSummary) -> Table {
         "point",
         "transport",
         "verdict",
+        "slices that count",
         "send delay p99 µs",
         "generator core usage",
         "posts sent",
@@ -289,11 +309,15 @@ fn validity_row(run: &RunSummary) -> Vec<Cell> {
     let share = |share: Option<f64>| metric(share.map_or_else(|| DASH.to_owned(), percent));
     vec![
         metric(run.run.to_string()),
-        metric(run.round.to_string()),
+        metric(match run.mode {
+            Mode::Load => run.round.to_string(),
+            Mode::LockStep => format!("{} {}", run.round, run.mode.name()),
+        }),
         words(&run.point),
         toned(run.subject().to_string(), Tone::Name),
         toned(run.verdict.name(), tone),
-        metric(run.send_delay_p99_ms.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
+        metric(format!("{} of {}", run.slices - run.slices_dropped, run.slices)),
+        metric(run.send_delay_p99_us.map_or_else(|| DASH.to_owned(), |us| number(us as f64))),
         share(Some(run.generator_core_usage_max)),
         share(run.offered_share),
         share(Some(run.cpu_probe_share)),
@@ -311,7 +335,13 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
         ("command", manifest.command.join(" ")),
         ("scenario file", manifest.scenario.file.clone()),
         ("started", manifest.started.clone()),
-        ("repetitions", format!("{}, seed {}", manifest.repetitions, manifest.seed)),
+        (
+            "rounds",
+            format!(
+                "{} under load, {} in lock-step; seed {}",
+                manifest.rounds.load, manifest.rounds.lock_step, manifest.seed
+            ),
+        ),
         (
             "program",
             format!(
@@ -336,20 +366,3 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     rows.extend(host.cpu_quota.map(|quota| ("CPU quota", format!("{quota} CPUs"))));
     rows
 }
-
-/// Title of the table of external servers.
-pub(crate) const EXTERNAL_SERVERS_TITLE: &str = "pushbench and other servers";
-
-/// Note on that table.
-pub(crate) const EXTERNAL_SERVERS_NOTE: &str = "Memory is the growth of the server per idle client, whatever the number of its connections. × pushbench is the ratio to the \
-     built-in server on the same transport, from runs of the same round.";
-
-/// Explanation of the report.
-pub(crate) const METHOD: [&str; 6] = [
-    "Latency is measured from the scheduled instant of a post, not from when it was sent, so that waiting senders are included. Every receiver counts.",
-    "A value is the median over the valid runs of a transport at a point. [low–high] is its 95 % interval from order statistics of at least six runs, or, for a percentile of a single run, of its messages. (low–high) is the range of fewer than six runs. A dash was not measured, or needs a larger sample.",
-    "× tcp is the ratio to raw TCP, from runs of the same round. Each round runs all transports in random order, each with a new server process.",
-    "Runs are valid, overloaded (the backlog grew; shown under this name if no run is valid), wrong (messages lost, duplicated, reordered or altered, or more than 1 % of the answers with a wrong status or unreadable), crashed (the server exited) or invalid (the load generator or the machine failed). Values of wrong, crashed and invalid runs are not used.",
-    "Theory: d is the time of one post and one delivery without waiting (the mean of raw TCP minus its fan-out and queueing), c the server CPU per delivery, n the clients of a room, N all clients, I the poll interval, T the hold time, λ the messages per second at a client, G the time between two long polls (d and the server CPU of a request). A prediction is within if its interval, from the uncertainty of its inputs, overlaps the measured one; explained by queueing if it does after adding the mean wait ρnc/(2(1−ρ)); otherwise unexplained.",
-    "A claim is confirmed if the whole interval of every comparison satisfies it, refuted if the whole interval of one contradicts it, and otherwise not decidable.",
-];

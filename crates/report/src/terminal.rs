@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use results::{MetricId, ResultsFolder, Subject, VerdictKind};
 
 use crate::columns::{Column, table, wrapped};
-use crate::format::{DASH, shown};
+use crate::format::{DASH, number, ratio, shown};
 use crate::markdown::add;
-use crate::summary::{FaultSummary, JobSummary, PointSummary, RunSummary, SubjectSummary};
+use crate::money::MonthlyCost;
+use crate::notes;
+use crate::run_summary::RunSummary;
+use crate::stats::Ratio;
+use crate::summary::{FaultSummary, JobSummary, PointSummary, SubjectSummary};
 use crate::tables::verdicts;
 
 /// Indentation of a line that continues one.
@@ -34,9 +38,7 @@ const fn wide(metric: MetricId) -> MetricColumn {
     MetricColumn { metric, interval: false, narrow: false }
 }
 
-const DELIVERY: [MetricColumn; 9] = [
-    narrow(MetricId::DeliveredPerS, false),
-    narrow(MetricId::DeliveryP50, true),
+const DELIVERY: [MetricColumn; 7] = [
     wide(MetricId::DeliveryP90),
     narrow(MetricId::DeliveryP99, true),
     wide(MetricId::DeliveryP999),
@@ -45,11 +47,12 @@ const DELIVERY: [MetricColumn; 9] = [
     wide(MetricId::DeliveryFromSendP99),
     wide(MetricId::SendDelayP99),
 ];
-const COST: [MetricColumn; 9] = [
+const COST: [MetricColumn; 10] = [
+    wide(MetricId::BackToBackCpuPerMessage),
     wide(MetricId::GeneratorCpuPerMessage),
     narrow(MetricId::DownBytesPerMessage, false),
     wide(MetricId::UpBytesPerMessage),
-    narrow(MetricId::RequestsPerMessage, false),
+    wide(MetricId::RequestsPerMessage),
     wide(MetricId::WritesPerMessage),
     wide(MetricId::MessagesPerBatch),
     wide(MetricId::EmptyShare),
@@ -72,6 +75,16 @@ pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
         out += &table(delivery(point), wide);
         out.push('\n');
         out += &table(cost(point), wide);
+        for line in notes::below_tcp(point) {
+            out += &wrapped(&line, INDENT);
+            out.push('\n');
+        }
+        if point.has_money() {
+            out.push('\n');
+            out += &table(money(point), wide);
+            out += &wrapped(&notes::money(point), INDENT);
+            out.push('\n');
+        }
         for line in below(job, point, wide) {
             out += &wrapped(&line, INDENT);
             out.push('\n');
@@ -121,26 +134,57 @@ fn fault_line(subject: &Subject, fault: &FaultSummary) -> String {
 fn delivery(point: &PointSummary) -> Vec<Column> {
     let names = Column::words(&["delivery", ""]).with(point.subjects.iter().map(SubjectSummary::name));
     let runs = Column::words(&["runs", ""]).with(point.subjects.iter().map(|row| verdicts(&row.verdicts)));
-    [names, runs].into_iter().chain(DELIVERY.iter().map(|column| metric_column(point, column))).collect()
+    let first = [
+        names,
+        runs,
+        metric_column(point, &narrow(MetricId::DeliveredPerS, false)),
+        metric_column(point, &narrow(MetricId::DeliveryP50, true)),
+        times_tcp(point, MetricId::DeliveryP50, ""),
+    ];
+    first.into_iter().chain(DELIVERY.iter().map(|column| metric_column(point, column))).collect()
 }
 
 fn cost(point: &PointSummary) -> Vec<Column> {
-    const CPU: MetricId = MetricId::ServerCpuPerMessage;
     let names = Column::words(&["cost", ""]).with(point.subjects.iter().map(SubjectSummary::name));
-    let times = point
-        .subjects
-        .iter()
-        .map(|row| move |ends| row.times_baseline.get(&CPU).map_or_else(|| DASH.to_owned(), |t| shown(CPU, t, ends)));
-    let times = Column::numbers(&["× tcp", ""], true)
-        .or_short(times.clone().map(|times| times(false)))
-        .with(times.map(|times| times(true)));
-    let first = [names, metric_column(point, &narrow(CPU, true)), times];
+    let first = [
+        names,
+        metric_column(point, &narrow(MetricId::ServerCpuPerMessage, false)),
+        times_tcp(point, MetricId::ServerCpuPerMessage, "at load"),
+        times_tcp(point, MetricId::BackToBackCpuPerMessage, "back to back"),
+    ];
     first.into_iter().chain(COST.iter().map(|column| metric_column(point, column))).collect()
+}
+
+/// Ratios to raw TCP.
+fn times_tcp(point: &PointSummary, metric: MetricId, below: &str) -> Column {
+    let fields = |text: fn(&Ratio) -> String| {
+        let ratios = point.subjects.iter().map(move |row| row.times_baseline.get(&metric));
+        ratios.map(move |ratio| ratio.map_or_else(|| DASH.to_owned(), text))
+    };
+    Column::numbers(&["× tcp", below], true).or_short(fields(|ratio| number(ratio.value))).with(fields(ratio))
+}
+
+fn money(point: &PointSummary) -> Vec<Column> {
+    let rows: Vec<_> = point.subjects.iter().filter_map(|row| Some((row, row.month_10000_users.as_ref()?))).collect();
+    let currency = point.prices.currency.as_str();
+    let column = |heads: [&str; 2], of: fn(&MonthlyCost) -> f64| {
+        Column::numbers(&heads, true).with(rows.iter().map(|(_, cost)| number(of(cost))))
+    };
+    vec![
+        Column::words(&["10,000 users", "a month"]).with(rows.iter().map(|(row, _)| row.name())),
+        column(["", "vCPU"], |cost| cost.vcpu),
+        column(["memory", "GB"], |cost| cost.memory_gb),
+        column(["sent", "GB"], |cost| cost.gb_out),
+        column(["CPU", currency], |cost| cost.cpu),
+        column(["memory", currency], |cost| cost.memory),
+        column(["traffic", currency], |cost| cost.traffic),
+        column(["together", currency], |cost| cost.total),
+    ]
 }
 
 fn metric_column(point: &PointSummary, column: &MetricColumn) -> Column {
     let info = column.metric.info();
-    let head = info.label.replace("generator", "gen.").replace("server memory", "memory");
+    let head = info.label.replace("generator", "gen.").replace("server memory", "memory").replace("server CPU", "CPU");
     let unit = info.unit.symbol.replace("message", "msg").replace("connection", "conn");
     let fields = |interval| point.subjects.iter().map(move |row| field(row, column.metric, interval));
     let empty = Column::numbers(&[&head, &unit], column.narrow);

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use report::{Report, Summary, build};
-use results::{ResultsFolder, Run, State, VerdictKind, invented};
+use report::{PRICES_ASSUMED, Report, Summary, build};
+use results::{MetricId, ResultsFolder, Run, State, VerdictKind, invented};
 
 fn file(report: &Report, name: &str) -> String {
     let (_, bytes) = report.files.iter().find(|(found, _)| found == name).unwrap();
@@ -49,8 +49,63 @@ fn the_page_begins_with_the_conclusions_and_has_every_part() {
     for part in ["Delivery latency", "Cost", "Theory and measurement", "Validity", "Method", "The job"] {
         assert!(html.contains(part), "{part}");
     }
-    assert!(html.find("Median delivery latency at ").unwrap() < html.find("<table").unwrap());
+    assert!(html.find("A delivery costs the server at ").unwrap() < html.find("<table").unwrap());
     assert!(markdown.contains("| websocket |") && markdown.contains("## Theory and measurement"));
+}
+
+#[test]
+fn a_job_of_short_slices_has_intervals_rounds_and_blocks() {
+    let mut job = invented::sliced(4, 20, 10);
+    for run in &mut job.runs {
+        run.record.slices[2].dropped = Some("CPU time stolen".to_owned());
+    }
+    let made = report(&job);
+    let summary = &made.summary.jobs[0];
+    assert_eq!((summary.blocks.made, summary.blocks.dropped), (280, 14));
+    assert_eq!(summary.blocks.reasons.get("CPU time stolen"), Some(&14));
+    let sse = summary.points[0].row(wire::Transport::Sse).unwrap();
+    let (load, lock_step) = (MetricId::ServerCpuPerMessage, MetricId::BackToBackCpuPerMessage);
+    assert_eq!((sse.rounds[&load].len(), sse.rounds[&lock_step].len()), (4, 10));
+    assert_eq!((sse.times_baseline[&load].blocks, sse.times_baseline[&lock_step].blocks), (76, 190));
+    assert!(sse.times_baseline[&load].interval.is_some() && sse.metric(load).unwrap().interval().is_none());
+    let markdown = file(&made, "report.md");
+    assert!(
+        markdown.contains("× tcp back to back") && markdown.contains("10 lock-step") && markdown.contains("19 of 20")
+    );
+    assert!(markdown.contains("14 of 280 blocks dropped (14 × CPU time stolen)"), "{}", made.text);
+}
+
+#[test]
+fn a_ratio_below_raw_tcp_is_pointed_out_with_its_reason() {
+    let cheap = |batches: u64| {
+        let mut job = invented::sliced(4, 20, 10);
+        let polling = job.runs.iter_mut().filter(|run| run.record.transport.name() == "polling");
+        for run in polling {
+            run.record.slices.iter_mut().for_each(|slice| slice.server_cpu_ns = slice.server_cpu_ns.map(|ns| ns / 4));
+            let used = run.record.server.as_mut().unwrap().end.as_mut().unwrap().transports.get_mut("polling").unwrap();
+            used.batches = used.messages / batches;
+        }
+        report::tables(&job, false).replace("\n  ", " ")
+    };
+    let back_to_back = "\npolling needs less server CPU back to back than raw TCP, 0.3";
+    assert!(cheap(1).contains(back_to_back) && !cheap(1).contains("sse needs less"), "{}", cheap(1));
+    assert_eq!(cheap(1).matches(" ×: not explained\n").count(), 2, "{}", cheap(1));
+    let batched = "] ×: batching, 5.00 messages per batch where raw TCP has 1.00\n";
+    assert_eq!((cheap(5).matches(batched).count(), cheap(5).matches("not explained").count()), (1, 1), "{}", cheap(5));
+}
+
+#[test]
+fn money_has_a_table_with_its_prices() {
+    let made = changed(|_| {});
+    for name in ["report.html", "report.md"] {
+        assert!(file(&made, name).contains("10,000 connected users for a month"), "{name}");
+        assert!(file(&made, name).contains("Prices of the scenario: 0.04 EUR a vCPU-hour"), "{name}");
+    }
+    let assumed = changed(|job| job.manifest.points.iter_mut().for_each(|point| point.settings.clear()));
+    assert!(
+        file(&assumed, "report.md")
+            .contains(&format!("Prices assumed, list prices of public clouds of {}", PRICES_ASSUMED))
+    );
 }
 
 #[test]
@@ -108,14 +163,11 @@ fn partial_jobs_and_jobs_of_one_transport_have_a_report() {
         job.runs.truncate(7);
     });
     let html = file(&partial, "report.html");
-    assert!(
-        html.contains("<strong>partial</strong>: 7 of 60 runs")
-            && html.contains("an order needs six valid runs of each")
-    );
+    assert!(html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("an order needs 4 rounds"));
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));
     let html = file(&one, "report.html");
-    assert!(html.contains("Median delivery latency at clients=100, ms: sse "));
+    assert!(html.contains("Median delivery at clients=100, ms: sse "));
     changed(|job| {
         every(job, |run| {
             run.record.server = None;
@@ -139,8 +191,8 @@ fn external_servers_are_compared_with_the_built_in_one() {
         let mut external: Vec<_> = built_in.cloned().collect();
         for run in &mut external {
             run.record.target = "node-ws".to_owned();
-            let delivery = run.record.latency.get_mut(&results::Series::DeliveryLatency).unwrap();
-            delivery.quantiles.get_mut("p50").unwrap().us *= 3;
+            let p50 = run.record.slices[0].delivery_p50_us.as_mut().unwrap();
+            *p50 *= 3;
         }
         job.runs.extend(external);
     });

@@ -1,6 +1,8 @@
-//! An invented job for tests: every transport, a sweep over the number of clients, three rounds.
+//! An invented job for tests: every transport, a sweep over the number of clients, three rounds
+//! with one slice each; [`sliced`] is one with rounds of short slices and lock-step rounds.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,9 +15,9 @@ use wire::{Delivery, Encoding, ProcessUsage, ServerStats, Transport, TransportUs
 
 use crate::{
     ByteClass, Cpu, Direction, Distribution, Faults, Folder, GeneratorUsage, Host, Interval, LatencySummary,
-    LedgerSummary, MachineState, Manifest, PlannedLoad, PlannedRun, Point, Program, Quantile, ResultsFolder, Run,
-    RunEnd, RunRecord, RunVerdict, SCHEMA, ScenarioSource, Second, Series, ServerSamples, ServerSecond,
-    ServerWindowSamples, Slice, State, TcpCounts, TcpUsage, TrafficCounts, TrafficKind, VerdictKind,
+    LedgerSummary, MachineState, Manifest, Mode, PlannedLoad, PlannedSubject, Point, Program, Quantile, ResultsFolder,
+    Rounds, Run, RunEnd, RunRecord, RunVerdict, SCHEMA, ScenarioSource, Second, Series, ServerSamples, ServerSecond,
+    Slice, State, TcpUsage, TrafficCounts, TrafficKind, VerdictKind,
 };
 
 /// Saves a results folder as a job does. Panics on errors, because it is for tests.
@@ -24,9 +26,9 @@ pub fn save(parent: &Path, job: &ResultsFolder) -> Folder {
     let folder = folder.expect("the folder can be created");
     folder.save_manifest(&job.manifest).expect("the folder can be written");
     for run in &job.runs {
-        let mut log = folder.begin_log(run.record.run).expect("the folder can be written");
-        write_log(&mut log, run);
-        folder.save_run(&run.record, log).expect("the folder can be written");
+        let path = folder.log_path(run.record.run).expect("the folder can be written");
+        write_log(&mut File::create(path).expect("the log can be written"), run);
+        folder.save_run(&run.record).expect("the folder can be written");
     }
     let records: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
     folder.save_tables(&records).expect("the folder can be written");
@@ -73,8 +75,7 @@ pub fn results_folder(clients: &[u32]) -> ResultsFolder {
 }
 
 fn manifest(points: Vec<Point>, runs: &[Run]) -> Manifest {
-    let order = runs.iter().map(|run| PlannedRun {
-        round: run.record.round,
+    let subjects = runs.iter().filter(|run| run.record.round == 1).map(|run| PlannedSubject {
         point: run.record.point.clone(),
         transport: run.record.transport.name().to_owned(),
         target: run.record.target.clone(),
@@ -91,10 +92,10 @@ fn manifest(points: Vec<Point>, runs: &[Run]) -> Manifest {
             set: Vec::new(),
         },
         points,
-        repetitions: ROUNDS,
+        rounds: Rounds { budget_s: 60.0, load: ROUNDS, lock_step: 0, window_us: u64::from(SECONDS) * 1_000_000 },
         seed: 1,
         room_prefix: "room".to_owned(),
-        order: order.collect(),
+        subjects: subjects.collect(),
         command: vec!["pushbench".to_owned(), "run".to_owned(), "scenarios/invented.toml".to_owned()],
         program: Program {
             version: "0.1.0".to_owned(),
@@ -160,7 +161,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         schema: SCHEMA,
         run: number,
         round,
-        attempt: 0,
+        mode: Mode::Load,
         point: label,
         transport,
         target: wire::BUILTIN_SERVER.to_owned(),
@@ -172,6 +173,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             clients,
             rooms: clients / 10,
             payload_bytes: 120,
+            slices: 1,
             window_us: u64::from(SECONDS) * 1_000_000,
             posts_in_window: posts,
             posts_sent_in_window: posts,
@@ -182,7 +184,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
         negative: 0,
         seconds: seconds(&intervals[&Series::DeliveryLatency], clients, posts, &window, cpu_us),
         set_up: TrafficCounts::default(),
-        slices: vec![slice(round, transport, clients, &window, cpu_us)],
+        slices: vec![slice(&window, cpu_us, middle_us(transport, scale))],
         total: window,
         ledger: LedgerSummary { scheduled: delivered, received: delivered, ..LedgerSummary::default() },
         faults: Faults::default(),
@@ -192,10 +194,14 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             idle_resident_bytes: None,
             begin: usage(transport, 0, 0, 0),
             settled: usage(transport, 0, 0, u64::from(clients)),
+            start: Some(usage(transport, 0, 0, u64::from(clients))),
+            end: Some(usage(transport, cpu_us, delivered, u64::from(clients))),
         }),
         tcp: Some(TcpUsage {
             bytes_up: window.total(Direction::Up),
             bytes_down: window.total(Direction::Down),
+            segments_up: delivered,
+            segments_down: delivered,
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
         }),
@@ -204,24 +210,68 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
     Run { record, intervals }
 }
 
-fn slice(round: u32, transport: Transport, clients: u32, window: &TrafficCounts, cpu_us: u64) -> Slice {
-    let connections = u64::from(clients);
+fn slice(window: &TrafficCounts, cpu_us: u64, p50_us: f64) -> Slice {
     Slice {
-        block: round,
+        block: 1,
         position: 1,
+        dropped: None,
         window_us: u64::from(SECONDS) * 1_000_000,
         traffic: *window,
         generator_cpu: Cpu { user_us: cpu_us / 4, system_us: cpu_us / 2 },
-        server: Some(ServerWindowSamples {
-            start: usage(transport, 0, 0, connections),
-            end: usage(transport, cpu_us, window.delivered, connections),
-        }),
-        tcp: Some(TcpCounts {
-            segments_up: window.delivered,
-            segments_down: window.delivered,
-            bytes_up: window.total(Direction::Up),
-            bytes_down: window.total(Direction::Down),
-        }),
+        server_cpu_ns: Some(cpu_us * 1_000),
+        delivery_p50_us: Some(p50_us as u64),
+        drain_us: 1_000,
+        drained: true,
+    }
+}
+
+/// The job without a sweep, with rounds of short slices and lock-step rounds.
+pub fn sliced(rounds: u32, blocks: u32, lock_step_rounds: u32) -> ResultsFolder {
+    let mut job = results_folder(&[100]);
+    let template: Vec<_> = job.runs.iter().filter(|run| run.record.round == 1).cloned().collect();
+    job.runs.clear();
+    let modes = [(Mode::Load, rounds), (Mode::LockStep, lock_step_rounds)];
+    for (mode, round) in modes.into_iter().flat_map(|(mode, rounds)| (1..=rounds).map(move |round| (mode, round))) {
+        for run in &template {
+            let mut run = run.clone();
+            let record = &mut run.record;
+            record.run = u32::try_from(job.runs.len() + 1).unwrap_or(u32::MAX);
+            (record.mode, record.round, record.planned.slices) = (mode, round, blocks);
+            let whole = record.slices.remove(0);
+            record.slices = (1..=blocks).map(|block| short_slice(&whole, mode, round, block)).collect();
+            if mode == Mode::LockStep {
+                record.latency.clear();
+                record.seconds.clear();
+                run.intervals.clear();
+            }
+            job.runs.push(run);
+        }
+    }
+    let window_us = 100_000;
+    job.manifest.rounds = Rounds { budget_s: 75.0, load: rounds, lock_step: lock_step_rounds, window_us };
+    job
+}
+
+/// A tenth of a second of a slice. The machine's speed varies from block to block and little from
+/// slice to slice.
+fn short_slice(whole: &Slice, mode: Mode, round: u32, block: u32) -> Slice {
+    let machine = variation(13 * round + 5 * block);
+    let own = 1.0 + (variation(whole.traffic.requests as u32 % 97 + 3 * block + round) - 1.05) / 10.0;
+    let mut traffic = TrafficCounts::default();
+    traffic.delivered = whole.traffic.delivered / 100;
+    traffic.posted = whole.traffic.posted / 100;
+    let of = |whole: u64| (whole as f64 / 100.0 * machine * own) as u64;
+    Slice {
+        block,
+        window_us: 100_000,
+        traffic,
+        generator_cpu: Cpu { user_us: of(whole.generator_cpu.user_us), system_us: of(whole.generator_cpu.system_us) },
+        server_cpu_ns: whole.server_cpu_ns.map(of),
+        delivery_p50_us: whole
+            .delivery_p50_us
+            .filter(|_| mode == Mode::Load)
+            .map(|us| (us as f64 * machine * own) as u64),
+        ..whole.clone()
     }
 }
 
@@ -250,9 +300,13 @@ fn traffic(transport: Transport, posts: u64, delivered: u64) -> TrafficCounts {
     counts
 }
 
+fn middle_us(transport: Transport, scale: f64) -> f64 {
+    let unscaled = if transport == Transport::Polling { 250_000.0 } else { 150.0 + 40.0 * transport as usize as f64 };
+    unscaled * scale
+}
+
 fn intervals(transport: Transport, scale: f64, delivered: u64) -> BTreeMap<Series, Vec<Interval>> {
-    let polling = transport == Transport::Polling;
-    let middle_us = if polling { 250_000.0 } else { 150.0 + 40.0 * transport as usize as f64 } * scale;
+    let middle_us = middle_us(transport, scale);
     let per_second = delivered / u64::from(SECONDS);
     let second = |shift: f64| {
         let at = |place: u64| (middle_us * shift * (0.2 + place as f64 / 50.0 + (place as f64 / 90.0).powi(40))) as u64;

@@ -30,11 +30,11 @@ pub use faults::{FaultKind, Faults};
 pub use folder::{Interval, ResultsFolder, Run};
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
-pub use manifest::{Host, Manifest, PlannedRun, Point, Program, ScenarioSource, State};
+pub use manifest::{Host, Manifest, PlannedSubject, Point, Program, Rounds, ScenarioSource, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
-    GeneratorUsage, LatencySummary, MachineState, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples,
-    ServerWindowSamples, Slice, TcpCounts, TcpUsage,
+    GeneratorUsage, LatencySummary, MachineState, Mode, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples, Slice,
+    TcpUsage,
 };
 pub use robust::{TheilSenLine, median};
 pub use schema::schema;
@@ -46,5 +46,5 @@ pub use timeline::{Cpu, Crash, RunEnd, Second, ServerSecond};
 pub use traffic::{ByteClass, Direction, TrafficCounts, TrafficKind};
 pub use verdict::{
     BYTES_APART_SHARE_MAX, CORE_USAGE_MAX, CPU_PROBE_LOSS_MAX, OFFERED_SHARE_OFF_MAX, RunVerdict, SEND_DELAY_MAX_US,
-    USELESS_SHARE_MAX, VerdictKind, judge,
+    UNDRAINED_MAX, USELESS_SHARE_MAX, VerdictKind, judge,
 };

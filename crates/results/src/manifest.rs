@@ -19,15 +19,15 @@ pub struct Manifest {
     pub scenario: ScenarioSource,
     /// The points of the sweep; one without a sweep.
     pub points: Vec<Point>,
-    /// Repetitions of every transport at every point.
-    pub repetitions: u32,
+    /// The rounds and their slices, as planned.
+    pub rounds: Rounds,
     /// Random seed.
     pub seed: u64,
     /// Prefix of the room names of the job: `ab12` for `ab12-0`, `ab12-1` and so on. It keeps the
     /// rooms of two jobs apart on a server that both use.
     pub room_prefix: String,
-    /// All planned runs, in order.
-    pub order: Vec<PlannedRun>,
+    /// The subjects: a transport of a target at a point of the sweep.
+    pub subjects: Vec<PlannedSubject>,
     /// The command line.
     pub command: Vec<String>,
     /// The program that measured.
@@ -45,7 +45,7 @@ pub struct Manifest {
 pub enum State {
     /// It is running, or was killed.
     Running,
-    /// All runs were made.
+    /// It went on to its end.
     Complete,
     /// It was interrupted; the runs made until then are there.
     Interrupted,
@@ -86,11 +86,22 @@ impl Point {
     }
 }
 
-/// A planned run.
+/// The rounds of a job. Each has fresh processes for every subject.
+#[derive(Debug, Clone, Copy, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
+pub struct Rounds {
+    /// Time that the whole job may take.
+    pub budget_s: f64,
+    /// Rounds under the scenario's load.
+    pub load: u32,
+    /// Lock-step rounds.
+    pub lock_step: u32,
+    /// Length of the window of a slice under load, for subjects that do not poll.
+    pub window_us: u64,
+}
+
+/// A subject of the job.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct PlannedRun {
-    /// Number of the repetition, from 1.
-    pub round: u32,
+pub struct PlannedSubject {
     /// Point of the sweep.
     pub point: String,
     /// Transport.

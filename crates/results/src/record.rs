@@ -10,19 +10,41 @@ use wire::{Encoding, ServerStats, Transport};
 use crate::{Cpu, Faults, LedgerSummary, RunEnd, RunVerdict, Second, Series, TrafficCounts};
 
 /// Version of what is written.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
-/// One run: one transport of one target, measured once.
+/// What the load generator does in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Posts follow the scenario's schedule.
+    #[default]
+    Load,
+    /// One room and one message in flight; the next post follows the last delivery. Nothing follows
+    /// a clock, and no latency is measured.
+    LockStep,
+}
+
+impl Mode {
+    /// The name used in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::LockStep => "lock-step",
+        }
+    }
+}
+
+/// One run: one transport of one target in one round, with its own server and generator processes.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of the format.
     pub schema: u32,
     /// Number of the run in the job, from 1.
     pub run: u32,
-    /// Number of the repetition, from 1.
+    /// Number of the round among those of the same mode, from 1.
     pub round: u32,
-    /// 0 for the first attempt; an invalid run is repeated with the next number.
-    pub attempt: u32,
+    /// What the load generator does.
+    pub mode: Mode,
     /// Point of the sweep; empty without a sweep.
     pub point: String,
     /// Transport.
@@ -47,7 +69,7 @@ pub struct RunRecord {
     pub negative: u64,
     /// The run by seconds.
     pub seconds: Vec<Second>,
-    /// The measured windows; at present one a run.
+    /// The measured windows.
     pub slices: Vec<Slice>,
     /// Traffic of the load generator before the schedule began: connecting and joining.
     pub set_up: TrafficCounts,
@@ -59,7 +81,7 @@ pub struct RunRecord {
     pub faults: Faults,
     /// What the load generator used outside the slices.
     pub generator: GeneratorUsage,
-    /// State of the server before the slices; empty when it could not be read.
+    /// State of the server before and after the slices; empty when it could not be read.
     pub server: Option<ServerSamples>,
     /// TCP sockets of the clients as the kernel counts them; empty where the load generator does
     /// not own the sockets (`http_client` is `reqwest`).
@@ -77,33 +99,44 @@ pub struct PlannedLoad {
     pub rooms: u32,
     /// Bytes of text in a post.
     pub payload_bytes: u64,
-    /// Length of the window.
+    /// Slices that were planned; one is a long window. There are fewer when the time was up before.
+    pub slices: u32,
+    /// Length of one window.
     pub window_us: u64,
-    /// Posts scheduled in the window.
+    /// Posts scheduled in the windows of the run.
     pub posts_in_window: u64,
-    /// Posts scheduled in the window that were sent.
+    /// Posts scheduled in the windows that were sent.
     pub posts_sent_in_window: u64,
-    /// Posts scheduled in the window, times their receivers.
+    /// Posts scheduled in the windows, times their receivers.
     pub deliveries_in_window: u64,
 }
 
 /// One measured window of a run.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Slice {
-    /// Number of the block, from 1: one slice of every subject, in random order.
+    /// Number of the block in its round, from 1: one slice of every subject, in random order.
     pub block: u32,
     /// Position of the slice in its block, from 1.
     pub position: u32,
+    /// Why the slice counts in no value; empty for a slice that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
     /// Length of the window between the samples of the load generator.
     pub window_us: u64,
     /// Traffic of the load generator in the window.
     pub traffic: TrafficCounts,
     /// CPU time of the load generator's workers in the window.
     pub generator_cpu: Cpu,
-    /// The server's counters at both ends of the window; empty when they could not be read.
-    pub server: Option<ServerWindowSamples>,
-    /// TCP segments and bytes of the clients' sockets in the window.
-    pub tcp: Option<TcpCounts>,
+    /// CPU time of the server's processes in the window, by their CPU clocks; empty where they
+    /// cannot be read.
+    pub server_cpu_ns: Option<u64>,
+    /// Median delivery latency of the posts scheduled in the window; empty in lock-step.
+    pub delivery_p50_us: Option<u64>,
+    /// Time from the end of the window until everything scheduled had arrived, or until the drain
+    /// was given up.
+    pub drain_us: u64,
+    /// Whether everything scheduled arrived before the next slice.
+    pub drained: bool,
 }
 
 /// A quantile with its 95 % interval from order statistics.
@@ -141,7 +174,7 @@ pub struct GeneratorUsage {
     pub resident_bytes_clients: u64,
 }
 
-/// State of the server before the slices.
+/// State of the server before and after the slices.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerSamples {
     /// Whether the server was started for this run. One that was already running may have served
@@ -155,28 +188,10 @@ pub struct ServerSamples {
     pub begin: ServerStats,
     /// All clients connected, no posts yet.
     pub settled: ServerStats,
-}
-
-/// The server's counters at both ends of a window.
-#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct ServerWindowSamples {
-    /// At the start.
-    pub start: ServerStats,
-    /// At the end.
-    pub end: ServerStats,
-}
-
-/// TCP segments and bytes of the clients' sockets in a window, as the kernel counts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
-pub struct TcpCounts {
-    /// Segments to the server, acknowledgements without data included.
-    pub segments_up: u64,
-    /// Segments to the clients, acknowledgements without data included.
-    pub segments_down: u64,
-    /// Bytes of data to the server.
-    pub bytes_up: u64,
-    /// Bytes of data to the clients.
-    pub bytes_down: u64,
+    /// Just before the first slice; empty when it could not be read.
+    pub start: Option<ServerStats>,
+    /// Just after the last slice; empty when it could not be read.
+    pub end: Option<ServerStats>,
 }
 
 /// TCP sockets of the clients over the run, as the kernel counts them.
@@ -186,6 +201,11 @@ pub struct TcpUsage {
     pub bytes_up: u64,
     /// Bytes of data to the clients over the whole run.
     pub bytes_down: u64,
+    /// Segments to the server from the first slice to the last, acknowledgements without data
+    /// included.
+    pub segments_up: u64,
+    /// Segments to the clients from the first slice to the last.
+    pub segments_down: u64,
     /// Bytes of TCP and IP headers of one segment.
     pub header_bytes_per_segment: u64,
     /// Growth of the memory for unsent and unread data of all TCP sockets of the machine while the
@@ -211,34 +231,32 @@ pub struct MachineState {
 }
 
 impl RunRecord {
+    /// The slices that count.
+    pub fn kept(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.iter().filter(|slice| slice.dropped.is_none())
+    }
+
     /// Traffic of the load generator in the measured windows.
     pub fn window(&self) -> TrafficCounts {
-        self.slices.iter().fold(TrafficCounts::default(), |sum, slice| sum.plus(&slice.traffic))
+        self.kept().fold(TrafficCounts::default(), |sum, slice| sum.plus(&slice.traffic))
     }
 
     /// Length of the measured windows.
     pub fn window_us(&self) -> u64 {
-        self.slices.iter().map(|slice| slice.window_us).sum()
+        self.kept().map(|slice| slice.window_us).sum()
     }
 
     /// CPU time of the load generator in the measured windows.
     pub fn generator_cpu(&self) -> Cpu {
-        self.slices.iter().fold(Cpu::default(), |sum, slice| Cpu {
+        self.kept().fold(Cpu::default(), |sum, slice| Cpu {
             user_us: sum.user_us + slice.generator_cpu.user_us,
             system_us: sum.system_us + slice.generator_cpu.system_us,
         })
     }
 
-    /// TCP counts of the measured windows; `None` unless every window has them.
-    pub fn tcp_window(&self) -> Option<TcpCounts> {
-        self.slices.iter().try_fold(TcpCounts::default(), |sum, slice| {
-            let tcp = slice.tcp?;
-            Some(TcpCounts {
-                segments_up: sum.segments_up + tcp.segments_up,
-                segments_down: sum.segments_down + tcp.segments_down,
-                bytes_up: sum.bytes_up + tcp.bytes_up,
-                bytes_down: sum.bytes_down + tcp.bytes_down,
-            })
-        })
+    /// CPU time of the server in the measured windows; `None` unless every window has it.
+    pub fn server_cpu_ns(&self) -> Option<u64> {
+        let sum = self.kept().map(|slice| slice.server_cpu_ns).sum::<Option<u64>>();
+        sum.filter(|_| self.window_us() > 0)
     }
 }

@@ -2,7 +2,7 @@
 //! renamed when it is complete.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -71,21 +71,21 @@ impl Folder {
         &self.path
     }
 
-    /// Opens the interval log of a run under a temporary name; [`Folder::save_run`] renames it.
-    pub fn begin_log(&self, run: u32) -> Result<BufWriter<File>, StoreError> {
+    /// Path of the interval log of a run while it is written; [`Folder::save_run`] renames it.
+    pub fn log_path(&self, run: u32) -> Result<PathBuf, StoreError> {
         let path = self.aside(&log_name(run));
-        let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&path));
-        made.map(BufWriter::new).map_err(|source| StoreError { doing: "write", path, source })
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.map(|()| path.clone()).map_err(|source| StoreError { doing: "write", path, source })
     }
 
-    /// Saves a run: its interval log, then its record.
-    pub fn save_run(&self, record: &RunRecord, log: BufWriter<File>) -> Result<(), StoreError> {
+    /// Saves a run: its interval log, if one was written, then its record.
+    pub fn save_run(&self, record: &RunRecord) -> Result<(), StoreError> {
         let name = log_name(record.run);
         let (aside, path) = (self.aside(&name), self.path.join(&name));
         let broken = |source| StoreError { doing: "write", path: path.clone(), source };
-        let file = log.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken)?;
-        file.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
-        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record)
+        let log = File::options().append(true).create(true).open(&aside).map_err(broken)?;
+        log.sync_all().and_then(|()| fs::rename(&aside, &path)).map_err(broken)?;
+        self.save_json(&format!("{RUNS}/{}", run_name(record.run)), record, serde_json::to_vec)
     }
 
     /// Saves the CSV files of these runs, replacing earlier ones.
@@ -103,11 +103,16 @@ impl Folder {
 
     /// Saves the manifest: once at the start of the job, once at its end.
     pub fn save_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.save_json(MANIFEST, manifest)
+        self.save_json(MANIFEST, manifest, serde_json::to_vec_pretty)
     }
 
-    fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError {
+    fn save_json<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+        written: fn(&T) -> serde_json::Result<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let bytes = written(value).map_err(|error| StoreError {
             doing: "write",
             path: self.path.join(name),
             source: io::Error::other(error),

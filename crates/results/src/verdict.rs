@@ -31,6 +31,8 @@ const STOLEN_SHARE_MAX: f64 = 0.01;
 const BACKLOG_GROWTH_MAX: f64 = 0.05;
 /// … if it exceeds the scatter of the seconds by this factor.
 const BACKLOG_OVER_SCATTER_MIN: f64 = 3.0;
+/// Slices whose drain may end with deliveries missing, less one.
+pub const UNDRAINED_MAX: usize = 3;
 /// Seconds needed to see a trend.
 const TREND_SECONDS_MIN: usize = 5;
 
@@ -170,7 +172,16 @@ fn measurement(record: &RunRecord) -> Vec<String> {
             planned.posts_sent_in_window, planned.posts_in_window
         ));
     }
-    let machine = &record.machine;
+    // In rounds with slices, what the machine did is judged block by block.
+    if record.planned.slices == 1 {
+        reasons.extend(machine(record));
+    }
+    reasons
+}
+
+/// What the machine did during one long window.
+fn machine(record: &RunRecord) -> Vec<String> {
+    let (machine, mut reasons) = (&record.machine, Vec::new());
     let slowest = machine.cpu_probe_before.min(machine.cpu_probe_after);
     if slowest < machine.cpu_probe_best * (1.0 - CPU_PROBE_LOSS_MAX) {
         reasons.push(format!(
@@ -199,6 +210,9 @@ fn send_delay(record: &RunRecord) -> Option<String> {
 }
 
 fn backlog(record: &RunRecord) -> Vec<String> {
+    if record.planned.slices > 1 {
+        return backlog_in_slices(record).into_iter().collect();
+    }
     let medians: Vec<f64> =
         record.seconds.iter().filter_map(|second| second.delivery_p50_us).map(|us| us as f64).collect();
     // The seconds of the drain hold only stragglers.
@@ -213,6 +227,19 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     let reason = grows
         .then(|| format!("the median latency grew by {growth:.0} µs during the window, from about {middle:.0} µs"));
     reason.into_iter().chain(backlog_at_end(record)).collect()
+}
+
+/// Short slices show a backlog by their drains. A drain of a transport that polls lasts an interval
+/// anyway.
+fn backlog_in_slices(record: &RunRecord) -> Option<String> {
+    let count = |is: &dyn Fn(&&crate::Slice) -> bool| record.kept().filter(is).count();
+    let (all, unfinished) = (count(&|_| true), count(&|slice| !slice.drained));
+    if unfinished >= UNDRAINED_MAX {
+        return Some(format!("after {unfinished} of {all} slices, deliveries were still missing when the drain ended"));
+    }
+    let long = count(&|slice| slice.drain_us > slice.window_us);
+    (record.transport.info().delivery != Delivery::Polled && 2 * long > all)
+        .then(|| format!("in {long} of {all} slices the drain took longer than the window"))
 }
 
 /// A backlog of more than a second of deliveries at the end of the window, whatever the medians

@@ -51,10 +51,14 @@ pub struct ScenarioFile {
     /// Number of rooms; every client is in one
     #[garde(range(min = 1, max = 1_000_000))]
     pub rooms: u32,
-    /// Number of rounds; each runs every transport at every point of the sweep once, in random order
-    #[serde(default = "one")]
-    #[garde(range(min = 1, max = 1000))]
-    pub repetitions: u32,
+    /// Time for the whole job. It decides the number of rounds, blocks and slices
+    #[serde(default = "budget_s")]
+    #[garde(range(min = 1.0, max = 86_400.0))]
+    pub budget_s: f64,
+    /// `1`: one window of `phases.window_s` a round, for storms, overload, outages and growth of memory; without this key, many short windows that take turns
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = 1, max = 1))]
+    pub slices: Option<u32>,
     /// Random seed. The same file and seed produce the same schedule on every machine
     #[serde(default = "first_seed")]
     #[garde(range(max = SEED_MAX))]
@@ -109,8 +113,8 @@ const fn json() -> Encoding {
     Encoding::Json
 }
 
-const fn one() -> u32 {
-    1
+const fn budget_s() -> f64 {
+    75.0
 }
 
 const fn first_seed() -> u64 {
@@ -240,16 +244,16 @@ pub enum Arrivals {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Phases {
-    /// Time over which the clients connect, evenly spaced
+    /// Time over which the clients connect, evenly spaced; without `slices = 1` at most as long as 5,000 connections a second take
     #[garde(range(min = 0.0, max = 3600.0))]
     pub ramp_up_s: f64,
-    /// Idle time after every client has received the probe message
+    /// Idle time after every client has received the probe message; without `slices = 1` at most 0.05 s
     #[garde(range(min = 0.0, max = 3600.0))]
     pub settle_s: f64,
-    /// Time of posting before the window; its posts are not measured
+    /// Time of posting before the window, for `slices = 1`; its posts are not measured
     #[garde(range(min = 0.0, max = 3600.0))]
     pub warm_up_s: f64,
-    /// Length of the measurement window
+    /// Length of the measurement window, for `slices = 1`
     #[garde(range(min = 0.1, max = 3600.0))]
     pub window_s: f64,
     /// The drain ends when every scheduled message has arrived, or when none has arrived for this long
@@ -317,15 +321,11 @@ pub struct Limits {
     #[garde(range(max = 1_000_000))]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub reconnects_max: u32,
-    /// Maximum number of invalid runs that the job repeats
-    #[garde(range(max = 1000))]
-    #[schemars(range(min = 0, max = 1000))]
-    pub invalid_reruns: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 50_000, posts_max: 5_000_000, reconnects_max: 100, invalid_reruns: 2 }
+        Self { connections_max: 50_000, posts_max: 5_000_000, reconnects_max: 100 }
     }
 }
 
@@ -343,7 +343,7 @@ pub struct Cores {
     pub generator: Vec<usize>,
 }
 
-/// `[prices]`: without it, no cost in money is shown.
+/// `[prices]`: without it, list prices of public clouds are assumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {

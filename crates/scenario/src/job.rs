@@ -1,4 +1,4 @@
-//! All plans of a scenario, and the order their runs come in.
+//! All plans of a scenario, and the order in which its subjects take turns.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use results::Subject;
 
 use crate::plan::{Plan, Rng, RngStream};
 
-/// All runs of a command: the plans of all points of the sweep.
+/// All points of the sweep, and the time for all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Name of the scenario.
@@ -15,8 +15,10 @@ pub struct Job {
     pub question: String,
     /// Random seed.
     pub seed: u64,
-    /// Number of rounds; each runs every plan on every transport once.
-    pub repetitions: u32,
+    /// Time for the whole job.
+    pub budget: Duration,
+    /// Slices of a round; `None` leaves their number and length to the budget.
+    pub slices: Option<u32>,
     /// The file's name as it was given.
     pub file: String,
     /// The text of the file.
@@ -27,36 +29,60 @@ pub struct Job {
     pub plans: Vec<Plan>,
 }
 
+/// A subject at a point of the sweep.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlannedSubject {
+    /// Index of the point's plan in [`Job::plans`].
+    pub plan: usize,
+    /// The subject.
+    pub subject: Subject,
+}
+
 impl Job {
-    /// The runs of a round in random order, drawn for each round: the index of a plan in `plans`,
-    /// and a subject.
-    pub fn order(&self, round: u32) -> Vec<(usize, Subject)> {
+    /// All subjects, point by point.
+    pub fn subjects(&self) -> Vec<PlannedSubject> {
         let plans = self.plans.iter().enumerate();
-        let mut runs: Vec<_> =
-            plans.flat_map(|(at, plan)| plan.subjects().into_iter().map(move |subject| (at, subject))).collect();
-        let mut chance = Rng::new(self.seed, RngStream::Order, round.into());
-        for left in (2..=runs.len()).rev() {
-            runs.swap(left - 1, chance.below(left as u64) as usize);
+        let of =
+            |(plan, at): (usize, &Plan)| at.subjects().into_iter().map(move |subject| PlannedSubject { plan, subject });
+        plans.flat_map(of).collect()
+    }
+
+    /// Whether a round has one long window for each subject.
+    pub const fn has_one_slice(&self) -> bool {
+        self.slices.is_some()
+    }
+
+    /// A random order of `count` subjects, drawn for every block of every round.
+    pub fn order(&self, round: u32, block: u32, count: usize) -> Vec<usize> {
+        let mut order: Vec<_> = (0..count).collect();
+        let mut chance = Rng::new(self.seed, RngStream::Order, u64::from(round) << 32 | u64::from(block));
+        for left in (2..=order.len()).rev() {
+            order.swap(left - 1, chance.below(left as u64) as usize);
         }
-        runs
+        order
     }
 
-    /// Number of runs in all rounds, without repeats of invalid runs.
-    pub fn runs(&self) -> u64 {
-        let round: usize = self.plans.iter().map(|plan| plan.subjects().len()).sum();
-        round as u64 * u64::from(self.repetitions)
+    /// Rounds of a job with one slice a round: as many as fit the budget, at least one.
+    pub fn rounds_of_one_slice(&self) -> u32 {
+        let rounds = self.budget.as_secs_f64() / self.round_estimate().as_secs_f64();
+        (rounds as u32).max(1)
     }
 
-    /// Maximum number of open sockets of the generator in any run.
+    /// Maximum number of open sockets of one load generator.
     pub fn sockets_max(&self) -> u64 {
         let of = |plan: &Plan| plan.subjects().iter().map(|subject| plan.sockets(subject.transport)).max();
         self.plans.iter().filter_map(of).max().unwrap_or(0)
     }
 
-    /// Estimated duration of all runs.
+    /// Estimated duration of the job.
     pub fn duration_estimate(&self) -> Duration {
+        if self.has_one_slice() { self.round_estimate() * self.rounds_of_one_slice() } else { self.budget }
+    }
+
+    /// Estimated duration of a round with one slice.
+    fn round_estimate(&self) -> Duration {
         let of =
             |plan: &Plan| plan.subjects().iter().map(|subject| plan.run_estimate(subject.transport)).sum::<Duration>();
-        self.plans.iter().map(of).sum::<Duration>() * self.repetitions
+        self.plans.iter().map(of).sum()
     }
 }

@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::overrides::Override;
 use crate::schema::{Node, is_sweepable};
 use crate::table::{Sweep, set_path};
+use crate::time::seconds;
 use crate::unknown::unknown_key;
 use crate::{FILE_BYTES_MAX, POINTS_MAX, plan};
 
@@ -86,7 +87,8 @@ impl LoadedScenario {
             name: first.name.clone(),
             question: first.question.clone(),
             seed: first.seed,
-            repetitions: first.repetitions,
+            budget: seconds(first.budget_s),
+            slices: first.slices,
             file: self.file_name.clone(),
             text: self.text.clone(),
             overrides: self.overrides.clone(),

@@ -170,7 +170,8 @@ impl ProtocolName {
 }
 
 /// The protocol of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// Rooms, sequence numbers and cursors: the protocol of the built-in server.
     #[default]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use scenario::{Job, Override, Plan, parse};
+use scenario::{Job, Override, Plan, Slicing, parse};
 use wire::Transport;
 
 const SMALL: &str = "
@@ -74,7 +74,7 @@ proptest! {
     fn the_same_seed_gives_the_same_job(overrides in any_overrides(), round in any::<u32>()) {
         let (once, again) = (job(SMALL, &overrides), job(SMALL, &overrides));
         prop_assert_eq!(&once, &again);
-        prop_assert_eq!(once.order(round), again.order(round));
+        prop_assert_eq!(once.order(round, 3, 9), again.order(round, 3, 9));
     }
 
     #[test]
@@ -113,7 +113,7 @@ proptest! {
             prop_assert!(plan.due(client, u64::MAX).is_none());
             prop_assert!(dues.is_sorted() && dues.last().is_none_or(|&last| last < end));
             prop_assert!(client < plan.authors || dues.is_empty());
-            let counts = dues.iter().filter(|&&due| plan.in_window(due)).count() as u64;
+            let counts = dues.iter().filter(|&&due| plan.slicing.window_of(due.as_micros() as u32).is_some()).count() as u64;
             total += dues.len() as u64;
             by_room[plan.room_of(client) as usize] += dues.len() as u64;
             in_window += counts;
@@ -163,13 +163,38 @@ proptest! {
     }
 
     #[test]
-    fn every_round_runs_everything_once(overrides in any_overrides(), round in any::<u32>()) {
+    fn every_block_has_every_subject_once_in_an_order_of_its_own(overrides in any_overrides(), round in any::<u32>(), block in any::<u32>()) {
         let job = job(&format!("{SMALL}\n[sweep]\n'tuning.websocket.heartbeat_s' = [1, 2]"), &overrides);
-        let mut order: Vec<_> = job.order(round).into_iter().map(|(plan, subject)| (plan, subject.transport)).collect();
-        prop_assert_ne!(job.order(round), job.order(round ^ 1));
-        order.sort_unstable();
+        let subjects: Vec<_> = job.subjects().into_iter().map(|one| (one.plan, one.subject.transport)).collect();
         let all: Vec<_> = (0..2).flat_map(|plan| Transport::ALL.map(|t| (plan, t))).collect();
-        prop_assert_eq!(order, all);
+        prop_assert_eq!(&subjects, &all);
+        let mut order = job.order(round, block, all.len());
+        prop_assert_ne!(&order, &job.order(round ^ 1, block, all.len()));
+        prop_assert_ne!(&order, &job.order(round, block ^ 1, all.len()));
+        order.sort_unstable();
+        prop_assert_eq!(order, (0..all.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn slices_divide_the_schedule(overrides in any_overrides(), count in 1..40_u32, round in 1..9_u32) {
+        let base = job(SMALL, &overrides).plans.remove(0);
+        let slicing = Slicing { count, ..base.short_slice(Transport::Sse) };
+        let plan = base.sliced(slicing, round);
+        prop_assert_eq!(&plan, &base.sliced(slicing, round));
+        prop_assert_eq!(plan.fingerprint(), base.sliced(slicing, round).fingerprint());
+        let loads = plan.scheduled_by_slice();
+        prop_assert_eq!(loads.len(), count as usize);
+        prop_assert_eq!(loads.iter().map(|load| load.posts).sum::<u64>(), plan.posts_total());
+        prop_assert!(loads.iter().all(|load| load.posts_in_window <= load.posts));
+        for (_, dues) in schedules(&plan) {
+            for due in dues {
+                let due_us = due.as_micros() as u32;
+                let slice = plan.slicing.slice_of(due_us);
+                prop_assert!(slice < count);
+                let within = due - plan.slicing.slice() * slice;
+                prop_assert_eq!(plan.slicing.window_of(due_us), (within >= plan.slicing.lead_in).then_some(slice));
+            }
+        }
     }
 }
 
@@ -243,9 +268,28 @@ fn the_baseline_is_always_measured_and_encodings_fall_back() {
 
 #[test]
 fn the_estimate_adds_up_phases_rounds_and_poll_intervals() {
-    let job =
-        job(SMALL, &["transports=polling".into(), "repetitions=3".into(), "tuning.polling.interval_ms=500".into()]);
+    let set = ["transports=polling", "slices=1", "budget_s=52", "tuning.polling.interval_ms=500"].map(String::from);
+    let job = job(SMALL, &set);
     // 2 s ramp-up, 1 s settle, 2 s warm-up, 2 s window, 1 s besides; 1 s (two intervals) more for
     // polling.
-    assert_eq!((job.duration_estimate(), job.runs()), (Duration::from_secs(3 * (8 + 9)), 6));
+    assert_eq!((job.duration_estimate(), job.rounds_of_one_slice()), (Duration::from_secs(3 * (8 + 9)), 3));
+}
+
+#[test]
+fn every_round_draws_its_own_schedule_and_polling_leads_in_for_an_interval() {
+    let plan = plan(&["tuning.polling.interval_ms=250", "posts.per_client_per_s=2"]);
+    let slicing = Slicing { count: 20, ..plan.short_slice(Transport::Sse) };
+    // Twenty posts of 30 clients take a third of a second.
+    assert_eq!((slicing.lead_in.as_millis(), slicing.window.as_millis()), (20, 333));
+    assert_ne!(plan.sliced(slicing, 1).fingerprint(), plan.sliced(slicing, 2).fingerprint());
+    let polling = plan.short_slice(Transport::Polling);
+    assert_eq!((polling.lead_in.as_millis(), polling.window.as_millis()), (250, 500));
+    assert_eq!(plan.sliced(slicing, 1).phases.ramp_up().as_millis(), 6);
+}
+
+#[test]
+fn lock_step_has_one_room_one_author_and_the_posts_that_were_asked_for() {
+    let plan = plan(&[]).lock_step(36, 1);
+    assert_eq!((plan.clients, plan.rooms, plan.authors), (100, 1, 1));
+    assert_eq!((plan.posts_total(), plan.posts_of(0)), (36, 36));
 }

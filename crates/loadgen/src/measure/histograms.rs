@@ -20,9 +20,13 @@ pub(crate) struct Histograms {
 
 impl Histograms {
     pub(crate) fn new() -> Self {
-        let empty = Histogram::new_with_bounds(1, HISTOGRAM_MAX_US, SIGNIFICANT_DIGITS)
-            .expect("the bounds and digits are within what the histogram takes");
-        Self { series: vec![empty; Series::ALL.len()], saturated: 0, negative: 0 }
+        Self { series: vec![Self::empty(); Series::ALL.len()], saturated: 0, negative: 0 }
+    }
+
+    /// One histogram.
+    pub(crate) fn empty() -> Histogram<u64> {
+        Histogram::new_with_bounds(1, HISTOGRAM_MAX_US, SIGNIFICANT_DIGITS)
+            .expect("the bounds and digits are within what the histogram takes")
     }
 
     pub(crate) fn record(&mut self, series: Series, value_us: i64) {

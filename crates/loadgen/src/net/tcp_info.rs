@@ -39,7 +39,7 @@ struct Tcp;
 getsockopt_impl!(Tcp, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
 
 /// Counts of one socket, or the sum of several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct SocketCounts {
     /// TCP segments sent, acknowledgements without data included.
     pub segments_up: u64,

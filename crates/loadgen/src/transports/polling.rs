@@ -44,9 +44,9 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
     } else {
         (run.plan.poll_phase(client.id), run.tuning().interval.unwrap_or(NEVER))
     };
-    let mut next = Instant::now() + first;
     poller.poll().await?;
     *client.sender.borrow_mut() = Some(Rc::new(SentByTask));
+    let mut next = Instant::now() + first;
     let mut timer = std::pin::pin!(sleep_until(next));
     loop {
         // At least one post between two polls, even if the next poll is late: otherwise nothing
@@ -62,6 +62,11 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
             tokio::select! {
                 biased;
                 () = timer.as_mut() => break,
+                () = run.resting() => {
+                    run.active().await;
+                    next = first_poll(run.slice_start() + first, interval);
+                    timer.as_mut().reset(next);
+                }
                 () = client.post_ready.notified(), if run.has_posts(client.id) || run.lock_step => {
                     if run.lock_step && client.queue.borrow().is_empty() {
                         break;
@@ -73,4 +78,11 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
         timer.as_mut().reset(next);
         poller.poll().await?;
     }
+}
+
+/// The first instant from now on that is a whole number of intervals after `first`.
+fn first_poll(first: Instant, interval: Duration) -> Instant {
+    let late = Instant::now().saturating_duration_since(first);
+    let missed = late.as_nanos().div_ceil(interval.as_nanos().max(1));
+    first + interval * u32::try_from(missed).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,10 @@
 //! What a worker reports to the run controller.
 
-use results::{Cpu, Faults, LedgerSummary, TrafficCounts};
-use tokio::time::Instant;
+use hdrhistogram::Histogram;
+use results::{Faults, LedgerSummary, TrafficCounts};
 
 use super::Worker;
+use super::checkpoints::EdgeSample;
 use crate::measure::histograms::Histograms;
 use crate::net::tcp_info::SocketCounts;
 use crate::transports;
@@ -11,8 +12,12 @@ use crate::transports;
 pub(crate) enum WorkerEvent {
     /// A second is over; −1 is the time before T0.
     Second(Box<SecondSample>),
-    /// An edge of the window was reached.
-    Edge(Box<EdgeSample>),
+    /// A slice is over and drained, or its drain was given up.
+    Slice(Box<SliceSample>),
+    /// The sockets before the first slice.
+    Sockets(Box<SocketCounts>),
+    /// The connections for posts are open.
+    OpenForPosts,
     Done(Box<WorkerTotals>),
 }
 
@@ -26,13 +31,14 @@ pub(crate) struct SecondSample {
     pub(crate) faults: u64,
 }
 
-/// Counts and CPU time of a worker at one instant.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct EdgeSample {
-    pub(crate) at: Instant,
-    pub(crate) traffic: TrafficCounts,
-    pub(crate) cpu: Cpu,
-    pub(crate) sockets: SocketCounts,
+/// One slice of a worker.
+pub(crate) struct SliceSample {
+    /// Both edges of the window.
+    pub(crate) edges: [EdgeSample; 2],
+    /// Delivery latencies of the posts scheduled in the window.
+    pub(crate) delivery: Histogram<u64>,
+    pub(crate) drain_us: u64,
+    pub(crate) drained: bool,
 }
 
 /// What a worker reports when it ends.

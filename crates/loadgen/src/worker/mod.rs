@@ -1,9 +1,10 @@
-//! One worker thread: connects its clients on schedule, reconnects them after a disconnect, sends
-//! posts when they are due, reports once a second, and closes idle connections.
+//! One worker thread: connects its clients on schedule, reconnects them after a disconnect, and runs
+//! the slices that the controller announces. Between slices it runs no timer.
 
-mod checkpoints;
+pub(crate) mod checkpoints;
 pub(crate) mod events;
 mod idle;
+mod slice;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,10 +16,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::events::{WorkerEvent, second_sample, totals};
+use self::events::{WorkerEvent, totals};
+use self::slice::Slices;
 use crate::client::Client;
 use crate::error::SessionEnd;
-use crate::progress::{Announcement, Phase, ProgressCounters};
+use crate::progress::{Announcement, ProgressCounters};
 use crate::run_context::{RunContext, WorkerConfig};
 use crate::scheduler::Scheduler;
 use crate::session::Session;
@@ -29,7 +31,10 @@ use crate::transports;
 /// Time between the message that ends a session and the end of its connection, so that the server
 /// can read the message.
 const GOODBYE_PAUSE: Duration = Duration::from_millis(200);
-const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// Connections for posts that are opened at once, and the pause before the next.
+const OPENED_AT_ONCE: usize = 8;
+const OPEN_PAUSE: Duration = Duration::from_millis(1);
+const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -71,6 +76,19 @@ impl Worker {
         self.scheduler.clients.iter().filter(|client| self.run.is_prober(client.id))
     }
 
+    /// Opens the connections for posts, some at a time: in a slice they would delay posts.
+    async fn open_for_posts(&self) {
+        let senders =
+            self.scheduler.clients.iter().filter_map(|client| Some((client, client.kept_sender.borrow().clone()?)));
+        for (index, (client, sender)) in senders.enumerate() {
+            sender.open(client);
+            if index % OPENED_AT_ONCE == OPENED_AT_ONCE - 1 {
+                sleep(OPEN_PAUSE).await;
+            }
+        }
+        sleep(OPEN_PAUSE).await;
+    }
+
     /// Ends the sessions that need a message for that.
     pub(crate) async fn say_goodbye(&self) {
         let sent = self.scheduler.clients.iter().filter(|client| client.say_goodbye()).count();
@@ -109,19 +127,18 @@ pub(crate) fn run_worker(config: WorkerConfig, core: Option<usize>, channels: Ch
 }
 
 async fn run(worker: &Worker, timer: PreciseTimer, channels: Channels) {
-    let Channels { mut announcements, progress, events } = channels;
+    let Channels { announcements, progress, events } = channels;
     let client_tasks = Rc::default();
     worker.tasks.spawn(connect_clients(worker.clone(), Rc::clone(&client_tasks)));
-    worker.tasks.spawn(publish_repeatedly(Rc::clone(&worker.run), Arc::clone(&progress)));
-    worker.tasks.spawn(idle::check_idle_clients(worker.clone()));
+    let mut slices = Slices::new(worker, timer, &events, &progress);
     let mut stopping = announcements.clone();
-    let second = tokio::select! {
+    tokio::select! {
         biased;
-        () = async { while stopping.changed().await.is_ok() {} } => current_second(&worker.run),
-        second = follow_phases(worker, timer, &mut announcements, &events) => second,
-    };
+        () = async { while stopping.changed().await.is_ok() {} } => {}
+        () = follow(worker, announcements, &events, &progress, &mut slices) => {}
+    }
     publish_progress(&worker.run, &progress);
-    events.send(second_sample(worker, second)).await.ok();
+    slices.finish().await;
     let sockets = worker.run.connections.total(async || ()).await;
     events.send(totals(worker, sockets)).await.ok();
     // After the goodbye no client may poll or reconnect.
@@ -129,39 +146,50 @@ async fn run(worker: &Worker, timer: PreciseTimer, channels: Channels) {
     worker.say_goodbye().await;
 }
 
-/// Sends the probe and then the planned posts, and reports each second. Returns the unreported
-/// second if the run controller has ended.
-async fn follow_phases(
+/// Does what the controller announces, until it has ended.
+async fn follow(
     worker: &Worker,
-    timer: PreciseTimer,
-    announcements: &mut watch::Receiver<Announcement>,
+    mut announcements: watch::Receiver<Announcement>,
     events: &mpsc::Sender<WorkerEvent>,
-) -> i64 {
-    let run = &worker.run;
-    if announcements.wait_for(|now| now.phase != Phase::RampUp).await.is_err() {
-        return -1;
-    }
-    worker.probers().for_each(|client| client.send_probe(run));
-    let Some(t0) = announcements.wait_for(|now| now.t0.is_some()).await.ok().and_then(|now| now.t0) else {
-        return -1;
-    };
-    run.clock.set_t0(t0);
-    worker.tasks.spawn(send_scheduled(worker.clone(), timer));
-    worker.tasks.spawn(checkpoints::sample_edges(Rc::clone(run), events.clone(), checkpoints::thread_cpu));
-    let mut second = -1;
+    progress: &Arc<ProgressCounters>,
+    slices: &mut Slices<'_>,
+) {
     loop {
-        let end = run.clock.instant(Duration::from_secs(u64::try_from(second + 1).unwrap_or(0)));
-        sleep_until(end).await;
-        if events.send(second_sample(worker, second)).await.is_err() {
-            return second;
+        let announced = announcements.borrow_and_update().clone();
+        let mut publishes = false;
+        match announced {
+            Announcement::RampUp => publishes = true,
+            Announcement::Probe => {
+                worker.probers().for_each(|client| client.send_probe(&worker.run));
+                publishes = true;
+            }
+            Announcement::Rest => {
+                worker.run.rest();
+                let sockets = worker.run.connections.total(async || ()).await;
+                events.send(WorkerEvent::Sockets(Box::new(sockets))).await.ok();
+            }
+            Announcement::OpenForPosts => {
+                worker.open_for_posts().await;
+                events.send(WorkerEvent::OpenForPosts).await.ok();
+            }
+            Announcement::Slice { index, start, server } => slices.run(index, start, &server).await,
         }
-        second += 1;
+        let publishing = async {
+            if !publishes {
+                std::future::pending::<()>().await;
+            }
+            loop {
+                publish_progress(&worker.run, progress);
+                sleep(PUBLISH_EVERY).await;
+            }
+        };
+        tokio::select! {
+            changed = announcements.changed() => if changed.is_err() {
+                return;
+            },
+            () = publishing => {}
+        }
     }
-}
-
-/// The current second since T0; −1 before T0.
-fn current_second(run: &RunContext) -> i64 {
-    if run.clock.has_t0() { run.clock.now_us().div_euclid(1_000_000).max(-1) } else { -1 }
 }
 
 async fn connect_clients(worker: Worker, client_tasks: Rc<RefCell<Vec<AbortHandle>>>) {
@@ -213,13 +241,6 @@ fn backoff(client: u32, attempt: u32, failures_in_row: u32) -> Duration {
     full.mul_f64(0.5 + 0.5 * mixed as f64 / f64::from(u32::MAX))
 }
 
-async fn publish_repeatedly(run: Rc<RunContext>, progress: Arc<ProgressCounters>) {
-    loop {
-        publish_progress(&run, &progress);
-        sleep(PUBLISH_EVERY).await;
-    }
-}
-
 /// Stores the counters that the progress line shows.
 fn publish_progress(run: &RunContext, progress: &ProgressCounters) {
     progress.joined.store(run.population.joined.get(), Relaxed);
@@ -227,16 +248,6 @@ fn publish_progress(run: &RunContext, progress: &ProgressCounters) {
     progress.stopped.store(run.population.stopped.get(), Relaxed);
     progress.delivered.store(run.delivered(), Relaxed);
     progress.faults.store(run.faults.borrow().total(), Relaxed);
-}
-
-/// Sends posts when they are due.
-async fn send_scheduled(worker: Worker, timer: PreciseTimer) {
-    while let Some(wait) = worker.scheduler.until_next_post(&worker.run) {
-        if let Err(error) = timer.sleep(wait).await {
-            return worker.run.fault(error.into());
-        }
-        worker.scheduler.send_scheduled(&worker.run);
-    }
 }
 
 #[cfg(test)]

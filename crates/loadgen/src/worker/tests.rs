@@ -1,10 +1,11 @@
-//! Connecting, reconnecting and the samples at the edges, in paused time.
+//! Connecting, reconnecting and drains, in paused time.
 
-use results::{Cpu, FaultKind};
-use tokio::time::timeout;
+use results::FaultKind;
 
+use super::events::SliceSample;
 use super::*;
-use crate::testing::{listener, worker};
+use crate::cpu_clock::ServerClocks;
+use crate::testing::worker;
 
 #[test]
 fn clients_reconnect_at_different_instants() {
@@ -49,27 +50,58 @@ async fn clients_connect_evenly_over_the_ramp() {
         .await;
 }
 
-/// A CPU clock that advances by 1 µs per reading. Reading the socket counts takes one reading per
-/// edge.
+/// Runs the only slice of a plan in paused time while `deliver` sets what has been delivered.
+async fn slice(more: &str, deliver: impl AsyncFnOnce(Worker)) -> (SliceSample, Duration) {
+    let worker = worker(2, 1, more);
+    let (events, mut received) = mpsc::channel(100);
+    let progress = Arc::new(ProgressCounters::default());
+    let timer = PreciseTimer::new().unwrap();
+    let start = Instant::now();
+    LocalSet::new()
+        .run_until(async {
+            let mut slices = Slices::new(&worker, timer, &events, &progress);
+            let no_server = ServerClocks::default();
+            tokio::join!(slices.run(0, start, &no_server), deliver(worker.clone()));
+        })
+        .await;
+    let took = start.elapsed();
+    drop(events);
+    while let Some(event) = received.recv().await {
+        if let WorkerEvent::Slice(sample) = event {
+            return (*sample, took);
+        }
+    }
+    panic!("the slice was reported");
+}
+
 #[tokio::test(start_paused = true)]
-async fn reading_the_socket_counts_is_in_no_window() {
-    let listener = listener();
-    let run = worker(1, 1, "").run;
-    let _open = crate::net::connection::open(listener.local_addr().unwrap(), None, &run.connections).await.unwrap();
-    run.clock.set_t0(Instant::now());
-    let readings = std::cell::Cell::new(0);
-    let (events, mut received) = mpsc::channel(2);
-    let sampling = checkpoints::sample_edges(run, events, || {
-        readings.set(readings.get() + 1);
-        Cpu { user_us: readings.get(), system_us: 2 * readings.get() }
-    });
-    timeout(Duration::from_secs(3600), sampling).await.expect("both edges are within an hour");
-    let mut edge = async || match received.recv().await {
-        Some(WorkerEvent::Edge(sample)) => sample.cpu,
-        _ => panic!("there are two edges"),
+async fn a_drain_ends_with_the_last_delivery_when_idle_or_at_its_longest() {
+    const PHASES: &str = "[phases]\nwarm_up_s = 3.0\nwindow_s = 5.0\ndrain_idle_s = 2.0\ndrain_max_s = 30.0\n";
+    let set = |worker: &Worker, delivered| worker.run.counters.borrow_mut().traffic.delivered = delivered;
+    let planned = |worker: &Worker| 2 * worker.run.plan.posts_total();
+    let all = async |worker: Worker| {
+        sleep(Duration::from_secs(11)).await;
+        set(&worker, planned(&worker));
     };
-    let (start, end) = (edge().await, edge().await);
-    // First edge, reading the counts, the clients, second edge: two of three steps are the
-    // clients'.
-    assert_eq!((end.user_us - start.user_us, end.system_us - start.system_us), (2, 4));
+    // The drain begins after 8 s.
+    let at_most =
+        |took: Duration, ms: u64| assert!(took.as_millis().abs_diff(u128::from(ms)) < 60, "{took:?}, {ms} ms");
+    let steadily = async |worker: Worker| {
+        for second in 1..40 {
+            sleep(Duration::from_secs(1)).await;
+            set(&worker, second.min(planned(&worker) - 1));
+        }
+    };
+    let (sample, took) = slice(PHASES, async |_| ()).await;
+    assert!(!sample.drained);
+    at_most(took, 10_000);
+    let (sample, _) = slice(PHASES, steadily).await;
+    assert!(!sample.drained);
+    at_most(Duration::from_micros(sample.drain_us), 30_000);
+    let patient = PHASES.replace("drain_idle_s = 2.0", "drain_idle_s = 5.0");
+    let (sample, took) = slice(&patient, all).await;
+    assert!(sample.drained);
+    at_most(took, 11_000);
+    let [start, end] = sample.edges;
+    assert_eq!((end.at - start.at).as_secs(), 5);
 }

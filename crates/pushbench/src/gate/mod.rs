@@ -1,32 +1,33 @@
 //! `pushbench gate`: is the head slower or more expensive than the base?
 
-mod fit;
 mod job;
 mod reports;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use report::gate::{Comparison, Outcome};
-use results::{Folder, MetricId};
-use scenario::{Job, Override};
+use results::{Folder, MetricId, Mode};
+use scenario::{HttpClient, Job, Override, Plan};
+use wire::Transport;
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
 use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_METRICS, PREFLIGHT, REGRESSION, USAGE};
-use crate::run::{Level, findings, random_room_prefix};
+use crate::run::{Level, RoundSubject, findings, random_room_prefix};
 use crate::signals::stoppable;
-use crate::values::whole_number;
+use crate::values::{duration, percent};
 use crate::{machine, print, scenarios};
-use fit::{fit, parse_duration};
 pub(crate) use job::{Ending, GateJob, measure_all};
+use job::{SIDES, least_budget};
 pub(crate) use reports::{SavedComparison, json, saved, write as write_reports};
 use server::GateServer;
 
-/// Compare two servers in interleaved blocks: is the head slower or more expensive than the base?
+/// Compare two servers in rounds whose slices take turns: is the head slower or more expensive than the base?
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CMD|URL")]
     head: GateServer,
 
-    /// Name of a shipped scenario or path of a TOML file; the window is shortened to fit the budget
+    /// Name of a shipped scenario or path of a TOML file; its budget_s and slices do not matter here
     scenario: PathBuf,
 
     #[command(flatten)]
@@ -66,18 +67,18 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Override>,
 
-    /// Time for the whole gate, such as 90s or 5m; it decides the number of blocks and the length
-    /// of the window
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    /// Time for the whole gate, such as 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) budget: Duration,
-
-    /// Blocks of base, head and base again [default: 16, or 24 with a long budget]
-    #[arg(long, value_name = "N", value_parser = whole_number(7..=200))]
-    pub(crate) blocks: Option<u64>,
 
     /// Metrics to judge [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric_parser())]
     pub(crate) metrics: Vec<MetricId>,
+
+    /// Smallest change of a metric that matters, such as cpu=0.5% (CPU back to back) or
+    /// delivery_p50_ms=5%; may be repeated
+    #[arg(long, value_name = "NAME=PERCENT", value_parser = threshold)]
+    pub(crate) threshold: Vec<(MetricId, f64)>,
 
     /// Random seed of the order within blocks
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -87,15 +88,14 @@ pub(crate) struct PlanArgs {
     pub(crate) lock: LockArgs,
 }
 
-/// Time of the CPU probes before and after each run.
-const RUN_EXTRA: Duration = Duration::from_millis(400);
-
 const EXAMPLES: &str = "\
 Examples:
   pushbench gate quick --base ../main/target/release/pushbench \\
     --head target/release/pushbench
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
-    --set transports=websocket,sse --budget 10m
+    --set transports=websocket,sse --budget 5m
+  pushbench gate quick --threshold cpu=0.5% \\
+    --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --base ./pushbench \\
     --head './pushbench serve --allow-slowdown --slowdown cpu=5us'";
 
@@ -103,6 +103,18 @@ fn metric_parser() -> impl TypedValueParser<Value = MetricId> {
     let by_name = |name: String| MetricId::gated().find(|metric| metric.name() == name);
     PossibleValuesParser::new(MetricId::gated().map(MetricId::name))
         .map(move |name| by_name(name).expect("the possible values are the names"))
+}
+
+/// Parses `cpu=0.5%`.
+fn threshold(text: &str) -> Result<(MetricId, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("takes NAME=PERCENT, such as cpu=0.5%")?;
+    let metric = match name {
+        "cpu" => Some(MetricId::BackToBackCpuPerMessage),
+        name => MetricId::gated().find(|metric| metric.name() == name),
+    };
+    let names = || MetricId::gated().map(MetricId::name).collect::<Vec<_>>().join(", ");
+    let metric = metric.ok_or_else(|| format!("{name} is no metric of a gate; write cpu, {}", names()))?;
+    Ok((metric, percent(value)?))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -146,63 +158,70 @@ fn prepare(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> 
         print::error(&error);
         USAGE
     })?;
-    let (locks, others) = core_locks::take(gate.plan.cores.as_ref(), args.lock);
+    let (locks, others) = core_locks::take(gate.job.plans[0].cores.as_ref(), args.lock);
     gate.notes.extend(others.iter().map(|finding| format!("{}: {}", finding.what, finding.found)));
     let found = [others, findings(Some(&job))].concat();
     print::findings(found.iter().filter(|finding| finding.level != Level::Good));
     if found.iter().any(|finding| finding.level == Level::Fatal) { Err(PREFLIGHT) } else { Ok((locks, gate)) }
 }
 
-/// Decides metrics, blocks and window so that the gate fits its budget.
+/// Decides the subjects and metrics, and checks that the budget suffices.
 fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
-    let load = |set: &[Override]| -> anyhow::Result<Job> {
-        let job = scenarios::load(file, set)?;
-        anyhow::ensure!(
-            job.plans.len() == 1,
-            "{} has a sweep, but a gate measures one point; give the swept key one value with --set",
-            job.name
-        );
-        Ok(job)
-    };
-    let asked = load(&args.set)?;
-    let short = job::shortened_phases(&asked.plans[0], &args.set);
-    let short = [args.set.clone(), short].concat();
-    let plan = load(&short)?.plans.remove(0);
-    let transports = plan.transports_asked();
-    let metrics = if args.metrics.is_empty() { MetricId::gated().collect() } else { args.metrics.clone() };
-    let window = plan.phases.window();
-    let besides = transports.iter().map(|transport| plan.run_estimate(*transport) - window).max().unwrap_or_default();
-    let overhead = besides + RUN_EXTRA;
-    let cells = transports.len() * metrics.len();
-    let fitted = fit(args.budget, window, overhead, transports.len(), cells, args.blocks.map(|blocks| blocks as usize));
-    let fitted = fitted.map_err(|needed| {
-        let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();
-        anyhow::anyhow!(
-            "the budget of {} is too short for {}: give --budget {}s, or fewer transports with --set transports=…",
-            print::duration(args.budget),
-            names.join(", "),
-            needed.as_secs() + 1
-        )
-    })?;
-    let set: Vec<Override> = vec![job::set_seconds("phases.window_s", fitted.window)];
-    let mut job = load(&[short, set].concat())?;
+    let mut job = scenarios::load(file, &args.set)?;
+    anyhow::ensure!(
+        job.plans.len() == 1,
+        "{} has a sweep, but a gate measures one point; give the swept key one value with --set",
+        job.name
+    );
+    anyhow::ensure!(
+        !job.has_one_slice(),
+        "{} has one slice a round, but base and head take turns in short ones; choose another scenario",
+        job.name
+    );
+    (job.budget, job.seed) = (args.budget, args.seed);
     if base.is_attached() || head.is_attached() {
-        job.plans.iter_mut().for_each(|plan| plan.room_prefix = random_room_prefix());
+        job.plans[0].room_prefix = random_room_prefix();
     }
+    let plan = Arc::new(job.plans[0].clone());
+    let transports = plan.transports_asked();
+    let subject = |transport: Transport, side: usize| RoundSubject {
+        name: format!("{transport} {}", SIDES[side]),
+        plan: Arc::clone(&plan),
+        transport,
+        target: wire::BUILTIN_SERVER.to_owned(),
+        server: if side == 1 { head.source.clone() } else { base.source.clone() },
+    };
+    let subjects = transports.iter().flat_map(|transport| (0..SIDES.len()).map(|side| subject(*transport, side)));
     let gate = GateJob {
-        scenario: job.name.clone(),
-        plan: job.plans[0].clone(),
+        subjects: subjects.collect(),
         transports,
-        base,
-        head,
-        blocks: fitted.blocks,
-        budget: args.budget,
-        overhead,
-        metrics,
+        sides: [base.text, head.text],
+        metrics: metrics(&plan, args),
         metrics_required: !args.metrics.is_empty(),
-        seed: args.seed,
         cores: machine::cores(),
         notes: Vec::new(),
+        job: job.clone(),
     };
+    let needed = least_budget(&gate);
+    anyhow::ensure!(
+        args.budget >= needed,
+        "the budget of {} is too short for {} transports: give --budget {}s, or fewer transports with --set transports=…",
+        print::duration(args.budget),
+        gate.transports.len(),
+        needed.as_secs()
+    );
     Ok((job, gate))
+}
+
+/// The metrics to judge, each with the smallest change that matters.
+fn metrics(plan: &Plan, args: &PlanArgs) -> Vec<(MetricId, f64)> {
+    // The HTTP client `reqwest` cannot be stepped.
+    let possible = |metric: &MetricId| metric.mode() == Mode::Load || plan.http_client == HttpClient::BuiltIn;
+    let asked: Vec<_> =
+        if args.metrics.is_empty() { MetricId::gated().filter(possible).collect() } else { args.metrics.clone() };
+    let threshold = |metric: MetricId| {
+        let set = args.threshold.iter().rev().find(|(named, _)| *named == metric);
+        set.map(|(_, share)| *share).or(metric.info().gate)
+    };
+    asked.into_iter().filter_map(|metric| Some((metric, threshold(metric)?))).collect()
 }

@@ -3,14 +3,14 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context;
 use loadgen::Target;
-use scenario::{ExternalServer, Plan, Protocol};
+use scenario::{ExternalServer, Protocol};
 use wire::Transport;
 
-use crate::run::{AttachedServer, ServerCommand, ServerProcess, TargetServer, start_in};
+use crate::run::{AttachedServer, ServerCommand, ServerSource};
 use crate::values::loopback_url;
 
 /// Time within which an external server has to accept connections.
@@ -21,57 +21,19 @@ const READY_WITHIN_S: f64 = 10.0;
 pub(crate) struct GateServer {
     /// As written on the command line.
     pub(crate) text: String,
-    kind: ServerKind,
-}
-
-#[derive(Debug, Clone)]
-enum ServerKind {
-    /// A build of pushbench: it gets its limits from the plan and prints the ports it chose.
-    BuiltIn(ServerCommand),
-    /// Any other server: `{port}` and `{tcp_port}` in its command line become free ports.
-    External(Box<ExternalServer>),
-    /// A server that is running and keeps running.
-    Attached(Target),
+    pub(crate) source: ServerSource,
 }
 
 impl GateServer {
     /// The server inside this program.
     pub(crate) fn own() -> anyhow::Result<Self> {
         let command = ServerCommand::own()?;
-        Ok(Self { text: command.words.join(" "), kind: ServerKind::BuiltIn(command) })
+        Ok(Self { text: command.words.join(" "), source: ServerSource::BuiltIn(command) })
     }
 
     /// Whether it was running already, so that other clients may use it too.
     pub(crate) const fn is_attached(&self) -> bool {
-        matches!(self.kind, ServerKind::Attached(_))
-    }
-
-    /// Starts the server, or checks that it is listening.
-    pub(crate) async fn start_or_attach(
-        &self,
-        plan: &Plan,
-        transport: Transport,
-        cores: &[usize],
-    ) -> anyhow::Result<TargetServer> {
-        let started = match &self.kind {
-            ServerKind::BuiltIn(command) => ServerProcess::launch(command, plan, transport, cores).await,
-            ServerKind::External(server) => start_in(server, Path::new("."), cores).await,
-            ServerKind::Attached(target) => {
-                let address = if transport.is_http() { target.http } else { target.tcp };
-                let answers = tokio::net::TcpStream::connect(address).await;
-                answers.with_context(|| format!("{}: no server is listening on {address}", self.text))?;
-                return Ok(TargetServer::Attached(AttachedServer { target: target.clone(), process: None }));
-            }
-        };
-        started.map(|server| TargetServer::Spawned(Box::new(server))).with_context(|| match &self.kind {
-            ServerKind::BuiltIn(_) => {
-                format!(
-                    "cannot measure {:?} as a build of pushbench (another server needs {{port}} in its command line)",
-                    self.text
-                )
-            }
-            ServerKind::External(_) | ServerKind::Attached(_) => format!("cannot measure {:?}", self.text),
-        })
+        matches!(self.source, ServerSource::Attached(_))
     }
 }
 
@@ -79,13 +41,14 @@ impl std::str::FromStr for GateServer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = |kind| Ok(Self { text: text.to_owned(), kind });
+        let named = |source| Ok(Self { text: text.to_owned(), source });
         if text.starts_with("http://") || text.starts_with("https://") {
             let http = loopback_url(text)?;
             // The built-in server's default: raw TCP on the port after HTTP.
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
             let token = std::env::var("PUSHBENCH_TOKEN").ok();
-            return named(ServerKind::Attached(Target { http, tcp, token, protocol: Protocol::Pushbench }));
+            let target = Target { http, tcp, token, protocol: Protocol::Pushbench };
+            return named(ServerSource::Attached(AttachedServer { target, process: None }));
         }
         let command = ServerCommand::parse(text)?;
         if let Some(program) = command.words.first().filter(|program| !is_program(program)) {
@@ -93,14 +56,14 @@ impl std::str::FromStr for GateServer {
         }
         if text.contains("{port}") {
             let server = ExternalServer::new(text.to_owned(), command.words, Transport::ALL.into(), READY_WITHIN_S);
-            return named(ServerKind::External(Box::new(server)));
+            return named(ServerSource::External { server: Arc::new(server), folder: PathBuf::from(".") });
         }
         if command.words.iter().skip(1).all(|word| word != "serve") {
             return Err(
                 "it has no {port}, which becomes the server's port; only `PUSHBENCH serve …` needs none".to_owned()
             );
         }
-        named(ServerKind::BuiltIn(command))
+        named(ServerSource::BuiltIn(command))
     }
 }
 
@@ -120,14 +83,14 @@ mod tests {
 
     #[test]
     fn a_server_is_a_build_a_command_line_with_a_port_or_a_url() {
-        let kind = |text: &str| text.parse::<GateServer>().map(|server| server.kind);
-        assert!(matches!(kind("/bin/sh"), Ok(ServerKind::BuiltIn(command)) if command.words == ["/bin/sh", "serve"]));
+        let kind = |text: &str| text.parse::<GateServer>().map(|server| server.source);
+        assert!(matches!(kind("/bin/sh"), Ok(ServerSource::BuiltIn(command)) if command.words == ["/bin/sh", "serve"]));
         let quoted = kind("'sh' serve --allow-remote");
         assert!(
-            matches!(quoted, Ok(ServerKind::BuiltIn(command)) if command.words == ["sh", "serve", "--allow-remote"])
+            matches!(quoted, Ok(ServerSource::BuiltIn(command)) if command.words == ["sh", "serve", "--allow-remote"])
         );
-        assert!(matches!(kind("sh chat.sh {port}"), Ok(ServerKind::External(_))));
-        assert!(matches!(kind("http://localhost:8080/"), Ok(ServerKind::Attached(_))));
+        assert!(matches!(kind("sh chat.sh {port}"), Ok(ServerSource::External { .. })));
+        assert!(matches!(kind("http://localhost:8080/"), Ok(ServerSource::Attached(_))));
         for (bad, why) in [
             ("", "a command line is needed"),
             ("'open", "has an unclosed quote"),

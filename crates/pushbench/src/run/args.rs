@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,7 +12,7 @@ use wire::Transport;
 
 use crate::core_locks::LockArgs;
 use crate::scenarios;
-use crate::values::loopback_url;
+use crate::values::{duration, loopback_url, percent};
 
 /// What `run` and `load` have in common.
 #[derive(clap::Args)]
@@ -23,6 +24,15 @@ pub(crate) struct JobArgs {
     /// Set a key of the scenario, such as posts.per_client_per_s=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
+
+    /// Time for the whole job, such as 90s or 5m, in place of the scenario's budget_s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
+
+    /// End the job as soon as the intervals of all ratios are this narrow, such as 2%; the budget is
+    /// the limit
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) until: Option<f64>,
 
     /// Print the load, the duration and the number of sockets, and measure nothing
     #[arg(long)]
@@ -84,11 +94,13 @@ struct ScenarioFlags {
 impl JobArgs {
     /// Everything decided.
     pub(crate) fn job(&self) -> anyhow::Result<Job> {
-        match (&self.scenario, self.flags.toml()) {
-            (Some(scenario), _) => scenarios::load(scenario, &self.set),
-            (None, Some(text)) => Ok(scenario::parse("flags", &text, &self.set)?),
-            (None, None) => None.context("give a scenario, or --clients, --rooms and --rate"),
-        }
+        let mut job = match (&self.scenario, self.flags.toml()) {
+            (Some(scenario), _) => scenarios::load(scenario, &self.set)?,
+            (None, Some(text)) => scenario::parse("flags", &text, &self.set)?,
+            (None, None) => return None.context("give a scenario, or --clients, --rooms and --rate"),
+        };
+        job.budget = self.budget.unwrap_or(job.budget);
+        Ok(job)
     }
 }
 
@@ -145,7 +157,8 @@ pub(crate) struct LoadArgs {
 const RUN_EXAMPLES: &str = "\
 Examples:
   pushbench run quick
-  pushbench run chat --set repetitions=3 --set transports=sse,websocket
+  pushbench run chat --budget 5m --set transports=sse,websocket
+  pushbench run quick --until 2% --budget 10m
   pushbench run --clients 500 --rooms 50 --rate 0.2 --transports sse,websocket
   pushbench run scale --dry-run
   pushbench run mine.toml --json > summary.json";

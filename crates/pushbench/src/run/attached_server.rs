@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use loadgen::{JoinError, RunConfig, Target, try_join};
 use results::{Crash, FaultKind};
 use scenario::Plan;
@@ -114,6 +114,12 @@ impl AttachedServer {
                 (broke && refuses(address).await).then(|| port_refuses(address))
             }
         }
+    }
+
+    /// Fails unless a server listens.
+    pub(super) async fn accepts(&self, transport: Transport) -> anyhow::Result<()> {
+        let address = self.address(transport);
+        TcpStream::connect(address).await.map(drop).with_context(|| format!("no server is listening on {address}"))
     }
 
     /// Whether a supervisor restarted the crashed server. With `--pid` it does not matter: the new

@@ -41,15 +41,6 @@ pub(crate) fn missing(server: &ExternalServer, scenario_file: &str) -> Option<(S
     Some((format!("{} does not exist", folder.join(needs).display()), format!("{prepare} in {}", folder.display())))
 }
 
-/// Starts a target in its folder and waits until it is ready.
-pub(crate) async fn start(
-    server: &ExternalServer,
-    scenario_file: &str,
-    cores: &[usize],
-) -> anyhow::Result<ServerProcess> {
-    start_in(server, &folder(server, scenario_file), cores).await.with_context(|| format!("target {}", server.name))
-}
-
 /// Starts a server in `folder` and waits until it is ready. `{port}` and `{tcp_port}` in its
 /// command become free ports.
 pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {

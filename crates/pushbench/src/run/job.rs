@@ -1,28 +1,32 @@
-//! Runs a job: rounds in random order, invalid runs repeated within `limits.invalid_reruns`, every
-//! run saved at once.
+//! Runs a job: rounds under load and in lock-step until the budget is used, every run saved at once.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use loadgen::Target;
 use report::wrapped;
-use results::{Crash, Folder, Manifest, RunEnd, RunRecord, State, Subject, VerdictKind};
-use scenario::{Job, Plan, Protocol};
+use results::{Folder, Manifest, Mode, ResultsFolder, Rounds, Run, RunEnd, RunRecord, State};
+use scenario::{HttpClient, Job, Plan, Protocol};
 use tokio_util::sync::CancellationToken;
-use wire::Transport;
 
 use super::args::{JobArgs, LoadArgs, OutputArgs, RunArgs};
 use super::attached_server::{AttachedServer, random_room_prefix};
 use super::external_server;
 use super::listening;
+use super::live_subject::RoundSubject;
 use super::manifest::manifest;
-use super::measure::{RunEnvironment, RunId, TargetServer, measure, record_of_failed_start};
 use super::outcome::outcome;
 use super::preflight::{self, Finding, Level};
 use super::process_usage::ProcessUsageReader;
 use super::progress::ProgressLine;
-use super::server_process::ServerProcess;
+use super::round::{RoundPlan, RunEnvironment, round_of_slices, run_of_one_slice};
+use super::round_progress::RoundProgress;
+use super::server_process::ServerCommand;
+use super::server_source::ServerSource;
+use super::timetable::Timetable;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
@@ -88,15 +92,18 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
 
 struct JobRunner {
     job: Job,
+    subjects: Vec<RoundSubject>,
+    /// Indices of the subjects of lock-step rounds.
+    in_lock_step: Vec<usize>,
     attached: Option<AttachedServer>,
     folder: Folder,
     manifest: Manifest,
     environment: RunEnvironment,
+    timetable: Timetable,
     progress: ProgressLine,
     output: OutputArgs,
-    server_cores: Vec<usize>,
+    until: Option<f64>,
     records: Vec<RunRecord>,
-    reruns_left: u32,
 }
 
 impl JobRunner {
@@ -107,31 +114,40 @@ impl JobRunner {
         attached: Option<AttachedServer>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let begun = Instant::now();
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
         let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
-        let manifest = manifest(&job, findings, &all_cores, &server_cores, &generator_cores);
+        let subjects = subjects(&job, attached.as_ref())?;
+        let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
+        let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
+        let load = (subjects.len(), connect);
+        let timetable = Timetable::fit(begun + job.budget, load, in_lock_step.len(), (0, 0));
+        let manifest =
+            manifest(&job, rounds(&job, &timetable, &subjects), findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
         // This process runs on the generator's cores, never on the server's.
         machine::pin(&generator_cores).ok();
         Ok(Self {
-            progress: ProgressLine::new(job.runs(), job.duration_estimate()),
-            reruns_left: first.limits.invalid_reruns,
-            environment: RunEnvironment { generator_cores, all_cores, stop, cpu_probe_best },
+            progress: ProgressLine::new(job.duration_estimate()),
+            environment: RunEnvironment { server_cores, generator_cores, all_cores, stop, cpu_probe_best },
             job,
+            subjects,
+            in_lock_step,
             attached,
             folder,
             manifest,
+            timetable,
             output: args.output,
-            server_cores,
+            until: args.until,
             records: Vec::new(),
         })
     }
 
     async fn run(mut self) -> anyhow::Result<ExitCode> {
-        let made = self.run_rounds().await;
+        let made = if self.job.has_one_slice() { self.rounds_of_one_slice().await } else { self.rounds().await };
         self.manifest.state = *made.as_ref().unwrap_or(&State::Failed);
         let kept = self.folder.save_manifest(&self.manifest);
         // A job that failed prints what it measured before.
@@ -151,76 +167,163 @@ impl JobRunner {
         Ok(outcome.code.into())
     }
 
-    /// Runs everything; returns how far it came.
-    async fn run_rounds(&mut self) -> anyhow::Result<State> {
-        let plans: Vec<_> = self.job.plans.iter().cloned().map(Arc::new).collect();
-        let mut run = 0;
-        for round in 0..self.job.repetitions {
-            for (plan, subject) in self.job.order(round) {
-                let mut rerun = 0;
-                loop {
-                    run += 1;
-                    let run_id = RunId { run, round: round + 1, attempt: rerun };
-                    let kind = self.run_once(&plans[plan], &subject, run_id).await?;
-                    if self.environment.stop.is_cancelled() {
-                        return Ok(State::Interrupted);
-                    }
-                    if self.server_is_gone(subject.transport).await {
-                        return Ok(State::Failed);
-                    }
-                    if kind != VerdictKind::Invalid || self.reruns_left == 0 {
-                        break;
-                    }
-                    self.reruns_left -= 1;
-                    rerun += 1;
+    /// Rounds of short slices until the budget is used; returns how far the job came.
+    async fn rounds(&mut self) -> anyhow::Result<State> {
+        let (load, lock_step) = self.timetable.planned();
+        while let Some((mode, round, deadline)) = self.timetable.next() {
+            let of = if mode == Mode::Load { load } else { lock_step };
+            let kind = if mode == Mode::Load { "under load" } else { "in lock-step" };
+            self.progress.begin(&format!("round {round} of {of} {kind}"));
+            let chosen: Vec<_> = match mode {
+                Mode::Load => self.subjects.clone(),
+                Mode::LockStep => self.in_lock_step.iter().map(|at| self.subjects[*at].clone()).collect(),
+            };
+            let groups = [(0..chosen.len()).collect()];
+            let first_run = self.records.len() as u32 + 1;
+            let plan =
+                RoundPlan { job: &self.job, subjects: &chosen, mode, round, first_run, deadline, groups: &groups };
+            let mut observer = RoundProgress::new(&self.folder, &mut self.progress);
+            let records = round_of_slices(&mut self.environment, &plan, &mut observer).await?;
+            let done = observer.summary();
+            self.save(records)?;
+            let widest = self.widest_ratio();
+            let width = widest.as_ref().map(|(half, name)| format!("; widest interval ±{:.1} %, {name}", half * 100.0));
+            self.progress.end(&(done + &width.unwrap_or_default()));
+            if self.environment.stop.is_cancelled() {
+                return Ok(State::Interrupted);
+            }
+            if self.server_is_gone().await {
+                return Ok(State::Failed);
+            }
+            if let (Some(wanted), Some((half, _))) = (self.until, widest)
+                && half <= wanted
+            {
+                break;
+            }
+        }
+        Ok(State::Complete)
+    }
+
+    /// Rounds with one long window a subject, one subject after the other.
+    async fn rounds_of_one_slice(&mut self) -> anyhow::Result<State> {
+        let rounds = self.job.rounds_of_one_slice();
+        let runs = rounds as usize * self.subjects.len();
+        for round in 1..=rounds {
+            for at in self.job.order(round, 0, self.subjects.len()) {
+                let run = self.records.len() as u32 + 1;
+                self.progress.begin(&format!("[{run}/{runs}] {}", self.subjects[at].name));
+                let plan = RoundPlan {
+                    job: &self.job,
+                    subjects: &self.subjects,
+                    mode: Mode::Load,
+                    round,
+                    first_run: run,
+                    deadline: Instant::now(),
+                    groups: &[],
+                };
+                let mut observer = RoundProgress::new(&self.folder, &mut self.progress);
+                let record = run_of_one_slice(&mut self.environment, &plan, at, run, &mut observer).await?;
+                let done = observer.summary();
+                self.progress.end(&done);
+                self.save(vec![record])?;
+                if self.environment.stop.is_cancelled() {
+                    return Ok(State::Interrupted);
+                }
+                if self.server_is_gone().await {
+                    return Ok(State::Failed);
                 }
             }
         }
         Ok(State::Complete)
     }
 
+    fn save(&mut self, records: Vec<RunRecord>) -> anyhow::Result<()> {
+        records.iter().try_for_each(|record| self.folder.save_run(record))?;
+        self.records.extend(records);
+        Ok(self.folder.save_tables(&self.records)?)
+    }
+
     /// Whether the attached server crashed in the last run and was not restarted.
-    async fn server_is_gone(&self, transport: Transport) -> bool {
-        let crashed = self.records.last().is_some_and(|record| matches!(record.ended, RunEnd::Crashed(_)));
-        match &self.attached {
-            Some(attached) if crashed => !attached.accepts_again(transport).await,
+    async fn server_is_gone(&self) -> bool {
+        let crashed = self.records.last().filter(|record| matches!(record.ended, RunEnd::Crashed(_)));
+        match (&self.attached, crashed) {
+            (Some(attached), Some(record)) => !attached.accepts_again(record.transport).await,
             _ => false,
         }
     }
 
-    async fn run_once(&mut self, plan: &Arc<Plan>, subject: &Subject, run_id: RunId) -> anyhow::Result<VerdictKind> {
-        let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
-        self.progress.begin(run_id.attempt, &format!("{subject}{label}"));
-        let started = match self.target_server(plan, subject).await {
-            Ok(server) => Ok(server),
-            Err(error) => Err(error.downcast::<Crash>()?),
-        };
-        let mut log = self.folder.begin_log(run_id.run)?;
-        let record = match started {
-            Ok(server) => {
-                let line = &mut self.progress;
-                let show = |progress| line.show(progress);
-                measure(&mut self.environment, plan, subject, server, run_id, &mut log, show).await?
-            }
-            Err(crash) => record_of_failed_start(&self.environment, plan, subject, run_id, crash),
-        };
-        self.folder.save_run(&record, log)?;
-        let verdict = record.verdict.clone();
-        let reasons =
-            if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
-        self.progress.end(&format!("{}{reasons}", verdict.kind));
-        self.records.push(record);
-        self.folder.save_tables(&self.records)?;
-        Ok(verdict.kind)
+    /// The widest interval so far, once every ratio has one.
+    fn widest_ratio(&self) -> Option<(f64, String)> {
+        let run = |record: &RunRecord| Run { record: record.clone(), intervals: BTreeMap::new() };
+        let runs = self.records.iter().map(run).collect();
+        report::widest_ratio(&ResultsFolder { name: String::new(), manifest: self.manifest.clone(), runs })
     }
+}
 
-    async fn target_server(&self, plan: &Plan, subject: &Subject) -> anyhow::Result<TargetServer> {
-        let started = match (&self.attached, plan.external_server(subject)) {
-            (Some(attached), _) => return Ok(TargetServer::Attached(attached.clone())),
-            (None, Some(server)) => external_server::start(server, &self.job.file, &self.server_cores).await,
-            (None, None) => ServerProcess::start(plan, subject.transport, &self.server_cores).await,
+/// All subjects of a job.
+fn subjects(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<Vec<RoundSubject>> {
+    let plans: Vec<_> = job.plans.iter().cloned().map(Arc::new).collect();
+    let own = ServerCommand::own()?;
+    let subject = |one: scenario::PlannedSubject| {
+        let plan = Arc::clone(&plans[one.plan]);
+        let server = match (attached, plan.external_server(&one.subject)) {
+            (Some(attached), _) => ServerSource::Attached(attached.clone()),
+            (None, Some(server)) => ServerSource::External {
+                server: Arc::clone(server),
+                folder: external_server::folder(server, &job.file),
+            },
+            (None, None) => ServerSource::BuiltIn(own.clone()),
         };
-        Ok(TargetServer::Spawned(started?.into()))
+        let label = if plan.label.is_empty() { String::new() } else { format!(" {}", plan.label) };
+        RoundSubject {
+            name: format!("{}{label}", one.subject),
+            transport: one.subject.transport,
+            target: one.subject.target_name().to_owned(),
+            plan,
+            server,
+        }
+    };
+    Ok(job.subjects().into_iter().map(subject).collect())
+}
+
+/// The subjects that lock-step rounds measure. Points of a sweep that do not differ there are
+/// measured once; the HTTP client `reqwest` cannot be stepped, nor can a server that answers the
+/// sender only.
+fn in_lock_step(subjects: &[RoundSubject]) -> Vec<usize> {
+    let mut seen: Vec<(Plan, &RoundSubject)> = Vec::new();
+    let mut chosen = Vec::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        let answers_all = subject.plan.rooms < subject.plan.clients || subject.plan.clients == 1;
+        if subject.plan.http_client != HttpClient::BuiltIn || !answers_all {
+            continue;
+        }
+        let plan = subject.plan.lock_step(1, 1);
+        let is_alike = |other: &Plan| {
+            (other.payload_bytes, other.encoding_asked, &other.tuning)
+                == (plan.payload_bytes, plan.encoding_asked, &plan.tuning)
+        };
+        let known = seen
+            .iter()
+            .any(|(other, of)| (of.transport, &of.target) == (subject.transport, &subject.target) && is_alike(other));
+        if !known {
+            seen.push((plan, subject));
+            chosen.push(at);
+        }
+    }
+    chosen
+}
+
+fn rounds(job: &Job, timetable: &Timetable, subjects: &[RoundSubject]) -> Rounds {
+    let (load, lock_step) = timetable.planned();
+    let window = match subjects.iter().find(|subject| subject.plan.tuning.of(subject.transport).interval.is_none()) {
+        Some(subject) if !job.has_one_slice() => subject.plan.short_slice(subject.transport).window,
+        _ => job.plans[0].phases.window(),
+    };
+    Rounds {
+        budget_s: job.budget.as_secs_f64(),
+        load: if job.has_one_slice() { job.rounds_of_one_slice() } else { load },
+        lock_step,
+        window_us: window.as_micros() as u64,
     }
 }
 
@@ -231,8 +334,9 @@ fn describe(job: &Job) -> String {
         let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
         let label = if plan.label.is_empty() { String::new() } else { format!("{}: ", plan.label) };
         let window_s = plan.phases.window().as_secs_f64();
+        let window = if job.has_one_slice() { format!("window {window_s} s; ") } else { String::new() };
         out += &format!(
-            "{label}{} clients in {} rooms, {} of them authors; {:.1} posts/s of {} bytes, {:.0} deliveries/s; window {window_s} s; {}\n",
+            "{label}{} clients in {} rooms, {} of them authors; {:.1} posts/s of {} bytes, {:.0} deliveries/s; {window}{}\n",
             plan.clients,
             plan.rooms,
             plan.authors,
@@ -243,8 +347,8 @@ fn describe(job: &Job) -> String {
         );
     }
     let total = format!(
-        "{} runs, about {}; at most {} sockets of the generator at once; seed {}\n",
-        job.runs(),
+        "{} subjects, about {}; at most {} sockets of one load generator; seed {}\n",
+        job.subjects().len(),
         print::duration(job.duration_estimate()),
         job.sockets_max(),
         job.seed

@@ -1,7 +1,7 @@
 //! The manifest of a job: scenario, program and machine, collected before the first run.
 
 use jiff::Timestamp;
-use results::{Host, Manifest, PlannedRun, Point, Program, SCHEMA, ScenarioSource, State, Subject};
+use results::{Host, Manifest, PlannedSubject, Point, Program, Rounds, SCHEMA, ScenarioSource, State};
 use scenario::Job;
 
 use super::preflight::{Finding, Level};
@@ -13,6 +13,7 @@ pub(crate) const STAMP: &str = "%Y%m%dT%H%M%SZ";
 /// The manifest of a job that starts now.
 pub(crate) fn manifest(
     job: &Job,
+    rounds: Rounds,
     findings: &[Finding],
     cores: &[usize],
     server_cores: &[usize],
@@ -31,10 +32,10 @@ pub(crate) fn manifest(
             set: job.overrides.clone(),
         },
         points: points(job),
-        repetitions: job.repetitions,
+        rounds,
         seed: job.seed,
         room_prefix: job.plans.first().map_or_else(String::new, |plan| plan.room_prefix.to_string()),
-        order: order(job),
+        subjects: subjects(job),
         command: command_line(),
         program: program(),
         host: Host {
@@ -61,15 +62,13 @@ fn points(job: &Job) -> Vec<Point> {
     job.plans.iter().map(point).collect()
 }
 
-fn order(job: &Job) -> Vec<PlannedRun> {
-    let runs = (0..job.repetitions).flat_map(|round| job.order(round).into_iter().map(move |run| (round, run)));
-    let planned = |(round, (plan, subject)): (u32, (usize, Subject))| PlannedRun {
-        round: round + 1,
-        point: job.plans[plan].label.clone(),
-        transport: subject.transport.name().to_owned(),
-        target: subject.target_name().to_owned(),
+fn subjects(job: &Job) -> Vec<PlannedSubject> {
+    let planned = |one: scenario::PlannedSubject| PlannedSubject {
+        point: job.plans[one.plan].label.clone(),
+        transport: one.subject.transport.name().to_owned(),
+        target: one.subject.target_name().to_owned(),
     };
-    runs.map(planned).collect()
+    job.subjects().into_iter().map(planned).collect()
 }
 
 /// The command line of this process, without the token.

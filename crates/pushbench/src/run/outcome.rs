@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use results::{Manifest, PlannedRun, RunEnd, RunRecord, VerdictKind};
+use results::{Manifest, PlannedSubject, RunEnd, RunRecord, VerdictKind};
 
 use crate::exit::NO_METRICS;
 
@@ -18,8 +18,7 @@ pub(crate) struct Outcome {
 /// or was wrong. `folder` is the results folder.
 pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path) -> Outcome {
     let (mut failed, mut sentences, mut without) = (false, Vec::new(), Vec::new());
-    // The first round has every subject once.
-    for planned in manifest.order.iter().filter(|planned| planned.round == 1) {
+    for planned in &manifest.subjects {
         let runs: Vec<_> = records.iter().filter(|record| is_of(record, planned)).collect();
         let crash = crash(planned, &runs, folder);
         failed |= crash.is_some();
@@ -38,7 +37,7 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     if !without.is_empty() {
         sentences.push(format!("no metrics for {}", without.join(", ")));
     }
-    sentences.extend(spoiled(manifest, records));
+    sentences.extend(spoiled(records));
     let code = match (failed, without.is_empty()) {
         (true, _) => 1,
         (false, false) => NO_METRICS,
@@ -47,29 +46,25 @@ pub(crate) fn outcome(manifest: &Manifest, records: &[RunRecord], folder: &Path)
     Outcome { code, sentences }
 }
 
-/// Advice when all attempts at a planned run were invalid.
-fn spoiled(manifest: &Manifest, records: &[RunRecord]) -> Option<String> {
-    let spoiled = manifest.order.iter().filter(|planned| {
-        let mut runs = records.iter().filter(|run| is_of(run, planned) && run.round == planned.round).peekable();
-        runs.peek().is_some() && runs.all(|run| run.verdict.kind == VerdictKind::Invalid)
-    });
-    let count = spoiled.count();
+/// Advice when runs are invalid.
+fn spoiled(records: &[RunRecord]) -> Option<String> {
+    let count = records.iter().filter(|run| run.verdict.kind == VerdictKind::Invalid).count();
     (count > 0).then(|| {
         format!(
-            "{count} of {} runs stayed invalid and count in no result: end other programs on this machine and run again \
-             (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load",
-            manifest.order.len()
+            "{count} of {} runs are invalid and count in no result: end other programs on this machine and run again \
+             (`pushbench doctor` checks it), give a longer --budget, or lower the load",
+            records.len()
         )
     })
 }
 
-fn is_of(record: &RunRecord, planned: &PlannedRun) -> bool {
+fn is_of(record: &RunRecord, planned: &PlannedSubject) -> bool {
     (record.transport.name(), &record.target, &record.point)
         == (planned.transport.as_str(), &planned.target, &planned.point)
 }
 
 /// How the server of a subject crashed, in the last run in which it did.
-fn crash(planned: &PlannedRun, runs: &[&RunRecord], folder: &Path) -> Option<String> {
+fn crash(planned: &PlannedSubject, runs: &[&RunRecord], folder: &Path) -> Option<String> {
     let crashes = runs.iter().filter_map(|run| match &run.ended {
         RunEnd::Crashed(crash) => Some((run.run, crash)),
         RunEnd::Complete | RunEnd::Interrupted | RunEnd::Failed(_) => None,
@@ -95,7 +90,7 @@ fn why(last: Option<&&RunRecord>) -> String {
     }
 }
 
-fn name(planned: &PlannedRun) -> String {
+fn name(planned: &PlannedSubject) -> String {
     let target = if planned.target == wire::BUILTIN_SERVER { String::new() } else { format!(" @ {}", planned.target) };
     let label = if planned.point.is_empty() { String::new() } else { format!(" at {}", planned.point) };
     format!("{}{target}{label}", planned.transport)
@@ -127,8 +122,8 @@ mod tests {
 
     fn advice(invalid: u32, runs: u32) -> String {
         format!(
-            "{invalid} of {runs} runs stayed invalid and count in no result: end other programs on this machine and run \
-             again (`pushbench doctor` checks it), allow more reruns with --set limits.invalid_reruns=N, or lower the load"
+            "{invalid} of {runs} runs are invalid and count in no result: end other programs on this machine and run again \
+             (`pushbench doctor` checks it), give a longer --budget, or lower the load"
         )
     }
 

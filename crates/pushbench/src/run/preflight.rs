@@ -116,7 +116,7 @@ fn timer_finding() -> Finding {
 fn steal_finding() -> Finding {
     let share = machine::CpuSteal::now().stolen_share();
     let level = if share < 0.01 { Level::Good } else { Level::Doubtful };
-    let advice = "other virtual machines on the host take CPU time; use a dedicated machine, or more repetitions";
+    let advice = "other virtual machines on the host take CPU time; use a dedicated machine, or a larger --budget";
     finding(level, "steal", format!("{:.2} % since start", share * 100.0), advice)
 }
 

@@ -113,6 +113,13 @@ impl ProcessUsageReader {
         self.pid
     }
 
+    /// The process and all its descendants.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let mut pids = vec![self.pid];
+        pids.extend(process_tree::descendants(self.pid));
+        pids
+    }
+
     /// Returns when the process has ended.
     pub(crate) async fn ended(&self) {
         while !self.has_ended() {

@@ -1,9 +1,9 @@
-//! Progress of a job: one line that is redrawn on a terminal, two lines per run elsewhere.
+//! Progress of a job: one line that is redrawn on a terminal, a line per round or run elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use loadgen::{Phase, Progress};
+use loadgen::Progress;
 use report::{COLUMNS, wrapped};
 
 use crate::print;
@@ -13,78 +13,64 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) struct ProgressLine {
     terminal: bool,
-    begun: Instant,
-    /// Runs of the plan that have begun, and all of them; reruns are in neither.
-    run: u64,
-    runs: u64,
-    estimate: Duration,
+    /// When the job is expected to end.
+    end: Instant,
     title: String,
-    stage: Option<Phase>,
     drawn: Option<Instant>,
     last: (Instant, u64),
-    rate: f64,
 }
 
 impl ProgressLine {
-    /// `estimate` is the duration of all `runs` together.
-    pub(crate) fn new(runs: u64, estimate: Duration) -> Self {
+    /// `estimate` is the duration of the whole job.
+    pub(crate) fn new(estimate: Duration) -> Self {
         let now = Instant::now();
         Self {
             terminal: std::io::stderr().is_terminal(),
-            begun: now,
-            run: 0,
-            runs,
-            estimate,
+            end: now + estimate,
             title: String::new(),
-            stage: None,
             drawn: None,
             last: (now, 0),
-            rate: 0.0,
         }
     }
 
-    /// Begins a run, or with `rerun` above 0 another attempt at the last one.
-    pub(crate) fn begin(&mut self, rerun: u32, title: &str) {
-        self.run += u64::from(rerun == 0);
-        let rerun = if rerun == 0 { String::new() } else { format!(", rerun {rerun}") };
-        self.title = format!("[{}/{}{rerun}] {title}", self.run, self.runs);
-        self.stage = None;
+    /// Begins a round or a run.
+    pub(crate) fn begin(&mut self, title: &str) {
+        title.clone_into(&mut self.title);
         self.last = (Instant::now(), 0);
-        self.rate = 0.0;
+        self.drawn = None;
+        if !self.terminal {
+            write(&format!("{title} …\n"));
+        }
     }
 
-    pub(crate) fn show(&mut self, progress: Progress) {
+    /// Redraws the line with what goes on, and as many of `more` as fit.
+    pub(crate) fn show(&mut self, doing: &str, more: &[String]) {
         let now = Instant::now();
-        if self.terminal && self.drawn.is_some_and(|drawn| now - drawn < REDRAW_INTERVAL) {
+        if !self.terminal || self.drawn.is_some_and(|drawn| now - drawn < REDRAW_INTERVAL) {
             return;
         }
-        let elapsed = (now - self.last.0).as_secs_f64();
-        if elapsed > 0.0 {
-            self.rate = progress.delivered.saturating_sub(self.last.1) as f64 / elapsed;
-        }
-        if self.terminal {
-            self.last = (now, progress.delivered);
-            self.drawn = Some(now);
-            let left = print::duration(self.estimate.saturating_sub(self.begun.elapsed()));
-            let p99 = progress.delivery_us_p99.map_or(String::new(), |us| format!(", p99 {:.2} ms", us as f64 / 1e3));
-            let faults = if progress.faults > 0 { format!(", {} faults", progress.faults) } else { String::new() };
-            let line = format!(
-                "{} {}, {left} left: {} connected, {:.0} msg/s",
-                self.title,
-                progress.phase.name(),
-                progress.joined,
-                self.rate
-            );
-            write(&format!("\r\x1b[2K{}", one_line(line, &[faults, p99])));
-        } else if self.stage != Some(progress.phase) && progress.phase == Phase::RampUp {
-            write(&format!("{} …\n", self.title));
-        }
-        self.stage = Some(progress.phase);
+        self.drawn = Some(now);
+        let left = print::duration(self.end.saturating_duration_since(now));
+        write(&format!("\r\x1b[2K{}", one_line(format!("{}: {doing}, {left} left", self.title), more)));
     }
 
-    /// Prints how the run ended, on a line that stays.
+    /// Redraws the line with the counts of a load generator.
+    pub(crate) fn show_load(&mut self, doing: &str, progress: Progress) {
+        let elapsed = self.last.0.elapsed().as_secs_f64();
+        let rate = progress.delivered.saturating_sub(self.last.1) as f64 / elapsed.max(1e-3);
+        if self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW_INTERVAL) {
+            self.last = (Instant::now(), progress.delivered);
+        }
+        let connected = format!(", {} connected", progress.joined);
+        let rate = format!(", {rate:.0} msg/s");
+        let faults = if progress.faults > 0 { format!(", {} faults", progress.faults) } else { String::new() };
+        let p99 = progress.delivery_us_p99.map_or(String::new(), |us| format!(", p99 {:.2} ms", us as f64 / 1e3));
+        self.show(doing, &[connected, rate, faults, p99]);
+    }
+
+    /// Prints how the round or run ended, on a line that stays.
     pub(crate) fn end(&mut self, outcome: &str) {
-        let line = format!("{} {outcome}", self.title);
+        let line = format!("{}: {outcome}", self.title);
         write(&if self.terminal { format!("\r\x1b[2K{}\n", wrapped(&line, 2)) } else { format!("{line}\n") });
     }
 }
@@ -100,19 +86,4 @@ fn write(text: &str) {
     let mut err = std::io::stderr().lock();
     // Progress that cannot be printed does not stop the measurement.
     err.write_all(text.as_bytes()).and_then(|()| err.flush()).ok();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reruns_do_not_count_as_runs_of_the_plan() {
-        let mut line = ProgressLine::new(2, Duration::ZERO);
-        let titles = [0, 1, 2, 0].map(|rerun| {
-            line.begin(rerun, "sse");
-            line.title.clone()
-        });
-        assert_eq!(titles, ["[1/2] sse", "[1/2, rerun 1] sse", "[1/2, rerun 2] sse", "[2/2] sse"]);
-    }
 }

@@ -1,16 +1,29 @@
-//! Readings before, during and after the window: the server's statistics, its process, this
-//! program's memory and the kernel's socket memory.
+//! Readings before, between and after the slices: the server's statistics, its process, and the
+//! kernel's socket memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use loadgen::{Checkpoint, Progress};
-use results::{ServerSamples, ServerSecond, ServerWindowSamples};
-use wire::ServerStats;
+use loadgen::Progress;
+use results::{ServerSamples, ServerSecond};
+use wire::{ServerStats, TransportUsage};
 
 use super::control::Control;
 use super::process_usage::ProcessUsageReader;
 use crate::machine;
+
+/// When a reading is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checkpoint {
+    /// Before the first connection.
+    Begin,
+    /// All clients are connected, and nothing is sent.
+    Settled,
+    /// Before the first slice.
+    Start,
+    /// After the last slice.
+    End,
+}
 
 /// Takes readings and keeps them.
 pub(crate) struct Readings {
@@ -27,7 +40,6 @@ struct ReadingsState {
     usage: Vec<(Checkpoint, ServerStats)>,
     /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
-    resident_bytes: Vec<(Checkpoint, u64)>,
     socket_memory_bytes: Vec<(Checkpoint, u64)>,
     seconds: BTreeMap<u32, ServerSecond>,
     /// The current second.
@@ -52,12 +64,11 @@ impl Readings {
         let usage = self.usage(checkpoint).await;
         let mut read = self.read.borrow_mut();
         read.usage.extend(usage.map(|usage| (checkpoint, usage)));
-        read.resident_bytes.push((checkpoint, machine::resident_bytes()));
         read.socket_memory_bytes.push((checkpoint, machine::socket_memory_bytes()));
     }
 
-    /// The server's statistics. When the first request fails, no further ones are made, and its
-    /// process is read instead.
+    /// The server's statistics, without transports that nobody used. When the first request fails, no
+    /// further ones are made, and its process is read instead.
     async fn usage(&self, checkpoint: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
         let said = match &self.control {
@@ -70,7 +81,9 @@ impl Readings {
             read.without_stats = checkpoint == Checkpoint::Begin;
         }
         let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
-        said.ok().flatten().or_else(from_outside)
+        let mut stats = said.ok().flatten().or_else(from_outside)?;
+        stats.transports.retain(|_, used| *used != TransportUsage::default());
+        Some(stats)
     }
 
     /// Reads the server's process at the end of every second.
@@ -85,7 +98,7 @@ impl Readings {
         }
     }
 
-    /// The server at the checkpoints before the window; `None` when one reading is missing.
+    /// The server at the checkpoints; `None` without the readings before the slices.
     pub(crate) fn server(&self) -> Option<ServerSamples> {
         let read = self.read.borrow();
         let at = |wanted| read.usage.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage.clone());
@@ -94,24 +107,14 @@ impl Readings {
             idle_resident_bytes: read.idle_resident_bytes,
             begin: at(Checkpoint::Begin)?,
             settled: at(Checkpoint::Settled)?,
+            start: at(Checkpoint::Start),
+            end: at(Checkpoint::End),
         })
-    }
-
-    /// The server's counters at both ends of the window; `None` when one reading is missing.
-    pub(crate) fn window(&self) -> Option<ServerWindowSamples> {
-        let read = self.read.borrow();
-        let at = |wanted| read.usage.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage.clone());
-        Some(ServerWindowSamples { start: at(Checkpoint::WindowStart)?, end: at(Checkpoint::WindowEnd)? })
     }
 
     /// The server's process at the end of a second.
     pub(crate) fn second(&self, second: u32) -> Option<ServerSecond> {
         self.read.borrow().seconds.get(&second).copied()
-    }
-
-    /// Growth of this program's memory while the clients connected.
-    pub(crate) fn resident_bytes_of_clients(&self) -> u64 {
-        growth(&self.read.borrow().resident_bytes)
     }
 
     /// Growth of the kernel's socket memory while the clients connected.
@@ -134,7 +137,7 @@ fn growth(readings: &[(Checkpoint, u64)]) -> u64 {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use loadgen::{Phase, Target};
+    use loadgen::Target;
 
     use super::*;
 
@@ -145,7 +148,7 @@ mod tests {
     }
 
     async fn all_checkpoints(readings: &Readings) {
-        for checkpoint in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::WindowStart, Checkpoint::WindowEnd] {
+        for checkpoint in [Checkpoint::Begin, Checkpoint::Settled, Checkpoint::Start, Checkpoint::End] {
             readings.sample(checkpoint).await;
         }
     }
@@ -156,16 +159,8 @@ mod tests {
         let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
         all_checkpoints(&by_pid).await;
         let server = by_pid.server().unwrap();
-        let window = by_pid.window().unwrap();
-        assert!(!server.begin.metered && window.end.process.resident_bytes > 0, "{window:?}");
-        let at = |second| Progress {
-            phase: Phase::Window,
-            joined: 1,
-            delivered: 0,
-            faults: 0,
-            second,
-            delivery_us_p99: None,
-        };
+        assert!(!server.begin.metered && server.end.as_ref().unwrap().process.resident_bytes > 0, "{server:?}");
+        let at = |second| Progress { joined: 1, delivered: 0, faults: 0, second, delivery_us_p99: None };
         [None, Some(0), Some(0), Some(1), Some(2)]
             .into_iter()
             .for_each(|second| by_pid.read_process_each_second(at(second)));

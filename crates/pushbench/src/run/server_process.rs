@@ -67,11 +67,6 @@ impl ServerCommand {
 }
 
 impl ServerProcess {
-    /// Starts the built-in server for a plan and waits until it listens.
-    pub(crate) async fn start(plan: &Plan, transport: Transport, cores: &[usize]) -> anyhow::Result<Self> {
-        Self::launch(&ServerCommand::own()?, plan, transport, cores).await
-    }
-
     /// Starts a build of pushbench for a plan and waits until it listens.
     pub(crate) async fn launch(
         command: &ServerCommand,

@@ -1,6 +1,6 @@
 //! Byte counts of server, load generator and kernel in an undisturbed run are equal. The server
 //! counts the bytes that its sockets read and write. The load generator adds up the bytes of each
-//! class. The kernel counts per socket of the clients, for the whole run and for the window.
+//! class. The kernel counts per socket of the clients, for the whole run and for its slices.
 
 use std::sync::Arc;
 
@@ -114,22 +114,24 @@ async fn compare(plan: Arc<Plan>, transport: Transport) {
         protocol: scenario::Protocol::Pushbench,
     };
     let config = RunConfig { plan, transport, target, cores: Vec::new() };
-    let (mut log, never) = (Vec::new(), std::future::pending());
-    let measured = loadgen::execute(config, never, &mut log, |_| {}, async |_| {}).await.unwrap();
+    let (measured, slices) = loadgen::execute(config, &mut Vec::new()).await.unwrap();
     assert_eq!((&measured.ended, measured.faults.total()), (&RunEnd::Complete, 0), "{transport}");
-    let (total, window) = (measured.kernel_total.unwrap(), measured.kernel_window.unwrap());
+    let (total, in_slices) = (measured.sockets.unwrap(), measured.sockets_in_slices.unwrap());
     let by_server = server.stats().await.transports[transport.name()];
     // Sessions on polling send their close packet after the last count, and it is answered.
     let close_requests = if transport == Transport::SocketioPolling { 4 * CLOSE_BYTES_MAX } else { 0 };
     assert!((0..=close_requests).contains(&(by_server.up.total - total.bytes_up)), "{transport}, up");
     assert!((0..=close_requests).contains(&(by_server.down.total - total.bytes_down)), "{transport}, down");
     assert_eq!(total.bytes_down, measured.total.total(Direction::Down), "{transport}, down");
-    assert_eq!(window.bytes_down, measured.window.total(Direction::Down), "{transport}, down in the window");
-    assert!(window.bytes_down > 0 && window.bytes_down < total.bytes_down, "{transport}: {window:?} {total:?}");
+    assert!(
+        in_slices.bytes_down > 0 && in_slices.bytes_down < total.bytes_down,
+        "{transport}: {in_slices:?} {total:?}"
+    );
+    let window = slices[0].traffic.total(Direction::Down);
+    assert!(window > 0 && window <= in_slices.bytes_down, "{transport}: {window} {in_slices:?}");
     assert_eq!(total.bytes_up, measured.total.total(Direction::Up), "{transport}, up");
-    assert_eq!(window.bytes_up, measured.window.total(Direction::Up), "{transport}, up in the window");
-    let bytes_per_segment = window.header_bytes_per_segment;
-    assert!((40..=52).contains(&bytes_per_segment) && window.segments_down > 0, "{transport}: {window:?}");
+    let bytes_per_segment = in_slices.header_bytes_per_segment;
+    assert!((40..=52).contains(&bytes_per_segment) && in_slices.segments_down > 0, "{transport}: {in_slices:?}");
 }
 
 fn by_class(record: &RunRecord, direction: Direction) -> [u64; 4] {

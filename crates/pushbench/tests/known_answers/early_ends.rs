@@ -31,7 +31,7 @@ fn crash(record: &RunRecord) -> &Crash {
 
 #[tokio::test]
 async fn a_killed_server_is_a_crash_and_the_job_continues() {
-    let set = ["transports=tcp,sse", "phases.window_s=3", "limits.invalid_reruns=3"];
+    let set = ["transports=tcp,sse", "phases.window_s=3"];
     let bench = Bench::new(&set).await;
     let job = bench.start("run", &[]);
     let server = JobServer::of(job.pid()).await;

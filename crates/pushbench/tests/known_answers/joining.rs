@@ -142,6 +142,6 @@ async fn two_jobs_on_one_server_use_different_rooms() {
         job.runs.iter().for_each(|run| assert_valid(&run.record));
     }
     let begun = |job: &ResultsFolder| job.runs[0].record.server.as_ref().unwrap().begin.uptime_us;
-    let ended = |job: &ResultsFolder| job.runs[2].record.slices[0].server.as_ref().unwrap().end.uptime_us;
+    let ended = |job: &ResultsFolder| job.runs[2].record.server.as_ref().unwrap().end.as_ref().unwrap().uptime_us;
     assert!(begun(&first) < ended(&second) && begun(&second) < ended(&first), "the jobs ran at the same time");
 }

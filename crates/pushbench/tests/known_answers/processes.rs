@@ -90,8 +90,10 @@ impl JobServer {
     pub(crate) async fn of(job: u32) -> Self {
         let web = web();
         until("the job's server to listen", async || {
-            let pid = *children(job).first()?;
-            for http in listening_addresses(pid) {
+            // The load generator is a child too, and listens nowhere.
+            for (pid, http) in
+                children(job).into_iter().flat_map(|pid| listening_addresses(pid).into_iter().map(move |at| (pid, at)))
+            {
                 let quick = tokio::time::timeout(Duration::from_millis(500), try_stats(&web, http)).await;
                 if quick.is_ok_and(|stats| stats.is_some()) {
                     return Some(Self { pid, http, web: web.clone() });

@@ -2,7 +2,6 @@
 //! worker.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use loadgen::{RunConfig, Target};
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -37,8 +36,8 @@ async fn several_workers_add_up_to_one_run() {
             cores: vec![core; WORKERS],
         };
         let mut log = Vec::new();
-        let never = std::future::pending();
-        let measured = loadgen::execute(config, never, &mut log, |_| {}, async |_| {}).await.unwrap();
+        let (measured, slices) = loadgen::execute(config, &mut log).await.unwrap();
+        assert_eq!(slices.len(), 1);
         assert_eq!((&measured.ended, measured.faults.total()), (&RunEnd::Complete, 0), "{transport}");
         let ledger = &measured.ledger;
         assert!(ledger.is_clean() && ledger.scheduled == ledger.received, "{transport} {ledger:?}");
@@ -49,7 +48,7 @@ async fn several_workers_add_up_to_one_run() {
         assert_eq!(measured.of(Series::DeliveryLatency).len(), plan.deliveries_in_window(), "{transport}");
         assert_eq!(measured.posts_sent_in_window, plan.posts_in_window(), "{transport}");
         // The spread is measured for one post in eight, over the receivers of all workers.
-        let in_window = |index: &usize| plan.in_window(Duration::from_micros(plan.due_us(*index).into()));
+        let in_window = |index: &usize| plan.slicing.window_of(plan.due_us(*index)).is_some();
         let sampled = (0..usize::try_from(plan.posts_total()).unwrap()).step_by(8).filter(in_window).count();
         let spread = measured.of(Series::FanoutSpread);
         assert_eq!((spread.len(), measured.negative), (sampled as u64, 0), "{transport}");

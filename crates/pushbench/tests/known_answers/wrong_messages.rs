@@ -11,11 +11,12 @@ use crate::proxy::{Alteration, Altered, CLIENT, Framing, Proxy};
 
 #[tokio::test]
 async fn one_altered_message_is_reported_with_its_client_and_seq() {
-    let repetitions = format!("repetitions={}", Alteration::ALL.len());
+    // Two runs of about two seconds a round.
+    let budget = format!("budget_s={}", 4 * Alteration::ALL.len());
     let set = [
         "transports=websocket",
         "encoding=binary",
-        &repetitions,
+        &budget,
         "posts.per_client_per_s=10",
         "phases.warm_up_s=0.1",
         "phases.window_s=0.6",

@@ -15,10 +15,10 @@ pub struct Comparison {
     pub head: String,
     /// Random seed of the order in blocks.
     pub seed: u64,
-    /// Planned number of blocks.
-    pub blocks_planned: usize,
-    /// Number of blocks made.
-    pub blocks: usize,
+    /// Planned number of rounds, as the rule of the gate counts them; 0 for two finished folders.
+    pub rounds_planned: u32,
+    /// Number of rounds made.
+    pub rounds: u32,
     /// Whether base and head ran in blocks of random order; false for two finished folders.
     pub paired: bool,
     /// Notes for the reader.
@@ -56,7 +56,6 @@ impl Comparison {
         let count =
             |name| self.rows.iter().filter_map(|row| row.verdict).filter(|verdict| verdict.name() == name).count();
         let counted = ["regression", "inconclusive", "improved", "same"].map(|name| format!("{} {name}", count(name)));
-        let of = if self.paired { "blocks" } else { "repetitions" };
-        format!("{}: {}, {} {of}", self.scenario, counted.join(", "), self.blocks)
+        format!("{}: {}, {} rounds", self.scenario, counted.join(", "), self.rounds)
     }
 }

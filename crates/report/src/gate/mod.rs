@@ -1,15 +1,18 @@
 //! The rule of the regression gate: from blocks of base, head and base again to one verdict per
 //! metric. It knows neither servers nor scenarios. `METHODOLOGY.md` describes the test.
 
+mod block_stats;
 mod comparison;
 pub mod formats;
+pub(crate) mod in_blocks;
 mod judge;
+mod planning;
 mod rule;
 mod unpaired;
 
 pub use comparison::{Comparison, Outcome};
 pub use judge::judge;
-pub use rule::{Look, Rule};
+pub use rule::{Look, Rule, rounds_min};
 pub use unpaired::unpaired;
 
 use results::{Better, MetricId, RunRecord};
@@ -22,6 +25,9 @@ pub struct MetricBlocks {
     pub transport: String,
     /// Metric.
     pub metric: MetricId,
+    /// The smallest change that matters, as a share; `None` for a metric that is shown and not
+    /// judged.
+    pub threshold: Option<f64>,
     /// The blocks, in order.
     pub blocks: Vec<Block>,
 }
@@ -29,6 +35,8 @@ pub struct MetricBlocks {
 /// The values of one block; all three are positive.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Block {
+    /// Round, from 1; each has new processes.
+    pub round: u32,
     /// Base.
     pub base: f64,
     /// Head.
@@ -53,9 +61,9 @@ pub enum GateVerdict {
 /// Why there is no decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InconclusiveReason {
-    /// The two measurements of the base differ significantly.
+    /// The two measurements of the base differ significantly, by at least the threshold.
     Machine,
-    /// The noise is too high for the number of blocks.
+    /// The noise is too high for the number of rounds.
     Noise,
     /// There are too few values.
     Missing,
@@ -82,9 +90,9 @@ impl GateVerdict {
             Self::Same => "no change larger than the threshold",
             Self::Inconclusive(InconclusiveReason::Noise) => "noise too high",
             Self::Inconclusive(InconclusiveReason::Machine) => {
-                "the two measurements of the base differ significantly: this machine is too unstable for a result"
+                "the two measurements of the base differ significantly, by at least the threshold: this machine is too unstable for a result"
             }
-            Self::Inconclusive(InconclusiveReason::Missing) => "too few valid blocks or repetitions",
+            Self::Inconclusive(InconclusiveReason::Missing) => "too few valid rounds",
             Self::Inconclusive(InconclusiveReason::Interrupted) => "the job was interrupted before a decision",
         }
     }
@@ -103,17 +111,23 @@ pub struct ComparisonRow {
     pub transport: String,
     /// Metric.
     pub metric: MetricId,
-    /// `None` for a metric that is not gated.
+    /// The smallest change that matters, as a share; `None` for a metric that is not judged.
+    pub threshold: Option<f64>,
+    /// `None` for a metric that is not judged.
     pub verdict: Option<GateVerdict>,
-    /// Number of blocks.
+    /// Number of rounds.
+    pub rounds: usize,
+    /// Number of blocks; one a round for a metric that a slice does not have.
     pub blocks: usize,
     /// Median of the base.
     pub base: f64,
     /// Median of the head.
     pub head: f64,
-    /// Estimated head / base; 1 without blocks, never `NaN`.
+    /// Estimated head / base, from ratios within blocks; 1 without blocks, never `NaN`. In a
+    /// comparison of two jobs, costs and latencies are first divided by those of raw TCP in the same
+    /// blocks.
     pub ratio: f64,
-    /// 95 % interval of the ratio; `None` with too few blocks.
+    /// 95 % interval of the ratio; `None` with too few rounds.
     pub interval: Option<(f64, f64)>,
     /// Two-sided p-value, adjusted for all gated metrics of the job.
     pub p: f64,
@@ -121,9 +135,9 @@ pub struct ComparisonRow {
     pub p_again: f64,
     /// The smallest regression, as a ratio, that would be detected with a probability of 80 %.
     pub smallest_effect: Option<f64>,
-    /// Estimated number of blocks for a decision, if any number suffices.
-    pub blocks_to_decide: Option<u64>,
-    /// Base again / base, for each block.
+    /// Estimated number of rounds for a decision, if any number suffices.
+    pub rounds_to_decide: Option<u32>,
+    /// Base again / base, for each round.
     pub again: Vec<f64>,
 }
 

@@ -10,6 +10,7 @@ use super::draw::{
     text_width, tick,
 };
 use super::{AROUND, Plot};
+use crate::selection::RunSelection;
 use crate::stats::{Estimate, median, over_runs};
 
 /// Height of a row.
@@ -41,13 +42,19 @@ impl Bar {
         Some(Self { whole, each, parts: parts.into_iter().map(|(class, size)| (class, size * fit)).collect() })
     }
 
+    /// A value that is the sum of these parts, without an interval.
+    fn sum(parts: &[f64]) -> Self {
+        let whole = Estimate::alone(parts.iter().sum());
+        Self { whole, each: Vec::new(), parts: parts.iter().copied().enumerate().collect() }
+    }
+
     /// A value without parts.
     fn plain(each: Vec<f64>) -> Option<Self> {
         Some(Self { whole: over_runs(&each)?, each, parts: Vec::new() })
     }
 
     fn most(&self) -> f64 {
-        let high = self.whole.ends().map_or(0.0, |(_, high)| high);
+        let high = self.whole.range().map_or(0.0, |(_, high)| high);
         self.each.iter().copied().fold(self.whole.value.max(high), f64::max)
     }
 }
@@ -98,8 +105,10 @@ impl Bars<'_> {
             let area = Area { left: from, top: first, right: from + width - 14.0, bottom };
             self.column(scene, column, area);
         }
-        let note = format!("bars: medians · brackets: {AROUND} · dots: runs");
-        scene.text((12.0, bottom + 46.0), &note, SMALL, Anchor::Start, SOFT);
+        let has_runs =
+            self.columns.iter().flat_map(|column| column.bars.iter().flatten()).any(|bar| !bar.each.is_empty());
+        let around = if has_runs { format!(" · brackets: {AROUND} · dots: runs") } else { String::new() };
+        scene.text((12.0, bottom + 46.0), &format!("bars: medians{around}"), SMALL, Anchor::Start, SOFT);
         scene.height = bottom + 58.0;
     }
 
@@ -151,7 +160,8 @@ impl Bars<'_> {
             from += size;
         }
         let mut end = panel.across(bar.whole.value);
-        if let Some((low, high)) = bar.whole.ends().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+        if let Some((low, high)) =
+            bar.whole.range().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
         {
             let (left, right) = (panel.across(low), panel.across(high));
             scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
@@ -228,6 +238,19 @@ impl<'a> BarPlot<'a> {
         });
         self.columns.push(Column { head: head.to_owned(), bars: bars.collect(), baseline: None });
         self.columns.last_mut().expect("a column was just added")
+    }
+
+    /// Adds a column of values that are computed from medians over the runs.
+    pub(super) fn medians(&mut self, head: &str, classes: &[&str], of: &dyn Fn(&RunSelection<'_>) -> Option<Vec<f64>>) {
+        let bars = drawable(self.point).into_iter().map(|row| {
+            let parts = of(row)?;
+            for (class, value) in classes.iter().zip(&parts) {
+                let place = [self.point.name.to_owned(), row.subject.to_string(), row.verdict(), String::new()];
+                self.csv.row(place.into_iter().chain([head.to_owned(), (*class).to_owned(), cell(*value)]));
+            }
+            Some(Bar::sum(&parts))
+        });
+        self.columns.push(Column { head: head.to_owned(), bars: bars.collect(), baseline: None });
     }
 
     /// Draws the columns; `None` where nothing was measured. `name` is the stem of the files.

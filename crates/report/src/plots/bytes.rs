@@ -1,6 +1,6 @@
 //! Plot 6: bytes per delivered message, by direction and class.
 
-use results::{ByteClass, Direction, RunRecord, TrafficKind};
+use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 
 use super::bars::BarPlot;
 use super::data::{PlotData, PointData, behind};
@@ -23,12 +23,14 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     plot.build(job, ("06-bytes-per-message", "Bytes per delivered message, by class"), caption, (&CLASSES, false))
 }
 
-/// Bytes per delivered message, in the order of the classes.
+/// Bytes per delivered message, in the order of the classes. Segments are counted over the whole
+/// run, and a server counts from the first slice to the last.
 pub(super) fn parts(record: &RunRecord, way: Direction) -> Option<Vec<f64>> {
-    let mut parts = counted(record, way)?;
-    parts.push(record.tcp_ip_header_bytes(way).unwrap_or(0));
-    let delivered = record.window().delivered as f64;
-    (delivered > 0.0).then(|| parts.into_iter().map(|bytes| bytes as f64 / delivered).collect())
+    let metric = if way == Direction::Up { MetricId::UpBytesPerMessage } else { MetricId::DownBytesPerMessage };
+    let (counted, whole) = (counted(record, way)?, metric.value(record)?);
+    let all = counted.iter().sum::<u64>().max(1) as f64;
+    let headers = record.tcp_ip_header_bytes(way).unwrap_or(0) as f64 / record.total.delivered.max(1) as f64;
+    Some(counted.into_iter().map(|bytes| bytes as f64 / all * whole).chain([headers]).collect())
 }
 
 fn counted(record: &RunRecord, way: Direction) -> Option<Vec<u64>> {

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use results::{ResultsFolder, RunRecord, Subject};
+use results::{MetricId, ResultsFolder, RunRecord, Subject};
 use serde_json::Value;
 
 use super::draw::{Scale, SubjectStyle, looks};
@@ -124,13 +124,12 @@ impl<'a> PlotData<'a> {
         parts.extend((!point.name.is_empty()).then(|| point.name.to_owned()));
         if let Some(record) = point.rows.iter().flat_map(|row| row.records()).next() {
             let planned = &record.planned;
-            let seconds = planned.window_us.max(1) as f64 / 1e6;
             parts.push(format!(
                 "{} clients in {} {}, {} deliveries/s of {} bytes",
                 planned.clients,
                 planned.rooms,
                 if planned.rooms == 1 { "room" } else { "rooms" },
-                number(planned.deliveries_in_window as f64 / seconds),
+                number(offered_per_s(record)),
                 planned.payload_bytes
             ));
         }
@@ -226,9 +225,11 @@ pub(super) fn written(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Planned length of the window.
-pub(super) fn window_s(record: &RunRecord) -> f64 {
-    record.planned.window_us.max(1) as f64 / 1e6
+/// Deliveries per second that the plan asks for.
+pub(super) fn offered_per_s(record: &RunRecord) -> f64 {
+    let planned = &record.planned;
+    let one_window = || planned.deliveries_in_window as f64 * 1e6 / planned.window_us.max(1) as f64;
+    MetricId::OfferedPerS.value(record).unwrap_or_else(one_window)
 }
 
 fn first_middle_last<T>(all: Vec<T>) -> Vec<T> {

@@ -20,7 +20,7 @@ pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
         return None;
     }
     let title = format!("{}: change from base to head", comparison.scenario);
-    let grey = if comparison.paired { " · grey: second base against first, by block" } else { "" };
+    let grey = if comparison.paired { " · grey: second base against first, by round" } else { "" };
     let about = format!("line: 95 % interval · green band: below the threshold{grey}");
     let (mut scene, top) = Scene::titled(&title, &about);
     let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
@@ -59,7 +59,7 @@ fn colour(row: &ComparisonRow) -> Colour {
 
 fn scale(rows: &[ComparisonRow]) -> Scale {
     let ends = rows.iter().flat_map(|row| {
-        let delta = row.metric.info().gate.unwrap_or(0.0);
+        let delta = row.threshold.unwrap_or(0.0);
         let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
         [percent(low), percent(high), percent(row.ratio), -delta * 100.0, delta * 100.0]
     });
@@ -70,7 +70,7 @@ fn scale(rows: &[ComparisonRow]) -> Scale {
 
 fn draw(scene: &mut Scene, panel: &Panel, row: &ComparisonRow, height: f64) {
     scene.label((12.0, height), &name(row), Anchor::Start);
-    if let Some(delta) = row.metric.info().gate {
+    if let Some(delta) = row.threshold {
         // The threshold is symmetric in logarithms.
         let (low, high) = (percent(1.0 / (1.0 + delta)), percent(1.0 + delta));
         let band =

@@ -93,8 +93,8 @@ fn latency_for_cost(
             continue;
         }
         let value = written(&sweep.points[at].1);
-        spots.push(PlotPoint { x: stale.value, y: cost.value, interval: cost.ends(), hollow: row.is_overloaded() });
-        let ends = cost.ends().unzip();
+        spots.push(PlotPoint { x: stale.value, y: cost.value, interval: cost.range(), hollow: row.is_overloaded() });
+        let ends = cost.range().unzip();
         csv.row([
             value.clone(),
             subject.to_string(),

@@ -33,6 +33,9 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     });
     let y = Scale::log(values);
     let last = rows.iter().flat_map(|(_, run)| intervals(point, run)).map(|interval| interval.second).max()?;
+    if last == 0 {
+        return None;
+    }
     let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
     let title = "Distribution of delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));

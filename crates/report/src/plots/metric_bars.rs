@@ -18,7 +18,7 @@ pub(super) fn cpu(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut plot = BarPlot::new(point);
     let column = plot.column("µs per delivered message · dashed: raw TCP", &MODES, &|record| {
         let both = MetricId::ServerCpuUserPerMessage.value(record).zip(MetricId::ServerCpuPerMessage.value(record));
-        both.map_or_else(Vec::new, |(user, all)| vec![user, all - user])
+        both.map_or_else(Vec::new, |(user, all)| vec![user.min(all), (all - user).max(0.0)])
     });
     let baseline = point.rows.iter().find(|row| row.subject == Subject::BASELINE);
     let baseline = baseline.map(|row| row.each(|record| MetricId::ServerCpuPerMessage.value(record)));

@@ -14,6 +14,7 @@ mod metric_bars;
 mod money;
 mod over_time;
 mod percentiles;
+mod ratios;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,8 @@ use csv::Csv;
 use data::PlotData;
 use draw::Scene;
 
-/// Description of the ranges around medians.
-const AROUND: &str = "95 % intervals (for fewer than six runs the range)";
+/// What stands around medians: intervals belong to ratios.
+const AROUND: &str = "ranges of the runs";
 
 /// A rendered plot with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub fn plots(jobs: &[ResultsFolder]) -> Vec<PlotFiles> {
 fn drawn(job: &PlotData<'_>) -> Vec<Plot> {
     let by_point = [
         percentiles::plot,
+        ratios::plot,
         over_time::plot,
         heat::plot,
         throughput::over_time,

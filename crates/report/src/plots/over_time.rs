@@ -1,10 +1,11 @@
-//! Plot 3a: latency per second, one panel per transport.
+//! Plot 3a: latency per second, one panel per transport. Seconds are those of the schedule, which
+//! stands still between slices.
 
 use results::{RunRecord, Second};
 
 use super::Plot;
 use super::csv::{Csv, cell};
-use super::data::{PlotData, PointData, SeriesData, behind, window_s};
+use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{Anchor, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
 use crate::stats::{median, order_interval};
 
@@ -22,7 +23,8 @@ fn p99(second: &Second) -> Option<u64> {
 }
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
-    let rows: Vec<&SeriesData<'_>> = point.rows.iter().filter(|row| readings(point, row).next().is_some()).collect();
+    let has_seconds = |row: &&SeriesData<'_>| readings(point, row).any(|(_, second)| second.second > 0);
+    let rows: Vec<&SeriesData<'_>> = point.rows.iter().filter(has_seconds).collect();
     if rows.is_empty() {
         return None;
     }
@@ -77,10 +79,11 @@ pub(super) fn foot(scene: &mut Scene, bottom: f64) {
     scene.height = bottom + 54.0;
 }
 
-/// Number of whole seconds before the end of the window.
+/// Number of whole seconds of the schedule before the end of the last window.
 pub(super) fn whole_seconds(point: &PointData<'_>, record: &RunRecord) -> u32 {
     let warm_up_s = point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0);
-    (warm_up_s + window_s(record) + 1e-9) as u32
+    let windows_us = record.planned.window_us * record.slices.len().max(1) as u64;
+    (warm_up_s + windows_us as f64 / 1e6 + 1e-9) as u32
 }
 
 /// These seconds.

@@ -50,7 +50,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
         name: job.stem("10-over-sweep", &sweep.stem()),
         title,
         caption: format!(
-            "One line per transport over {}; medians over runs with {AROUND} (for a single run, of its messages). Hollow markers are \
+            "One line per transport over {}; medians over runs with {AROUND} (for a single run, the 95 % interval over its messages). Hollow markers are \
              overloaded; there is no marker without a valid or overloaded run.",
             sweep.key
         ),
@@ -67,7 +67,7 @@ fn curve(
 ) -> Option<Curve> {
     let mut spots = Vec::new();
     for (at, row) in sweep.rows(subject) {
-        let Some(estimate) = row.estimate(metric) else { continue };
+        let Some(estimate) = row.shown(metric) else { continue };
         let x = sweep.value(at);
         spots.push(PlotPoint { x, y: estimate.value, interval: estimate.ends(), hollow: row.is_overloaded() });
         let ends = estimate.ends().unzip();

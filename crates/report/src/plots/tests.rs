@@ -26,7 +26,7 @@ fn judged(run: &mut Run, transport: Transport, kind: VerdictKind) {
 
 fn without_server_measurements(run: &mut Run) {
     (run.record.server, run.record.tcp) = (None, None);
-    run.record.slices.iter_mut().for_each(|slice| (slice.server, slice.tcp) = (None, None));
+    run.record.slices.iter_mut().for_each(|slice| slice.server_cpu_ns = None);
 }
 
 fn without_deliveries(run: &mut Run) {
@@ -84,6 +84,7 @@ fn jobs() -> Vec<(&'static str, ResultsFolder)> {
     none.runs.clear();
     vec![
         ("ordinary", invented::results_folder(&[1000])),
+        ("sliced", invented::sliced(4, 20, 10)),
         ("sweep", invented::results_folder(&[100, 1000, 10_000])),
         ("verdicts", changed(&[100, 1000], ends)),
         ("single", single),
@@ -161,6 +162,7 @@ fn plots_without_data_are_left_out() {
     };
     let all = [
         "01-latency-by-percentile",
+        "02-ratios-to-raw-tcp",
         "03a-latency-over-time",
         "03b-latency-heat-map",
         "04-delivered-and-offered",

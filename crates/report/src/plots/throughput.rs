@@ -4,14 +4,14 @@ use results::{MetricId, RunRecord};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
-use super::data::{PlotData, PointData, SeriesData, Sweep, behind, window_s};
+use super::data::{PlotData, PointData, SeriesData, Sweep, behind, offered_per_s};
 use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
 use super::over_time::{head, over_runs as by_second, seconds, seconds_scale};
 use super::{AROUND, Plot};
 use crate::stats::{median, over_runs};
 
 pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
-    let has_seconds = |row: &&SeriesData<'_>| row.records().any(|record| seconds(point, record).next().is_some());
+    let has_seconds = |row: &&SeriesData<'_>| row.records().any(|record| seconds(point, record).nth(1).is_some());
     let rows: Vec<&SeriesData<'_>> = point.rows.iter().filter(has_seconds).collect();
     if rows.is_empty() {
         return None;
@@ -81,7 +81,6 @@ fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &Serie
 
 /// The curves of a sweep: what every subject delivered, and what the plan offered at each point.
 fn sweep_curves(job: &PlotData<'_>, sweep: &Sweep<'_>, csv: &mut Csv) -> (Vec<Curve>, Vec<(f64, f64)>) {
-    let offered_of = |record: &RunRecord| record.planned.deliveries_in_window as f64 / window_s(record);
     let mut curves = Vec::new();
     let mut offered: Vec<(f64, f64)> = Vec::new();
     for (subject, style) in &job.styles {
@@ -90,13 +89,13 @@ fn sweep_curves(job: &PlotData<'_>, sweep: &Sweep<'_>, csv: &mut Csv) -> (Vec<Cu
             let Some(delivered) = over_runs(&row.each(|record| MetricId::DeliveredPerS.value(record))) else {
                 continue;
             };
-            let wanted = median(&row.each(|record| Some(offered_of(record)))).unwrap_or(0.0);
+            let wanted = median(&row.each(|record| Some(offered_per_s(record)))).unwrap_or(0.0);
             let x = sweep.value(at);
             if offered.iter().all(|(known, _)| *known != x) {
                 offered.push((x, wanted));
             }
-            spots.push(PlotPoint { x, y: delivered.value, interval: delivered.ends(), hollow: row.is_overloaded() });
-            let ends = delivered.ends().unzip();
+            spots.push(PlotPoint { x, y: delivered.value, interval: delivered.range(), hollow: row.is_overloaded() });
+            let ends = delivered.range().unzip();
             csv.row([
                 super::data::written(&sweep.points[at].1),
                 subject.to_string(),

@@ -15,6 +15,7 @@ pub(super) struct Inputs {
     pub(super) clients: f64,
     pub(super) rooms: f64,
     pub(super) members: f64,
+    /// Length of the windows of a run together.
     pub(super) window_s: f64,
     /// Posts in the window.
     pub(super) posts: f64,
@@ -37,9 +38,10 @@ impl Inputs {
         let point = job.manifest.points.iter().find(|point| point.name == label)?.clone();
         let tcp = RunSelection::of(job, label, &Subject::BASELINE);
         // An overloaded baseline cannot be used.
-        let planned = tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record.planned;
+        let record = &tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record;
+        let planned = record.planned;
         let (seats, rooms) = (f64::from(planned.clients), f64::from(planned.rooms.max(1)));
-        let window_s = planned.window_us as f64 / 1e6;
+        let window_s = record.window_us() as f64 / 1e6;
         let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
         let members = seats / rooms;
         let mut inputs = Self {

@@ -24,9 +24,10 @@ pub(super) fn polling(table: &mut Predictions<'_>) {
     let longest = PredictedRange::between(0.0, inputs.path_max_ms + interval_ms, inputs.path_max_ms + interval_ms);
     table.add_metric("longest latency, ms", "at most the longest of tcp + I", Some(longest), MetricId::DeliveryMax);
     let asked = table.values(|run| Some(run.record.reads() as f64 * 1e6 / run.record.window_us().max(1) as f64));
-    // The number of requests of a client may differ by one from the number of intervals in the
+    // The number of requests of a client may differ by one from the number of intervals in each
     // window.
-    let edges = inputs.clients.sqrt() / inputs.window_s.max(1e-6);
+    let windows = table.values(|run| Some(run.record.kept().count() as f64));
+    let edges = (inputs.clients * results::median(&windows).unwrap_or(1.0)).sqrt() / inputs.window_s.max(1e-6);
     table.add_values(
         "read requests/s",
         "N / I",

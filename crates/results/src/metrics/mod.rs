@@ -14,7 +14,7 @@ use self::traffic::{
     down_bytes, empty_share, framing_bytes, header_bytes, header_bytes_per_empty_poll, messages_per_batch,
     overhead_share, tcp_ip_bytes, up_bytes, writes,
 };
-use crate::{Quantile, RunRecord, Series};
+use crate::{Mode, Quantile, RunRecord, Series, Slice};
 
 pub use self::server::server_cpu_us;
 pub(crate) use self::server::{ServerWindow, connections_opened};
@@ -151,6 +151,7 @@ metrics! {
     UpgradedShare "upgraded_share" OF_SESSIONS More "upgraded" "Socket.IO sessions that moved to a WebSocket, of those that tried" = Value(upgraded_share);
 
     ServerCpuPerMessage "server_cpu_us_per_message" US_PER_MESSAGE Less "server CPU" "Server CPU time per delivered message" = Value(cpu_per_message), gate 0.05;
+    BackToBackCpuPerMessage "back_to_back_cpu_us_per_message" US_PER_MESSAGE Less "back to back" "Server CPU time per delivered message in lock-step: one room, one message in flight, the next post as soon as the last client has it" = Value(cpu_per_message), gate 0.02;
     ServerCpuUserPerMessage "server_cpu_user_us_per_message" US_PER_MESSAGE Less "server user CPU" "Server CPU time in user mode per delivered message" = Value(user_cpu_per_message);
     ServerCpuPerClientSecond "server_cpu_us_per_client_s" US_PER_CLIENT_SECOND Less "server CPU" "Server CPU time per connected client and second" = Value(cpu_per_client_second);
     ServerCoreUsage "server_core_usage" OF_A_CORE Less "server busy" "Server CPU time of the window, as a share of one core" = Value(core_usage);
@@ -189,9 +190,30 @@ impl MetricId {
 
     /// The value of a run; `None` when it was not measured or the sample is too small for it.
     pub fn value(self, run: &RunRecord) -> Option<f64> {
+        if run.mode != self.mode() {
+            return None;
+        }
         match self.info().source {
             Source::Quantile(..) => self.quantile(run).map(|quantile| quantile.us as f64 / 1e3),
             Source::Value(of) => of(run),
+        }
+    }
+
+    /// The mode of the runs that have it.
+    pub const fn mode(self) -> Mode {
+        if matches!(self, Self::BackToBackCpuPerMessage) { Mode::LockStep } else { Mode::Load }
+    }
+
+    /// The value in one slice; `None` for a metric that needs more than a slice.
+    pub fn in_slice(self, slice: &Slice) -> Option<f64> {
+        let per_message = |total: f64| Some(total / slice.traffic.delivered as f64).filter(|value| value.is_finite());
+        match self {
+            Self::DeliveryP50 => slice.delivery_p50_us.map(|us| us as f64 / 1e3),
+            Self::DeliveredPerS => Some(slice.traffic.delivered as f64 * 1e6 / slice.window_us.max(1) as f64),
+            Self::ServerCpuPerMessage | Self::BackToBackCpuPerMessage => per_message(slice.server_cpu_ns? as f64 / 1e3),
+            Self::ServerCoreUsage => Some(slice.server_cpu_ns? as f64 / 1e3 / slice.window_us.max(1) as f64),
+            Self::GeneratorCpuPerMessage => per_message(slice.generator_cpu.total_us() as f64),
+            _ => None,
         }
     }
 
@@ -236,7 +258,7 @@ fn longest(run: &RunRecord, series: Series) -> Option<f64> {
 }
 
 fn offered_per_s(run: &RunRecord) -> Option<f64> {
-    ratio(run.planned.deliveries_in_window, run.planned.window_us).map(|per_us| per_us * 1e6)
+    ratio(run.planned.deliveries_in_window, run.window_us()).map(|per_us| per_us * 1e6)
 }
 
 fn delivered_per_s(run: &RunRecord) -> Option<f64> {

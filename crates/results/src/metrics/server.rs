@@ -14,10 +14,11 @@ const SLACK_BYTES: u64 = 64 << 10;
 /// Where a server counts what never became a transport's, such as the readings of its stats.
 const OTHER: &str = "other";
 
-/// What the server counted over the window.
+/// What the server counted from the first slice to the last, lead-ins and drains included.
 pub(crate) struct ServerWindow {
     /// Whether it counts anything but its CPU.
     pub(crate) metered: bool,
+    /// By ticks of 10 ms, so that it is right for a whole round only.
     pub(crate) cpu: Cpu,
     pub(crate) messages: u64,
     pub(crate) batches: u64,
@@ -29,14 +30,12 @@ pub(crate) struct ServerWindow {
 
 impl ServerWindow {
     pub(crate) fn of(run: &RunRecord) -> Option<Self> {
-        let samples: Option<Vec<_>> = run.slices.iter().map(|slice| slice.server.as_ref()).collect();
-        let samples = samples.filter(|samples| !samples.is_empty())?;
-        let grown = |of: &dyn Fn(&ServerStats) -> u64| {
-            samples.iter().map(|window| of(&window.end).saturating_sub(of(&window.start))).sum::<u64>()
-        };
+        let samples = run.server.as_ref()?;
+        let (start, end) = samples.start.as_ref().zip(samples.end.as_ref())?;
+        let grown = |of: &dyn Fn(&ServerStats) -> u64| of(end).saturating_sub(of(start));
         let counted =
             |of: fn(&TransportUsage) -> u64| grown(&|stats| stats.transports.get(run.transport.name()).map_or(0, of));
-        let metered = samples.iter().all(|window| window.end.metered);
+        let metered = end.metered;
         Some(Self {
             metered,
             cpu: Cpu {
@@ -44,7 +43,7 @@ impl ServerWindow {
                 system_us: grown(&|stats| stats.process.cpu_system_us),
             },
             // A server without counters has delivered what the clients received.
-            messages: if metered { counted(|usage| usage.messages) } else { run.window().delivered },
+            messages: if metered { counted(|usage| usage.messages) } else { run.total.delivered },
             batches: counted(|usage| usage.batches),
             reads: counted(|usage| usage.socket_reads),
             writes: counted(|usage| usage.socket_writes),
@@ -59,14 +58,21 @@ impl ServerWindow {
     }
 }
 
-/// Server CPU over the window.
-pub fn server_cpu_us(run: &RunRecord) -> Option<f64> {
-    Some(ServerWindow::of(run)?.cpu.total_us() as f64)
+/// Server CPU per delivered message: in the windows where the CPU clock of its process could be
+/// read, else from its own statistics.
+pub(super) fn cpu_per_message(run: &RunRecord) -> Option<f64> {
+    match run.server_cpu_ns() {
+        Some(ns) => ratio(ns, run.window().delivered).map(|ns| ns / 1e3),
+        None => {
+            let window = ServerWindow::of(run)?;
+            ratio(window.cpu.total_us(), window.messages)
+        }
+    }
 }
 
-pub(super) fn cpu_per_message(run: &RunRecord) -> Option<f64> {
-    let window = ServerWindow::of(run)?;
-    ratio(window.cpu.total_us(), window.messages)
+/// Server CPU in the windows.
+pub fn server_cpu_us(run: &RunRecord) -> Option<f64> {
+    run.server_cpu_ns().map(|ns| ns as f64 / 1e3)
 }
 
 pub(super) fn user_cpu_per_message(run: &RunRecord) -> Option<f64> {
@@ -101,23 +107,22 @@ pub(crate) fn connections_opened(run: &RunRecord) -> Option<u64> {
 }
 
 impl RunRecord {
-    /// Bytes that the server counted in the measured windows, by class; `None` for a server that
+    /// Bytes that the server counted from the first slice to the last, by class; `None` for a server that
     /// does not count.
     pub fn server_bytes(&self, direction: Direction) -> Option<BytesUsage> {
-        let mut sum = BytesUsage::default();
-        for slice in &self.slices {
-            let window = slice.server.as_ref().filter(|window| window.end.metered)?;
-            let [start, end] = [&window.start, &window.end].map(|stats| {
-                let transport = stats.transports.get(self.transport.name()).copied().unwrap_or_default();
-                if direction == Direction::Up { transport.up } else { transport.down }
-            });
-            sum.total += end.total.saturating_sub(start.total);
-            sum.payload += end.payload.saturating_sub(start.payload);
-            sum.envelope += end.envelope.saturating_sub(start.envelope);
-            sum.framing += end.framing.saturating_sub(start.framing);
-            sum.headers += end.headers.saturating_sub(start.headers);
-        }
-        Some(sum).filter(|_| !self.slices.is_empty())
+        let samples = self.server.as_ref()?;
+        let (start, end) = samples.start.as_ref().zip(samples.end.as_ref().filter(|end| end.metered))?;
+        let [start, end] = [start, end].map(|stats| {
+            let transport = stats.transports.get(self.transport.name()).copied().unwrap_or_default();
+            if direction == Direction::Up { transport.up } else { transport.down }
+        });
+        Some(BytesUsage {
+            total: end.total.saturating_sub(start.total),
+            payload: end.payload.saturating_sub(start.payload),
+            envelope: end.envelope.saturating_sub(start.envelope),
+            framing: end.framing.saturating_sub(start.framing),
+            headers: end.headers.saturating_sub(start.headers),
+        })
     }
 
     /// The memory that the server took for the clients, or why it is unknown; `None` where it was

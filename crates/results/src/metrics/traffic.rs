@@ -19,14 +19,14 @@ impl RunRecord {
 }
 
 impl RunRecord {
-    /// Bytes of TCP and IP headers in one direction in the measured windows.
+    /// Bytes of TCP and IP headers in one direction from the first slice to the last.
     pub fn tcp_ip_header_bytes(&self, direction: Direction) -> Option<u64> {
-        let window = self.tcp_window()?;
+        let tcp = self.tcp?;
         let segments = match direction {
-            Direction::Up => window.segments_up,
-            Direction::Down => window.segments_down,
+            Direction::Up => tcp.segments_up,
+            Direction::Down => tcp.segments_down,
         };
-        Some(segments.saturating_mul(self.tcp?.header_bytes_per_segment))
+        Some(segments.saturating_mul(tcp.header_bytes_per_segment))
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn up_bytes(run: &RunRecord) -> Option<f64> {
 
 pub(super) fn tcp_ip_bytes(run: &RunRecord) -> Option<f64> {
     let [up, down] = [Direction::Up, Direction::Down].map(|direction| run.tcp_ip_header_bytes(direction));
-    per_message(run, up?.saturating_add(down?))
+    super::ratio(up?.saturating_add(down?), run.total.delivered)
 }
 
 pub(super) fn framing_bytes(run: &RunRecord) -> Option<f64> {

@@ -65,7 +65,7 @@ impl Rows<'_> {
     }
 
     fn bytes(&mut self, server: Option<&ServerWindow>) {
-        let tally = self.record.window();
+        let (tally, messages) = (self.record.window(), self.record.total.delivered);
         for (direction, name) in DIRECTIONS {
             if self.record.counts_all_bytes() {
                 for (purpose, class) in
@@ -84,7 +84,7 @@ impl Rows<'_> {
             }
             if let Some(headers) = self.record.tcp_ip_header_bytes(direction) {
                 let row = self.add("tcp_ip_bytes", "tcp-ip", "bytes", headers);
-                (row.direction, row.kind, row.messages) = (name, "all", Some(tally.delivered));
+                (row.direction, row.kind, row.messages) = (name, "all", Some(messages));
             }
         }
     }
@@ -109,10 +109,11 @@ impl Rows<'_> {
                 self.add("calls", class, "calls", of(window)).messages = Some(window.messages);
             }
         }
-        if let Some(tcp) = self.record.tcp_window() {
+        let all = self.record.total.delivered;
+        if let Some(tcp) = self.record.tcp {
             for (direction, total) in [("down", tcp.segments_down), ("up", tcp.segments_up)] {
                 let row = self.add("segments", "tcp-ip", "segments", total);
-                (row.direction, row.messages) = (direction, Some(tally.delivered));
+                (row.direction, row.messages) = (direction, Some(all));
             }
         }
     }
@@ -153,7 +154,7 @@ pub(super) fn columns() -> Vec<CostColumn> {
         CostColumn::new("kind", "Use of the bytes: `delivery`, `empty` (polls), `keep-alive`, `set-up`, `posting`; `all` where they cannot be told apart", |r| r.kind.into()),
         CostColumn::new("class", "Class of the bytes: `payload`, `envelope`, `framing`, `headers`; or name of the calls; or `user` or `system` CPU time; or `idle` connections for memory", |r| r.class.into()),
         CostColumn::new("unit", "Unit of the numbers in this row: `bytes`, `calls`, `segments` or `us`", |r| r.unit.into()),
-        CostColumn::new("total", "Total over the measured windows; memory: growth while the clients connected", |r| r.total.into()),
+        CostColumn::new("total", "Total over the measured windows; `tcp_ip_bytes`, `segments`, `server_cpu`, server reads and writes: from the first slice to the last, lead-ins and drains included; memory: growth while the clients connected", |r| r.total.into()),
         CostColumn::new("per_message", "`total` per delivered message", |r| maybe(share(r.total, r.messages))),
         CostColumn::new("per_connection", "`total` per connection", |r| maybe(share(r.total, r.connections))),
     ]

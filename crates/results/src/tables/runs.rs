@@ -34,8 +34,8 @@ fn of_metric(metric: MetricId) -> Vec<RunColumn> {
 fn identity() -> Vec<RunColumn> {
     vec![
         RunColumn::new("run", "Number of the run in the job, from 1; the name of its files", |r| r.run.into()),
-        RunColumn::new("round", "Repetition, from 1", |r| r.round.into()),
-        RunColumn::new("attempt", "0 for the first attempt; an invalid run is repeated with the next number", |r| r.attempt.into()),
+        RunColumn::new("round", "Round among those of the same mode, from 1", |r| r.round.into()),
+        RunColumn::new("mode", "`load` or `lock-step`", |r| r.mode.name().into()),
         RunColumn::new("point", "Point of the sweep; empty without a sweep", |r| r.point.as_str().into()),
         RunColumn::new("transport", "Transport", |r| r.transport.into()),
         RunColumn::new("target", "Server under test; `pushbench` is the built-in server", |r| r.target.as_str().into()),
@@ -48,10 +48,10 @@ fn identity() -> Vec<RunColumn> {
         RunColumn::new("rooms", "Rooms", |r| r.planned.rooms.into()),
         RunColumn::new("payload_bytes", "Bytes of text in a post", |r| r.planned.payload_bytes.into()),
         RunColumn::new("window_us", "Length of the measured windows", |r| r.window_us().into()),
-        RunColumn::new("posts_planned", "Posts scheduled in the window", |r| r.planned.posts_in_window.into()),
-        RunColumn::new("posts_sent", "Posts scheduled in the window that were sent", |r| r.planned.posts_sent_in_window.into()),
-        RunColumn::new("deliveries_planned", "Posts scheduled in the window, times their receivers", |r| r.planned.deliveries_in_window.into()),
-        RunColumn::new("delivered", "Messages received in the window", |r| r.window().delivered.into()),
+        RunColumn::new("posts_planned", "Posts scheduled in the windows", |r| r.planned.posts_in_window.into()),
+        RunColumn::new("posts_sent", "Posts scheduled in the windows that were sent", |r| r.planned.posts_sent_in_window.into()),
+        RunColumn::new("deliveries_planned", "Posts scheduled in the windows, times their receivers", |r| r.planned.deliveries_in_window.into()),
+        RunColumn::new("delivered", "Messages received in the windows", |r| r.window().delivered.into()),
         RunColumn::new("delivery_samples", "Deliveries whose latency was measured", |r| maybe(r.latency.get(&Series::DeliveryLatency).map(|l| l.samples))),
         RunColumn::new("delivery_independent", "Messages among them: the independent values on which the percentiles depend", |r| maybe(r.latency.get(&Series::DeliveryLatency).map(|l| l.independent))),
     ]

@@ -15,7 +15,7 @@ pub(super) fn valid_run() -> RunRecord {
         schema: SCHEMA,
         run: 1,
         round: 1,
-        attempt: 0,
+        mode: crate::Mode::Load,
         point: String::new(),
         transport: Transport::Sse,
         target: wire::BUILTIN_SERVER.to_owned(),
@@ -27,6 +27,7 @@ pub(super) fn valid_run() -> RunRecord {
             clients: 100,
             rooms: 10,
             payload_bytes: 120,
+            slices: 1,
             window_us: 10_000_000,
             posts_in_window: 1_000,
             posts_sent_in_window: 1_000,
@@ -43,8 +44,11 @@ pub(super) fn valid_run() -> RunRecord {
             window_us: 10_000_000,
             traffic: traffic(10_000),
             generator_cpu: Cpu { user_us: 1_000_000, system_us: 1_000_000 },
-            server: None,
-            tcp: None,
+            dropped: None,
+            server_cpu_ns: None,
+            delivery_p50_us: Some(400),
+            drain_us: 1_000,
+            drained: true,
         }],
         total: traffic(12_000),
         ledger: LedgerSummary { scheduled: 12_000, received: 12_000, ..LedgerSummary::default() },
@@ -333,6 +337,27 @@ fn deliveries_that_are_far_behind_at_the_end_are_a_backlog() {
     expect(VerdictKind::Valid, &[], |record| {
         record.slices[0].traffic.delivered = 8_000;
         record.latency.insert(Series::DeliveryLatency, latency(2_000_000, 4_000_000));
+    });
+}
+
+#[test]
+fn long_and_unfinished_drains_of_slices_are_a_backlog() {
+    let slices = |long: usize, unfinished: usize| {
+        move |record: &mut RunRecord| {
+            let slice = Slice { window_us: 100_000, traffic: traffic(1_000), ..record.slices[0].clone() };
+            record.slices = vec![slice; 10];
+            record.planned.slices = 12;
+            record.slices.iter_mut().take(long).for_each(|slice| slice.drain_us = 100_001);
+            record.slices.iter_mut().take(unfinished).for_each(|slice| slice.drained = false);
+        }
+    };
+    expect(VerdictKind::Valid, &[], slices(5, 2));
+    expect(VerdictKind::Overloaded, &["in 6 of 10 slices the drain took longer than the window"], slices(6, 0));
+    let reason = "after 3 of 10 slices, deliveries were still missing when the drain ended";
+    expect(VerdictKind::Overloaded, &[reason], slices(0, 3));
+    expect(VerdictKind::Valid, &[], |record| {
+        slices(10, 0)(record);
+        record.transport = Transport::Polling;
     });
 }
 

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use wire::{BUILTIN_SERVER, Encoding, Transport};
 
 use super::schedule::{Draw, Schedule};
 use super::texts::Texts;
-use super::{Drawn, Plan};
+use super::{Drawn, Plan, Slicing};
 use crate::RUN_MAX;
 use crate::claim::Operand;
 use crate::error::ScenarioError;
@@ -67,13 +66,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         ScenarioError::conflict("limits.posts_max", file.limits.posts_max, why)
     })?;
     let payload_bytes = file.posts.payload_bytes as usize;
-    let drawn = Drawn {
-        schedule,
-        texts: Texts::new(file.seed, payload_bytes),
-        posts_by_room: Vec::new(),
-        posts_in_window: 0,
-        deliveries_in_window: 0,
-    };
+    let drawn = Drawn { schedule, texts: Arc::new(Texts::new(file.seed, payload_bytes)), posts_by_room: Vec::new() };
     let is_run = |transport: &Transport| *transport == Transport::BASELINE || file.transports.contains(transport);
     let plan = Plan {
         label: String::new(),
@@ -95,11 +88,13 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         cores: file.cores.clone(),
         prices: file.prices.clone(),
         seed: file.seed,
+        slicing: Slicing { count: 1, lead_in: file.phases.warm_up(), window: file.phases.window() },
+        draw,
         drawn: Arc::new(drawn),
     };
     drain_outlasts_polls(&plan)?;
     sockets_suffice(&plan)?;
-    Ok(counted(plan))
+    Ok(plan.counted())
 }
 
 /// Every key with its value, for the manifest.
@@ -297,21 +292,4 @@ fn operand_names_a_run(
         return Err(ScenarioError::conflict(&format!("{key}.at"), found, why));
     }
     Ok(())
-}
-
-/// The plan with its posts counted.
-fn counted(mut plan: Plan) -> Plan {
-    let mut by_room = vec![0; plan.rooms as usize];
-    let (mut posts, mut deliveries) = (0, 0);
-    for author in 0..plan.authors {
-        let room = plan.room_of(author);
-        let scheduled = plan.drawn.schedule.of(author);
-        by_room[room as usize] += scheduled.len() as u64;
-        let counts = scheduled.iter().filter(|&&us| plan.in_window(Duration::from_micros(us.into()))).count() as u64;
-        posts += counts;
-        deliveries += counts * u64::from(plan.room_size(room));
-    }
-    let drawn = Arc::get_mut(&mut plan.drawn).expect("the plan was made just now");
-    (drawn.posts_by_room, drawn.posts_in_window, drawn.deliveries_in_window) = (by_room, posts, deliveries);
-    plan
 }

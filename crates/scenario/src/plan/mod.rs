@@ -3,6 +3,7 @@
 mod build;
 mod rng;
 mod schedule;
+mod slices;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,10 @@ use wire::{Encoding, ExtraConnections, RoomName, Transport};
 
 pub(crate) use build::build;
 pub(crate) use rng::{Rng, RngStream};
+pub use slices::{SliceLoad, Slicing};
 
 use self::rng::{hash, scale};
-use self::schedule::Schedule;
+use self::schedule::{Draw, Schedule};
 use self::texts::Texts;
 use crate::file::{Cores, HttpClient, Limits, Phases, Prices};
 use crate::target::ExternalServer;
@@ -66,10 +68,13 @@ pub struct Plan {
     pub limits: Limits,
     /// Cores of server and generator; `None` lets the caller choose.
     pub cores: Option<Cores>,
-    /// Prices; without them no cost in money is shown.
+    /// Prices of this scenario in place of the default ones.
     pub prices: Option<Prices>,
     /// Random seed.
     pub seed: u64,
+    /// The slices that the schedule is divided into.
+    pub slicing: Slicing,
+    pub(crate) draw: Draw,
     pub(crate) drawn: Arc<Drawn>,
 }
 
@@ -77,10 +82,8 @@ pub struct Plan {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Drawn {
     schedule: Schedule,
-    texts: Texts,
+    texts: Arc<Texts>,
     posts_by_room: Vec<u64>,
-    posts_in_window: u64,
-    deliveries_in_window: u64,
 }
 
 impl Plan {
@@ -149,7 +152,8 @@ impl Plan {
         self.drawn.schedule.of(client).len() as u64
     }
 
-    /// Scheduled instant of a post, from T0, the start of the warm-up. Ordinals begin at 1; `None`
+    /// Scheduled instant of a post, from T0, the start of the first lead-in, without the rests between
+    /// slices. Ordinals begin at 1; `None`
     /// if there is no such post.
     pub fn due(&self, author: u32, ordinal: u64) -> Option<Duration> {
         let index = self.post_index(author, ordinal)?;
@@ -167,29 +171,14 @@ impl Plan {
         self.drawn.schedule.due_us(index)
     }
 
-    /// Whether a post scheduled at this time is in the window.
-    pub fn in_window(&self, due: Duration) -> bool {
-        (self.phases.warm_up()..self.phases.posting()).contains(&due)
-    }
-
-    /// Number of posts to a room in warm-up and window.
+    /// Number of posts to a room in all slices.
     pub fn posts_in_room(&self, room: u32) -> u64 {
         self.drawn.posts_by_room.get(room as usize).copied().unwrap_or(0)
     }
 
-    /// Number of all posts in warm-up and window.
+    /// Number of posts in all slices.
     pub fn posts_total(&self) -> u64 {
         self.drawn.schedule.posts()
-    }
-
-    /// Number of posts scheduled in the window.
-    pub fn posts_in_window(&self) -> u64 {
-        self.drawn.posts_in_window
-    }
-
-    /// Number of deliveries of these posts: each post times the clients of its room.
-    pub fn deliveries_in_window(&self) -> u64 {
-        self.drawn.deliveries_in_window
     }
 
     /// The text of a post: `payload_bytes` characters of `a-z A-Z 0-9 - _`.
@@ -236,6 +225,6 @@ impl Plan {
         let phases = &self.phases;
         // With polling, the probe and the last message each take up to one interval.
         let polling = self.tuning.of(transport).interval.unwrap_or_default() * 2;
-        phases.ramp_up() + phases.settle() + phases.posting() + polling + RUN_OVERHEAD
+        phases.ramp_up() + phases.settle() + self.slicing.total() + polling + RUN_OVERHEAD
     }
 }

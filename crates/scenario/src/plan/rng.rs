@@ -11,6 +11,7 @@ pub(crate) enum RngStream {
     TextOffset = 3,
     PollPhase = 4,
     Order = 6,
+    Rounds = 7,
 }
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -15,7 +15,7 @@ pub(crate) struct Schedule {
 }
 
 /// Parameters of a schedule.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Draw {
     pub(crate) arrivals: Arrivals,
     pub(crate) burst_size: u32,

@@ -1,5 +1,5 @@
-//! The second connection of a client whose first one waits for messages. It is opened when there is
-//! something to post, as browsers do, and kept until the server closes it.
+//! The second connection of a client whose first one waits for messages. It is opened before the
+//! first slice, or when there is something to post, and kept until the server closes it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -27,9 +27,11 @@ struct PostConnection {
     connection: RefCell<Option<Rc<Connection>>>,
     /// A post was sent and not answered yet.
     busy: Cell<bool>,
-    /// A post was answered: from then on the server may close the connection whenever it is not
-    /// busy.
+    /// A post was answered, or the connection was opened before there was one: the server may close
+    /// it whenever it is not busy.
     is_kept: Cell<bool>,
+    /// It is to be opened without a post.
+    ahead: Cell<bool>,
 }
 
 /// Sends the client's posts this way from now on. The task ends with the worker.
@@ -40,6 +42,7 @@ pub(crate) fn attach(session: &Session) {
             connection: RefCell::default(),
             busy: Cell::new(false),
             is_kept: Cell::new(false),
+            ahead: Cell::new(false),
         });
         session.tasks.spawn(run(session.clone(), Rc::clone(&connection)));
         connection
@@ -59,6 +62,11 @@ impl PostSender for PostConnection {
             return Ok(());
         }
         self.send_next(run, client, connection)
+    }
+
+    fn open(&self, client: &Client) {
+        self.ahead.set(true);
+        client.post_ready.notify_one();
     }
 }
 
@@ -118,9 +126,10 @@ impl PostConnection {
 async fn run(session: Session, posts: Rc<PostConnection>) {
     let client = &session.client;
     loop {
-        while client.queue.borrow().is_empty() {
+        while client.queue.borrow().is_empty() && !posts.ahead.get() {
             client.post_ready.notified().await;
         }
+        posts.is_kept.set(posts.ahead.take());
         let served = posts.serve(&session).await;
         *posts.connection.borrow_mut() = None;
         posts.busy.set(false);

@@ -1,6 +1,6 @@
 //! Markdown, for the summary of a workflow step.
 
-use super::{explained, interval, number, percent, verdict};
+use super::{explained, interval, meaning_of_change, number, percent, verdict};
 use crate::gate::{Comparison, GateVerdict};
 
 /// Table, headline and notes.
@@ -29,6 +29,7 @@ pub fn markdown(comparison: &Comparison) -> String {
             explained(row)
         );
     }
+    out += &format!("\n{}\n", meaning_of_change(comparison));
     comparison.notes.iter().for_each(|note| out += &format!("\n> {}\n", escaped(note)));
     out
 }

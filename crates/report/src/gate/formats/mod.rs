@@ -17,11 +17,12 @@ pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 pub use table::table;
 
-use super::{ComparisonRow, GateVerdict, InconclusiveReason};
+use super::{Comparison, ComparisonRow, GateVerdict, InconclusiveReason};
 
 /// A change as `+3.2 %`.
 fn percent(ratio: f64) -> String {
-    format!("{:+.1} %", (ratio - 1.0) * 100.0)
+    let text = format!("{:+.1} %", (ratio - 1.0) * 100.0);
+    if text == "-0.0 %" { "+0.0 %".to_owned() } else { text }
 }
 
 /// An interval as `[+1.0 %, +5.4 %]`; empty without one.
@@ -30,7 +31,19 @@ fn interval(row: &ComparisonRow) -> String {
 }
 
 fn verdict(row: &ComparisonRow) -> &'static str {
-    row.verdict.map_or("not gated", GateVerdict::name)
+    row.verdict.map_or("no verdict", GateVerdict::name)
+}
+
+/// What the column `change` is.
+fn meaning_of_change(comparison: &Comparison) -> &'static str {
+    if comparison.paired {
+        "change: estimated from head / base within blocks; it need not equal the ratio of the two columns, which are \
+         medians over all blocks"
+    } else {
+        "change: of CPU and latency, as multiples of raw TCP in the same blocks; of other metrics and of the latency of \
+         polling, from the values of the rounds. The columns base and head are medians: their ratio also contains \
+         the change of the machine, which the row of raw TCP shows"
+    }
 }
 
 /// A value with a readable number of digits.
@@ -52,15 +65,18 @@ fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
-/// Explanation of a verdict, with the detectable change and the number of blocks for a decision.
+/// Explanation of a verdict, with the detectable change and the number of rounds for a decision.
 fn explained(row: &ComparisonRow) -> String {
-    let Some(verdict) = row.verdict else { return "this metric has no threshold".to_owned() };
+    let Some(verdict) = row.verdict else {
+        let why = if row.threshold.is_some() { "raw TCP, to which the others are compared" } else { "no threshold" };
+        return why.to_owned();
+    };
     let mut out = verdict.explanation().to_owned();
     if let (GateVerdict::Inconclusive(InconclusiveReason::Noise), Some(effect)) = (verdict, row.smallest_effect) {
         out += &format!(". This run could detect changes of {} or more", percent(effect));
-        out += &match row.blocks_to_decide {
-            Some(blocks) => format!("; about {blocks} blocks would give a result"),
-            None => "; no practical number of blocks would give a result".to_owned(),
+        out += &match row.rounds_to_decide {
+            Some(rounds) => format!("; about {rounds} rounds would give a result"),
+            None => "; no practical number of rounds would give a result".to_owned(),
         };
     }
     out

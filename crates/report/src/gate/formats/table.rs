@@ -1,6 +1,6 @@
 //! The comparison as a table for a terminal.
 
-use super::{explained, interval, number, p_value, percent, verdict};
+use super::{explained, interval, meaning_of_change, number, p_value, percent, verdict};
 use crate::columns::{Column, table as aligned, wrapped};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
@@ -9,6 +9,7 @@ use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 pub fn table(comparison: &Comparison, wide: bool) -> String {
     let mut out = format!("base: {}\nhead: {}\n\n", comparison.base, comparison.head);
     out += &aligned(columns(&comparison.rows), wide);
+    out += &format!("\n{}\n", wrapped(meaning_of_change(comparison), 2));
     let reasons = comparison.rows.iter().filter(|row| !wide && needs_reason(row));
     let reasons = reasons
         .map(|row| format!("{} {}: {}: {}", row.transport, row.metric.info().label, verdict(row), explained(row)));

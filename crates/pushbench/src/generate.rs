@@ -1,0 +1,174 @@
+//! `pushbench generate`: the load generator of one subject in a process of its own, led over its
+//! standard input.
+
+use std::fs::File;
+use std::io::{BufRead, BufWriter, Write, sink, stdin, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use loadgen::{LockStep, LockStepError, RunConfig, ServerClocks, generate, lock_step_slices};
+use results::RunEnd;
+use scenario::Plan;
+use tokio::sync::mpsc;
+
+use crate::machine;
+use crate::run::{Command, Order, Reply, RunTotals, Schedule};
+use crate::signals::runtime;
+
+/// Posts of a lock-step slice before its window, and in it.
+pub(crate) const LOCK_STEP_LEAD_IN: u32 = 2;
+pub(crate) const LOCK_STEP_POSTS: u32 = 10;
+
+/// Generate the load of one subject, led by a job over standard input
+#[derive(Parser)]
+#[command(hide = true)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args) -> anyhow::Result<ExitCode> {
+    machine::raise_open_files().ok();
+    let mut lines = stdin().lock().lines();
+    let order = lines.next().context("there is no order on standard input")??;
+    let order: Order = serde_json::from_str(&order).context("the first line is no order")?;
+    drop(lines);
+    let plan = Arc::new(order.plan()?);
+    say(&Reply::Ready { fingerprint: plan.fingerprint() })?;
+    let config = RunConfig {
+        plan: Arc::clone(&plan),
+        transport: order.transport,
+        target: order.target.clone(),
+        cores: order.cores.clone(),
+    };
+    let totals = runtime()?.block_on(async {
+        let commands = read_commands();
+        match order.schedule {
+            Schedule::LockStep { .. } => in_lock_step(config, commands).await,
+            Schedule::OneSlice | Schedule::Slices(_) => under_load(config, &order, commands).await,
+        }
+    })?;
+    say(&Reply::Finished(Box::new(totals)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes one line. The job that has ended reads no more.
+fn say(reply: &Reply) -> anyhow::Result<()> {
+    let line = serde_json::to_string(reply)? + "\n";
+    let mut out = stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("the job has ended")
+}
+
+/// The commands on standard input, read by a thread of its own; the channel closes with it.
+fn read_commands() -> mpsc::Receiver<Command> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in stdin().lock().lines() {
+            let command = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+            let Some(command) = command else { return };
+            if sender.blocking_send(command).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Under the scenario's load.
+async fn under_load(
+    config: RunConfig,
+    order: &Order,
+    mut commands: mpsc::Receiver<Command>,
+) -> anyhow::Result<RunTotals> {
+    let plan = Arc::clone(&config.plan);
+    let mut log: Box<dyn Write> = match &order.log {
+        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
+        None => Box::new(sink()),
+    };
+    // No client connects before the job has read the server.
+    if !matches!(commands.recv().await, Some(Command::Connect)) {
+        return Ok(RunTotals::empty(RunEnd::Interrupted));
+    }
+    let (mut slices_run, before) = (0, machine::resident_bytes());
+    let on_progress = |progress| _ = say(&Reply::Progress(progress));
+    let measured = generate(config, &mut log, on_progress, async |generator| {
+        let connected = unless_finished(&mut commands, generator.connect()).await;
+        let resident_bytes = machine::resident_bytes().saturating_sub(before);
+        answer(connected.map(|()| Reply::Connected { resident_bytes }))?;
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Finish { ended: RunEnd::Complete } => return Ok(()),
+                Command::Finish { ended } => return Err(ended),
+                Command::Connect => {}
+                Command::Slice { pids } => {
+                    let clocks = ServerClocks::of(&pids).unwrap_or_default();
+                    let slice = unless_finished(&mut commands, generator.slice(slices_run, clocks)).await;
+                    slices_run += 1;
+                    answer(slice.map(|slice| Reply::Slice(Box::new(slice))))?;
+                }
+            }
+        }
+        Err(RunEnd::Interrupted)
+    });
+    let measured = measured.await?;
+    log.flush()?;
+    Ok(RunTotals::of(&measured, posts_in_windows(&plan, measured.slices_run)))
+}
+
+/// Says how something went; a failure ends the run.
+fn answer(done: Result<Reply, RunEnd>) -> Result<(), RunEnd> {
+    let failed = done.as_ref().err().cloned();
+    say(&done.unwrap_or_else(Reply::Failed)).map_err(|_| RunEnd::Interrupted)?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Does something, unless the job ends the run before it is done.
+async fn unless_finished<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    doing: impl Future<Output = Result<T, RunEnd>>,
+) -> Result<T, RunEnd> {
+    tokio::select! {
+        biased;
+        done = doing => done,
+        command = commands.recv() => Err(match command {
+            Some(Command::Finish { ended }) => ended,
+            Some(Command::Connect | Command::Slice { .. }) | None => RunEnd::Interrupted,
+        }),
+    }
+}
+
+/// Posts scheduled in the windows of the first slices.
+fn posts_in_windows(plan: &Plan, slices: u32) -> u64 {
+    plan.scheduled_by_slice().iter().take(slices as usize).map(|load| load.posts_in_window).sum()
+}
+
+async fn in_lock_step(config: RunConfig, mut commands: mpsc::Receiver<Command>) -> anyhow::Result<RunTotals> {
+    let run = lock_step_slices(&config, async |steps| follow(steps, &mut commands).await);
+    Ok(match run.await {
+        Ok(measured) => RunTotals::of(&measured, 0),
+        Err(error) => {
+            let ended = RunEnd::Failed(error.to_string());
+            say(&Reply::Failed(ended.clone()))?;
+            RunTotals::empty(ended)
+        }
+    })
+}
+
+async fn follow(steps: &LockStep, commands: &mut mpsc::Receiver<Command>) -> Result<(), LockStepError> {
+    while let Some(command) = commands.recv().await {
+        let reply = match command {
+            Command::Finish { .. } => return Ok(()),
+            Command::Connect => {
+                steps.join().await?;
+                Reply::Connected { resident_bytes: machine::resident_bytes() }
+            }
+            Command::Slice { pids } => {
+                let clocks = ServerClocks::of(&pids).unwrap_or_default();
+                Reply::Slice(Box::new(steps.slice(LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS, &clocks).await?))
+            }
+        };
+        if say(&reply).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
