@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CMD|URL")]
     head: GateServer,
 
-    /// Name of a shipped scenario or path of a TOML file; its budget_s and slices do not matter here
+    /// Name of a shipped scenario or path of a TOML file; its budget_s does not matter here
     scenario: PathBuf,
 
     #[command(flatten)]
