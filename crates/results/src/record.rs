@@ -241,6 +241,11 @@ impl RunRecord {
         self.kept().fold(TrafficCounts::default(), |sum, slice| sum.plus(&slice.traffic))
     }
 
+    /// Length of the windows that the planned load is for, dropped ones included.
+    pub fn planned_window_us(&self) -> u64 {
+        self.planned.window_us * self.slices.len() as u64
+    }
+
     /// Length of the measured windows.
     pub fn window_us(&self) -> u64 {
         self.kept().map(|slice| slice.window_us).sum()

@@ -41,7 +41,7 @@ impl Inputs {
         let record = &tcp.runs.first().filter(|_| !tcp.is_overloaded())?.record;
         let planned = record.planned;
         let (seats, rooms) = (f64::from(planned.clients), f64::from(planned.rooms.max(1)));
-        let window_s = record.window_us() as f64 / 1e6;
+        let window_s = record.planned_window_us() as f64 / 1e6;
         let deliveries_per_s = planned.deliveries_in_window as f64 / window_s.max(1e-6);
         let members = seats / rooms;
         let mut inputs = Self {

@@ -91,7 +91,8 @@ fn frames(record: &RunRecord, least: f64, most: f64) -> Option<PredictedRange> {
 
 /// Minimum and maximum number of digits of a message's id, the `seq`, in the window.
 fn ids(record: &RunRecord, inputs: &Inputs) -> Option<(f64, f64)> {
-    let warm_up = inputs.number("phases.warm_up_s")? * inputs.posts / inputs.window_s.max(1e-6) / inputs.rooms;
+    let warm_up_s = if record.planned.slices == 1 { inputs.number("phases.warm_up_s")? } else { 0.0 };
+    let warm_up = warm_up_s * inputs.posts / inputs.window_s.max(1e-6) / inputs.rooms;
     let digits = |seq: f64| seq.max(1.0).log10().floor() + 1.0;
     let last = warm_up + record.planned.posts_in_window as f64 / inputs.rooms;
     // The number of posts varies randomly between rooms.

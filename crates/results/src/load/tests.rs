@@ -185,22 +185,22 @@ fn changed_files_are_refused_with_the_line() {
     };
     let run = "runs/0002.json";
     assert_eq!(
-        swap(run, "\"schema\": 3", "\"schema\": 1"),
+        swap(run, "\"schema\":3", "\"schema\":1"),
         "runs/0002.json: schema version 1, this pushbench reads version 3; read it with the pushbench that wrote it, or measure again"
     );
-    assert_eq!(swap(run, "\"schema\": 3,", ""), "runs/0002.json: no schema version");
+    assert_eq!(swap(run, "\"schema\":3,", ""), "runs/0002.json: no schema version");
     assert_eq!(
         swap(MANIFEST, "\"complete\"", "\"perfect\""),
         "manifest.json:4: unknown variant `perfect`, expected one of `running`, `complete`, `interrupted`, `failed`"
     );
-    assert_eq!(swap(run, "\"run\": 2", "\"run\": 7"), "runs/0002.json: it says that it is run 7");
-    assert_eq!(swap(run, "\"run\": 2", "\"run\": -2"), "runs/0002.json:3: invalid value: integer `-2`, expected u32");
+    assert_eq!(swap(run, "\"run\":2", "\"run\":7"), "runs/0002.json: it says that it is run 7");
+    assert_eq!(swap(run, "\"run\":2", "\"run\":-2"), "runs/0002.json:1: invalid value: integer `-2`, expected u32");
     assert_eq!(
-        swap(run, "\"point\": \"\"", "\"point\": \"a\\u001b\""),
+        swap(run, "\"point\":\"\"", "\"point\":\"a\\u001b\""),
         "runs/0002.json: its point \"a\\u{1b}\" is none of those in manifest.json"
     );
     assert_eq!(
-        swap(run, "\"negative\": 0", "\"negative\": 281474976710657"),
+        swap(run, "\"negative\":0", "\"negative\":281474976710657"),
         "runs/0002.json: the number 281474976710657, larger than anything measured (281474976710656)"
     );
     let log = "histograms/0002.hlog";

@@ -258,7 +258,7 @@ fn longest(run: &RunRecord, series: Series) -> Option<f64> {
 }
 
 fn offered_per_s(run: &RunRecord) -> Option<f64> {
-    ratio(run.planned.deliveries_in_window, run.window_us()).map(|per_us| per_us * 1e6)
+    ratio(run.planned.deliveries_in_window, run.planned_window_us()).map(|per_us| per_us * 1e6)
 }
 
 fn delivered_per_s(run: &RunRecord) -> Option<f64> {
@@ -266,7 +266,8 @@ fn delivered_per_s(run: &RunRecord) -> Option<f64> {
 }
 
 fn delivered_share(run: &RunRecord) -> Option<f64> {
-    ratio(run.window().delivered, run.planned.deliveries_in_window)
+    let delivered = run.slices.iter().map(|slice| slice.traffic.delivered).sum();
+    ratio(delivered, run.planned.deliveries_in_window)
 }
 
 fn upgraded_share(run: &RunRecord) -> Option<f64> {
