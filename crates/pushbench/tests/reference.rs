@@ -1,7 +1,9 @@
-//! The tables and the plot in the README are those of the reference results.
+//! The tables and the plot in the README are those of the reference results, and the script in
+//! results/README.md recomputes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const PLOT: &str = "plots/01-latency-by-percentile.png";
 
@@ -15,6 +17,31 @@ fn tables(markdown: &str) -> Vec<String> {
     let lines: Vec<&str> = markdown.split_inclusive('\n').collect();
     let blocks = lines.chunk_by(|one, next| is_row(one) == is_row(next));
     blocks.filter(|block| block.first().is_some_and(is_row)).map(<[&str]>::concat).collect()
+}
+
+/// The script in results/README.md comes to the same ratios as the report.
+#[test]
+fn the_script_recomputes_the_headline() {
+    let reference = root().join("results/reference");
+    let readme = fs::read_to_string(root().join("results/README.md")).unwrap();
+    let script = readme.split("```python\n").find(|block| block.starts_with("import csv")).unwrap();
+    let script = script.split("```").next().unwrap();
+    let output = Command::new("python3").args(["-c", script]).arg(&reference).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let report = report::build(&[results::load(&reference).unwrap()]);
+    let (_, summary) = report.files.iter().find(|(found, _)| found == "summary.json").unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(summary).unwrap();
+    let subjects = summary["jobs"][0]["points"][0]["subjects"].as_array().unwrap();
+    let mut compared = 0;
+    for subject in subjects.iter().filter(|subject| subject["transport"] != "tcp") {
+        let transport = subject["transport"].as_str().unwrap();
+        let reported = subject["times_baseline"]["back_to_back_cpu_us_per_message"]["value"].as_f64().unwrap();
+        let line = printed.lines().find(|line| line.starts_with(&format!("{transport}: "))).unwrap();
+        let found: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!((found / reported - 1.0).abs() < 0.01, "{line}, but the report has {reported}");
+        compared += 1;
+    }
+    assert_eq!(compared, 5, "{printed}");
 }
 
 #[test]
