@@ -90,13 +90,13 @@ pub(crate) struct PlanArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  pushbench gate quick --base ../main/target/release/pushbench \\
-    --head target/release/pushbench
+  pushbench gate quick --set transports=websocket,long-polling \\
+    --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
     --set transports=websocket,sse --budget 5m
-  pushbench gate quick --threshold cpu=0.5% \\
+  pushbench gate quick --set transports=sse --threshold cpu=0.5% \\
     --base ../main/target/release/pushbench --head target/release/pushbench
-  pushbench gate quick --base ./pushbench \\
+  pushbench gate quick --set transports=sse --base ./pushbench \\
     --head './pushbench serve --allow-slowdown --slowdown cpu=5us'";
 
 fn metric_parser() -> impl TypedValueParser<Value = MetricId> {

@@ -69,7 +69,7 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
         }
     }
     if args.dry_run {
-        print::out(&describe(&job))?;
+        print::out(&describe(&job, attached.as_ref())?)?;
         return Ok(ExitCode::SUCCESS);
     }
     // Before the preflight checks, which take longer.
@@ -114,16 +114,11 @@ impl JobRunner {
         attached: Option<AttachedServer>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let begun = Instant::now();
+        let (subjects, in_lock_step, timetable) = planned(&job, attached.as_ref())?;
         let all_cores = machine::cores();
         let first = job.plans.first().context("the scenario has no plan")?;
         let (server_cores, generator_cores) = machine::share_cores(first.cores.as_ref(), &all_cores);
         let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
-        let subjects = subjects(&job, attached.as_ref())?;
-        let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
-        let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
-        let load = (subjects.len(), connect);
-        let timetable = Timetable::fit(begun + job.budget, load, in_lock_step.len(), (0, 0));
         let manifest =
             manifest(&job, rounds(&job, &timetable, &subjects), findings, &all_cores, &server_cores, &generator_cores);
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
@@ -260,6 +255,17 @@ impl JobRunner {
     }
 }
 
+/// All subjects, the indices of those of lock-step rounds, and the rounds that fit the budget from
+/// now on.
+fn planned(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<(Vec<RoundSubject>, Vec<usize>, Timetable)> {
+    let subjects = subjects(job, attached)?;
+    let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
+    let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
+    let load = (subjects.len(), connect);
+    let timetable = Timetable::fit(Instant::now() + job.budget, load, in_lock_step.len(), (0, 0));
+    Ok((subjects, in_lock_step, timetable))
+}
+
 /// All subjects of a job.
 fn subjects(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<Vec<RoundSubject>> {
     let plans: Vec<_> = job.plans.iter().cloned().map(Arc::new).collect();
@@ -328,7 +334,9 @@ fn rounds(job: &Job, timetable: &Timetable, subjects: &[RoundSubject]) -> Rounds
 }
 
 /// What `--dry-run` prints.
-fn describe(job: &Job) -> String {
+fn describe(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<String> {
+    let (subjects, _, timetable) = planned(job, attached)?;
+    let Rounds { load, lock_step, .. } = rounds(job, &timetable, &subjects);
     let mut out = format!("{}: {}\n", job.name, job.question);
     for plan in &job.plans {
         let subjects: Vec<_> = plan.subjects().iter().map(ToString::to_string).collect();
@@ -347,11 +355,11 @@ fn describe(job: &Job) -> String {
         );
     }
     let total = format!(
-        "{} subjects, about {}; at most {} sockets of one load generator; seed {}\n",
-        job.subjects().len(),
+        "{} subjects, {load} rounds under load and {lock_step} in lock-step, about {}; at most {} sockets of one load generator; seed {}\n",
+        subjects.len(),
         print::duration(job.duration_estimate()),
         job.sockets_max(),
         job.seed
     );
-    wrapped(&(out + &total), 2)
+    Ok(wrapped(&(out + &total), 2))
 }
