@@ -15,7 +15,7 @@ const SLACK: Duration = Duration::from_millis(60);
 struct TestWorker {
     progress: Arc<ProgressCounters>,
     _announcements: watch::Receiver<Announcement>,
-    _events: mpsc::Sender<WorkerEvent>,
+    events: mpsc::Sender<WorkerEvent>,
 }
 
 impl TestWorker {
@@ -54,7 +54,7 @@ async fn with_generator<T>(test: impl AsyncFnOnce(&mut Generator<'_, Vec<u8>>, T
         on_progress: Box::new(|_| ()),
         slice_start: None,
     };
-    let worker = TestWorker { progress, _announcements: announced, _events: event_sender };
+    let worker = TestWorker { progress, _announcements: announced, events: event_sender };
     let outcome = test(&mut generator, worker).await;
     (outcome, begun.elapsed())
 }
@@ -103,6 +103,7 @@ async fn a_run_ends_when_all_clients_have_stopped() {
             progress.stopped.store(CLIENTS, Relaxed);
             false
         });
+        worker.events.send(WorkerEvent::OpenForPosts).await.ok();
         generator.slice(0, ServerClocks::default()).await
     })
     .await;

@@ -184,7 +184,11 @@ async fn a_target_that_exits_during_a_run_is_a_crash_with_its_last_output() {
         "it is printed before the end of the run: {}",
         ended.err
     );
-    assert!(ended.err.contains("no metrics for websocket @ other (crashed)"), "{}", ended.err);
+    assert!(
+        ended.err.contains("no metrics for ") && ended.err.contains("websocket @ other (crashed)"),
+        "{}",
+        ended.err
+    );
 }
 
 #[tokio::test]
