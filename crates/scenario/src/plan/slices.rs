@@ -64,7 +64,8 @@ impl Plan {
     pub fn short_slice(&self, transport: Transport) -> Slicing {
         let posts_per_s = f64::from(self.authors) * self.posts_per_author_per_s;
         let twenty = Duration::try_from_secs_f64(POSTS_MIN / posts_per_s).unwrap_or(WINDOW_MAX);
-        let window = twenty.clamp(WINDOW, WINDOW_MAX);
+        // Instants of the schedule are whole microseconds, and so are slices.
+        let window = Duration::from_micros(twenty.clamp(WINDOW, WINDOW_MAX).as_micros() as u64);
         match self.tuning.of(transport).interval.filter(|interval| !interval.is_zero()) {
             None => Slicing { count: 1, lead_in: LEAD_IN, window },
             Some(interval) => {
