@@ -8,13 +8,14 @@ use std::time::Duration;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
 use results::{
-    Cpu, Faults, INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary, RunEnd, Second, Series, TrafficCounts,
+    Cpu, Faults, INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary, RunEnd, Second, Series, Slice,
+    TrafficCounts,
 };
 use scenario::Plan;
 
 use crate::measure::histograms::Histograms;
 use crate::measure::post_table::PostTable;
-use crate::measurements::{RunMeasurements, SliceMeasurements};
+use crate::measurements::RunMeasurements;
 use crate::net::tcp_info::SocketCounts;
 use crate::worker::events::{SecondSample, SliceSample, WorkerEvent, WorkerTotals};
 
@@ -109,7 +110,7 @@ impl<'a, W: Write> Collector<'a, W> {
     }
 
     /// The slice, once all workers have reported it.
-    pub(crate) fn take_slice(&mut self) -> Option<SliceMeasurements> {
+    pub(crate) fn take_slice(&mut self) -> Option<Slice> {
         if self.slice.len() < self.workers {
             return None;
         }
@@ -213,7 +214,7 @@ impl SliceSample {
 
 /// The sum of what the workers report. The window reaches from the first to the last sample at its
 /// edges; the CPU clock of the server is the same for all workers and is read by the first.
-fn slice_of(samples: &[SliceSample]) -> SliceMeasurements {
+fn slice_of(samples: &[SliceSample]) -> Slice {
     let all = |edge: usize| samples.iter().map(move |sample| &sample.edges[edge]);
     let traffic = |edge| all(edge).fold(TrafficCounts::default(), |sum, sample| sum.plus(&sample.traffic));
     let cpu = |of: fn(&Cpu) -> u64| {
@@ -225,7 +226,10 @@ fn slice_of(samples: &[SliceSample]) -> SliceMeasurements {
     let server = |edge: usize| all(edge).find_map(|sample| sample.server_cpu_ns);
     let mut delivery = Histograms::empty();
     samples.iter().for_each(|sample| delivery.add(&sample.delivery).expect("all histograms have the same bounds"));
-    SliceMeasurements {
+    Slice {
+        block: 0,
+        position: 0,
+        dropped: None,
         window_us: elapsed.as_micros() as u64,
         traffic: traffic(1).since(&traffic(0)),
         generator_cpu: Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) },

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
-use results::RunEnd;
+use results::{RunEnd, Slice};
 use scenario::HttpClient;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +16,7 @@ use crate::collector::Collector;
 use crate::config::RunConfig;
 use crate::cpu_clock::ServerClocks;
 use crate::measure::post_table::PostTable;
-use crate::measurements::{RunMeasurements, SliceMeasurements};
+use crate::measurements::RunMeasurements;
 use crate::progress::{Announcement, Progress, ProgressCounters, sum_u32, sum_u64};
 use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::events::WorkerEvent;
@@ -62,10 +62,7 @@ pub async fn generate<'a, W: Write>(
 }
 
 /// A whole run: connects, and runs every slice of the plan.
-pub async fn execute<W: Write>(
-    config: RunConfig,
-    log: &mut W,
-) -> std::io::Result<(RunMeasurements, Vec<SliceMeasurements>)> {
+pub async fn execute<W: Write>(config: RunConfig, log: &mut W) -> std::io::Result<(RunMeasurements, Vec<Slice>)> {
     let plan = Arc::clone(&config.plan);
     let mut slices = Vec::new();
     let run = generate(
@@ -138,7 +135,7 @@ impl<'a, W: Write> Generator<'a, W> {
 
     /// Runs a slice of the schedule, with its drain; they follow each other in their order. Afterwards
     /// nothing is sent.
-    pub async fn slice(&mut self, index: u32, server: ServerClocks) -> Result<SliceMeasurements, RunEnd> {
+    pub async fn slice(&mut self, index: u32, server: ServerClocks) -> Result<Slice, RunEnd> {
         if self.slice_start.is_none() {
             self.announcements.send_replace(Announcement::OpenForPosts);
             while !self.collector.is_open_for_posts() {

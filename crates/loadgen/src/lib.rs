@@ -45,6 +45,6 @@ pub use cpu_clock::ServerClocks;
 pub use generator::{Generator, execute, generate};
 pub use joining::{JoinError, try_join};
 pub use lockstep::{Checkpoint, LockStep, LockStepError, StepCounts, Until, lock_step, lock_step_slices};
-pub use measurements::{RunMeasurements, SliceMeasurements};
+pub use measurements::RunMeasurements;
 pub use net::tcp_info::SocketCounts;
 pub use progress::Progress;

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use results::{Cpu, LedgerSummary, RunEnd, TrafficCounts};
+use results::{Cpu, LedgerSummary, RunEnd, Slice, TrafficCounts};
 use scenario::HttpClient;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use wire::Transport;
 use crate::client::Client;
 use crate::config::RunConfig;
 use crate::cpu_clock::ServerClocks;
-use crate::measurements::{RunMeasurements, SliceMeasurements};
+use crate::measurements::RunMeasurements;
 use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
 use crate::worker::checkpoints::EdgeSample;
@@ -140,12 +140,7 @@ impl LockStep {
     }
 
     /// Sends `lead_in` posts and then `posts` posts, one after the other; the latter are measured.
-    pub async fn slice(
-        &self,
-        lead_in: u32,
-        posts: u32,
-        server: &ServerClocks,
-    ) -> Result<SliceMeasurements, LockStepError> {
+    pub async fn slice(&self, lead_in: u32, posts: u32, server: &ServerClocks) -> Result<Slice, LockStepError> {
         let run = &self.worker.run;
         self.post_next(lead_in).await?;
         let start = EdgeSample::now(run, server);
@@ -158,7 +153,10 @@ impl LockStep {
             // The server still takes the last requests.
             tokio::time::sleep(SETTLE).await;
         }
-        Ok(SliceMeasurements {
+        Ok(Slice {
+            block: 0,
+            position: 0,
+            dropped: None,
             window_us: window.as_micros() as u64,
             traffic: end.traffic.since(&start.traffic),
             generator_cpu: Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) },

@@ -1,31 +1,10 @@
 //! What a run measured.
 
 use hdrhistogram::Histogram;
-use results::{Cpu, Faults, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
-use serde::{Deserialize, Serialize};
+use results::{Faults, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
 
 use crate::measure::histograms::Histograms;
 use crate::net::tcp_info::SocketCounts;
-
-/// One slice: what was counted and used in its window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SliceMeasurements {
-    /// Length of the window: from the first to the last sample at its edges.
-    pub window_us: u64,
-    /// Counts in the window.
-    pub traffic: TrafficCounts,
-    /// CPU time of all workers in the window.
-    pub generator_cpu: Cpu,
-    /// CPU time of the server's processes; `None` if their clocks could not be read.
-    pub server_cpu_ns: Option<u64>,
-    /// Median delivery latency of the posts scheduled in the window; `None` in lock-step.
-    pub delivery_p50_us: Option<u64>,
-    /// Time from the end of the window until everything scheduled had arrived, or until the drain
-    /// was given up.
-    pub drain_us: u64,
-    /// Whether everything scheduled arrived.
-    pub drained: bool,
-}
 
 /// The measurements of one run of one transport.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use results::{Mode, ResultsFolder, Run, Subject, VerdictKind};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-use crate::stats::slices;
+use crate::stats::parts;
 
 /// A run in the validity table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl RunSummary {
                 .then(|| planned.posts_sent_in_window as f64 / planned.posts_in_window as f64),
             cpu_probe_share: machine.cpu_probe_before.min(machine.cpu_probe_after)
                 / machine.cpu_probe_best.max(f64::MIN_POSITIVE),
-            growth_share: slices(&medians).map(|slices| slices.growth_share),
+            growth_share: parts(&medians).map(|parts| parts.growth_share),
             memory_unknown: record.server_memory_bytes().and_then(Result::err).map(str::to_owned),
         }
     }

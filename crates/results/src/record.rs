@@ -111,7 +111,7 @@ pub struct PlannedLoad {
     pub deliveries_in_window: u64,
 }
 
-/// One measured window of a run.
+/// One measured window of a run. The load generator does not know its block and its position.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Slice {
     /// Number of the block in its round, from 1: one slice of every subject, in random order.

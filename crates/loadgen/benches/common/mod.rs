@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
-use loadgen::{RunConfig, RunMeasurements, SliceMeasurements, Target};
+use loadgen::{RunConfig, RunMeasurements, Target};
+use results::Slice;
 use scenario::Plan;
 use wire::{ServerAddresses, Transport};
 
@@ -66,7 +67,7 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 }
 
 /// One run of the load generator against a new server.
-pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<(RunMeasurements, SliceMeasurements)> {
+pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<(RunMeasurements, Slice)> {
     let server = Server::start()?;
     let config =
         RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use loadgen::{Progress, RunMeasurements, SliceMeasurements, SocketCounts, Target};
+use loadgen::{Progress, RunMeasurements, SocketCounts, Target};
 use report::stats;
-use results::{Faults, LatencySummary, LedgerSummary, RunEnd, Second, Series, TrafficCounts};
+use results::{Faults, LatencySummary, LedgerSummary, RunEnd, Second, Series, Slice, TrafficCounts};
 use scenario::{Job, Plan, Slicing};
 use serde::{Deserialize, Serialize};
 use wire::{RoomName, Transport};
@@ -90,7 +90,7 @@ pub(crate) enum Reply {
     Connected {
         resident_bytes: u64,
     },
-    Slice(Box<SliceMeasurements>),
+    Slice(Box<Slice>),
     /// The run cannot go on.
     Failed(RunEnd),
     Finished(Box<RunTotals>),

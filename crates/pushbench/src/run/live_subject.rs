@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Progress, ServerClocks, SliceMeasurements};
+use loadgen::{Progress, ServerClocks};
 use results::{Crash, Mode, RunEnd, Slice, UNDRAINED_MAX};
 use scenario::{Job, Plan, SliceLoad};
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,7 @@ impl LiveSubject {
         let changed = is_foreign && self.server.pids() != before;
         let dropped = changed.then(|| "a process of the server began or ended".to_owned());
         self.undrained = if measured.drained { 0 } else { self.undrained + 1 };
-        self.slices.push(slice(*measured, block, position, dropped));
+        self.slices.push(Slice { block, position, dropped, ..*measured });
     }
 
     /// CPU time of the server so far.
@@ -252,19 +252,4 @@ impl EndedSubject {
 /// Posts of this number of lock-step slices.
 fn posts_of(slices: usize) -> u64 {
     slices as u64 * u64::from(crate::generate::LOCK_STEP_LEAD_IN + crate::generate::LOCK_STEP_POSTS)
-}
-
-fn slice(measured: SliceMeasurements, block: u32, position: u32, dropped: Option<String>) -> Slice {
-    Slice {
-        block,
-        position,
-        dropped,
-        window_us: measured.window_us,
-        traffic: measured.traffic,
-        generator_cpu: measured.generator_cpu,
-        server_cpu_ns: measured.server_cpu_ns,
-        delivery_p50_us: measured.delivery_p50_us,
-        drain_us: measured.drain_us,
-        drained: measured.drained,
-    }
 }
