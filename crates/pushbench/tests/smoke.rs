@@ -142,7 +142,8 @@ smoke: Do all transports and phases work?
 20 clients in 4 rooms, 20 of them authors; 57.5 posts/s of 64 bytes, 288
   deliveries/s; window 2 s; tcp, polling, long-polling, http-streaming, sse,
   websocket, socketio-polling, socketio-websocket, socketio, stomp
-10 subjects, about 35 s; at most 60 sockets of one load generator; seed 1
+10 subjects; rounds: 1 under load, 0 in lock-step; about 35 s; at most 60
+  sockets of one load generator; seed 1
 ";
     let ended = run_smoke("run", &["--dry-run"]).await;
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), golden, ""));
@@ -174,6 +175,9 @@ async fn an_invalid_scenario_is_refused_with_the_allowed_values() {
     std::fs::remove_file(&file).unwrap();
     let ended = run_smoke("run", &["--set", "clients=0"]).await;
     let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
+    let ended = run_program(&["run", "quick", "--budget", "3s"]).await;
+    let expected = "pushbench: the budget of 3 s is too short for 6 subjects: give --budget 10s, or fewer transports with --set transports=…\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
     let ended = run_program(&["run", "/nowhere.toml"]).await;
     let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a TOML file, or the name of a shipped scenario such as quick: \

@@ -68,6 +68,10 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
             plan.room_prefix = prefix.clone();
         }
     }
+    if let Err(error) = check_budget(&job, attached.as_ref()) {
+        print::error(&error);
+        return Ok(USAGE.into());
+    }
     if args.dry_run {
         print::out(&describe(&job, attached.as_ref())?)?;
         return Ok(ExitCode::SUCCESS);
@@ -255,6 +259,25 @@ impl JobRunner {
     }
 }
 
+/// Refuses a budget that is over before a round under load has a block that counts.
+fn check_budget(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<()> {
+    if job.has_one_slice() {
+        return Ok(());
+    }
+    let subjects = subjects(job, attached)?;
+    let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
+    let block = subjects.iter().map(|subject| subject.plan.short_slice(subject.transport).slice()).sum();
+    let needed = Timetable::least_budget(subjects.len(), connect, block);
+    anyhow::ensure!(
+        job.budget >= needed,
+        "the budget of {} is too short for {} subjects: give --budget {}s, or fewer transports with --set transports=…",
+        print::duration(job.budget),
+        subjects.len(),
+        needed.as_secs() + 1
+    );
+    Ok(())
+}
+
 /// All subjects, the indices of those of lock-step rounds, and the rounds that fit the budget from
 /// now on.
 fn planned(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<(Vec<RoundSubject>, Vec<usize>, Timetable)> {
@@ -355,7 +378,7 @@ fn describe(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<Stri
         );
     }
     let total = format!(
-        "{} subjects, {load} rounds under load and {lock_step} in lock-step, about {}; at most {} sockets of one load generator; seed {}\n",
+        "{} subjects; rounds: {load} under load, {lock_step} in lock-step; about {}; at most {} sockets of one load generator; seed {}\n",
         subjects.len(),
         print::duration(job.duration_estimate()),
         job.sockets_max(),

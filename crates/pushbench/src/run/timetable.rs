@@ -76,6 +76,12 @@ impl Timetable {
         Self { deadline, load: of(load_rounds, 1.0 - share), lock_step: of(lock_step_rounds, share) }
     }
 
+    /// Time for one round under load with a block that counts, after the two of the warm-up, and for
+    /// lock-step rounds.
+    pub(crate) fn least_budget(subjects: usize, connect: Duration, block: Duration) -> Duration {
+        (START * subjects as u32 + connect + block * 3).div_f64(1.0 - LOCK_STEP_SHARE)
+    }
+
     /// Planned rounds under load and in lock-step.
     pub(crate) const fn planned(&self) -> (u32, u32) {
         (self.load.planned, self.lock_step.planned)

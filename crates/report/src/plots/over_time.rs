@@ -79,11 +79,12 @@ pub(super) fn foot(scene: &mut Scene, bottom: f64) {
     scene.height = bottom + 54.0;
 }
 
-/// Number of whole seconds of the schedule before the end of the last window.
+/// Number of whole seconds before the end of a long window; 0 for short slices, between which time
+/// passes.
 pub(super) fn whole_seconds(point: &PointData<'_>, record: &RunRecord) -> u32 {
     let warm_up_s = point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0);
-    let windows_us = record.planned.window_us * record.slices.len().max(1) as u64;
-    (warm_up_s + windows_us as f64 / 1e6 + 1e-9) as u32
+    let whole = (warm_up_s + record.planned.window_us as f64 / 1e6 + 1e-9) as u32;
+    if record.planned.slices == 1 { whole } else { 0 }
 }
 
 /// These seconds.
