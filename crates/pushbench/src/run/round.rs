@@ -222,6 +222,7 @@ impl Round {
         let (before, begun) = (resting(&self.live), Instant::now());
         self.live[own].1.slice(block, position, |_| ()).await;
         let (after, elapsed) = (resting(&self.live), begun.elapsed());
+        // Subjects of an attached server have the same process, and with it the same clock.
         let of_own = before[own];
         let others = before.iter().zip(&after).enumerate().filter(|(one, (start, _))| *one != own && **start != of_own);
         let used: u64 =
