@@ -6,7 +6,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
-/// The CPU clocks of all processes of a server.
+/// The CPU clocks of all processes of a server. The kernel brings the clock of a process that is
+/// running on another core up to date when it sleeps and at the timer ticks, every 1 to 10 ms.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClocks {
     clocks: Arc<[ClockId]>,

@@ -23,8 +23,10 @@ use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
 use crate::worker::checkpoints::EdgeSample;
 
-/// Pause after a slice in which clients wait with requests.
-const SETTLE: Duration = Duration::from_millis(2);
+/// Time in which a server becomes idle after the last delivery …
+const IDLE_AFTER: Duration = Duration::from_micros(300);
+/// … and where it still takes the next requests of all clients.
+const IDLE_AFTER_REQUESTS: Duration = Duration::from_millis(1);
 /// Longest time of one step.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
@@ -143,16 +145,14 @@ impl LockStep {
     pub async fn slice(&self, lead_in: u32, posts: u32, server: &ServerClocks) -> Result<Slice, LockStepError> {
         let run = &self.worker.run;
         self.post_next(lead_in).await?;
+        self.server_idle().await?;
         let start = EdgeSample::now(run, server);
         self.post_next(posts).await?;
+        let window = start.at.elapsed();
+        self.server_idle().await?;
         let end = EdgeSample::now(run, server);
-        let window = end.at.saturating_duration_since(start.at);
         let cpu = |of: fn(&Cpu) -> u64| of(&end.cpu).saturating_sub(of(&start.cpu));
         self.slices_run.set(self.slices_run.get() + 1);
-        if self.holds_requests() {
-            // The server still takes the last requests.
-            tokio::time::sleep(SETTLE).await;
-        }
         Ok(Slice {
             block: 0,
             position: 0,
@@ -165,6 +165,12 @@ impl LockStep {
             drain_us: 0,
             drained: true,
         })
+    }
+
+    /// Waits until the server is idle: while it is running its CPU clock is late, see [`ServerClocks`].
+    async fn server_idle(&self) -> Result<(), LockStepError> {
+        let until = Instant::now() + if self.holds_requests() { IDLE_AFTER_REQUESTS } else { IDLE_AFTER };
+        self.wait_for(|| Instant::now() >= until, || "a pause".to_owned()).await
     }
 
     /// Sends the next posts of the plan; it may have fewer left.
@@ -314,7 +320,7 @@ impl LockStep {
     }
 
     fn counts(&self) -> TrafficCounts {
-        self.worker.run.counters.borrow().traffic
+        self.worker.run.traffic()
     }
 }
 

@@ -248,6 +248,11 @@ impl RunContext {
         self.set_active(true);
     }
 
+    /// The counts so far.
+    pub(crate) fn traffic(&self) -> TrafficCounts {
+        self.counters.borrow().traffic
+    }
+
     /// Nothing is sent until the next slice.
     pub(crate) fn rest(&self) {
         self.set_active(false);

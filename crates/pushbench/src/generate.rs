@@ -19,7 +19,7 @@ use crate::signals::runtime;
 
 /// Posts of a lock-step slice before its window, and in it.
 pub(crate) const LOCK_STEP_LEAD_IN: u32 = 2;
-pub(crate) const LOCK_STEP_POSTS: u32 = 10;
+pub(crate) const LOCK_STEP_POSTS: u32 = 5;
 
 /// Generate the load of one subject, led by a job over standard input
 #[derive(Parser)]

@@ -3,13 +3,16 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// A CPU probe is the median of its slices: a short interruption affects a few of them, a slower
+/// A CPU probe is the median of its samples: a short interruption affects a few of them, a slower
 /// CPU affects all.
-const PROBE_SLICES: usize = 30;
-const PROBE_SLICE: Duration = Duration::from_millis(5);
+const PROBE_SAMPLES: usize = 30;
+/// Samples between two rounds, which are short.
+const PROBE_SAMPLES_OF_ROUND: usize = 5;
+const PROBE_SAMPLE: Duration = Duration::from_millis(5);
 /// Loop iterations between two readings of the clock.
 const ITERATIONS: u64 = 2_000;
 
@@ -28,10 +31,28 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
+/// This thread runs from now on only while no other thread wants its core.
+#[allow(unsafe_code)]
+pub(crate) fn run_when_idle() -> nix::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call reads the parameters, which live until it returns, and nothing else.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+    nix::errno::Errno::result(done).map(drop)
+}
+
 /// Loop iterations per microsecond of wall time on the slowest core, with all cores busy at once. Some
 /// virtual machines give two busy cores the CPU time of one for minutes without reporting it as
 /// steal; this probe shows it.
 pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
+    probe(cores, PROBE_SAMPLES)
+}
+
+/// A probe that takes as little time as a round can give.
+pub(crate) fn cpu_probe_of_round(cores: &[usize]) -> f64 {
+    probe(cores, PROBE_SAMPLES_OF_ROUND)
+}
+
+fn probe(cores: &[usize], samples: usize) -> f64 {
     let together = Barrier::new(cores.len());
     let rates = std::thread::scope(|scope| {
         let threads: Vec<_> = cores
@@ -41,7 +62,7 @@ pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
                 scope.spawn(move || {
                     pin(&[*core]).ok();
                     together.wait();
-                    probe_this_core()
+                    probe_this_core(samples)
                 })
             })
             .collect();
@@ -50,16 +71,16 @@ pub(crate) fn cpu_probe(cores: &[usize]) -> f64 {
     rates.into_iter().fold(f64::MAX, f64::min)
 }
 
-fn probe_this_core() -> f64 {
-    let mut rates: Vec<f64> = (0..PROBE_SLICES).map(|_| probe_slice()).collect();
+fn probe_this_core(samples: usize) -> f64 {
+    let mut rates: Vec<f64> = (0..samples).map(|_| probe_sample()).collect();
     rates.sort_by(f64::total_cmp);
-    rates[PROBE_SLICES / 2]
+    rates[samples / 2]
 }
 
-fn probe_slice() -> f64 {
+fn probe_sample() -> f64 {
     let begun = Instant::now();
     let (mut iterations, mut state) = (0_u64, 1_u64);
-    while begun.elapsed() < PROBE_SLICE {
+    while begun.elapsed() < PROBE_SAMPLE {
         for _ in 0..ITERATIONS {
             state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }

@@ -331,6 +331,10 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     let (manifest, host) = (&job.manifest, &job.manifest.host);
     let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let commit = manifest.program.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
+    let mut cores = format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores));
+    if !host.awake_cores.is_empty() {
+        cores += &format!("; {} kept awake", list(&host.awake_cores));
+    }
     let mut rows = vec![
         ("command", manifest.command.join(" ")),
         ("scenario file", manifest.scenario.file.clone()),
@@ -359,7 +363,7 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
                 host.kernel
             ),
         ),
-        ("cores", format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores))),
+        ("cores", cores),
         ("limits", format!("{} open files, {} ports per source address", host.open_files_max, host.ports_per_source)),
     ];
     rows.extend(manifest.findings.iter().map(|finding| ("warning", finding.clone())));

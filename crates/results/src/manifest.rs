@@ -136,6 +136,9 @@ pub struct Host {
     pub server_cores: Vec<usize>,
     /// Cores of the load generator.
     pub generator_cores: Vec<usize>,
+    /// Cores that were kept awake.
+    #[serde(default)]
+    pub awake_cores: Vec<usize>,
     /// CPUs that a quota allows, if there is one.
     pub cpu_quota: Option<f64>,
     /// Memory.

@@ -15,6 +15,9 @@ use crate::session::Session;
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
+/// While the clients wait for the probe, each polls once in this time per client: 5,000 polls a second.
+const PROBE_POLL: Duration = Duration::from_micros(200);
+
 /// An HTTP client that polls, and posts between two polls.
 pub(super) trait PollingClient {
     async fn poll(&mut self) -> Result<(), SessionEnd>;
@@ -46,7 +49,9 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
     };
     poller.poll().await?;
     *client.sender.borrow_mut() = Some(Rc::new(SentByTask));
-    let mut next = Instant::now() + first;
+    // Every slice begins with the phase `first`; until then the clients wait for the probe only.
+    let until_probe = interval.min(PROBE_POLL * run.plan.clients);
+    let mut next = Instant::now() + if run.lock_step { NEVER } else { until_probe };
     let mut timer = std::pin::pin!(sleep_until(next));
     loop {
         // At least one post between two polls, even if the next poll is late: otherwise nothing
@@ -74,7 +79,7 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
                 }
             }
         }
-        next += interval;
+        next += if client.probed.get() { interval } else { until_probe };
         timer.as_mut().reset(next);
         poller.poll().await?;
     }

@@ -20,6 +20,10 @@ const LONG: Duration = Duration::from_secs(2);
 /// Longest drain of a short slice, or two poll intervals.
 const DRAIN_MAX: Duration = Duration::from_millis(200);
 const DRAIN_POLL: Duration = Duration::from_millis(1);
+/// Nothing is on its way when nothing has arrived for this time …
+const QUIET: Duration = Duration::from_micros(100);
+/// … for which the edge of a short window is moved by this much at most.
+const EDGE_MAX: Duration = Duration::from_millis(1);
 
 /// What a worker needs for its slices.
 pub(super) struct Slices<'a> {
@@ -57,9 +61,9 @@ impl<'a> Slices<'a> {
         worker.scheduler.set_end_us(end_us);
         worker.tasks.spawn(send_scheduled(worker.clone(), Rc::clone(&self.timer)));
         self.until(start + slicing.lead_in).await;
-        let first = EdgeSample::now(run, server);
+        let first = self.edge(server).await;
         self.until(start + slicing.slice()).await;
-        let edges = [first, EdgeSample::now(run, server)];
+        let edges = [first, self.edge(server).await];
         let scheduled = self.scheduled.get(index as usize).copied().unwrap_or(0);
         let begun = Instant::now();
         let drained = self.drain(delivered + scheduled).await;
@@ -74,6 +78,26 @@ impl<'a> Slices<'a> {
         let drain_us = begun.elapsed().as_micros() as u64;
         let sample = SliceSample { edges, delivery, drain_us, drained };
         self.events.send(WorkerEvent::Slice(Box::new(sample))).await.ok();
+    }
+
+    /// Reads counts and clocks. In a short slice it waits until no message is on its way: a message
+    /// cut by the edge would be a large share of the few in the window, and the CPU clock of a server
+    /// that is running is late, see [`ServerClocks`].
+    async fn edge(&self, server: &ServerClocks) -> EdgeSample {
+        let run = &self.worker.run;
+        let begun = Instant::now();
+        let (mut last, mut since) = (run.traffic(), begun);
+        while run.plan.slicing.slice() < LONG && begun.elapsed() < EDGE_MAX {
+            tokio::task::yield_now().await;
+            let traffic = run.traffic();
+            if traffic != last {
+                (last, since) = (traffic, Instant::now());
+            }
+            if traffic.posted <= traffic.accepted && since.elapsed() >= QUIET {
+                break;
+            }
+        }
+        EdgeSample::now(run, server)
     }
 
     /// Reports what was counted since the last report; the next one is about `next`.

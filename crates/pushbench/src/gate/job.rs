@@ -134,7 +134,7 @@ impl Gate {
         let (load, lock_step) = timetable.planned();
         let all_cores = job.cores.clone();
         Self {
-            environment: RunEnvironment { server_cores, generator_cores, all_cores, stop, cpu_probe_best: 0.0 },
+            environment: RunEnvironment::new(server_cores, generator_cores, all_cores, stop, 0.0),
             rounds_planned: if job.counted_mode() == Mode::Load { load } else { lock_step },
             timetable,
             progress: ProgressLine::new(job.job.budget),

@@ -131,7 +131,7 @@ impl JobRunner {
         machine::pin(&generator_cores).ok();
         Ok(Self {
             progress: ProgressLine::new(job.duration_estimate()),
-            environment: RunEnvironment { server_cores, generator_cores, all_cores, stop, cpu_probe_best },
+            environment: RunEnvironment::new(server_cores, generator_cores, all_cores, stop, cpu_probe_best),
             job,
             subjects,
             in_lock_step,

@@ -35,7 +35,7 @@ impl RoundSubject {
     /// Time until its clients are connected and have the probe, in a round with short slices.
     pub(crate) fn connect_estimate(&self) -> Duration {
         let phases = self.plan.sliced(self.plan.short_slice(self.transport), 1).phases;
-        phases.ramp_up() + phases.settle() + self.plan.tuning.of(self.transport).interval.unwrap_or_default()
+        phases.ramp_up() + phases.settle()
     }
 }
 

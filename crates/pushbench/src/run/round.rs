@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use loadgen::Progress;
 use results::{Crash, MachineState, Mode, RunRecord};
 use scenario::{Job, Slicing};
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::conversation::Schedule;
 use super::live_subject::{EndedSubject, LiveSubject, RoundSubject, SubjectStart};
 use super::record::record;
+use crate::awake_cores::{AwakeCores, awake_cores};
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
 use crate::machine::{self, CpuSteal};
 
@@ -31,12 +33,13 @@ const RESTING_MAX: Duration = Duration::from_micros(150);
 const STOLEN_SHARE_MAX: f64 = 0.02;
 /// In lock-step polling, whose clients are asked one after the other, takes part in one of so many
 /// blocks.
-const LOCK_STEP_SLOW_TURNS: u32 = 8;
+const LOCK_STEP_SLOW_TURNS: u32 = 16;
 /// Shortest estimate of a lock-step slice, for the number of posts that are planned.
 const LOCK_STEP_SLICE_MIN: Duration = Duration::from_millis(3);
 
 /// What all rounds of a job share.
 pub(crate) struct RunEnvironment {
+    _awake: AwakeCores,
     pub(crate) server_cores: Vec<usize>,
     pub(crate) generator_cores: Vec<usize>,
     pub(crate) all_cores: Vec<usize>,
@@ -78,7 +81,7 @@ pub(crate) async fn round_of_slices(
     plan: &RoundPlan<'_>,
     observer: &mut impl RoundObserver,
 ) -> anyhow::Result<Vec<RunRecord>> {
-    let probe = machine::cpu_probe(&environment.all_cores);
+    let probe = machine::cpu_probe_of_round(&environment.all_cores);
     let mut order = plan.job.order(round_seed(plan), 0, plan.subjects.len());
     let mut round = Round { live: Vec::new(), failed: Vec::new() };
     let slot = plan.deadline.saturating_duration_since(Instant::now());
@@ -95,12 +98,11 @@ pub(crate) async fn round_of_slices(
     for (_, live) in &mut round.live {
         live.readings.sample(super::readings::Checkpoint::End).await;
     }
-    let probe_after = machine::cpu_probe(&environment.all_cores);
+    let probe_after = machine::cpu_probe_of_round(&environment.all_cores);
     let machine = machine_state(environment, probe, probe_after, &CpuSteal::default());
+    let finishing = round.live.into_iter().map(async |(at, live)| anyhow::Ok((at, live.finish().await?)));
     let mut ended = round.failed;
-    for (at, live) in round.live {
-        ended.push((at, live.finish().await?));
-    }
+    ended.extend(try_join_all(finishing).await?);
     ended.sort_by_key(|(at, _)| *at);
     let records: Vec<_> =
         ended.into_iter().map(|(at, ended)| record(plan.first_run + at as u32, plan.round, ended, machine)).collect();
@@ -331,6 +333,17 @@ const CPU_PROBES_MAX: usize = 20;
 const CPU_PROBE_PAUSE: Duration = Duration::from_millis(350);
 
 impl RunEnvironment {
+    pub(crate) fn new(
+        server_cores: Vec<usize>,
+        generator_cores: Vec<usize>,
+        all_cores: Vec<usize>,
+        stop: CancellationToken,
+        cpu_probe_best: f64,
+    ) -> Self {
+        let awake = AwakeCores::keep(&awake_cores(&server_cores, &generator_cores));
+        Self { _awake: awake, server_cores, generator_cores, all_cores, stop, cpu_probe_best }
+    }
+
     /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now
     /// would be invalid.
     async fn wait_until_cpu_available(&self) -> f64 {

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use results::Mode;
 
 /// Share of the time for lock-step rounds.
-const LOCK_STEP_SHARE: f64 = 0.3;
+const LOCK_STEP_SHARE: f64 = 0.25;
 /// Time of a round under load that is wanted, and in lock-step.
-const LOAD_ROUND: Duration = Duration::from_secs(10);
-const LOCK_STEP_ROUND: Duration = Duration::from_millis(2_800);
+const LOAD_ROUND: Duration = Duration::from_millis(8_500);
+const LOCK_STEP_ROUND: Duration = Duration::from_secs(1);
 /// Rounds for an interval; both modes need more for a good one.
 const LOAD_ROUNDS_MIN: u32 = 4;
 const LOCK_STEP_ROUNDS_MIN: u32 = 5;
 const ROUNDS_MAX: u32 = 500;
 /// Starting and connecting one subject, besides its clients.
-const START: Duration = Duration::from_millis(180);
+const START: Duration = Duration::from_millis(50);
 /// A round is at least this many times as long as its start.
 const START_SHARE: f64 = 2.0;
 
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn rounds_fit_the_time() {
-        assert_eq!(rounds(84, 6, 6), (5, 8));
-        assert_eq!(rounds(302, 6, 6), (21, 32));
+        assert_eq!(rounds(84, 6, 6), (7, 20));
+        assert_eq!(rounds(302, 6, 6), (26, 75));
         assert_eq!(rounds(2, 6, 0), (1, 0));
-        assert_eq!(rounds(61, 6, 0), (6, 0));
+        assert_eq!(rounds(61, 6, 0), (7, 0));
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             assert!(end <= deadline + Duration::from_millis(10));
             made.push((mode, round));
         }
-        assert_eq!(made[..4], [(Mode::Load, 1), (Mode::LockStep, 1), (Mode::LockStep, 2), (Mode::Load, 2)]);
-        assert_eq!(made.len(), 13);
+        assert_eq!(made[..4], [(Mode::Load, 1), (Mode::LockStep, 1), (Mode::LockStep, 2), (Mode::LockStep, 3)]);
+        assert_eq!(made.len(), 24);
     }
 }

@@ -54,6 +54,11 @@ impl TrimmedMean {
         }
     }
 
+    /// The same mean with the error that another error does not explain.
+    pub fn less(self, explained: f64) -> Self {
+        Self { error: (self.error.powi(2) - explained.powi(2)).max(0.0).sqrt(), ..self }
+    }
+
     /// Half of the width of the interval of this level.
     pub fn half_width(self, level: f64) -> f64 {
         t_quantile((1.0 - level) / 2.0, self.freedom) * self.error
@@ -61,26 +66,17 @@ impl TrimmedMean {
 
     /// Two-sided p-value of a distance from the truth as large as this one.
     pub fn p(self, distance: f64) -> f64 {
-        two_sided(distance, self.error, |t| t_tail(t, self.freedom))
+        match (distance == 0.0, self.error == 0.0) {
+            (true, _) => 1.0,
+            (false, true) => 0.0,
+            (false, false) => (2.0 * t_tail(distance.abs() / self.error, self.freedom)).min(1.0),
+        }
     }
-}
-
-/// Two-sided p-value of a normal number with this standard error.
-pub(super) fn normal_p(distance: f64, error: f64) -> f64 {
-    two_sided(distance, error, super::normal_tail)
 }
 
 /// Half of the width of the interval of this level of a normal number.
 pub(super) fn normal_half_width(level: f64, error: f64) -> f64 {
     normal_quantile((1.0 - level) / 2.0) * error
-}
-
-fn two_sided(distance: f64, error: f64, tail: impl Fn(f64) -> f64) -> f64 {
-    match (distance == 0.0, error == 0.0) {
-        (true, _) => 1.0,
-        (false, true) => 0.0,
-        (false, false) => (2.0 * tail(distance.abs() / error)).min(1.0),
-    }
 }
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ use super::{Drawn, Plan};
 use crate::file::Arrivals;
 
 /// Lead-in of a slice for transports that do not poll by interval.
-const LEAD_IN: Duration = Duration::from_millis(20);
+const LEAD_IN: Duration = Duration::from_millis(10);
 /// A window is this long, or as long as [`POSTS_MIN`] posts take.
-const WINDOW: Duration = Duration::from_millis(100);
+const WINDOW: Duration = Duration::from_millis(25);
 const WINDOW_MAX: Duration = Duration::from_secs(2);
-const POSTS_MIN: f64 = 20.0;
+const POSTS_MIN: f64 = 5.0;
 /// Most connections a second while the clients of a round with slices connect.
 const CONNECTS_PER_S: f64 = 5_000.0;
-const SETTLE_S: f64 = 0.05;
+const SETTLE_S: f64 = 0.02;
 /// Readers of the room of a lock-step round.
 const LOCK_STEP_READERS: u32 = 100;
 
@@ -63,9 +63,9 @@ impl Plan {
     /// its window is a whole number of them.
     pub fn short_slice(&self, transport: Transport) -> Slicing {
         let posts_per_s = f64::from(self.authors) * self.posts_per_author_per_s;
-        let twenty = Duration::try_from_secs_f64(POSTS_MIN / posts_per_s).unwrap_or(WINDOW_MAX);
+        let least = Duration::try_from_secs_f64(POSTS_MIN / posts_per_s).unwrap_or(WINDOW_MAX);
         // Instants of the schedule are whole microseconds, and so are slices.
-        let window = Duration::from_micros(twenty.clamp(WINDOW, WINDOW_MAX).as_micros() as u64);
+        let window = Duration::from_micros(least.clamp(WINDOW, WINDOW_MAX).as_micros() as u64);
         match self.tuning.of(transport).interval.filter(|interval| !interval.is_zero()) {
             None => Slicing { count: 1, lead_in: LEAD_IN, window },
             Some(interval) => {

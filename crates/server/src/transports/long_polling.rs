@@ -32,6 +32,9 @@ async fn hold(mut request: ReadRequest) -> Result<Response, Refusal> {
     if let Some(batch) = request.reader.since() {
         return Ok(batch_response(&request, Some(batch)));
     }
+    if hold.is_zero() {
+        return Ok(batch_response(&request, None));
+    }
     let _busy = request.connection.busy_guard();
     match tokio::time::timeout(hold, request.reader.wait()).await {
         Ok(Next::Batch(batch)) => Ok(batch_response(&request, Some(batch))),
