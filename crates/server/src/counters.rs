@@ -73,6 +73,9 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new(slowdown: Option<Slowdown>) -> Self {
+        if let Some(slowdown) = &slowdown {
+            slowdown.prepare();
+        }
         let shard = |_| Shard(std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))));
         Self { shards: (0..SHARDS).map(shard).collect(), slowdown }
     }

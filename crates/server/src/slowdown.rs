@@ -1,11 +1,15 @@
 //! A deliberate slowdown: a known cost for each delivered message. The gate is tested with it.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Limits against typing errors.
 const CPU_MAX: Duration = Duration::from_secs(1);
 const ALLOCS_MAX: u64 = 65_536;
+/// A loop of about a tenth of a millisecond, measured so many times.
+const CALIBRATION_TURNS: u64 = 100_000;
+const CALIBRATIONS: usize = 100;
 
 /// Additional cost of each delivered message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,18 +61,51 @@ impl Slowdown {
         for _ in 0..self.allocs * messages {
             drop(std::hint::black_box(Box::new(messages)));
         }
-        if !self.cpu.is_zero() {
-            let end = Instant::now() + self.cpu * u32::try_from(messages).unwrap_or(u32::MAX);
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
-        }
+        let turns = self.cpu.as_nanos() as f64 * *TURNS_PER_NS * messages as f64;
+        turn(turns as u64);
+    }
+
+    /// Does beforehand what would make the first message more expensive than the others.
+    pub(crate) fn prepare(&self) {
+        LazyLock::force(&TURNS_PER_NS);
     }
 }
+
+/// A loop whose time follows from its turns: to read a clock costs as much as the shortest slowdown.
+fn turn(turns: u64) {
+    let mut state = turns;
+    for _ in 0..turns {
+        state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+}
+
+/// Of the fastest measurement, which nothing interrupted.
+static TURNS_PER_NS: LazyLock<f64> = LazyLock::new(|| {
+    let measure = |_| {
+        let begun = Instant::now();
+        turn(CALIBRATION_TURNS);
+        CALIBRATION_TURNS as f64 / begun.elapsed().as_nanos().max(1) as f64
+    };
+    (0..CALIBRATIONS).map(measure).fold(0.0, f64::max)
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_slowdown_is_about_what_was_asked_for() {
+        let slowdown = Slowdown { cpu: Duration::from_micros(20), allocs: 0 };
+        slowdown.prepare();
+        let time = |_| {
+            let begun = Instant::now();
+            slowdown.apply(10);
+            begun.elapsed()
+        };
+        // The fastest of many: other programs only make it longer.
+        let fastest = (0..500).map(time).min().unwrap();
+        assert!((150..=300).contains(&fastest.as_micros()), "{fastest:?}");
+    }
 
     #[test]
     fn a_slowdown_is_parsed_or_refused() {

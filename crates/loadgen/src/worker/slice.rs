@@ -22,7 +22,7 @@ const DRAIN_MAX: Duration = Duration::from_millis(200);
 const DRAIN_POLL: Duration = Duration::from_millis(1);
 /// Nothing is on its way when nothing has arrived for this time …
 const QUIET: Duration = Duration::from_micros(100);
-/// … for which the edge of a short window is moved by this much at most.
+/// … for which the edge of a short window is moved by this much at most, or a twentieth of the window.
 const EDGE_MAX: Duration = Duration::from_millis(1);
 
 /// What a worker needs for its slices.
@@ -87,7 +87,8 @@ impl<'a> Slices<'a> {
         let run = &self.worker.run;
         let begun = Instant::now();
         let (mut last, mut since) = (run.traffic(), begun);
-        while run.plan.slicing.slice() < LONG && begun.elapsed() < EDGE_MAX {
+        let longest = EDGE_MAX.max(run.plan.slicing.window / 20);
+        while run.plan.slicing.slice() < LONG && begun.elapsed() < longest {
             tokio::task::yield_now().await;
             let traffic = run.traffic();
             if traffic != last {
