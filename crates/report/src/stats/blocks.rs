@@ -12,6 +12,8 @@ use super::{PairwiseMeans, median, normal_quantile};
 const LEVEL: f64 = 0.95;
 /// Largest autocorrelation that widens an interval; with more, blocks say nothing of their own.
 const AUTOCORRELATION_MAX: f64 = 0.9;
+/// A subject with so many times fewer blocks than the other has few.
+const FEW: usize = 4;
 /// Fewer pairs of neighbouring blocks say nothing about their correlation.
 const NEIGHBOURS_MIN: usize = 10;
 
@@ -89,7 +91,7 @@ pub fn lock_step_ratio(left: &[InBlock], right: &[InBlock]) -> Option<Ratio> {
 impl LogRatio {
     /// Under load: Hodges and Lehmann's estimate over blocks; `None` without a common block.
     pub fn of_blocks(left: &[InBlock], right: &[InBlock]) -> Option<Self> {
-        let rounds = by_round(left, right);
+        let rounds = by_round_of_load(left, right);
         let logs: Vec<f64> = rounds.values().flatten().copied().collect();
         let means = PairwiseMeans::of(&logs)?;
         let estimates = round_estimates(&rounds, |round| PairwiseMeans::of(round).map(|means| means.median()));
@@ -192,6 +194,35 @@ fn by_round(left: &[InBlock], right: &[InBlock]) -> BTreeMap<u32, Vec<f64>> {
         }
     }
     rounds
+}
+
+/// The same under load, where a subject with long windows (polling) takes part in few blocks: it is
+/// compared with the median of the other one in the round. A single short window of that one would
+/// be the largest part of the error.
+fn by_round_of_load(left: &[InBlock], right: &[InBlock]) -> BTreeMap<u32, Vec<f64>> {
+    if left.len() * FEW > right.len() && right.len() * FEW > left.len() {
+        return by_round(left, right);
+    }
+    let logs = |all: &[InBlock]| {
+        let mut rounds = BTreeMap::<u32, Vec<f64>>::new();
+        for one in all.iter().filter(|one| one.value > 0.0) {
+            rounds.entry(one.round).or_default().push(one.value.ln());
+        }
+        rounds
+    };
+    let (left, right) = (logs(left), logs(right));
+    let ratios = |(round, left): (u32, Vec<f64>)| {
+        let right = right.get(&round)?;
+        let ratios = if left.len() < right.len() {
+            let middle = median(right)?;
+            left.iter().map(|log| log - middle).collect()
+        } else {
+            let middle = median(&left)?;
+            right.iter().map(|log| middle - log).collect()
+        };
+        Some((round, ratios))
+    };
+    left.into_iter().filter_map(ratios).collect()
 }
 
 fn round_estimates(rounds: &BTreeMap<u32, Vec<f64>>, of: impl Fn(&[f64]) -> Option<f64>) -> Vec<f64> {

@@ -109,6 +109,19 @@ fn only_positive_values_of_common_blocks_count() {
 }
 
 #[test]
+fn a_subject_in_few_blocks_is_compared_with_the_median_of_the_round() {
+    let at = |round, block, value| InBlock { round, block, value };
+    // The block that both have is far from the others of its round.
+    let many = |round| (1..=9).map(move |block| at(round, block, if block == 1 { 40.0 } else { 10.0 }));
+    let many: Vec<_> = (1..=4).flat_map(many).collect();
+    let few: Vec<_> = (1..=4).map(|round| at(round, 1, 20.0)).collect();
+    for (ratio, expected) in [(block_ratio(&few, &many), 2.0), (block_ratio(&many, &few), 0.5)] {
+        let ratio = ratio.unwrap();
+        assert!((ratio.value - expected).abs() < 1e-12 && (ratio.blocks, ratio.rounds) == (4, 4), "{ratio:?}");
+    }
+}
+
+#[test]
 fn three_rounds_have_no_interval_and_four_have_one_also_with_one_block_each() {
     let simulated = |rounds, blocks| Simulated { rounds, blocks, sigma: 0.1, correlation: 0.0, tau: 0.01 };
     for blocks in [1, 30] {
