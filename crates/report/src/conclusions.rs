@@ -1,9 +1,9 @@
 //! The answer of a job in a few sentences: CPU, latency, money, validity. An order is stated only if
 //! the direct ratio of two transports supports it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use results::{MetricId, Subject, VerdictKind};
+use results::{CPU_PROBE_LOSS_MAX, MetricId, Subject, VerdictKind};
 
 use crate::format::{number, percent, ratio, shown};
 use crate::money::MonthlyCost;
@@ -159,8 +159,25 @@ fn validity(job: &JobSummary) -> String {
     if unexplained > 0 {
         text += &format!("; {unexplained} of {} predictions are unexplained", theory().count());
     }
-    let machine = job.runs.iter().map(|run| run.cpu_probe_share).reduce(f64::min).unwrap_or(1.0);
-    format!("{text}; lowest CPU probe: {} of the best.", percent(machine))
+    format!("{text}; {}.", cpu_probe(job))
+}
+
+/// How fast the machine was, and in how many rounds it was slow.
+fn cpu_probe(job: &JobSummary) -> String {
+    let lowest = job.runs.iter().map(|run| run.cpu_probe_share).reduce(f64::min).unwrap_or(1.0);
+    let mut rounds = BTreeMap::new();
+    for run in &job.runs {
+        let least = rounds.entry((run.mode, run.round)).or_insert(1.0_f64);
+        *least = least.min(run.cpu_probe_share);
+    }
+    let slow = rounds.values().filter(|share| **share < 1.0 - CPU_PROBE_LOSS_MAX).count();
+    let lowest = format!("lowest CPU probe: {} of the best", percent(lowest));
+    match slow {
+        0 => lowest,
+        slow => {
+            format!("{lowest}, more than {} below it in {slow} of {} rounds", percent(CPU_PROBE_LOSS_MAX), rounds.len())
+        }
+    }
 }
 
 /// Blocks dropped, with the most frequent reasons.
