@@ -177,7 +177,7 @@ async fn an_invalid_scenario_is_refused_with_the_allowed_values() {
     let expected = "pushbench: --set clients=0: clients is 0; it takes a whole number from 1 to 1000000\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
     let ended = run_program(&["run", "quick", "--budget", "3s"]).await;
-    let expected = "pushbench: the budget of 3 s is too short for 6 subjects: give --budget 10s, or fewer transports with --set transports=…\n";
+    let expected = "pushbench: the budget of 3 s is too short for 6 subjects: give --budget 6s, or fewer transports with --set transports=…\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(2), "", expected));
     let ended = run_program(&["run", "/nowhere.toml"]).await;
     let expected = "pushbench: cannot read the scenario /nowhere.toml; give the path of a TOML file, or the name of a shipped scenario such as quick: \

@@ -279,11 +279,11 @@ fn the_estimate_adds_up_phases_rounds_and_poll_intervals() {
 fn every_round_draws_its_own_schedule_and_polling_leads_in_for_an_interval() {
     let plan = plan(&["tuning.polling.interval_ms=250", "posts.per_client_per_s=2"]);
     let slicing = Slicing { count: 20, ..plan.short_slice(Transport::Sse) };
-    // Twenty posts of 30 clients take a third of a second.
-    assert_eq!((slicing.lead_in.as_millis(), slicing.window.as_millis()), (20, 333));
+    // Five posts of 30 clients take a twelfth of a second.
+    assert_eq!((slicing.lead_in.as_millis(), slicing.window.as_millis()), (10, 83));
     assert_ne!(plan.sliced(slicing, 1).fingerprint(), plan.sliced(slicing, 2).fingerprint());
     let polling = plan.short_slice(Transport::Polling);
-    assert_eq!((polling.lead_in.as_millis(), polling.window.as_millis()), (250, 500));
+    assert_eq!((polling.lead_in.as_millis(), polling.window.as_millis()), (250, 250));
     assert_eq!(plan.sliced(slicing, 1).phases.ramp_up().as_millis(), 6);
 }
 

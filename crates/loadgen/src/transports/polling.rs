@@ -15,7 +15,8 @@ use crate::session::Session;
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
-/// While the clients wait for the probe, each polls once in this time per client: 5,000 polls a second.
+/// In a run of many slices, which begins anew in every round, a client that waits for the probe polls
+/// once in this time per client: 5,000 polls a second.
 const PROBE_POLL: Duration = Duration::from_micros(200);
 
 /// An HTTP client that polls, and posts between two polls.
@@ -50,8 +51,9 @@ pub(super) async fn run(session: &Session, mut poller: impl PollingClient) -> Re
     poller.poll().await?;
     *client.sender.borrow_mut() = Some(Rc::new(SentByTask));
     // Every slice begins with the phase `first`; until then the clients wait for the probe only.
-    let until_probe = interval.min(PROBE_POLL * run.plan.clients);
-    let mut next = Instant::now() + if run.lock_step { NEVER } else { until_probe };
+    let has_many_slices = run.plan.slicing.count > 1;
+    let until_probe = if has_many_slices { interval.min(PROBE_POLL * run.plan.clients) } else { interval };
+    let mut next = Instant::now() + if has_many_slices { until_probe } else { first };
     let mut timer = std::pin::pin!(sleep_until(next));
     loop {
         // At least one post between two polls, even if the next poll is late: otherwise nothing
