@@ -29,8 +29,9 @@ struct Simulated {
     process: f64,
 }
 
-// As in gates of two minutes with one build; a spread is the interquartile range over 1.35, because
-// both estimates hardly depend on the tails.
+// As in four gates of two minutes with one build. A spread is the interquartile range over 1.35: real
+// slices have heavier tails, on which both estimates hardly depend, and twice the standard deviation
+// in lock-step. METHODOLOGY.md has the rates with larger noise.
 const LOAD: Simulated =
     Simulated { metric: MetricId::ServerCpuPerMessage, rounds: 1, blocks: 31, slice: 0.12, process: 0.006 };
 const LOCK_STEP: Simulated =
@@ -57,7 +58,7 @@ enum Noise {
     Autocorrelated,
     /// The first slice of every block is 3 % slower, the last one 1.5 %; in measured jobs less than 1 %.
     Slots,
-    /// One slice in twenty is 30 to 70 % slower, as in measured jobs.
+    /// One slice in twenty is 30 to 70 % slower.
     Spikes,
     /// Processes differ three times as much.
     Processes,

@@ -15,8 +15,8 @@ use crate::session::Session;
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 20);
 
-/// In a run of many slices, which begins anew in every round, a client that waits for the probe polls
-/// once in this time per client: 5,000 polls a second.
+/// Time between two polls of all clients together while they wait for the probe, in a run of many
+/// slices: every round waits for that.
 const PROBE_POLL: Duration = Duration::from_micros(200);
 
 /// An HTTP client that polls, and posts between two polls.
