@@ -32,7 +32,7 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
 }
 
 /// This thread runs from now on only while no other thread wants its core.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "nix does not have this system call")]
 pub(crate) fn run_when_idle() -> nix::Result<()> {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the call reads the parameters, which live until it returns, and nothing else.

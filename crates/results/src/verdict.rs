@@ -146,7 +146,11 @@ fn measurement(record: &RunRecord) -> Vec<String> {
             .push(format!("{faulted} of {wanted} deliveries are missing because their posts never reached the server"));
     }
     if record.ended == RunEnd::Complete && record.window_us() == 0 {
-        reasons.push("the measurement window was not reached".to_owned());
+        let dropped = record.slices.iter().filter(|slice| slice.block > 0).find_map(|slice| slice.dropped.as_ref());
+        reasons.push(match dropped {
+            Some(why) => format!("all its slices were dropped: {why}"),
+            None => "the measurement window was not reached".to_owned(),
+        });
     }
     let explains = refused || matches!(record.ended, RunEnd::Failed(_));
     for (kind, count) in &record.faults.counts {
