@@ -4,18 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scenario::{Plan, Protocol};
+use scenario::Plan;
 use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
 use crate::config::{RunConfig, Target};
-use crate::run_context::{PROBE_AUTHOR, PROBE_TEXT, WorkerConfig, WorkerIndex};
+use crate::measure::probe::{PROBE_AUTHOR, PROBE_TEXT};
+use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::worker::Worker;
 
 /// Handles every message of a plan at every client of its room. Returns how long that took and the
 /// number of deliveries. With `decoding` each message is decoded from JSON, as from a socket.
 pub fn receive_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol: Protocol::Pushbench };
+    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol: None };
     let config = RunConfig { plan: Arc::clone(plan), transport: Transport::Websocket, target, cores: Vec::new() };
     let worker = Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY));
     worker.run.clock.set_t0(tokio::time::Instant::now());

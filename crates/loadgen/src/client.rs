@@ -9,9 +9,11 @@ use tokio::sync::Notify;
 use wire::StartAt;
 
 use crate::error::Fault;
+use crate::learned::Learned;
 use crate::measure::ledger::ClientLedger;
+use crate::measure::probe::PROBE_ORDINAL;
 use crate::net::connection::Connection;
-use crate::run_context::{PROBE_ORDINAL, RunContext};
+use crate::run_context::RunContext;
 
 /// A post that is due and not yet sent.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +83,8 @@ pub(crate) struct Client {
     pub(crate) closed_as_idle: Cell<bool>,
     /// Second of the run in which bytes were last read.
     pub(crate) last_read_s: Cell<u32>,
+    /// What responses of a server with a protocol of its own have told it.
+    pub(crate) learned: RefCell<Learned>,
 }
 
 impl Client {
@@ -102,6 +106,7 @@ impl Client {
             disconnected_us: Cell::new(None),
             closed_as_idle: Cell::new(false),
             last_read_s: Cell::new(0),
+            learned: RefCell::default(),
         }
     }
 

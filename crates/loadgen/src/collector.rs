@@ -252,21 +252,30 @@ pub(crate) fn compare_ledgers(
     totals.iter().for_each(|totals| summary.merge(&totals.ledger));
     let rooms = plan.rooms as usize;
     let (mut on_server, mut planned) = (vec![0_u64; rooms], vec![0_u64; rooms]);
+    // Where an author does not receive its messages: how many of them the server has, and planned ones.
+    let mut own = vec![(0_u64, 0_u64); if plan.author_receives { 0 } else { plan.clients as usize }];
     for author in 0..plan.clients {
         let Some(first) = plan.post_index(author, 1) else { continue };
         let room = plan.room_of(author) as usize;
         for index in first..first + plan.posts_of(author) as usize {
-            on_server[room] += u64::from(posts.is_on_server(index));
-            planned[room] += u64::from(plan.slicing.slice_of(plan.due_us(index)) < slices_begun);
+            let counted = (
+                u64::from(posts.is_on_server(index)),
+                u64::from(plan.slicing.slice_of(plan.due_us(index)) < slices_begun),
+            );
+            (on_server[room], planned[room]) = (on_server[room] + counted.0, planned[room] + counted.1);
+            if let Some(own) = own.get_mut(author as usize) {
+                *own = (own.0 + counted.0, own.1 + counted.1);
+            }
         }
     }
     for client in totals.iter().flat_map(|totals| &totals.clients) {
         let room = plan.room_of(client.client);
-        let planned = planned[room as usize];
+        let own = own.get(client.client as usize).copied().unwrap_or_default();
+        let planned = planned[room as usize] - own.1;
         // Cap at the planned count: a duplicate under a second seq is reported by the order check
         // and must not hide a lost message.
         let received = u64::from(client.received).min(planned);
-        let lost = on_server[room as usize].saturating_sub(received);
+        let lost = (on_server[room as usize] - own.0).saturating_sub(received);
         summary.scheduled += planned;
         summary.received += received;
         summary.lost += lost;

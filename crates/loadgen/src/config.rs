@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use scenario::{HttpClient, Plan, Protocol};
+use scenario::{HttpClient, Plan, TargetProtocol};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
@@ -16,8 +16,15 @@ pub struct Target {
     pub tcp: SocketAddr,
     /// Sent with every join, read and post, if the server asks for one.
     pub token: Option<String>,
-    /// Protocol of the server.
-    pub protocol: Protocol,
+    /// Protocol of a server that does not speak ours.
+    pub protocol: Option<Box<TargetProtocol>>,
+}
+
+impl Target {
+    /// Whether the server sends a message to its author too.
+    pub fn author_receives(&self) -> bool {
+        self.protocol.as_ref().is_none_or(|protocol| protocol.author_receives)
+    }
 }
 
 /// One run: a plan over one transport against one server.

@@ -6,7 +6,8 @@ use wire::{Message, Reset, ServerItem};
 use crate::client::{Client, PendingPost};
 use crate::error::{Fault, SessionEnd};
 use crate::measure::ledger::{Arrival, Placement};
-use crate::run_context::{Counters, PROBE_AUTHOR, RunContext};
+use crate::measure::probe::PROBE_AUTHOR;
+use crate::run_context::{Counters, RunContext};
 
 /// Handles an item from the server: `item_bytes` of encoding, `framing_bytes` around it.
 pub(crate) fn receive(
@@ -46,15 +47,21 @@ pub(crate) fn receive(
 
 /// The server has accepted a post of this client.
 pub(crate) fn confirm(run: &RunContext, counters: &mut Counters, client: &Client, ordinal: u64) {
-    // The probe is not in the plan and in no count of posts.
-    let Some(index) = run.plan.post_index(client.id, ordinal) else { return };
-    counters.traffic.accepted += 1;
-    run.posts.mark_accepted(index);
-    if run.due_in_window(index).is_some()
+    if let Some(index) = accept(run, counters, client, ordinal)
+        && run.due_in_window(index).is_some()
         && let Some(sent) = run.posts.sent_us(index)
     {
         counters.histograms.record(Series::AckLatency, run.clock.now_us() - sent);
     }
+}
+
+/// A post of this client counts as accepted. Returns its index; the probe is not in the plan and in
+/// no count of posts.
+pub(crate) fn accept(run: &RunContext, counters: &mut Counters, client: &Client, ordinal: u64) -> Option<usize> {
+    let index = run.plan.post_index(client.id, ordinal)?;
+    counters.traffic.accepted += 1;
+    run.posts.mark_accepted(index);
+    Some(index)
 }
 
 /// The server has restarted a room's log. What this client received after the log's new end is lost
@@ -104,13 +111,10 @@ fn check(
     message: &Message<'_>,
     now: i64,
 ) -> Option<IncidentKind> {
-    let room = counters.rooms[client.room as usize].as_mut().expect("a worker has the rooms of its clients");
     if message.author == PROBE_AUTHOR {
-        if !client.probed.replace(true) {
-            run.population.probed.set(run.population.probed.get() + 1);
-        }
-        return (!room.set_base(message.seq)).then_some(IncidentKind::Unexpected);
+        return (!receive_probe(run, counters, client, message.seq)).then_some(IncidentKind::Unexpected);
     }
+    let room = counters.rooms[client.room as usize].as_mut().expect("a worker has the rooms of its clients");
     let Some(index) = run.plan.post_index(message.author, message.ordinal) else {
         return Some(IncidentKind::Unexpected);
     };
@@ -143,6 +147,16 @@ fn check(
     kind
 }
 
+/// The client has the probe with this seq. Returns whether it is the seq that all clients of the room
+/// have it with.
+pub(crate) fn receive_probe(run: &RunContext, counters: &mut Counters, client: &Client, seq: u64) -> bool {
+    if !client.probed.replace(true) {
+        run.population.probed.set(run.population.probed.get() + 1);
+    }
+    let room = counters.rooms[client.room as usize].as_mut().expect("a worker has the rooms of its clients");
+    room.set_base(seq)
+}
+
 fn record_latency(run: &RunContext, counters: &mut Counters, client: &Client, index: usize, now: i64) {
     let Some(due) = run.due_in_window(index) else { return };
     counters.histograms.record(Series::DeliveryLatency, now - due);
@@ -150,7 +164,7 @@ fn record_latency(run: &RunContext, counters: &mut Counters, client: &Client, in
     if let Some(sent) = run.posts.sent_us(index) {
         counters.histograms.record(Series::DeliveryLatencyFromSend, now - sent);
     }
-    if let Some(spread) = run.posts.spread_us(index, now, run.plan.room_size(client.room)) {
+    if let Some(spread) = run.posts.spread_us(index, now, run.plan.receivers(client.room)) {
         counters.histograms.record(Series::FanoutSpread, spread);
     }
 }

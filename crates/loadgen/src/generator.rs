@@ -105,6 +105,7 @@ impl<'a, W: Write> Generator<'a, W> {
                 posts: Arc::clone(&posts),
                 base,
                 lock_step: false,
+                traced: false,
             };
             let channels = Channels {
                 announcements: announced.clone(),

@@ -23,6 +23,7 @@ mod error;
 pub mod fuzz;
 mod generator;
 mod joining;
+mod learned;
 mod lockstep;
 mod measure;
 mod measurements;
@@ -37,7 +38,9 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod trace;
 mod transports;
+mod trying;
 mod worker;
 
 pub use config::{RunConfig, Target};
@@ -48,3 +51,5 @@ pub use lockstep::{Checkpoint, LockStep, LockStepError, StepCounts, Until, lock_
 pub use measurements::RunMeasurements;
 pub use net::tcp_info::SocketCounts;
 pub use progress::Progress;
+pub use trace::Traced;
+pub use trying::{Attempt, TryError, try_messages};

@@ -239,7 +239,10 @@ impl LockStep {
             self.worker.spawn_client(client);
             // A long polling client joins with its first request; the second is the first that is
             // held.
-            let requests = if self.holds_requests() { u64::from(client.id) * 2 + 2 } else { 0 };
+            let requests = match &self.worker.run.protocol {
+                None if self.holds_requests() => u64::from(client.id) * 2 + 2,
+                _ => 0,
+            };
             let has_joined = || client.joined.get() && self.counts().requests >= requests;
             self.wait_for(has_joined, || format!("the join of client {}", client.id)).await?;
         }
@@ -248,7 +251,7 @@ impl LockStep {
 
     async fn probe(&self) -> Result<(), LockStepError> {
         for prober in self.worker.probers() {
-            prober.send_probe(&self.worker.run);
+            self.worker.send_probe(prober);
             let members = || self.worker.scheduler.members(prober.room);
             let all_probed = || members().all(|client| client.probed.get());
             self.poll_all(members(), all_probed, || "the probe".to_owned()).await?;
@@ -264,7 +267,8 @@ impl LockStep {
         let post = || format!("post {ordinal} of client {}", author.id);
         let is_accepted = || self.counts().accepted > before.accepted;
         self.wait_for(is_accepted, || format!("the acknowledgement of {}", post())).await?;
-        let members = || self.worker.scheduler.members(author.room);
+        let receives = |client: &&Rc<Client>| self.worker.run.plan.author_receives || client.id != author.id;
+        let members = || self.worker.scheduler.members(author.room).filter(receives);
         let receivers = members().count() as u64;
         // A long polling client must have sent its next request: otherwise the next message would
         // sometimes find it waiting and sometimes not.

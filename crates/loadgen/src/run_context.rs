@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use results::{ByteClass, Direction, Faults, LedgerSummary, Series, TrafficCounts, TrafficKind};
-use scenario::{HttpClient, Plan, Protocol, TransportTuning};
+use scenario::{HttpClient, Plan, TargetProtocol, TransportTuning};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::{Framing, Post, Transport};
@@ -20,14 +20,12 @@ use crate::error::Fault;
 use crate::measure::histograms::Histograms;
 use crate::measure::ledger::RoomOrder;
 use crate::measure::local_sequence::LocalSequence;
+use crate::measure::marker::Markers;
 use crate::measure::post_table::PostTable;
+use crate::measure::probe::{PROBE_AUTHOR, PROBE_ORDINAL, PROBE_TEXT};
 use crate::net::connection::{Connection, OpenConnections};
+use crate::trace::Trace;
 
-/// Author of the probe, the one message that every room gets before T0. It is not in the plan.
-pub(crate) const PROBE_AUTHOR: u32 = u32::MAX;
-/// Ordinal of the probe. Plans count from 1.
-pub(crate) const PROBE_ORDINAL: u64 = 0;
-pub(crate) const PROBE_TEXT: &str = "probe";
 const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Which worker of how many. Client `n` belongs to worker `n % count`.
@@ -51,13 +49,15 @@ pub(crate) struct WorkerConfig {
     pub(crate) base: Instant,
     /// Posts and polls follow no clock: see [`crate::lockstep`].
     pub(crate) lock_step: bool,
+    /// What is sent and received is kept.
+    pub(crate) traced: bool,
 }
 
 impl WorkerConfig {
     /// A worker without others, which begins now.
     pub(crate) fn alone(run: &RunConfig, worker: WorkerIndex) -> Self {
         let posts = Arc::new(PostTable::new(run.planned_posts()));
-        Self { run: run.clone(), worker, posts, base: Instant::now(), lock_step: false }
+        Self { run: run.clone(), worker, posts, base: Instant::now(), lock_step: false, traced: false }
     }
 }
 
@@ -104,9 +104,14 @@ pub(crate) struct RunContext {
     /// Posts are encoded here before they are sent.
     pub(crate) send_buffer: RefCell<Vec<u8>>,
     pub(crate) connections: Rc<OpenConnections>,
-    /// Numbers for messages of a server that gives none.
+    /// The protocol of a server that does not speak ours.
+    pub(crate) protocol: Option<Rc<TargetProtocol>>,
+    /// Finds posts in what such a server sends.
+    pub(crate) markers: Option<Markers>,
+    /// Numbers for the messages of such a server.
     pub(crate) local_sequence: Option<RefCell<LocalSequence>>,
     pub(crate) lock_step: bool,
+    pub(crate) trace: Option<Trace>,
     /// The window of the current slice.
     window_us: RefCell<Range<i64>>,
     /// Whether clients connect or a slice is under way; between slices nothing polls.
@@ -117,14 +122,14 @@ pub(crate) struct RunContext {
 
 impl RunContext {
     pub(crate) fn new(config: WorkerConfig) -> Self {
-        let WorkerConfig { run, worker, posts, base, lock_step } = config;
+        let WorkerConfig { run, worker, posts, base, lock_step, traced } = config;
         let http_client = run.http_client();
-        let RunConfig { plan, transport, target, .. } = run;
+        let RunConfig { plan, transport, mut target, .. } = run;
+        let protocol = target.protocol.take().map(|protocol| Rc::new(*protocol));
         let mut rooms: Vec<Option<RoomOrder>> = (0..plan.rooms).map(|_| None).collect();
         for room in plan.clients_of_worker(worker.index, worker.count).map(|client| plan.room_of(client)) {
             rooms[room as usize].get_or_insert_with(|| RoomOrder::new(plan.posts_in_room(room)));
         }
-        let numbers_messages = target.protocol == Protocol::Pushbench;
         Self {
             framing: transport.framing(plan.encoding(transport)),
             clock: Clock::new(base),
@@ -144,8 +149,11 @@ impl RunContext {
             scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
             send_buffer: RefCell::default(),
             connections: Rc::default(),
-            local_sequence: (!numbers_messages).then(|| RefCell::new(LocalSequence::new(&plan))),
+            markers: protocol.as_ref().map(|_| Markers::new(&plan)),
+            local_sequence: protocol.as_ref().map(|_| RefCell::new(LocalSequence::new(&plan))),
+            protocol,
             lock_step,
+            trace: traced.then(Trace::default),
             window_us: RefCell::new(window_us(&plan, 0)),
             is_active: Cell::new(true),
             activity: Notify::new(),
@@ -166,6 +174,16 @@ impl RunContext {
     /// posts can be checked.
     pub(crate) fn server_numbers_messages(&self) -> bool {
         self.local_sequence.is_none()
+    }
+
+    /// Whether an author's own message is all that says that the server has it.
+    pub(crate) fn own_message_acknowledges(&self) -> bool {
+        self.protocol.as_ref().is_some_and(|protocol| !protocol.post.is_acknowledged() && protocol.author_receives)
+    }
+
+    /// Whether the server says nothing to an author.
+    pub(crate) fn nothing_acknowledges(&self) -> bool {
+        self.protocol.as_ref().is_some_and(|protocol| !protocol.post.is_acknowledged() && !protocol.author_receives)
     }
 
     /// Whether this client posts its room's probe.
@@ -189,6 +207,9 @@ impl RunContext {
     /// Sends on a connection and counts the write.
     pub(crate) fn send(&self, connection: &Connection, bytes: &[u8]) -> Result<(), Fault> {
         self.counters.borrow_mut().traffic.socket_writes += 1;
+        if let Some(trace) = &self.trace {
+            trace.note(connection.client(), true, bytes);
+        }
         connection.send(bytes)
     }
 

@@ -34,7 +34,7 @@ impl Session {
         let sources = run.plan.sockets(run.transport) / PORTS_PER_SOURCE + 1;
         let source = (sources > 1 && to.ip().is_loopback() && to.is_ipv4())
             .then(|| Ipv4Addr::new(127, 0, 0, 1 + (u64::from(self.client.id) % sources) as u8));
-        let half = open(to, source, &run.connections).await?;
+        let half = open(to, source, self.client.id, &run.connections).await?;
         run.counters.borrow_mut().traffic.connections += 1;
         self.client.last_read_s.set(run.cached_second());
         Ok(half)
@@ -56,6 +56,9 @@ impl Session {
     /// connection.
     pub(crate) async fn read(&self, half: &mut ReadHalf) -> Result<usize, Fault> {
         let read = half.read(&self.run.scratch).await?;
+        if let Some(trace) = &self.run.trace {
+            trace.note(self.client.id, false, &self.run.scratch.borrow()[..read]);
+        }
         self.client.last_read_s.set(self.run.cached_second());
         self.run.counters.borrow_mut().traffic.socket_reads += 1;
         Ok(read)

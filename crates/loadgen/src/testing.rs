@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use scenario::{Plan, Protocol};
+use scenario::{Plan, TargetProtocol};
 use tokio::net::TcpListener;
 use wire::Transport;
 
@@ -22,18 +22,13 @@ pub(crate) fn plan(clients: u32, rooms: u32, more: &str) -> Plan {
 
 /// A worker with all clients of a plan. Nothing listens at its target.
 pub(crate) fn worker(clients: u32, rooms: u32, more: &str) -> Worker {
-    worker_with(clients, rooms, more, Protocol::Pushbench)
-}
-
-/// The same for a target with another protocol.
-pub(crate) fn worker_with(clients: u32, rooms: u32, more: &str, protocol: Protocol) -> Worker {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    build(&Arc::new(plan(clients, rooms, more)), closed, Transport::Tcp, protocol)
+    worker_of(&Arc::new(plan(clients, rooms, more)), closed, Transport::Tcp)
 }
 
 /// A worker with all clients of a plan, over a transport to a target.
 pub(crate) fn worker_of(plan: &Arc<Plan>, to: SocketAddr, transport: Transport) -> Worker {
-    build(plan, to, transport, Protocol::Pushbench)
+    worker_with(plan, to, transport, None)
 }
 
 /// A worker with one client, over a transport to a listener.
@@ -53,15 +48,21 @@ pub(crate) fn listener() -> TcpListener {
     TcpListener::from_std(listener).unwrap()
 }
 
-fn build(plan: &Arc<Plan>, to: SocketAddr, transport: Transport, protocol: Protocol) -> Worker {
-    let target = Target { protocol, ..target(to) };
+/// The same for a target with a protocol of its own.
+pub(crate) fn worker_with(
+    plan: &Arc<Plan>,
+    to: SocketAddr,
+    transport: Transport,
+    protocol: Option<TargetProtocol>,
+) -> Worker {
+    let target = Target { protocol: protocol.map(Box::new), ..target(to) };
     let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new() };
     Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY))
 }
 
 /// A target with our protocol at this address.
 pub(crate) fn target(to: SocketAddr) -> Target {
-    Target { http: to, tcp: to, token: None, protocol: Protocol::Pushbench }
+    Target { http: to, tcp: to, token: None, protocol: None }
 }
 
 /// Waits until a condition holds, without sleeping.

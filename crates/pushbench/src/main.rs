@@ -21,6 +21,7 @@ mod selfcheck;
 mod serve;
 mod show;
 mod signals;
+mod try_out;
 mod values;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ enum Command {
     History(history::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
+    Try(try_out::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Selfcheck(args) => selfcheck::run(&args),
+        Command::Try(args) => try_out::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         print::error(&error);

@@ -109,6 +109,9 @@ pub struct TrafficCounts {
     pub upgrades_refused: u64,
     /// Messages received by such sessions while they were on polling.
     pub delivered_on_polling: u64,
+    /// Frames, events and bodies without a post, from servers with a protocol of their own.
+    #[serde(default)]
+    pub unmarked: u64,
     /// Bytes by direction (up, down), kind (delivery, empty, keep-alive, set-up, posting) and class
     /// (payload, envelope, framing, headers), in this order.
     bytes: [[ByClass; TrafficKind::ALL.len()]; 2],
@@ -179,6 +182,7 @@ impl TrafficCounts {
             upgrades: op(self.upgrades, other.upgrades),
             upgrades_refused: op(self.upgrades_refused, other.upgrades_refused),
             delivered_on_polling: op(self.delivered_on_polling, other.delivered_on_polling),
+            unmarked: op(self.unmarked, other.unmarked),
             bytes,
         }
     }

@@ -227,7 +227,12 @@ fn backlog(record: &RunRecord) -> Vec<String> {
     }
     let (Some(line), Some(middle)) = (TheilSenLine::over(medians), median(medians)) else { return Vec::new() };
     let (growth, scatter) = (line.slope * (medians.len() - 1) as f64, line.scatter);
-    let grows = growth > BACKLOG_GROWTH_MAX * middle && growth > BACKLOG_OVER_SCATTER_MIN * scatter && growth > 1_000.0;
+    // What is delivered before the next post leaves no backlog.
+    let between_posts = record.planned.window_us as f64 / record.planned.posts_in_window.max(1) as f64;
+    let grows = growth > BACKLOG_GROWTH_MAX * middle
+        && growth > BACKLOG_OVER_SCATTER_MIN * scatter
+        && growth > 1_000.0
+        && middle + growth > between_posts;
     let reason = grows
         .then(|| format!("the median latency grew by {growth:.0} µs during the window, from about {middle:.0} µs"));
     reason.into_iter().chain(backlog_at_end(record)).collect()

@@ -18,10 +18,12 @@ mod job;
 mod load;
 mod overrides;
 mod plan;
+mod protocol;
 mod reference;
 mod schema;
 mod table;
 mod target;
+mod template;
 mod time;
 mod tuning;
 mod unknown;
@@ -33,8 +35,10 @@ pub use job::{Job, PlannedSubject};
 pub use load::{LoadedScenario, load, parse};
 pub use overrides::Override;
 pub use plan::{Plan, SliceLoad, Slicing};
+pub use protocol::{Login, Request, Step, TargetProtocol, ValueSource};
 pub use reference::{fields_table, schema};
-pub use target::{ExternalServer, Protocol, ProtocolName, ServerCommand};
+pub use target::{ExternalServer, ServerCommand};
+pub use template::Template;
 pub use tuning::{TransportTuning, Tuning};
 
 /// Maximum size of a scenario file, in bytes.

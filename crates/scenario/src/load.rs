@@ -250,7 +250,10 @@ fn numbered(path: &str) -> String {
 /// The error for a path where deserialising or validating failed.
 fn explain(table: &Table, path: &str) -> ScenarioError {
     let Some(node) = (if path.is_empty() { Some(Node::root()) } else { Node::at(path) }) else {
-        return unknown_key(path, path);
+        // The keys of some tables are the file's own: the table says what it takes.
+        let above = path.rsplit_once('.').map(|(above, _)| above);
+        let is_free = above.and_then(Node::at).is_some_and(Node::takes_any_key);
+        return above.filter(|_| is_free).map_or_else(|| unknown_key(path, path), |above| explain(table, above));
     };
     match find(table, path) {
         Some(Found::Table(inside)) => match missing(path, node, Some(inside)) {

@@ -77,6 +77,11 @@ impl Node {
         self.0.get("properties").is_some()
     }
 
+    /// Whether it is a table whose keys are not listed.
+    pub(crate) fn takes_any_key(self) -> bool {
+        self.0.get("additionalProperties").is_some_and(Value::is_object)
+    }
+
     /// Whether it is a list.
     pub(crate) fn is_list(self) -> bool {
         self.0["type"] == "array"

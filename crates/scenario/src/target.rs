@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::Transport;
 
 use crate::check::{each_once, one_line, one_line_if_any, short_name};
+use crate::protocol::TargetProtocol;
 use crate::time::seconds;
 
 /// Maximum length of an argument of a command, in characters.
@@ -48,21 +49,14 @@ pub struct ExternalServer {
     #[garde(length(min = 1), custom(http_only))]
     #[schemars(extend("uniqueItems" = true, "x-takes" = "a list of one or more transports other than \"tcp\", without duplicates"))]
     pub transports: Vec<Transport>,
-    /// `pushbench`: the protocol of the built-in server; `plain-broadcast`: a WebSocket server that sends every text to all clients including the sender, or only back to the sender
-    #[serde(default)]
-    pub protocol: ProtocolName,
-    /// Path of the WebSocket for `plain-broadcast`; `{room}` is replaced by the name of the room
-    #[serde(default = "root")]
-    #[garde(length(chars, min = 1, max = 1000), custom(one_line))]
-    pub path: String,
+    /// `[target.protocol]`: how clients join, read and post; without it, as on the built-in server
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub protocol: Option<TargetProtocol>,
 }
 
 fn here() -> String {
     ".".to_owned()
-}
-
-fn root() -> String {
-    "/".to_owned()
 }
 
 const fn ready_within_s() -> f64 {
@@ -86,22 +80,13 @@ impl ExternalServer {
             ready: None,
             ready_within_s,
             transports,
-            protocol: ProtocolName::Pushbench,
-            path: root(),
+            protocol: None,
         }
     }
 
     /// Time within which the server must be ready.
     pub fn ready_within(&self) -> Duration {
         seconds(self.ready_within_s)
-    }
-
-    /// The protocol, with its settings.
-    pub fn protocol(&self) -> Protocol {
-        match self.protocol {
-            ProtocolName::Pushbench => Protocol::Pushbench,
-            ProtocolName::PlainBroadcast => Protocol::PlainBroadcast { path: self.path.clone() },
-        }
     }
 }
 
@@ -145,40 +130,4 @@ impl JsonSchema for ServerCommand {
             "x-takes": "a program and its arguments, in one string or a list of strings",
         })
     }
-}
-
-/// The value of `protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum ProtocolName {
-    /// The protocol of the built-in server.
-    #[default]
-    Pushbench,
-    /// A WebSocket server that sends every text to all clients including the sender, or only back to the sender.
-    PlainBroadcast,
-}
-
-impl ProtocolName {
-    /// The name used in scenarios.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pushbench => "pushbench",
-            Self::PlainBroadcast => "plain-broadcast",
-        }
-    }
-}
-
-/// The protocol of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// Rooms, sequence numbers and cursors: the protocol of the built-in server.
-    #[default]
-    Pushbench,
-    /// Every text is sent to all clients, or back to its sender.
-    PlainBroadcast {
-        /// Path of the WebSocket.
-        path: String,
-    },
 }

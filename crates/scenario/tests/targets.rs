@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use scenario::{Job, Protocol, parse};
+use scenario::{Job, parse};
 use wire::Transport;
 
 const HEAD: &str = "name = 'x'
@@ -38,9 +38,7 @@ fn without(line: &str, instead: &str) -> String {
 
 #[test]
 fn an_external_server_is_a_subject() {
-    let job = read(&format!(
-        "budget_s = 3\n{HEAD}protocol = 'plain-broadcast'\npath = '/chat?r={{room}}'\nneeds = 'node_modules'\nprepare = 'npm ci'\n"
-    ));
+    let job = read(&format!("budget_s = 3\n{HEAD}needs = 'node_modules'\nprepare = 'npm ci'\n"));
     let subjects: Vec<_> = job.plans[0].subjects().iter().map(ToString::to_string).collect();
     assert_eq!(subjects, ["tcp", "websocket", "websocket @ node-ws"]);
     let server = &job.plans[0].external_servers[0];
@@ -49,7 +47,6 @@ fn an_external_server_is_a_subject() {
         (3, ".", Duration::from_secs(10))
     );
     assert_eq!((server.needs.as_deref(), server.prepare.as_deref()), (Some("node_modules"), Some("npm ci")));
-    assert_eq!(server.protocol(), Protocol::PlainBroadcast { path: "/chat?r={room}".to_owned() });
 }
 
 #[test]
@@ -57,7 +54,7 @@ fn a_command_is_words_or_a_list_of_them() {
     let job = read(&HEAD.replace("'node server.js {port}'", "['my server', '--port={port}']"));
     let server = &job.plans[0].external_servers[0];
     assert_eq!(server.command.0, ["my server", "--port={port}"]);
-    assert_eq!((server.protocol(), &server.transports[..]), (Protocol::Pushbench, &[Transport::Websocket][..]));
+    assert_eq!((&server.protocol, &server.transports[..]), (&None, &[Transport::Websocket][..]));
     assert_eq!(
         without("'node server.js {port}'", "[]"),
         "f.toml:9: target[1].command is []; it takes a program and its arguments, in one string or a list of strings"
@@ -77,11 +74,7 @@ fn missing_and_unknown_keys_are_named() {
     assert_eq!(
         with("colour = 'red'"),
         "f.toml:11: there is no key target[1].colour; target[] has name, command, folder, needs, prepare, ready, ready_within_s, \
-         transports, protocol, path"
-    );
-    assert_eq!(
-        with("protocol = 'latin'"),
-        "f.toml:11: target[1].protocol is \"latin\"; it takes one of \"pushbench\", \"plain-broadcast\""
+         transports, protocol"
     );
     let tcp = error(&HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['tcp']"));
     assert!(
@@ -106,38 +99,7 @@ fn names_of_servers_are_unique() {
 }
 
 #[test]
-fn a_plain_broadcast_server_has_one_room_or_one_per_client() {
-    let with_rooms = |rooms: u32| {
-        format!("{}protocol = 'plain-broadcast'\n", HEAD.replace("rooms = 1", &format!("rooms = {rooms}")))
-    };
-    assert_eq!(
-        error(&with_rooms(2)),
-        "f.toml:11: target[1].protocol is plain-broadcast, but such a server has one room for all clients, or one for each: write \
-         rooms = 1 or rooms = 10"
-    );
-    for rooms in [1, 10] {
-        let server = &read(&with_rooms(rooms)).plans[0].external_servers[0];
-        assert_eq!(server.protocol(), Protocol::PlainBroadcast { path: "/".to_owned() });
-    }
-}
-
-#[test]
-fn a_plain_broadcast_server_needs_text_over_websocket() {
-    assert_eq!(
-        error(&format!(
-            "{}protocol = 'plain-broadcast'\n",
-            HEAD.replace("{port}'\ntransports = ['websocket']", "{port}'\ntransports = ['sse']")
-        )),
-        "f.toml:10: target[1].transports is sse, but plain-broadcast is for websocket: leave out the others"
-    );
-    assert_eq!(
-        error(&format!("encoding = 'binary'\n{HEAD}protocol = 'plain-broadcast'\n")),
-        "f.toml:12: target[1].protocol is plain-broadcast, but such a server sends texts only: leave out encoding = \"binary\""
-    );
-    assert_eq!(
-        with("path = '/chat'"),
-        "f.toml:11: target[1].path is /chat, but it is for protocol = \"plain-broadcast\": leave it out, or write that protocol"
-    );
+fn a_way_to_prepare_belongs_to_what_is_needed() {
     assert_eq!(
         with("prepare = 'make'"),
         "f.toml:11: target[1].prepare is without needs, but it makes what needs names: write needs too"

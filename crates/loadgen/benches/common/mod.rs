@@ -31,15 +31,7 @@ impl Server {
         let mut first_line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut first_line)?;
         let listening: ServerAddresses = serde_json::from_str(&first_line)?;
-        Ok(Self {
-            target: Target {
-                http: listening.http,
-                tcp: listening.tcp,
-                token: None,
-                protocol: scenario::Protocol::Pushbench,
-            },
-            process,
-        })
+        Ok(Self { target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: None }, process })
     }
 }
 

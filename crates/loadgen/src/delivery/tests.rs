@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use wire::Ack;
 
 use super::*;
-use crate::run_context::{PROBE_ORDINAL, PROBE_TEXT};
+use crate::measure::probe::{PROBE_ORDINAL, PROBE_TEXT};
 use crate::testing::worker;
 use crate::worker::Worker;
 

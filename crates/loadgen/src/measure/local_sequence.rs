@@ -2,10 +2,8 @@
 //! it first receives them.
 
 use scenario::Plan;
-use wire::Post;
 
-/// The probe's seq in every room.
-pub(crate) const PROBE_SEQ: u64 = 1;
+use super::probe::PROBE_SEQ;
 
 pub(crate) struct LocalSequence {
     /// By post; 0 is a post without a seq.
@@ -27,9 +25,9 @@ impl LocalSequence {
     }
 
     /// The seq of the post with this index, which was received now.
-    pub(crate) fn number(&mut self, room: u32, index: usize, post: &Post<'_>) -> u64 {
-        let newest = &mut self.newest[post.author as usize];
-        *newest = post.ordinal.max(*newest);
+    pub(crate) fn number(&mut self, room: u32, index: usize, author: u32, ordinal: u64) -> u64 {
+        let newest = &mut self.newest[author as usize];
+        *newest = ordinal.max(*newest);
         let (seq, last) = (&mut self.by_post[index], &mut self.last[room as usize]);
         if *seq == 0 {
             *last += 1;
@@ -39,9 +37,13 @@ impl LocalSequence {
     }
 
     /// The seqs of the later posts of the same author that were received by any client.
-    pub(crate) fn later_of_author<'a>(&'a self, plan: &'a Plan, post: &Post<'_>) -> impl Iterator<Item = u64> + 'a {
-        let author = post.author;
-        (post.ordinal + 1..=self.newest[author as usize])
+    pub(crate) fn later_of_author<'a>(
+        &'a self,
+        plan: &'a Plan,
+        author: u32,
+        ordinal: u64,
+    ) -> impl Iterator<Item = u64> + 'a {
+        (ordinal + 1..=self.newest[author as usize])
             .filter_map(move |ordinal| plan.post_index(author, ordinal))
             .map(|index| u64::from(self.by_post[index]))
             .filter(|seq| *seq != 0)

@@ -4,4 +4,6 @@
 pub(crate) mod histograms;
 pub(crate) mod ledger;
 pub(crate) mod local_sequence;
+pub(crate) mod marker;
 pub(crate) mod post_table;
+pub(crate) mod probe;

@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     half: OwnedWriteHalf,
     unsent: RefCell<Vec<u8>>,
     reader: RefCell<Option<Waker>>,
+    /// The client that it belongs to.
+    client: u32,
     entry: ConnectionEntry,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct ReadHalf {
 pub(crate) async fn open(
     to: SocketAddr,
     source: Option<Ipv4Addr>,
+    client: u32,
     connections: &Rc<OpenConnections>,
 ) -> Result<ReadHalf, Fault> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -63,12 +66,17 @@ pub(crate) async fn open(
         half: write,
         unsent: RefCell::default(),
         reader: RefCell::default(),
+        client,
         entry: connections.register(connection),
     });
     Ok(ReadHalf { half: read, connection })
 }
 
 impl Connection {
+    pub(crate) const fn client(&self) -> u32 {
+        self.client
+    }
+
     /// Sends what the kernel accepts now; the read half sends the rest later. After an error
     /// nothing was sent.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
@@ -238,7 +246,7 @@ mod tests {
         let mut opened = Vec::new();
         // More than one slice.
         for _ in 0..SOCKETS_PER_SLICE + 3 {
-            let opening = open(listener.local_addr().unwrap(), None, &connections);
+            let opening = open(listener.local_addr().unwrap(), None, 0, &connections);
             let (opened_half, accepted) = tokio::join!(opening, listener.accept());
             let (mut half, (mut server, _)) = (opened_half.unwrap(), accepted.unwrap());
             half.connection().send(b"hello").unwrap();

@@ -59,6 +59,16 @@ pub(super) fn parse<'h, 'b>(
     })
 }
 
+/// Passes name and value of each header of a complete head.
+pub(crate) fn headers_of(head: &[u8], mut on_header: impl FnMut(&str, &str)) -> Result<(), Fault> {
+    let mut headers = no_headers();
+    let (response, _) = parse(head, &mut headers)?.ok_or_else(|| bad("an incomplete response head"))?;
+    for header in response.headers.iter() {
+        on_header(header.name, std::str::from_utf8(header.value).unwrap_or("").trim());
+    }
+    Ok(())
+}
+
 /// Reads a head from the start of `bytes`; `None` if it is incomplete.
 pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<(Head, Length)>, Fault> {
     let mut headers = no_headers();

@@ -78,7 +78,7 @@ mod tests {
             http: "127.0.0.1:80".parse().unwrap(),
             tcp: "127.0.0.1:81".parse().unwrap(),
             token: Some("secret-1".into()),
-            protocol: scenario::Protocol::Pushbench,
+            protocol: None,
         };
         let requests = Requests::new(&target, Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
         let mut out = Vec::new();
@@ -99,7 +99,7 @@ mod tests {
             http: "127.0.0.1:80".parse().unwrap(),
             tcp: "127.0.0.1:81".parse().unwrap(),
             token: None,
-            protocol: scenario::Protocol::Pushbench,
+            protocol: None,
         };
         let plain = Requests::new(&target, Transport::Polling, &"r".parse().unwrap(), "", "");
         let read = |requests: &Requests, start| {

@@ -5,7 +5,7 @@ use super::http_head::{LENGTH_MAX, Length, parse_head};
 use crate::error::Fault;
 use results::FaultKind;
 
-pub(crate) use super::http_head::{Head, retry_after};
+pub(crate) use super::http_head::{Head, headers_of, retry_after};
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Most interim responses (1xx) before the final one.

@@ -11,17 +11,18 @@ use results::FaultKind;
 /// What a client offers: a WebSocket without extensions, and a subprotocol if it needs one.
 pub(crate) struct Offer {
     key: String,
-    subprotocol: Option<&'static str>,
+    subprotocol: Option<String>,
 }
 
 impl Offer {
-    pub(crate) fn new(subprotocol: Option<&'static str>) -> Self {
-        Self { key: generate_key(), subprotocol }
+    pub(crate) fn new(subprotocol: Option<&str>) -> Self {
+        Self { key: generate_key(), subprotocol: subprotocol.map(str::to_owned) }
     }
 
     /// The headers of the request.
     pub(crate) fn headers(&self) -> String {
-        let protocol = self.subprotocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
+        let subprotocol = self.subprotocol.as_ref();
+        let protocol = subprotocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
         format!(
             "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {}\r\n{protocol}",
             self.key
@@ -44,7 +45,7 @@ impl Offer {
                 accept = Some(value);
             } else if is("sec-websocket-extensions") && !value.is_empty() {
                 return Err(bad(format!("extensions that were not offered: {}", shown(value))));
-            } else if is("sec-websocket-protocol") && self.subprotocol != Some(value) {
+            } else if is("sec-websocket-protocol") && self.subprotocol.as_deref() != Some(value) {
                 return Err(bad(format!("a subprotocol that was not offered: {}", shown(value))));
             }
         }
@@ -73,7 +74,7 @@ mod tests {
     const ACCEPT: &str = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
     fn check(subprotocol: Option<&'static str>, headers: &[&str]) -> Result<(), String> {
-        let offer = Offer { key: KEY.to_owned(), subprotocol };
+        let offer = Offer { key: KEY.to_owned(), subprotocol: subprotocol.map(str::to_owned) };
         let head = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n", headers.concat());
         offer.check(head.as_bytes()).map_err(|fault| {
             assert_eq!(fault.kind, FaultKind::BadBytes);

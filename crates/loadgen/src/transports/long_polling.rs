@@ -12,7 +12,7 @@ pub(super) async fn run_session(session: &Session) -> Result<Infallible, Session
     // The first request must not be held, because its response says that the client has joined.
     let mut first = Poller::new(session, "hold_ms=0");
     first.poll().await?;
-    post_connection::attach(session);
+    post_connection::attach(session, || session.requests("", ""));
     let hold = session.run.tuning().hold.unwrap_or_default();
     let mut poller = first.with_parameters(&format!("hold_ms={}", hold.as_millis()));
     loop {

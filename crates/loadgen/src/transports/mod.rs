@@ -1,11 +1,11 @@
 //! How the client of each transport works: one module per transport, named like the server's.
 
 mod by_reqwest;
+mod foreign;
 mod http;
 mod http_streaming;
 mod in_band;
 mod long_polling;
-mod plain_broadcast;
 mod polling;
 mod socketio;
 mod sse;
@@ -16,18 +16,18 @@ mod ws_connection;
 
 use std::convert::Infallible;
 
-use scenario::{HttpClient, Protocol};
+use scenario::HttpClient;
 use wire::Transport;
 
 use crate::error::SessionEnd;
 use crate::session::Session;
 
-pub(crate) use plain_broadcast::confirm_sent_posts;
+pub(crate) use foreign::confirm_sent_posts;
 
 /// Connects a client and keeps it in its room until the session ends.
 pub(crate) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
-    if let Protocol::PlainBroadcast { path } = &session.run.target.protocol {
-        return plain_broadcast::run_session(session, path).await;
+    if let Some(protocol) = &session.run.protocol {
+        return foreign::run_session(session, protocol).await;
     }
     if session.run.http_client == HttpClient::Reqwest {
         return by_reqwest::run_session(session).await;

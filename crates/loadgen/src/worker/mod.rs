@@ -19,7 +19,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::events::{WorkerEvent, totals};
 use self::slice::Slices;
 use crate::client::Client;
+use crate::delivery;
 use crate::error::SessionEnd;
+use crate::measure::probe::PROBE_SEQ;
 use crate::progress::{Announcement, ProgressCounters};
 use crate::run_context::{RunContext, WorkerConfig};
 use crate::scheduler::Scheduler;
@@ -74,6 +76,15 @@ impl Worker {
     /// The clients that post the probes, one per room.
     pub(crate) fn probers(&self) -> impl Iterator<Item = &Rc<Client>> {
         self.scheduler.clients.iter().filter(|client| self.run.is_prober(client.id))
+    }
+
+    /// Posts the probe of a client's room. An author that does not receive its own messages has it
+    /// already.
+    pub(crate) fn send_probe(&self, prober: &Rc<Client>) {
+        prober.send_probe(&self.run);
+        if !self.run.plan.author_receives {
+            delivery::receive_probe(&self.run, &mut self.run.counters.borrow_mut(), prober, PROBE_SEQ);
+        }
     }
 
     /// Opens the connections for posts, some at a time: in a slice they would delay posts.
@@ -160,7 +171,7 @@ async fn follow(
         match announced {
             Announcement::RampUp => publishes = true,
             Announcement::Probe => {
-                worker.probers().for_each(|client| client.send_probe(&worker.run));
+                worker.probers().for_each(|client| worker.send_probe(client));
                 publishes = true;
             }
             Announcement::Rest => {

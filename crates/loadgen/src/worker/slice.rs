@@ -158,10 +158,15 @@ impl<'a> Slices<'a> {
 fn scheduled_deliveries(worker: &Worker) -> Vec<u64> {
     let plan = &worker.run.plan;
     let mut members = vec![0_u64; plan.rooms as usize];
-    worker.scheduler.clients.iter().for_each(|client| members[client.room as usize] += 1);
+    let mut is_here = vec![false; plan.clients as usize];
+    for client in &worker.scheduler.clients {
+        members[client.room as usize] += 1;
+        is_here[client.id as usize] = true;
+    }
     let mut scheduled = vec![0; plan.slicing.count as usize];
     for author in 0..plan.authors {
-        let receivers = members[plan.room_of(author) as usize];
+        let is_left_out = is_here[author as usize] && !plan.author_receives;
+        let receivers = members[plan.room_of(author) as usize] - u64::from(is_left_out);
         let Some(first) = plan.post_index(author, 1) else { continue };
         for index in first..first + plan.posts_of(author) as usize {
             if let Some(slice) = scheduled.get_mut(plan.slicing.slice_of(plan.due_us(index)) as usize) {

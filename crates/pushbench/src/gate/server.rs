@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loadgen::Target;
-use scenario::{ExternalServer, Protocol};
+use scenario::ExternalServer;
 use wire::Transport;
 
 use crate::run::{AttachedServer, ServerCommand, ServerSource};
@@ -47,7 +47,7 @@ impl std::str::FromStr for GateServer {
             // The built-in server's default: raw TCP on the port after HTTP.
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
             let token = std::env::var("PUSHBENCH_TOKEN").ok();
-            let target = Target { http, tcp, token, protocol: Protocol::Pushbench };
+            let target = Target { http, tcp, token, protocol: None };
             return named(ServerSource::Attached(AttachedServer { target, process: None }));
         }
         let command = ServerCommand::parse(text)?;

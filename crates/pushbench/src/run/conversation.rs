@@ -62,6 +62,7 @@ impl Order {
         let plan = plan.ok_or_else(|| anyhow::anyhow!("the scenario has no point {:?}", self.point))?;
         let mut plan = self.schedule.plan(&plan, self.round);
         plan.room_prefix = self.room_prefix.clone();
+        plan.author_receives = self.target.author_receives();
         Ok(plan)
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[us
     let pid = process_tree::children(child.id().context("it has ended")?).first().copied();
     // A server without {tcp_port} has one port for everything.
     let tcp = if server.command.0.iter().any(|word| word.contains("{tcp_port}")) { tcp } else { http };
-    let target = Target { http, tcp, token: None, protocol: server.protocol() };
+    let target = Target { http, tcp, token: None, protocol: server.protocol.clone().map(Box::new) };
     Ok(ServerProcess {
         child,
         stdin,

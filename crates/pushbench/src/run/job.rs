@@ -9,7 +9,7 @@ use anyhow::Context;
 use loadgen::Target;
 use report::wrapped;
 use results::{Folder, Manifest, Mode, ResultsFolder, Rounds, Run, RunEnd, RunRecord, State};
-use scenario::{HttpClient, Job, Plan, Protocol};
+use scenario::{HttpClient, Job, Plan};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{JobArgs, LoadArgs, OutputArgs, RunArgs};
@@ -27,6 +27,7 @@ use super::round_progress::RoundProgress;
 use super::server_process::ServerCommand;
 use super::server_source::ServerSource;
 use super::timetable::Timetable;
+use super::trial::try_targets;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
 use crate::{core_locks, machine, print};
@@ -39,7 +40,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: Protocol::Pushbench };
+    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: None };
     let attach =
         |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
     match args.pid.map(attach).transpose() {
@@ -89,6 +90,10 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
     findings.extend(preflight::findings(Some(&job)));
     print::findings(findings.iter().filter(|finding| finding.level != Level::Good));
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
+        return Ok(PREFLIGHT.into());
+    }
+    if let Err(error) = runtime()?.block_on(try_targets(&job)) {
+        print::error(&error);
         return Ok(PREFLIGHT.into());
     }
     stoppable(async |stop| JobRunner::start(args, job, &findings, attached, stop)?.run().await)

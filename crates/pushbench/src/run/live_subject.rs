@@ -88,8 +88,10 @@ impl LiveSubject {
     /// Starts the server and the generator. A server that crashes is an error that downcasts to
     /// [`Crash`].
     pub(crate) async fn start(subject: &RoundSubject, start: &SubjectStart<'_>) -> anyhow::Result<Self> {
-        let plan = Arc::new(start.schedule.plan(&subject.plan, start.round));
+        let mut plan = start.schedule.plan(&subject.plan, start.round);
         let server = subject.server.start(&plan, subject.transport, start.server_cores).await?;
+        plan.author_receives = server.target().author_receives();
+        let plan = Arc::new(plan);
         let order = Order {
             file: start.job.file.clone(),
             text: start.job.text.clone(),

@@ -24,6 +24,7 @@ mod server_process;
 mod server_source;
 mod target_server;
 mod timetable;
+mod trial;
 
 pub(crate) use args::{LoadArgs, OutputArgs, RunArgs};
 pub(crate) use attached_server::{AttachedServer, random_room_prefix};
@@ -38,3 +39,4 @@ pub(crate) use round::{RoundObserver, RoundPlan, RunEnvironment, round_of_slices
 pub(crate) use server_process::{ServerCommand, ServerProcess};
 pub(crate) use server_source::ServerSource;
 pub(crate) use timetable::Timetable;
+pub(crate) use trial::try_target;

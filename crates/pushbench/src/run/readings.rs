@@ -143,7 +143,7 @@ mod tests {
 
     fn readings(process: Option<ProcessUsageReader>) -> Readings {
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let target = Target { http: unused, tcp: unused, token: None, protocol: scenario::Protocol::Pushbench };
+        let target = Target { http: unused, tcp: unused, token: None, protocol: None };
         Readings::new(Some(Control::new(&target).unwrap()), process, false)
     }
 

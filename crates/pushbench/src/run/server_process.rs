@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use loadgen::Target;
 use nix::sys::signal::Signal;
 use results::Crash;
-use scenario::{Plan, Protocol};
+use scenario::Plan;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{ServerAddresses, Transport};
@@ -96,7 +96,7 @@ impl ServerProcess {
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: Protocol::Pushbench },
+            target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: None },
             process: ProcessUsageReader::attach(listening.pid).ok(),
             reports_stats: true,
             output,

@@ -76,6 +76,12 @@ impl Bench {
         Job::start(&self.command_line(command, more))
     }
 
+    /// `pushbench try` with the scenario.
+    pub(crate) fn try_out(&self) -> Job {
+        let program = env!("CARGO_BIN_EXE_pushbench").to_owned();
+        Job::start(&[program, "try".to_owned(), self.scenario.display().to_string()])
+    }
+
     /// The results folder of the job.
     pub(crate) fn results(&self) -> PathBuf {
         let mut jobs = std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());

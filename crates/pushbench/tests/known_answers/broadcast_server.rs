@@ -68,6 +68,10 @@ impl Room {
             std::io::stderr().write_all(b"out of tokens\n    at repeat (broadcast_server)\n").unwrap();
             std::process::exit(1);
         }
+        if mode == "others" {
+            let others = self.clients.iter().filter(|client| !client.same_channel(sender));
+            return others.for_each(|receiver| drop(receiver.send(message.clone())));
+        }
         let receivers = match mode {
             "echo-except-one" | "skip-one-post" if self.texts == FAULTY_TEXT => &[],
             "echo" | "echo-except-one" => std::slice::from_ref(sender),

@@ -24,7 +24,7 @@ const SET: [&str; 6] = [
 fn broadcast(mode: &str) -> String {
     let command = broadcast_server::command(mode);
     format!(
-        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\nprotocol = \"plain-broadcast\"\n"
+        "name = \"other\"\ncommand = {command:?}\nready = \"listening\"\ntransports = [\"websocket\"]\n[target.protocol]\npost.send = \"{{text}}\"\n"
     )
 }
 
@@ -48,7 +48,7 @@ fn arguments(pid: u32) -> impl Iterator<Item = String> {
 }
 
 #[tokio::test]
-async fn a_plain_broadcast_server_is_measured_beside_the_built_in_one() {
+async fn a_server_with_a_protocol_of_its_own_is_measured_beside_the_built_in_one() {
     let bench = Bench::with_target(&[&SET[..], &["transports=websocket"]].concat(), &broadcast("all")).await;
     let ended = bench.start("run", &[]).end().await;
     ended.assert_completed();

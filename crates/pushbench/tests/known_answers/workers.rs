@@ -27,12 +27,7 @@ async fn several_workers_add_up_to_one_run() {
         let config = RunConfig {
             plan: Arc::clone(&plan),
             transport,
-            target: Target {
-                http: server.listening.http,
-                tcp: server.listening.tcp,
-                token: None,
-                protocol: scenario::Protocol::Pushbench,
-            },
+            target: Target { http: server.listening.http, tcp: server.listening.tcp, token: None, protocol: None },
             cores: vec![core; WORKERS],
         };
         let mut log = Vec::new();

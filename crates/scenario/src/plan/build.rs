@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wire::{BUILTIN_SERVER, Encoding, Transport};
 
+use super::marker::MARKED_BYTES_MIN;
 use super::schedule::{Draw, Schedule};
 use super::texts::Texts;
 use super::{Drawn, Plan, Slicing};
@@ -16,8 +17,9 @@ use crate::claim::Operand;
 use crate::error::ScenarioError;
 use crate::file::{Authors, ScenarioFile};
 use crate::load::Point;
+use crate::protocol::TargetProtocol;
 use crate::schema::paths;
-use crate::target::{ExternalServer, ProtocolName};
+use crate::target::ExternalServer;
 
 /// Prefix of room names on a server that one job uses alone.
 const ROOM_PREFIX: &str = "room";
@@ -88,6 +90,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         cores: file.cores.clone(),
         prices: file.prices.clone(),
         seed: file.seed,
+        author_receives: true,
         slicing: Slicing { count: 1, lead_in: file.phases.warm_up(), window: file.phases.window() },
         draw,
         drawn: Arc::new(drawn),
@@ -194,13 +197,10 @@ fn external_servers(file: &ScenarioFile) -> Result<Vec<Arc<ExternalServer>>, Sce
         if server.prepare.is_some() && server.needs.is_none() {
             return conflict("prepare", &"without needs", "it makes what needs names: write needs too".into());
         }
-        if server.protocol == ProtocolName::PlainBroadcast {
-            if let Some((key, found, why)) = plain_broadcast(file, server) {
-                return conflict(key, &found, why);
-            }
-        } else if server.path != "/" {
-            let why = "it is for protocol = \"plain-broadcast\": leave it out, or write that protocol";
-            return conflict("path", &server.path, why.into());
+        if let Some(protocol) = &server.protocol
+            && let Some((key, found, why)) = of_protocol(file, protocol, &server.transports)
+        {
+            return conflict(&format!("protocol{key}"), &found, why);
         }
         let transports = Transport::ALL.into_iter().filter(|t| server.transports.contains(t)).collect();
         servers.push(Arc::new(ExternalServer { transports, ..server.clone() }));
@@ -208,22 +208,32 @@ fn external_servers(file: &ScenarioFile) -> Result<Vec<Arc<ExternalServer>>, Sce
     Ok(servers)
 }
 
-/// A setting that a `plain-broadcast` server cannot support: key, value and reason.
-fn plain_broadcast(file: &ScenarioFile, server: &ExternalServer) -> Option<(&'static str, String, String)> {
-    let name = server.protocol.name();
-    if let Some(other) = server.transports.iter().find(|transport| **transport != Transport::Websocket) {
-        return Some(("transports", other.to_string(), format!("{name} is for websocket: leave out the others")));
+/// A setting that contradicts a protocol, or the protocol itself: key, value and reason.
+fn of_protocol(
+    file: &ScenarioFile,
+    protocol: &TargetProtocol,
+    transports: &[Transport],
+) -> Option<(String, String, String)> {
+    if let Some(other) = transports.iter().find(|transport| !TargetProtocol::TRANSPORTS.contains(transport)) {
+        return Some((String::new(), "there".to_owned(), format!("it cannot describe {other}: leave out one of them")));
     }
-    if file.encoding != Encoding::Json {
-        let why = format!("such a server sends texts only: leave out encoding = \"{}\"", file.encoding.name());
-        return Some(("protocol", name.to_owned(), why));
+    if let Some((key, found, why)) = protocol.problem(transports) {
+        return Some((format!(".{key}"), found, why));
     }
-    let clients = file.clients;
-    (file.rooms != 1 && file.rooms != clients).then(|| {
+    let (clients, rooms, bytes) = (file.clients, file.rooms, file.posts.payload_bytes as usize);
+    if !protocol.has_rooms() && rooms != 1 && rooms != clients {
         let why = format!(
             "such a server has one room for all clients, or one for each: write rooms = 1 or rooms = {clients}"
         );
-        ("protocol", name.to_owned(), why)
+        return Some((String::new(), "without {room}".to_owned(), why));
+    }
+    if file.encoding != Encoding::Json {
+        let why = format!("such texts are sent as they are: leave out encoding = \"{}\"", file.encoding.name());
+        return Some((String::new(), "there".to_owned(), why));
+    }
+    (bytes < MARKED_BYTES_MIN).then(|| {
+        let why = format!("each text begins with a marker: write posts.payload_bytes = {MARKED_BYTES_MIN} or more");
+        (String::new(), "there".to_owned(), why)
     })
 }
 

@@ -1,6 +1,7 @@
 //! The plan of one point: rooms of the clients, and author, text and instant of every post.
 
 mod build;
+mod marker;
 mod rng;
 mod schedule;
 mod slices;
@@ -72,6 +73,8 @@ pub struct Plan {
     pub prices: Option<Prices>,
     /// Random seed.
     pub seed: u64,
+    /// Whether a message is delivered to its author too.
+    pub author_receives: bool,
     /// The slices that the schedule is divided into.
     pub slicing: Slicing,
     pub(crate) draw: Draw,
@@ -136,10 +139,14 @@ impl Plan {
         (room..self.clients).step_by(self.rooms as usize)
     }
 
-    /// Number of clients in a room; each of its messages is delivered to all of them, including the
-    /// author.
+    /// Number of clients in a room.
     pub fn room_size(&self, room: u32) -> u32 {
         (self.clients - room).div_ceil(self.rooms)
+    }
+
+    /// Number of clients that a message to a room is delivered to.
+    pub fn receivers(&self, room: u32) -> u32 {
+        self.room_size(room) - u32::from(!self.author_receives)
     }
 
     /// When a client connects, from the start of the ramp-up; clients are evenly spaced.

@@ -12,6 +12,7 @@ pub(crate) enum RngStream {
     PollPhase = 4,
     Order = 6,
     Rounds = 7,
+    Marker = 8,
 }
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -105,6 +105,17 @@ impl Plan {
         plan
     }
 
+    /// A plan of two clients in one room, or of one in each of two rooms where every client has a room
+    /// of its own. Both post.
+    #[must_use]
+    pub fn pair(&self) -> Self {
+        let rooms = if self.rooms == self.clients { 2 } else { 1 };
+        let plan = Self { clients: 2, rooms, authors: 2, ..self.clone() };
+        let window = Duration::from_millis(10);
+        let draw = Draw { arrivals: Arrivals::Uniform, authors: 2, per_s: 1e3, posting: window, ..self.draw };
+        plan.redrawn(Slicing { count: 1, lead_in: Duration::ZERO, window }, draw)
+    }
+
     fn redrawn(&self, slicing: Slicing, draw: Draw) -> Self {
         let draw = Draw { posts_max: u64::from(u32::MAX / 2), ..draw };
         let schedule = Schedule::draw(&draw).expect("the number of slices is limited by the posts that are allowed");
@@ -127,7 +138,7 @@ impl Plan {
     pub fn scheduled_by_slice(&self) -> Vec<SliceLoad> {
         let mut loads = vec![SliceLoad::default(); self.slicing.count as usize];
         for author in 0..self.authors {
-            let receivers = u64::from(self.room_size(self.room_of(author)));
+            let receivers = u64::from(self.receivers(self.room_of(author)));
             for due_us in self.drawn.schedule.of(author) {
                 let Some(load) = loads.get_mut(self.slicing.slice_of(*due_us) as usize) else { continue };
                 load.posts += 1;
@@ -146,7 +157,7 @@ impl Plan {
         self.scheduled_by_slice().iter().map(|load| load.posts_in_window).sum()
     }
 
-    /// Number of deliveries of these posts: each post times the clients of its room.
+    /// Number of deliveries of these posts: each post times its receivers.
     pub fn deliveries_in_window(&self) -> u64 {
         self.scheduled_by_slice().iter().map(|load| load.deliveries_in_window).sum()
     }
@@ -161,6 +172,7 @@ impl Plan {
             self.payload_bytes as u64,
             self.seed,
             u64::from(slicing.count),
+            u64::from(self.author_receives),
             slicing.lead_in.as_micros() as u64,
             slicing.window.as_micros() as u64,
         ];

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use results::FaultKind;
+use wire::Post;
 
 use super::connection::{Expected, HttpConnection, ReadOutcome, Request};
 use super::poller::receive_ack;
@@ -22,11 +23,37 @@ use crate::session::Session;
 /// Pause after an error, before the connection is opened again.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-struct PostConnection {
-    requests: Requests,
+/// How posts become requests, and what the responses to them mean.
+pub(crate) trait PostRequests {
+    /// Appends a request. Returns the bytes of its body, and those of text in it.
+    fn push(&self, run: &RunContext, client: &Client, post: &Post<'_>, out: &mut Vec<u8>) -> (usize, usize);
+
+    /// The statuses that are expected.
+    fn expected(&self) -> Expected {
+        Expected::POST
+    }
+
+    /// Handles the response to a post.
+    fn receive(&self, session: &Session, ordinal: u64, body: &[u8]) -> Result<(), Fault>;
+}
+
+impl PostRequests for Requests {
+    fn push(&self, _: &RunContext, _: &Client, post: &Post<'_>, out: &mut Vec<u8>) -> (usize, usize) {
+        (self.post(post, out), post.text.len())
+    }
+
+    fn receive(&self, session: &Session, _: u64, body: &[u8]) -> Result<(), Fault> {
+        receive_ack(session, body)
+    }
+}
+
+struct PostConnection<R> {
+    requests: R,
     connection: RefCell<Option<Rc<Connection>>>,
     /// A post was sent and not answered yet.
     busy: Cell<bool>,
+    /// Ordinal of that post.
+    ordinal: Cell<u64>,
     /// A post was answered, or the connection was opened before there was one: the server may close
     /// it whenever it is not busy.
     is_kept: Cell<bool>,
@@ -34,13 +61,15 @@ struct PostConnection {
     ahead: Cell<bool>,
 }
 
-/// Sends the client's posts this way from now on. The task ends with the worker.
-pub(crate) fn attach(session: &Session) {
+/// Sends the client's posts this way from now on, with the requests that `create` makes. The task
+/// ends with the worker.
+pub(crate) fn attach<R: PostRequests + 'static>(session: &Session, create: impl FnOnce() -> R) {
     session.attach_kept(|| {
         let connection = Rc::new(PostConnection {
-            requests: session.requests("", ""),
+            requests: create(),
             connection: RefCell::default(),
             busy: Cell::new(false),
+            ordinal: Cell::new(0),
             is_kept: Cell::new(false),
             ahead: Cell::new(false),
         });
@@ -49,7 +78,7 @@ pub(crate) fn attach(session: &Session) {
     });
 }
 
-impl PostSender for PostConnection {
+impl<R: PostRequests> PostSender for PostConnection<R> {
     /// Sends the next post if the connection is open and not busy, and opens it if there is none.
     fn flush(&self, run: &RunContext, client: &Client) -> Result<(), Fault> {
         let connection = self.connection.borrow();
@@ -70,17 +99,19 @@ impl PostSender for PostConnection {
     }
 }
 
-impl PostConnection {
+impl<R: PostRequests> PostConnection<R> {
     fn send_next(&self, run: &RunContext, client: &Client, connection: &Connection) -> Result<(), Fault> {
         let Some(pending) = client.queue.borrow_mut().pop_front() else { return Ok(()) };
         self.busy.set(true);
+        self.ordinal.set(pending.ordinal);
         let post = run.post(client.id, pending.ordinal);
         let mut request = Vec::with_capacity(post.text.len() + 256);
-        let body = self.requests.post(&post, &mut request);
+        let (body, payload) = self.requests.push(run, client, &post, &mut request);
         if !pending.sent {
             delivery::mark_sent(run, client, &pending);
         }
-        match Request::post(&request, body, post.text.len()).send(run, connection) {
+        let request = Request { bytes: &request, body, payload, expected: self.requests.expected() };
+        match request.send(run, connection) {
             // No byte was sent. The read half sees the same end, and a new connection is opened for
             // it.
             Err(fault) if fault.kind == FaultKind::Reset && self.is_kept.get() => {
@@ -104,10 +135,10 @@ impl PostConnection {
                 Part::Body(bytes) => Ok(append_body(bytes, &mut answer)?),
                 Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
             };
-            match http.read(session, Expected::POST, || self.busy.get(), on_part).await? {
+            match http.read(session, self.requests.expected(), || self.busy.get(), on_part).await? {
                 ReadOutcome::Partial => {}
                 ReadOutcome::Complete(head) => {
-                    receive_ack(session, &std::mem::take(&mut answer))?;
+                    self.requests.receive(session, self.ordinal.get(), &std::mem::take(&mut answer))?;
                     self.busy.set(false);
                     self.is_kept.set(true);
                     if head.closes {
@@ -123,7 +154,7 @@ impl PostConnection {
     }
 }
 
-async fn run(session: Session, posts: Rc<PostConnection>) {
+async fn run<R: PostRequests>(session: Session, posts: Rc<PostConnection<R>>) {
     let client = &session.client;
     loop {
         while client.queue.borrow().is_empty() && !posts.ahead.get() {

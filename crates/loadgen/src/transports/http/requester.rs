@@ -42,6 +42,20 @@ impl Requester {
         request: &Request<'_>,
         mut on_body: impl FnMut(&[u8]) -> Result<(), SessionEnd>,
     ) -> Result<Head, SessionEnd> {
+        let on_part = |part: Part<'_>| match part {
+            Part::Body(bytes) => on_body(bytes),
+            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
+        };
+        self.request_parts(session, request, on_part).await
+    }
+
+    /// The same with all parts of the response.
+    pub(crate) async fn request_parts(
+        &mut self,
+        session: &Session,
+        request: &Request<'_>,
+        mut on_part: impl FnMut(Part<'_>) -> Result<(), SessionEnd>,
+    ) -> Result<Head, SessionEnd> {
         loop {
             let (mut connection, was_kept) = self.connection(session, request.expected).await?;
             match request.send(&session.run, connection.connection()) {
@@ -49,7 +63,7 @@ impl Requester {
                 Err(fault) if was_kept && fault.kind == FaultKind::Reset => continue,
                 Err(fault) => return Err(fault.into()),
             }
-            match read_response(&mut connection, session, request.expected, &mut on_body).await? {
+            match read_response(&mut connection, session, request.expected, &mut on_part).await? {
                 Ok(head) => {
                     if self.keep_alive && !head.closes {
                         self.kept = Some(connection);
@@ -84,15 +98,11 @@ async fn read_response(
     connection: &mut HttpConnection,
     session: &Session,
     expected: Expected,
-    on_body: &mut impl FnMut(&[u8]) -> Result<(), SessionEnd>,
+    on_part: &mut impl FnMut(Part<'_>) -> Result<(), SessionEnd>,
 ) -> Result<Result<Head, Fault>, SessionEnd> {
     let mut begun = false;
     loop {
-        let on_part = |part: Part<'_>| match part {
-            Part::Body(bytes) => on_body(bytes),
-            Part::Head(..) | Part::Framing(_) | Part::End => Ok(()),
-        };
-        match connection.read(session, expected, || true, on_part).await? {
+        match connection.read(session, expected, || true, &mut *on_part).await? {
             ReadOutcome::Partial => begun = true,
             ReadOutcome::Complete(head) => return Ok(Ok(head)),
             ReadOutcome::Closed(fault) if begun => return Err(fault.into()),

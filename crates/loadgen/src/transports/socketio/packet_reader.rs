@@ -10,13 +10,16 @@ use crate::error::{Fault, SessionEnd};
 use crate::protocol::socketio_packet::{Packet, decode_attachment};
 use crate::run_context::RunContext;
 use crate::session::Session;
+use crate::transports::foreign::packets::{ForeignPackets, namespace};
 
 /// Id of the join's acknowledgement.
 const JOIN_ACK: u64 = 0;
 
 /// The state of a session between two packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PacketReader {
+    /// What packets mean on a server with a protocol of its own.
+    foreign: Option<ForeignPackets>,
     /// The next packet must be the attachment of the last one.
     awaits_attachment: Cell<bool>,
 }
@@ -28,20 +31,37 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    fn new(kind: TrafficKind, packet: impl Into<Vec<u8>>) -> Option<Self> {
-        Some(Self { kind, packet: packet.into() })
+    fn new(kind: TrafficKind, packet: impl Into<Vec<u8>>) -> Self {
+        Self { kind, packet: packet.into() }
     }
 
     /// The first packet of a client: it connects to the namespace.
     pub(super) fn connect(run: &RunContext) -> Self {
         let auth = run.target.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
-        Self { kind: TrafficKind::SetUp, packet: format!("40{}", auth.unwrap_or_default()).into_bytes() }
+        let namespace = run.protocol.as_ref().map(|protocol| namespace(protocol)).unwrap_or_default();
+        Self { kind: TrafficKind::SetUp, packet: format!("40{namespace}{}", auth.unwrap_or_default()).into_bytes() }
     }
 }
 
 impl PacketReader {
-    /// Handles a packet with `around` bytes of framing, and returns the answer to it.
-    pub(super) fn receive(&self, session: &Session, bytes: &[u8], around: usize) -> Result<Option<Reply>, SessionEnd> {
+    pub(super) fn new(session: &Session) -> Self {
+        let foreign = session.run.protocol.as_ref().map(|protocol| ForeignPackets::new(session, protocol));
+        Self { foreign, awaits_attachment: Cell::new(false) }
+    }
+
+    /// Handles a packet with `around` bytes of framing, and returns the answers to it.
+    pub(super) fn receive(&self, session: &Session, bytes: &[u8], around: usize) -> Result<Vec<Reply>, SessionEnd> {
+        match (&self.foreign, bytes) {
+            (Some(foreign), [b'4', ..]) => {
+                let answers = foreign.receive(session, bytes, around)?;
+                return Ok(answers.into_iter().map(|packet| Reply::new(TrafficKind::SetUp, packet)).collect());
+            }
+            (Some(foreign), [b'b', text @ ..]) => {
+                foreign.receive_encoded(session, text, around + 1)?;
+                return Ok(Vec::new());
+            }
+            _ => {}
+        }
         let count = |kind| session.run.count_bytes(Direction::Down, kind, ByteClass::Framing, bytes.len() + around);
         // Framing around an item of this length within the packet.
         let framing = |item: usize| bytes.len() - item + around;
@@ -49,42 +69,42 @@ impl PacketReader {
             Packet::Encoded(encoded) => {
                 let item = decode_attachment(encoded)?;
                 self.receive_attachment(session, &item, framing(item.len()))?;
-                Ok(None)
+                Ok(Vec::new())
             }
             _ if self.awaits_attachment.get() => Err(bad("a packet where an attachment is due").into()),
             Packet::Event { name: b"message", data } => {
                 session.receive(decode_json(data)?, data.len(), framing(data.len()))?;
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Event { name: b"gap", data } => {
                 let gap = serde_json::from_slice(data).map_err(WireError::from)?;
                 session.receive(ServerItem::Gap(gap), data.len(), framing(data.len()))?;
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Announced { name: b"message" } => {
                 count(TrafficKind::Delivery);
                 self.awaits_attachment.set(true);
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Ack { id, data } => {
                 session.receive(ack(id, data)?, data.len(), framing(data.len()))?;
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Ping => {
                 count(TrafficKind::KeepAlive);
-                Ok(Reply::new(TrafficKind::KeepAlive, "3"))
+                Ok(vec![Reply::new(TrafficKind::KeepAlive, "3")])
             }
             Packet::Open(_) => {
                 count(TrafficKind::SetUp);
-                Ok(Some(Reply::connect(&session.run)))
+                Ok(vec![Reply::connect(&session.run)])
             }
             Packet::Connected => {
                 count(TrafficKind::SetUp);
-                Ok(Reply::new(TrafficKind::SetUp, join(session)))
+                Ok(vec![Reply::new(TrafficKind::SetUp, join(session))])
             }
             Packet::Noop | Packet::Probed => {
                 count(TrafficKind::Empty);
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Close | Packet::Disconnected => Err(SessionEnd::Closed),
             Packet::Refused(reason) => Err(refused(reason).into()),
@@ -95,7 +115,7 @@ impl PacketReader {
             // External servers send events of their own.
             Packet::Event { .. } => {
                 count(TrafficKind::SetUp);
-                Ok(None)
+                Ok(Vec::new())
             }
             Packet::Announced { .. } => Err(bad("an attachment of an unknown event").into()),
         }
@@ -104,6 +124,9 @@ impl PacketReader {
     /// Handles an attachment with `around` bytes of framing: a binary WebSocket message, or decoded
     /// base64.
     pub(super) fn receive_attachment(&self, session: &Session, item: &[u8], around: usize) -> Result<(), SessionEnd> {
+        if let Some(foreign) = &self.foreign {
+            return foreign.receive_attachment(session, item, around);
+        }
         if !self.awaits_attachment.replace(false) {
             return Err(bad("an attachment that no packet announced").into());
         }

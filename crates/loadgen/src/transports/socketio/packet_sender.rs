@@ -39,8 +39,8 @@ pub(super) struct PacketSender {
 }
 
 impl PacketSender {
-    pub(super) fn new(run: &RunContext, sid: &str) -> Rc<Self> {
-        let mut head = request(run, "POST", "polling", sid, "content-type: text/plain;charset=UTF-8\r\n");
+    pub(super) fn new(session: &Session, sid: &str) -> Rc<Self> {
+        let mut head = request(session, "POST", "polling", sid, "content-type: text/plain;charset=UTF-8\r\n");
         head.truncate(head.len() - 2);
         head.extend_from_slice(b"content-length: ");
         Rc::new(Self {
@@ -190,9 +190,12 @@ impl PostSender for PacketSender {
 
 fn push_posts(run: &RunContext, client: &Client, body: &mut Vec<u8>) {
     while let Some(pending) = client.queue.borrow_mut().pop_front() {
-        push_packets(run, &run.post(client.id, pending.ordinal), body);
+        push_packets(run, client, &run.post(client.id, pending.ordinal), body);
         if !pending.sent {
             delivery::mark_sent(run, client, &pending);
+        }
+        if run.nothing_acknowledges() {
+            delivery::accept(run, &mut run.counters.borrow_mut(), client, pending.ordinal);
         }
     }
 }
@@ -211,7 +214,7 @@ mod tests {
     async fn posts_that_are_due_while_the_connection_is_opened_are_delayed_by_the_transport() {
         let listener = listener();
         let session = worker_to(&listener, Transport::SocketioPolling).session(0);
-        let sender = PacketSender::new(&session.run, "sid");
+        let sender = PacketSender::new(&session, "sid");
         *session.client.sender.borrow_mut() = Some(Rc::<PacketSender>::clone(&sender));
         tokio::select! {
             // The posts first: the sender runs only while they wait.
@@ -225,7 +228,7 @@ mod tests {
     async fn packets_that_meet_a_reset_are_sent_on_a_new_connection() {
         let listener = listener();
         let session = worker_to(&listener, Transport::SocketioPolling).session(0);
-        let sender = PacketSender::new(&session.run, "sid");
+        let sender = PacketSender::new(&session, "sid");
         let send = |packet: &str| {
             let reply = Reply { kind: TrafficKind::KeepAlive, packet: packet.as_bytes().to_vec() };
             sender.send_packet(&session.run, &reply).unwrap();

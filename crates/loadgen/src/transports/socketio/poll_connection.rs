@@ -11,7 +11,6 @@ use super::request;
 use crate::error::{Fault, SessionEnd};
 use crate::protocol::Remainder;
 use crate::protocol::socketio_packet::{PACKET_BYTES_MAX, SEPARATOR};
-use crate::run_context::RunContext;
 use crate::session::Session;
 use crate::transports::http::connection::{Expected, Request};
 use crate::transports::http::requester::Requester;
@@ -25,8 +24,8 @@ pub(super) struct PollConnection {
 }
 
 impl PollConnection {
-    pub(super) fn new(requester: Requester, run: &RunContext, sid: &str) -> Self {
-        Self { requester, request: request(run, "GET", "polling", sid, "") }
+    pub(super) fn new(requester: Requester, session: &Session, sid: &str) -> Self {
+        Self { requester, request: request(session, "GET", "polling", sid, "") }
     }
 
     /// Polls once and handles the packets of the response. Replies go to the sender.
@@ -40,10 +39,8 @@ impl PollConnection {
         let (mut remainder, mut kind, mut batches) = (Remainder::default(), TrafficKind::Empty, 0);
         let mut receive = |packet: &[u8], around: usize| -> Result<(), SessionEnd> {
             kind = kind_of(packet, kind);
-            match reader.receive(session, packet, around)? {
-                Some(reply) => Ok(sender.send_packet(run, &reply)?),
-                None => Ok(()),
-            }
+            let answers = reader.receive(session, packet, around)?;
+            Ok(answers.iter().try_for_each(|reply| sender.send_packet(run, reply))?)
         };
         let request = Request::get(&self.request, PACKETS);
         let on_body = |bytes: &[u8]| {

@@ -13,7 +13,7 @@ use wire::{Transport, WireError};
 use super::packet_reader::{PacketReader, Reply};
 use super::packet_sender::PacketSender;
 use super::poll_connection::PollConnection;
-use super::request;
+use super::{attach, request};
 use crate::error::{Fault, SessionEnd};
 use crate::protocol::socketio_packet::{Open, Packet};
 use crate::protocol::ws_frame::Message;
@@ -40,14 +40,14 @@ pub(super) async fn run_polling(session: &Session) -> Result<(WsConnection, Pack
     let mut requester = Requester::new(true);
     let open = handshake(session, &mut requester).await?;
     let opened_us = run.clock.run_us();
-    let connection = PollConnection::new(requester, run, &open.sid);
-    let sender = PacketSender::new(run, &open.sid);
+    let connection = PollConnection::new(requester, session, &open.sid);
+    let sender = PacketSender::new(session, &open.sid);
     sender.send_packet(run, &Reply::connect(run))?;
     let offers_upgrade = open.upgrades.iter().any(|name| name == "websocket");
     let polling = PollingSession {
         session,
         sid: open.sid,
-        reader: PacketReader::default(),
+        reader: PacketReader::new(session),
         sender,
         probed: Cell::new(false),
         joined: Notify::new(),
@@ -66,7 +66,7 @@ pub(super) async fn run_polling(session: &Session) -> Result<(WsConnection, Pack
 }
 
 async fn handshake(session: &Session, requester: &mut Requester) -> Result<Open, SessionEnd> {
-    let (request, mut body) = (request(&session.run, "GET", "polling", "", ""), Vec::new());
+    let (request, mut body) = (request(session, "GET", "polling", "", ""), Vec::new());
     let request = Request::get(&request, Expected::SET_UP);
     requester.request(session, &request, |bytes| Ok(append_body(bytes, &mut body)?)).await?;
     session.run.count_bytes(Direction::Down, TrafficKind::SetUp, ByteClass::Framing, body.len());
@@ -89,7 +89,7 @@ impl PollingSession<'_> {
             }
             if session.needs_sender() && !self.probed.get() {
                 self.joined.notify_one();
-                session.attach(Rc::<PacketSender>::clone(&self.sender));
+                attach(session, || session.attach(Rc::<PacketSender>::clone(&self.sender)));
             }
             session.send_scheduled();
         }
@@ -130,7 +130,7 @@ impl PollingSession<'_> {
     async fn try_probe(&self) -> Result<WsConnection, SessionEnd> {
         let (session, run) = (self.session, &*self.session.run);
         let offer = Offer::new(None);
-        let request = request(run, "GET", "websocket", &self.sid, &offer.headers());
+        let request = request(session, "GET", "websocket", &self.sid, &offer.headers());
         let mut socket = WsConnection::open(session, &request, &offer).await?;
         send_text(run, socket.connection(), TrafficKind::SetUp, b"2probe")?;
         let answered = Cell::new(false);

@@ -17,7 +17,7 @@ async fn posts_that_are_due_while_the_connection_is_opened_are_delayed_by_the_tr
     let session = worker_to(&listener, Transport::LongPolling).session(0);
     LocalSet::new()
         .run_until(async {
-            attach(&session);
+            attach(&session, || session.requests("", ""));
             assert_eq!(delayed_by_opening(&session).await, 1);
         })
         .await;
@@ -34,7 +34,7 @@ impl Posting {
     async fn start() -> (Self, TcpStream) {
         let listener = listener();
         let session = worker_to(&listener, Transport::LongPolling).session(0);
-        attach(&session);
+        attach(&session, || session.requests("", ""));
         let posting = Self { session, listener };
         posting.post(1);
         let socket = posting.acknowledge_on_new_connection(1).await;

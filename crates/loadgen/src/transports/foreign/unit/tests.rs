@@ -1,15 +1,21 @@
 //! Texts without a seq: which incidents are found, and at which client.
 
-use results::IncidentKind::{self, Corrupted, Duplicated, Reordered, Unexpected};
-use scenario::Protocol;
+use std::sync::Arc;
+
+use results::IncidentKind::{Corrupted, Duplicated, Reordered, Unexpected};
+use scenario::TargetProtocol;
+use wire::Transport;
 
 use super::*;
-use crate::run_context::{PROBE_ORDINAL, PROBE_TEXT};
-use crate::testing::worker_with;
+use crate::measure::probe::PROBE_ORDINAL;
+use crate::testing::{plan, worker_with};
+use crate::transports::foreign::confirm_sent_posts;
 use crate::worker::Worker;
 
 fn worker() -> Worker {
-    worker_with(3, 1, "", Protocol::PlainBroadcast { path: "/".to_owned() })
+    let protocol: TargetProtocol = serde_json::from_str(r#"{"post":{"send":"{text}"}}"#).unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    worker_with(&Arc::new(plan(3, 1, "")), nowhere, Transport::Websocket, Some(protocol))
 }
 
 /// Three clients that have received the probe.
@@ -23,15 +29,19 @@ fn room() -> Worker {
     worker
 }
 
-fn json(author: u32, ordinal: u64, text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::encode_post_json(&Post { author, ordinal, text: text.into() }, &mut out);
-    out
+fn text(worker: &Worker, author: u32, ordinal: u64) -> String {
+    worker.run.markers.as_ref().unwrap().text(&worker.run.plan, author, ordinal)
+}
+
+fn read(session: &Session, bytes: &[u8]) {
+    let mut unit = Unit::default();
+    assert_eq!(unit.read(session, bytes, false).unwrap(), bytes.len());
+    unit.end(&session.run, TrafficKind::KeepAlive, 2);
 }
 
 fn receive(worker: &Worker, client: u32, author: u32, ordinal: u64) {
-    let text = if author == PROBE_AUTHOR { PROBE_TEXT } else { worker.run.plan.text(author, ordinal) };
-    receive_text(&worker.session(client), &json(author, ordinal, text), 2).unwrap();
+    let text = if author == 99 { text(worker, 1, 1).replace(".1.1.", ".99.1.") } else { text(worker, author, ordinal) };
+    read(&worker.session(client), text.as_bytes());
 }
 
 fn incidents(worker: &Worker) -> Vec<(IncidentKind, u32)> {
@@ -79,18 +89,46 @@ fn missing_and_duplicate_posts_are_found() {
 }
 
 #[test]
-fn other_texts_are_incidents_after_the_probe_and_greetings_before_it() {
+fn texts_without_a_marker_are_counted_apart_and_unknown_posts_are_incidents() {
     let worker = worker();
     let session = worker.session(0);
     session.join(0);
-    receive_text(&session, b"welcome", 2).unwrap();
-    receive_text(&session, br#"{"hello":"you"}"#, 2).unwrap();
-    assert_eq!(incidents(&worker), []);
+    read(&session, b"welcome");
     receive(&worker, 0, PROBE_AUTHOR, PROBE_ORDINAL);
-    receive_text(&session, b"3 people are here", 2).unwrap();
-    receive_text(&session, &json(1, 1, "another text"), 2).unwrap();
-    receive_text(&session, &json(99, 1, "who?"), 2).unwrap();
-    assert_eq!(incidents(&worker), [(Unexpected, 0), (Corrupted, 0), (Unexpected, 0)]);
+    read(&session, b"3 people are here");
+    read(&session, b"a text of an earlier run: pb.aaaaaa.0.1.x");
+    assert_eq!((incidents(&worker), session.run.traffic().unmarked), (vec![], 3));
+    let cut = text(&worker, 1, 1);
+    read(&session, &cut.as_bytes()[..cut.len() - 1]);
+    receive(&worker, 0, 99, 1);
+    assert_eq!(incidents(&worker), [(Corrupted, 0), (Unexpected, 0)]);
+}
+
+#[test]
+fn a_text_that_a_unit_repeats_is_one_delivery_and_every_byte_is_counted_once() {
+    let worker = room();
+    let (session, text) = (worker.session(0), text(&worker, 1, 1));
+    let before = session.run.traffic();
+    let unit = format!("{{\"text\":\"{text}\",\"html\":\"<p>{text}</p>\"}}");
+    read(&session, unit.as_bytes());
+    let counted = session.run.traffic().since(&before);
+    assert_eq!((incidents(&worker), counted.delivered), (vec![], 1));
+    assert_eq!(counted.total(Direction::Down), unit.len() as u64 + 2);
+    read(&session, unit.as_bytes());
+    assert_eq!(incidents(&worker), [(Duplicated, 0)]);
+}
+
+#[test]
+fn what_a_response_without_a_cursor_repeats_is_no_duplicate() {
+    let worker = room();
+    let session = worker.session(0);
+    let mut unit = Unit::repeating();
+    for posts in [1, 2] {
+        let body: String = (1..=posts).map(|ordinal| text(&worker, 1, ordinal)).collect();
+        unit.read(&session, body.as_bytes(), false).unwrap();
+        unit.end(&session.run, TrafficKind::Empty, 0);
+    }
+    assert_eq!((incidents(&worker), session.run.traffic().delivered), (vec![], 2));
 }
 
 #[test]
