@@ -204,6 +204,8 @@ async fn files_that_a_target_needs_are_checked_first() {
 async fn a_killed_target_is_a_crash() {
     let bench = Bench::with_target(&[&SET[..], &["phases.window_s=3"]].concat(), &broadcast("all")).await;
     let job = bench.start("run", &[]);
+    // Before the job has a folder, the target is tried.
+    until("the folder of the job", async || std::fs::read_dir(bench.scratch("")).ok()?.next().map(drop)).await;
     let (_, target) = wrapper_and_target(job.pid()).await;
     signal(target, Signal::SIGKILL);
     let ended = job.end().await;
