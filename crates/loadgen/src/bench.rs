@@ -4,36 +4,68 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use results::TrafficKind;
 use scenario::Plan;
 use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
 use crate::config::{RunConfig, Target};
 use crate::measure::probe::{PROBE_AUTHOR, PROBE_TEXT};
 use crate::run_context::{WorkerConfig, WorkerIndex};
+use crate::transports::Unit;
 use crate::worker::Worker;
 
+/// What a client receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// A message that is decoded already.
+    Message,
+    /// JSON of the built-in server.
+    Json,
+    /// JSON of another server, in which a text with a marker is found.
+    Foreign,
+}
+
 /// Handles every message of a plan at every client of its room. Returns how long that took and the
-/// number of deliveries. With `decoding` each message is decoded from JSON, as from a socket.
-pub fn receive_all(plan: &Arc<Plan>, decoding: bool) -> (Duration, u64) {
+/// number of deliveries.
+pub fn receive_all(plan: &Arc<Plan>, received: Received) -> (Duration, u64) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol: None };
+    let protocol = (received == Received::Foreign)
+        .then(|| Box::new(serde_json::from_str(r#"{"post":{"send":"{text}"}}"#).expect("a protocol")));
+    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol };
     let config = RunConfig { plan: Arc::clone(plan), transport: Transport::Websocket, target, cores: Vec::new() };
     let worker = Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY));
     worker.run.clock.set_t0(tokio::time::Instant::now());
     let sessions: Vec<_> = (0..plan.clients).map(|client| worker.session(client)).collect();
-    let (mut took, mut deliveries) = (Duration::ZERO, 0);
+    let (mut took, mut deliveries, mut unit) = (Duration::ZERO, 0, Unit::default());
     for (room, messages) in messages(plan).iter().enumerate() {
         for (message, json) in messages {
+            let foreign = worker
+                .run
+                .markers
+                .as_ref()
+                .map(|markers| in_envelope(&markers.text(plan, message.author, message.ordinal)));
             let begun = Instant::now();
-            for client in plan.clients_in(room as u32) {
-                let item = if decoding { decode_json(json).expect("JSON of our own") } else { borrowed(message) };
-                sessions[client as usize].receive(item, json.len(), 2).expect("a message of the plan");
+            for session in plan.clients_in(room as u32).map(|client| &sessions[client as usize]) {
+                let handled = match (received, &foreign) {
+                    (Received::Json, _) => session.receive(decode_json(json).expect("JSON of our own"), json.len(), 2),
+                    (Received::Foreign, Some(bytes)) => unit.read(session, bytes, false).map(|_| {
+                        unit.end(&session.run, TrafficKind::KeepAlive, 2);
+                    }),
+                    _ => session.receive(borrowed(message), json.len(), 2),
+                };
+                handled.expect("a message of the plan");
                 deliveries += 1;
             }
             took += begun.elapsed();
         }
     }
     (took, deliveries)
+}
+
+/// A text as servers wrap it.
+fn in_envelope(text: &str) -> Vec<u8> {
+    let envelope = r#"{"type":"new_message","at":1764201600000,"payload":{"from":"client-17","text":""#;
+    format!("{envelope}{text}\"}}}}").into_bytes()
 }
 
 fn borrowed<'a>(message: &'a Message<'_>) -> ServerItem<'a> {

@@ -11,7 +11,7 @@ use loadgen::{Attempt, Traced};
 use scenario::ExternalServer;
 
 use crate::print;
-use crate::run::try_target;
+use crate::run::{missing, target_folder, try_target};
 use crate::scenarios;
 use crate::signals::runtime;
 
@@ -48,7 +48,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for server in servers {
         for transport in &server.transports {
             say(&format!("{transport} @ {}: {}", server.name, server.command.0.join(" ")));
-            let tried = runtime()?.block_on(try_target(&job, &plan, server, *transport, &mut show));
+            let folder = target_folder(server, &job.file);
+            let tried = match missing(server, &job.file) {
+                Some((found, advice)) => Err(anyhow::anyhow!("{found}: {advice}")),
+                None => runtime()?.block_on(try_target(&plan, server, &folder, *transport, &mut show)),
+            };
             match tried {
                 Ok(()) => say("  works: both posts were delivered and acknowledged\n"),
                 Err(error) => {

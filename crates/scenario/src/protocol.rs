@@ -111,7 +111,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub request: Option<Request>,
-    /// The step is over when the server has sent a message that contains this text
+    /// The step is over when the server has sent a message that contains this text. A step of `join` may only wait
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Template>,
 }
@@ -324,7 +324,10 @@ impl Step {
             (Transport::Websocket, _) => "send or request",
             _ => "request",
         };
-        let Some(one) = given.next() else { return problem(key, "empty", format!("{transport} needs {wants}")) };
+        let waits_only = self.until.is_some() && key != "post" && wants != "request";
+        let Some(one) = given.next() else {
+            return if waits_only { None } else { problem(key, "empty", format!("{transport} needs {wants}")) };
+        };
         if let Some(other) = given.next() {
             return problem(&format!("{key}.{other}"), "there too", format!("{key} has {one}: write another step"));
         }

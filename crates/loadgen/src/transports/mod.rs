@@ -22,7 +22,7 @@ use wire::Transport;
 use crate::error::SessionEnd;
 use crate::session::Session;
 
-pub(crate) use foreign::confirm_sent_posts;
+pub(crate) use foreign::{Unit, confirm_sent_posts};
 
 /// Connects a client and keeps it in its room until the session ends.
 pub(crate) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {

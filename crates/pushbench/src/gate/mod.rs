@@ -9,17 +9,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use report::gate::{Comparison, Outcome};
 use results::{Folder, MetricId, Mode};
-use scenario::{HttpClient, Job, Override, Plan};
+use scenario::{ExternalServer, HttpClient, Job, Override, Plan};
 use wire::Transport;
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
 use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_METRICS, PREFLIGHT, REGRESSION, USAGE};
-use crate::run::{Level, RoundSubject, findings, random_room_prefix};
-use crate::signals::stoppable;
+use crate::run::{Level, RoundSubject, findings, random_room_prefix, try_target};
+use crate::signals::{runtime, stoppable};
 use crate::values::{duration, percent};
 use crate::{machine, print, scenarios};
 pub(crate) use job::{Ending, GateJob, measure_all};
@@ -42,6 +43,10 @@ pub(crate) struct Args {
 
     /// Name of a shipped scenario or path of a TOML file; its budget_s does not matter here
     scenario: PathBuf,
+
+    /// Name of the [[target]] whose protocol and transports base and head have [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
 
     #[command(flatten)]
     plan: PlanArgs,
@@ -94,6 +99,7 @@ Examples:
     --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
     --set transports=websocket,sse --budget 5m
+  pushbench gate mine.toml --target my-server --base 'node old.js {port}' --head 'node new.js {port}'
   pushbench gate quick --set transports=sse --threshold cpu=0.5% \\
     --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --set transports=sse --base ./pushbench \\
@@ -122,10 +128,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print::error(&anyhow::Error::from(error).context("--reports: give a folder that can be written to"));
         return Ok(USAGE.into());
     }
-    let (_locks, job) = match prepare(args.base.clone(), args.head.clone(), &args.scenario, &args.plan) {
-        Ok(prepared) => prepared,
-        Err(code) => return Ok(code.into()),
-    };
+    let (_locks, job) =
+        match prepare([args.base.clone(), args.head.clone()], args.target.as_deref(), &args.scenario, &args.plan) {
+            Ok(prepared) => prepared,
+            Err(code) => return Ok(code.into()),
+        };
     let (comparison, ending) = stoppable(async |stop| measure_all(job, stop).await)?;
     if let Some(folder) = &args.reports {
         reports::write(folder, &comparison)?;
@@ -149,12 +156,17 @@ fn code(comparison: &Comparison, ending: Ending, strict: bool) -> ExitCode {
 
 /// A gate of the built-in server with itself, for `selfcheck`; or the exit code.
 pub(crate) fn of_itself(file: &Path, args: &PlanArgs) -> anyhow::Result<Result<(CoreLocks, GateJob), u8>> {
-    Ok(prepare(GateServer::own()?, GateServer::own()?, file, args))
+    Ok(prepare([GateServer::own()?, GateServer::own()?], None, file, args))
 }
 
 /// The decided job and the locks of its cores; or the exit code, after printing what is wrong.
-fn prepare(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> Result<(CoreLocks, GateJob), u8> {
-    let (job, mut gate) = decide(base, head, file, args).map_err(|error| {
+fn prepare(
+    sides: [GateServer; 2],
+    target: Option<&str>,
+    file: &Path,
+    args: &PlanArgs,
+) -> Result<(CoreLocks, GateJob), u8> {
+    let (job, mut gate) = decide(sides, target, file, args).map_err(|error| {
         print::error(&error);
         USAGE
     })?;
@@ -166,7 +178,12 @@ fn prepare(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> 
 }
 
 /// Decides the subjects and metrics, and checks that the budget suffices.
-fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> anyhow::Result<(Job, GateJob)> {
+fn decide(
+    sides: [GateServer; 2],
+    target: Option<&str>,
+    file: &Path,
+    args: &PlanArgs,
+) -> anyhow::Result<(Job, GateJob)> {
     let mut job = scenarios::load(file, &args.set)?;
     anyhow::ensure!(
         job.plans.len() == 1,
@@ -179,11 +196,19 @@ fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> a
         job.name
     );
     (job.budget, job.seed) = (args.budget, args.seed);
+    let like = target_like(&job.plans[0], target, &sides)?;
+    let [base, head] = match &like {
+        Some(target) => sides.map(|side| side.like(target)),
+        None => sides,
+    };
     if base.is_attached() || head.is_attached() {
         job.plans[0].room_prefix = random_room_prefix();
     }
     let plan = Arc::new(job.plans[0].clone());
-    let transports = plan.transports_asked();
+    let transports = like.map_or_else(|| plan.transports_asked(), |target| target.transports.clone());
+    for server in [&base, &head] {
+        try_side(server, &plan, &transports)?;
+    }
     let subject = |transport: Transport, side: usize| RoundSubject {
         name: format!("{transport} {}", SIDES[side]),
         plan: Arc::clone(&plan),
@@ -211,6 +236,39 @@ fn decide(base: GateServer, head: GateServer, file: &Path, args: &PlanArgs) -> a
         needed.as_secs()
     );
     Ok((job, gate))
+}
+
+/// The target of the scenario that base and head are like: the named one, or the only one if both are
+/// started with a port.
+fn target_like(
+    plan: &Plan,
+    name: Option<&str>,
+    sides: &[GateServer; 2],
+) -> anyhow::Result<Option<Arc<ExternalServer>>> {
+    let servers = &plan.external_servers;
+    let Some(name) = name else {
+        let both_start = sides.iter().all(|side| side.external().is_some());
+        return Ok(servers.first().filter(|_| both_start && servers.len() == 1).cloned());
+    };
+    let names = || servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = servers.iter().find(|server| server.name == name).cloned();
+    let found =
+        found.with_context(|| format!("--target {name}: the scenario has no such target, but {:?}", names()))?;
+    anyhow::ensure!(
+        sides.iter().all(|side| side.external().is_some()),
+        "--target {name}: --base and --head have to be command lines with {{port}}"
+    );
+    Ok(Some(found))
+}
+
+/// Tries a side that has a protocol of its own.
+fn try_side(side: &GateServer, plan: &Arc<Plan>, transports: &[Transport]) -> anyhow::Result<()> {
+    let Some((server, folder)) = side.external().filter(|(server, _)| server.protocol.is_some()) else { return Ok(()) };
+    for transport in transports {
+        let tried = runtime()?.block_on(try_target(plan, server, folder, *transport, &mut |_| ()));
+        tried.with_context(|| format!("{transport} @ {} does not work", side.text))?;
+    }
+    Ok(())
 }
 
 /// The metrics to judge, each with the smallest change that matters.

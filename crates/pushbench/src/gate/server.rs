@@ -31,6 +31,26 @@ impl GateServer {
         Ok(Self { text: command.words.join(" "), source: ServerSource::BuiltIn(command) })
     }
 
+    /// The same server with the protocol of a target, and ready as that one is. A build of pushbench has
+    /// its own.
+    pub(crate) fn like(mut self, target: &ExternalServer) -> Self {
+        if let ServerSource::External { server, .. } = &mut self.source {
+            let command = server.command.clone();
+            let like =
+                ExternalServer { name: server.name.clone(), command, needs: None, prepare: None, ..target.clone() };
+            *server = Arc::new(like);
+        }
+        self
+    }
+
+    /// The server and its folder, if a command line with {port} starts it.
+    pub(crate) fn external(&self) -> Option<(&ExternalServer, &Path)> {
+        match &self.source {
+            ServerSource::External { server, folder } => Some((server, folder)),
+            ServerSource::BuiltIn(_) | ServerSource::Attached(_) => None,
+        }
+    }
+
     /// Whether it was running already, so that other clients may use it too.
     pub(crate) const fn is_attached(&self) -> bool {
         matches!(self.source, ServerSource::Attached(_))

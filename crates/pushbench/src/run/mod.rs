@@ -30,6 +30,7 @@ pub(crate) use args::{LoadArgs, OutputArgs, RunArgs};
 pub(crate) use attached_server::{AttachedServer, random_room_prefix};
 pub(crate) use control::Control;
 pub(crate) use conversation::{Command, Order, Reply, RunTotals, Schedule};
+pub(crate) use external_server::{folder as target_folder, missing};
 pub(crate) use job::{load, run};
 pub(crate) use live_subject::RoundSubject;
 pub(crate) use manifest::{STAMP, command_line};

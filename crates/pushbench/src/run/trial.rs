@@ -1,14 +1,15 @@
 //! Two clients that exchange messages with a target, before it is measured.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use loadgen::{Attempt, RunConfig, try_messages};
 use scenario::{ExternalServer, Job, Plan};
 use wire::Transport;
 
-use super::external_server::{folder, missing, start_in};
+use super::external_server::{folder, start_in};
 
 /// Longest time of a step.
 const STEP_MAX: Duration = Duration::from_secs(5);
@@ -18,7 +19,8 @@ pub(super) async fn try_targets(job: &Job) -> anyhow::Result<()> {
     let Some(plan) = job.plans.first() else { return Ok(()) };
     for server in plan.external_servers.iter().filter(|server| server.protocol.is_some()) {
         for transport in &server.transports {
-            let tried = try_target(job, &Arc::new(plan.clone()), server, *transport, &mut |_| ()).await;
+            let (plan, folder) = (Arc::new(plan.clone()), folder(server, &job.file));
+            let tried = try_target(&plan, server, &folder, *transport, &mut |_| ()).await;
             tried.with_context(|| {
                 let (name, file) = (&server.name, &job.file);
                 format!("{transport} @ {name} does not work (`pushbench try {file} {name}` shows each step)")
@@ -30,16 +32,13 @@ pub(super) async fn try_targets(job: &Job) -> anyhow::Result<()> {
 
 /// Starts a server and exchanges messages with it.
 pub(crate) async fn try_target(
-    job: &Job,
     plan: &Arc<Plan>,
     server: &ExternalServer,
+    folder: &Path,
     transport: Transport,
     tell: &mut dyn FnMut(Attempt),
 ) -> anyhow::Result<()> {
-    if let Some((found, advice)) = missing(server, &job.file) {
-        bail!("{found}: {advice}");
-    }
-    let mut process = start_in(server, &folder(server, &job.file), &[]).await?;
+    let mut process = start_in(server, folder, &[]).await?;
     let target = process.target.clone();
     let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new() };
     let tried = try_messages(&config, STEP_MAX, tell).await;

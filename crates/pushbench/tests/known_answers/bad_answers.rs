@@ -140,7 +140,9 @@ async fn received_bytes_that_were_not_counted_make_a_run_invalid() {
     let (kernel, counted) = (record.tcp.unwrap().bytes_down, record.total.total(Direction::Down));
     let verdict = verdict_on_a_quiet_machine(&record);
     let begins = format!("the kernel received {kernel} bytes, the load generator counted {counted} (");
-    assert!(verdict.kind == VerdictKind::Invalid && verdict.reasons[0].starts_with(&begins), "{verdict:?}");
+    // A busy machine may add reasons before it.
+    let is_a_reason = verdict.reasons.iter().any(|reason| reason.starts_with(&begins));
+    assert!(verdict.kind == VerdictKind::Invalid && is_a_reason, "{verdict:?}");
     assert!(ended.prints(&begins), "the table has no reason\n{}", ended.out);
     assert!(ended.prints("faults: polling: 1 × bad bytes ("), "{}", ended.out);
 }

@@ -63,7 +63,9 @@ impl Plan {
     /// its window is a whole number of them.
     pub fn short_slice(&self, transport: Transport) -> Slicing {
         let posts_per_s = f64::from(self.authors) * self.posts_per_author_per_s;
-        let least = Duration::try_from_secs_f64(POSTS_MIN / posts_per_s).unwrap_or(WINDOW_MAX);
+        // Without posts there is nothing to wait for but polls.
+        let least = if posts_per_s > 0.0 { POSTS_MIN / posts_per_s } else { 0.0 };
+        let least = Duration::try_from_secs_f64(least).unwrap_or(WINDOW_MAX);
         // Instants of the schedule are whole microseconds, and so are slices.
         let window = Duration::from_micros(least.clamp(WINDOW, WINDOW_MAX).as_micros() as u64);
         match self.tuning.of(transport).interval.filter(|interval| !interval.is_zero()) {

@@ -39,6 +39,8 @@ pub(super) async fn run_session(session: &Session, protocol: &Rc<TargetProtocol>
     }
 }
 
+pub(crate) use self::unit::Unit;
+
 /// Marks the posts of such a server as accepted, where it acknowledges nothing: what was sent on a
 /// connection that never broke has reached it.
 pub(crate) fn confirm_sent_posts(run: &RunContext, clients: &[Rc<Client>]) {

@@ -76,7 +76,8 @@ impl ForeignPackets {
         let mut answers = Vec::new();
         if is_answer {
             joining.advance(session, &self.speaker, |step, id| {
-                answers.push(event(&self.speaker.names, &client.learned.borrow(), self.speaker.protocol(), step, id));
+                let protocol = self.speaker.protocol();
+                answers.extend(event(&self.speaker.names, &client.learned.borrow(), protocol, step, id));
                 Ok(())
             })?;
         }
@@ -130,16 +131,15 @@ pub(in crate::transports) fn namespace(protocol: &TargetProtocol) -> String {
     if protocol.namespace == "/" { String::new() } else { format!("{},", protocol.namespace) }
 }
 
-/// The packet of an event that asks for an acknowledgement with this id if the step does.
-fn event(names: &Names, learned: &Learned, protocol: &TargetProtocol, step: &Step, id: u64) -> Vec<u8> {
+/// The packet of a step's event, which asks for an acknowledgement with this id if the step does.
+fn event(names: &Names, learned: &Learned, protocol: &TargetProtocol, step: &Step, id: u64) -> Option<Vec<u8>> {
+    let emit = step.emit.as_ref()?;
     let mut packet = format!("42{}", namespace(protocol)).into_bytes();
     if step.ack {
         packet.extend_from_slice(id.to_string().as_bytes());
     }
-    if let Some(emit) = &step.emit {
-        names.render(emit, learned, None, Place::Body, &mut packet);
-    }
-    packet
+    names.render(emit, learned, None, Place::Body, &mut packet);
+    Some(packet)
 }
 
 /// The packet of a post.

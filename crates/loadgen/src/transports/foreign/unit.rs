@@ -17,7 +17,7 @@ use crate::session::Session;
 
 /// Reads units one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Unit {
+pub(crate) struct Unit {
     /// The posts found so far: a text that the unit repeats is one delivery.
     posts: Vec<(u32, u64)>,
     bytes: usize,
@@ -34,7 +34,7 @@ impl Unit {
 
     /// Handles the posts in some bytes of the unit. Returns how many bytes were read: all of them,
     /// or where more may follow, those before an incomplete text.
-    pub(super) fn read(&mut self, session: &Session, bytes: &[u8], more_follows: bool) -> Result<usize, SessionEnd> {
+    pub(crate) fn read(&mut self, session: &Session, bytes: &[u8], more_follows: bool) -> Result<usize, SessionEnd> {
         let run = &*session.run;
         let Some(markers) = &run.markers else { return Ok(bytes.len()) };
         let read = markers.scan(&run.plan, bytes, more_follows, |post| {
@@ -51,7 +51,7 @@ impl Unit {
 
     /// Ends the unit and counts what is not text, with `framing` bytes around it; as `without_text`
     /// if there was no text. Returns whether there was one.
-    pub(super) fn end(&mut self, run: &RunContext, without_text: TrafficKind, framing: usize) -> bool {
+    pub(crate) fn end(&mut self, run: &RunContext, without_text: TrafficKind, framing: usize) -> bool {
         let has_text = self.text_bytes > 0;
         let kind = if has_text { TrafficKind::Delivery } else { without_text };
         let mut counters = run.counters.borrow_mut();
