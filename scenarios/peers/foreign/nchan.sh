@@ -5,7 +5,8 @@ work=$(mktemp -d)
 sed "s|PORT|$1|" "$here/nchan.conf" > "$work/nginx.conf"
 nginx -e stderr -p "$work" -c "$work/nginx.conf" &
 nginx=$!
-trap 'kill "$nginx"' TERM INT
+# The nginx has the same signal.
+trap : TERM INT
 wait "$nginx"
 wait "$nginx"
 rm -rf "$work"

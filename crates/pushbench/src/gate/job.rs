@@ -51,7 +51,9 @@ impl GateJob {
         let load = (subjects(Mode::Load), connect);
         let least = |mode| Rule::rounds_min(mode, self.metrics.len());
         let rounds_min = (least(Mode::Load), least(Mode::LockStep));
-        Timetable::fit(deadline, load, subjects(Mode::LockStep), rounds_min)
+        let connect_stepped = self.subjects.iter().map(RoundSubject::start_in_lock_step).sum();
+        let lock_step = (subjects(Mode::LockStep), connect_stepped);
+        Timetable::fit(deadline, load, lock_step, rounds_min)
     }
 
     /// Whether a metric needs rounds of this mode.

@@ -230,7 +230,7 @@ fn decide(
     let needed = least_budget(&gate);
     anyhow::ensure!(
         args.budget >= needed,
-        "the budget of {} is too short for {} transports: give --budget {}s, or fewer transports with --set transports=…",
+        "the budget of {} is too short ({} transport(s)): give --budget {}s, or fewer transports with --set transports=…",
         print::duration(args.budget),
         gate.transports.len(),
         needed.as_secs()

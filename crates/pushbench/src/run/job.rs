@@ -290,7 +290,9 @@ fn planned(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<(Vec<
     let in_lock_step = if job.has_one_slice() { Vec::new() } else { in_lock_step(&subjects) };
     let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
     let load = (subjects.len(), connect);
-    let timetable = Timetable::fit(Instant::now() + job.budget, load, in_lock_step.len(), (0, 0));
+    let connect_stepped = in_lock_step.iter().map(|at| subjects[*at].start_in_lock_step()).sum();
+    let lock_step = (in_lock_step.len(), connect_stepped);
+    let timetable = Timetable::fit(Instant::now() + job.budget, load, lock_step, (0, 0));
     Ok((subjects, in_lock_step, timetable))
 }
 

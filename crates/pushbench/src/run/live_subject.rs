@@ -32,12 +32,24 @@ pub(crate) struct RoundSubject {
 }
 
 impl RoundSubject {
-    /// Time until its clients are connected and have the probe, in a round with short slices.
+    /// Time until its clients are connected and have the probe, in a round with short slices, and a
+    /// foreign server is warm.
     pub(crate) fn connect_estimate(&self) -> Duration {
         let phases = self.plan.sliced(self.plan.short_slice(self.transport), 1).phases;
-        phases.ramp_up() + phases.settle()
+        let warm_up = if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN } else { Duration::ZERO };
+        phases.ramp_up() + phases.settle() + warm_up
+    }
+
+    /// Time until its clients have joined one after the other, in a lock-step round.
+    pub(crate) fn start_in_lock_step(&self) -> Duration {
+        if self.server.is_foreign() { START_FOREIGN * 2 } else { Duration::ZERO }
     }
 }
+
+/// Time until a foreign server is ready, such as a start of Node.
+const START_FOREIGN: Duration = Duration::from_millis(400);
+/// Least warm-up of a foreign server, for its compiler.
+pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_secs(3);
 
 /// How a subject is started in one round.
 pub(crate) struct SubjectStart<'a> {

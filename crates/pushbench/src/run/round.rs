@@ -10,7 +10,7 @@ use scenario::{Job, Slicing};
 use tokio_util::sync::CancellationToken;
 
 use super::conversation::Schedule;
-use super::live_subject::{EndedSubject, LiveSubject, RoundSubject, SubjectStart};
+use super::live_subject::{EndedSubject, LiveSubject, RoundSubject, SubjectStart, WARM_UP_FOREIGN};
 use super::record::record;
 use crate::awake_cores::{AwakeCores, awake_cores};
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
@@ -19,8 +19,6 @@ use crate::machine::{self, CpuSteal};
 /// Warm-up slices of the built-in server: the same number for every subject, so that all send the
 /// same segments of the schedule in a block.
 const WARM_UP: u32 = 2;
-/// Least warm-up of a foreign server, for its compiler.
-const WARM_UP_FOREIGN: Duration = Duration::from_secs(3);
 /// Time of a short slice besides its lead-in and window: drain, and words between the processes.
 const SLICE_EXTRA: Duration = Duration::from_millis(10);
 /// A slow subject may take this share of the others' time together.

@@ -45,12 +45,19 @@ impl ModeRounds {
 }
 
 impl Timetable {
-    /// Fits the rounds of so many subjects into the time until `deadline`. `rounds_min` are the least
-    /// numbers of rounds under load and in lock-step that the job needs.
-    pub(crate) fn fit(deadline: Instant, load: (usize, Duration), lock_step: usize, rounds_min: (u32, u32)) -> Self {
+    /// Fits the rounds of so many subjects into the time until `deadline`; all of them together take
+    /// this long to connect. `rounds_min` are the least numbers of rounds under load and in lock-step
+    /// that the job needs.
+    pub(crate) fn fit(
+        deadline: Instant,
+        load: (usize, Duration),
+        lock_step: (usize, Duration),
+        rounds_min: (u32, u32),
+    ) -> Self {
         let time = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         let (subjects, connect) = load;
-        let share = if lock_step == 0 { 0.0 } else { LOCK_STEP_SHARE };
+        let (stepped, connect_stepped) = lock_step;
+        let share = if stepped == 0 { 0.0 } else { LOCK_STEP_SHARE };
         let rounds = |time: f64, start: Duration, wanted: Duration, least: u32| {
             let start = start.as_secs_f64() * START_SHARE;
             let length = wanted.as_secs_f64().max(start);
@@ -63,10 +70,11 @@ impl Timetable {
             LOAD_ROUND,
             rounds_min.0.max(LOAD_ROUNDS_MIN),
         );
-        let lock_step_rounds = if lock_step == 0 {
+        let lock_step_rounds = if stepped == 0 {
             0.0
         } else {
-            rounds(time * share, START * lock_step as u32, LOCK_STEP_ROUND, rounds_min.1.max(LOCK_STEP_ROUNDS_MIN))
+            let start = START * stepped as u32 + connect_stepped;
+            rounds(time * share, start, LOCK_STEP_ROUND, rounds_min.1.max(LOCK_STEP_ROUNDS_MIN))
         };
         let of = |planned: f64, share: f64| ModeRounds {
             planned: planned as u32,
@@ -113,7 +121,8 @@ mod tests {
 
     fn rounds(seconds: u64, subjects: usize, lock_step: usize) -> (u32, u32) {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        Timetable::fit(deadline, (subjects, Duration::from_millis(600)), lock_step, (0, 0)).planned()
+        let (load, lock_step) = ((subjects, Duration::from_millis(600)), (lock_step, Duration::ZERO));
+        Timetable::fit(deadline, load, lock_step, (0, 0)).planned()
     }
 
     #[test]
@@ -127,7 +136,7 @@ mod tests {
     #[test]
     fn both_modes_take_turns_and_the_last_round_ends_with_the_time() {
         let deadline = Instant::now() + Duration::from_secs(75);
-        let mut timetable = Timetable::fit(deadline, (6, Duration::ZERO), 6, (0, 0));
+        let mut timetable = Timetable::fit(deadline, (6, Duration::ZERO), (6, Duration::ZERO), (0, 0));
         let mut made = Vec::new();
         while let Some((mode, round, end)) = timetable.next() {
             assert!(end <= deadline + Duration::from_millis(10));
