@@ -9,6 +9,7 @@ use crate::format::{number, percent, ratio, shown};
 use crate::money::MonthlyCost;
 use crate::orders::{Order, Pair, ROUNDS_MIN};
 use crate::ratios::TIMES_MAX;
+use crate::run_summary::BlockCounts;
 use crate::summary::{JobSummary, PointSummary, SubjectSummary};
 
 const BACK_TO_BACK: MetricId = MetricId::BackToBackCpuPerMessage;
@@ -180,11 +181,11 @@ fn cpu_probe(job: &JobSummary) -> String {
     }
 }
 
-/// Blocks dropped, with the most frequent reasons.
+/// Slices dropped, with the most frequent reasons.
 fn dropped(job: &JobSummary) -> String {
     let blocks = &job.blocks;
     if blocks.dropped == 0 {
-        return if blocks.made > 0 { ", no block dropped".to_owned() } else { String::new() };
+        return if blocks.made > 0 { ", no slice dropped".to_owned() } else { String::new() };
     }
     let mut reasons: Vec<_> = blocks.reasons.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -192,7 +193,8 @@ fn dropped(job: &JobSummary) -> String {
     let mut named: Vec<_> =
         reasons.iter().take(REASONS_MAX).map(|(reason, count)| format!("{count} × {reason}")).collect();
     named.extend((more > 0).then(|| format!("{more} more reasons")));
-    format!("; {} of {} blocks dropped ({})", blocks.dropped, blocks.made, named.join(", "))
+    let BlockCounts { dropped, made, slices, slices_dropped, .. } = blocks;
+    format!("; {slices_dropped} of {slices} slices dropped, in {dropped} of {made} blocks ({})", named.join(", "))
 }
 
 #[cfg(test)]
@@ -232,7 +234,7 @@ mod tests {
         assert!(found[1].contains("polling 325 ms"), "{}", found[1]);
         assert!(found[2].starts_with("For 10,000 such users a month: cheapest polling, "));
         assert!(found[2].contains("; dearest websocket, ") && !found[2].contains("assumed"), "{}", found[2]);
-        assert!(found[3].starts_with("84 of 84 runs are valid, no block dropped"), "{}", found[3]);
+        assert!(found[3].starts_with("84 of 84 runs are valid, no slice dropped"), "{}", found[3]);
     }
 
     #[test]
@@ -266,7 +268,7 @@ mod tests {
             run.record.slices[0].dropped = Some("CPU time stolen".to_owned());
         }
         let found = sentences(&job);
-        assert!(found[3].contains("; 14 of 280 blocks dropped (14 × CPU time stolen)"), "{}", found[3]);
+        assert!(found[3].contains("; 84 of 1680 slices dropped, in 14 of 280 blocks (14 × CPU time stolen)"), "{}", found[3]);
         job.runs.clear();
         assert_eq!(sentences(&job), ["No run was made."]);
     }

@@ -53,7 +53,11 @@ pub struct BlockCounts {
     pub made: usize,
     /// Those with at least one slice that was dropped.
     pub dropped: usize,
-    /// The same by reason; a block may have several.
+    /// Slices of all subjects in these blocks.
+    pub slices: usize,
+    /// Those that were dropped.
+    pub slices_dropped: usize,
+    /// Blocks by reason; a block may have several.
     pub reasons: BTreeMap<String, usize>,
 }
 
@@ -96,19 +100,22 @@ impl RunSummary {
 impl BlockCounts {
     pub(crate) fn of(job: &ResultsFolder) -> Self {
         let (mut made, mut dropped) = (BTreeSet::new(), BTreeSet::new());
+        let (mut slices, mut slices_dropped) = (0, 0);
         let mut reasons = BTreeMap::<&str, BTreeSet<_>>::new();
         for record in job.runs.iter().map(|run| &run.record) {
             // Block 0 is the warm-up.
             for slice in record.slices.iter().filter(|slice| slice.block > 0) {
                 let block = (record.point.as_str(), record.mode, record.round, slice.block);
                 made.insert(block);
+                slices += 1;
                 if let Some(reason) = &slice.dropped {
                     dropped.insert(block);
+                    slices_dropped += 1;
                     reasons.entry(reason).or_default().insert(block);
                 }
             }
         }
         let reasons = reasons.into_iter().map(|(reason, blocks)| (reason.to_owned(), blocks.len())).collect();
-        Self { made: made.len(), dropped: dropped.len(), reasons }
+        Self { made: made.len(), dropped: dropped.len(), slices, slices_dropped, reasons }
     }
 }
