@@ -32,7 +32,13 @@ pub fn receive_all(plan: &Arc<Plan>, received: Received) -> (Duration, u64) {
     let protocol = (received == Received::Foreign)
         .then(|| Box::new(serde_json::from_str(r#"{"post":{"send":"{text}"}}"#).expect("a protocol")));
     let target = Target { http: nowhere, tcp: nowhere, token: None, protocol };
-    let config = RunConfig { plan: Arc::clone(plan), transport: Transport::Websocket, target, cores: Vec::new() };
+    let config = RunConfig {
+        plan: Arc::clone(plan),
+        transport: Transport::Websocket,
+        target,
+        cores: Vec::new(),
+        never_sleeps: false,
+    };
     let worker = Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY));
     worker.run.clock.set_t0(tokio::time::Instant::now());
     let sessions: Vec<_> = (0..plan.clients).map(|client| worker.session(client)).collect();

@@ -208,7 +208,9 @@ impl SliceSample {
     fn core_usage(&self) -> f64 {
         let [start, end] = &self.edges;
         let elapsed = end.at.saturating_duration_since(start.at);
-        end.cpu.total_us().saturating_sub(start.cpu.total_us()) as f64 / (elapsed.as_micros() as f64).max(1.0)
+        let idle = end.idle.saturating_sub(start.idle).as_micros() as u64;
+        let busy = end.cpu.total_us().saturating_sub(start.cpu.total_us()).saturating_sub(idle);
+        busy as f64 / (elapsed.as_micros() as f64).max(1.0)
     }
 }
 
@@ -221,6 +223,10 @@ fn slice_of(samples: &[SliceSample]) -> Slice {
         let total = |edge: usize| all(edge).map(|sample| of(&sample.cpu)).sum::<u64>();
         total(1).saturating_sub(total(0))
     };
+    let (used, idle) = (cpu(|cpu| cpu.total_us()), |edge| all(edge).map(|sample| sample.idle).sum::<Duration>());
+    let idle = idle(1).saturating_sub(idle(0)).as_micros() as u64;
+    // How much of the idle time is the kernel's is not known: as much as of all the time.
+    let busy = |us: u64| us - (u128::from(us) * u128::from(idle.min(used)) / u128::from(used.max(1))) as u64;
     let (first, last) = (all(0).map(|sample| sample.at).min(), all(1).map(|sample| sample.at).max());
     let elapsed = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first));
     let server = |edge: usize| all(edge).find_map(|sample| sample.server_cpu_ns);
@@ -232,7 +238,7 @@ fn slice_of(samples: &[SliceSample]) -> Slice {
         dropped: None,
         window_us: elapsed.as_micros() as u64,
         traffic: traffic(1).since(&traffic(0)),
-        generator_cpu: Cpu { user_us: cpu(|cpu| cpu.user_us), system_us: cpu(|cpu| cpu.system_us) },
+        generator_cpu: Cpu { user_us: busy(cpu(|cpu| cpu.user_us)), system_us: busy(cpu(|cpu| cpu.system_us)) },
         server_cpu_ns: server(0).zip(server(1)).map(|(start, end)| end.saturating_sub(start)),
         delivery_p50_us: (!delivery.is_empty()).then(|| delivery.value_at_quantile(0.5)),
         drain_us: samples.iter().map(|sample| sample.drain_us).max().unwrap_or(0),

@@ -38,6 +38,8 @@ pub struct RunConfig {
     pub target: Target,
     /// One worker thread for each core, pinned to it. Empty: one worker, not pinned.
     pub cores: Vec<usize>,
+    /// In a slice the workers ask for input without a pause. They need cores for themselves.
+    pub never_sleeps: bool,
 }
 
 impl RunConfig {

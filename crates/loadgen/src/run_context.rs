@@ -111,6 +111,9 @@ pub(crate) struct RunContext {
     /// Numbers for the messages of such a server.
     pub(crate) local_sequence: Option<RefCell<LocalSequence>>,
     pub(crate) lock_step: bool,
+    never_sleeps: bool,
+    /// Time in which the worker asked for input and there was none.
+    idle: Cell<Duration>,
     pub(crate) trace: Option<Trace>,
     /// The window of the current slice.
     window_us: RefCell<Range<i64>>,
@@ -124,7 +127,7 @@ impl RunContext {
     pub(crate) fn new(config: WorkerConfig) -> Self {
         let WorkerConfig { run, worker, posts, base, lock_step, traced } = config;
         let http_client = run.http_client();
-        let RunConfig { plan, transport, mut target, .. } = run;
+        let RunConfig { plan, transport, mut target, never_sleeps, .. } = run;
         let protocol = target.protocol.take().map(|protocol| Rc::new(*protocol));
         let mut rooms: Vec<Option<RoomOrder>> = (0..plan.rooms).map(|_| None).collect();
         for room in plan.clients_of_worker(worker.index, worker.count).map(|client| plan.room_of(client)) {
@@ -153,6 +156,8 @@ impl RunContext {
             local_sequence: protocol.as_ref().map(|_| RefCell::new(LocalSequence::new(&plan))),
             protocol,
             lock_step,
+            never_sleeps,
+            idle: Cell::default(),
             trace: traced.then(Trace::default),
             window_us: RefCell::new(window_us(&plan, 0)),
             is_active: Cell::new(true),
@@ -282,6 +287,30 @@ impl RunContext {
     fn set_active(&self, active: bool) {
         self.is_active.set(active);
         self.activity.notify_waiters();
+    }
+
+    /// Asks for input without a pause while a slice is under way, if the worker has its core for itself.
+    /// A thread that sleeps has to be woken, with an interrupt to its core; that would be charged to the
+    /// server that sends to it, and clients on other machines cost no server that.
+    pub(crate) async fn stay_awake(&self) {
+        let calls = || {
+            let traffic = &self.counters.borrow().traffic;
+            traffic.socket_reads + traffic.socket_writes
+        };
+        let (mut before, mut since) = (calls(), std::time::Instant::now());
+        while self.never_sleeps && self.is_active.get() {
+            tokio::task::yield_now().await;
+            let (after, now) = (calls(), std::time::Instant::now());
+            if after == before {
+                self.idle.set(self.idle.get() + (now - since));
+            }
+            (before, since) = (after, now);
+        }
+    }
+
+    /// Time in which the worker asked for input and there was none.
+    pub(crate) fn idle(&self) -> Duration {
+        self.idle.get()
     }
 
     /// Returns at once in a slice, and otherwise when the next one starts.

@@ -56,7 +56,7 @@ pub(crate) fn worker_with(
     protocol: Option<TargetProtocol>,
 ) -> Worker {
     let target = Target { protocol: protocol.map(Box::new), ..target(to) };
-    let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new() };
+    let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new(), never_sleeps: false };
     Worker::new(WorkerConfig::alone(&config, WorkerIndex::ONLY))
 }
 

@@ -286,7 +286,13 @@ async fn run_steps(
     until: Until,
 ) -> anyhow::Result<(StepCounts, Vec<ServerStats>)> {
     let control = Control::new(&server.target)?;
-    let order = RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: Vec::new() };
+    let order = RunConfig {
+        plan: Arc::clone(plan),
+        transport,
+        target: server.target.clone(),
+        cores: Vec::new(),
+        never_sleeps: false,
+    };
     let readings = RefCell::new(Vec::new());
     let read = async |edge| {
         // The first reading may have to open its connection; allocations are taken from the second.

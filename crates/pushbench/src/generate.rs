@@ -39,6 +39,7 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<ExitCode> {
         transport: order.transport,
         target: order.target.clone(),
         cores: order.cores.clone(),
+        never_sleeps: order.never_sleeps,
     };
     let totals = runtime()?.block_on(async {
         let commands = read_commands();

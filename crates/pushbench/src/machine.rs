@@ -3,7 +3,6 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -31,13 +30,11 @@ pub(crate) fn pin(cores: &[usize]) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
-/// This thread runs from now on only while no other thread wants its core.
-#[expect(unsafe_code, reason = "nix does not have this system call")]
-pub(crate) fn run_when_idle() -> nix::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the call reads the parameters, which live until it returns, and nothing else.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
-    nix::errno::Errno::result(done).map(drop)
+/// The cores on which the load generator need not sleep: those without a server. None with a CPU quota,
+/// which it would use up.
+pub(crate) fn awake_cores(server_cores: &[usize], generator_cores: &[usize]) -> Vec<usize> {
+    let alone = generator_cores.iter().filter(|core| !server_cores.contains(core)).copied();
+    if quota_cpus().is_some() { Vec::new() } else { alone.collect() }
 }
 
 /// Loop iterations per microsecond of wall time on the slowest core, with all cores busy at once. Some

@@ -1,6 +1,5 @@
 //! Command line of pushbench. The only crate that prints, colours or exits.
 
-mod awake_cores;
 mod compare;
 mod core_locks;
 mod counters;

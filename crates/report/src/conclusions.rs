@@ -268,7 +268,11 @@ mod tests {
             run.record.slices[0].dropped = Some("CPU time stolen".to_owned());
         }
         let found = sentences(&job);
-        assert!(found[3].contains("; 84 of 1680 slices dropped, in 14 of 280 blocks (14 × CPU time stolen)"), "{}", found[3]);
+        assert!(
+            found[3].contains("; 84 of 1680 slices dropped, in 14 of 280 blocks (14 × CPU time stolen)"),
+            "{}",
+            found[3]
+        );
         job.runs.clear();
         assert_eq!(sentences(&job), ["No run was made."]);
     }

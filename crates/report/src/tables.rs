@@ -333,7 +333,7 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     let commit = manifest.program.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
     let mut cores = format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores));
     if !host.awake_cores.is_empty() {
-        cores += &format!("; {} kept awake", list(&host.awake_cores));
+        cores += &format!("; it does not sleep on {}", list(&host.awake_cores));
     }
     let mut rows = vec![
         ("command", manifest.command.join(" ")),

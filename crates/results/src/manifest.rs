@@ -136,7 +136,7 @@ pub struct Host {
     pub server_cores: Vec<usize>,
     /// Cores of the load generator.
     pub generator_cores: Vec<usize>,
-    /// Cores that were kept awake.
+    /// Cores of the load generator on which it did not sleep in a slice.
     #[serde(default)]
     pub awake_cores: Vec<usize>,
     /// CPUs that a quota allows, if there is one.

@@ -61,8 +61,13 @@ pub(crate) fn plan(scenario: &str) -> io::Result<Arc<Plan>> {
 /// One run of the load generator against a new server.
 pub(crate) fn run(plan: &Arc<Plan>, transport: Transport) -> io::Result<(RunMeasurements, Slice)> {
     let server = Server::start()?;
-    let config =
-        RunConfig { plan: Arc::clone(plan), transport, target: server.target.clone(), cores: vec![CLIENT_CORE] };
+    let config = RunConfig {
+        plan: Arc::clone(plan),
+        transport,
+        target: server.target.clone(),
+        cores: vec![CLIENT_CORE],
+        never_sleeps: false,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (measurements, slices) = runtime.block_on(loadgen::execute(config, &mut io::sink()))?;
     let RunMeasurements { ended, ledger, faults, .. } = &measurements;

@@ -42,7 +42,13 @@ async fn with_generator<T>(test: impl AsyncFnOnce(&mut Generator<'_, Vec<u8>>, T
     let progress = Arc::new(ProgressCounters::default());
     let plan = Arc::new(plan(CLIENTS, 1, ""));
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let config = RunConfig { plan, transport: wire::Transport::Tcp, target: target(nowhere), cores: Vec::new() };
+    let config = RunConfig {
+        plan,
+        transport: wire::Transport::Tcp,
+        target: target(nowhere),
+        cores: Vec::new(),
+        never_sleeps: false,
+    };
     let mut generator = Generator {
         collector: Collector::new(1, &mut log, &mut serializer).unwrap(),
         announcements,

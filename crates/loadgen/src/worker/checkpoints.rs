@@ -1,5 +1,7 @@
 //! Counts and CPU time at the edges of a window.
 
+use std::time::Duration;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use results::{Cpu, TrafficCounts};
@@ -15,6 +17,8 @@ pub(crate) struct EdgeSample {
     pub(crate) traffic: TrafficCounts,
     /// Of the thread that samples.
     pub(crate) cpu: Cpu,
+    /// The part of it in which the thread asked for input and there was none.
+    pub(crate) idle: Duration,
     pub(crate) server_cpu_ns: Option<u64>,
 }
 
@@ -23,7 +27,7 @@ impl EdgeSample {
         // The server's clock is read right beside the counts that its CPU time is divided by.
         let server_cpu_ns = server.now_ns();
         let traffic = run.counters.borrow().traffic;
-        Self { at: Instant::now(), traffic, cpu: thread_cpu(), server_cpu_ns }
+        Self { at: Instant::now(), traffic, cpu: thread_cpu(), idle: run.idle(), server_cpu_ns }
     }
 }
 

@@ -60,6 +60,8 @@ impl<'a> Slices<'a> {
         run.begin_slice(index, micros(start.saturating_duration_since(run.clock.base())));
         worker.scheduler.set_end_us(end_us);
         worker.tasks.spawn(send_scheduled(worker.clone(), Rc::clone(&self.timer)));
+        let awake = Rc::clone(run);
+        worker.tasks.spawn(async move { awake.stay_awake().await });
         self.until(start + slicing.lead_in).await;
         let first = self.edge(server).await;
         self.until(start + slicing.slice()).await;

@@ -76,7 +76,13 @@ impl AttachedServer {
     }
 
     async fn join_over(&self, plan: &Arc<Plan>, transport: Transport) -> anyhow::Result<()> {
-        let order = RunConfig { plan: Arc::clone(plan), transport, target: self.target.clone(), cores: Vec::new() };
+        let order = RunConfig {
+            plan: Arc::clone(plan),
+            transport,
+            target: self.target.clone(),
+            cores: Vec::new(),
+            never_sleeps: false,
+        };
         try_join(&order, JOIN_TIMEOUT).await.map_err(|error| {
             let (url, advice) = (self.url(plan, transport), advice(&error, transport));
             anyhow!("no client can join over {transport} at {url}: {error}; {advice}")

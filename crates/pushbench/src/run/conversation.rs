@@ -49,6 +49,8 @@ pub(crate) struct Order {
     pub(crate) transport: Transport,
     pub(crate) target: Target,
     pub(crate) cores: Vec<usize>,
+    /// Whether it may use its cores without a pause.
+    pub(crate) never_sleeps: bool,
     /// Where to write the interval log.
     pub(crate) log: Option<PathBuf>,
 }

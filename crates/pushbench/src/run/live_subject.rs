@@ -17,6 +17,7 @@ use super::generator_process::GeneratorProcess;
 use super::readings::{Checkpoint, Readings};
 use super::server_source::ServerSource;
 use super::target_server::TargetServer;
+use crate::machine;
 
 /// A subject as every round starts it.
 #[derive(Debug, Clone)]
@@ -38,6 +39,12 @@ impl RoundSubject {
         let phases = self.plan.sliced(self.plan.short_slice(self.transport), 1).phases;
         let warm_up = if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN } else { Duration::ZERO };
         phases.ramp_up() + phases.settle() + warm_up
+    }
+
+    /// Whether the generator has its cores for itself; where a running server runs is not known.
+    fn never_sleeps(&self, start: &SubjectStart<'_>) -> bool {
+        let awake = machine::awake_cores(start.server_cores, start.generator_cores);
+        awake.len() == start.generator_cores.len() && !matches!(self.server, ServerSource::Attached(_))
     }
 
     /// Time until its clients have joined one after the other, in a lock-step round.
@@ -115,6 +122,7 @@ impl LiveSubject {
             transport: subject.transport,
             target: server.target(),
             cores: start.generator_cores.to_vec(),
+            never_sleeps: subject.never_sleeps(start),
             log: start.log.clone(),
         };
         let generator = GeneratorProcess::start(&order, plan.fingerprint()).await?;

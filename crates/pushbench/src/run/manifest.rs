@@ -5,7 +5,6 @@ use results::{Host, Manifest, PlannedSubject, Point, Program, Rounds, SCHEMA, Sc
 use scenario::Job;
 
 use super::preflight::{Finding, Level};
-use crate::awake_cores::awake_cores;
 use crate::machine;
 
 /// UTC date and time as results folders write it.
@@ -44,7 +43,7 @@ pub(crate) fn manifest(
             cores: cores.to_vec(),
             server_cores: server_cores.to_vec(),
             generator_cores: generator_cores.to_vec(),
-            awake_cores: awake_cores(server_cores, generator_cores),
+            awake_cores: machine::awake_cores(server_cores, generator_cores),
             cpu_quota: machine::quota_cpus(),
             memory_bytes: machine::memory_bytes(),
             kernel: machine::kernel(),

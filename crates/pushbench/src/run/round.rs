@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::conversation::Schedule;
 use super::live_subject::{EndedSubject, LiveSubject, RoundSubject, SubjectStart, WARM_UP_FOREIGN};
 use super::record::record;
-use crate::awake_cores::{AwakeCores, awake_cores};
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
 use crate::machine::{self, CpuSteal};
 
@@ -37,7 +36,6 @@ const LOCK_STEP_SLICE_MIN: Duration = Duration::from_millis(3);
 
 /// What all rounds of a job share.
 pub(crate) struct RunEnvironment {
-    _awake: AwakeCores,
     pub(crate) server_cores: Vec<usize>,
     pub(crate) generator_cores: Vec<usize>,
     pub(crate) all_cores: Vec<usize>,
@@ -338,8 +336,7 @@ impl RunEnvironment {
         stop: CancellationToken,
         cpu_probe_best: f64,
     ) -> Self {
-        let awake = AwakeCores::keep(&awake_cores(&server_cores, &generator_cores));
-        Self { _awake: awake, server_cores, generator_cores, all_cores, stop, cpu_probe_best }
+        Self { server_cores, generator_cores, all_cores, stop, cpu_probe_best }
     }
 
     /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now

@@ -40,7 +40,7 @@ pub(crate) async fn try_target(
 ) -> anyhow::Result<()> {
     let mut process = start_in(server, folder, &[]).await?;
     let target = process.target.clone();
-    let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new() };
+    let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new(), never_sleeps: false };
     let tried = try_messages(&config, STEP_MAX, tell).await;
     let crash = process.crashes_within(Duration::ZERO).await;
     process.stop().await;

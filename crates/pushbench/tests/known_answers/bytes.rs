@@ -108,7 +108,7 @@ async fn the_kernel_counts_the_same_bytes() {
 async fn compare(plan: Arc<Plan>, transport: Transport) {
     let server = Server::start(&[]).await;
     let target = Target { http: server.listening.http, tcp: server.listening.tcp, token: None, protocol: None };
-    let config = RunConfig { plan, transport, target, cores: Vec::new() };
+    let config = RunConfig { plan, transport, target, cores: Vec::new(), never_sleeps: false };
     let (measured, slices) = loadgen::execute(config, &mut Vec::new()).await.unwrap();
     assert_eq!((&measured.ended, measured.faults.total()), (&RunEnd::Complete, 0), "{transport}");
     let (total, in_slices) = (measured.sockets.unwrap(), measured.sockets_in_slices.unwrap());

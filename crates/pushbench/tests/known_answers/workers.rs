@@ -29,6 +29,7 @@ async fn several_workers_add_up_to_one_run() {
             transport,
             target: Target { http: server.listening.http, tcp: server.listening.tcp, token: None, protocol: None },
             cores: vec![core; WORKERS],
+            never_sleeps: false,
         };
         let mut log = Vec::new();
         let (measured, slices) = loadgen::execute(config, &mut log).await.unwrap();
