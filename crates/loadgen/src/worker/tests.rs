@@ -1,11 +1,14 @@
 //! Connecting, reconnecting and drains, in paused time.
 
 use results::FaultKind;
+use wire::Transport;
 
 use super::events::SliceSample;
 use super::*;
+use crate::config::RunConfig;
 use crate::cpu_clock::ServerClocks;
-use crate::testing::worker;
+use crate::run_context::WorkerIndex;
+use crate::testing::{plan, target, worker};
 
 #[test]
 fn clients_reconnect_at_different_instants() {
@@ -104,4 +107,32 @@ async fn a_drain_ends_with_the_last_delivery_when_idle_or_at_its_longest() {
     at_most(took, 11_000);
     let [start, end] = sample.edges;
     assert_eq!((end.at - start.at).as_secs(), 5);
+}
+
+#[tokio::test]
+async fn a_worker_that_stays_awake_is_idle_while_there_is_no_input() {
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let plan = Arc::new(plan(1, 1, ""));
+    let sleeping =
+        RunConfig { plan, transport: Transport::Tcp, target: target(nowhere), cores: Vec::new(), never_sleeps: false };
+    let awake = RunConfig { never_sleeps: true, ..sleeping.clone() };
+    let worker_run = |config: &RunConfig| Worker::new(WorkerConfig::alone(config, WorkerIndex::ONLY)).run;
+    let asleep = worker_run(&sleeping);
+    asleep.stay_awake().await;
+    assert_eq!(asleep.idle(), Duration::ZERO);
+    let run = worker_run(&awake);
+    let slice = async {
+        let begun = Instant::now();
+        while run.idle() < Duration::from_millis(2) {
+            tokio::task::yield_now().await;
+        }
+        // What happens between two questions for input is work.
+        run.counters.borrow_mut().traffic.socket_reads += 1;
+        std::thread::sleep(Duration::from_millis(20));
+        tokio::task::yield_now().await;
+        run.rest();
+        begun.elapsed()
+    };
+    let ((), took) = tokio::join!(run.stay_awake(), slice);
+    assert!(run.idle() + Duration::from_millis(19) <= took, "{:?} of {took:?}", run.idle());
 }
