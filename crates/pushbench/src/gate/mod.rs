@@ -44,7 +44,8 @@ pub(crate) struct Args {
     /// Name of a shipped scenario or path of a TOML file; its budget_s does not matter here
     scenario: PathBuf,
 
-    /// Name of the [[target]] whose protocol and transports base and head have [default: the only one]
+    /// Name of the scenario's target whose protocol and transports base and head have; without it,
+    /// the only one
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 
@@ -99,7 +100,8 @@ Examples:
     --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --base 'node old.js {port}' --head 'node new.js {port}' \\
     --set transports=websocket,sse --budget 5m
-  pushbench gate mine.toml --target my-server --base 'node old.js {port}' --head 'node new.js {port}'
+  pushbench gate mine.toml --target my-server --budget 5m \\
+    --base 'node old.js {port}' --head 'node new.js {port}'
   pushbench gate quick --set transports=sse --threshold cpu=0.5% \\
     --base ../main/target/release/pushbench --head target/release/pushbench
   pushbench gate quick --set transports=sse --base ./pushbench \\

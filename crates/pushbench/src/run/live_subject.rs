@@ -49,14 +49,14 @@ impl RoundSubject {
 
     /// Time until its clients have joined one after the other, in a lock-step round.
     pub(crate) fn start_in_lock_step(&self) -> Duration {
-        if self.server.is_foreign() { START_FOREIGN * 2 } else { Duration::ZERO }
+        if self.server.is_foreign() { START_FOREIGN } else { Duration::ZERO }
     }
 }
 
 /// Time until a foreign server is ready, such as a start of Node.
-const START_FOREIGN: Duration = Duration::from_millis(400);
+const START_FOREIGN: Duration = Duration::from_millis(300);
 /// Least warm-up of a foreign server, for its compiler.
-pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_secs(3);
+pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_millis(1_500);
 
 /// How a subject is started in one round.
 pub(crate) struct SubjectStart<'a> {
