@@ -297,10 +297,10 @@ impl RunContext {
             let traffic = &self.counters.borrow().traffic;
             traffic.socket_reads + traffic.socket_writes
         };
-        let (mut before, mut since) = (calls(), std::time::Instant::now());
+        let (mut before, mut since) = (calls(), Instant::now());
         while self.never_sleeps && self.is_active.get() {
             tokio::task::yield_now().await;
-            let (after, now) = (calls(), std::time::Instant::now());
+            let (after, now) = (calls(), Instant::now());
             if after == before {
                 self.idle.set(self.idle.get() + (now - since));
             }

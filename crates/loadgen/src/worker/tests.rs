@@ -1,6 +1,7 @@
 //! Connecting, reconnecting and drains, in paused time.
 
 use results::FaultKind;
+use tokio::time::advance;
 use wire::Transport;
 
 use super::events::SliceSample;
@@ -109,7 +110,7 @@ async fn a_drain_ends_with_the_last_delivery_when_idle_or_at_its_longest() {
     assert_eq!((end.at - start.at).as_secs(), 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_stays_awake_is_idle_while_there_is_no_input() {
     let nowhere = "127.0.0.1:9".parse().unwrap();
     let plan = Arc::new(plan(1, 1, ""));
@@ -122,17 +123,16 @@ async fn a_worker_that_stays_awake_is_idle_while_there_is_no_input() {
     assert_eq!(asleep.idle(), Duration::ZERO);
     let run = worker_run(&awake);
     let slice = async {
-        let begun = Instant::now();
-        while run.idle() < Duration::from_millis(2) {
-            tokio::task::yield_now().await;
-        }
+        advance(Duration::from_millis(2)).await;
+        // The other future has seen it when this one has been polled twice more.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
         // What happens between two questions for input is work.
         run.counters.borrow_mut().traffic.socket_reads += 1;
-        std::thread::sleep(Duration::from_millis(20));
+        advance(Duration::from_millis(20)).await;
         tokio::task::yield_now().await;
         run.rest();
-        begun.elapsed()
     };
-    let ((), took) = tokio::join!(run.stay_awake(), slice);
-    assert!(run.idle() + Duration::from_millis(19) <= took, "{:?} of {took:?}", run.idle());
+    tokio::join!(run.stay_awake(), slice);
+    assert_eq!(run.idle(), Duration::from_millis(2));
 }

@@ -93,13 +93,15 @@ fn receive(session: &Session, post: &MarkedPost, repeats: bool) -> Result<usize,
     Ok(text_bytes)
 }
 
-/// The seq of a planned post of the client's room, or of the probe; `None` for any other.
+/// The seq of a post that this client is to receive, or of the probe; `None` for any other.
 fn number(run: &RunContext, client: &Client, post: &MarkedPost) -> Option<u64> {
     if post.author == PROBE_AUTHOR {
         return Some(PROBE_SEQ);
     }
     let index = run.plan.post_index(post.author, post.ordinal)?;
-    let sequence = run.local_sequence.as_ref().filter(|_| run.plan.room_of(post.author) == client.room)?;
+    let is_own = post.author == client.id && !run.plan.author_receives;
+    let is_expected = run.plan.room_of(post.author) == client.room && !is_own;
+    let sequence = run.local_sequence.as_ref().filter(|_| is_expected)?;
     Some(sequence.borrow_mut().number(client.room, index, post.author, post.ordinal))
 }
 

@@ -54,14 +54,18 @@ impl PacketReader {
         match (&self.foreign, bytes) {
             (Some(foreign), [b'4', ..]) => {
                 let answers = foreign.receive(session, bytes, around)?;
-                return Ok(answers.into_iter().map(|packet| Reply::new(TrafficKind::SetUp, packet)).collect());
+                Ok(answers.into_iter().map(|packet| Reply::new(TrafficKind::SetUp, packet)).collect())
             }
             (Some(foreign), [b'b', text @ ..]) => {
                 foreign.receive_encoded(session, text, around + 1)?;
-                return Ok(Vec::new());
+                Ok(Vec::new())
             }
-            _ => {}
+            _ => self.receive_ours(session, bytes, around),
         }
+    }
+
+    /// Handles a packet as the built-in server means it; pings and the handshake mean the same on all.
+    fn receive_ours(&self, session: &Session, bytes: &[u8], around: usize) -> Result<Vec<Reply>, SessionEnd> {
         let count = |kind| session.run.count_bytes(Direction::Down, kind, ByteClass::Framing, bytes.len() + around);
         // Framing around an item of this length within the packet.
         let framing = |item: usize| bytes.len() - item + around;

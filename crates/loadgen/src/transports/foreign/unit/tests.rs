@@ -13,9 +13,13 @@ use crate::transports::foreign::confirm_sent_posts;
 use crate::worker::Worker;
 
 fn worker() -> Worker {
+    worker_for(plan(3, 1, ""))
+}
+
+fn worker_for(plan: scenario::Plan) -> Worker {
     let protocol: TargetProtocol = serde_json::from_str(r#"{"post":{"send":"{text}"}}"#).unwrap();
     let nowhere = "127.0.0.1:9".parse().unwrap();
-    worker_with(&Arc::new(plan(3, 1, "")), nowhere, Transport::Websocket, Some(protocol))
+    worker_with(&Arc::new(plan), nowhere, Transport::Websocket, Some(protocol))
 }
 
 /// Three clients that have received the probe.
@@ -116,6 +120,20 @@ fn a_text_that_a_unit_repeats_is_one_delivery_and_every_byte_is_counted_once() {
     assert_eq!(counted.total(Direction::Down), unit.len() as u64 + 2);
     read(&session, unit.as_bytes());
     assert_eq!(incidents(&worker), [(Duplicated, 0)]);
+}
+
+#[test]
+fn an_own_message_is_an_incident_where_authors_do_not_receive_theirs() {
+    let mut plan = plan(3, 1, "");
+    plan.author_receives = false;
+    let worker = worker_for(plan);
+    let session = worker.session(0);
+    session.join(0);
+    receive(&worker, 0, PROBE_AUTHOR, PROBE_ORDINAL);
+    receive(&worker, 0, 1, 1);
+    assert_eq!(incidents(&worker), []);
+    receive(&worker, 0, 0, 1);
+    assert_eq!((incidents(&worker), session.run.traffic().delivered), (vec![(Unexpected, 0)], 1));
 }
 
 #[test]
