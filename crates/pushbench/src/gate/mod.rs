@@ -19,7 +19,7 @@ use wire::Transport;
 
 use crate::core_locks::{self, CoreLocks, LockArgs};
 use crate::exit::{INCONCLUSIVE, INTERRUPTED, NO_METRICS, PREFLIGHT, REGRESSION, USAGE};
-use crate::run::{Level, RoundSubject, findings, random_room_prefix, try_target};
+use crate::run::{Level, RoundSubject, ServerSource, findings, random_room_prefix, try_target};
 use crate::signals::{runtime, stoppable};
 use crate::values::{duration, percent};
 use crate::{machine, print, scenarios};
@@ -176,7 +176,17 @@ fn prepare(
     gate.notes.extend(others.iter().map(|finding| format!("{}: {}", finding.what, finding.found)));
     let found = [others, findings(Some(&job))].concat();
     print::findings(found.iter().filter(|finding| finding.level != Level::Good));
-    if found.iter().any(|finding| finding.level == Level::Fatal) { Err(PREFLIGHT) } else { Ok((locks, gate)) }
+    if found.iter().any(|finding| finding.level == Level::Fatal) {
+        return Err(PREFLIGHT);
+    }
+    // The third side is the base again.
+    for subject in gate.subjects.chunks(SIDES.len()).flat_map(|sides| &sides[..2]) {
+        try_subject(subject).map_err(|error| {
+            print::error(&error);
+            PREFLIGHT
+        })?;
+    }
+    Ok((locks, gate))
 }
 
 /// Decides the subjects and metrics, and checks that the budget suffices.
@@ -208,9 +218,6 @@ fn decide(
     }
     let plan = Arc::new(job.plans[0].clone());
     let transports = like.map_or_else(|| plan.transports_asked(), |target| target.transports.clone());
-    for server in [&base, &head] {
-        try_side(server, &plan, &transports)?;
-    }
     let subject = |transport: Transport, side: usize| RoundSubject {
         name: format!("{transport} {}", SIDES[side]),
         plan: Arc::clone(&plan),
@@ -249,7 +256,7 @@ fn target_like(
 ) -> anyhow::Result<Option<Arc<ExternalServer>>> {
     let servers = &plan.external_servers;
     let Some(name) = name else {
-        let both_start = sides.iter().all(|side| side.external().is_some());
+        let both_start = sides.iter().all(GateServer::is_started);
         return Ok(servers.first().filter(|_| both_start && servers.len() == 1).cloned());
     };
     let names = || servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -257,20 +264,20 @@ fn target_like(
     let found =
         found.with_context(|| format!("--target {name}: the scenario has no such target, but {:?}", names()))?;
     anyhow::ensure!(
-        sides.iter().all(|side| side.external().is_some()),
+        sides.iter().all(GateServer::is_started),
         "--target {name}: --base and --head have to be command lines with {{port}}"
     );
     Ok(Some(found))
 }
 
-/// Tries a side that has a protocol of its own.
-fn try_side(side: &GateServer, plan: &Arc<Plan>, transports: &[Transport]) -> anyhow::Result<()> {
-    let Some((server, folder)) = side.external().filter(|(server, _)| server.protocol.is_some()) else { return Ok(()) };
-    for transport in transports {
-        let tried = runtime()?.block_on(try_target(plan, server, folder, *transport, &mut |_| ()));
-        tried.with_context(|| format!("{transport} @ {} does not work", side.text))?;
+/// Tries a server that has a protocol of its own.
+fn try_subject(subject: &RoundSubject) -> anyhow::Result<()> {
+    let ServerSource::External { server, folder } = &subject.server else { return Ok(()) };
+    if server.protocol.is_none() {
+        return Ok(());
     }
-    Ok(())
+    let tried = runtime()?.block_on(try_target(&subject.plan, server, folder, subject.transport, &mut |_| ()));
+    tried.with_context(|| format!("{} ({}) does not work", subject.name, server.name))
 }
 
 /// The metrics to judge, each with the smallest change that matters.

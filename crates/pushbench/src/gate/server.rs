@@ -43,12 +43,9 @@ impl GateServer {
         self
     }
 
-    /// The server and its folder, if a command line with {port} starts it.
-    pub(crate) fn external(&self) -> Option<(&ExternalServer, &Path)> {
-        match &self.source {
-            ServerSource::External { server, folder } => Some((server, folder)),
-            ServerSource::BuiltIn(_) | ServerSource::Attached(_) => None,
-        }
+    /// Whether a command line with {port} starts it.
+    pub(crate) const fn is_started(&self) -> bool {
+        matches!(self.source, ServerSource::External { .. })
     }
 
     /// Whether it was running already, so that other clients may use it too.
