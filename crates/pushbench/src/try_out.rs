@@ -35,14 +35,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let job = scenarios::load(&args.scenario, &[])?;
     let plan = Arc::new(job.plans.first().context("the scenario has no plan")?.clone());
+    let targets = &plan.external_servers;
+    if targets.is_empty() {
+        bail!("{} has no [[target]] to try", args.scenario.display());
+    }
     let is_asked = |server: &&Arc<ExternalServer>| args.target.as_ref().is_none_or(|name| server.name == *name);
-    let servers: Vec<_> = plan.external_servers.iter().filter(is_asked).collect();
-    if servers.is_empty() {
-        let names: Vec<_> = plan.external_servers.iter().map(|server| server.name.as_str()).collect();
-        let names =
-            if names.is_empty() { "it has no [[target]]".to_owned() } else { format!("it has {}", names.join(", ")) };
-        let asked = args.target.as_deref().unwrap_or("any");
-        bail!("{} has no target {asked}; {names}", args.scenario.display());
+    let servers: Vec<_> = targets.iter().filter(is_asked).collect();
+    if let (Some(asked), true) = (&args.target, servers.is_empty()) {
+        let names: Vec<_> = targets.iter().map(|server| server.name.as_str()).collect();
+        bail!("{} has no target {asked}; it has {}", args.scenario.display(), names.join(", "));
     }
     let mut failed = false;
     for server in servers {

@@ -44,14 +44,16 @@ fn cost(point: &PointSummary) -> Option<String> {
     let rows = point.ascending(BACK_TO_BACK);
     let (unit, chain) = (unit(&rows, BACK_TO_BACK), chain(point, &rows, BACK_TO_BACK)?);
     let names = |list: &[&SubjectSummary]| list.iter().map(|row| row.subject()).collect::<BTreeSet<_>>();
-    let second = if names(&rows) == names(&at_load) {
+    let second = if at_load.is_empty() {
+        String::new()
+    } else if names(&rows) == names(&at_load) {
         let values: Vec<_> = rows.iter().map(|row| short(row, AT_LOAD)).collect();
-        format!("at this load, in the same order: {}", values.join(", "))
+        format!("; at this load, in the same order: {}", values.join(", "))
     } else {
         let values = at_load.iter().map(|row| format!("{} {}", row.name(), short(row, AT_LOAD)));
-        format!("at this load: {}", values.collect::<Vec<_>>().join(", "))
+        format!("; at this load: {}", values.collect::<Vec<_>>().join(", "))
     };
-    Some(format!("A delivery costs the server{at}, back to back, {unit}: {chain}; {second}."))
+    Some(format!("A delivery costs the server{at}, back to back, {unit}: {chain}{second}."))
 }
 
 fn latency(point: &PointSummary) -> Option<String> {

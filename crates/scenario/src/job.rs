@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use results::Subject;
+use wire::Transport;
 
+use crate::claim::Claim;
 use crate::plan::{Plan, Rng, RngStream};
 
 /// All points of the sweep, and the time for all of them.
@@ -19,6 +21,8 @@ pub struct Job {
     pub budget: Duration,
     /// Slices of a round; `None` leaves their number and length to the budget.
     pub slices: Option<u32>,
+    /// What the scenario claims.
+    pub claims: Vec<Claim>,
     /// The file's name as it was given.
     pub file: String,
     /// The text of the file.
@@ -50,6 +54,13 @@ impl Job {
     /// Whether a round has one long window for each subject.
     pub const fn has_one_slice(&self) -> bool {
         self.slices.is_some()
+    }
+
+    /// Whether a claim is about this transport.
+    pub fn has_claim_about(&self, transport: Transport) -> bool {
+        let conditions = self.claims.iter().flat_map(|claim| &claim.condition);
+        let mut operands = conditions.flat_map(|condition| [Some(&condition.left), condition.right.as_ref()]);
+        operands.any(|operand| operand.is_some_and(|operand| operand.transport == transport))
     }
 
     /// A random order of `count` subjects, drawn for every block of every round.

@@ -89,6 +89,7 @@ impl LoadedScenario {
             seed: first.seed,
             budget: seconds(first.budget_s),
             slices: first.slices,
+            claims: first.claim.clone(),
             file: self.file_name.clone(),
             text: self.text.clone(),
             overrides: self.overrides.clone(),

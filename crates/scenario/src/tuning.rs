@@ -101,6 +101,9 @@ pub struct Websocket {
     /// Age at which the server closes a connection; the client resumes with its cursor
     #[garde(range(min = 0.1, max = 86_400.0))]
     pub age_s: f64,
+    /// Bytes after which the server closes a connection
+    #[garde(range(min = 1, max = 1_099_511_627_776_u64))]
+    pub bytes_max: u64,
     /// Idle time after which the server sends a ping
     #[garde(range(min = 0.1, max = 3600.0))]
     pub heartbeat_s: f64,
@@ -108,7 +111,7 @@ pub struct Websocket {
 
 impl Default for Websocket {
     fn default() -> Self {
-        Self { age_s: 86_400.0, heartbeat_s: 15.0 }
+        Self { age_s: 86_400.0, bytes_max: 1 << 40, heartbeat_s: 15.0 }
     }
 }
 
@@ -155,6 +158,8 @@ pub struct TransportTuning {
     pub stream_bytes: Option<u64>,
     /// Age at which the server closes a WebSocket.
     pub websocket_age: Option<Duration>,
+    /// Bytes after which the server closes a WebSocket.
+    pub websocket_bytes: Option<u64>,
     /// Heartbeat interval.
     pub heartbeat: Option<Duration>,
     /// Whether one connection serves all requests.
@@ -191,6 +196,7 @@ impl Tuning {
             Transport::Sse => streaming(self.sse),
             Transport::Websocket => TransportTuning {
                 websocket_age: Some(seconds(self.websocket.age_s)),
+                websocket_bytes: Some(self.websocket.bytes_max),
                 ..heartbeat(self.websocket.heartbeat_s)
             },
             Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
@@ -211,11 +217,13 @@ impl TransportTuning {
     /// The flags of `pushbench serve` that set the server to these settings.
     pub fn server_flags(&self) -> Vec<(&'static str, u128)> {
         let ms = |flag, duration: Option<Duration>| duration.map(|duration| (flag, duration.as_millis()));
+        let bytes = |flag, bytes: Option<u64>| bytes.map(|bytes| (flag, bytes.into()));
         [
             ms("--hold-max-ms", self.hold),
             ms("--stream-age-ms", self.stream_age),
-            self.stream_bytes.map(|bytes| ("--stream-bytes-max", bytes.into())),
+            bytes("--stream-bytes-max", self.stream_bytes),
             ms("--websocket-age-ms", self.websocket_age),
+            bytes("--websocket-bytes-max", self.websocket_bytes),
             ms("--heartbeat-ms", self.heartbeat),
         ]
         .into_iter()

@@ -288,6 +288,20 @@ fn every_round_draws_its_own_schedule_and_polling_leads_in_for_an_interval() {
 }
 
 #[test]
+fn the_window_of_connections_that_end_contains_several() {
+    let window_ms = |bytes: u64| {
+        let limit = format!("tuning.sse.bytes_max={bytes}");
+        plan(&[&limit, "clients=30", "rooms=3", "posts.per_client_per_s=2", "posts.payload_bytes=140"])
+            .short_slice(Transport::Sse)
+            .window
+            .as_millis()
+    };
+    // 20 messages of 200 bytes per second: 2 kB in half a second. Connections of 2 s are too long.
+    assert_eq!((window_ms(2_000), window_ms(8_000)), (2_000, 83));
+    assert_eq!(window_ms(1_024), 1_024);
+}
+
+#[test]
 fn lock_step_has_one_room_one_author_and_the_posts_that_were_asked_for() {
     let plan = plan(&[]).lock_step(36, 1);
     assert_eq!((plan.clients, plan.rooms, plan.authors), (100, 1, 1));

@@ -225,7 +225,7 @@ fn invalid_sweeps_are_refused() {
     );
     assert_eq!(
         with("[sweep]\ntuning.websocket = [1]"),
-        "f.toml:8: sweep.tuning.websocket is [1], but tuning.websocket is a table: name one of its keys (age_s, heartbeat_s)"
+        "f.toml:8: sweep.tuning.websocket is [1], but tuning.websocket is a table: name one of its keys (age_s, bytes_max, heartbeat_s)"
     );
     let many: Vec<_> = (1..=101).map(|n| n.to_string()).collect();
     assert_eq!(

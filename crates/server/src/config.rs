@@ -63,6 +63,10 @@ pub struct ServerLimits {
     #[cfg_attr(feature = "cli", arg(long = "websocket-age-ms", value_name = "MS", value_parser = cli::ms(1), default_value = cli::default_ms(|l| l.websocket_age)))]
     pub websocket_age: Duration,
 
+    /// Bytes after which the server closes a WebSocket of the transports websocket and stomp.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "BYTES", default_value_t = Self::default().websocket_bytes_max))]
+    pub websocket_bytes_max: u64,
+
     /// Heartbeat interval of streams and WebSockets. A heartbeat is sent when nothing was sent for
     /// one interval.
     #[cfg_attr(feature = "cli", arg(long = "heartbeat-ms", value_name = "MS", value_parser = cli::ms(1), default_value = cli::default_ms(|l| l.heartbeat)))]
@@ -99,6 +103,7 @@ impl Default for ServerLimits {
             stream_age: Duration::from_secs(300),
             stream_bytes_max: 64 << 20,
             websocket_age: Duration::from_secs(86_400),
+            websocket_bytes_max: 1 << 40,
             heartbeat: Duration::from_secs(15),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

@@ -351,7 +351,7 @@ fn in_lock_step(subjects: &[RoundSubject]) -> Vec<usize> {
 
 fn rounds(job: &Job, timetable: &Timetable, subjects: &[RoundSubject]) -> Rounds {
     let (load, lock_step) = timetable.planned();
-    let window = match subjects.iter().find(|subject| subject.plan.tuning.of(subject.transport).interval.is_none()) {
+    let window = match subjects.iter().find(|subject| !subject.is_slow()) {
         Some(subject) if !job.has_one_slice() => subject.plan.short_slice(subject.transport).window,
         _ => job.plans[0].phases.window(),
     };

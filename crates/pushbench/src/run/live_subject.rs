@@ -33,6 +33,11 @@ pub(crate) struct RoundSubject {
 }
 
 impl RoundSubject {
+    /// Whether its clients ask at an interval, so that a slice takes at least two of them.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.plan.tuning.of(self.transport).interval.is_some()
+    }
+
     /// Time until its clients are connected and have the probe, in a round with short slices, and a
     /// foreign server is warm.
     pub(crate) fn connect_estimate(&self) -> Duration {

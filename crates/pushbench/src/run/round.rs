@@ -20,7 +20,7 @@ use crate::machine::{self, CpuSteal};
 const WARM_UP: u32 = 2;
 /// Time of a short slice besides its lead-in and window: drain, and words between the processes.
 const SLICE_EXTRA: Duration = Duration::from_millis(10);
-/// A slow subject may take this share of the others' time together.
+/// The slow subjects may take this share of the others' time, unless a claim is about them.
 const SLOW_SHARE_MAX: f64 = 0.15;
 /// Share of a core that the resting servers may use in somebody's window …
 const RESTING_SHARE_MAX: f64 = 0.01;
@@ -252,7 +252,7 @@ impl Round {
 
 /// Runs slices that do not count.
 async fn warm_up(live: &mut LiveSubject) {
-    if live.mode == Mode::Load && live.plan.tuning.of(live.subject.transport).interval.is_some() {
+    if live.mode == Mode::Load && live.subject.is_slow() {
         // Its lead-in is an interval.
         return;
     }
@@ -269,7 +269,7 @@ async fn warm_up(live: &mut LiveSubject) {
 
 /// The schedule of every subject, and in which blocks it takes part: every, every second and so on.
 fn schedules(plan: &RoundPlan<'_>, slot: Duration) -> Vec<(Schedule, u32)> {
-    let is_slow = |at: usize| plan.subjects[at].plan.tuning.of(plan.subjects[at].transport).interval.is_some();
+    let is_slow = |at: usize| plan.subjects[at].is_slow();
     if plan.mode == Mode::LockStep {
         let slices = slot.as_secs_f64() / (LOCK_STEP_SLICE_MIN.as_secs_f64() * plan.subjects.len() as f64);
         let posts = (slices as u32 + WARM_UP + 2) * (LOCK_STEP_LEAD_IN + LOCK_STEP_POSTS);
@@ -282,8 +282,12 @@ fn schedules(plan: &RoundPlan<'_>, slot: Duration) -> Vec<(Schedule, u32)> {
         |at: usize| forms[at].slice() + if is_slow(at) { forms[at].lead_in } else { Duration::ZERO } + SLICE_EXTRA;
     let fast: Duration = (0..forms.len()).filter(|at| !is_slow(*at)).map(time).sum();
     let slow: Duration = (0..forms.len()).filter(|at| is_slow(*at)).map(time).sum();
-    let every =
-        if fast.is_zero() { 1.0 } else { (slow.as_secs_f64() / fast.as_secs_f64() / SLOW_SHARE_MAX).ceil().max(1.0) };
+    let is_claimed = plan.subjects.iter().any(|one| one.is_slow() && plan.job.has_claim_about(one.transport));
+    let every = if fast.is_zero() || is_claimed {
+        1.0
+    } else {
+        (slow.as_secs_f64() / fast.as_secs_f64() / SLOW_SHARE_MAX).ceil().max(1.0)
+    };
     let block = fast + slow.div_f64(every);
     let blocks = slot.as_secs_f64() / block.as_secs_f64().max(1e-3) + 2.0;
     let schedule = |at: usize| {

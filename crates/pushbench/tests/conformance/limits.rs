@@ -95,21 +95,27 @@ async fn an_old_stream_is_ended_and_resumed_without_loss() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_websocket_is_closed_and_resumed_without_loss() {
     let server = TestServer::with_limits(|limits| limits.websocket_age = Duration::from_millis(50)).await;
+    websockets_end_and_resume(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_has_delivered_enough_is_closed_and_resumed_without_loss() {
+    let server = TestServer::with_limits(|limits| limits.websocket_bytes_max = 1).await;
+    websockets_end_and_resume(&server).await;
+}
+
+async fn websockets_end_and_resume(server: &TestServer) {
     let sockets = |options: &ClientOptions| matches!(options.transport, Transport::Websocket | Transport::Stomp);
     for options in ClientOptions::all("lobby").into_iter().filter(sockets) {
-        let mut old = options.join(&server).await;
-        let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
+        let mut old = options.join(server).await;
+        let mut author = ClientOptions::new(Transport::Tcp, "lobby").join(server).await;
         author.post("before the end").await;
         assert_eq!(old.next_message().await.text, "before the end");
         assert_eq!(old.end().await, End::Close(1001), "{options:?}");
         author.post("between two connections").await;
-        let mut new = options.clone().resuming(old.cursor()).join(&server).await;
+        let mut new = options.clone().resuming(old.cursor()).join(server).await;
         assert_eq!(new.next_message().await.text, "between two connections");
-        assert_eq!(
-            server.stats_of(options.transport).await.malformed,
-            0,
-            "the end by age is not an error of the client"
-        );
+        assert_eq!(server.stats_of(options.transport).await.malformed, 0, "such an end is not an error of the client");
     }
 }
 

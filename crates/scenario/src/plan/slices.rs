@@ -17,6 +17,10 @@ const LEAD_IN: Duration = Duration::from_millis(10);
 const WINDOW: Duration = Duration::from_millis(25);
 const WINDOW_MAX: Duration = Duration::from_secs(2);
 const POSTS_MIN: f64 = 5.0;
+/// Where the server ends connections by their bytes, a window is as long as so many of them last …
+const CONNECTIONS_MIN: f64 = 4.0;
+/// … if a message takes this many bytes besides its payload.
+const ENVELOPE_BYTES: f64 = 60.0;
 /// Most connections a second while the clients of a round with slices connect.
 const CONNECTS_PER_S: f64 = 5_000.0;
 const SETTLE_S: f64 = 0.02;
@@ -60,15 +64,19 @@ impl Slicing {
 
 impl Plan {
     /// Lead-in and window of a short slice over a transport: polling leads in for an interval, and
-    /// its window is a whole number of them.
+    /// its window is a whole number of them; the window of connections that end contains several.
     pub fn short_slice(&self, transport: Transport) -> Slicing {
         let posts_per_s = f64::from(self.authors) * self.posts_per_author_per_s;
         // Without posts there is nothing to wait for but polls.
         let least = if posts_per_s > 0.0 { POSTS_MIN / posts_per_s } else { 0.0 };
-        let least = Duration::try_from_secs_f64(least).unwrap_or(WINDOW_MAX);
+        let tuning = self.tuning.of(transport);
+        let bytes_per_s = posts_per_s / f64::from(self.rooms) * (self.payload_bytes as f64 + ENVELOPE_BYTES);
+        let connection_s = tuning.stream_bytes.or(tuning.websocket_bytes).map(|bytes| bytes as f64 / bytes_per_s);
+        let ends = connection_s.map(|s| s * CONNECTIONS_MIN).filter(|s| *s <= WINDOW_MAX.as_secs_f64());
+        let least = Duration::try_from_secs_f64(least.max(ends.unwrap_or(0.0))).unwrap_or(WINDOW_MAX);
         // Instants of the schedule are whole microseconds, and so are slices.
         let window = Duration::from_micros(least.clamp(WINDOW, WINDOW_MAX).as_micros() as u64);
-        match self.tuning.of(transport).interval.filter(|interval| !interval.is_zero()) {
+        match tuning.interval.filter(|interval| !interval.is_zero()) {
             None => Slicing { count: 1, lead_in: LEAD_IN, window },
             Some(interval) => {
                 let intervals = window.as_secs_f64() / interval.as_secs_f64();

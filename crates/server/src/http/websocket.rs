@@ -146,6 +146,8 @@ pub(crate) struct WebSocket {
     has_read_all: bool,
     /// Whether a frame has arrived since the last ping.
     is_alive: bool,
+    /// Bytes of messages until the server closes it.
+    bytes_left: u64,
 }
 
 /// Why a WebSocket session ends.
@@ -210,7 +212,8 @@ impl WebSocket {
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let ws = WebSocketStream::from_partially_read(socket, unread, Role::Server, Some(config)).await;
-        Self { slot: connection.stats.slot(), connection, ws, has_read_all: false, is_alive: true }
+        let bytes_left = state.limits.websocket_bytes_max;
+        Self { slot: connection.stats.slot(), connection, ws, has_read_all: false, is_alive: true, bytes_left }
     }
 
     pub(crate) fn count(&self, count: Counter) {
@@ -244,10 +247,15 @@ impl WebSocket {
         Ok(None)
     }
 
-    /// Writes a batch of message frames.
+    /// Writes a batch of message frames. It may be the last.
     pub(crate) async fn deliver(&mut self, batch: &Batch) -> Result<(), WebSocketEnd> {
         self.connection.stats.count_batch(self.slot, batch, 0);
-        Ok(self.ws.get_mut().write_all(&batch.bytes).await?)
+        self.ws.get_mut().write_all(&batch.bytes).await?;
+        self.bytes_left = self.bytes_left.saturating_sub(batch.bytes.len() as u64);
+        if self.bytes_left > 0 {
+            return Ok(());
+        }
+        Err(WebSocketEnd::close(CloseCode::Away, "the connection has delivered its maximum number of bytes"))
     }
 
     /// Writes frames for this client only.
