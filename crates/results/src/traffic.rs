@@ -152,6 +152,11 @@ impl TrafficCounts {
         self.bytes[direction as usize].iter().flatten().sum()
     }
 
+    /// All bytes of both directions.
+    pub fn total_both(&self) -> u64 {
+        self.total(Direction::Up) + self.total(Direction::Down)
+    }
+
     /// Sum of both counts.
     pub fn plus(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a + b)

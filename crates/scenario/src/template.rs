@@ -75,6 +75,16 @@ impl Template {
         })
     }
 
+    /// A path with those parameters of its query that `keeps` keeps.
+    #[must_use]
+    pub fn with_parameters(&self, keeps: impl Fn(&Self) -> bool) -> Self {
+        let (path, query) = self.text.split_once('?').unwrap_or((&self.text, ""));
+        let is_kept = |one: &&str| Self::try_from((*one).to_owned()).is_ok_and(|one| keeps(&one));
+        let kept: Vec<_> = query.split('&').filter(is_kept).collect();
+        let text = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
+        Self::try_from(text).expect("a part of a path is a text")
+    }
+
     /// Appends the text with the values of its names. Returns whether each name had a value; a name
     /// without one leaves nothing.
     pub fn render<'a>(&self, value: impl Fn(&str) -> Option<Cow<'a, str>>, out: &mut Vec<u8>) -> bool {
@@ -137,6 +147,9 @@ mod tests {
         let (path, mut out) = (template("/feed?since={since}&room={room}"), Vec::new());
         assert!(!path.render(|name| (name == "room").then_some(Cow::Borrowed("r")), &mut out));
         assert_eq!(out, b"/feed?since=&room=r");
+        let of = |path: &str| template(path).with_parameters(|one| one.names().all(|name| name == "room")).text;
+        assert_eq!(of("/feed?since={since}&room={room}&x"), "/feed?room={room}&x");
+        assert_eq!((of("/feed?since={since}").as_str(), of("/{room}").as_str()), ("/feed", "/{room}"));
     }
 
     #[test]

@@ -3,6 +3,8 @@ import express from "express";
 
 const KEPT = 1024;
 const port = Number(process.argv[2]);
+// Nanoseconds of work for each event, to test whether a gate finds them.
+const extra = BigInt(process.argv[3] ?? 0);
 const app = express();
 app.use(express.json());
 
@@ -10,6 +12,11 @@ const rooms = new Map();
 const room = (name) => {
   if (!rooms.has(name)) rooms.set(name, { last: 0, log: [], streams: new Set(), held: new Set() });
   return rooms.get(name);
+};
+
+const work = () => {
+  const end = process.hrtime.bigint() + extra;
+  while (process.hrtime.bigint() < end);
 };
 
 app.get("/rooms/:room/events", (request, response) => {
@@ -41,7 +48,10 @@ app.post("/rooms/:room/messages", (request, response) => {
   here.log.push(message);
   if (here.log.length > 2 * KEPT) here.log.splice(0, here.log.length - KEPT);
   const event = `id: ${message.id}\ndata: ${JSON.stringify(message)}\n\n`;
-  here.streams.forEach((stream) => stream.write(event));
+  here.streams.forEach((stream) => {
+    stream.write(event);
+    if (extra > 0n) work();
+  });
   [...here.held].forEach((done) => done());
   response.status(201).json({ id: message.id });
 });

@@ -278,6 +278,10 @@ impl Gate {
                 if self.cells.iter().any(|cell| cell.transport == transport.name() && cell.metric == *metric) {
                     continue;
                 }
+                if metric.info().is_count && !self.job.metrics_required {
+                    // WebSocket has no requests.
+                    continue;
+                }
                 let why =
                     "no run has it; it may need a longer --budget, more posts, or a server whose process can be read";
                 if self.job.metrics_required {

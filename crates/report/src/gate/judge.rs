@@ -2,7 +2,7 @@
 
 use super::block_stats::BlockStats;
 use super::planning::rounds_to_decide;
-use super::{ComparisonRow, GateVerdict, InconclusiveReason, Look, MetricBlocks, rounds_min, worse};
+use super::{Block, ComparisonRow, GateVerdict, InconclusiveReason, Look, MetricBlocks, rounds_min, worse};
 use crate::stats::{self, holm};
 
 /// Significance level of base against base again.
@@ -12,7 +12,8 @@ const SHOWN_LEVEL: f64 = 0.95;
 /// Judges all metrics of a job together, from all blocks made until the look.
 pub fn judge(cells: &[MetricBlocks], look: &Look) -> Vec<ComparisonRow> {
     let read: Vec<BlockStats> = cells.iter().map(BlockStats::of).collect();
-    let gated: Vec<usize> = (0..cells.len()).filter(|at| cells[*at].threshold.is_some()).collect();
+    let is_tested = |cell: &MetricBlocks| cell.threshold.is_some() && !cell.metric.info().is_count;
+    let gated: Vec<usize> = (0..cells.len()).filter(|at| is_tested(&cells[*at])).collect();
     let adjusted = holm(&gated.iter().map(|at| read[*at].p).collect::<Vec<_>>());
     let mut p: Vec<f64> = read.iter().map(|read| read.p).collect();
     gated.iter().zip(adjusted).for_each(|(at, adjusted)| p[*at] = adjusted);
@@ -20,7 +21,25 @@ pub fn judge(cells: &[MetricBlocks], look: &Look) -> Vec<ComparisonRow> {
     cells.iter().zip(read).zip(p).map(|((cell, read), p)| row(cell, &read, p, look, each_alpha)).collect()
 }
 
+/// The verdict on a count, which has no noise: base and base again are the same, and head is or is
+/// not. Slices of a block have the same posts, so that numbers in them have the same digits.
+fn of_count(cell: &MetricBlocks, threshold: f64) -> GateVerdict {
+    let middle = |of: fn(&Block) -> f64| median(cell.blocks.iter().map(of).collect());
+    let (change, again) =
+        (middle(|block| (block.head / block.base).ln()), middle(|block| (block.again / block.base).ln()));
+    match worse(cell.metric) * change {
+        _ if cell.blocks.is_empty() => GateVerdict::Inconclusive(InconclusiveReason::Missing),
+        _ if again.abs() >= threshold.ln_1p() => GateVerdict::Inconclusive(InconclusiveReason::Machine),
+        more if more >= threshold.ln_1p() => GateVerdict::Regression,
+        less if less <= -threshold.ln_1p() => GateVerdict::Improved,
+        _ => GateVerdict::Same,
+    }
+}
+
 fn verdict(cell: &MetricBlocks, read: &BlockStats, p: f64, threshold: f64, look: &Look) -> GateVerdict {
+    if cell.metric.info().is_count {
+        return of_count(cell, threshold);
+    }
     let (estimate, matters) = (read.estimate(), threshold.ln_1p());
     let interval = read.interval(look.same_level).zip(read.spread);
     let enough = read.rounds() >= rounds_min(cell.metric.mode()) as usize;
@@ -44,7 +63,7 @@ fn row(cell: &MetricBlocks, read: &BlockStats, p: f64, look: &Look, each_alpha: 
     let ratio = |log: f64| (sign * log).exp();
     let interval = read.interval(SHOWN_LEVEL).map(|(low, high)| (ratio(low), ratio(high)));
     let verdict = cell.threshold.map(|threshold| verdict(cell, read, p, threshold, look));
-    let planning = cell.threshold.map(f64::ln_1p);
+    let planning = cell.threshold.filter(|_| !cell.metric.info().is_count).map(f64::ln_1p);
     let open = verdict.is_some_and(|verdict| !verdict.is_decided());
     ComparisonRow {
         transport: cell.transport.clone(),

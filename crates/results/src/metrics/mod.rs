@@ -64,10 +64,12 @@ pub struct MetricInfo {
     /// The smallest change that matters to a gate, as a share; a metric without one is shown and
     /// never gated.
     pub gate: Option<f64>,
+    /// Whether it is the same in every slice of a server, so that a gate compares it without a test.
+    pub is_count: bool,
 }
 
 macro_rules! metrics {
-    ($($variant:ident $name:literal $unit:ident $better:ident $label:literal $help:literal = $source:expr $(, gate $gate:literal)?;)*) => {
+    ($($variant:ident $name:literal $unit:ident $better:ident $label:literal $help:literal = $source:expr $(, $judged:ident $gate:literal)?;)*) => {
         /// A metric of one run.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, schemars::JsonSchema, Serialize, Deserialize)]
         pub enum MetricId {
@@ -87,10 +89,13 @@ macro_rules! metrics {
             help: $help,
             source: $source,
             gate: metrics!(@gate $($gate)?),
+            is_count: metrics!(@count $($judged)?),
         },)*];
     };
     (@gate) => { None };
     (@gate $gate:literal) => { Some($gate) };
+    (@count count) => { true };
+    (@count $($gate:ident)?) => { false };
 }
 
 const fn unit(symbol: &'static str) -> Unit {
@@ -152,6 +157,8 @@ metrics! {
 
     ServerCpuPerMessage "server_cpu_us_per_message" US_PER_MESSAGE Less "server CPU" "Server CPU time per delivered message" = Value(cpu_per_message), gate 0.05;
     BackToBackCpuPerMessage "back_to_back_cpu_us_per_message" US_PER_MESSAGE Less "back to back" "Server CPU time per delivered message in lock-step: one room, one message in flight, the next post as soon as the last client has it" = Value(cpu_per_message), gate 0.02;
+    BackToBackBytesPerMessage "back_to_back_bytes_per_message" BYTES_PER_MESSAGE Less "exact bytes" "Bytes in both directions per delivered message in lock-step, counted by the load generator" = Value(|r| per_message(r, r.window().total_both())), count 0.001;
+    BackToBackRequestsPerMessage "back_to_back_requests_per_message" PER_MESSAGE Less "exact requests" "HTTP requests, posts included, per delivered message in lock-step" = Value(|r| per_message(r, r.window().requests)), count 0.001;
     ServerCpuUserPerMessage "server_cpu_user_us_per_message" US_PER_MESSAGE Less "server user CPU" "Server CPU time in user mode per delivered message" = Value(user_cpu_per_message);
     ServerCpuPerClientSecond "server_cpu_us_per_client_s" US_PER_CLIENT_SECOND Less "server CPU" "Server CPU time per connected client and second" = Value(cpu_per_client_second);
     ServerCoreUsage "server_core_usage" OF_A_CORE Less "server busy" "Server CPU time of the window, as a share of one core" = Value(core_usage);
@@ -201,7 +208,12 @@ impl MetricId {
 
     /// The mode of the runs that have it.
     pub const fn mode(self) -> Mode {
-        if matches!(self, Self::BackToBackCpuPerMessage) { Mode::LockStep } else { Mode::Load }
+        match self {
+            Self::BackToBackCpuPerMessage | Self::BackToBackBytesPerMessage | Self::BackToBackRequestsPerMessage => {
+                Mode::LockStep
+            }
+            _ => Mode::Load,
+        }
     }
 
     /// The value in one slice; `None` for a metric that needs more than a slice.
@@ -211,6 +223,8 @@ impl MetricId {
             Self::DeliveryP50 => slice.delivery_p50_us.map(|us| us as f64 / 1e3),
             Self::DeliveredPerS => Some(slice.traffic.delivered as f64 * 1e6 / slice.window_us.max(1) as f64),
             Self::ServerCpuPerMessage | Self::BackToBackCpuPerMessage => per_message(slice.server_cpu_ns? as f64 / 1e3),
+            Self::BackToBackBytesPerMessage => per_message(slice.traffic.total_both() as f64),
+            Self::BackToBackRequestsPerMessage => per_message(slice.traffic.requests as f64),
             Self::ServerCoreUsage => Some(slice.server_cpu_ns? as f64 / 1e3 / slice.window_us.max(1) as f64),
             Self::GeneratorCpuPerMessage => per_message(slice.generator_cpu.total_us() as f64),
             _ => None,

@@ -81,9 +81,10 @@ fn fit(value: &str, place: Place) -> Cow<'_, str> {
     }
 }
 
-/// The value at a pointer of a JSON text; text without its quotes. `None` if there is none.
+/// The value at a pointer of a JSON text, or of the last one in a body of several; text without its
+/// quotes. `None` if there is none.
 pub(super) fn at_pointer(json: &[u8], keys: &[String]) -> Option<String> {
-    let root: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let root: serde_json::Value = serde_json::Deserializer::from_slice(json).into_iter().last()?.ok()?;
     let found = keys.iter().try_fold(&root, |here, key| match here {
         serde_json::Value::Array(items) if key == "-" => items.last(),
         serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
@@ -127,6 +128,8 @@ mod tests {
         assert_eq!((json("/last").as_deref(), json("/messages/-/id").as_deref()), (Some("7"), Some("c d")));
         assert_eq!(json("/messages/0/id").as_deref(), Some("a/b"));
         assert_eq!((json("/none"), json("/messages"), json("/messages/9/id"), json("/x")), (None, None, None, None));
+        assert_eq!(at_pointer(b"{\"seq\":1}\n{\"seq\":2}\n", &["seq".to_owned()]).as_deref(), Some("2"));
+        assert_eq!(at_pointer(b"{\"seq\":1}\nnot JSON", &["seq".to_owned()]), None);
         let etag = ValueSource::try_from("header:ETag".to_owned()).unwrap();
         assert_eq!(value_in(&etag, b"HTTP/1.1 200 OK\r\netag: \"0\"\r\n\r\n", b"").unwrap().as_deref(), Some("\"0\""));
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use results::{ByteClass, Direction, FaultKind, TrafficKind};
-use scenario::{Request as RequestForm, TargetProtocol, ValueSource};
+use scenario::{Request as RequestForm, TargetProtocol, Template, ValueSource};
 
 use super::names::{NamedPost, Names, Place, value_in};
 use crate::client::Client;
@@ -92,6 +92,7 @@ impl Speaker {
         out
     }
 
+    /// Appends the path. A parameter that names a value that is not known is left out.
     fn push_path(
         &self,
         learned: &Learned,
@@ -100,9 +101,15 @@ impl Speaker {
         post: Option<&NamedPost>,
         out: &mut Vec<u8>,
     ) {
-        match &form.path {
-            Some(path) => _ = self.names.render(path, learned, post, Place::Path, out),
-            None => out.extend_from_slice(default.as_bytes()),
+        let Some(path) = &form.path else {
+            out.extend_from_slice(default.as_bytes());
+            return;
+        };
+        let begin = out.len();
+        let render = |path: &Template, out: &mut Vec<u8>| self.names.render(path, learned, post, Place::Path, out);
+        if !render(path, out) {
+            out.truncate(begin);
+            render(&path.with_parameters(|parameter| render(parameter, &mut Vec::new())), out);
         }
     }
 

@@ -215,9 +215,10 @@ pub(crate) fn status_fault(status: u16, retry_after: Option<Duration>, expected:
         500..=599 => FaultKind::ServerError,
         _ => FaultKind::BadStatus,
     };
-    let expected: Vec<_> = expected.iter().map(u16::to_string).collect();
+    let expected = expected.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let expected = expected.rsplit_once(", ").map_or(expected.clone(), |(some, last)| format!("{some} or {last}"));
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
-    let mut detail = format!("status {status} instead of {}", expected.join(" or "));
+    let mut detail = format!("status {status} instead of {expected}");
     for (at, letter) in text.trim().chars().enumerate() {
         detail += if at == 0 { ": " } else { "" };
         if letter.is_control() { detail.extend(letter.escape_default()) } else { detail.push(letter) }

@@ -134,3 +134,28 @@ fn processes_that_differ_are_no_change() {
     }
     assert!(alarms <= 10, "{alarms} of {jobs}");
 }
+
+#[test]
+fn a_count_is_compared_without_a_test() {
+    let count = MetricId::BackToBackBytesPerMessage;
+    let of = |head, again| {
+        let mut blocks = metric_blocks(count, 2, 0.0, head, again);
+        // Two blocks in which a number has one digit more, and one in which a heartbeat was sent.
+        blocks.blocks.truncate(5);
+        for block in &mut blocks.blocks[3..] {
+            *block = Block { base: block.base + 1.0, head: block.head + 1.0, again: block.again + 1.0, ..*block };
+        }
+        blocks.blocks[0].head += 5.0;
+        judged(blocks).verdict
+    };
+    assert_eq!(of(1.0, 1.0), Some(GateVerdict::Same));
+    assert_eq!(of(1.01, 1.0), Some(GateVerdict::Regression));
+    assert_eq!(of(0.99, 1.0), Some(GateVerdict::Improved));
+    assert_eq!(of(1.01, 1.01), Some(GateVerdict::Inconclusive(InconclusiveReason::Machine)));
+    // It does not make the others less certain.
+    let cost = metric_blocks(COST, 10, 0.02, 1.2, 1.0);
+    let look = Rule::of(12, results::Mode::Load);
+    let look = look.looks().last().unwrap();
+    let with_count = judge(&[cost.clone(), metric_blocks(count, 2, 0.0, 1.0, 1.0)], look);
+    assert_eq!(with_count[0], judge(&[cost], look)[0]);
+}
