@@ -197,6 +197,21 @@ fn servers_that_cannot_be_measured_are_an_error_and_no_verdict() {
 }
 
 #[test]
+fn a_gate_needs_only_the_target_that_is_named() {
+    let target = |name: &str, more: &str| {
+        let keys = format!("command = 'node {{port}}'\ntransports = ['sse']\n{more}");
+        format!("[[target]]\nname = '{name}'\n{keys}\n[target.protocol]\npost.request.path = '/{{room}}/{{text}}'\n")
+    };
+    let quick = std::fs::read_to_string(scenario("quick.toml")).unwrap();
+    let file = scratch("targets").with_extension("toml");
+    std::fs::write(&file, quick + &target("here", "") + &target("absent", "needs = 'nothing'")).unwrap();
+    let ends = "sh -c 'exit 7' {port}";
+    let gate = |name| run(&["gate", file.to_str().unwrap(), "--target", name, "--base", ends, "--head", ends]).1;
+    assert!(gate("here").contains("the server exited with status 7"), "{}", gate("here"));
+    assert!(gate("absent").contains("nothing does not exist"), "{}", gate("absent"));
+}
+
+#[test]
 fn an_interrupted_gate_keeps_its_rounds_and_is_partial() {
     let fixed = [&["gate", "--base", PROGRAM, "--head", PROGRAM], &SMALL[..]].concat();
     // The first round under load has its blocks when the next round begins.

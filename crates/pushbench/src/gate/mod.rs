@@ -209,6 +209,8 @@ fn decide(
     );
     (job.budget, job.seed) = (args.budget, args.seed);
     let like = target_like(&job.plans[0], target, &sides)?;
+    // The other targets are not needed, and so need not be there.
+    job.plans[0].external_servers = like.iter().cloned().collect();
     let [base, head] = match &like {
         Some(target) => sides.map(|side| side.like(target)),
         None => sides,

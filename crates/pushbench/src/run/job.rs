@@ -272,7 +272,8 @@ fn check_budget(job: &Job, attached: Option<&AttachedServer>) -> anyhow::Result<
     let subjects = subjects(job, attached)?;
     let connect = subjects.iter().map(RoundSubject::connect_estimate).sum();
     let block = subjects.iter().map(|subject| subject.plan.short_slice(subject.transport).slice()).sum();
-    let needed = Timetable::least_budget(subjects.len(), connect, block);
+    let lock_step = subjects.iter().map(RoundSubject::start_in_lock_step).sum();
+    let needed = Timetable::least_budget(subjects.len(), connect, block, lock_step);
     anyhow::ensure!(
         job.budget >= needed,
         "the budget of {} is too short for {} subjects: give --budget {}s, or fewer transports with --set transports=…",

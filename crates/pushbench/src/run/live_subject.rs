@@ -52,9 +52,9 @@ impl RoundSubject {
         awake.len() == start.generator_cores.len() && !matches!(self.server, ServerSource::Attached(_))
     }
 
-    /// Time until its clients have joined one after the other, in a lock-step round.
+    /// Time until a foreign server is ready and warm, in a lock-step round.
     pub(crate) fn start_in_lock_step(&self) -> Duration {
-        if self.server.is_foreign() { START_FOREIGN } else { Duration::ZERO }
+        if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN_LOCK_STEP } else { Duration::ZERO }
     }
 }
 
@@ -62,6 +62,8 @@ impl RoundSubject {
 const START_FOREIGN: Duration = Duration::from_millis(300);
 /// Least warm-up of a foreign server, for its compiler.
 pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_millis(1_500);
+/// The same in lock-step, where messages follow each other without a pause.
+pub(super) const WARM_UP_FOREIGN_LOCK_STEP: Duration = Duration::from_millis(400);
 
 /// How a subject is started in one round.
 pub(crate) struct SubjectStart<'a> {

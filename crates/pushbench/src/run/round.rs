@@ -10,7 +10,9 @@ use scenario::{Job, Slicing};
 use tokio_util::sync::CancellationToken;
 
 use super::conversation::Schedule;
-use super::live_subject::{EndedSubject, LiveSubject, RoundSubject, SubjectStart, WARM_UP_FOREIGN};
+use super::live_subject::{
+    EndedSubject, LiveSubject, RoundSubject, SubjectStart, WARM_UP_FOREIGN, WARM_UP_FOREIGN_LOCK_STEP,
+};
 use super::record::record;
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
 use crate::machine::{self, CpuSteal};
@@ -256,9 +258,13 @@ async fn warm_up(live: &mut LiveSubject) {
         // Its lead-in is an interval.
         return;
     }
-    let is_foreign = live.subject.server.is_foreign() && live.mode == Mode::Load;
+    let time = match (live.subject.server.is_foreign(), live.mode) {
+        (false, _) => Duration::ZERO,
+        (true, Mode::Load) => WARM_UP_FOREIGN,
+        (true, Mode::LockStep) => WARM_UP_FOREIGN_LOCK_STEP,
+    };
     let (begun, mut made) = (Instant::now(), 0);
-    while live.is_alive() && (made < WARM_UP || is_foreign && begun.elapsed() < WARM_UP_FOREIGN) {
+    while live.is_alive() && (made < WARM_UP || begun.elapsed() < time) {
         live.slice(0, 0, |_| ()).await;
         if let Some(slice) = live.slices.last_mut() {
             slice.dropped = Some("warm-up".to_owned());
@@ -272,7 +278,8 @@ fn schedules(plan: &RoundPlan<'_>, slot: Duration) -> Vec<(Schedule, u32)> {
     let is_slow = |at: usize| plan.subjects[at].is_slow();
     if plan.mode == Mode::LockStep {
         let slices = slot.as_secs_f64() / (LOCK_STEP_SLICE_MIN.as_secs_f64() * plan.subjects.len() as f64);
-        let posts = (slices as u32 + WARM_UP + 2) * (LOCK_STEP_LEAD_IN + LOCK_STEP_POSTS);
+        let warm_up = WARM_UP_FOREIGN_LOCK_STEP.div_duration_f64(LOCK_STEP_SLICE_MIN);
+        let posts = ((slices + warm_up) as u32 + WARM_UP + 2) * (LOCK_STEP_LEAD_IN + LOCK_STEP_POSTS);
         let turns = |at: usize| if is_slow(at) { LOCK_STEP_SLOW_TURNS } else { 1 };
         return (0..plan.subjects.len()).map(|at| (Schedule::LockStep { posts }, turns(at))).collect();
     }

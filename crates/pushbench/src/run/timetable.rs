@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use results::Mode;
 
-/// Share of the time for lock-step rounds.
+/// Share of the time for lock-step rounds, and if their servers have to be warmed up.
 const LOCK_STEP_SHARE: f64 = 0.25;
+const LOCK_STEP_SHARE_WARM: f64 = 0.4;
 /// Time of a round under load that is wanted, and in lock-step.
 const LOAD_ROUND: Duration = Duration::from_millis(8_500);
 const LOCK_STEP_ROUND: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ impl Timetable {
         let time = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         let (subjects, connect) = load;
         let (stepped, connect_stepped) = lock_step;
-        let share = if stepped == 0 { 0.0 } else { LOCK_STEP_SHARE };
+        let share = if stepped == 0 { 0.0 } else { lock_step_share(connect_stepped) };
         let rounds = |time: f64, start: Duration, wanted: Duration, least: u32| {
             let start = start.as_secs_f64() * START_SHARE;
             let length = wanted.as_secs_f64().max(start);
@@ -85,9 +86,9 @@ impl Timetable {
     }
 
     /// Time for one round under load with a block that counts, after the two of the warm-up, and for
-    /// lock-step rounds.
-    pub(crate) fn least_budget(subjects: usize, connect: Duration, block: Duration) -> Duration {
-        (START * subjects as u32 + connect + block * 3).div_f64(1.0 - LOCK_STEP_SHARE)
+    /// lock-step rounds, whose servers take so long to start.
+    pub(crate) fn least_budget(subjects: usize, connect: Duration, block: Duration, lock_step: Duration) -> Duration {
+        (START * subjects as u32 + connect + block * 3).div_f64(1.0 - lock_step_share(lock_step))
     }
 
     /// Planned rounds under load and in lock-step.
@@ -113,6 +114,10 @@ impl Timetable {
         rounds.made += 1;
         (!left.is_zero()).then(|| (mode, rounds.made, Instant::now() + slot))
     }
+}
+
+fn lock_step_share(start: Duration) -> f64 {
+    if start.is_zero() { LOCK_STEP_SHARE } else { LOCK_STEP_SHARE_WARM }
 }
 
 #[cfg(test)]
