@@ -45,7 +45,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let child = command.spawn().with_context(|| match program.contains('=') {
+        true => format!("cannot start {program}: no shell is used; write `env {program} …` to set a variable"),
+        false => format!("cannot start {program}"),
+    })?;
     let child = Pid::from_raw(child.id().cast_signed());
     std::thread::spawn(move || {
         runtime.block_on(async {

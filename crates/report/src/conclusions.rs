@@ -43,15 +43,17 @@ fn cost(point: &PointSummary) -> Option<String> {
     }
     let rows = point.ascending(BACK_TO_BACK);
     let (unit, chain) = (unit(&rows, BACK_TO_BACK), chain(point, &rows, BACK_TO_BACK)?);
+    let unit_at_load = self::unit(&at_load, AT_LOAD);
     let names = |list: &[&SubjectSummary]| list.iter().map(|row| row.subject()).collect::<BTreeSet<_>>();
     let second = if at_load.is_empty() {
         String::new()
     } else if names(&rows) == names(&at_load) {
         let values: Vec<_> = rows.iter().map(|row| short(row, AT_LOAD)).collect();
-        format!("; at this load, in the same order: {}", values.join(", "))
+        let unit = if unit_at_load == unit { String::new() } else { format!(", {unit_at_load}") };
+        format!("; at this load, in the same order{unit}: {}", values.join(", "))
     } else {
         let values = at_load.iter().map(|row| format!("{} {}", row.name(), short(row, AT_LOAD)));
-        format!("; at this load: {}", values.collect::<Vec<_>>().join(", "))
+        format!("; at this load, {unit_at_load}: {}", values.collect::<Vec<_>>().join(", "))
     };
     Some(format!("A delivery costs the server{at}, back to back, {unit}: {chain}{second}."))
 }

@@ -149,7 +149,7 @@ fn measurement(record: &RunRecord) -> Vec<String> {
         let dropped = record.slices.iter().filter(|slice| slice.block > 0).find_map(|slice| slice.dropped.as_ref());
         reasons.push(match dropped {
             Some(why) => format!("all its slices were dropped: {why}"),
-            None => "the measurement window was not reached".to_owned(),
+            None => "no window fitted into its round: give a longer --budget, or fewer transports".to_owned(),
         });
     }
     let explains = refused || matches!(record.ended, RunEnd::Failed(_));

@@ -294,7 +294,11 @@ fn a_slow_cpu_probe_before_or_after_a_run_makes_it_invalid() {
 
 #[test]
 fn a_run_that_did_not_reach_its_window_is_invalid() {
-    expect(VerdictKind::Invalid, &["the measurement window was not reached"], |record| record.slices[0].window_us = 0);
+    expect(
+        VerdictKind::Invalid,
+        &["no window fitted into its round: give a longer --budget, or fewer transports"],
+        |record| record.slices[0].window_us = 0,
+    );
     expect(VerdictKind::Invalid, &["all its slices were dropped: the host took CPU time"], |record| {
         record.slices.iter_mut().for_each(|slice| slice.dropped = Some("the host took CPU time".to_owned()));
     });
