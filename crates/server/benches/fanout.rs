@@ -57,7 +57,7 @@ fn main() -> io::Result<()> {
         sizes: numbers("--subscribers", &[500, 5000]),
         in_flight: numbers("--in-flight", &[1, 8]),
         deliveries: number("--deliveries", 100_000),
-        variants: Variant::chosen(),
+        variants: Variant::chosen().into_iter().filter(|variant| *variant != Variant::Polling).collect(),
         builds,
     };
     pin_and_raise_limits()?;

@@ -65,8 +65,7 @@ impl RunningServer {
     /// Stops accepting, ends every connection in the way of its transport, and waits until all have
     /// ended or their time is over.
     pub async fn shutdown(self) {
-        self.state.closing.cancel();
-        self.state.hub.close();
+        self.state.close();
         self.state.tasks.close();
         if tokio::time::timeout(SHUTDOWN_MAX, self.state.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.state.tasks.len(), "some connections did not end in time and are dropped");

@@ -1,7 +1,7 @@
 //! State that all handlers of one server share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ pub(crate) struct ServerState {
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) open: Arc<AtomicUsize>,
+    is_closing: AtomicBool,
     started: Instant,
     accept_errors: AtomicU64,
 }
@@ -56,9 +57,22 @@ impl ServerState {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             open: Arc::default(),
+            is_closing: AtomicBool::new(false),
             started: Instant::now(),
             accept_errors: AtomicU64::new(0),
         }
+    }
+
+    /// Begins the shutdown: every connection ends when it is idle.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Relaxed);
+        self.closing.cancel();
+        self.hub.close();
+    }
+
+    /// Whether the server is shutting down. In contrast to `closing.is_cancelled` it takes no lock.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Relaxed)
     }
 
     /// Decides about a new connection. `None`: close it without an answer.

@@ -24,7 +24,7 @@ mod transport;
 pub mod websocket_cases;
 mod ws_frame;
 
-pub use batch_format::BatchFormat;
+pub use batch_format::{BatchFormat, Wrapping};
 pub use binary::{decode_down, decode_up, encode_down, encode_up};
 pub use error_body::{ErrorBody, WireError};
 pub use framing::{ByteCounts, Framing};

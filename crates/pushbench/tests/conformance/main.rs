@@ -18,6 +18,7 @@ mod raw;
 mod refusals;
 mod refused_bodies;
 mod resets;
+mod room_connection;
 mod shutdown;
 mod slow;
 mod socketio;

@@ -1,6 +1,7 @@
 //! The server under test, in a process of its own: this executable, started again.
 //!
-//! The process also runs a bare write loop, as a lower bound of the cost of a fan-out.
+//! The process also runs a bare write loop, as a lower bound of the cost of a fan-out, and a loop that
+//! only parses requests and answers 204, as a lower bound of the cost of a poll.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub(crate) struct Addresses {
     pub(crate) tcp: SocketAddr,
     pub(crate) bare: SocketAddr,
     pub(crate) bare_posts: SocketAddr,
+    pub(crate) bare_polls: SocketAddr,
 }
 
 /// A running server. Dropping this value kills it.
@@ -44,11 +46,11 @@ impl BenchServer {
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
         let addresses: Vec<SocketAddr> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let &[http, tcp, bare, bare_posts] = addresses.as_slice() else {
+        let &[http, tcp, bare, bare_posts, bare_polls] = addresses.as_slice() else {
             return Err(io::Error::other(format!("the server did not print its addresses but {line:?}")));
         };
         let clock = clock_getcpuclockid(Pid::from_raw(process.id().cast_signed()))?;
-        Ok(Self { at: Addresses { http, tcp, bare, bare_posts }, process, clock })
+        Ok(Self { at: Addresses { http, tcp, bare, bare_posts, bare_polls }, process, clock })
     }
 
     /// CPU time used so far.
@@ -113,12 +115,19 @@ async fn serve() -> io::Result<()> {
     let config = Config { listen: any, tcp_listen: any, limits, access: Access::default(), slowdown: None };
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
-    let addresses = [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?];
+    let bare_polls = TcpListener::bind(any).await?;
+    let addresses =
+        [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?, bare_polls.local_addr()?];
     let mut out = io::stdout().lock();
     writeln!(out, "{}", addresses.map(|address| address.to_string()).join(" "))?;
     out.flush()?;
     drop(out);
     tokio::spawn(bare_loop(bare, bare_posts));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = bare_polls.accept().await {
+            tokio::spawn(answer_polls(stream));
+        }
+    });
     let (closed, parent_exited) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
@@ -126,6 +135,22 @@ async fn serve() -> io::Result<()> {
     });
     parent_exited.await.ok();
     Ok(())
+}
+
+/// Answers every request with 204, as an empty poll is answered.
+async fn answer_polls(mut stream: TcpStream) -> io::Result<()> {
+    const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\ndate: Fri, 27 Nov 2026 12:00:00 GMT\r\n\r\n";
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; 4 << 10];
+    loop {
+        let n = stream.read(&mut buffer).await?;
+        let mut headers = [httparse::EMPTY_HEADER; 16];
+        let parsed = httparse::Request::new(&mut headers).parse(&buffer[..n]).map_err(io::Error::other)?;
+        if n == 0 || parsed.is_partial() {
+            return Ok(());
+        }
+        stream.write_all(ANSWER).await?;
+    }
 }
 
 /// The bare write loop, without rooms, logs and tasks: each post is framed once and written to one

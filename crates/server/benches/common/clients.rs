@@ -40,10 +40,12 @@ pub(crate) enum Variant {
     Sse,
     HttpStreaming,
     LongPolling,
+    /// One poll, and then nothing. For connections without messages only.
+    Polling,
 }
 
 impl Variant {
-    pub(crate) const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Bare,
         Self::Tcp,
         Self::WebsocketJson,
@@ -51,6 +53,7 @@ impl Variant {
         Self::Sse,
         Self::HttpStreaming,
         Self::LongPolling,
+        Self::Polling,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Variant {
             Self::Sse => "sse",
             Self::HttpStreaming => "http-streaming",
             Self::LongPolling => "long-polling",
+            Self::Polling => "polling",
         }
     }
 
@@ -101,6 +105,7 @@ impl Variant {
             Self::Sse => get("sse", ""),
             Self::HttpStreaming => get("http-streaming", ""),
             Self::LongPolling => get(&format!("long-polling?after={after}"), ""),
+            Self::Polling => get("polling?after=0", ""),
         }
     }
 }
@@ -176,7 +181,9 @@ impl Clients {
         }
         drop(connecting.acquire_many(CONNECTING_MAX as u32).await);
         let posts = publisher(server, variant, &room, n).await?;
-        if variant != Variant::Bare {
+        if variant == Variant::Polling {
+            server.until("all clients to poll", |stats| stats.transports["polling"].requests == n as u64).await?;
+        } else if variant != Variant::Bare {
             server.until("all clients to be in the room", |stats| stats.hub.readers == readers).await?;
         }
         let text = format!("{}{}", "x".repeat(TEXT_BYTES - 1), char::from(MARK));

@@ -4,7 +4,6 @@ mod idle;
 mod state;
 mod stats;
 mod stream;
-mod takeover;
 
 use std::io;
 use std::sync::atomic::AtomicUsize;
@@ -12,19 +11,16 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) use idle::Timeouts;
 pub(crate) use state::BusyGuard;
-pub(crate) use stream::CountedStream;
-pub(crate) use takeover::TakeoverFn;
+pub(crate) use stream::{CountedStream, with_scratch};
 
 use crate::counters::{Counter, Counters, TransportSlot};
 use state::ConnectionState;
 use stats::ConnectionStats;
-use takeover::Takeover;
 
 /// What is known of one connection. Its socket and the handlers of its requests share it.
 pub(crate) struct Connection {
     pub(crate) stats: ConnectionStats,
     pub(crate) state: ConnectionState,
-    pub(crate) takeover: Takeover,
     /// Called with the number of bytes after each write.
     on_written: OnceLock<Box<dyn Fn(usize) + Send + Sync>>,
 }
@@ -35,7 +31,6 @@ impl Connection {
         Arc::new(Self {
             stats: ConnectionStats::new(counters, open),
             state: ConnectionState::default(),
-            takeover: Takeover::default(),
             on_written: OnceLock::new(),
         })
     }

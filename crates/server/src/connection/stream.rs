@@ -23,11 +23,22 @@ use crate::counters::Counter;
 /// as one. The copy costs less than a vectored write.
 const GATHERED_BYTES_MAX: usize = 4 << 10;
 
-thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX)));
+/// Size of the read buffer that all connections of a thread share, so that an idle connection has none.
+const SCRATCH_BYTES: usize = 16 << 10;
+
+thread_local! {
+    static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED_BYTES_MAX));
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
 
 /// Maximum number of bytes read from a client after the last response.
 const DISCARDED_BYTES_MAX: usize = 8 << 20;
 const DISCARD_BUFFER_BYTES: usize = 4 << 10;
+
+/// Lends the read buffer of this thread. What is read into it has to be used before the task waits.
+pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(scratch))
+}
 
 pub(crate) struct CountedStream {
     tcp: TcpStream,
@@ -35,6 +46,8 @@ pub(crate) struct CountedStream {
     timeouts: Arc<Timeouts>,
     idle_timer: Option<IdleTimer>,
     stall_timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that are read again before those of the socket.
+    put_back: Vec<u8>,
 }
 
 /// The timer of the read side.
@@ -48,11 +61,16 @@ impl CountedStream {
         tcp.set_nodelay(true)?;
         // The kernel's own limit for peers that vanished without a FIN.
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(timeouts.stall))?;
-        Ok(Self { tcp, connection, timeouts, idle_timer: None, stall_timer: None })
+        Ok(Self { tcp, connection, timeouts, idle_timer: None, stall_timer: None, put_back: Vec::new() })
     }
 
     pub(crate) const fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Lets the next reader of this socket begin with bytes that were read and not used.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.put_back.splice(..0, bytes.iter().copied());
     }
 
     /// Waits until the socket is readable. Needs no buffer meanwhile.
@@ -106,7 +124,9 @@ impl CountedStream {
     fn poll_idle_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let connection = &self.connection;
         if connection.state.is_busy() {
-            self.idle_timer = None;
+            // A timer that has not expired goes on: setting one for each short request would cost
+            // more than the request.
+            self.idle_timer.take_if(|idle| idle.timer.is_elapsed());
             return Poll::Pending;
         }
         let timeouts = &self.timeouts;
@@ -154,6 +174,15 @@ impl CountedStream {
 impl AsyncRead for CountedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
+        if !socket.put_back.is_empty() {
+            let taken = buffer.remaining().min(socket.put_back.len());
+            buffer.put_slice(&socket.put_back[..taken]);
+            socket.put_back.drain(..taken);
+            if socket.put_back.is_empty() {
+                socket.put_back = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {

@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 
 use super::finish;
+use super::request::check_origin;
+use super::request_head::RequestHead;
 use crate::config::Access;
 use crate::connection::Connection;
 use crate::counters::TransportSlot;
-use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
@@ -47,7 +48,7 @@ pub(crate) fn is_preflight(request: &Request) -> bool {
 /// with it.
 pub(crate) fn answer_preflight(state: &ServerState, connection: &Connection, request: &Request) -> Response {
     connection.begin_request(TransportSlot::OTHER);
-    let outcome = state.access.admits_origin(request.headers()).map(|()| {
+    let outcome = check_origin(state, &RequestHead::of(request)).map(|()| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -56,5 +57,5 @@ pub(crate) fn answer_preflight(state: &ServerState, connection: &Connection, req
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
         response
     });
-    finish(state, connection, outcome.map_err(|body| Refusal::new(RefusalReason::Forbidden, body)))
+    finish(state, connection, outcome)
 }

@@ -1,7 +1,7 @@
 //! Refusals as HTTP responses: the status, the headers that HTTP requires with it, and the JSON
 //! body.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::response::json;
@@ -13,29 +13,31 @@ const RETRY_AFTER_S: &str = "1";
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = json(status(self.reason), &self.body);
-        let headers = response.headers_mut();
-        match self.reason {
-            RefusalReason::Unavailable => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
-            }
-            RefusalReason::RequestTimeout => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            RefusalReason::Unauthorized => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            RefusalReason::UpgradeRequired => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            }
-            _ => {}
+        for (name, value) in headers(self.reason) {
+            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         response
     }
 }
 
-const fn status(reason: RefusalReason) -> StatusCode {
+/// The headers that HTTP requires with a refusal.
+pub(super) const fn headers(reason: RefusalReason) -> &'static [(&'static str, &'static str)] {
+    match reason {
+        RefusalReason::Unavailable => &[("retry-after", RETRY_AFTER_S)],
+        RefusalReason::RequestTimeout => &[("connection", "close")],
+        RefusalReason::Unauthorized => &[("www-authenticate", "Bearer")],
+        RefusalReason::UpgradeRequired => {
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]
+        }
+        RefusalReason::BadRequest
+        | RefusalReason::Forbidden
+        | RefusalReason::NotFound
+        | RefusalReason::MethodNotAllowed
+        | RefusalReason::TooLarge => &[],
+    }
+}
+
+pub(super) const fn status(reason: RefusalReason) -> StatusCode {
     match reason {
         RefusalReason::BadRequest => StatusCode::BAD_REQUEST,
         RefusalReason::Unauthorized => StatusCode::UNAUTHORIZED,

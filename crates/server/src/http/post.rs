@@ -11,9 +11,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, ByteCounts, ErrorBody, ReadQuery, Transport, decode_post_json};
 
 use super::request::{check_access, connection_of, room_of};
+use super::request_head::RequestHead;
 use super::response::{finish, json};
 use crate::connection::Connection;
 use crate::counters::TransportSlot;
+use crate::hub::Room;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
@@ -49,17 +51,31 @@ fn ack_response(connection: &Connection, ack: &Ack) -> Response {
 }
 
 async fn accept_post(state: &ServerState, connection: &Arc<Connection>, request: Request) -> Result<Ack, Refusal> {
-    let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad_request)?;
-    check_access(state, request.headers(), query.token)?;
-    let room = state.hub.room(room_of(&request))?;
+    let room = check_post(state, &RequestHead::of(&request))?;
     let body = {
         // The body belongs to this request and has a time limit of its own. It does not begin the
         // next request.
         let _busy = connection.busy_guard();
         tokio::time::timeout(state.limits.header_timeout, read_body(state, request.into_body())).await
     };
-    let body = body.map_err(|_| Refusal::late_body())??;
-    let post = decode_post_json(&body).map_err(|error| Refusal::bad_post(&error))?;
+    publish_body(state, connection, &room, &body.map_err(|_| Refusal::late_body())??)
+}
+
+/// Checks a post before its body is read, and returns its room.
+pub(crate) fn check_post(state: &ServerState, head: &RequestHead<'_>) -> Result<Arc<Room>, Refusal> {
+    let query = ReadQuery::parse(head.query, &["token"]).map_err(Refusal::bad_request)?;
+    check_access(state, head, query.token)?;
+    Ok(state.hub.room(room_of(head))?)
+}
+
+/// Publishes the post in a body.
+pub(crate) fn publish_body(
+    state: &ServerState,
+    connection: &Connection,
+    room: &Room,
+    body: &[u8],
+) -> Result<Ack, Refusal> {
+    let post = decode_post_json(body).map_err(|error| Refusal::bad_post(&error))?;
     check_text(state, post.text.len())?;
     let payload = post.text.len() as u64;
     let byte_counts = ByteCounts { payload, envelope: body.len() as u64 - payload, framing: 0 };

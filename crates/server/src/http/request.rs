@@ -1,15 +1,15 @@
 //! `GET /rooms/{room}/{transport}`: the checked request of a reader, and what a transport declares
 //! about it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::response::Response;
-use wire::{BatchFormat, Encoding, ReadQuery, Reset, StartAt, Transport};
+use wire::{BatchFormat, Encoding, ReadQuery, Reset, StartAt, Transport, Wrapping};
 
+use super::request_head::RequestHead;
+use crate::config::ServerLimits;
 use crate::connection::Connection;
 use crate::hub::Reader;
 use crate::refusal::{Refusal, RefusalReason};
@@ -19,19 +19,46 @@ use crate::state::ServerState;
 pub(crate) struct ReadEndpoint {
     /// The query parameters it accepts.
     pub(crate) parameters: &'static [&'static str],
-    /// Whether its batches are chunks of one response.
-    pub(crate) chunked: bool,
-    /// A request header in which a reconnecting client names its cursor. It overrides the query.
-    pub(crate) resume_header: Option<&'static str>,
-    pub(crate) answer: fn(ReadRequest) -> ResponseFuture,
+    pub(crate) kind: ReadKind,
 }
 
-pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
+/// The kinds of answers to a read request.
+pub(crate) enum ReadKind {
+    /// A response for each batch. The function says how long to wait for one.
+    Poll(fn(&ReadRequest, &ServerLimits) -> Result<Duration, Refusal>),
+    /// A response that stays open.
+    Stream(&'static StreamKind),
+    /// A WebSocket.
+    WebSocket(WebSocketUpgrade),
+}
+
+/// Answers the handshake of a WebSocket.
+pub(crate) type WebSocketUpgrade =
+    fn(&Arc<ServerState>, &Arc<Connection>, ReadRequest, Request) -> Result<Response, Refusal>;
+
+/// The differences between the streaming transports.
+pub(crate) struct StreamKind {
+    pub(crate) content_type: &'static str,
+    /// Bytes before the joined item.
+    pub(crate) preamble: &'static [u8],
+    /// A chunk without an item.
+    pub(crate) heartbeat: &'static [u8],
+    /// Whether items have ids, so that a client may name its cursor in `Last-Event-ID`.
+    pub(crate) has_event_ids: bool,
+}
+
+impl ReadKind {
+    const fn wrapping(&self) -> Wrapping {
+        match self {
+            Self::Poll(_) => Wrapping::Body,
+            Self::Stream(_) => Wrapping::Chunk,
+            Self::WebSocket(_) => Wrapping::None,
+        }
+    }
+}
 
 /// A read request that was accepted.
 pub(crate) struct ReadRequest {
-    pub(crate) state: Arc<ServerState>,
-    pub(crate) connection: Arc<Connection>,
     pub(crate) reader: Reader,
     pub(crate) encoding: Encoding,
     pub(crate) hold_ms: Option<u64>,
@@ -39,40 +66,37 @@ pub(crate) struct ReadRequest {
     pub(crate) had_cursor: bool,
     /// Set when the log has restarted since the client's last message.
     pub(crate) reset: Option<Reset>,
-    pub(crate) http: Request,
 }
 
 impl ReadRequest {
     /// Checks a request against its endpoint, the access rules and the room.
     pub(crate) fn parse(
-        state: Arc<ServerState>,
-        connection: Arc<Connection>,
+        state: &ServerState,
         transport: Transport,
         endpoint: &ReadEndpoint,
-        http: Request,
+        head: &RequestHead<'_>,
     ) -> Result<Self, Refusal> {
-        let query =
-            ReadQuery::parse(http.uri().query().unwrap_or(""), endpoint.parameters).map_err(Refusal::bad_request)?;
-        check_access(&state, http.headers(), query.token)?;
+        let query = ReadQuery::parse(head.query, endpoint.parameters).map_err(Refusal::bad_request)?;
+        check_access(state, head, query.token)?;
         let encoding = query.encoding.unwrap_or(transport.default_encoding());
-        let resume = endpoint.resume_header.map_or(Ok(None), |name| resume_cursor(name, http.headers()))?;
+        let resume = resume_cursor(&endpoint.kind, head)?;
         let start = resume.unwrap_or(query.start);
-        let room = state.hub.room(room_of(&http))?;
-        let format = BatchFormat { framing: transport.framing(encoding), chunked: endpoint.chunked };
+        let room = state.hub.room(room_of(head))?;
+        let format = BatchFormat { framing: transport.framing(encoding), wrapping: endpoint.kind.wrapping() };
         let (reader, reset) = match room.reader(format, start) {
             Ok(reader) => (reader, None),
             Err(ahead) if resume.is_some() => (room.reader_from_start(format), Some(Reset { head: ahead.head })),
             Err(ahead) => return Err(Refusal::cursor_ahead(start, ahead)),
         };
-        let hold_ms = query.hold_ms;
-        Ok(Self { state, connection, reader, encoding, hold_ms, had_cursor: start != StartAt::Live, reset, http })
+        Ok(Self { reader, encoding, hold_ms: query.hold_ms, had_cursor: start != StartAt::Live, reset })
     }
 }
 
 /// Checks a request for `/stats`.
 pub(crate) fn check_stats_request(state: &ServerState, request: &Request) -> Result<(), Refusal> {
-    let query = ReadQuery::parse(request.uri().query().unwrap_or(""), &["token"]).map_err(Refusal::bad_request)?;
-    check_access(state, request.headers(), query.token)
+    let head = RequestHead::of(request);
+    let query = ReadQuery::parse(head.query, &["token"]).map_err(Refusal::bad_request)?;
+    check_access(state, &head, query.token)
 }
 
 /// The connection of a routed request.
@@ -82,22 +106,30 @@ pub(crate) fn connection_of(request: &Request) -> Arc<Connection> {
 }
 
 /// The room in the path `/rooms/{room}/{transport}`.
-pub(super) fn room_of(request: &Request) -> &str {
-    request.uri().path().split('/').nth(2).unwrap_or("")
+pub(super) fn room_of<'a>(head: &RequestHead<'a>) -> &'a str {
+    head.path.split('/').nth(2).unwrap_or("")
 }
 
 /// Checks token and origin.
-pub(super) fn check_access(state: &ServerState, headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn check_access(state: &ServerState, head: &RequestHead<'_>, token: Option<&str>) -> Result<(), Refusal> {
     let unauthorized = |body| Refusal::new(RefusalReason::Unauthorized, body);
-    state.access.admits_token(headers, token).map_err(unauthorized)?;
-    let forbidden = |body| Refusal::new(RefusalReason::Forbidden, body);
-    state.access.admits_origin(headers).map_err(forbidden)
+    state.access.admits_token(head.authorization, token).map_err(unauthorized)?;
+    check_origin(state, head)
 }
 
-/// The cursor in a header. It is newer than the one in the URL, which a browser keeps when it
-/// reconnects.
-fn resume_cursor(name: &str, headers: &HeaderMap) -> Result<Option<StartAt>, Refusal> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = value.to_str().unwrap_or("?");
-    wire::parse_after(name, text).map(|seq| Some(StartAt::After(seq))).map_err(Refusal::bad_request)
+/// Checks the origin.
+pub(crate) fn check_origin(state: &ServerState, head: &RequestHead<'_>) -> Result<(), Refusal> {
+    let forbidden = |body| Refusal::new(RefusalReason::Forbidden, body);
+    state.access.admits_origin(head.origin, head.host.unwrap_or("")).map_err(forbidden)
+}
+
+/// The cursor in the header with which a browser reconnects to a stream of events. It is newer than
+/// the one in the URL, which the browser keeps.
+fn resume_cursor(kind: &ReadKind, head: &RequestHead<'_>) -> Result<Option<StartAt>, Refusal> {
+    match (kind, head.last_event_id) {
+        (ReadKind::Stream(StreamKind { has_event_ids: true, .. }), Some(id)) => {
+            wire::parse_after("Last-Event-ID", id).map(|seq| Some(StartAt::After(seq))).map_err(Refusal::bad_request)
+        }
+        _ => Ok(None),
+    }
 }

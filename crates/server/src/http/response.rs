@@ -11,15 +11,10 @@ use crate::state::ServerState;
 /// A JSON response that must not be cached.
 pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("the types of this crate have string keys");
-    response(status, "application/json", Body::from(body))
-}
-
-/// A response that must not be cached.
-pub(crate) fn response(status: StatusCode, content_type: &'static str, body: Body) -> Response {
-    let mut response = Response::new(body);
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -29,7 +24,7 @@ pub(crate) fn finish(state: &ServerState, connection: &Connection, outcome: Resu
     outcome.unwrap_or_else(|refusal| {
         connection.stats.count(refusal.counter());
         let mut response = refusal.into_response();
-        if state.closing.is_cancelled() {
+        if state.is_closing() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

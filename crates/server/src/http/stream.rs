@@ -1,27 +1,26 @@
 //! A streamed response: shared chunks, heartbeats between them, an end at an age or a number of
 //! bytes.
 //!
-//! After the head of such a response an HTTP library only copies bytes, at the cost of its buffers
-//! for each connection and its bookkeeping for each message. So the socket is taken back from it,
-//! as for a WebSocket, and a stream is a loop that writes the batches of its room.
+//! After its head such a response is only bytes, so a stream is a loop that writes the batches of its
+//! room to the socket.
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{Method, StatusCode, Version, header};
-use axum::response::Response;
+use axum::http::{StatusCode, Version};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use wire::{ByteCounts, ErrorBody, Joined, ServerItem};
 
-use super::{ReadRequest, cors, response};
-use crate::connection::CountedStream;
+use super::request::{ReadRequest, StreamKind};
+use super::request_head::RequestHead;
+use super::response_head::{ResponseForm, ResponseHead};
+use crate::connection::{Connection, CountedStream};
 use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Next, Reader};
 use crate::refusal::Refusal;
+use crate::state::ServerState;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// Scratch buffer for input on a streaming response. Such clients send nothing; reads only detect
@@ -30,37 +29,7 @@ const SINK_BYTES: usize = 1 << 10;
 
 thread_local!(static SINK: RefCell<[u8; SINK_BYTES]> = const { RefCell::new([0; SINK_BYTES]) });
 
-/// The differences between the streaming transports.
-pub(crate) struct StreamKind {
-    pub(crate) content_type: &'static str,
-    /// Bytes before the joined item.
-    pub(crate) preamble: &'static [u8],
-    /// A chunk without an item.
-    pub(crate) heartbeat: &'static [u8],
-}
-
-/// Answers with a stream. Returns only for a refusal or a `HEAD` request. Otherwise it takes the
-/// connection over, and its future stays pending.
-pub(crate) async fn stream(request: ReadRequest, kind: &'static StreamKind) -> Result<Response, Refusal> {
-    if request.http.method() == Method::HEAD {
-        return Ok(response(StatusCode::OK, kind.content_type, Body::empty()));
-    }
-    if request.http.version() != Version::HTTP_11 {
-        let found = format!("{:?}", request.http.version());
-        let body = ErrorBody::new("version", &found, "a stream needs chunks of HTTP/1.1", "use HTTP/1.1");
-        return Err(Refusal::bad_request(body));
-    }
-    // The task that drives the connection no longer looks for a takeover.
-    if request.state.closing.is_cancelled() {
-        return Err(Refusal::closing());
-    }
-    let connection = Arc::clone(&request.connection);
-    let stream = Stream::new(request, kind);
-    connection.takeover.request(Box::new(move |socket| Box::pin(stream.serve(socket))));
-    std::future::pending().await
-}
-
-struct Stream {
+pub(crate) struct Stream {
     reader: Reader,
     slot: TransportSlot,
     kind: &'static StreamKind,
@@ -72,9 +41,22 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(request: ReadRequest, kind: &'static StreamKind) -> Self {
-        let mut opening = head(&request, kind);
-        let slot = request.connection.stats.slot();
+    /// Counts the opening of a stream. Fails if the client cannot read chunks.
+    pub(crate) fn open(
+        state: &ServerState,
+        connection: &Connection,
+        request: ReadRequest,
+        kind: &'static StreamKind,
+        head: &RequestHead<'_>,
+        form: &ResponseForm,
+    ) -> Result<Self, Refusal> {
+        if head.version != Version::HTTP_11 {
+            let found = format!("{:?}", head.version);
+            let body = ErrorBody::new("version", &found, "a stream needs chunks of HTTP/1.1", "use HTTP/1.1");
+            return Err(Refusal::bad_request(body));
+        }
+        let mut opening = opening_head(kind, form);
+        let slot = connection.stats.slot();
         let joined = ServerItem::Joined(Joined { after: request.reader.cursor() });
         let reset = request.reset.map(ServerItem::Reset);
         let (mut first, mut byte_counts) = (kind.preamble.to_vec(), ByteCounts::default());
@@ -84,11 +66,11 @@ impl Stream {
         byte_counts.framing += request.reader.format().wrap(&first, &mut opening) as u64;
         byte_counts.framing += kind.preamble.len() as u64;
         let resets = u64::from(reset.is_some());
-        let counters = request.connection.stats.counters();
+        let counters = connection.stats.counters();
         counters.add(slot, Counter::Gaps, resets);
         counters.add_batch(slot, 0, 2 + resets, byte_counts);
-        let limits = &request.state.limits;
-        Self {
+        let limits = &state.limits;
+        Ok(Self {
             slot,
             kind,
             opening,
@@ -96,10 +78,10 @@ impl Stream {
             ends: Instant::now() + limits.stream_age,
             bytes_left: limits.stream_bytes_max,
             reader: request.reader,
-        }
+        })
     }
 
-    async fn serve(mut self, mut socket: CountedStream) {
+    pub(crate) async fn serve(mut self, mut socket: CountedStream) {
         if let Err(error) = self.run(&mut socket).await {
             tracing::debug!(%error, "a stream ended");
         }
@@ -160,21 +142,15 @@ impl Stream {
     }
 }
 
-fn head(request: &ReadRequest, kind: &StreamKind) -> Vec<u8> {
-    // `x-accel-buffering` asks proxies such as nginx not to buffer the response.
-    let mut head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n\
-         connection: close\r\ntransfer-encoding: chunked\r\ndate: {}\r\n",
-        kind.content_type,
-        httpdate::fmt_http_date(SystemTime::now())
-    )
-    .into_bytes();
-    let origin = request.http.headers().get(header::ORIGIN);
-    for (name, value) in cors::headers(&request.state.access, origin).into_iter().flatten() {
-        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-    }
-    head.extend_from_slice(b"\r\n");
-    head
+/// The head of a stream. Its connection ends with it.
+pub(crate) fn opening_head(kind: &StreamKind, form: &ResponseForm) -> Vec<u8> {
+    let mut form = form.clone();
+    form.closes = true;
+    let mut head = ResponseHead::new(StatusCode::OK, &form).with_content(kind.content_type);
+    // Asks proxies such as nginx not to buffer the response.
+    head.push("x-accel-buffering", "no");
+    head.push("transfer-encoding", "chunked");
+    head.end()
 }
 
 /// Discards input. Returns true at EOF.

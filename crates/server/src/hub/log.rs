@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use wire::{BatchFormat, ByteCounts, Framing, Gap, Message, Post, ServerItem};
+use wire::{BatchFormat, ByteCounts, Framing, Gap, Message, Post, ServerItem, Wrapping};
 
 use super::HubLimits;
 
@@ -35,7 +35,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     fn wrapped(&self, format: BatchFormat) -> Self {
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 16);
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 32);
         let added = format.wrap(&self.bytes, &mut bytes);
         self.reframed(bytes, self.byte_counts.framing + added as u64)
     }
@@ -132,7 +132,7 @@ impl Log {
             return Some(batch.clone());
         }
         let plain = self.encode_batch(format.framing, after);
-        let batch = if format.chunked { plain.wrapped(format) } else { plain };
+        let batch = if format.wrapping == Wrapping::None { plain } else { plain.wrapped(format) };
         let cached = &mut self.cached_batches[format.index()];
         if cached.len() == CACHED_BATCHES_MAX {
             self.cached_bytes -= cached.pop_front().map_or(0, |oldest| unshared_bytes(format, &oldest));
@@ -190,7 +190,7 @@ impl Log {
 /// Bytes that a cached batch does not share with the log. A batch of a single message shares all of
 /// them.
 fn unshared_bytes(format: BatchFormat, batch: &Batch) -> usize {
-    if format.chunked || batch.frames() > 1 { batch.bytes.len() } else { 0 }
+    if format.wrapping != Wrapping::None || batch.frames() > 1 { batch.bytes.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn chunked() -> BatchFormat {
-        BatchFormat { framing: Framing::JsonLines, chunked: true }
+        BatchFormat { framing: Framing::JsonLines, wrapping: Wrapping::Chunk }
     }
 
     fn push(log: &mut Log, ordinal: u64, text: &str) -> u64 {

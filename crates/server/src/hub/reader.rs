@@ -57,7 +57,8 @@ impl Reader {
         poll_fn(|cx| self.poll_wait(cx)).await
     }
 
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    /// See [`Reader::wait`].
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let next = self.room.poll(self.format, self.cursor, &mut self.waiter, cx.waker());
         if let Poll::Ready(Next::Batch(batch)) = &next {
             self.cursor = batch.to;

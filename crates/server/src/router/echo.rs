@@ -27,17 +27,8 @@ fn begin(state: Arc<ServerState>, request: Request) -> Result<Response, Refusal>
     // A WebSocket has a room. This one gets no posts.
     let reader = state.hub.room("echo")?.reader(Framing::WsText.into(), StartAt::Live);
     let reader = reader.map_err(|ahead| Refusal::cursor_ahead(StartAt::Live, ahead))?;
-    let read = ReadRequest {
-        state,
-        connection,
-        reader,
-        encoding: Encoding::Json,
-        hold_ms: None,
-        had_cursor: true,
-        reset: None,
-        http: request,
-    };
-    upgrade(read, None, serve)
+    let read = ReadRequest { reader, encoding: Encoding::Json, hold_ms: None, had_cursor: true, reset: None };
+    upgrade(&state, &connection, read, request, None, serve)
 }
 
 async fn serve(_subscriber: Subscriber, mut websocket: WebSocket) {

@@ -1,11 +1,11 @@
-//! One HTTP connection: the first steps of every request, and the end of the connection. A
-//! transport may take its socket over.
+//! A connection on the HTTP port that is served by an HTTP library: the first steps of its requests,
+//! and its end.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use axum::Router;
@@ -13,8 +13,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,23 +23,29 @@ use wire::Transport;
 
 use super::host;
 use super::request_body::{RequestBody, discard, keeping_unread};
-use crate::connection::{Connection, CountedStream, TakeoverFn};
+use crate::connection::{Connection, CountedStream};
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{ReadEndpoint, ReadRequest, cors, finish};
+use crate::http::{
+    HEAD_BYTES_MAX, ReadEndpoint, ReadKind, ReadRequest, RequestHead, WebSocketUpgrade, cors, finish,
+};
 use crate::refusal::Refusal;
 use crate::state::ServerState;
 use crate::transports;
 
-/// hyper's smallest buffer, larger than any request head that the server expects.
-const HEAD_BYTES_MAX: usize = 8 << 10;
+/// The head of a request that `room_connection` has to answer.
+type RoomRequest = OnceLock<Vec<u8>>;
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve(state: Arc<ServerState>, router: Router, socket: CountedStream) {
+/// Serves a connection until it ends, or until there is a request for `room_connection`. Returns its
+/// socket then, with that request unread.
+pub(super) async fn serve(
+    state: &Arc<ServerState>,
+    router: &Router,
+    socket: CountedStream,
+) -> Option<CountedStream> {
     let connection = Arc::clone(socket.connection());
-    let shared = Arc::clone(&state);
-    let service =
-        service_fn(move |request| answer_any(Arc::clone(&shared), router.clone(), Arc::clone(&connection), request));
-    drive(&state, socket, service).await;
+    let room_request = RoomRequest::new();
+    let service = service_fn(|request| answer_any(state, router, &connection, &room_request, request));
+    drive(state, socket, &room_request, service).await
 }
 
 /// Answers every request with the error that the server is full.
@@ -55,30 +60,36 @@ pub(crate) async fn refuse(state: Arc<ServerState>, socket: CountedStream) {
         announce_end(&mut response);
         std::future::ready(Ok::<_, Infallible>(response))
     });
-    drive(&state, socket, service).await;
+    drive(&state, socket, &RoomRequest::new(), service).await;
 }
 
-/// Answers one request. Read requests bypass the router: its work would be a large part of the cost
-/// of a poll.
-///
-/// A read request is parsed and dropped before the future is created. hyper then reads on into the
-/// same buffer instead of allocating a new one. All other futures are boxed, because every
-/// connection reserves memory for the largest one.
+/// Answers one request. The futures are boxed, because every connection reserves memory for the
+/// largest one.
 fn answer_any(
-    state: Arc<ServerState>,
-    router: Router,
-    connection: Arc<Connection>,
+    state: &Arc<ServerState>,
+    router: &Router,
+    connection: &Arc<Connection>,
+    room_request: &RoomRequest,
     mut request: hyper::Request<Incoming>,
-) -> impl Future<Output = Result<Response, Infallible>> {
+) -> BoxFuture<'static, Result<Response, Infallible>> {
+    let (state, connection) = (Arc::clone(state), Arc::clone(connection));
     if let Err(refusal) = host::check(&state.access, &mut request) {
         connection.begin_request(TransportSlot::OTHER);
-        return Either::Right(Box::pin(answer(state, connection, request, Err(refusal))));
+        return Box::pin(answer(state, connection, request, Err(refusal)));
     }
-    if let Some((transport, endpoint)) = find_read(&request) {
-        let request = request.map(|_| Body::empty());
-        return Either::Left(answer_read(state, connection, transport, endpoint, request).map(Ok));
+    match find_read(&request) {
+        Some((transport, endpoint)) => match &endpoint.kind {
+            ReadKind::WebSocket(upgrade) => {
+                let response = open_websocket(&state, &connection, transport, endpoint, *upgrade, request);
+                Box::pin(std::future::ready(Ok(response)))
+            }
+            ReadKind::Poll(_) | ReadKind::Stream(_) => {
+                room_request.get_or_init(|| RequestHead::of(&request).to_bytes());
+                Box::pin(std::future::pending())
+            }
+        },
+        None => Box::pin(answer(state, connection, request, Ok(router.clone()))),
     }
-    Either::Right(Box::pin(answer(state, connection, request, Ok(router))))
 }
 
 /// The transport and endpoint of a read request. One with a body is left to the router.
@@ -86,37 +97,26 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, &'static 
     if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
         return None;
     }
-    let mut path = request.uri().path().split('/').skip(1);
-    match (path.next(), path.next(), path.next(), path.next()) {
-        (Some("rooms"), Some(_), Some(name), None) => {
-            let transport = name.parse().ok()?;
-            Some((transport, transports::endpoint(transport)?))
-        }
-        _ => None,
-    }
+    let (_, transport) = RequestHead::of(request).room_and_transport()?;
+    Some((transport, transports::endpoint(transport)?))
 }
 
-/// Answers `GET /rooms/{room}/{transport}`. The request is parsed before the future is polled.
-fn answer_read(
-    state: Arc<ServerState>,
-    connection: Arc<Connection>,
+/// Answers `GET /rooms/{room}/{transport}` of a WebSocket.
+fn open_websocket(
+    state: &Arc<ServerState>,
+    connection: &Arc<Connection>,
     transport: Transport,
     endpoint: &ReadEndpoint,
-    request: Request,
-) -> impl Future<Output = Response> + use<> {
+    upgrade: WebSocketUpgrade,
+    request: hyper::Request<Incoming>,
+) -> Response {
     connection.begin_request(TransportSlot::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let read = ReadRequest::parse(Arc::clone(&state), Arc::clone(&connection), transport, endpoint, request);
-    let answer = read.map(endpoint.answer);
-    async move {
-        let outcome = match answer {
-            Ok(answer) => answer.await,
-            Err(refusal) => Err(refusal),
-        };
-        let mut response = finish(&state, &connection, outcome);
-        cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());
-        response
-    }
+    let read = ReadRequest::parse(state, transport, endpoint, &RequestHead::of(&request));
+    let outcome = read.and_then(|read| upgrade(state, connection, read, request.map(|_| Body::empty())));
+    let mut response = finish(state, connection, outcome);
+    cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());
+    response
 }
 
 /// Answers every request but a read: a refused one, a preflight, or a route of the router.
@@ -172,15 +172,21 @@ fn announce_end(response: &mut Response) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Why HTTP ends on a connection.
+/// Why the library's work on a connection ends.
 enum HttpEnd {
     Finished(hyper::Result<()>),
-    TakenOver(TakeoverFn),
+    /// The next request is one for `room_connection`.
+    RoomRequest,
     /// The server is shutting down.
     Closing,
 }
 
-async fn drive<S>(state: &ServerState, socket: CountedStream, service: S)
+async fn drive<S>(
+    state: &ServerState,
+    socket: CountedStream,
+    room_request: &RoomRequest,
+    service: S,
+) -> Option<CountedStream>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible>,
     S::Future: Send,
@@ -194,23 +200,19 @@ where
     let mut closing = std::pin::pin!(state.closing.cancelled());
     let end = poll_fn(|cx| match Pin::new(&mut http).poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(HttpEnd::Finished(outcome)),
-        Poll::Pending => match connection.takeover.take() {
-            Some(handover) => Poll::Ready(HttpEnd::TakenOver(handover)),
-            // Busy connections are ended by their room. This closure runs once per delivery, and
-            // the token has locks that all connections share.
-            None if connection.state.is_busy() => Poll::Pending,
-            None => closing.as_mut().poll(cx).map(|()| HttpEnd::Closing),
-        },
+        Poll::Pending if room_request.get().is_some() => Poll::Ready(HttpEnd::RoomRequest),
+        // A busy connection is ended by its session.
+        Poll::Pending if connection.state.is_busy() => Poll::Pending,
+        Poll::Pending => closing.as_mut().poll(cx).map(|()| HttpEnd::Closing),
     });
     let outcome = match end.await {
         HttpEnd::Finished(outcome) => outcome,
-        HttpEnd::TakenOver(handover) => {
-            // The stream continues in a new task: the future of this one is as large as all of
-            // HTTP.
-            if let Some(parts) = http.into_parts() {
-                state.tasks.spawn(handover(parts.io.into_inner()));
-            }
-            return;
+        HttpEnd::RoomRequest => {
+            let parts = http.into_parts()?;
+            let mut socket = parts.io.into_inner();
+            socket.put_back(&parts.read_buf);
+            socket.put_back(room_request.get()?);
+            return Some(socket);
         }
         HttpEnd::Closing => {
             Pin::new(&mut http).graceful_shutdown();
@@ -226,7 +228,7 @@ where
         tracing::debug!(%error, "an HTTP connection failed");
     }
     if let Some(parts) = http.into_parts().filter(|_| has_unread_input) {
-        let mut socket = parts.io.into_inner();
-        state.tasks.spawn(async move { drop(socket.close_gracefully().await) });
+        parts.io.into_inner().close_gracefully().await.ok();
     }
+    None
 }

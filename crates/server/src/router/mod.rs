@@ -5,6 +5,7 @@ mod echo;
 mod host;
 mod http_connection;
 mod request_body;
+mod room_connection;
 
 use std::sync::Arc;
 
@@ -13,10 +14,13 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tokio::io::AsyncWriteExt;
 use wire::{ErrorBody, Transport};
 
-pub(crate) use http_connection::{refuse, serve};
+pub(crate) use http_connection::refuse;
+use room_connection::RoomEnd;
 
+use crate::connection::CountedStream;
 use crate::counters::TransportSlot;
 use crate::http::{answer_post, check_stats_request, connection_of, json, refuse_read_with_body};
 use crate::refusal::{Refusal, RefusalReason};
@@ -26,7 +30,29 @@ use crate::transports;
 /// Path of the statistics.
 const STATS_PATH: &str = "/stats";
 
-/// Every route but the reads of rooms, which `http_connection` finds without the router.
+/// Serves one connection until it ends.
+pub(crate) async fn serve(state: Arc<ServerState>, router: Router, mut socket: CountedStream) {
+    loop {
+        match room_connection::serve(&state, &mut socket).await {
+            Ok(RoomEnd::Unusual) => {
+                // Boxed: most connections never need the library, and its future is large.
+                match Box::pin(http_connection::serve(&state, &router, socket)).await {
+                    Some(returned) => socket = returned,
+                    None => return,
+                }
+            }
+            Ok(RoomEnd::Stream(stream)) => {
+                state.tasks.spawn(stream.serve(socket));
+                return;
+            }
+            Ok(RoomEnd::Closes) => return drop(Box::pin(socket.close_gracefully()).await),
+            Ok(RoomEnd::Ended) => return drop(socket.shutdown().await),
+            Err(error) => return tracing::debug!(%error, "an HTTP connection ended"),
+        }
+    }
+}
+
+/// Every route but the reads of rooms, which are answered without the router.
 pub(crate) fn router(state: &Arc<ServerState>) -> Router {
     let mut router = Router::new();
     for transport in Transport::ALL.into_iter().filter(|transport| transport.has_room_url()) {

@@ -1,5 +1,4 @@
-//! How each transport carries the messages of a room to its clients. No module knows another one,
-//! but long polling, which shares the response of polling.
+//! How each transport carries the messages of a room to its clients. No module knows another one.
 
 mod http_streaming;
 mod long_polling;

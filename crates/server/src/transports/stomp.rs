@@ -15,17 +15,17 @@ use wire::{ByteCounts, ErrorBody, Framing, Joined, ServerItem, StartAt, decode_j
 
 use crate::counters::Counter;
 use crate::http::{
-    ReadEndpoint, ReadRequest, ResponseFuture, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade,
+    ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade,
 };
 use crate::hub::{Batch, Next};
 use crate::refusal::Refusal;
 
-pub(super) static ENDPOINT: ReadEndpoint =
-    ReadEndpoint { parameters: &["after", "token"], chunked: false, resume_header: None, answer: read };
-
-fn read(request: ReadRequest) -> ResponseFuture {
-    Box::pin(std::future::ready(upgrade(request, Some(SUBPROTOCOL), serve)))
-}
+pub(super) static ENDPOINT: ReadEndpoint = ReadEndpoint {
+    parameters: &["after", "token"],
+    kind: ReadKind::WebSocket(|state, connection, read, request| {
+        upgrade(state, connection, read, request, Some(SUBPROTOCOL), serve)
+    }),
+};
 
 async fn serve(subscriber: Subscriber, websocket: WebSocket) {
     let mut session =

@@ -1,7 +1,6 @@
 //! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join
 //! and then posts; the server sends batches and acknowledgements.
 
-use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use wire::{
     WireError, decode_up, split_frame,
 };
 
-use crate::connection::CountedStream;
+use crate::connection::{CountedStream, with_scratch};
 use crate::counters::TransportSlot;
 use crate::hub::{Batch, Next, Reader};
 use crate::refusal::{Refusal, RefusalReason};
@@ -23,10 +22,6 @@ const SLOT: TransportSlot = TransportSlot::of(Transport::Tcp);
 const JOIN_BYTES_MAX: usize = 1 << 10;
 /// Bytes of kind, author and ordinal in a post.
 const POST_OVERHEAD_BYTES: usize = 13;
-/// Read buffer that all connections of a thread share, so that an idle connection has none.
-const SCRATCH_BYTES: usize = 16 << 10;
-
-thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]));
 
 /// Why a connection ends.
 enum TcpEnd {
@@ -160,7 +155,7 @@ async fn receive_posts(
     unread: &mut Vec<u8>,
 ) -> Result<(), TcpEnd> {
     let mut acks = Vec::new();
-    let outcome = SCRATCH.with_borrow_mut(|scratch| {
+    let outcome = with_scratch(|scratch| {
         let n = match socket.try_read(scratch) {
             Ok(0) => return Err(TcpEnd::Disconnected),
             Ok(n) => n,

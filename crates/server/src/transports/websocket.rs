@@ -6,15 +6,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
-use crate::http::{ReadEndpoint, ReadRequest, ResponseFuture, Subscriber, WebSocket, WebSocketEnd, upgrade};
+use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, upgrade};
 use crate::hub::Next;
 
-pub(super) static ENDPOINT: ReadEndpoint =
-    ReadEndpoint { parameters: &["after", "encoding", "token"], chunked: false, resume_header: None, answer: read };
-
-fn read(request: ReadRequest) -> ResponseFuture {
-    Box::pin(std::future::ready(upgrade(request, None, serve)))
-}
+pub(super) static ENDPOINT: ReadEndpoint = ReadEndpoint {
+    parameters: &["after", "encoding", "token"],
+    kind: ReadKind::WebSocket(|state, connection, read, request| {
+        upgrade(state, connection, read, request, None, serve)
+    }),
+};
 
 async fn serve(subscriber: Subscriber, websocket: WebSocket) {
     let mut session = WebSocketSession { subscriber, websocket };

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::header::AUTHORIZATION;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use socketioxide::adapter::LocalAdapter;
@@ -84,7 +85,7 @@ impl NamespaceClient {
             .expect("`SocketIoService` inserts it into every opening request");
         state
             .access
-            .admits_token(&parts.headers, token)
+            .admits_token(parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()), token)
             .inspect_err(|_| state.counters.add(handle.slot, Counter::Malformed, 1))?;
         let client = Arc::new(Self {
             state: Arc::clone(state),

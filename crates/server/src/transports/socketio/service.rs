@@ -19,8 +19,8 @@ use super::stream::Stream;
 use super::upgrade::UpgradeAttempt;
 use crate::connection::Connection;
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{accept, connection_of, finish, upgraded_stream};
-use crate::refusal::{Refusal, RefusalReason};
+use crate::http::{RequestHead, accept, check_origin, connection_of, finish, upgraded_socket};
+use crate::refusal::Refusal;
 use crate::state::ServerState;
 
 /// Answers the requests of Engine.IO.
@@ -44,10 +44,9 @@ impl SocketIoService {
     }
 
     fn admit(&self, request: &Request) -> Result<EngineRequest, Refusal> {
-        let forbidden = |body| Refusal::new(RefusalReason::Forbidden, body);
-        self.state.access.admits_origin(request.headers()).map_err(forbidden)?;
+        check_origin(&self.state, &RequestHead::of(request))?;
         let kind = EngineRequest::parse(request.method(), request.uri().query().unwrap_or(""))?;
-        if matches!(kind, EngineRequest::Open | EngineRequest::OpenWebSocket) && self.state.closing.is_cancelled() {
+        if matches!(kind, EngineRequest::Open | EngineRequest::OpenWebSocket) && self.state.is_closing() {
             return Err(Refusal::closing());
         }
         Ok(kind)
@@ -99,8 +98,8 @@ impl SocketIoService {
         let upgraded = hyper::upgrade::on(&mut request);
         let (library, request) = (self.library.clone(), request.map(drop));
         self.state.tasks.spawn(async move {
-            if let Some((socket, unread)) = upgraded_stream(upgraded).await {
-                library.open(Stream::new(socket, unread), request);
+            if let Some(socket) = upgraded_socket(upgraded).await {
+                library.open(Stream::new(socket), request);
             }
         });
         Ok(response)
@@ -113,8 +112,8 @@ impl SocketIoService {
         let upgraded = hyper::upgrade::on(&mut request);
         let (state, library) = (Arc::clone(&self.state), self.library.clone());
         self.state.tasks.spawn(async move {
-            if let Some((socket, unread)) = upgraded_stream(upgraded).await {
-                attempt.run(&state, &library, Stream::to_probe(socket, unread)).await;
+            if let Some(socket) = upgraded_socket(upgraded).await {
+                attempt.run(&state, &library, Stream::to_probe(socket)).await;
             }
         });
         Ok(response)

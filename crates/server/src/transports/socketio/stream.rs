@@ -29,13 +29,13 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(socket: CountedStream, unread: Vec<u8>) -> Self {
-        Self { socket, unread: unread.into(), reads_bytes: false, discard_bytes: 0 }
+    pub(super) fn new(socket: CountedStream) -> Self {
+        Self { socket, unread: Bytes::new(), reads_bytes: false, discard_bytes: 0 }
     }
 
     /// A stream for the probe, which another reader continues after it.
-    pub(super) fn to_probe(socket: CountedStream, unread: Vec<u8>) -> Self {
-        Self { reads_bytes: true, ..Self::new(socket, unread) }
+    pub(super) fn to_probe(socket: CountedStream) -> Self {
+        Self { reads_bytes: true, ..Self::new(socket) }
     }
 
     /// The stream for a reader that does the probe again: it reads the probe's frames, and its
