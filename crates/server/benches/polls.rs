@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
             }
             for slice in 0..2 * SLICES {
                 // Each goes first as often as the other.
-                let which = slice % 2 ^ (slice / 2) % 2;
+                let which = (slice + slice / 2) % 2;
                 let before = server.cpu()?;
                 let streams = std::mem::take(&mut both[which]);
                 both[which] = poll(streams, polls_each).await?;

@@ -1,7 +1,7 @@
 //! State that all handlers of one server share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ pub(crate) struct ServerState {
     pub(crate) closing: CancellationToken,
     pub(crate) open: Arc<AtomicUsize>,
     is_closing: AtomicBool,
+    admitted_host: OnceLock<Box<str>>,
     started: Instant,
     accept_errors: AtomicU64,
 }
@@ -58,6 +59,7 @@ impl ServerState {
             closing: CancellationToken::new(),
             open: Arc::default(),
             is_closing: AtomicBool::new(false),
+            admitted_host: OnceLock::new(),
             started: Instant::now(),
             accept_errors: AtomicU64::new(0),
         }
@@ -73,6 +75,18 @@ impl ServerState {
     /// Whether the server is shutting down. In contrast to `closing.is_cancelled` it takes no lock.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Relaxed)
+    }
+
+    /// Whether requests may name this host. Nearly all of them name the same.
+    pub(crate) fn admits_host(&self, host: &str) -> bool {
+        if self.admitted_host.get().is_some_and(|known| **known == *host) {
+            return true;
+        }
+        let is_admitted = self.access.admits_host(host).is_ok();
+        if is_admitted {
+            self.admitted_host.get_or_init(|| host.into());
+        }
+        is_admitted
     }
 
     /// Decides about a new connection. `None`: close it without an answer.

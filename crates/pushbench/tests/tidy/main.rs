@@ -145,8 +145,10 @@ fn versions_and_lints_are_set_in_the_workspace() {
 fn only_the_command_line_crate_prints_and_exits() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let is_library =
-            path.contains("/src/") && !path.ends_with("/tests.rs") && !path.starts_with(&format!("crates/{PRINTS}/"));
+        let is_library = path.starts_with("crates/")
+            && path.contains("/src/")
+            && !path.ends_with("/tests.rs")
+            && !path.starts_with(&format!("crates/{PRINTS}/"));
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in code.filter(|_| is_library) {
             for word in PRINTING.iter().filter(|word| line.contains(**word)) {

@@ -116,8 +116,7 @@ async fn serve() -> io::Result<()> {
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
     let bare_polls = TcpListener::bind(any).await?;
-    let addresses =
-        [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?, bare_polls.local_addr()?];
+    let addresses = [running.http, running.tcp, bare.local_addr()?, bare_posts.local_addr()?, bare_polls.local_addr()?];
     let mut out = io::stdout().lock();
     writeln!(out, "{}", addresses.map(|address| address.to_string()).join(" "))?;
     out.flush()?;

@@ -1,9 +1,11 @@
 //! One accepted connection: its counters, its state, and its socket. Knows no protocol.
 
+mod armed;
 mod idle;
 mod state;
 mod stats;
 mod stream;
+mod timer;
 
 use std::io;
 use std::sync::atomic::AtomicUsize;
@@ -12,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use idle::Timeouts;
 pub(crate) use state::BusyGuard;
 pub(crate) use stream::{CountedStream, with_scratch};
+pub(crate) use timer::Timer;
 
 use crate::counters::{Counter, Counters, TransportSlot};
 use state::ConnectionState;
@@ -39,7 +42,7 @@ impl Connection {
     pub(crate) fn begin_request(&self, slot: TransportSlot) {
         self.stats.count_request();
         self.assign(slot);
-        self.stats.count(Counter::Requests);
+        self.stats.counters().add(slot, Counter::Requests, 1);
     }
 
     /// Counts the connection and its traffic for `slot` from now on.

@@ -11,11 +11,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
+use super::armed::Armed;
 use super::idle::{Activity, IdleDeadline, Timeouts};
+use super::timer::Timer;
 use super::{BusyGuard, Connection};
 use crate::counters::Counter;
 
@@ -48,11 +51,13 @@ pub(crate) struct CountedStream {
     stall_timer: Option<Pin<Box<Sleep>>>,
     /// Bytes that are read again before those of the socket.
     put_back: Vec<u8>,
+    /// The task that wakes when the socket becomes readable.
+    armed: Armed,
 }
 
 /// The timer of the read side.
 struct IdleTimer {
-    timer: Pin<Box<Sleep>>,
+    timer: Timer<Box<Sleep>>,
     deadline: IdleDeadline,
 }
 
@@ -61,7 +66,15 @@ impl CountedStream {
         tcp.set_nodelay(true)?;
         // The kernel's own limit for peers that vanished without a FIN.
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(timeouts.stall))?;
-        Ok(Self { tcp, connection, timeouts, idle_timer: None, stall_timer: None, put_back: Vec::new() })
+        Ok(Self {
+            tcp,
+            connection,
+            timeouts,
+            idle_timer: None,
+            stall_timer: None,
+            put_back: Vec::new(),
+            armed: Armed::default(),
+        })
     }
 
     pub(crate) const fn connection(&self) -> &Arc<Connection> {
@@ -74,13 +87,31 @@ impl CountedStream {
     }
 
     /// Waits until the socket is readable. Needs no buffer meanwhile.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
     /// Wakes only the last task that polled.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_read_ready(cx)
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_unchanged(cx) {
+            return Poll::Pending;
+        }
+        let ready = self.tcp.poll_read_ready(cx);
+        self.armed.update(cx, &ready);
+        ready
+    }
+
+    /// Whether the socket is not readable, and the current task wakes when it is.
+    fn is_unchanged(&self, cx: &Context<'_>) -> bool {
+        let mut is_readable = false;
+        self.armed.is_for(cx) && {
+            let note = || {
+                is_readable = true;
+                Ok(())
+            };
+            self.tcp.try_io(Interest::READABLE, note).ok();
+            !is_readable
+        }
     }
 
     /// See [`TcpStream::try_read`].
@@ -91,17 +122,19 @@ impl CountedStream {
     }
 
     /// Shuts down the write side and reads until EOF or a limit. Closing with unread input would
-    /// send RST, and the client could lose the last response.
-    pub(crate) async fn close_gracefully(&mut self) -> io::Result<()> {
-        self.shutdown().await?;
-        let limit = self.timeouts.header;
-        let _busy = self.busy_guard();
-        timeout(limit, self.discard_input()).await.unwrap_or(Ok(()))
+    /// send RST, and the client could lose the last response. Boxed: every connection would
+    /// otherwise reserve memory for its end.
+    pub(crate) fn close_gracefully(&mut self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async {
+            self.shutdown().await?;
+            let limit = self.timeouts.header;
+            let _busy = self.busy_guard();
+            timeout(limit, self.discard_input()).await.unwrap_or(Ok(()))
+        })
     }
 
     async fn discard_input(&mut self) -> io::Result<()> {
-        // On the heap: the future of every connection would otherwise be larger by this buffer.
-        let mut sink = vec![0; DISCARD_BUFFER_BYTES];
+        let mut sink = [0; DISCARD_BUFFER_BYTES];
         let mut left = DISCARDED_BYTES_MAX;
         while left > 0 {
             match self.read(&mut sink).await? {
@@ -133,17 +166,17 @@ impl CountedStream {
         let activity = Activity { requests: connection.stats.requests(), in_request: connection.state.is_in_request() };
         let IdleTimer { timer, deadline } = self.idle_timer.get_or_insert_with(|| {
             let (deadline, end) = IdleDeadline::start(timeouts, activity, Instant::now());
-            IdleTimer { timer: Box::pin(sleep_until(end)), deadline }
+            IdleTimer { timer: Timer::new(Box::pin(sleep_until(end))), deadline }
         });
         if let Some(end) = deadline.update(timeouts, activity, timer.deadline(), Instant::now) {
-            timer.as_mut().reset(end);
+            timer.reset(end);
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        while timer.poll(cx).is_ready() {
             let Some(end) = deadline.extend(timeouts, activity, timer.deadline()) else {
                 connection.stats.count(Counter::TimedOut);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             };
-            timer.as_mut().reset(end);
+            timer.reset(end);
         }
         Poll::Pending
     }
@@ -183,8 +216,13 @@ impl AsyncRead for CountedStream {
             }
             return Poll::Ready(Ok(()));
         }
+        if socket.is_unchanged(cx) {
+            return socket.poll_idle_timeout(cx).map(Err);
+        }
         let before = buffer.filled().len();
-        match Pin::new(&mut socket.tcp).poll_read(cx, buffer) {
+        let read = Pin::new(&mut socket.tcp).poll_read(cx, buffer);
+        socket.armed.update(cx, &read);
+        match read {
             Poll::Ready(Ok(())) => {
                 socket.connection.count_read(buffer.filled().len() - before);
                 Poll::Ready(Ok(()))

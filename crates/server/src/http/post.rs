@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, ByteCounts, ErrorBody, ReadQuery, Transport, decode_post_json};
 
-use super::request::{check_access, connection_of, room_of};
+use super::request::{check_access, connection_of};
 use super::request_head::RequestHead;
 use super::response::{finish, json};
 use crate::connection::Connection;
@@ -65,7 +65,7 @@ async fn accept_post(state: &ServerState, connection: &Arc<Connection>, request:
 pub(crate) fn check_post(state: &ServerState, head: &RequestHead<'_>) -> Result<Arc<Room>, Refusal> {
     let query = ReadQuery::parse(head.query, &["token"]).map_err(Refusal::bad_request)?;
     check_access(state, head, query.token)?;
-    Ok(state.hub.room(room_of(head))?)
+    Ok(state.hub.room(head.room)?)
 }
 
 /// Publishes the post in a body.

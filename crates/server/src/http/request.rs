@@ -69,23 +69,26 @@ pub(crate) struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Checks a request against its endpoint, the access rules and the room.
+    /// Checks a request against its endpoint, the access rules and the room. `earlier`: the reader
+    /// of the last request on the connection.
     pub(crate) fn parse(
         state: &ServerState,
         transport: Transport,
         endpoint: &ReadEndpoint,
         head: &RequestHead<'_>,
+        earlier: Option<Reader>,
     ) -> Result<Self, Refusal> {
         let query = ReadQuery::parse(head.query, endpoint.parameters).map_err(Refusal::bad_request)?;
         check_access(state, head, query.token)?;
         let encoding = query.encoding.unwrap_or(transport.default_encoding());
         let resume = resume_cursor(&endpoint.kind, head)?;
         let start = resume.unwrap_or(query.start);
-        let room = state.hub.room(room_of(head))?;
         let format = BatchFormat { framing: transport.framing(encoding), wrapping: endpoint.kind.wrapping() };
-        let (reader, reset) = match room.reader(format, start) {
+        let (reader, reset) = match state.hub.reader(earlier, head.room, format, start)? {
             Ok(reader) => (reader, None),
-            Err(ahead) if resume.is_some() => (room.reader_from_start(format), Some(Reset { head: ahead.head })),
+            Err(ahead) if resume.is_some() => {
+                (state.hub.room(head.room)?.reader_from_start(format), Some(Reset { head: ahead.head }))
+            }
             Err(ahead) => return Err(Refusal::cursor_ahead(start, ahead)),
         };
         Ok(Self { reader, encoding, hold_ms: query.hold_ms, had_cursor: start != StartAt::Live, reset })
@@ -103,11 +106,6 @@ pub(crate) fn check_stats_request(state: &ServerState, request: &Request) -> Res
 pub(crate) fn connection_of(request: &Request) -> Arc<Connection> {
     let connection = request.extensions().get::<Arc<Connection>>();
     Arc::clone(connection.expect("`router::http_connection` inserts it into every routed request"))
-}
-
-/// The room in the path `/rooms/{room}/{transport}`.
-pub(super) fn room_of<'a>(head: &RequestHead<'a>) -> &'a str {
-    head.path.split('/').nth(2).unwrap_or("")
 }
 
 /// Checks token and origin.

@@ -8,6 +8,7 @@ use wire::Transport;
 
 /// Maximum bytes of a head: hyper's smallest buffer, larger than any head that the server expects.
 pub(crate) const HEAD_BYTES_MAX: usize = 8 << 10;
+const LAST_EVENT_ID: &str = "last-event-id";
 /// More headers than browsers and proxies send. hyper has the same limit.
 const HEADERS_MAX: usize = 100;
 
@@ -17,6 +18,9 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: &'a str,
+    /// Room and transport, if the path is `/rooms/{room}/{transport}`. Otherwise the room is empty.
+    pub(crate) room: &'a str,
+    pub(crate) transport: Option<Transport>,
     pub(crate) query: &'a str,
     pub(crate) host: Option<&'a str>,
     pub(crate) origin: Option<&'a str>,
@@ -29,7 +33,11 @@ pub(crate) struct RequestHead<'a> {
 /// What the bytes of a client begin with.
 pub(crate) enum ParsedHead<'a> {
     /// The bytes of the head, and the length of the body behind it.
-    Complete { head: RequestHead<'a>, head_bytes: usize, body_bytes: usize },
+    Complete {
+        head: RequestHead<'a>,
+        head_bytes: usize,
+        body_bytes: usize,
+    },
     Incomplete,
     /// A request that an HTTP library has to answer: an invalid one, or one with a rare feature.
     Unusual,
@@ -40,15 +48,19 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
         let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or(""));
         let version = request.version();
+        let path = request.uri().path();
+        let (room, transport) = room_and_transport(path);
         Self {
             method: request.method().clone(),
             version,
-            path: request.uri().path(),
+            path,
+            room,
+            transport,
             query: request.uri().query().unwrap_or(""),
             host: text(header::HOST),
             origin: text(header::ORIGIN),
             authorization: text(header::AUTHORIZATION),
-            last_event_id: text(HeaderName::from_static("last-event-id")),
+            last_event_id: text(HeaderName::from_static(LAST_EVENT_ID)),
             keeps_alive: keeps_alive(version, text(header::CONNECTION).unwrap_or("")),
         }
     }
@@ -70,8 +82,12 @@ impl<'a> RequestHead<'a> {
 
     fn from_parsed(request: &httparse::Request<'_, 'a>) -> Option<(Self, usize)> {
         let version = if request.version? == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
-        let target = request.path.filter(|target| target.starts_with('/') && !target.contains('#'))?;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let target = request.path.filter(|target| target.starts_with('/'))?;
+        let (path, query) = match target.bytes().position(|byte| matches!(byte, b'?' | b'#')) {
+            None => (target, ""),
+            Some(at) => (&target[..at], target[at..].strip_prefix('?').filter(|query| !query.contains('#'))?),
+        };
+        let (room, transport) = room_and_transport(path);
         let method = match request.method? {
             "GET" => Method::GET,
             "HEAD" => Method::HEAD,
@@ -81,37 +97,41 @@ impl<'a> RequestHead<'a> {
         let [mut host, mut origin, mut authorization, mut last_event_id, mut connection] = [None; 5];
         let mut body_bytes = None;
         for header in request.headers.iter() {
-            let value = std::str::from_utf8(header.value).unwrap_or("");
             let is = |name: HeaderName| header.name.eq_ignore_ascii_case(name.as_str());
-            if is(header::HOST) {
-                if host.replace(value).is_some() {
-                    return None;
+            let value = || std::str::from_utf8(header.value).unwrap_or("");
+            // Most headers are none of these, as their length shows.
+            match header.name.len() {
+                4 if is(header::HOST) => only_once(&mut host, value())?,
+                6 if is(header::ORIGIN) => _ = origin.get_or_insert(value()),
+                6 if is(header::EXPECT) => return None,
+                10 if is(header::CONNECTION) => only_once(&mut connection, value())?,
+                13 if is(header::AUTHORIZATION) => _ = authorization.get_or_insert(value()),
+                13 if header.name.eq_ignore_ascii_case(LAST_EVENT_ID) => _ = last_event_id.get_or_insert(value()),
+                14 if is(header::CONTENT_LENGTH) => {
+                    let is_number = header.value.iter().all(u8::is_ascii_digit);
+                    only_once(&mut body_bytes, value().parse().ok().filter(|_| is_number)?)?;
                 }
-            } else if is(header::CONTENT_LENGTH) {
-                let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-                if body_bytes.replace(value.parse().ok().filter(|_| is_number)?).is_some() {
-                    return None;
-                }
-            } else if is(header::TRANSFER_ENCODING) || is(header::EXPECT) {
-                return None;
-            } else if is(header::ORIGIN) {
-                origin.get_or_insert(value);
-            } else if is(header::AUTHORIZATION) {
-                authorization.get_or_insert(value);
-            } else if is(header::CONNECTION) {
-                if connection.replace(value).is_some() {
-                    return None;
-                }
-            } else if header.name.eq_ignore_ascii_case("last-event-id") {
-                last_event_id.get_or_insert(value);
+                17 if is(header::TRANSFER_ENCODING) => return None,
+                _ => {}
             }
         }
         if host.is_none() && version != Version::HTTP_10 {
             return None;
         }
         let keeps_alive = keeps_alive(version, connection.unwrap_or(""));
-        let head =
-            Self { method, version, path, query, host, origin, authorization, last_event_id, keeps_alive };
+        let head = Self {
+            method,
+            version,
+            path,
+            room,
+            transport,
+            query,
+            host,
+            origin,
+            authorization,
+            last_event_id,
+            keeps_alive,
+        };
         Some((head, body_bytes.unwrap_or(0)))
     }
 
@@ -125,24 +145,35 @@ impl<'a> RequestHead<'a> {
             (header::CONNECTION.as_str(), Some(connection)),
             (header::ORIGIN.as_str(), self.origin),
             (header::AUTHORIZATION.as_str(), self.authorization),
-            ("last-event-id", self.last_event_id),
+            (LAST_EVENT_ID, self.last_event_id),
         ];
         for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             write!(out, "{name}: {value}\r\n").expect("a String accepts every write");
         }
         (out + "\r\n").into_bytes()
     }
+}
 
-    /// Room and transport of `/rooms/{room}/{transport}`.
-    pub(crate) fn room_and_transport(&self) -> Option<(&'a str, Transport)> {
-        let (room, transport) = self.path.strip_prefix("/rooms/")?.split_once('/')?;
-        let transport: Transport = transport.parse().ok()?;
-        transport.has_room_url().then_some((room, transport))
-    }
+/// Sets the value of a header that a request may have once.
+fn only_once<T>(header: &mut Option<T>, value: T) -> Option<()> {
+    header.replace(value).is_none().then_some(())
+}
+
+/// The parts of `/rooms/{room}/{transport}`.
+fn room_and_transport(path: &str) -> (&str, Option<Transport>) {
+    let parts = path.strip_prefix("/rooms/").and_then(|rest| {
+        let (room, transport) = rest.split_at(rest.bytes().position(|byte| byte == b'/')?);
+        let transport = transport[1..].parse::<Transport>().ok()?;
+        transport.has_room_url().then_some((room, Some(transport)))
+    });
+    parts.unwrap_or(("", None))
 }
 
 /// Whether the client keeps the connection after this request (RFC 9112 §9.3).
 fn keeps_alive(version: Version, connection: &str) -> bool {
+    if connection.is_empty() {
+        return version != Version::HTTP_10;
+    }
     let has = |option: &str| connection.split(',').any(|found| found.trim().eq_ignore_ascii_case(option));
     !has("close") && (version != Version::HTTP_10 || has("keep-alive"))
 }
@@ -171,13 +202,15 @@ mod tests {
             (head.origin, head.authorization, head.last_event_id),
             (Some("http://a"), Some("Bearer x"), Some("7"))
         );
-        assert_eq!(head.room_and_transport(), Some(("lobby", Transport::Polling)));
+        assert_eq!((head.room, head.transport), ("lobby", Some(Transport::Polling)));
         assert!(head.keeps_alive);
     }
 
     #[test]
     fn a_head_survives_being_written_as_bytes() {
-        for more in ["", "Connection: close\r\n", "Origin: http://a\r\nAuthorization: Bearer x\r\n", "Last-Event-ID: 7\r\n"] {
+        for more in
+            ["", "Connection: close\r\n", "Origin: http://a\r\nAuthorization: Bearer x\r\n", "Last-Event-ID: 7\r\n"]
+        {
             let text = format!("{GET}{more}\r\n");
             let (head, ..) = parse(&text).unwrap();
             let bytes = head.to_bytes();

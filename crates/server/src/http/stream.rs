@@ -5,6 +5,7 @@
 //! room to the socket.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use wire::{ByteCounts, ErrorBody, Joined, ServerItem};
 use super::request::{ReadRequest, StreamKind};
 use super::request_head::RequestHead;
 use super::response_head::{ResponseForm, ResponseHead};
-use crate::connection::{Connection, CountedStream};
+use crate::connection::{Connection, CountedStream, Timer};
 use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Next, Reader};
 use crate::refusal::Refusal;
@@ -92,7 +93,8 @@ impl Stream {
         let opening = std::mem::take(&mut self.opening);
         socket.write_all(&opening).await?;
         drop(opening);
-        let mut timer = std::pin::pin!(sleep_until(self.ends.min(Instant::now() + self.heartbeat)));
+        let sleep = std::pin::pin!(sleep_until(self.ends.min(Instant::now() + self.heartbeat)));
+        let mut timer = Timer::new(sleep);
         let mut silent = false;
         while self.bytes_left > 0 {
             tokio::select! {
@@ -110,12 +112,12 @@ impl Stream {
                         return Ok(());
                     }
                 }
-                () = timer.as_mut() => {
+                () = poll_fn(|cx| timer.poll(cx)) => {
                     let now = Instant::now();
                     if now >= self.ends {
                         break;
                     }
-                    timer.as_mut().reset(self.ends.min(now + self.heartbeat));
+                    timer.reset(self.ends.min(now + self.heartbeat));
                     if std::mem::replace(&mut silent, true) {
                         self.write(socket, self.kind.heartbeat).await?;
                     }

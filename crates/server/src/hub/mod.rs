@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use wire::{ErrorBody, HubUsage, RoomName};
+use wire::{BatchFormat, ErrorBody, HubUsage, RoomName, StartAt};
 
 pub(crate) use log::Batch;
 pub(crate) use reader::Reader;
@@ -61,9 +61,23 @@ impl Hub {
         if rooms.len() >= self.limits.rooms_max {
             return Err(RoomError::Full { rooms_max: self.limits.rooms_max });
         }
-        let room = Arc::new(Room::new(self.limits));
+        let room = Arc::new(Room::new(name.clone(), self.limits));
         rooms.insert(name, Arc::clone(&room));
         Ok(room)
+    }
+
+    /// A reader of a room. `earlier` is one whose client reads on: mostly in the same room.
+    pub(crate) fn reader(
+        &self,
+        earlier: Option<Reader>,
+        room: &str,
+        format: BatchFormat,
+        start: StartAt,
+    ) -> Result<Result<Reader, CursorAhead>, RoomError> {
+        match earlier.filter(|earlier| earlier.room().name() == room && earlier.format() == format) {
+            Some(earlier) => Ok(earlier.restarted(start)),
+            None => Ok(self.room(room)?.reader(format, start)),
+        }
     }
 
     /// Removes unused rooms: empty ones at once, others after `idle` without reader and post.
@@ -99,7 +113,7 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{Framing, Post, StartAt};
+    use wire::{Framing, Post};
 
     fn hub(rooms_max: usize) -> Hub {
         Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 })

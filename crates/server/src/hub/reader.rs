@@ -32,6 +32,12 @@ impl Room {
 }
 
 impl Reader {
+    /// The same reader, as one that starts at `start`.
+    pub(super) fn restarted(mut self, start: StartAt) -> Result<Self, CursorAhead> {
+        self.cursor = self.room.restart(start, self.waiter.take())?;
+        Ok(self)
+    }
+
     /// Sequence number of the last message returned, or the start.
     pub(crate) const fn cursor(&self) -> u64 {
         self.cursor
@@ -52,14 +58,19 @@ impl Reader {
         Some(batch)
     }
 
-    /// Waits until there are messages after the cursor, or the room is closed.
+    /// Waits until there are messages after the cursor, or the room is closed. For readers that
+    /// wait again afterwards, always in the same task.
     pub(crate) async fn wait(&mut self) -> Next {
-        poll_fn(|cx| self.poll_wait(cx)).await
+        poll_fn(|cx| self.poll(true, cx)).await
     }
 
-    /// See [`Reader::wait`].
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let next = self.room.poll(self.format, self.cursor, &mut self.waiter, cx.waker());
+    /// The same for a reader that does not wait again soon.
+    pub(crate) fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        self.poll(false, cx)
+    }
+
+    fn poll(&mut self, waits_again: bool, cx: &mut Context<'_>) -> Poll<Next> {
+        let next = self.room.poll(self.format, self.cursor, waits_again, &mut self.waiter, cx.waker());
         if let Poll::Ready(Next::Batch(batch)) = &next {
             self.cursor = batch.to;
         }

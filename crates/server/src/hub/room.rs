@@ -1,10 +1,11 @@
 //! One room: its log and its readers, behind one lock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wire::{BatchFormat, HubUsage, Post, StartAt};
+use wire::{BatchFormat, HubUsage, Post, RoomName, StartAt};
 
 use super::HubLimits;
 use super::log::{Batch, Log};
@@ -28,7 +29,10 @@ pub(crate) enum Next {
 }
 
 pub(crate) struct Room {
+    name: RoomName,
     inner: Mutex<Inner>,
+    /// The round of the waiters, which a registered reader reads without the lock.
+    round: AtomicU64,
 }
 
 struct Inner {
@@ -39,9 +43,21 @@ struct Inner {
     last_used: Instant,
 }
 
+impl Inner {
+    fn cursor(&self, start: StartAt) -> Result<u64, CursorAhead> {
+        let head = self.log.head();
+        match start {
+            StartAt::Live => Ok(head),
+            StartAt::After(seq) if seq > head => Err(CursorAhead { head }),
+            StartAt::After(seq) => Ok(seq),
+        }
+    }
+}
+
 impl Room {
-    pub(super) fn new(limits: HubLimits) -> Self {
+    pub(super) fn new(name: RoomName, limits: HubLimits) -> Self {
         Self {
+            name,
             inner: Mutex::new(Inner {
                 log: Log::new(limits),
                 waiters: Waiters::default(),
@@ -49,7 +65,12 @@ impl Room {
                 closed: false,
                 last_used: Instant::now(),
             }),
+            round: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_str()
     }
 
     /// Appends a post, wakes all waiting readers, and returns its sequence number.
@@ -60,23 +81,30 @@ impl Room {
         }
         let seq = inner.log.push(post);
         inner.last_used = Instant::now();
+        self.wake_all(inner);
+        Ok(seq)
+    }
+
+    fn wake_all(&self, mut inner: MutexGuard<'_, Inner>) {
         let woken = inner.waiters.take();
+        self.round.store(inner.waiters.round(), Ordering::Release);
         drop(inner);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
-        Ok(seq)
     }
 
     /// Counts a reader and returns its first cursor.
     pub(super) fn enter(&self, start: StartAt) -> Result<u64, CursorAhead> {
         let mut inner = self.lock();
-        let head = inner.log.head();
-        let cursor = match start {
-            StartAt::Live => head,
-            StartAt::After(seq) if seq > head => return Err(CursorAhead { head }),
-            StartAt::After(seq) => seq,
-        };
+        let cursor = inner.cursor(start)?;
         inner.readers += 1;
         Ok(cursor)
+    }
+
+    /// The next first cursor of a reader, which does not wait.
+    pub(super) fn restart(&self, start: StartAt, waiter: Option<WaiterId>) -> Result<u64, CursorAhead> {
+        let mut inner = self.lock();
+        inner.waiters.remove(waiter);
+        inner.cursor(start)
     }
 
     /// Counts a reader that starts before the first message.
@@ -88,15 +116,24 @@ impl Room {
         self.lock().log.batch(format, after)
     }
 
+    /// The next batch. A reader that `waits_again` is registered for the one after it, too.
     pub(super) fn poll(
         &self,
         format: BatchFormat,
         after: u64,
+        waits_again: bool,
         waiter: &mut Option<WaiterId>,
         waker: &Waker,
     ) -> Poll<Next> {
+        // Nothing has happened since the reader was registered.
+        if waiter.is_some_and(|waiter| waiter.round == self.round.load(Ordering::Acquire)) {
+            return Poll::Pending;
+        }
         let mut inner = self.lock();
         if let Some(batch) = inner.log.batch(format, after) {
+            if waits_again && batch.to == inner.log.head() && !inner.closed {
+                inner.waiters.register(waiter, waker);
+            }
             return Poll::Ready(Next::Batch(batch));
         }
         if inner.closed {
@@ -116,9 +153,7 @@ impl Room {
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        let woken = inner.waiters.take();
-        drop(inner);
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        self.wake_all(inner);
     }
 
     pub(super) fn is_expired(&self, idle: Duration) -> bool {

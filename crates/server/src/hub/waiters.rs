@@ -14,7 +14,7 @@ pub(super) struct Waiters {
 /// The registration of one reader in one round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WaiterId {
-    round: u64,
+    pub(super) round: u64,
     key: usize,
 }
 
@@ -36,7 +36,13 @@ impl Waiters {
     /// Ends the round. The caller wakes the readers after it has released its lock.
     pub(super) fn take(&mut self) -> Slab<Waker> {
         self.round += 1;
-        std::mem::take(&mut self.wakers)
+        let next = Slab::with_capacity(self.wakers.len());
+        std::mem::replace(&mut self.wakers, next)
+    }
+
+    /// Number of rounds that have ended.
+    pub(super) const fn round(&self) -> u64 {
+        self.round
     }
 }
 

@@ -33,7 +33,7 @@ fn begin(state: Arc<ServerState>, request: Request) -> Result<Response, Refusal>
 
 async fn serve(_subscriber: Subscriber, mut websocket: WebSocket) {
     let Err(end) = echo(&mut websocket).await;
-    websocket.close(end, |_, _| true).await;
+    Box::pin(websocket.close(end, |_, _| true)).await;
 }
 
 async fn echo(websocket: &mut WebSocket) -> Result<Infallible, WebSocketEnd> {

@@ -25,9 +25,7 @@ use super::host;
 use super::request_body::{RequestBody, discard, keeping_unread};
 use crate::connection::{Connection, CountedStream};
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{
-    HEAD_BYTES_MAX, ReadEndpoint, ReadKind, ReadRequest, RequestHead, WebSocketUpgrade, cors, finish,
-};
+use crate::http::{HEAD_BYTES_MAX, ReadEndpoint, ReadKind, ReadRequest, RequestHead, WebSocketUpgrade, cors, finish};
 use crate::refusal::Refusal;
 use crate::state::ServerState;
 use crate::transports;
@@ -37,11 +35,7 @@ type RoomRequest = OnceLock<Vec<u8>>;
 
 /// Serves a connection until it ends, or until there is a request for `room_connection`. Returns its
 /// socket then, with that request unread.
-pub(super) async fn serve(
-    state: &Arc<ServerState>,
-    router: &Router,
-    socket: CountedStream,
-) -> Option<CountedStream> {
+pub(super) async fn serve(state: &Arc<ServerState>, router: &Router, socket: CountedStream) -> Option<CountedStream> {
     let connection = Arc::clone(socket.connection());
     let room_request = RoomRequest::new();
     let service = service_fn(|request| answer_any(state, router, &connection, &room_request, request));
@@ -97,7 +91,7 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, &'static 
     if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
         return None;
     }
-    let (_, transport) = RequestHead::of(request).room_and_transport()?;
+    let transport = RequestHead::of(request).transport?;
     Some((transport, transports::endpoint(transport)?))
 }
 
@@ -112,7 +106,7 @@ fn open_websocket(
 ) -> Response {
     connection.begin_request(TransportSlot::of(transport));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let read = ReadRequest::parse(state, transport, endpoint, &RequestHead::of(&request));
+    let read = ReadRequest::parse(state, transport, endpoint, &RequestHead::of(&request), None);
     let outcome = read.and_then(|read| upgrade(state, connection, read, request.map(|_| Body::empty())));
     let mut response = finish(state, connection, outcome);
     cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());

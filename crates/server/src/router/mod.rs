@@ -45,7 +45,7 @@ pub(crate) async fn serve(state: Arc<ServerState>, router: Router, mut socket: C
                 state.tasks.spawn(stream.serve(socket));
                 return;
             }
-            Ok(RoomEnd::Closes) => return drop(Box::pin(socket.close_gracefully()).await),
+            Ok(RoomEnd::Closes) => return drop(socket.close_gracefully().await),
             Ok(RoomEnd::Ended) => return drop(socket.shutdown().await),
             Err(error) => return tracing::debug!(%error, "an HTTP connection ended"),
         }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use wire::{ByteCounts, Transport};
 
-use crate::connection::{Connection, CountedStream, with_scratch};
+use crate::connection::{Connection, CountedStream, Timer, with_scratch};
 use crate::counters::{Counter, TransportSlot};
 use crate::http::{
     HEAD_BYTES_MAX, ParsedHead, ReadEndpoint, ReadKind, ReadRequest, RequestHead, ResponseForm, Stream, batch_head,
@@ -46,7 +46,7 @@ pub(super) enum RoomEnd {
 pub(super) async fn serve(state: &Arc<ServerState>, socket: &mut CountedStream) -> io::Result<RoomEnd> {
     let mut closing = pin!(state.closing.cancelled());
     let mut connection =
-        RoomConnection { state, socket, unread: Vec::new(), hold_timer: HoldTimer(None), watches_shutdown: false };
+        RoomConnection { state, socket, unread: Vec::new(), reader: None, hold_timer: None, watches_shutdown: false };
     let end = loop {
         let response = match poll_fn(|cx| connection.poll_next(closing.as_mut(), cx)).await? {
             Step::Respond(response) => response,
@@ -73,7 +73,9 @@ struct RoomConnection<'a> {
     socket: &'a mut CountedStream,
     /// The beginning of the next request, and requests sent before the last one was answered.
     unread: Vec<u8>,
-    hold_timer: HoldTimer,
+    /// The reader of the last poll. The next one is mostly in the same room.
+    reader: Option<Reader>,
+    hold_timer: Option<Timer<Box<Sleep>>>,
     /// Whether the shutdown of the server wakes this task.
     watches_shutdown: bool,
 }
@@ -107,7 +109,11 @@ impl RoomConnection<'_> {
     }
 
     /// Reads until there is a request, and answers it as far as that needs no waiting.
-    fn poll_next(&mut self, closing: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+    fn poll_next(
+        &mut self,
+        closing: Pin<&mut impl Future<Output = ()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Step>> {
         let mut step = Step::IncompleteHead;
         if !self.unread.is_empty() {
             step = self.next_unread();
@@ -160,16 +166,16 @@ impl RoomConnection<'_> {
 
     /// Parses and answers the first request in `bytes`. Returns its size, or 0 if it was not
     /// answered.
-    fn next(&self, bytes: &[u8]) -> (Step, usize) {
+    fn next(&mut self, bytes: &[u8]) -> (Step, usize) {
         let unusual = (Step::End(RoomEnd::Unusual), 0);
         let (head, head_bytes, body_bytes) = match RequestHead::parse(bytes) {
             ParsedHead::Complete { head, head_bytes, body_bytes } => (head, head_bytes, body_bytes),
             ParsedHead::Incomplete if bytes.len() < HEAD_BYTES_MAX => return (Step::IncompleteHead, 0),
             ParsedHead::Incomplete | ParsedHead::Unusual => return unusual,
         };
-        let Some((_, transport)) = head.room_and_transport() else { return unusual };
+        let Some(transport) = head.transport else { return unusual };
         let Some(endpoint) = transports::endpoint(transport) else { return unusual };
-        if head.host.is_some_and(|host| self.state.access.admits_host(host).is_err()) {
+        if head.host.is_some_and(|host| !self.state.admits_host(host)) {
             return unusual;
         }
         let is_post = head.method == Method::POST;
@@ -198,13 +204,13 @@ impl RoomConnection<'_> {
     }
 
     fn read(
-        &self,
+        &mut self,
         transport: Transport,
         endpoint: &ReadEndpoint,
         head: &RequestHead<'_>,
         form: &ResponseForm,
     ) -> Result<Step, Refusal> {
-        let mut read = ReadRequest::parse(self.state, transport, endpoint, head)?;
+        let mut read = ReadRequest::parse(self.state, transport, endpoint, head, self.reader.take())?;
         let time = match endpoint.kind {
             ReadKind::Poll(hold_time) => hold_time(&read, &self.state.limits)?,
             ReadKind::Stream(kind) if form.is_head_only => {
@@ -217,12 +223,13 @@ impl RoomConnection<'_> {
             }
             ReadKind::WebSocket(_) => return Ok(Step::End(RoomEnd::Unusual)),
         };
-        let batch = read.reader.since();
-        if batch.is_none() && !time.is_zero() {
+        if !time.is_zero() {
             let hold = Hold { reader: read.reader, time, form: form.clone(), had_cursor: read.had_cursor };
             return Ok(Step::Hold(hold));
         }
+        let batch = read.reader.since();
         let cursor = (!read.had_cursor).then(|| read.reader.cursor());
+        self.reader = Some(read.reader);
         Ok(Step::Respond(self.answer(form, cursor, batch)))
     }
 
@@ -242,11 +249,12 @@ impl RoomConnection<'_> {
             }
         };
         let cursor = (!hold.had_cursor).then(|| hold.reader.cursor());
+        self.reader = Some(hold.reader);
         Ok(Some(self.answer(&hold.form, cursor, batch)))
     }
 
     fn poll_hold(&mut self, reader: &mut Reader, ends: Instant, cx: &mut Context<'_>) -> Poll<io::Result<Held>> {
-        if let Poll::Ready(next) = reader.poll_wait(cx) {
+        if let Poll::Ready(next) = reader.poll_once(cx) {
             return Poll::Ready(Ok(Held::Next(next)));
         }
         while self.unread.len() < HEAD_BYTES_MAX {
@@ -262,7 +270,8 @@ impl RoomConnection<'_> {
                 Poll::Pending => break,
             }
         }
-        self.hold_timer.poll(ends, cx).map(|()| Ok(Held::TimeIsOver))
+        let timer = self.hold_timer.get_or_insert_with(|| Timer::new(Box::pin(sleep_until(ends))));
+        timer.poll_until(ends, cx).map(|()| Ok(Held::TimeIsOver))
     }
 
     /// The response to a poll.
@@ -291,7 +300,11 @@ impl RoomConnection<'_> {
         poll_fn(|cx| {
             while response.head.has_remaining() || response.body.has_remaining() {
                 let slices = [IoSlice::new(&response.head), IoSlice::new(&response.body)];
-                let written = ready!(Pin::new(&mut *self.socket).poll_write_vectored(cx, &slices))?;
+                let socket = Pin::new(&mut *self.socket);
+                let written = ready!(match slices {
+                    [head, body] if body.is_empty() => socket.poll_write(cx, &head),
+                    both => socket.poll_write_vectored(cx, &both),
+                })?;
                 let of_head = written.min(response.head.len());
                 response.head.advance(of_head);
                 response.body.advance(written - of_head);
@@ -307,23 +320,4 @@ enum Held {
     Next(Next),
     TimeIsOver,
     Disconnected,
-}
-
-/// A timer that is set again only when it has expired. Most polls are answered before.
-struct HoldTimer(Option<Pin<Box<Sleep>>>);
-
-impl HoldTimer {
-    fn poll(&mut self, ends: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(ends)));
-        if sleep.deadline() > ends {
-            sleep.as_mut().reset(ends);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= ends {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(ends);
-        }
-    }
 }

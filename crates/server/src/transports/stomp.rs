@@ -14,9 +14,7 @@ use wire::stomp::{
 use wire::{ByteCounts, ErrorBody, Framing, Joined, ServerItem, StartAt, decode_json, decode_post_json};
 
 use crate::counters::Counter;
-use crate::http::{
-    ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade,
-};
+use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade};
 use crate::hub::{Batch, Next};
 use crate::refusal::Refusal;
 
@@ -36,7 +34,7 @@ async fn serve(subscriber: Subscriber, websocket: WebSocket) {
         // An ERROR frame ends the connection.
         Err(StompEnd::Refused(refusal)) => session.send_error(refusal).await,
     };
-    session.websocket.close(end, |_, _| true).await;
+    Box::pin(session.websocket.close(end, |_, _| true)).await;
 }
 
 /// Why a session ends.

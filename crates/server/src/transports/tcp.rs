@@ -1,6 +1,7 @@
 //! Raw TCP, the baseline: length-prefixed binary frames on a separate port. The client sends a join
 //! and then posts; the server sends batches and acknowledgements.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use wire::{
     WireError, decode_up, split_frame,
 };
 
-use crate::connection::{CountedStream, with_scratch};
+use crate::connection::{CountedStream, Timer, with_scratch};
 use crate::counters::TransportSlot;
 use crate::hub::{Batch, Next, Reader};
 use crate::refusal::{Refusal, RefusalReason};
@@ -102,7 +103,8 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
     let (mut unread, mut silent) = (Vec::new(), false);
     // This loop runs once per delivery: the timer is made once, and the socket keeps no list of
     // wakers.
-    let mut timer = std::pin::pin!(sleep(heartbeat));
+    let sleep = std::pin::pin!(sleep(heartbeat));
+    let mut timer = Timer::new(sleep);
     loop {
         tokio::select! {
             biased;
@@ -117,8 +119,8 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
                 readable?;
                 receive_posts(state, socket, &reader, &mut unread).await?;
             }
-            () = timer.as_mut() => {
-                timer.as_mut().reset(Instant::now() + heartbeat);
+            () = poll_fn(|cx| timer.poll(cx)) => {
+                timer.reset(Instant::now() + heartbeat);
                 if std::mem::replace(&mut silent, true) {
                     write(socket, &ServerItem::Heartbeat).await?;
                 }

@@ -1,11 +1,14 @@
 //! WebSocket: posts and acknowledgements of one client, and frames that all clients of a room
 //! share.
 
+use std::future::poll_fn;
+
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
+use crate::connection::Timer;
 use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, upgrade};
 use crate::hub::Next;
 
@@ -26,7 +29,8 @@ async fn serve(subscriber: Subscriber, websocket: WebSocket) {
     // Posts that the client sent before it has the close frame are accepted, without an
     // acknowledgement.
     let away = end.is_going_away();
-    websocket.close(end, |websocket, message| !away || publish(&subscriber, websocket, message).is_ok()).await;
+    Box::pin(websocket.close(end, |websocket, message| !away || publish(&subscriber, websocket, message).is_ok()))
+        .await;
 }
 
 struct WebSocketSession {
@@ -40,7 +44,8 @@ impl WebSocketSession {
         self.write(&ServerItem::Joined(Joined { after })).await?;
         let heartbeat = self.subscriber.state.limits.heartbeat;
         let ends = Instant::now() + self.subscriber.state.limits.websocket_age;
-        let mut timer = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
+        let sleep = std::pin::pin!(sleep_until(ends.min(Instant::now() + heartbeat)));
+        let mut timer = Timer::new(sleep);
         loop {
             tokio::select! {
                 biased;
@@ -54,12 +59,12 @@ impl WebSocketSession {
                         self.write(&ServerItem::Ack(ack)).await?;
                     }
                 }
-                () = timer.as_mut() => {
+                () = poll_fn(|cx| timer.poll(cx)) => {
                     let now = Instant::now();
                     if now >= ends {
                         return Err(WebSocketEnd::close(CloseCode::Away, "the connection has reached its maximum age"));
                     }
-                    timer.as_mut().reset(ends.min(now + heartbeat));
+                    timer.reset(ends.min(now + heartbeat));
                     self.websocket.ping().await?;
                 }
             }

@@ -65,11 +65,7 @@ struct Cursor {
 
 impl Room {
     fn new() -> Self {
-        Self {
-            log: Mutex::default(),
-            messages: broadcast::channel(CHANNEL_MESSAGES_MAX).0,
-            posted: Notify::new(),
-        }
+        Self { log: Mutex::default(), messages: broadcast::channel(CHANNEL_MESSAGES_MAX).0, posted: Notify::new() }
     }
 
     fn publish(&self, post: Post) -> Ack {
@@ -90,10 +86,7 @@ impl Room {
     }
 
     /// The messages after a cursor, and those that follow.
-    fn subscribe(
-        &self,
-        after: Option<u64>,
-    ) -> (u64, Vec<Arc<ChatMessage>>, broadcast::Receiver<Arc<ChatMessage>>) {
+    fn subscribe(&self, after: Option<u64>) -> (u64, Vec<Arc<ChatMessage>>, broadcast::Receiver<Arc<ChatMessage>>) {
         let log = self.log.lock().unwrap();
         let after = after.unwrap_or(log.head);
         (after, log.after(after), self.messages.subscribe())
@@ -113,27 +106,15 @@ fn room(rooms: &Rooms, name: String) -> Arc<Room> {
     Arc::clone(rooms.entry(name).or_insert_with(|| Arc::new(Room::new())))
 }
 
-async fn post(
-    State(rooms): State<Rooms>,
-    Path(name): Path<String>,
-    Json(post): Json<Post>,
-) -> Json<Ack> {
+async fn post(State(rooms): State<Rooms>, Path(name): Path<String>, Json(post): Json<Post>) -> Json<Ack> {
     Json(room(&rooms, name).publish(post))
 }
 
-async fn polling(
-    State(rooms): State<Rooms>,
-    Path(name): Path<String>,
-    Query(cursor): Query<Cursor>,
-) -> Response {
+async fn polling(State(rooms): State<Rooms>, Path(name): Path<String>, Query(cursor): Query<Cursor>) -> Response {
     answer(&room(&rooms, name), cursor.after, Duration::ZERO).await
 }
 
-async fn long_polling(
-    State(rooms): State<Rooms>,
-    Path(name): Path<String>,
-    Query(cursor): Query<Cursor>,
-) -> Response {
+async fn long_polling(State(rooms): State<Rooms>, Path(name): Path<String>, Query(cursor): Query<Cursor>) -> Response {
     let hold = cursor.hold_ms.map_or(HOLD_MAX, Duration::from_millis);
     answer(&room(&rooms, name), cursor.after, hold.min(HOLD_MAX)).await
 }

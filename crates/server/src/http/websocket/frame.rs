@@ -1,5 +1,8 @@
 //! The frames of a client that need no WebSocket library: final ones, with a mask, of a bounded size.
 
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 const TEXT: u8 = 0x81;
@@ -53,21 +56,31 @@ impl ClientFrame {
         let (Some(mask), Some(masked)) = (bytes.get(length_end..begin), bytes.get(begin..begin + payload_bytes)) else {
             return Self::Incomplete;
         };
-        let mut payload = masked.to_vec();
-        for chunk in payload.chunks_mut(MASK_BYTES) {
-            chunk.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-        }
+        let payload = unmasked(masked, mask);
         let message = match first {
             TEXT => match Utf8Bytes::try_from(payload) {
                 Ok(text) => Message::Text(text),
                 Err(_) => return Self::Unusual,
             },
-            BINARY => Message::Binary(payload.into()),
-            PING_BYTE => Message::Ping(payload.into()),
-            _ => Message::Pong(payload.into()),
+            BINARY => Message::Binary(payload),
+            PING_BYTE => Message::Ping(payload),
+            _ => Message::Pong(payload),
         };
         Self::Message(message, begin + payload_bytes)
     }
+}
+
+/// A payload in the buffer of this thread, which is used again when its messages are dropped.
+fn unmasked(masked: &[u8], mask: &[u8]) -> Bytes {
+    thread_local!(static PAYLOADS: RefCell<BytesMut> = RefCell::default());
+    PAYLOADS.with_borrow_mut(|payloads| {
+        payloads.reserve(masked.len());
+        payloads.extend_from_slice(masked);
+        for chunk in payloads.chunks_mut(MASK_BYTES) {
+            chunk.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        }
+        payloads.split().freeze()
+    })
 }
 
 /// The answer to a ping with this payload.
@@ -77,8 +90,8 @@ pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 
     use super::*;
 

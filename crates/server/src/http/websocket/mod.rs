@@ -29,7 +29,7 @@ use wire::{ByteCounts, Encoding, ErrorBody, WireError, ws_header_len};
 
 use super::post::post_bytes_max;
 use super::request::ReadRequest;
-use crate::connection::{Connection, CountedStream, with_scratch};
+use crate::connection::{BusyGuard, Connection, CountedStream, with_scratch};
 use crate::counters::{Counter, TransportSlot};
 use crate::hub::{Batch, Reader};
 use crate::refusal::Refusal;
@@ -78,9 +78,9 @@ where
     state.tasks.clone().spawn(async move {
         let Some(socket) = upgraded_socket(upgraded).await else { return };
         let ReadRequest { reader, encoding, .. } = read;
-        let mut websocket = WebSocket::new(&state, connection, socket);
-        let _busy = websocket.socket().busy_guard();
-        run(Subscriber { state, reader, encoding }, websocket).await;
+        let websocket = WebSocket::new(&state, connection, socket);
+        // A task of its own needs no memory for the upgrade.
+        state.tasks.clone().spawn(run(Subscriber { state, reader, encoding }, websocket));
     });
     Ok(response)
 }
@@ -96,6 +96,7 @@ pub(crate) struct WebSocket {
     is_alive: bool,
     /// Bytes of messages until the server closes it.
     bytes_left: u64,
+    _busy: BusyGuard,
 }
 
 /// Who reads the socket.
@@ -161,8 +162,9 @@ impl From<std::io::Error> for WebSocketEnd {
 }
 
 impl WebSocket {
-    fn new(state: &ServerState, connection: Arc<Connection>, socket: CountedStream) -> Self {
+    fn new(state: &ServerState, connection: Arc<Connection>, mut socket: CountedStream) -> Self {
         Self {
+            _busy: socket.busy_guard(),
             slot: connection.stats.slot(),
             connection,
             link: Link::Direct(socket),
@@ -217,32 +219,42 @@ impl WebSocket {
         loop {
             let socket = match &mut self.link {
                 Link::Direct(socket) => socket,
-                // A session wakes for every delivery, so the library is polled only when the socket
-                // is readable.
-                Link::Library(ws, true) if ws.get_ref().poll_readable(cx).is_pending() => return Poll::Pending,
                 Link::Library(ws, has_read_all) => {
+                    // A session wakes for every delivery, so the library is polled only when the
+                    // socket is readable.
+                    if *has_read_all && ws.get_mut().poll_readable(cx).is_pending() {
+                        return Poll::Pending;
+                    }
                     let incoming = ws.poll_next_unpin(cx);
                     *has_read_all = incoming.is_pending();
                     return incoming.map(|message| Ok(message.ok_or(WebSocketEnd::Disconnected)??));
                 }
                 Link::Changing => unreachable!("`library` does not wait between the two"),
             };
-            let mut frame = ClientFrame::first(&self.unread, self.message_bytes_max);
-            if matches!(frame, ClientFrame::Incomplete) {
+            let max = self.message_bytes_max;
+            let mut frame = ClientFrame::first(&self.unread, max);
+            if let ClientFrame::Message(_, taken) = &frame {
+                self.unread.drain(..*taken);
+            } else if matches!(frame, ClientFrame::Incomplete) {
                 let read = with_scratch(|scratch| {
                     let mut buffer = ReadBuf::new(scratch);
                     ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
-                    self.unread.extend_from_slice(buffer.filled());
-                    Poll::Ready(std::io::Result::Ok(buffer.filled().len()))
+                    let new = buffer.filled();
+                    if self.unread.is_empty() {
+                        frame = ClientFrame::first(new, max);
+                        let taken = if let ClientFrame::Message(_, taken) = &frame { *taken } else { 0 };
+                        self.unread.extend_from_slice(&new[taken..]);
+                    } else {
+                        self.unread.extend_from_slice(new);
+                    }
+                    Poll::Ready(std::io::Result::Ok(new.len()))
                 });
                 if ready!(read)? == 0 {
                     return Poll::Ready(Err(WebSocketEnd::Disconnected));
                 }
-                frame = ClientFrame::first(&self.unread, self.message_bytes_max);
             }
             match frame {
-                ClientFrame::Message(message, taken) => {
-                    self.unread.drain(..taken);
+                ClientFrame::Message(message, _) => {
                     if self.unread.is_empty() {
                         self.unread = Vec::new();
                     }
