@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use wire::Transport;
 
 use crate::raw::{Answer, Raw};
-use crate::test_server::TestServer;
+use crate::test_server::{StatsByTransport, TestServer};
 
 const POST: &str = r#"{"author":1,"ordinal":1,"text":"hi"}"#;
 const MESSAGE: &[u8] = b"{\"seq\":1,\"author\":1,\"ordinal\":1,\"text\":\"hi\"}\n";
@@ -109,6 +109,23 @@ async fn pipelined_requests_are_answered_in_order() {
         }
         assert_eq!(found, statuses, "in pieces of {piece_bytes} bytes");
     }
+    server.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_late_gets_every_response() {
+    const EACH: usize = 1_500;
+    let server = TestServer::start().await;
+    let mut raw = Raw::connect_narrow(server.http).await;
+    let stats = "GET /stats HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let poll = "GET /rooms/lobby/polling HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    raw.send(stats.repeat(EACH) + &poll.repeat(EACH) + stats).await;
+    server.until("the server to wait for the client", |usage| usage.of_other().requests > 10).await;
+    for status in [200; EACH].into_iter().chain([204; EACH]).chain([200]) {
+        let answer = raw.head().await;
+        assert_eq!(raw.whole(answer).await.status, status);
+    }
+    drop(raw);
     server.until_empty().await;
 }
 

@@ -1,19 +1,19 @@
 //! One accepted connection: its counters, its state, and its socket. Knows no protocol.
 
 mod armed;
-mod idle;
 mod state;
 mod stats;
 mod stream;
+mod timeouts;
 mod timer;
 
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use idle::Timeouts;
 pub(crate) use state::BusyGuard;
 pub(crate) use stream::{CountedStream, with_scratch};
+pub(crate) use timeouts::Timeouts;
 pub(crate) use timer::Timer;
 
 use crate::counters::{Counter, Counters, TransportSlot};

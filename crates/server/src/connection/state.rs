@@ -21,6 +21,7 @@ pub(crate) struct ConnectionState {
     phase: AtomicU8,
     has_stalled: AtomicBool,
     has_unread_body: AtomicBool,
+    is_write_blocked: AtomicBool,
 }
 
 impl Default for ConnectionState {
@@ -29,6 +30,7 @@ impl Default for ConnectionState {
             phase: AtomicU8::new(Phase::InRequest as u8),
             has_stalled: AtomicBool::new(false),
             has_unread_body: AtomicBool::new(false),
+            is_write_blocked: AtomicBool::new(false),
         }
     }
 }
@@ -60,6 +62,15 @@ impl ConnectionState {
 
     pub(crate) fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Relaxed)
+    }
+
+    /// Whether the last write has to wait for the client to read.
+    pub(crate) fn is_write_blocked(&self) -> bool {
+        self.is_write_blocked.load(Relaxed)
+    }
+
+    pub(super) fn set_write_blocked(&self, blocked: bool) {
+        self.is_write_blocked.store(blocked, Relaxed);
     }
 
     pub(super) fn is_in_request(&self) -> bool {

@@ -14,11 +14,10 @@ use std::task::{Context, Poll, ready};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::armed::Armed;
-use super::idle::{Activity, IdleDeadline, Timeouts};
-use super::timer::Timer;
+use super::timeouts::{Activity, IdleTimer, Timeouts};
 use super::{BusyGuard, Connection};
 use crate::counters::Counter;
 
@@ -53,12 +52,6 @@ pub(crate) struct CountedStream {
     put_back: Vec<u8>,
     /// The task that wakes when the socket becomes readable.
     armed: Armed,
-}
-
-/// The timer of the read side.
-struct IdleTimer {
-    timer: Timer<Box<Sleep>>,
-    deadline: IdleDeadline,
 }
 
 impl CountedStream {
@@ -157,32 +150,20 @@ impl CountedStream {
     fn poll_idle_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let connection = &self.connection;
         if connection.state.is_busy() {
-            // A timer that has not expired goes on: setting one for each short request would cost
-            // more than the request.
-            self.idle_timer.take_if(|idle| idle.timer.is_elapsed());
+            self.idle_timer.as_mut().map(IdleTimer::stop);
             return Poll::Pending;
         }
-        let timeouts = &self.timeouts;
         let activity = Activity { requests: connection.stats.requests(), in_request: connection.state.is_in_request() };
-        let IdleTimer { timer, deadline } = self.idle_timer.get_or_insert_with(|| {
-            let (deadline, end) = IdleDeadline::start(timeouts, activity, Instant::now());
-            IdleTimer { timer: Timer::new(Box::pin(sleep_until(end))), deadline }
-        });
-        if let Some(end) = deadline.update(timeouts, activity, timer.deadline(), Instant::now) {
-            timer.reset(end);
-        }
-        while timer.poll(cx).is_ready() {
-            let Some(end) = deadline.extend(timeouts, activity, timer.deadline()) else {
-                connection.stats.count(Counter::TimedOut);
-                return Poll::Ready(io::ErrorKind::TimedOut.into());
-            };
-            timer.reset(end);
-        }
-        Poll::Pending
+        let timer = self.idle_timer.get_or_insert_with(|| IdleTimer::new(&self.timeouts));
+        timer.poll(&self.timeouts, activity, cx).map(|()| {
+            connection.stats.count(Counter::TimedOut);
+            io::ErrorKind::TimedOut.into()
+        })
     }
 
     /// Counts the outcome of a write. While the client does not read, checks the stall timeout.
     fn after_write(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.connection.state.set_write_blocked(outcome.is_pending());
         match outcome {
             Poll::Ready(outcome) => {
                 self.stall_timer = None;

@@ -20,12 +20,8 @@ impl<S: DerefMut<Target = Sleep>> Timer<S> {
         Self { sleep, armed: Armed::default() }
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         self.sleep.deadline()
-    }
-
-    pub(crate) fn is_elapsed(&self) -> bool {
-        self.sleep.is_elapsed()
     }
 
     pub(crate) fn reset(&mut self, deadline: Instant) {

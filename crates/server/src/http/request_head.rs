@@ -180,6 +180,8 @@ fn keeps_alive(version: Version, connection: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GET: &str = "GET /rooms/lobby/polling?after=3 HTTP/1.1\r\nHost: localhost\r\n";
@@ -254,6 +256,16 @@ mod tests {
         }
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(HEADERS_MAX));
         assert!(matches!(RequestHead::parse(many.as_bytes()), ParsedHead::Unusual));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), begun in any::<bool>()) {
+            if begun {
+                bytes.splice(..0, GET.bytes());
+            }
+            RequestHead::parse(&bytes);
+        }
     }
 
     #[test]

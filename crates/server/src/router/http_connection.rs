@@ -194,7 +194,10 @@ where
     let mut closing = std::pin::pin!(state.closing.cancelled());
     let end = poll_fn(|cx| match Pin::new(&mut http).poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(HttpEnd::Finished(outcome)),
-        Poll::Pending if room_request.get().is_some() => Poll::Ready(HttpEnd::RoomRequest),
+        // Not before the responses to earlier requests are written.
+        Poll::Pending if room_request.get().is_some() && !connection.state.is_write_blocked() => {
+            Poll::Ready(HttpEnd::RoomRequest)
+        }
         // A busy connection is ended by its session.
         Poll::Pending if connection.state.is_busy() => Poll::Pending,
         Poll::Pending => closing.as_mut().poll(cx).map(|()| HttpEnd::Closing),

@@ -90,6 +90,7 @@ pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
     use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -125,6 +126,18 @@ mod tests {
             assert_eq!(ClientFrame::first(&frame(&[0xff], opcode, true), 9), ClientFrame::Message(message, 7));
         }
         assert_eq!(pong(b"x"), [0x8a, 1, b'x']);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_and_no_more_is_taken_than_there_is(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            max in 0_usize..400,
+        ) {
+            if let ClientFrame::Message(message, taken) = ClientFrame::first(&bytes, max) {
+                prop_assert!(taken <= bytes.len() && message.len() <= max.max(CONTROL_BYTES_MAX));
+            }
+        }
     }
 
     #[test]
