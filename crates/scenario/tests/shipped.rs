@@ -17,7 +17,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("node_modules") {
+        // Packages, and a peer that is a crate.
+        if path.ends_with("node_modules") || path.join("Cargo.toml").exists() {
             continue;
         }
         if path.is_dir() {
