@@ -8,8 +8,8 @@ use wire::ErrorBody;
 use crate::config::Access;
 
 impl Access {
-    /// Checks the token in an `Authorization` header or, for clients that cannot set headers, of the
-    /// query or join.
+    /// Checks the token in an `Authorization` header or, for clients that cannot set headers, of
+    /// the query or join.
     pub(crate) fn admits_token(&self, authorization: Option<&str>, given: Option<&str>) -> Result<(), ErrorBody> {
         self.check(given.or_else(|| bearer_token(authorization?)))
     }

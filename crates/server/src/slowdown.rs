@@ -71,9 +71,9 @@ impl Slowdown {
     }
 }
 
-/// A loop whose time follows from its turns: to read a clock costs as much as the shortest slowdown.
-/// It uses registers only. A loop over memory is three times as fast when it runs often, as while it
-/// is calibrated, as between other work.
+/// A loop whose time follows from its turns: to read a clock costs as much as the shortest
+/// slowdown. It uses registers only. A loop over memory is three times as fast when it runs often,
+/// as while it is calibrated, as between other work.
 fn turn(turns: u64) {
     let mut state = std::hint::black_box(turns);
     for _ in 0..turns {
@@ -105,8 +105,8 @@ mod tests {
             slowdown.apply(10);
             begun.elapsed()
         };
-        // The fastest of many: other programs only make it longer. The machine may have become faster
-        // since it was measured.
+        // The fastest of many: other programs only make it longer. The machine may have become
+        // faster since it was measured.
         let fastest = (0..500).map(time).min().unwrap();
         assert!((100..=300).contains(&fastest.as_micros()), "{fastest:?}");
     }

@@ -1,5 +1,5 @@
-//! Remembers which task the runtime will wake. Telling it again each time a task polls costs as much as
-//! other steps of a delivery.
+//! Remembers which task the runtime will wake, so that a task does not register again each time it
+//! polls.
 
 use std::task::{Context, Poll};
 

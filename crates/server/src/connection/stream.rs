@@ -25,7 +25,8 @@ use crate::counters::Counter;
 /// as one. The copy costs less than a vectored write.
 const GATHERED_BYTES_MAX: usize = 4 << 10;
 
-/// Size of the read buffer that all connections of a thread share, so that an idle connection has none.
+/// Size of the read buffer that all connections of a thread share, so that an idle connection has
+/// none.
 const SCRATCH_BYTES: usize = 16 << 10;
 
 thread_local! {

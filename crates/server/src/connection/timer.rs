@@ -1,5 +1,5 @@
-//! A timer of one task that costs nothing until it expires: the runtime is asked only once after the
-//! timer was set.
+//! A timer of one task that costs nothing until it expires: the runtime is asked only once after
+//! the timer was set.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};

@@ -1,8 +1,8 @@
 //! A streamed response: shared chunks, heartbeats between them, an end at an age or a number of
 //! bytes.
 //!
-//! After its head such a response is only bytes, so a stream is a loop that writes the batches of its
-//! room to the socket.
+//! After its head such a response is only bytes, so a stream is a loop that writes the batches of
+//! its room to the socket.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

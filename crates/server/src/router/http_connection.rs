@@ -1,5 +1,5 @@
-//! A connection on the HTTP port that is served by an HTTP library: the first steps of its requests,
-//! and its end.
+//! A connection on the HTTP port that is served by an HTTP library: the first steps of its
+//! requests, and its end.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -33,8 +33,8 @@ use crate::transports;
 /// The head of a request that `room_connection` has to answer.
 type RoomRequest = OnceLock<Vec<u8>>;
 
-/// Serves a connection until it ends, or until there is a request for `room_connection`. Returns its
-/// socket then, with that request unread.
+/// Serves a connection until it ends, or until there is a request for `room_connection`. Returns
+/// its socket then, with that request unread.
 pub(super) async fn serve(state: &Arc<ServerState>, router: &Router, socket: CountedStream) -> Option<CountedStream> {
     let connection = Arc::clone(socket.connection());
     let room_request = RoomRequest::new();

@@ -1,10 +1,10 @@
 //! A connection on the HTTP port while its requests are polls, streams and posts of rooms.
 //!
-//! These are most requests of a chat, and an HTTP library would be the larger part of their cost. So
-//! they are parsed in a buffer that all connections of a thread share, and answered with bytes that
-//! all clients with the same cursor share. A client that waits has its cursor, its waker and its
-//! socket. All other requests are left unread for `http_connection`: WebSockets, Socket.IO, `/stats`,
-//! invalid ones, and those whose body is late, too long or in chunks.
+//! These are most requests of a chat, and an HTTP library would add its buffers and its work to
+//! each. So they are parsed in a buffer that all connections of a thread share, and answered with
+//! bytes that all clients with the same cursor share. A client that waits has its cursor, its waker
+//! and its socket. All other requests are left unread for `http_connection`: WebSockets, Socket.IO,
+//! `/stats`, invalid ones, and those whose body is late, too long or in chunks.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};

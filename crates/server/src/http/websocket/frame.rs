@@ -1,4 +1,5 @@
-//! The frames of a client that need no WebSocket library: final ones, with a mask, of a bounded size.
+//! The frames of a client that need no WebSocket library: final ones, with a mask, of a bounded
+//! size.
 
 use std::cell::RefCell;
 

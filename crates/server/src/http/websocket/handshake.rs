@@ -24,8 +24,8 @@ pub(crate) fn accept(request: &Request) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// Waits until the response to a handshake is sent. Returns the socket, or `None` when the client has
-/// closed the connection.
+/// Waits until the response to a handshake is sent. Returns the socket, or `None` when the client
+/// has closed the connection.
 pub(crate) async fn upgraded_socket(upgraded: OnUpgrade) -> Option<CountedStream> {
     let upgraded = upgraded
         .await
