@@ -1,7 +1,9 @@
 //! One connected period of a client: what a transport works with.
 
+use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use wire::ServerItem;
 
@@ -54,14 +56,16 @@ impl Session {
 
     /// Waits for bytes. They are at the start of the scratch buffer afterwards; 0 is the end of the
     /// connection.
-    pub(crate) async fn read(&self, half: &mut ReadHalf) -> Result<usize, Fault> {
-        let read = half.read(&self.run.scratch).await?;
-        if let Some(trace) = &self.run.trace {
-            trace.note(self.client.id, false, &self.run.scratch.borrow()[..read]);
-        }
-        self.client.last_read_s.set(self.run.cached_second());
-        self.run.counters.borrow_mut().traffic.socket_reads += 1;
-        Ok(read)
+    pub(crate) fn read(&self, half: &mut ReadHalf) -> impl Future<Output = Result<usize, Fault>> {
+        poll_fn(move |cx| {
+            let read = ready!(half.poll_read(cx, &self.run.scratch))?;
+            if let Some(trace) = &self.run.trace {
+                trace.note(self.client.id, false, &self.run.scratch.borrow()[..read]);
+            }
+            self.client.last_read_s.set(self.run.cached_second());
+            self.run.counters.borrow_mut().traffic.socket_reads += 1;
+            Poll::Ready(Ok(read))
+        })
     }
 
     /// Handles an item from the server: `item_bytes` of encoding, `framing_bytes` around it.

@@ -2,7 +2,6 @@
 //! it has a buffer of its own only while the kernel accepts less than it is given.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -12,8 +11,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpSocket;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::Fault;
 use crate::net::tcp_info::{SocketCounts, counts};
@@ -26,9 +24,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// Sockets whose counts are read without a pause. That takes about as long as a few messages.
 const SOCKETS_PER_SLICE: usize = 32;
 
-/// The write half. Any task of the worker may send on it.
+/// The connection as all tasks of the worker see it: any of them may send on it.
 pub(crate) struct Connection {
-    half: OwnedWriteHalf,
+    stream: RefCell<TcpStream>,
     unsent: RefCell<Vec<u8>>,
     reader: RefCell<Option<Waker>>,
     /// The client that it belongs to.
@@ -38,7 +36,6 @@ pub(crate) struct Connection {
 
 /// The read half. It belongs to one task, which also sends what the kernel did not accept at once.
 pub(crate) struct ReadHalf {
-    half: OwnedReadHalf,
     connection: Rc<Connection>,
 }
 
@@ -61,15 +58,14 @@ pub(crate) async fn open(
         .await
         .map_err(|_| Fault::new(FaultKind::TimedOut, format!("no connection after {} s", CONNECT_MAX.as_secs())))??;
     stream.set_nodelay(true)?;
-    let (read, write) = stream.into_split();
     let connection = Rc::new_cyclic(|connection| Connection {
-        half: write,
+        stream: RefCell::new(stream),
         unsent: RefCell::default(),
         reader: RefCell::default(),
         client,
         entry: connections.register(connection),
     });
-    Ok(ReadHalf { half: read, connection })
+    Ok(ReadHalf { connection })
 }
 
 impl Connection {
@@ -82,7 +78,7 @@ impl Connection {
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut unsent = self.unsent.borrow_mut();
         let sent = if unsent.is_empty() {
-            match self.half.try_write(bytes) {
+            match self.stream.borrow().try_write(bytes) {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => return Err(error.into()),
@@ -108,19 +104,19 @@ impl Connection {
 
     /// Shuts the connection down; the read half sees its end.
     pub(crate) fn abort(&self) {
-        socket2::SockRef::from(self.half.as_ref()).shutdown(std::net::Shutdown::Both).ok();
+        socket2::SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Both).ok();
     }
 
     /// The kernel's counts.
     pub(crate) fn counts(&self) -> SocketCounts {
-        counts(self.half.as_ref())
+        counts(&self.stream.borrow())
     }
 
     fn poll_send_rest(&self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let mut unsent = self.unsent.borrow_mut();
+        let (stream, mut unsent) = (self.stream.borrow(), self.unsent.borrow_mut());
         while !unsent.is_empty() {
-            ready!(self.half.as_ref().poll_write_ready(cx))?;
-            match self.half.try_write(&unsent) {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_write(&unsent) {
                 Ok(n) => drop(unsent.drain(..n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -142,28 +138,8 @@ impl ReadHalf {
         &self.connection
     }
 
-    /// Waits for bytes and reads them to the start of `scratch`; 0 is the end of the connection.
-    pub(crate) async fn read(&mut self, scratch: &RefCell<Vec<u8>>) -> Result<usize, Fault> {
-        poll_fn(|cx| self.poll_fill(cx, scratch)).await
-    }
-
-    /// Reads the bytes that have arrived to the start of `scratch`: `None` if there are none, 0 at
-    /// the end of the connection.
-    pub(crate) fn try_read(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
-        match self.half.try_read(&mut scratch.borrow_mut()) {
-            Ok(n) => Ok(Some(n)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Waits until there are bytes to read, or the end of the connection.
-    #[cfg(test)]
-    pub(crate) async fn readable(&self) {
-        self.half.readable().await.expect("a socket that can be waited for");
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &RefCell<Vec<u8>>) -> Poll<Result<usize, Fault>> {
+    /// Reads bytes to the start of `scratch`, when there are any; 0 is the end of the connection.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &RefCell<Vec<u8>>) -> Poll<Result<usize, Fault>> {
         if !self.connection.unsent.borrow().is_empty()
             && let Poll::Ready(Err(fault)) = self.connection.poll_send_rest(cx)
         {
@@ -171,7 +147,7 @@ impl ReadHalf {
         }
         let mut scratch = scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        match Pin::new(&mut self.half).poll_read(cx, &mut buffer) {
+        match Pin::new(&mut *self.connection.stream.borrow_mut()).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
@@ -182,6 +158,24 @@ impl ReadHalf {
                 Poll::Pending
             }
         }
+    }
+
+    /// Reads the bytes that have arrived to the start of `scratch`: `None` if there are none, 0 at
+    /// the end of the connection.
+    pub(crate) fn try_read(&mut self, scratch: &RefCell<Vec<u8>>) -> io::Result<Option<usize>> {
+        match self.connection.stream.borrow().try_read(&mut scratch.borrow_mut()) {
+            Ok(n) => Ok(Some(n)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until there are bytes to read, or the end of the connection.
+    #[cfg(test)]
+    pub(crate) async fn readable(&self) {
+        std::future::poll_fn(|cx| self.connection.stream.borrow().poll_read_ready(cx))
+            .await
+            .expect("a socket that can be waited for");
     }
 }
 
@@ -236,6 +230,8 @@ impl ConnectionEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[tokio::test]
@@ -252,10 +248,10 @@ mod tests {
             half.connection().send(b"hello").unwrap();
             server.write_all(b"hey").await.unwrap();
             server.read_exact(&mut [0; 5]).await.unwrap();
-            assert_eq!(half.read(&scratch).await.unwrap(), 3);
+            assert_eq!(poll_fn(|cx| half.poll_read(cx, &scratch)).await.unwrap(), 3);
             // The server's FIN is no byte of data.
             server.shutdown().await.unwrap();
-            assert_eq!(half.read(&scratch).await.unwrap(), 0);
+            assert_eq!(poll_fn(|cx| half.poll_read(cx, &scratch)).await.unwrap(), 0);
             opened.push((half, server));
         }
         let all = opened.len() as u64;

@@ -15,6 +15,7 @@ mod websocket;
 mod ws_connection;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 
 use scenario::HttpClient;
 use wire::Transport;
@@ -24,25 +25,26 @@ use crate::session::Session;
 
 pub(crate) use foreign::{Unit, confirm_sent_posts};
 
-/// Connects a client and keeps it in its room until the session ends.
-pub(crate) async fn run_session(session: &Session) -> Result<Infallible, SessionEnd> {
+/// Connects a client and keeps it in its room until the session ends. The future has an allocation of
+/// its own, so that a client takes only the memory that its transport needs.
+pub(crate) fn run_session(session: &Session) -> Pin<Box<dyn Future<Output = Result<Infallible, SessionEnd>> + '_>> {
     if let Some(protocol) = &session.run.protocol {
-        return foreign::run_session(session, protocol).await;
+        return Box::pin(foreign::run_session(session, protocol));
     }
     if session.run.http_client == HttpClient::Reqwest {
-        return by_reqwest::run_session(session).await;
+        return Box::pin(by_reqwest::run_session(session));
     }
     match session.run.transport {
-        Transport::Tcp => tcp::run_session(session).await,
-        Transport::Polling => polling::run_session(session).await,
-        Transport::LongPolling => long_polling::run_session(session).await,
-        Transport::HttpStreaming => http_streaming::run_session(session).await,
-        Transport::Sse => sse::run_session(session).await,
-        Transport::Websocket => websocket::run_session(session).await,
+        Transport::Tcp => Box::pin(tcp::run_session(session)),
+        Transport::Polling => Box::pin(polling::run_session(session)),
+        Transport::LongPolling => Box::pin(long_polling::run_session(session)),
+        Transport::HttpStreaming => Box::pin(http_streaming::run_session(session)),
+        Transport::Sse => Box::pin(sse::run_session(session)),
+        Transport::Websocket => Box::pin(websocket::run_session(session)),
         Transport::SocketioPolling | Transport::SocketioWebsocket | Transport::Socketio => {
-            socketio::run_session(session).await
+            Box::pin(socketio::run_session(session))
         }
-        Transport::Stomp => stomp::run_session(session).await,
+        Transport::Stomp => Box::pin(stomp::run_session(session)),
     }
 }
 

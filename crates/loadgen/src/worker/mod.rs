@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::events::{WorkerEvent, totals};
@@ -129,12 +129,14 @@ pub(crate) fn run_worker(config: WorkerConfig, core: Option<usize>, channels: Ch
         PreciseTimer::new()?
     };
     let worker = Worker::new(config);
-    LocalSet::new().block_on(&runtime, async {
+    // A task of its own, because the set polls the future that it blocks on after every wait.
+    let running = async move {
         tokio::select! {
             () = run(&worker, timer, channels) => Ok(()),
             () = worker.tasks.task_panicked() => Err(std::io::Error::other("one of its tasks panicked")),
         }
-    })
+    };
+    LocalSet::new().block_on(&runtime, async { spawn_local(running).await })?
 }
 
 async fn run(worker: &Worker, timer: PreciseTimer, channels: Channels) {
