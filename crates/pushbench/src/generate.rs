@@ -89,12 +89,12 @@ async fn under_load(
     if !matches!(commands.recv().await, Some(Command::Connect)) {
         return Ok(RunTotals::empty(RunEnd::Interrupted));
     }
-    let (mut slices_run, before) = (0, machine::resident_bytes());
+    let (mut slices_run, before) = (0, resident_bytes());
     let on_progress = |progress| _ = say(&Reply::Progress(progress));
     let measured = generate(config, &mut log, on_progress, async |generator| {
         let connected = unless_finished(&mut commands, generator.connect()).await;
-        let resident_bytes = machine::resident_bytes().saturating_sub(before);
-        answer(connected.map(|()| Reply::Connected { resident_bytes }))?;
+        let grown = resident_bytes().saturating_sub(before);
+        answer(connected.map(|()| Reply::Connected { resident_bytes: grown }))?;
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Finish { ended: RunEnd::Complete } => return Ok(()),
@@ -154,13 +154,18 @@ async fn in_lock_step(config: RunConfig, mut commands: mpsc::Receiver<Command>) 
     })
 }
 
+/// Memory of this process.
+fn resident_bytes() -> u64 {
+    machine::resident_bytes("self").unwrap_or(0)
+}
+
 async fn follow(steps: &LockStep, commands: &mut mpsc::Receiver<Command>) -> Result<(), LockStepError> {
     while let Some(command) = commands.recv().await {
         let reply = match command {
             Command::Finish { .. } => return Ok(()),
             Command::Connect => {
                 steps.join().await?;
-                Reply::Connected { resident_bytes: machine::resident_bytes() }
+                Reply::Connected { resident_bytes: resident_bytes() }
             }
             Command::Slice { pids } => {
                 let clocks = ServerClocks::of(&pids).unwrap_or_default();

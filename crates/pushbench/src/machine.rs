@@ -1,5 +1,6 @@
 //! The machine: its cores, how fast they are right now, and the limits of a process.
 
+use std::fmt::Display;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -163,7 +164,7 @@ pub(crate) fn cpu_model() -> String {
 
 /// Memory of the machine in bytes.
 pub(crate) fn memory_bytes() -> u64 {
-    kilobytes("/proc/meminfo", "MemTotal:") * 1024
+    kilobytes("/proc/meminfo", "MemTotal:").unwrap_or(0) * 1024
 }
 
 /// Release of the kernel, such as `6.1.0`.
@@ -171,16 +172,18 @@ pub(crate) fn kernel() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-/// Resident memory of this process in bytes.
-pub(crate) fn resident_bytes() -> u64 {
-    kilobytes("/proc/self/status", "VmRSS:") * 1024
+/// Resident memory of a process in bytes, without the pages of files: its first connections load
+/// pages of the program, which are not theirs.
+pub(crate) fn resident_bytes(process: impl Display) -> Option<u64> {
+    let path = format!("/proc/{process}/status");
+    Some(kilobytes(&path, "VmRSS:")?.saturating_sub(kilobytes(&path, "RssFile:").unwrap_or(0)) * 1024)
 }
 
-/// A field of a file in `/proc`, or 0 where there is none.
-fn kilobytes(path: &str, field: &str) -> u64 {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix("kB"));
-    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+/// A field of a file in `/proc`.
+fn kilobytes(path: &str, field: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix("kB"))?;
+    value.trim().parse().ok()
 }
 
 /// Memory of all TCP sockets' buffers on this machine in bytes; 0 where the kernel does not report

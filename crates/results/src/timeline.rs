@@ -71,7 +71,7 @@ pub struct Second {
 pub struct ServerSecond {
     /// CPU time since its start.
     pub cpu: Cpu,
-    /// Resident memory.
+    /// Resident memory without the pages of files.
     pub resident_bytes: u64,
 }
 

@@ -3,8 +3,8 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use wire::ProcessUsage;
 
-/// CPU time, memory, context switches and allocations of this process so far. Resident memory is 0
-/// where there is no `/proc`.
+/// CPU time, memory, context switches and allocations of this process so far. Memory is 0 where
+/// there is no `/proc`.
 pub(crate) fn process_usage() -> ProcessUsage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
         return ProcessUsage::default();
@@ -32,11 +32,14 @@ const fn allocations() -> Option<u64> {
     None
 }
 
+/// Without the pages of files: the first connections load pages of the program, which are not theirs.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
+    let kilobytes = |field| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    Some(kilobytes("VmRSS:")?.saturating_sub(kilobytes("RssFile:").unwrap_or(0)) * 1024)
 }
 
 #[cfg(test)]

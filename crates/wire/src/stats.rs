@@ -51,7 +51,7 @@ pub struct ProcessUsage {
     pub cpu_user_us: u64,
     /// CPU time in the kernel.
     pub cpu_system_us: u64,
-    /// Resident memory.
+    /// Resident memory without the pages of files.
     pub resident_bytes: u64,
     /// Voluntary context switches.
     pub switches_voluntary: u64,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::process_tree;
+use crate::{machine, process_tree};
 use anyhow::{Context, bail};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -77,14 +77,12 @@ impl ProcessUsageReader {
         let own_us = u64::try_from(Duration::from(clock.now().ok()?).as_micros()).ok()?;
         // The clock is exact, the split into user and system time has the resolution of ticks.
         let system_us = (stat.system_ticks * self.tick_us).min(own_us);
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
         Some(ServerSecond {
             cpu: Cpu {
                 user_us: own_us - system_us + stat.ended_user_ticks * self.tick_us,
                 system_us: system_us + stat.ended_system_ticks * self.tick_us,
             },
-            resident_bytes: resident.parse::<u64>().ok()? * 1024,
+            resident_bytes: machine::resident_bytes(pid)?,
         })
     }
 

@@ -50,8 +50,8 @@ pub(super) fn memory(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> 
         MetricId::ServerBytesPerConnection.value(record).map(|bytes| bytes / 1024.0).into_iter().collect()
     });
     let caption = format!(
-        "Growth of the server's resident memory while the clients connected, per connection, without the memory of the \
-         kernel's sockets. A polling connection may be closed between two polls. Medians over runs, brackets {AROUND}, \
+        "Growth of the server's resident memory while the clients connected, per connection, without the pages of files \
+         and the memory of the kernel's sockets. A polling connection may be closed between two polls. Medians over runs, brackets {AROUND}, \
          dots the runs. {}.",
         behind(point)
     );

@@ -55,7 +55,7 @@ pub(super) fn columns() -> Vec<SecondColumn> {
         SecondColumn::new("delivery_max_ms", "Longest delivery latency of these messages", |r| maybe(ms(r.second.delivery_max_us))),
         SecondColumn::new("server_cpu_user_us", "CPU time of the server's process in the second, user mode", |r| maybe(r.cpu.map(|cpu| cpu.user_us))),
         SecondColumn::new("server_cpu_system_us", "CPU time of the server's process in the second, kernel mode", |r| maybe(r.cpu.map(|cpu| cpu.system_us))),
-        SecondColumn::new("server_resident_bytes", "Resident memory of the server's process at the end of the second", |r| maybe(r.second.server.map(|server| server.resident_bytes))),
+        SecondColumn::new("server_resident_bytes", "Resident memory of the server's process, without the pages of files, at the end of the second", |r| maybe(r.second.server.map(|server| server.resident_bytes))),
         SecondColumn::new("connected", "Clients connected at the end of the second", |r| r.second.connected.into()),
         SecondColumn::new("faults", "Connection and protocol errors in the second", |r| r.second.faults.into()),
     ]
