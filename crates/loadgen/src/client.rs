@@ -56,35 +56,33 @@ impl PostSender for SentByTask {
     }
 }
 
-/// Everything that a received message reads or writes comes first, so that it lies in two cache lines.
-#[repr(C, align(128))]
 pub(crate) struct Client {
-    pub(crate) ledger: RefCell<ClientLedger>,
-    /// When the connection was lost, until the next message arrives.
-    pub(crate) disconnected_us: Cell<Option<i64>>,
-    /// `None` while the client cannot post.
-    pub(crate) sender: RefCell<Option<Rc<dyn PostSender>>>,
     pub(crate) id: u32,
     pub(crate) room: u32,
-    /// Second of the run in which bytes were last read.
-    pub(crate) last_read_s: Cell<u32>,
-    pub(crate) joined: Cell<bool>,
-    /// It has received the probe.
-    pub(crate) probed: Cell<bool>,
-    joined_once: Cell<bool>,
-    /// It lost a connection at least once.
-    pub(crate) was_disconnected: Cell<bool>,
-    /// Idle detection closed the connection: its end is not counted as a second fault.
-    pub(crate) closed_as_idle: Cell<bool>,
+    pub(crate) ledger: RefCell<ClientLedger>,
     pub(crate) queue: RefCell<VecDeque<PendingPost>>,
+    /// `None` while the client cannot post.
+    pub(crate) sender: RefCell<Option<Rc<dyn PostSender>>>,
     /// A sender that is kept when the client reconnects.
     pub(crate) kept_sender: RefCell<Option<Rc<dyn PostSender>>>,
     /// Wakes the task that sends posts when the queue has some.
     pub(crate) post_ready: Notify,
     /// The open connection that carries the messages.
     pub(crate) connection: RefCell<Option<Rc<Connection>>>,
+    pub(crate) joined: Cell<bool>,
+    joined_once: Cell<bool>,
+    /// It has received the probe.
+    pub(crate) probed: Cell<bool>,
     /// When the current attempt to connect began, in microseconds since the start of the run.
     connecting_us: Cell<i64>,
+    /// It lost a connection at least once.
+    pub(crate) was_disconnected: Cell<bool>,
+    /// When the connection was lost, until the next message arrives.
+    pub(crate) disconnected_us: Cell<Option<i64>>,
+    /// Idle detection closed the connection: its end is not counted as a second fault.
+    pub(crate) closed_as_idle: Cell<bool>,
+    /// Second of the run in which bytes were last read.
+    pub(crate) last_read_s: Cell<u32>,
     /// What responses of a server with a protocol of its own have told it.
     pub(crate) learned: RefCell<Learned>,
 }
