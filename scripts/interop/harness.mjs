@@ -31,11 +31,12 @@ export async function within(what, promise, patience_ms = PATIENCE_MS) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// Starts a server on free ports that exits when this program exits for any reason.
-export async function startServer(binary, flags = []) {
-  const ports = ["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--exit-with-parent"];
+// Starts a server on free ports, or on the `listen` of an earlier one, that exits when this program exits for any reason.
+export async function startServer(binary, flags = [], { listen = "127.0.0.1:0", token } = {}) {
+  const ports = ["--listen", listen, "--tcp-listen", "127.0.0.1:0", "--exit-with-parent"];
   const env = { ...process.env, RUST_LOG: "warn" };
   delete env.PUSHBENCH_TOKEN;
+  if (token) env.PUSHBENCH_TOKEN = token;
   const child = spawn(binary, ["serve", ...ports, ...flags], { stdio: ["pipe", "pipe", "inherit"], env });
   const failed = once(child, "error").then(([error]) => Promise.reject(error));
   const line = once(createInterface({ input: child.stdout }), "line");
@@ -43,6 +44,7 @@ export async function startServer(binary, flags = []) {
   const { http, tcp } = JSON.parse(announced);
   return {
     tcp,
+    address: http,
     http: `http://${http}`,
     ws: `ws://${http}`,
     // Stops the server with SIGTERM and waits for its exit.

@@ -29,6 +29,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     tcp_listen: SocketAddr,
 
+    /// Number of further free ports for HTTP, for the columns of the chat page: a browser opens six
+    /// connections to a port
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole_number(0..=16))]
+    page_ports: u64,
+
     /// Number of threads [default: one for each core that the process may use]
     #[arg(long, value_name = "N", value_parser = whole_number(1..=256))]
     threads: Option<u64>,
@@ -75,7 +80,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pushbench serve
+  pushbench serve                                  # then open http://127.0.0.1:8080/ in a browser
+  pushbench serve --page-ports 4
   pushbench serve --listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0
   curl -s --json '{\"author\":1,\"ordinal\":1,\"text\":\"hello\"}' \\
     http://127.0.0.1:8080/rooms/lobby/polling
@@ -117,7 +123,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config {
         listen: args.listen,
         tcp_listen: args.tcp_listen,
-        access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host },
+        access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host, ..Access::default() },
+        page_ports: args.page_ports as usize,
         limits: args.limits,
         slowdown: args.slowdown,
     };
@@ -133,10 +140,11 @@ async fn serve(config: Config, exit_with_parent: bool) -> anyhow::Result<()> {
     announce(&ServerAddresses {
         http: running.http,
         tcp: running.tcp,
+        page: running.page.clone(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
-    tracing::info!(http = %running.http, tcp = %running.tcp, "serving");
+    tracing::info!(http = %running.http, tcp = %running.tcp, "serving; a browser shows the chat at http://{}/", running.http);
     let why = tokio::select! {
         why = signals.next() => why,
         () = stdin_closed(), if exit_with_parent => "the parent has exited",

@@ -17,6 +17,7 @@ async fn main() -> Result<(), StartError> {
     let address = std::env::args().nth(1).and_then(|address| address.parse().ok());
     let config = Config {
         listen: address.expect("the address to listen on, such as 127.0.0.1:9001"),
+        page_ports: 0,
         tcp_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         limits: ServerLimits { message_bytes_max: MESSAGE_BYTES_MAX, ..ServerLimits::default() },
         access: Access::default(),

@@ -33,7 +33,7 @@ impl Access {
     pub(crate) fn admits_origin(&self, origin: Option<&str>, host: &str) -> Result<(), ErrorBody> {
         let Some(origin) = origin else { return Ok(()) };
         let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) || self.lists(origin) {
+        if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) || self.admits_other(origin, host) {
             return Ok(());
         }
         Err(ErrorBody::new(
@@ -44,9 +44,16 @@ impl Access {
         ))
     }
 
-    /// Whether an origin is allowed besides the server's own.
-    pub(crate) fn lists(&self, origin: &str) -> bool {
-        self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    /// Whether an origin other than that of a request to `host` is allowed: one that is listed, or
+    /// that of the page on another port of this server.
+    pub(crate) fn admits_other(&self, origin: &str, host: &str) -> bool {
+        let is_page = || {
+            let authority = origin.strip_prefix("http://").unwrap_or("");
+            let is_port = |port: &str| port.parse().is_ok_and(|port| self.page_ports.contains(&port));
+            authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port))
+                && without_port(authority).eq_ignore_ascii_case(without_port(host))
+        };
+        self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) || is_page()
     }
 
     /// Checks the host that a request names: an IP address, `localhost` or an allowed name, with
@@ -85,7 +92,7 @@ fn is_address(host: &str) -> bool {
 }
 
 /// A host without its port. A suffix that is not a port is kept, so that the result is not a host.
-fn without_port(host: &str) -> &str {
+pub(crate) fn without_port(host: &str) -> &str {
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
 }
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn hosts_are_addresses_localhost_or_named() {
         let hosts = vec!["Chat.Internal".into()];
-        let access = Access { hosts, origins: vec!["https://chat.example:8443".into()], token: None };
+        let access = Access { hosts, origins: vec!["https://chat.example:8443".into()], ..Access::default() };
         let names = ["localhost", "LOCALHOST", "chat.internal", "chat.example", "127.0.0.1", "192.0.2.7", "[::1]"];
         for host in names.iter().flat_map(|name| [(*name).to_owned(), format!("{name}:80"), format!("{name}:")]) {
             assert_eq!(access.admits_host(&host), Ok(()), "{host}");
@@ -178,6 +185,17 @@ mod tests {
             ["http://localhost:9090", "null", "http://localhost:8080.evil.example", "https://chat.example.evil"]
         {
             assert_eq!(of(foreign).unwrap_err().field, "Origin", "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_page_may_use_the_other_page_ports_of_its_host() {
+        let access = Access { page_ports: vec![8080, 8082], ..Access::default() };
+        let of = |origin: &str| access.admits_origin(Some(origin), "localhost:8080").is_ok();
+        assert!(of("http://localhost:8082") && of("http://LOCALHOST:8082"));
+        for foreign in ["http://localhost:8081", "http://192.0.2.7:8082", "http://localhost", "https://localhost:8082"]
+        {
+            assert!(!of(foreign), "{foreign}");
         }
     }
 }

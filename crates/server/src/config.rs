@@ -12,6 +12,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of raw TCP. Port 0: any free port.
     pub tcp_listen: SocketAddr,
+    /// Number of further ports for HTTP and WebSocket, all free ones, on the address of `listen`.
+    pub page_ports: usize,
     /// Bounds on memory, connections and time.
     pub limits: ServerLimits,
     /// Which requests are accepted.
@@ -145,6 +147,8 @@ pub struct Access {
     /// Host names, besides those of the origins, that requests may name while there is no token. IP
     /// addresses and `localhost` are always allowed.
     pub hosts: Vec<String>,
+    /// Ports of the server, if it has several for HTTP. A page from one of them may use the others.
+    pub page_ports: Vec<u16>,
 }
 
 #[cfg(test)]

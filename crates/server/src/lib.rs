@@ -2,6 +2,7 @@
 //! transport costs.
 //!
 //! - `hub`: rooms, logs and readers. Knows no transport, no HTTP and no slowdown.
+//! - `presence`: the people in a room, as pages report them.
 //! - `connection`: one accepted connection, its counters, its state and its socket. Knows no
 //!   protocol.
 //! - `http`: what the transports on the HTTP port share.
@@ -20,6 +21,7 @@ mod connection;
 mod counters;
 mod http;
 mod hub;
+mod presence;
 mod process;
 mod refusal;
 mod router;

@@ -1,4 +1,4 @@
-//! Starting and stopping: the two listeners, accepting, removing expired rooms, shutdown.
+//! Starting and stopping: the two listeners, accepting, removing expired rooms and people, shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use wire::Transport;
 use crate::config::Config;
 use crate::connection::{Connection, CountedStream};
 use crate::counters::TransportSlot;
+use crate::presence::SILENCE_MAX;
 use crate::router;
 use crate::state::{Admission, ServerState};
 use crate::transports::tcp;
@@ -38,6 +39,8 @@ pub struct RunningServer {
     pub http: SocketAddr,
     /// Address of raw TCP.
     pub tcp: SocketAddr,
+    /// Further addresses of HTTP and WebSocket.
+    pub page: Vec<SocketAddr>,
     state: Arc<ServerState>,
 }
 
@@ -45,20 +48,29 @@ pub struct RunningServer {
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let (http_listener, http) = listen(config.listen)?;
     let (tcp_listener, tcp) = listen(config.tcp_listen)?;
-    let state = Arc::new(ServerState::new(config.limits, config.access, config.slowdown));
+    let any_port = SocketAddr::new(http.ip(), 0);
+    let pages = (0..config.page_ports).map(|_| listen(any_port)).collect::<Result<Vec<_>, _>>()?;
+    let page: Vec<_> = pages.iter().map(|(_, address)| *address).collect();
+    let mut access = config.access;
+    if !page.is_empty() {
+        access.page_ports = [http].iter().chain(&page).map(SocketAddr::port).collect();
+    }
+    let state = Arc::new(ServerState::new(config.limits, access, config.slowdown));
     let routes = router::router(&state);
     let serve_http = move |state: Arc<ServerState>, socket, admission| match admission {
         Admission::Serve => drop(state.tasks.clone().spawn(router::serve(state, routes.clone(), socket))),
         Admission::Refuse => drop(state.tasks.clone().spawn(router::refuse(state, socket))),
     };
-    state.tasks.spawn(accept(Arc::clone(&state), http_listener, TransportSlot::OTHER, serve_http));
+    for listener in pages.into_iter().map(|(listener, _)| listener).chain([http_listener]) {
+        state.tasks.spawn(accept(Arc::clone(&state), listener, TransportSlot::OTHER, serve_http.clone()));
+    }
     let slot = TransportSlot::of(Transport::Tcp);
     state.tasks.spawn(accept(Arc::clone(&state), tcp_listener, slot, |state, socket, admission| match admission {
         Admission::Serve => drop(state.tasks.clone().spawn(tcp::serve(state, socket))),
         Admission::Refuse => drop(state.tasks.clone().spawn(tcp::refuse(state, socket))),
     }));
-    state.tasks.spawn(remove_expired_rooms(Arc::clone(&state)));
-    Ok(RunningServer { http, tcp, state })
+    state.tasks.spawn(remove_expired(Arc::clone(&state)));
+    Ok(RunningServer { http, tcp, page, state })
 }
 
 impl RunningServer {
@@ -119,10 +131,13 @@ fn counted(state: &ServerState, stream: TcpStream) -> io::Result<CountedStream> 
     CountedStream::new(stream, connection, Arc::clone(&state.timeouts))
 }
 
-async fn remove_expired_rooms(state: Arc<ServerState>) {
+async fn remove_expired(state: Arc<ServerState>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EXPIRY_INTERVAL) => state.hub.remove_expired(state.limits.room_idle),
+            () = tokio::time::sleep(EXPIRY_INTERVAL) => {
+                state.presence.remove_silent(SILENCE_MAX);
+                state.hub.remove_expired(state.limits.room_idle);
+            }
             () = state.closing.cancelled() => return,
         }
     }

@@ -12,6 +12,7 @@ use crate::config::{Access, ServerLimits};
 use crate::connection::Timeouts;
 use crate::counters::{Counter, Counters, TransportSlot};
 use crate::hub::{Hub, HubLimits};
+use crate::presence::Presence;
 use crate::process::process_usage;
 use crate::slowdown::Slowdown;
 
@@ -21,6 +22,7 @@ const CONCURRENT_REFUSALS_MAX: usize = 64;
 
 pub(crate) struct ServerState {
     pub(crate) hub: Hub,
+    pub(crate) presence: Presence,
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: ServerLimits,
     pub(crate) access: Access,
@@ -51,6 +53,7 @@ impl ServerState {
         });
         Self {
             hub,
+            presence: Presence::new(),
             counters: Arc::new(Counters::new(slowdown)),
             timeouts: Arc::new(Timeouts::from(&limits)),
             limits,

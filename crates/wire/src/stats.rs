@@ -14,6 +14,9 @@ pub struct ServerAddresses {
     pub http: SocketAddr,
     /// Address of raw TCP.
     pub tcp: SocketAddr,
+    /// Further addresses of HTTP and WebSocket, for pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page: Vec<SocketAddr>,
     /// Process id.
     pub pid: u32,
     /// Version of the server.

@@ -25,6 +25,8 @@ fn requests() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ("GET", format!("{socketio}websocket"), UPGRADE, ""),
         ("POST", format!("{socketio}polling&sid=AAAAAAAAAAAAAAAA"), "", "40"),
         ("GET", "/stats".to_owned(), "", ""),
+        ("GET", "/".to_owned(), "", ""),
+        ("POST", "/rooms/lobby/presence".to_owned(), "", r#"{"author":1}"#),
         ("GET", "/nothing".to_owned(), "", ""),
         ("PUT", "/rooms/lobby/polling".to_owned(), "", POST),
         (

@@ -13,6 +13,7 @@ mod engineio_protocol;
 mod garbage;
 mod hosts;
 mod limits;
+mod page;
 mod process;
 mod raw;
 mod refusals;

@@ -74,7 +74,7 @@ impl Program {
 #[tokio::test]
 async fn one_json_line_has_the_addresses() {
     let program = Program::start(serve(&[])).await;
-    let ServerAddresses { http, tcp, pid, version } = &program.listening;
+    let ServerAddresses { http, tcp, page: _, pid, version } = &program.listening;
     assert_eq!((Some(*pid), version.as_str()), (program.child.id(), env!("CARGO_PKG_VERSION")));
     assert!(http.port() != 0 && tcp.port() != 0 && http != tcp);
     let expected = format!("{{\"http\":\"{http}\",\"tcp\":\"{tcp}\",\"pid\":{pid},\"version\":\"{version}\"}}\n");

@@ -111,7 +111,7 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
     let server = TestServer::start().await;
     let mut raw = Raw::connect(server.http).await;
     for path in [
-        "/",
+        "/page",
         "/rooms",
         "/rooms/lobby",
         "/rooms/lobby/tcp",

@@ -52,7 +52,8 @@ impl TestServer {
     async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let running = server::start(Config { listen: any, tcp_listen: any, limits, access, slowdown }).await.unwrap();
+        let config = Config { listen: any, tcp_listen: any, page_ports: 0, limits, access, slowdown };
+        let running = server::start(config).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
 

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
 use super::finish;
@@ -22,20 +22,23 @@ const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-ty
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
 /// Headers that let a page of an allowed origin read the response, whatever its status.
-pub(crate) fn headers(access: &Access, origin: Option<&HeaderValue>) -> Option<[(HeaderName, HeaderValue); 3]> {
-    let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| access.lists(origin));
-    let origin = origin.filter(listed)?;
+pub(crate) fn headers(
+    access: &Access,
+    origin: Option<&str>,
+    host: Option<&str>,
+) -> Option<[(HeaderName, HeaderValue); 3]> {
+    let origin = origin.filter(|origin| access.admits_other(origin, host.unwrap_or("")))?;
     Some([
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_str(origin).ok()?),
         (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(wire::CURSOR_HEADER)),
         (header::VARY, HeaderValue::from_static("origin")),
     ])
 }
 
-pub(crate) fn add_headers(access: &Access, origin: Option<&HeaderValue>, to: &mut HeaderMap) {
-    if let Some(headers) = headers(access, origin) {
-        to.extend(headers);
-    }
+/// The same for a request that an HTTP library has parsed.
+pub(crate) fn headers_for<B>(access: &Access, request: &Request<B>) -> Option<[(HeaderName, HeaderValue); 3]> {
+    let head = RequestHead::of(request);
+    headers(access, head.origin, head.host)
 }
 
 /// Whether a request is a preflight: a browser asks whether its page may send a request.

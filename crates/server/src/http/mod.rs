@@ -4,6 +4,7 @@
 pub(crate) mod cors;
 mod error;
 mod post;
+mod presence;
 mod request;
 mod request_head;
 mod response;
@@ -12,6 +13,7 @@ mod stream;
 mod websocket;
 
 pub(crate) use post::{answer_post, check_post, check_text, post_bytes_max, publish_body, refuse_read_with_body};
+pub(crate) use presence::answer_presence;
 pub(crate) use request::{
     ReadEndpoint, ReadKind, ReadRequest, StreamKind, WebSocketUpgrade, check_origin, check_stats_request, connection_of,
 };

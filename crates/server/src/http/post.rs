@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wire::{Ack, ByteCounts, ErrorBody, ReadQuery, Transport, decode_post_json};
@@ -52,13 +53,21 @@ fn ack_response(connection: &Connection, ack: &Ack) -> Response {
 
 async fn accept_post(state: &ServerState, connection: &Arc<Connection>, request: Request) -> Result<Ack, Refusal> {
     let room = check_post(state, &RequestHead::of(&request))?;
-    let body = {
-        // The body belongs to this request and has a time limit of its own. It does not begin the
-        // next request.
-        let _busy = connection.busy_guard();
-        tokio::time::timeout(state.limits.header_timeout, read_body(state, request.into_body())).await
-    };
-    publish_body(state, connection, &room, &body.map_err(|_| Refusal::late_body())??)
+    let body = body_of(state, connection, request).await?;
+    publish_body(state, connection, &room, &body)
+}
+
+/// Reads the body of a request. It may be as long as a post.
+pub(super) async fn body_of(
+    state: &ServerState,
+    connection: &Arc<Connection>,
+    request: Request,
+) -> Result<Bytes, Refusal> {
+    // The body belongs to this request and has a time limit of its own. It does not begin the next
+    // request.
+    let _busy = connection.busy_guard();
+    let reading = read_body(state, request.into_body());
+    tokio::time::timeout(state.limits.header_timeout, reading).await.map_err(|_| Refusal::late_body())?
 }
 
 /// Checks a post before its body is read, and returns its room.
@@ -90,7 +99,7 @@ pub(crate) fn check_text(state: &ServerState, bytes: usize) -> Result<(), Refusa
     if bytes <= max { Ok(()) } else { Err(too_large(max)) }
 }
 
-async fn read_body(state: &ServerState, body: Body) -> Result<bytes::Bytes, Refusal> {
+async fn read_body(state: &ServerState, body: Body) -> Result<Bytes, Refusal> {
     let max = state.limits.message_bytes_max;
     // Refused before the body is polled: polling would send 100 (Continue).
     if body.size_hint().lower() > post_bytes_max(max) as u64 {

@@ -26,12 +26,11 @@ pub(crate) struct ResponseForm {
 
 impl ResponseForm {
     pub(crate) fn new(access: &Access, head: &RequestHead<'_>) -> Self {
-        let origin = head.origin.and_then(|origin| HeaderValue::from_str(origin).ok());
         Self {
             is_http_10: head.version == Version::HTTP_10,
             is_head_only: head.method == axum::http::Method::HEAD,
             closes: !head.keeps_alive,
-            cors: cors::headers(access, origin.as_ref()).map(Box::new),
+            cors: cors::headers(access, head.origin, head.host).map(Box::new),
         }
     }
 

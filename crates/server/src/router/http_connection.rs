@@ -105,11 +105,11 @@ fn open_websocket(
     request: hyper::Request<Incoming>,
 ) -> Response {
     connection.begin_request(TransportSlot::of(transport));
-    let origin = request.headers().get(header::ORIGIN).cloned();
+    let cors = cors::headers_for(&state.access, &request);
     let read = ReadRequest::parse(state, transport, endpoint, &RequestHead::of(&request), None);
     let outcome = read.and_then(|read| upgrade(state, connection, read, request.map(|_| Body::empty())));
     let mut response = finish(state, connection, outcome);
-    cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());
+    response.headers_mut().extend(cors.into_iter().flatten());
     response
 }
 
@@ -121,7 +121,7 @@ fn answer(
     admitted: Result<Router, Refusal>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
     connection.state.set_idle();
-    let origin = request.headers().get(header::ORIGIN).cloned();
+    let cors = cors::headers_for(&state.access, &request);
     // A client with `expect: 100-continue` sends its body only if the server polls it, and a
     // refused body must not be polled.
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
@@ -131,7 +131,7 @@ fn answer(
         let mut answering = std::pin::pin!(answering);
         let mut response = answering.as_mut().await?;
         let unread = answering.take_value().and_then(RefCell::into_inner);
-        cors::add_headers(&state.access, origin.as_ref(), response.headers_mut());
+        response.headers_mut().extend(cors.into_iter().flatten());
         if let Some(body) = unread.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
             let ends = waits_for_continue || response.headers().contains_key(header::CONNECTION);
             if ends || !Box::pin(discard(&state, &connection, body)).await {

@@ -4,6 +4,7 @@
 mod echo;
 mod host;
 mod http_connection;
+mod page;
 mod request_body;
 mod room_connection;
 
@@ -13,7 +14,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use tokio::io::AsyncWriteExt;
 use wire::{ErrorBody, Transport};
 
@@ -22,7 +23,7 @@ use room_connection::RoomEnd;
 
 use crate::connection::CountedStream;
 use crate::counters::TransportSlot;
-use crate::http::{answer_post, check_stats_request, connection_of, json, refuse_read_with_body};
+use crate::http::{answer_post, answer_presence, check_stats_request, connection_of, json, refuse_read_with_body};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 use crate::transports;
@@ -63,6 +64,9 @@ pub(crate) fn router(state: &Arc<ServerState>) -> Router {
     }
     let service = transports::socketio::open(state);
     let socketio = move |request: Request| async move { service.answer(request).await };
+    let for_presence = Arc::clone(state);
+    let presence = move |request: Request| answer_presence(for_presence, request);
+    let router = router.merge(page::routes(state)).route("/rooms/{room}/presence", post(presence));
     let state = Arc::clone(state);
     #[cfg(feature = "echo")]
     let router = {
@@ -87,7 +91,7 @@ fn stats(state: &ServerState, request: &Request) -> Response {
 async fn unknown_path(request: Request) -> Response {
     connection_of(&request).begin_request(TransportSlot::OTHER);
     let names: Vec<_> = Transport::ALL.into_iter().filter(|t| t.has_room_url()).map(Transport::name).collect();
-    let hint = format!("use {STATS_PATH}, /socket.io/, or /rooms/NAME/ followed by one of {}", names.join(", "));
+    let hint = format!("use /, {STATS_PATH}, /socket.io/, or /rooms/NAME/ followed by presence, {}", names.join(", "));
     let body = ErrorBody::new("path", request.uri().path(), "unknown path", hint);
     Refusal::new(RefusalReason::NotFound, body).into_response()
 }
