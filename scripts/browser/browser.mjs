@@ -8,6 +8,7 @@ import { startServer, tally } from "../interop/harness.mjs";
 import { checkChat } from "./chat.mjs";
 import { checkColumns } from "./columns.mjs";
 import { Browser } from "./pages.mjs";
+import { checkWatch } from "./watch.mjs";
 
 const [binary, executablePath, folder] = process.argv.slice(2);
 if (!folder) {
@@ -23,6 +24,7 @@ const start = (flags = [], options = {}) => startServer(binary, flags, options);
 
 await checkChat(browser, start);
 await checkColumns(browser, start);
+await checkWatch(browser, binary);
 await chrome.close();
 
 console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);

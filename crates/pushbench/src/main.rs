@@ -22,6 +22,7 @@ mod show;
 mod signals;
 mod try_out;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -75,6 +75,13 @@ pub(crate) fn of_job(folder: &Path, output: OutputArgs) -> anyhow::Result<()> {
     print::out(&format!("results: {}\n", folder.display()))
 }
 
+/// The report of the job in this folder, to be shown by a browser.
+pub(crate) fn html(folder: &Path) -> String {
+    let path = folder.join(FOLDER).join("report.html");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| format!("There is no report: {error}; see {}", folder.display()))
+}
+
 fn print_conclusions(report: &Report, path: &Path) -> anyhow::Result<()> {
     print::out(&format!("\n{}\nreport:  {}\n", report.text, path.display()))
 }

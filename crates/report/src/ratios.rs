@@ -10,7 +10,7 @@ use crate::selection::{RunSelection, point_names};
 use crate::stats::{InBlock, InRound, Ratio, block_ratio, lock_step_ratio};
 
 /// Metrics whose ratios to raw TCP stand in the tables, in the answer and in a plot.
-pub(crate) const COMPARED: [MetricId; 3] =
+pub const COMPARED: [MetricId; 3] =
     [MetricId::BackToBackCpuPerMessage, MetricId::ServerCpuPerMessage, MetricId::DeliveryP50];
 
 /// A ratio to raw TCP from which a latency is better understood in milliseconds.

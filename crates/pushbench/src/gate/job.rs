@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
 use crate::machine;
-use crate::run::{ProgressLine, RoundObserver, RoundPlan, RoundSubject, RunEnvironment, Timetable, round_of_slices};
+use crate::run::{
+    BlockSlice, ProgressLine, RoundObserver, RoundPlan, RoundSubject, RunEnvironment, Timetable, round_of_slices,
+};
 
 pub(crate) const SIDES: [&str; 3] = ["base", "head", "base again"];
 
@@ -321,7 +323,7 @@ impl RoundObserver for GateObserver<'_> {
         self.progress.show(&format!("{name} {doing}"), &[]);
     }
 
-    fn block(&mut self, block: u32) {
+    fn block(&mut self, block: u32, _: &[BlockSlice<'_>]) {
         self.blocks = block;
         self.progress.show(&format!("block {block}"), &[]);
     }

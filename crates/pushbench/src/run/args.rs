@@ -34,6 +34,10 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) until: Option<f64>,
 
+    /// Show the job on a page while it runs, on this port of 127.0.0.1 [default: a free one]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub(crate) watch: Option<u16>,
+
     /// Print the load, the duration and the number of sockets, and measure nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -160,6 +164,7 @@ Examples:
   pushbench run chat --budget 5m --set transports=sse,websocket
   pushbench run quick --until 2% --budget 10m
   pushbench run --clients 500 --rooms 50 --rate 0.2 --transports sse,websocket
+  pushbench run quick --watch                      # open the page that it names
   pushbench run scale --dry-run
   pushbench run mine.toml --json > summary.json";
 

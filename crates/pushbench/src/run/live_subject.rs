@@ -194,6 +194,15 @@ impl LiveSubject {
         self.slices.push(Slice { block, position, dropped, ..*measured });
     }
 
+    /// Deliveries that were scheduled in the window of the last slice.
+    pub(crate) fn scheduled_in_last(&self) -> u64 {
+        self.slices
+            .len()
+            .checked_sub(1)
+            .and_then(|last| self.loads.get(last))
+            .map_or(0, |load| load.deliveries_in_window)
+    }
+
     /// CPU time of the server so far.
     pub(crate) fn server_cpu_ns(&self) -> Option<u64> {
         self.clocks.now_ns()

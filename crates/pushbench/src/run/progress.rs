@@ -43,6 +43,16 @@ impl ProgressLine {
         }
     }
 
+    /// The round or run that goes on.
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Time until the job is expected to end.
+    pub(crate) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
     /// Redraws the line with what goes on, and as many of `more` as fit.
     pub(crate) fn show(&mut self, doing: &str, more: &[String]) {
         let now = Instant::now();
@@ -50,7 +60,7 @@ impl ProgressLine {
             return;
         }
         self.drawn = Some(now);
-        let left = print::duration(self.end.saturating_duration_since(now));
+        let left = print::duration(self.left());
         write(&format!("\r\x1b[2K{}", one_line(format!("{}: {doing}, {left} left", self.title), more)));
     }
 

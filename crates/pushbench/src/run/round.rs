@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use loadgen::Progress;
-use results::{Crash, MachineState, Mode, RunRecord};
+use results::{Crash, MachineState, Mode, RunRecord, Slice};
 use scenario::{Job, Slicing};
 use tokio_util::sync::CancellationToken;
 
@@ -67,10 +67,22 @@ pub(crate) trait RoundObserver {
     fn log_path(&mut self, run: u32) -> anyhow::Result<Option<PathBuf>>;
     /// A subject does something: a word for it, and its progress.
     fn subject(&mut self, name: &str, doing: &str, progress: Option<Progress>);
+    /// Nothing is measured: a subject has started or connected.
+    fn idle(&mut self) {}
     /// A block is over.
-    fn block(&mut self, block: u32);
+    fn block(&mut self, block: u32, slices: &[BlockSlice<'_>]);
     /// A run is over.
     fn run(&mut self, record: &RunRecord);
+}
+
+/// A slice of a block that is over.
+pub(crate) struct BlockSlice<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) round: u32,
+    pub(crate) slice: &'a Slice,
+    /// Deliveries that were scheduled in its window.
+    pub(crate) scheduled: u64,
 }
 
 /// Makes a round with short slices; returns a record of every subject.
@@ -165,7 +177,9 @@ impl Round {
         };
         match LiveSubject::start(subject, &start).await {
             Ok(mut live) => {
+                observer.idle();
                 live.connect(|progress| observer.subject(&subject.name, "connects", Some(progress))).await;
+                observer.idle();
                 self.live.push((at, live));
             }
             Err(error) => {
@@ -209,8 +223,17 @@ impl Round {
             }
             let longest = &mut took[usize::from(is_long)];
             *longest = begun.elapsed().max(*longest);
-            observer.block(block);
+            observer.block(block, &self.slices_of(block, plan));
         }
+    }
+
+    fn slices_of(&self, block: u32, plan: &RoundPlan<'_>) -> Vec<BlockSlice<'_>> {
+        let slices = self.live.iter().filter_map(|(_, live)| {
+            let slice = live.slices.last().filter(|slice| slice.block == block)?;
+            let (subject, scheduled) = (live.subject.name.as_str(), live.scheduled_in_last());
+            Some(BlockSlice { subject, mode: plan.mode, round: plan.round, slice, scheduled })
+        });
+        slices.collect()
     }
 
     /// Runs one slice, and drops it if the resting servers were not at rest.

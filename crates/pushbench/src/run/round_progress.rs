@@ -6,20 +6,22 @@ use loadgen::Progress;
 use results::{Folder, RunRecord, VerdictKind};
 
 use super::progress::ProgressLine;
-use super::round::RoundObserver;
+use super::round::{BlockSlice, RoundObserver};
+use crate::watch::Watch;
 
 /// Shows a round, and says where its files are.
 pub(super) struct RoundProgress<'a> {
     folder: &'a Folder,
     progress: &'a mut ProgressLine,
+    watch: Option<&'a mut Watch>,
     blocks: u32,
     /// Kind, subject and reasons of every verdict.
     verdicts: Vec<(VerdictKind, String, String)>,
 }
 
 impl<'a> RoundProgress<'a> {
-    pub(super) fn new(folder: &'a Folder, progress: &'a mut ProgressLine) -> Self {
-        Self { folder, progress, blocks: 0, verdicts: Vec::new() }
+    pub(super) fn new(folder: &'a Folder, progress: &'a mut ProgressLine, watch: Option<&'a mut Watch>) -> Self {
+        Self { folder, progress, watch, blocks: 0, verdicts: Vec::new() }
     }
 
     /// The runs of the round: how many are valid, and why the others are not.
@@ -49,12 +51,24 @@ impl RoundObserver for RoundProgress<'_> {
         }
     }
 
-    fn block(&mut self, block: u32) {
+    fn idle(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.idle();
+        }
+    }
+
+    fn block(&mut self, block: u32, slices: &[BlockSlice<'_>]) {
         self.blocks = block;
         self.progress.show(&format!("block {block}"), &[]);
+        if let Some(watch) = &mut self.watch {
+            watch.block(&format!("{}, block {block}", self.progress.title()), self.progress.left(), slices);
+        }
     }
 
     fn run(&mut self, record: &RunRecord) {
+        if let Some(watch) = &mut self.watch {
+            watch.run(record);
+        }
         let verdict = &record.verdict;
         let reasons =
             if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
