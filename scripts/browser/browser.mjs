@@ -8,6 +8,7 @@ import { startServer, tally } from "../interop/harness.mjs";
 import { checkChat } from "./chat.mjs";
 import { checkColumns } from "./columns.mjs";
 import { Browser } from "./pages.mjs";
+import { checkReport } from "./report.mjs";
 import { checkWatch } from "./watch.mjs";
 
 const [binary, executablePath, folder] = process.argv.slice(2);
@@ -25,6 +26,7 @@ const start = (flags = [], options = {}) => startServer(binary, flags, options);
 await checkChat(browser, start);
 await checkColumns(browser, start);
 await checkWatch(browser, binary);
+await checkReport(browser, binary);
 await chrome.close();
 
 console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);

@@ -71,11 +71,8 @@ fn money(point: &PointSummary) -> Option<String> {
     let rows = point.subjects.iter().filter(|row| row.subject() != Subject::BASELINE);
     let mut costs: Vec<_> = rows.filter_map(|row| Some((row.name(), row.month_10000_users?))).collect();
     costs.sort_by(|a, b| a.1.total.total_cmp(&b.1.total));
-    let text = |(name, cost): &(String, MonthlyCost)| {
-        let [vcpu, memory, out] = [cost.vcpu, cost.memory_gb, cost.gb_out].map(number);
-        let total = format!("{} {}", number(cost.total), point.prices.currency);
-        format!("{name}, {total} ({vcpu} vCPU, {memory} GB RAM, {out} GB sent)")
-    };
+    let text =
+        |(name, cost): &(String, MonthlyCost)| format!("{name}, {} {}", number(cost.total), point.prices.currency);
     let (cheapest, dearest) = (costs.first()?, costs.last().filter(|_| costs.len() > 1));
     let dearest = dearest.map_or_else(String::new, |dearest| format!("; dearest {}", text(dearest)));
     let assumed = point.prices.assumed.as_ref().map_or_else(String::new, |month| format!("; prices assumed ({month})"));
@@ -160,9 +157,9 @@ fn validity(job: &JobSummary) -> String {
     }
     text += &dropped(job);
     let theory = || job.points.iter().flat_map(|point| &point.theory);
-    let unexplained = theory().filter(|cell| cell.agreement == crate::theory::PredictionCheck::Unexplained).count();
-    if unexplained > 0 {
-        text += &format!("; {unexplained} of {} predictions are unexplained", theory().count());
+    let explained = theory().filter(|cell| cell.agreement != crate::theory::PredictionCheck::Unexplained).count();
+    if explained < theory().count() {
+        text += &format!("; a simple model explains {explained} of {} values", theory().count());
     }
     format!("{text}; {}.", cpu_probe(job))
 }

@@ -79,7 +79,7 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
         }
         out.push_str(&table(&tables::theory(&point.theory)));
     }
-    add(out, format_args!("## Validity\n\n{}", table(&tables::validity(summary))));
+    add(out, format_args!("## Validity\n\n{}", table(&tables::validity(&summary.runs))));
     *out += "## What was run\n\n";
     for (name, value) in tables::about(job) {
         add(out, format_args!("- {name}: {}\n", text(&value)));

@@ -279,7 +279,7 @@ pub(crate) fn published(job: &JobSummary) -> Table {
 }
 
 /// All runs with their verdicts and reasons.
-pub(crate) fn validity(job: &JobSummary) -> Table {
+pub(crate) fn validity<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Table {
     let mut grid = Table::new(&[
         "run",
         "round",
@@ -294,9 +294,7 @@ pub(crate) fn validity(job: &JobSummary) -> Table {
         "median growth",
         "reasons",
     ]);
-    for run in &job.runs {
-        grid.rows.push(validity_row(run));
-    }
+    grid.rows.extend(runs.into_iter().map(validity_row));
     grid
 }
 

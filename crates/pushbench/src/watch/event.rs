@@ -60,7 +60,8 @@ struct RatioNow {
 
 pub(super) fn job(title: &str, question: &str, job: &WatchedJob) -> String {
     let subjects = job.subjects.iter().map(|subject| subject.name.as_str()).collect();
-    let text = |metric: MetricId| MetricText { name: metric.name(), label: metric.info().label, help: metric.info().help };
+    let text =
+        |metric: MetricId| MetricText { name: metric.name(), label: metric.info().label, help: metric.info().help };
     json(&JobEvent { title, question, subjects, metrics: COMPARED.map(text).into() })
 }
 

@@ -18,6 +18,7 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 
 use super::event_log::EventLog;
+use crate::run::random_room_prefix;
 use crate::signals::runtime;
 
 const HTML: &str = include_str!("page/watch.html");
@@ -149,21 +150,27 @@ fn page(content_type: &'static str, content: &'static str) -> Response {
     (headers(content_type, policy), content).into_response()
 }
 
-fn headers(content_type: &'static str, policy: &'static str) -> [(HeaderName, &'static str); 4] {
+fn headers(content_type: &str, policy: impl Into<String>) -> [(HeaderName, String); 4] {
     [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CONTENT_TYPE, content_type.to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy.into()),
     ]
 }
 
 async fn report(State(shared): State<Arc<Shared>>) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'";
     match shared.report.get() {
         Some(report) => {
             shared.reports.fetch_add(1, Relaxed);
-            (headers("text/html; charset=utf-8", policy), report.clone()).into_response()
+            // The script of a report is inside of it.
+            let nonce = random_room_prefix();
+            let policy = format!(
+                "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src data:; \
+                 frame-ancestors 'none'"
+            );
+            let report = report.replacen("<script>", &format!("<script nonce=\"{nonce}\">"), 1);
+            (headers("text/html; charset=utf-8", policy), report).into_response()
         }
         None => (StatusCode::NOT_FOUND, "the job has not ended\n").into_response(),
     }

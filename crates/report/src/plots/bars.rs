@@ -96,8 +96,10 @@ impl Bars<'_> {
         for (at, row) in self.rows.iter().enumerate() {
             let height = first + ROW * (at as f64 + 0.5) - 3.0;
             let look = row.style();
-            scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
-            scene.label((32.0, height), &row.name(), Anchor::Start);
+            scene.group(&row.name(), |scene| {
+                scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
+                scene.label((32.0, height), &row.name(), Anchor::Start);
+            });
         }
         let width = (WIDTH - 10.0 - left) / self.columns.len().max(1) as f64;
         for (at, column) in self.columns.iter().enumerate() {
@@ -159,7 +161,6 @@ impl Bars<'_> {
             scene.marks.push(Mark::Fill(area(from, from + size), colour, strength));
             from += size;
         }
-        let mut end = panel.across(bar.whole.value);
         if let Some((low, high)) =
             bar.whole.range().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
         {
@@ -169,14 +170,24 @@ impl Bars<'_> {
             for place in [left, right] {
                 scene.line(vec![(place, middle - 5.0), (place, middle + 5.0)], Stroke::new(super::draw::INK, 1.6));
             }
-            end = end.max(right);
         }
         if bar.each.len() > 1 {
             for value in &bar.each {
                 scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
             }
         }
-        scene.label((end + 7.0, middle), &tick(bar.whole.value), Anchor::Start);
+        // At the end of the axis, where neither a bracket nor a line passes.
+        scene.label((panel.area.right + 8.0, middle), &tick(bar.whole.value), Anchor::Start);
+        scene.tip((panel.across(bar.whole.value), middle), self.tip(bar, row));
+    }
+
+    fn tip(&self, bar: &Bar, row: &SeriesData<'_>) -> String {
+        let parts = bar.parts.iter().filter(|(_, size)| *size > 0.0);
+        let parts: Vec<_> = parts.map(|(class, size)| format!("{} {}", self.classes[*class], tick(*size))).collect();
+        let parts = if parts.len() > 1 { format!(" ({})", parts.join(", ")) } else { String::new() };
+        let range =
+            bar.whole.range().map_or_else(String::new, |(low, high)| format!(" [{}–{}]", tick(low), tick(high)));
+        format!("{}: {}{range}{parts}", row.name(), tick(bar.whole.value))
     }
 
     fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
@@ -198,7 +209,7 @@ impl Bars<'_> {
         for (at, (bar, row)) in column.bars.iter().zip(&self.rows).enumerate() {
             let middle = area.top + ROW * (at as f64 + 0.5) - 3.0;
             match bar {
-                Some(bar) => self.bar(scene, &panel, bar, middle, row),
+                Some(bar) => scene.group(&row.name(), |scene| self.bar(scene, &panel, bar, middle, row)),
                 None => scene.small((area.left + 6.0, middle), "–", Anchor::Start),
             }
         }

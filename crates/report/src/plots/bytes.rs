@@ -1,4 +1,4 @@
-//! Plot 6: bytes per delivered message, by direction and class.
+//! Plot 4: bytes per delivered message, by direction and class.
 
 use results::{ByteClass, Direction, MetricId, RunRecord, TrafficKind};
 
@@ -11,7 +11,7 @@ const CLASSES: [&str; 8] =
 
 pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut plot = BarPlot::new(point);
-    for (head, way) in [("bytes per message, down", Direction::Down), ("bytes per message, up", Direction::Up)] {
+    for (head, way) in [("down, with TCP/IP headers", Direction::Down), ("up, with TCP/IP headers", Direction::Up)] {
         plot.column(head, &CLASSES, &|record| parts(record, way).unwrap_or_default());
     }
     let caption = format!(
@@ -20,7 +20,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
          follow from the kernel's count of segments. Medians over runs, parts scaled to add up; brackets {AROUND}. {}.",
         behind(point)
     );
-    plot.build(job, ("06-bytes-per-message", "Bytes per delivered message, by class"), caption, (&CLASSES, false))
+    plot.build(job, ("04-bytes-per-message", "Bytes per delivered message, by class"), caption, (&CLASSES, false))
 }
 
 /// Bytes per delivered message, in the order of the classes. Segments are counted over the whole

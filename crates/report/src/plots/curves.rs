@@ -41,8 +41,17 @@ impl Curve {
         spots.chain(others)
     }
 
-    /// Draws the curve.
-    pub(super) fn draw(&self, scene: &mut Scene, panel: &Panel, place: usize) {
+    /// Draws the curve. `value` is the text of a point.
+    pub(super) fn draw(&self, scene: &mut Scene, panel: &Panel, place: usize, value: &dyn Fn(&PlotPoint) -> String) {
+        scene.group(&self.name, |scene| {
+            self.lines(scene, panel, place);
+            for spot in &self.spots {
+                scene.tip(panel.at(spot.x, spot.y), format!("{}: {}", self.name, value(spot)));
+            }
+        });
+    }
+
+    fn lines(&self, scene: &mut Scene, panel: &Panel, place: usize) {
         let (colour, shape) = (self.look.colour, self.look.shape);
         let placed = |points: &[(f64, f64)]| points.iter().map(|(x, y)| panel.at(*x, *y)).collect::<Vec<_>>();
         for run in &self.runs {
@@ -91,13 +100,15 @@ pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     let heights = spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), height, range);
     let left = panel.area.right;
     for (((curve, end), place), height) in named.iter().zip(&ends).zip(heights) {
-        // A long connecting line would look like data.
-        if left - place.0 < TIE_MAX {
-            let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
-            scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
-        }
-        scene.dot((left + 30.0, height), curve.look.shape, curve.look.colour, 5.0, end.hollow);
-        scene.label((left + 42.0, height), &curve.name, Anchor::Start);
+        scene.group(&curve.name, |scene| {
+            // A long connecting line would look like data.
+            if left - place.0 < TIE_MAX {
+                let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
+                scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
+            }
+            scene.dot((left + 30.0, height), curve.look.shape, curve.look.colour, 5.0, end.hollow);
+            scene.label((left + 42.0, height), &curve.name, Anchor::Start);
+        });
     }
 }
 
@@ -113,8 +124,10 @@ pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
     for (at, curve) in curves.iter().enumerate() {
         let height = panel.area.top + 10.0 + at as f64 * SIZE * 1.4;
         let hollow = curve.spots.iter().all(|spot| spot.hollow);
-        scene.dot((left, height), curve.look.shape, curve.look.colour, 5.0, hollow);
-        scene.label((left + 14.0, height), &curve.name, Anchor::Start);
+        scene.group(&curve.name, |scene| {
+            scene.dot((left, height), curve.look.shape, curve.look.colour, 5.0, hollow);
+            scene.label((left + 14.0, height), &curve.name, Anchor::Start);
+        });
     }
 }
 

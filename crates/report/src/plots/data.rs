@@ -199,6 +199,12 @@ impl Sweep<'_> {
         number.filter(|_| self.is_numeric()).unwrap_or(at as f64)
     }
 
+    /// The value at a position on the axis.
+    pub(super) fn text(&self, x: f64) -> String {
+        let at = (0..self.points.len()).find(|at| self.value(*at) == x);
+        at.map_or_else(String::new, |at| written(&self.points[at].1))
+    }
+
     /// Common settings of the points, as text.
     pub(super) fn about(&self, job: &PlotData<'_>) -> String {
         let fixed = if self.fixed.is_empty() { String::new() } else { format!(" · at {}", self.fixed) };

@@ -3,13 +3,15 @@
 
 use super::csv::{Csv, cell};
 use super::draw::{
-    Anchor, Area, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, text_width,
+    Anchor, Area, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, text_width, tick,
 };
 use super::{Plot, PlotFiles};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 const ROW: f64 = 34.0;
-/// Limits of the axis; larger changes are drawn at the edge.
+/// Half the height of a mark.
+const MARK: f64 = 8.0;
+/// Limits of the axis; an arrow shows that a change or its interval goes on.
 const SHOWN: (f64, f64) = (-60.0, 100.0);
 const BAND: Colour = Colour(0, 158, 115);
 const CLOUD: Colour = Colour(150, 150, 150);
@@ -50,9 +52,9 @@ fn percent(ratio: f64) -> f64 {
 
 fn colour(row: &ComparisonRow) -> Colour {
     match row.verdict {
-        Some(GateVerdict::Regression) => Colour(213, 94, 0),
-        Some(GateVerdict::Improved) => Colour(0, 114, 178),
-        Some(GateVerdict::Same) => Colour(0, 110, 80),
+        Some(GateVerdict::Regression) => Colour(164, 14, 38),
+        Some(GateVerdict::Improved) => Colour(5, 80, 174),
+        Some(GateVerdict::Same) => Colour(17, 99, 41),
         Some(GateVerdict::Inconclusive(_)) | None => SOFT,
     }
 }
@@ -83,9 +85,19 @@ fn draw(scene: &mut Scene, panel: &Panel, row: &ComparisonRow, height: f64) {
     if let Some((low, high)) = row.interval {
         let ends = vec![(panel.across(percent(low)), height), (panel.across(percent(high)), height)];
         scene.line(ends, Stroke::new(colour(row), 2.2));
+        for (end, edge, shape) in [(low, panel.area.left, Shape::Left), (high, panel.area.right, Shape::Right)] {
+            if !(0.0..=1.0).contains(&panel.x.place(percent(end))) {
+                scene.dot((edge, height), shape, colour(row), 4.0, false);
+            }
+        }
     }
-    let at = (panel.across(percent(row.ratio)), height);
-    scene.dot(at, Shape::Circle, colour(row), 5.0, row.verdict.is_none_or(|verdict| !verdict.is_decided()));
+    // A bar: the markers are those of transports.
+    let (at, width) =
+        (panel.across(percent(row.ratio)), if row.verdict.is_some_and(GateVerdict::is_decided) { 5.0 } else { 2.0 });
+    scene.line(vec![(at, height - MARK), (at, height + MARK)], Stroke::new(colour(row), width));
+    let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
+    let tip = format!("{}: {} % [{}–{}]", name(row), tick(percent(row.ratio)), tick(percent(low)), tick(percent(high)));
+    scene.tip((at, height), tip);
     let said = row.verdict.map_or("not gated", GateVerdict::name);
     scene.small((panel.area.right + 12.0, height), said, Anchor::Start);
 }

@@ -1,11 +1,11 @@
-//! Plot 9: cost over median latency, one curve per transport over a sweep.
+//! Plot 12: cost over median latency, one curve per transport over a sweep.
 
 use results::{Direction, MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, legend, names_width};
 use super::data::{PlotData, SeriesData, Sweep, written};
-use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, SubjectStyle, WIDTH, text_width};
+use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, SubjectStyle, WIDTH, text_width, tick};
 use super::{AROUND, Plot};
 use crate::stats::{Estimate, over_runs};
 
@@ -57,7 +57,8 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
             y: fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect()),
         };
         panel.axes(&mut scene, "median delivery latency, ms", name);
-        all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place));
+        let value = |spot: &PlotPoint| format!("{} ms, {}", tick(spot.x), tick(spot.y));
+        all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place, &value));
         let curves: Vec<_> = all.iter().map(|bought| bought.curve.clone()).collect();
         values(&mut scene, &panel, all);
         legend(&mut scene, &panel, &curves);
@@ -67,7 +68,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
-        name: job.stem("09-cost-of-freshness", &sweep.stem()),
+        name: job.stem("12-cost-and-latency", &sweep.stem()),
         title: title.to_owned(),
         caption: format!(
             "Each curve is a transport over {}, its points joined in the order of the sweep; lower latency is to the left, lower cost below. \

@@ -1,4 +1,4 @@
-//! Plot 3b: distribution of latency over time as a heat map, one panel per transport.
+//! Plot 9: distribution of latency over time as a heat map, one panel per transport.
 
 use results::{Interval, Run, Series};
 
@@ -47,13 +47,15 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         let panel = Panel { area: *area, x: Scale::Linear { low: 0.0, high: (last + 1) as f64 }, y: y.clone() };
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
-        head(&mut scene, &panel, row);
         let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
-        cells(&mut scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
+        scene.group(&row.name(), |scene| {
+            head(scene, &panel, row);
+            cells(scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
+        });
     }
     foot(&mut scene, bottom);
     Some(Plot {
-        name: job.stem("03b-latency-heat-map", point.name),
+        name: job.stem("09-latency-heat-map", point.name),
         title: title.to_owned(),
         caption: format!(
             "Each column is {every} s, each cell a band of delivery latency (ms, log axis, the same in all panels); stronger colours are \

@@ -14,7 +14,7 @@ const WORDS: f64 = 22.0;
 /// Space for the ticks of a panel.
 const TICKS: f64 = 52.0;
 /// Maximum number of panels.
-const PANELS_MAX: usize = 100;
+const PANELS_MAX: usize = 30;
 /// Maximum number of commits.
 const LETTERS_MAX: usize = 120;
 const VALUE: Colour = Colour(86, 180, 233);
@@ -79,7 +79,7 @@ fn name(trend: &Trend) -> String {
 fn draw(scene: &mut Scene, panel: &Panel, trend: &Trend, commits: &[String]) {
     let area = panel.area;
     let (left, room) = (area.left - TICKS, area.right - area.left + TICKS);
-    scene.label_within((left, area.top - 13.0), &shortened(&name(trend), SIZE, room * 1.3), room);
+    scene.label_within((left, area.top - 16.0), &shortened(&name(trend), SIZE, room * 1.3), room);
     panel.up_ticks(scene, true);
     scene.line(vec![(area.left, area.bottom), (area.right, area.bottom)], Stroke::new(SOFT, 1.2));
     for (at, value) in &trend.values {

@@ -1,4 +1,4 @@
-//! Plots 5, 7 and 8: bars of single metrics.
+//! Plots 3, 5 and 6: bars of single metrics.
 
 use results::{MetricId, Subject};
 
@@ -28,7 +28,7 @@ pub(super) fn cpu(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
          {AROUND}, dots the runs. The dashed line is raw TCP on the same machine. {}.",
         behind(point)
     );
-    plot.build(job, ("05-server-cpu-per-message", "Server CPU per delivered message"), caption, (&MODES, true))
+    plot.build(job, ("03-server-cpu-per-message", "Server CPU per delivered message"), caption, (&MODES, true))
 }
 
 pub(super) fn calls(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
@@ -41,13 +41,13 @@ pub(super) fn calls(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
          messages per response, chunk or write. Medians over runs, brackets {AROUND}, dots the runs. {}.",
         behind(point)
     );
-    plot.build(job, ("07-calls-per-message", "Requests, writes and batches"), caption, (&[], false))
+    plot.build(job, ("05-calls-per-message", "Requests, writes and batches"), caption, (&[], false))
 }
 
 pub(super) fn memory(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut plot = BarPlot::new(point);
-    plot.column("server process, KiB per connection", &[], &|record| {
-        MetricId::ServerBytesPerConnection.value(record).map(|bytes| bytes / 1024.0).into_iter().collect()
+    plot.column("server process, bytes per connection", &[], &|record| {
+        MetricId::ServerBytesPerConnection.value(record).into_iter().collect()
     });
     let caption = format!(
         "Growth of the server's resident memory while the clients connected, per connection, without the pages of files \
@@ -55,5 +55,5 @@ pub(super) fn memory(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> 
          dots the runs. {}.",
         behind(point)
     );
-    plot.build(job, ("08-memory-per-connection", "Memory per idle connection"), caption, (&[], false))
+    plot.build(job, ("06-memory-per-connection", "Memory per idle connection"), caption, (&[], false))
 }

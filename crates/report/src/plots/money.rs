@@ -1,4 +1,4 @@
-//! Plot 12: cost in money, as in the table.
+//! Plot 7: cost in money, as in the table.
 
 use super::Plot;
 use super::bars::BarPlot;
@@ -27,5 +27,5 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         prices.text(),
         behind(point)
     );
-    plot.build(job, ("12-money", "Cost in money"), caption, (&CLASSES, false))
+    plot.build(job, ("07-money", "Cost in money"), caption, (&CLASSES, false))
 }

@@ -1,4 +1,4 @@
-//! Plot 3a: latency per second, one panel per transport. Seconds are those of the schedule, which
+//! Plot 8: latency per second, one panel per transport. Seconds are those of the schedule, which
 //! stands still between slices.
 
 use results::{RunRecord, Second};
@@ -6,7 +6,7 @@ use results::{RunRecord, Second};
 use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Anchor, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
+use super::draw::{Anchor, Area, Mark, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
 use crate::stats::{median, order_interval};
 
 type Of = fn(&Second) -> Option<u64>;
@@ -31,8 +31,15 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
     let title = "Delivery latency over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "thick: p50 · thin: p99 · dashed: maximum of the second · pale: each run";
-    scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
+    let has = |of: Of| rows.iter().flat_map(|row| readings(point, row)).any(|(_, second)| of(second).is_some());
+    let key = [
+        "thick: p50",
+        if has(p99) { " · thin: p99" } else { "" },
+        " · dashed: maximum of the second",
+        if has_several_runs(&rows) { " · pale: each run" } else { "" },
+        warm_up_key(point),
+    ];
+    scene.text((12.0, top), &key.concat(), SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| readings(point, row)).flat_map(|(_, second)| {
         LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
     });
@@ -42,15 +49,18 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
         let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
         let below = areas.get(at + 3).is_none();
+        warm_up(&mut scene, &panel, point);
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, below);
-        head(&mut scene, &panel, row);
-        lines(&mut scene, &panel, (point, row));
+        scene.group(&row.name(), |scene| {
+            head(scene, &panel, row);
+            lines(scene, &panel, (point, row));
+        });
         write(&mut csv, point, row);
     }
     foot(&mut scene, bottom);
     Some(Plot {
-        name: job.stem("03a-latency-over-time", point.name),
+        name: job.stem("08-latency-over-time", point.name),
         title: title.to_owned(),
         caption: format!(
             "Median, 99th percentile (for seconds with at least 368 messages) and maximum delivery latency of the messages received in each \
@@ -61,6 +71,28 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         scene,
         csv,
     })
+}
+
+/// Whether there are lines of single runs.
+pub(super) fn has_several_runs(rows: &[&SeriesData<'_>]) -> bool {
+    rows.iter().any(|row| row.runs.len() > 1)
+}
+
+fn warm_up_s(point: &PointData<'_>) -> f64 {
+    point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0)
+}
+
+/// Marks the warm-up.
+pub(super) fn warm_up(scene: &mut Scene, panel: &Panel, point: &PointData<'_>) {
+    let (left, right) = (panel.area.left, panel.across(warm_up_s(point)));
+    if right > left {
+        scene.marks.push(Mark::Fill(Area { left, right, ..panel.area }, SOFT, 0.16));
+    }
+}
+
+/// What the mark means.
+pub(super) fn warm_up_key(point: &PointData<'_>) -> &'static str {
+    if warm_up_s(point) > 0.0 { " · shaded: warm-up" } else { "" }
 }
 
 /// Heading of a small panel: marker and name of the transport.
@@ -82,8 +114,7 @@ pub(super) fn foot(scene: &mut Scene, bottom: f64) {
 /// Number of whole seconds before the end of a long window; 0 for short slices, between which time
 /// passes.
 pub(super) fn whole_seconds(point: &PointData<'_>, record: &RunRecord) -> u32 {
-    let warm_up_s = point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0);
-    let whole = (warm_up_s + record.planned.window_us as f64 / 1e6 + 1e-9) as u32;
+    let whole = (warm_up_s(point) + record.planned.window_us as f64 / 1e6 + 1e-9) as u32;
     if record.planned.slices == 1 { whole } else { 0 }
 }
 

@@ -5,7 +5,7 @@ use results::{Distribution, Series};
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH};
+use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH, tick};
 use super::{Plot, draw};
 use crate::stats::{median, order_interval};
 
@@ -32,10 +32,11 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     };
     scene.height = panel.area.bottom + 74.0;
     panel.axes(&mut scene, "share of deliveries with at most this latency", "delivery latency, ms");
-    let note = "solid: from the scheduled instant · dashed: from when the post was sent · thin: each run";
-    scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, draw::Anchor::Start, draw::SOFT);
+    let note = key(&curves);
+    scene.text((12.0, panel.area.bottom + 64.0), &note, SMALL, draw::Anchor::Start, draw::SOFT);
     for (place, curve) in curves.iter().enumerate() {
-        curve.draw(&mut scene, &panel, place);
+        let value = |spot: &PlotPoint| format!("{} % within {} ms", tick(spot.x * 100.0), tick(spot.y));
+        curve.draw(&mut scene, &panel, place, &value);
     }
     name_ends(&mut scene, &panel, &curves);
     Some(Plot {
@@ -50,6 +51,18 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         scene,
         csv,
     })
+}
+
+/// The lines that are there.
+fn key(curves: &[Curve]) -> String {
+    let mut key = "solid: from the scheduled instant".to_owned();
+    if curves.iter().any(|curve| !curve.twin.is_empty()) {
+        key += " · dashed: from when the post was sent";
+    }
+    if curves.iter().any(|curve| !curve.runs.is_empty()) {
+        key += " · thin: each run";
+    }
+    key
 }
 
 /// Shares at equal steps of nines, as far as the number of independent messages supports.

@@ -77,8 +77,10 @@ fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column
     let middle = |at: usize| first + ROW * (at as f64 + 0.5);
     for (at, row) in rows.iter().enumerate() {
         let look = row.style();
-        scene.dot((20.0, middle(at)), look.shape, look.colour, 5.0, row.is_overloaded());
-        scene.label((32.0, middle(at)), &row.name(), Anchor::Start);
+        scene.group(&row.name(), |scene| {
+            scene.dot((20.0, middle(at)), look.shape, look.colour, 5.0, row.is_overloaded());
+            scene.label((32.0, middle(at)), &row.name(), Anchor::Start);
+        });
     }
     let width = (WIDTH - 8.0 - left) / columns.len() as f64;
     for (at, column) in columns.iter().enumerate() {
@@ -93,7 +95,14 @@ fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column
         raw_tcp(scene, &panel);
         for ((at, row), found) in rows.iter().enumerate().zip(&column.ratios) {
             match found {
-                Some((ratio, blocks)) => spread(scene, &panel, row, (ratio, blocks), middle(at)),
+                Some((ratio, blocks)) => scene.group(&row.name(), |scene| {
+                    spread(scene, &panel, row, (ratio, blocks), middle(at));
+                    let times = format!("{} ×", crate::format::ratio(ratio));
+                    scene.tip(
+                        (panel.across(ratio.value), middle(at)),
+                        format!("{}, {}: {times}", row.name(), column.head),
+                    );
+                }),
                 None => scene.small((area.left + 6.0, middle(at)), "–", Anchor::Start),
             }
         }

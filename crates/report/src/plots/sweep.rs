@@ -1,11 +1,11 @@
-//! Plot 10: latency and cost over a sweep.
+//! Plot 13: latency and cost over a sweep.
 
 use results::{MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
 use super::data::{PlotData, Sweep, written};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, SubjectStyle, WIDTH};
+use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, SubjectStyle, WIDTH, tick};
 use super::{AROUND, Plot};
 
 /// Metrics of the panels.
@@ -39,7 +39,8 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
             y,
         };
         panel.axes(&mut scene, sweep.key, name);
-        curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place));
+        let value = |spot: &PlotPoint| format!("{} at {} {}", tick(spot.y), sweep.key, sweep.text(spot.x));
+        curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place, &value));
         name_ends(&mut scene, &panel, curves);
         top = panel.area.bottom + 58.0;
     }
@@ -47,7 +48,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
     scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
     scene.height = top + 14.0;
     Some(Plot {
-        name: job.stem("10-over-sweep", &sweep.stem()),
+        name: job.stem("13-over-sweep", &sweep.stem()),
         title,
         caption: format!(
             "One line per transport over {}; medians over runs with {AROUND} (for a single run, the 95 % interval over its messages). Hollow markers are \

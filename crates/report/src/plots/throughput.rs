@@ -1,12 +1,12 @@
-//! Plot 4: delivered and offered messages, over time and over a sweep.
+//! Plots 10 and 11: delivered and offered messages, over time and over a sweep.
 
 use results::{MetricId, RunRecord};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, Sweep, behind, offered_per_s};
-use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
-use super::over_time::{head, over_runs as by_second, seconds, seconds_scale};
+use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, tick};
+use super::over_time::{has_several_runs, head, over_runs as by_second, seconds, seconds_scale, warm_up, warm_up_key};
 use super::{AROUND, Plot};
 use crate::stats::{median, over_runs};
 
@@ -18,8 +18,10 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
     }
     let title = "Delivered and offered messages over time";
     let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let key = "coloured: delivered · grey, dashed: offered (posts sent × receivers) · pale: each run";
-    scene.text((12.0, top), key, SMALL, Anchor::Start, SOFT);
+    let runs = if has_several_runs(&rows) { " · pale: each run" } else { "" };
+    let key =
+        format!("coloured: delivered · grey, dashed: offered (posts sent × receivers){runs}{}", warm_up_key(point));
+    scene.text((12.0, top), &key, SMALL, Anchor::Start, SOFT);
     let values = rows.iter().flat_map(|row| row.records()).flat_map(|record| {
         let fanout = receivers(record);
         seconds(point, record).flat_map(move |second| [second.delivered as f64, second.posted as f64 * fanout])
@@ -31,10 +33,13 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
         Csv::new(&["point", "transport", "verdict", "run", "second", "delivered_per_s", "offered_deliveries_per_s"]);
     for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
         let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
+        warm_up(&mut scene, &panel, point);
         panel.up_ticks(&mut scene, at % 3 == 0);
         panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
-        head(&mut scene, &panel, row);
-        lines(&mut scene, &panel, (point, row));
+        scene.group(&row.name(), |scene| {
+            head(scene, &panel, row);
+            lines(scene, &panel, (point, row));
+        });
         for record in row.records() {
             for second in seconds(point, record) {
                 let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), record.run.to_string()];
@@ -48,7 +53,7 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
     scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
     scene.height = bottom + 54.0;
     Some(Plot {
-        name: job.stem("04-delivered-and-offered", point.name),
+        name: job.stem("10-delivered-and-offered", point.name),
         title: title.to_owned(),
         caption: format!(
             "Messages delivered in each second, and deliveries required by the posts sent in it; lines are medians over runs, pale lines the \
@@ -139,12 +144,13 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
     panel.axes(&mut scene, sweep.key, "messages per second");
     let line = offered.iter().map(|(x, y)| panel.at(*x, *y)).collect();
     scene.line(line, Stroke::new(SOFT, 1.6).dashed(true));
-    curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place));
+    let value = |spot: &PlotPoint| format!("{} per second at {} {}", tick(spot.y), sweep.key, sweep.text(spot.x));
+    curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place, &value));
     name_ends(&mut scene, &panel, &curves);
     let note = "grey, dashed: offered · hollow: overloaded";
     scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, Anchor::Start, SOFT);
     (!curves.is_empty()).then(|| Plot {
-        name: job.stem("04b-delivered-over-sweep", &sweep.stem()),
+        name: job.stem("11-delivered-over-sweep", &sweep.stem()),
         title,
         caption: format!(
             "Messages delivered per second of the window; medians over runs with {AROUND}. Dashed grey: the scheduled load. Hollow and \

@@ -72,8 +72,31 @@ fn encoded(pixels: &[u8], width: u32) -> Vec<u8> {
     out
 }
 
+/// A backend that may keep what only a page uses.
+trait Canvas: DrawingBackend {
+    fn begin(&mut self, _subject: &str) {}
+    fn end(&mut self) {}
+    fn tip(&mut self, _at: BackendCoord, _text: &str) {}
+}
+
+impl Canvas for BitMapBackend<'_> {}
+
+impl Canvas for Pen {
+    fn begin(&mut self, subject: &str) {
+        self.begin_group(subject);
+    }
+
+    fn end(&mut self) {
+        self.end_group();
+    }
+
+    fn tip(&mut self, at: BackendCoord, text: &str) {
+        self.add_tip(at, text);
+    }
+}
+
 /// Paints all marks; `clear` tells whether the backend supports transparency.
-fn draw<B: DrawingBackend>(scene: &Scene, backend: &mut B, clear: bool) -> Done<B> {
+fn draw<B: Canvas>(scene: &Scene, backend: &mut B, clear: bool) -> Done<B> {
     fonts();
     let colour = |colour: Colour, strength: f64| {
         let mixed = |part: u8| (f64::from(part) * strength + 255.0 * (1.0 - strength)).round() as u8;
@@ -107,6 +130,9 @@ fn draw<B: DrawingBackend>(scene: &Scene, backend: &mut B, clear: bool) -> Done<
                 let style = pen(colour(*of, 1.0), 1.8);
                 dot(backend, *at, *shape, *size, *hollow, (style, colour(PAPER, 1.0).filled()), clear)?;
             }
+            Mark::Begin(subject) => backend.begin(subject),
+            Mark::End => backend.end(),
+            Mark::Tip { at, text } => backend.tip(coord(*at), text),
             Mark::Text { at, text, size, anchor, colour: of, bold } => {
                 let face = if *bold { FontStyle::Bold } else { FontStyle::Normal };
                 let across = match anchor {

@@ -74,6 +74,12 @@ pub(in crate::plots) enum Mark {
     Frame(Area, Stroke),
     /// A marker; hollow for overloaded runs.
     Dot { at: (f64, f64), shape: Shape, colour: Colour, size: f64, hollow: bool },
+    /// The marks up to the next end belong to a subject. A page can hide them.
+    Begin(String),
+    /// The end of a group.
+    End,
+    /// What a page says about a point.
+    Tip { at: (f64, f64), text: String },
     /// Text on its base line.
     Text { at: (f64, f64), text: String, size: f64, anchor: Anchor, colour: Colour, bold: bool },
 }
@@ -95,11 +101,22 @@ impl Scene {
             line += TITLE * 1.2;
         }
         line -= TITLE * 1.2 - 23.0;
-        for text in wrapped(about, SMALL, WIDTH - 24.0) {
+        for text in balanced(about, SMALL, WIDTH - 24.0) {
             scene.text((12.0, line), &text, SMALL, Anchor::Start, SOFT);
             line += SMALL * 1.25;
         }
         (scene, line)
+    }
+
+    /// Draws the marks of a subject.
+    pub(in crate::plots) fn group(&mut self, subject: &str, draw: impl FnOnce(&mut Self)) {
+        self.marks.push(Mark::Begin(subject.to_owned()));
+        draw(self);
+        self.marks.push(Mark::End);
+    }
+
+    pub(in crate::plots) fn tip(&mut self, at: (f64, f64), text: String) {
+        self.marks.push(Mark::Tip { at, text });
     }
 
     pub(in crate::plots) fn line(&mut self, points: Vec<(f64, f64)>, stroke: Stroke) {
@@ -183,6 +200,13 @@ pub(super) fn fonts() {
             _ = register_font(FAMILY, style, face);
         }
     });
+}
+
+/// Breaks a text into as few lines as possible, of similar widths.
+fn balanced(text: &str, size: f64, most: f64) -> Vec<String> {
+    let lines = wrapped(text, size, most);
+    let narrower = (1..20).map(|step| wrapped(text, size, most * (1.0 - 0.03 * f64::from(step))));
+    narrower.take_while(|other| other.len() == lines.len()).last().unwrap_or(lines)
 }
 
 /// Breaks a text into lines of a maximum width.

@@ -26,17 +26,17 @@ pub(in crate::plots) const PAPER: Colour = Colour(255, 255, 255);
 /// Heat maps, with different opacities.
 pub(in crate::plots) const HEAT: Colour = Colour(8, 48, 107);
 
-/// Colours of parts, in stacking order.
+/// Colours of parts, in stacking order. None is that of a transport.
 pub(in crate::plots) const CLASSES: [Colour; 9] = [
-    Colour(0, 114, 178),
-    Colour(86, 180, 233),
-    Colour(0, 158, 115),
-    Colour(230, 159, 0),
-    Colour(213, 94, 0),
-    Colour(204, 121, 167),
-    Colour(136, 84, 48),
-    Colour(127, 127, 127),
+    Colour(94, 79, 162),
+    Colour(136, 204, 238),
+    Colour(68, 170, 153),
+    Colour(221, 204, 119),
+    Colour(204, 102, 119),
+    Colour(136, 34, 85),
+    Colour(17, 119, 51),
     Colour(190, 190, 190),
+    Colour(102, 102, 102),
 ];
 
 /// Markers.
@@ -106,6 +106,7 @@ mod tests {
             assert!(STYLES[..at].iter().all(|other| other.colour != one.colour && other.shape != one.shape), "{one:?}");
         }
         assert!(Transport::ALL.len() <= STYLES.len());
+        assert!(STYLES.iter().all(|style| !CLASSES.contains(&style.colour)));
     }
 
     #[test]

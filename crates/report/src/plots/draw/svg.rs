@@ -53,13 +53,27 @@ impl Pen {
         rule(&mut out, true);
         out.push_str("@media screen and (prefers-color-scheme:dark){");
         rule(&mut out, false);
-        out.push_str("}</style>\n");
+        out.push_str("}.plot .tip{pointer-events:all}</style>\n");
         Self { size, out }
     }
 
     /// The SVG text.
     pub(super) fn finish(self) -> String {
         self.out + "</svg>\n"
+    }
+
+    pub(super) fn begin_group(&mut self, subject: &str) {
+        self.put(format_args!("<g data-subject=\"{}\">\n", escaped(subject)));
+    }
+
+    pub(super) fn end_group(&mut self) {
+        self.out.push_str("</g>\n");
+    }
+
+    /// An invisible circle with a text, which browsers show without a script, too.
+    pub(super) fn add_tip(&mut self, (x, y): BackendCoord, text: &str) {
+        let text = escaped(text);
+        self.put(format_args!("<circle class=\"tip\" cx=\"{x}\" cy=\"{y}\" r=\"24\"><title>{text}</title></circle>\n"));
     }
 
     fn put(&mut self, text: std::fmt::Arguments<'_>) {
