@@ -114,3 +114,50 @@ impl WatchedSubject {
         self.quantiles.get(&metric).and_then(|runs| median(runs)).or_else(of_slices)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use results::{Run, invented};
+
+    use super::*;
+
+    fn watched(runs: &[Run]) -> WatchedJob {
+        let named = |name: &str, baseline| WatchedSubject { name: name.to_owned(), baseline, ..WatchedSubject::default() };
+        let mut job = WatchedJob { subjects: vec![named("tcp", None), named("sse", Some(0))], blocks: 0 };
+        for Run { record, .. } in runs {
+            let subject = name_of(record);
+            for slice in record.slices.iter().filter(|slice| slice.block > 0) {
+                let (mode, round) = (record.mode, record.round);
+                job.block(&[BlockSlice { subject: &subject, mode, round, slice, scheduled: 1 }]);
+            }
+            job.run(record);
+        }
+        job
+    }
+
+    #[test]
+    fn the_ratios_of_the_page_are_those_of_the_report() {
+        let folder = invented::sliced(4, 20, 10);
+        let job = watched(&folder.runs);
+        let summary = report::summary(std::slice::from_ref(&folder));
+        let subjects = &summary.jobs[0].points[0].subjects;
+        let sse = subjects.iter().find(|subject| subject.transport == "sse").unwrap();
+        for metric in COMPARED {
+            let ratio = job.ratio(&job.subjects[1], metric).unwrap();
+            let reported = &sse.times_baseline[&metric];
+            assert_eq!((ratio.value, ratio.interval), (reported.value, reported.interval), "{}", metric.name());
+        }
+        assert!(job.ratio(&job.subjects[0], COMPARED[0]).is_none());
+    }
+
+    #[test]
+    fn blocks_of_a_run_that_does_not_count_are_forgotten() {
+        let mut folder = invented::sliced(4, 20, 10);
+        let is_dropped = |record: &RunRecord| (record.transport.name(), record.mode, record.round) == ("sse", Mode::Load, 1);
+        let dropped = folder.runs.iter_mut().find(|run| is_dropped(&run.record)).unwrap();
+        dropped.record.verdict.kind = VerdictKind::Invalid;
+        let job = watched(&folder.runs);
+        assert_eq!(job.ratio(&job.subjects[1], MetricId::ServerCpuPerMessage).unwrap().rounds, 3);
+        assert_eq!(job.subjects[1].verdicts[&VerdictKind::Invalid], 1);
+    }
+}
