@@ -122,7 +122,8 @@ mod tests {
     use super::*;
 
     fn watched(runs: &[Run]) -> WatchedJob {
-        let named = |name: &str, baseline| WatchedSubject { name: name.to_owned(), baseline, ..WatchedSubject::default() };
+        let named =
+            |name: &str, baseline| WatchedSubject { name: name.to_owned(), baseline, ..WatchedSubject::default() };
         let mut job = WatchedJob { subjects: vec![named("tcp", None), named("sse", Some(0))], blocks: 0 };
         for Run { record, .. } in runs {
             let subject = name_of(record);
@@ -153,7 +154,8 @@ mod tests {
     #[test]
     fn blocks_of_a_run_that_does_not_count_are_forgotten() {
         let mut folder = invented::sliced(4, 20, 10);
-        let is_dropped = |record: &RunRecord| (record.transport.name(), record.mode, record.round) == ("sse", Mode::Load, 1);
+        let is_dropped =
+            |record: &RunRecord| (record.transport.name(), record.mode, record.round) == ("sse", Mode::Load, 1);
         let dropped = folder.runs.iter_mut().find(|run| is_dropped(&run.record)).unwrap();
         dropped.record.verdict.kind = VerdictKind::Invalid;
         let job = watched(&folder.runs);
