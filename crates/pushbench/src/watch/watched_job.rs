@@ -142,7 +142,7 @@ mod tests {
         let job = watched(&folder.runs);
         let summary = report::summary(std::slice::from_ref(&folder));
         let subjects = &summary.jobs[0].points[0].subjects;
-        let sse = subjects.iter().find(|subject| subject.transport == "sse").unwrap();
+        let sse = subjects.iter().find(|subject| subject.transport.name() == "sse").unwrap();
         for metric in COMPARED {
             let ratio = job.ratio(&job.subjects[1], metric).unwrap();
             let reported = &sse.times_baseline[&metric];
