@@ -135,6 +135,7 @@ fn growth(readings: &[(Checkpoint, u64)]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     use loadgen::Target;
@@ -155,7 +156,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_without_stats_is_read_by_its_pid_or_not_at_all() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Until it answers it may not have any memory of its own.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let by_pid = readings(Some(ProcessUsageReader::attach(child.id()).unwrap()));
         all_checkpoints(&by_pid).await;
         let server = by_pid.server().unwrap();
