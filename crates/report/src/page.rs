@@ -74,9 +74,9 @@ fn opening(job: &JobSummary) -> Markup {
     }
 }
 
-/// A sentence in which no line begins with a unit.
+/// A sentence in which no line begins with a percent sign.
 fn unbroken(sentence: &str) -> String {
-    sentence.replace(" %", "\u{a0}%").replace(" ms", "\u{a0}ms")
+    sentence.replace(" %", "\u{a0}%")
 }
 
 /// The tables of one point.

@@ -22,8 +22,11 @@ fn changed(change: impl Fn(&mut ResultsFolder)) -> Report {
     let html = file(&made, "report.html");
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>"));
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
+    // The only script is that of the page itself, at its end.
+    let (page, script) = html.split_once("<script>").unwrap();
+    assert_eq!(script.trim_end_matches("</script></body></html>"), include_str!("../src/page.js"));
     for word in ["NaN", "inf]", "http://", "https://", "src=\"", "<img", "@import", "<script"] {
-        let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
+        let without_namespace = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!without_namespace.contains(word), "{word} in the page");
     }
     let summary: Summary = serde_json::from_str(&file(&made, "summary.json")).unwrap();
