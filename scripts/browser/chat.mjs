@@ -115,6 +115,24 @@ export async function checkChat(browser, start) {
     await guarded.stop();
   }, 60_000);
 
+  await check("page: a restart between two polls is noticed, and nothing of the new log is missed", async () => {
+    const anna = await browser.enter(server, { room: "unnoticed", name: "Anna", restarts: true });
+    const bea = await browser.enter(server, { room: "unnoticed", name: "Bea", restarts: true });
+    for (const text of ["old 1", "old 2"]) await say(bea, text);
+    await anna.selectOption("#transport", "polling");
+    await anna.fill("#interval", "3000");
+    await anna.press("#interval", "Tab");
+    await connected(anna);
+    await server.stop();
+    server = await start([], { listen: server.address });
+    const expected = Array.from({ length: 9 }, (_, index) => `new ${index + 1}`);
+    for (const text of expected) await say(bea, text);
+    const found = async () => (await texts(anna)).filter((text) => text.startsWith("new")).sort();
+    await until("all of the new log", async () => (await found()).length >= expected.length || found(), 15_000);
+    assert.deepEqual(await found(), expected);
+    for (const page of [anna, bea]) await close(page);
+  }, 60_000);
+
   for (const [index, first] of TRANSPORTS.entries()) {
     await check(`page: ${first} and every other transport chat through restarts of the server`, async () => {
       const [anna, bea] = [await browser.enter(server, { room: "pairs", name: "Anna", restarts: true }), await browser.enter(server, { room: "pairs", name: "Bea", restarts: true })];

@@ -40,7 +40,7 @@ export class Chat {
     on("interval", "change", () => this.#connect());
     on("write", "submit", (event) => this.#write(event));
     this.#connect();
-    this.showPeople();
+    this.#showPeople();
     byId("text").focus();
   }
 
@@ -83,7 +83,12 @@ export class Chat {
     state.textContent = stateText(name, error);
   }
 
-  showPeople() {
+  presenceChanged() {
+    this.client.checkServer();
+    this.#showPeople();
+  }
+
+  #showPeople() {
     byId("people-count").textContent = this.presence.people.length;
     byId("people").replaceChildren(...this.presence.people.map(({ name }) => element("li", { textContent: name })));
   }

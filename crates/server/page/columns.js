@@ -45,7 +45,9 @@ export class Columns {
     for (const column of this.#columns) column.client.cut();
   }
 
-  showPeople() {}
+  presenceChanged() {
+    for (const column of this.#columns) column.client.checkServer();
+  }
 
   async #addFirst() {
     for (const name of FIRST_COLUMNS) await this.#add(name);

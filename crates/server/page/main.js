@@ -23,7 +23,7 @@ byId("enter").addEventListener("submit", async (event) => {
   if (byId("token").value) token.set(byId("token").value);
   try {
     byId("enter-error").textContent = "";
-    presence = new Presence(new User(name), byId("room").value, () => view?.showPeople());
+    presence = new Presence(new User(name), byId("room").value, () => view?.presenceChanged());
     await presence.report();
     ports ??= await origins();
   } catch (error) {

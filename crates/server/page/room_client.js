@@ -41,6 +41,11 @@ export class RoomClient {
     this.#connect();
   }
 
+  /** Reconnects if the server has been started again without that being noticed: between two polls. */
+  checkServer() {
+    if (this.#isUp && this.#server !== this.presence.server) this.restore();
+  }
+
   /** Ends the connection until `restore`. */
   cut() {
     this.#disconnect();
