@@ -128,7 +128,7 @@ export async function checkChat(browser, start) {
     const expected = Array.from({ length: 9 }, (_, index) => `new ${index + 1}`);
     for (const text of expected) await say(bea, text);
     const found = async () => (await texts(anna)).filter((text) => text.startsWith("new")).sort();
-    await until("all of the new log", async () => (await found()).length >= expected.length || found(), 15_000);
+    await until("all of the new log", async () => (await found()).length >= expected.length || found(), 30_000);
     assert.deepEqual(await found(), expected);
     for (const page of [anna, bea]) await close(page);
   }, 60_000);
