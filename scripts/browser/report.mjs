@@ -10,6 +10,8 @@ import { checkPage, close } from "./pages.mjs";
 
 const PLOT = "#\\30 1-latency-by-percentile svg";
 const BYTES_MAX = 3_000_000;
+/** A4 without its margins of 12 mm, at 96 pixels an inch. */
+const PAPER = { width: 703, height: 1032 };
 
 /** Writes the report of the reference job. */
 function makeReport(binary) {
@@ -71,7 +73,13 @@ export async function checkReport(browser, binary) {
     const page = await browser.open(url, { javaScriptEnabled: false });
     assert.ok((await page.locator("svg.plot").count()) > 5);
     assert.ok((await page.locator(".tip title").count()) > 100);
-    await page.pdf({ path: join(browser.folder, "report.pdf"), format: "A4", landscape: true, preferCSSPageSize: true });
+    await page.pdf({ path: join(browser.folder, "report.pdf"), preferCSSPageSize: true });
+    await page.emulateMedia({ media: "print" });
+    await page.setViewportSize(PAPER);
+    for (const figure of await page.locator("figure").all()) {
+      const { width, height } = await figure.boundingBox();
+      assert.ok(width <= PAPER.width && height <= PAPER.height, `a figure of ${width} × ${height} px on ${PAPER.width} × ${PAPER.height}`);
+    }
     await close(page);
   });
 }

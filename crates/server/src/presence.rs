@@ -19,7 +19,7 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 /// The room has [`PEOPLE_MAX`] people.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct RoomCrowded;
+pub(crate) struct RoomFull;
 
 /// The people of all rooms.
 pub(crate) struct Presence {
@@ -29,12 +29,12 @@ pub(crate) struct Presence {
 
 #[derive(Default)]
 struct Inner {
-    rooms: HashMap<String, Crowd>,
+    rooms: HashMap<String, RoomPeople>,
     notices: u64,
 }
 
 /// The people of one room. It keeps its room from expiring.
-struct Crowd {
+struct RoomPeople {
     room: Arc<Room>,
     people: Vec<(Person, Instant)>,
 }
@@ -46,14 +46,14 @@ impl Presence {
     }
 
     /// Takes a report, and returns everybody in the room.
-    pub(crate) fn report(&self, room: Arc<Room>, report: PresenceReport) -> Result<People, RoomCrowded> {
+    pub(crate) fn report(&self, room: Arc<Room>, report: PresenceReport) -> Result<People, RoomFull> {
         let mut inner = self.lock();
         match report.name {
             Some(name) => inner.enter(&room, Person { author: report.author, name })?,
             None => inner.remove(|of, (person, _)| Arc::ptr_eq(of, &room) && person.author == report.author),
         }
-        let crowd = inner.rooms.get(room.name());
-        let people = crowd.map(|crowd| crowd.people.iter().map(|(person, _)| person.clone()).collect());
+        let here = inner.rooms.get(room.name());
+        let people = here.map(|here| here.people.iter().map(|(person, _)| person.clone()).collect());
         Ok(People { server: self.server.clone(), people: people.unwrap_or_default() })
     }
 
@@ -68,18 +68,18 @@ impl Presence {
 }
 
 impl Inner {
-    fn enter(&mut self, room: &Arc<Room>, person: Person) -> Result<(), RoomCrowded> {
-        let empty = || Crowd { room: Arc::clone(room), people: Vec::new() };
-        let crowd = self.rooms.entry(room.name().to_owned()).or_insert_with(empty);
-        let is_full = crowd.people.len() >= PEOPLE_MAX;
-        match crowd.people.iter_mut().find(|(known, _)| known.author == person.author) {
+    fn enter(&mut self, room: &Arc<Room>, person: Person) -> Result<(), RoomFull> {
+        let empty = || RoomPeople { room: Arc::clone(room), people: Vec::new() };
+        let here = self.rooms.entry(room.name().to_owned()).or_insert_with(empty);
+        let is_full = here.people.len() >= PEOPLE_MAX;
+        match here.people.iter_mut().find(|(known, _)| known.author == person.author) {
             Some((known, reported)) if known.name == person.name => {
                 *reported = Instant::now();
                 return Ok(());
             }
             Some(known) => *known = (person.clone(), Instant::now()),
-            None if is_full => return Err(RoomCrowded),
-            None => crowd.people.push((person.clone(), Instant::now())),
+            None if is_full => return Err(RoomFull),
+            None => here.people.push((person.clone(), Instant::now())),
         }
         self.notices += 1;
         publish(room, self.notices, &Notice::Joined(person));
@@ -88,7 +88,7 @@ impl Inner {
 
     fn remove(&mut self, leaves: impl Fn(&Arc<Room>, &(Person, Instant)) -> bool) {
         let notices = &mut self.notices;
-        self.rooms.retain(|_, Crowd { room, people }| {
+        self.rooms.retain(|_, RoomPeople { room, people }| {
             for (person, _) in people.extract_if(.., |present| leaves(room, present)) {
                 *notices += 1;
                 publish(room, *notices, &Notice::Left(person));
@@ -162,7 +162,7 @@ mod tests {
         }
         let name = Some(PersonName::try_from("late".to_owned()).unwrap());
         let late = presence.report(Arc::clone(&room), PresenceReport { author: 1000, name });
-        assert_eq!(late.err(), Some(RoomCrowded));
+        assert_eq!(late.err(), Some(RoomFull));
         report(&presence, &room, 7, None);
         report(&presence, &room, 1000, Some("late"));
     }

@@ -128,11 +128,12 @@ impl JobRunner {
         let cpu_probe_best = (0..CPU_PROBES).map(|_| machine::cpu_probe(&all_cores)).fold(0.0, f64::max);
         let manifest =
             manifest(&job, rounds(&job, &timetable, &subjects), findings, &all_cores, &server_cores, &generator_cores);
+        // Before anything is written: its port may be taken.
+        let watch = args.watch.map(|port| Watch::start(port, &job.name, &job.question, &subjects)).transpose()?;
         let folder = Folder::create(&args.out, &manifest.started, &job.name)?;
         folder.save_manifest(&manifest)?;
         // This process runs on the generator's cores, never on the server's.
         machine::pin(&generator_cores).ok();
-        let watch = args.watch.map(|port| Watch::start(port, &job.name, &job.question, &subjects)).transpose()?;
         if let Some(watch) = &watch {
             print::warn(&format!("this job is shown at {}", watch.url()));
         }

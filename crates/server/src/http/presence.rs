@@ -13,7 +13,7 @@ use super::request_head::RequestHead;
 use super::response::{finish, json};
 use crate::connection::Connection;
 use crate::counters::TransportSlot;
-use crate::presence::{PEOPLE_MAX, RoomCrowded};
+use crate::presence::{PEOPLE_MAX, RoomFull};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
@@ -36,7 +36,7 @@ async fn accept(state: &ServerState, connection: &Arc<Connection>, request: Requ
         let hint = "send {\"author\":1,\"name\":\"Anna\"}, or without a name to leave";
         Refusal::bad_request(ErrorBody::new("body", "", error.to_string(), hint))
     })?;
-    state.presence.report(room, report).map_err(|RoomCrowded| {
+    state.presence.report(room, report).map_err(|RoomFull| {
         let body = ErrorBody::new("presence", "", format!("the room has {PEOPLE_MAX} people"), "use another room");
         Refusal::new(RefusalReason::Unavailable, body)
     })
