@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Maximum time of a job. It is generous, because it is never a measurement.
-const JOB_MAX: Duration = Duration::from_secs(120);
+const JOB_MAX: Duration = Duration::from_secs(300);
 
 /// Both HTTP clients, as arguments of `--set`.
 pub(crate) const HTTP_CLIENTS: [&str; 2] = ["http_client=built-in", "http_client=reqwest"];
@@ -187,10 +187,17 @@ impl Job {
     }
 
     pub(crate) async fn end(mut self) -> Ended {
-        let output = tokio::time::timeout(JOB_MAX, self.child.wait_with_output()).await;
-        let mut output = output.expect("the job ends in time").unwrap();
-        self.stderr.append(&mut output.stderr);
-        Ended::of(Output { stderr: self.stderr, ..output })
+        let (mut out, mut err) = (self.child.stdout.take().unwrap(), self.child.stderr.take().unwrap());
+        let mut stdout = Vec::new();
+        let all = async {
+            let (out, err) = tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut self.stderr));
+            out.and(err).unwrap();
+            self.child.wait().await.unwrap()
+        };
+        let Ok(status) = tokio::time::timeout(JOB_MAX, all).await else {
+            panic!("the job has not ended after {JOB_MAX:?}; it printed {:?}", String::from_utf8_lossy(&self.stderr))
+        };
+        Ended::of(Output { status, stdout, stderr: self.stderr })
     }
 }
 
