@@ -1,13 +1,14 @@
 //! Bar charts: one row per transport, one or more columns with their own axes, the value at the end
 //! of each bar.
 
+use plotters::style::RGBColor;
 use results::RunRecord;
 
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData};
 use super::draw::{
-    Anchor, Area, CLASSES, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened,
-    text_width, tick,
+    Area, CLASSES, Chart, Figure, Grid, INK, PAPER, SIZE, SMALL, SOFT, Scale, Shape, Stroke, SubjectStyle, WIDTH,
+    shortened, text_width, tick,
 };
 use super::{AROUND, Plot};
 use crate::selection::RunSelection;
@@ -15,8 +16,11 @@ use crate::stats::{Estimate, median, over_runs};
 
 /// Height of a row.
 const ROW: f64 = 42.0;
-/// Height of a bar.
-const BAR: f64 = 20.0;
+/// Middle of a bar, half its height, and the middle of the dots below, in rows.
+const MIDDLE: f64 = 0.5 - 3.0 / ROW;
+const HALF: f64 = 10.0 / ROW;
+const DOTS: f64 = MIDDLE + 15.0 / ROW;
+const DOT: SubjectStyle = SubjectStyle { colour: SOFT, shape: Shape::Circle };
 
 /// A metric of one transport.
 pub(super) struct Bar {
@@ -87,34 +91,31 @@ impl Bars<'_> {
         self.columns.iter().all(|column| column.bars.iter().all(Option::is_none))
     }
 
-    /// Draws the chart below `top` and sets the height of the scene.
-    fn draw(&self, scene: &mut Scene, top: f64) {
-        let top = if self.classes.is_empty() { top - 6.0 } else { self.key(scene, top) };
+    /// Draws the chart below `top` and sets the height of the figure.
+    fn draw(&self, figure: &mut Figure, top: f64) {
+        let top = if self.classes.is_empty() { top - 6.0 } else { self.key(figure, top) };
         let names = self.rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
         let left = 12.0 + 20.0 + names + 14.0;
         let (first, bottom) = (top + 28.0, top + 28.0 + ROW * self.rows.len() as f64);
         for (at, row) in self.rows.iter().enumerate() {
-            let height = first + ROW * (at as f64 + 0.5) - 3.0;
-            let look = row.style();
-            scene.group(&row.name(), |scene| {
-                scene.dot((20.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
-                scene.label((32.0, height), &row.name(), Anchor::Start);
-            });
+            let name = row.name();
+            let place = (20.0, first + ROW * (at as f64 + MIDDLE));
+            figure.group(&name, || figure.name(place, &name, (row.style(), row.is_overloaded())));
         }
         let width = (WIDTH - 10.0 - left) / self.columns.len().max(1) as f64;
         for (at, column) in self.columns.iter().enumerate() {
             let from = left + width * at as f64;
             let area = Area { left: from, top: first, right: from + width - 14.0, bottom };
-            self.column(scene, column, area);
+            self.column(figure, column, area);
         }
         let has_runs =
             self.columns.iter().flat_map(|column| column.bars.iter().flatten()).any(|bar| !bar.each.is_empty());
         let around = if has_runs { format!(" · brackets: {AROUND} · dots: runs") } else { String::new() };
-        scene.text((12.0, bottom + 46.0), &format!("bars: medians{around}"), SMALL, Anchor::Start, SOFT);
-        scene.height = bottom + 58.0;
+        figure.note((12.0, bottom + 46.0), &format!("bars: medians{around}"));
+        figure.height = bottom + 58.0;
     }
 
-    fn key(&self, scene: &mut Scene, top: f64) -> f64 {
+    fn key(&self, figure: &Figure, top: f64) -> f64 {
         let (mut left, mut line) = (12.0, top + 6.0);
         for (class, name) in self.classes.iter().enumerate().filter(|(class, _)| self.has(*class)) {
             let width = 26.0 + text_width(name, SMALL) + 12.0;
@@ -123,14 +124,14 @@ impl Bars<'_> {
             }
             let area = Area { left, top: line - 12.0, right: left + 15.0, bottom: line + 1.0 };
             let (colour, strength) = self.shade(class, SOFT);
-            scene.marks.push(Mark::Fill(area, colour, strength));
-            scene.text((left + 21.0, line), name, SMALL, Anchor::Start, SOFT);
+            figure.fill(area, colour, strength);
+            figure.note((left + 21.0, line), name);
             left += width;
         }
         line + 14.0
     }
 
-    fn shade(&self, class: usize, own: Colour) -> (Colour, f64) {
+    fn shade(&self, class: usize, own: RGBColor) -> (RGBColor, f64) {
         match self.shaded {
             true => (own, if class == 0 { 1.0 } else { 0.45 }),
             false => (CLASSES[class % CLASSES.len()], 1.0),
@@ -142,43 +143,36 @@ impl Bars<'_> {
         bars.flat_map(|bar| &bar.parts).any(|(of, size)| *of == class && *size > 0.0)
     }
 
-    fn bar(&self, scene: &mut Scene, panel: &Panel, bar: &Bar, middle: f64, row: &SeriesData<'_>) {
-        let (look, hollow) = (row.style(), row.is_overloaded());
-        let (top, bottom) = (middle - BAR / 2.0, middle + BAR / 2.0);
-        let area = |from: f64, to: f64| Area { left: panel.across(from), top, right: panel.across(to), bottom };
-        if bar.parts.is_empty() {
-            let whole = area(0.0, bar.whole.value);
-            if hollow {
-                scene.marks.push(Mark::Frame(whole, Stroke::new(look.colour, 1.6).dashed(true)));
-            } else {
-                scene.fill(whole, look.colour);
-            }
+    fn bar(&self, (figure, chart): (&Figure, &mut Chart), bar: &Bar, at: usize, row: &SeriesData<'_>) {
+        let (look, hollow, y) = (row.style(), row.is_overloaded(), at as f64 + MIDDLE);
+        let corners = |from: f64, to: f64| [(from, y + HALF), (to, y - HALF)];
+        let value = bar.whole.value;
+        if bar.parts.is_empty() && hollow {
+            let [(left, bottom), (right, top)] = corners(0.0, value);
+            let outline = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+            chart.line(outline, Stroke::new(look.colour, 1.6).dashed(true));
+        } else if bar.parts.is_empty() {
+            chart.fill(corners(0.0, value), look.colour, 1.0);
         }
         let mut from = 0.0;
         for (class, size) in bar.parts.iter().filter(|(_, size)| *size > 0.0) {
             let (colour, strength) = self.shade(*class, look.colour);
-            let strength = if hollow { strength * 0.5 } else { strength };
-            scene.marks.push(Mark::Fill(area(from, from + size), colour, strength));
+            chart.fill(corners(from, from + size), colour, if hollow { strength * 0.5 } else { strength });
             from += size;
         }
+        let place = chart.at(value, y);
         if let Some((low, high)) =
-            bar.whole.range().filter(|(low, high)| panel.across(*high) - panel.across(*low) > 2.0)
+            bar.whole.range().filter(|(low, high)| chart.at(*high, y).0 - chart.at(*low, y).0 > 2.0)
         {
-            let (left, right) = (panel.across(low), panel.across(high));
-            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::PAPER, 4.0));
-            scene.line(vec![(left, middle), (right, middle)], Stroke::new(super::draw::INK, 1.6));
-            for place in [left, right] {
-                scene.line(vec![(place, middle - 5.0), (place, middle + 5.0)], Stroke::new(super::draw::INK, 1.6));
-            }
+            chart.line([(low, y), (high, y)], Stroke::new(PAPER, 4.0));
+            chart.error_bar_across(y, [low, value, high], Stroke::new(INK, 1.6));
         }
         if bar.each.len() > 1 {
-            for value in &bar.each {
-                scene.dot((panel.across(*value), bottom + 5.0), Shape::Circle, SOFT, 2.2, false);
-            }
+            bar.each.iter().for_each(|value| chart.marker((*value, at as f64 + DOTS), DOT, 2.2, false));
         }
         // At the end of the axis, where neither a bracket nor a line passes.
-        scene.label((panel.area.right + 8.0, middle), &tick(bar.whole.value), Anchor::Start);
-        scene.tip((panel.across(bar.whole.value), middle), self.tip(bar, row));
+        figure.label((chart.area.right + 8.0, place.1), &tick(value));
+        figure.tip(place, self.tip(bar, row));
     }
 
     fn tip(&self, bar: &Bar, row: &SeriesData<'_>) -> String {
@@ -190,27 +184,22 @@ impl Bars<'_> {
         format!("{}: {}{range}{parts}", row.name(), tick(bar.whole.value))
     }
 
-    fn column(&self, scene: &mut Scene, column: &Column, area: Area) {
+    fn column(&self, figure: &Figure, column: &Column, area: Area) {
         let bars = || column.bars.iter().flatten();
         let metrics = bars().map(|bar| text_width(&tick(bar.whole.value), SIZE));
         let room = metrics.fold(0.0, f64::max) + 10.0;
-        let head = shortened(&column.head, SMALL, area.right - area.left);
-        scene.text((area.left, area.top - 12.0), &head, SMALL, Anchor::Start, SOFT);
-        let panel = Panel {
-            area: Area { right: area.right - room, ..area },
-            x: Scale::from_zero(bars().map(Bar::most).chain(column.baseline)),
-            y: Scale::Linear { low: 0.0, high: 1.0 },
-        };
-        panel.across_ticks(scene, true);
+        figure.note((area.left, area.top - 12.0), &shortened(&column.head, SMALL, area.right - area.left));
+        let area = Area { right: area.right - room, ..area };
+        let x = Scale::from_zero(bars().map(Bar::most).chain(column.baseline));
+        let mut chart = Chart::new(figure, area, x, Scale::Rows(self.rows.len()));
+        chart.grid(Grid::Labelled, Grid::None);
         if let Some(baseline) = column.baseline {
-            let place = panel.across(baseline);
-            scene.line(vec![(place, area.top), (place, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
+            chart.vertical(baseline, Stroke::new(SOFT, 1.4).dashed(true));
         }
         for (at, (bar, row)) in column.bars.iter().zip(&self.rows).enumerate() {
-            let middle = area.top + ROW * (at as f64 + 0.5) - 3.0;
             match bar {
-                Some(bar) => scene.group(&row.name(), |scene| self.bar(scene, &panel, bar, middle, row)),
-                None => scene.small((area.left + 6.0, middle), "–", Anchor::Start),
+                Some(bar) => figure.group(&row.name(), || self.bar((figure, &mut chart), bar, at, row)),
+                None => figure.small((area.left + 6.0, chart.at(0.0, at as f64 + MIDDLE).1), "–"),
             }
         }
     }
@@ -276,10 +265,10 @@ impl<'a> BarPlot<'a> {
         if bars.is_empty() {
             return None;
         }
-        let (mut scene, top) = Scene::titled(title, &job.about(self.point));
-        bars.draw(&mut scene, top);
+        let (mut figure, top) = Figure::titled(title, &job.about(self.point));
+        bars.draw(&mut figure, top);
         let name = job.stem(name, self.point.name);
-        Some(Plot { name, title: title.to_owned(), caption, scene, csv: self.csv })
+        Some(Plot { name, title: title.to_owned(), caption, figure, csv: self.csv })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Curves with markers, intervals, and names at their ends.
 
-use super::draw::{Anchor, Panel, SIZE, SOFT, Scale, Scene, Stroke, SubjectStyle, spread, text_width};
+use super::draw::{Chart, Figure, SIZE, SOFT, Scale, Stroke, SubjectStyle, spread, text_width};
 
 /// Curves with more points have markers at some of them only.
 const MARKED_MAX: usize = 26;
@@ -42,36 +42,34 @@ impl Curve {
     }
 
     /// Draws the curve. `value` is the text of a point.
-    pub(super) fn draw(&self, scene: &mut Scene, panel: &Panel, place: usize, value: &dyn Fn(&PlotPoint) -> String) {
-        scene.group(&self.name, |scene| {
-            self.lines(scene, panel, place);
+    pub(super) fn draw(&self, figure: &Figure, chart: &mut Chart, place: usize, value: &dyn Fn(&PlotPoint) -> String) {
+        figure.group(&self.name, || {
+            self.lines(chart, place);
             for spot in &self.spots {
-                scene.tip(panel.at(spot.x, spot.y), format!("{}: {}", self.name, value(spot)));
+                figure.tip(chart.at(spot.x, spot.y), format!("{}: {}", self.name, value(spot)));
             }
         });
     }
 
-    fn lines(&self, scene: &mut Scene, panel: &Panel, place: usize) {
-        let (colour, shape) = (self.look.colour, self.look.shape);
-        let placed = |points: &[(f64, f64)]| points.iter().map(|(x, y)| panel.at(*x, *y)).collect::<Vec<_>>();
+    fn lines(&self, chart: &mut Chart, place: usize) {
+        let colour = self.look.colour;
         for run in &self.runs {
-            scene.line(placed(run), Stroke::new(colour, 0.9).pale(0.4));
+            chart.line(run.iter().copied(), Stroke::new(colour, 0.9).pale(0.4));
         }
-        scene.line(placed(&self.twin), Stroke::new(colour, 1.2).dashed(true).pale(0.8));
-        let points: Vec<_> = self.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
+        chart.line(self.twin.iter().copied(), Stroke::new(colour, 1.2).dashed(true).pale(0.8));
         for (piece, hollow) in pieces(&self.spots) {
-            scene.line(points[piece].to_vec(), Stroke::new(colour, 2.2).dashed(hollow));
+            chart.line(self.spots[piece].iter().map(|spot| (spot.x, spot.y)), Stroke::new(colour, 2.2).dashed(hollow));
         }
         for spot in &self.spots {
             if let Some((low, high)) = spot.interval {
-                scene.line(vec![panel.at(spot.x, low), panel.at(spot.x, high)], Stroke::new(colour, 1.4));
+                chart.error_bar_up(spot.x, [low, spot.y, high], Stroke::new(colour, 1.4));
             }
         }
-        let dense = points.len() > MARKED_MAX;
-        let step = if dense { (points.len() / 4).max(1) } else { 1 };
+        let dense = self.spots.len() > MARKED_MAX;
+        let step = if dense { (self.spots.len() / 4).max(1) } else { 1 };
         let first = if dense { (place * step / 6) % step } else { 0 };
-        for (spot, point) in self.spots.iter().zip(&points).skip(first).step_by(step) {
-            scene.dot(*point, shape, colour, 4.6, spot.hollow);
+        for spot in self.spots.iter().skip(first).step_by(step) {
+            chart.marker((spot.x, spot.y), self.look, 4.6, spot.hollow);
         }
     }
 }
@@ -91,23 +89,22 @@ fn pieces(spots: &[PlotPoint]) -> Vec<(std::ops::RangeInclusive<usize>, bool)> {
 
 /// Writes the names of curves into the right margin, without overlaps, connected to the ends of the
 /// curves.
-pub(super) fn name_ends(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
+pub(super) fn name_ends(figure: &Figure, chart: &Chart, curves: &[Curve]) {
     let named: Vec<_> = curves.iter().filter_map(|curve| Some((curve, curve.spots.last()?))).collect();
-    let ends: Vec<_> = named.iter().map(|(_, end)| panel.at(end.x, end.y)).collect();
+    let ends: Vec<_> = named.iter().map(|(_, end)| chart.at(end.x, end.y)).collect();
     let height = SIZE * 1.22;
-    let room = (named.len() as f64 * height - (panel.area.bottom - panel.area.top)).max(0.0) / 2.0;
-    let range = (panel.area.top - room, panel.area.bottom + room);
+    let room = (named.len() as f64 * height - (chart.area.bottom - chart.area.top)).max(0.0) / 2.0;
+    let range = (chart.area.top - room, chart.area.bottom + room);
     let heights = spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), height, range);
-    let left = panel.area.right;
+    let left = chart.area.right;
     for (((curve, end), place), height) in named.iter().zip(&ends).zip(heights) {
-        scene.group(&curve.name, |scene| {
+        figure.group(&curve.name, || {
             // A long connecting line would look like data.
             if left - place.0 < TIE_MAX {
-                let tie = vec![*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
-                scene.line(tie, Stroke::new(SOFT, 0.8).pale(0.6));
+                let tie = [*place, (left + 5.0, place.1), (left + 18.0, height), (left + 22.0, height)];
+                figure.line(&tie, Stroke::new(SOFT, 0.8).pale(0.6));
             }
-            scene.dot((left + 30.0, height), curve.look.shape, curve.look.colour, 5.0, end.hollow);
-            scene.label((left + 42.0, height), &curve.name, Anchor::Start);
+            figure.name((left + 30.0, height), &curve.name, (curve.look, end.hollow));
         });
     }
 }
@@ -119,15 +116,11 @@ pub(super) fn names_width(curves: &[Curve]) -> f64 {
 }
 
 /// Writes the names of curves as a list to the right of the panel.
-pub(super) fn legend(scene: &mut Scene, panel: &Panel, curves: &[Curve]) {
-    let left = panel.area.right + 22.0;
+pub(super) fn legend(figure: &Figure, chart: &Chart, curves: &[Curve]) {
     for (at, curve) in curves.iter().enumerate() {
-        let height = panel.area.top + 10.0 + at as f64 * SIZE * 1.4;
+        let place = (chart.area.right + 22.0, chart.area.top + 10.0 + at as f64 * SIZE * 1.4);
         let hollow = curve.spots.iter().all(|spot| spot.hollow);
-        scene.group(&curve.name, |scene| {
-            scene.dot((left, height), curve.look.shape, curve.look.colour, 5.0, hollow);
-            scene.label((left + 14.0, height), &curve.name, Anchor::Start);
-        });
+        figure.group(&curve.name, || figure.name(place, &curve.name, (curve.look, hollow)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use results::{MetricId, ResultsFolder, RunRecord, Subject};
 use serde_json::Value;
 
-use super::draw::{Scale, SubjectStyle, looks};
+use super::draw::{SIZE, Scale, SubjectStyle, looks, shortened};
 use crate::format::number;
 use crate::selection::{RunSelection, point_names};
 use crate::tables::verdicts;
@@ -13,7 +13,10 @@ use crate::tables::verdicts;
 /// Maximum number of points with all plots; for longer sweeps the first, middle and last.
 const POINTS_MAX: usize = 3;
 
-/// A pair of axes.
+/// Maximum width of the name of a subject.
+const NAME_MAX: f64 = 180.0;
+
+/// A job to draw.
 pub(super) struct PlotData<'a> {
     /// The results folder.
     pub(super) folder: &'a ResultsFolder,
@@ -138,10 +141,16 @@ impl<'a> PlotData<'a> {
     }
 }
 
+/// Name of a subject in plots, of a limited width.
+pub(super) fn subject_name(subject: &Subject) -> String {
+    shortened(&subject.to_string(), SIZE, NAME_MAX)
+}
+
 /// Subjects that are not drawn, with the reason.
 pub(super) fn left_out(rows: &[SeriesData<'_>]) -> String {
     let none = rows.iter().filter(|row| row.runs.is_empty());
-    let names: Vec<_> = none.map(|row| format!("{} ({})", row.subject, verdicts(&row.verdicts))).collect();
+    let names: Vec<_> =
+        none.map(|row| format!("{} ({})", subject_name(&row.subject), verdicts(&row.verdicts))).collect();
     if names.is_empty() { String::new() } else { format!(" · not drawn: {}", names.join(", ")) }
 }
 
@@ -164,7 +173,7 @@ impl SeriesData<'_> {
     /// Name in plots.
     pub(super) fn name(&self) -> String {
         let mark = if self.is_overloaded() { " (overloaded)" } else { "" };
-        format!("{}{mark}", self.subject)
+        format!("{}{mark}", subject_name(&self.subject))
     }
 
     /// Colour and marker.

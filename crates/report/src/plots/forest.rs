@@ -1,20 +1,22 @@
 //! Forest plot of a comparison: changes with intervals, thresholds as bands, base against base
 //! again in grey.
 
+use plotters::style::RGBColor;
+
 use super::csv::{Csv, cell};
-use super::draw::{
-    Anchor, Area, Colour, Mark, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, text_width, tick,
-};
+use super::draw::{Area, Chart, Figure, Grid, SIZE, SOFT, Scale, Shape, Stroke, SubjectStyle, WIDTH, text_width, tick};
 use super::{Plot, PlotFiles};
 use crate::gate::{Comparison, ComparisonRow, GateVerdict};
 
 const ROW: f64 = 34.0;
-/// Half the height of a mark.
-const MARK: f64 = 8.0;
+/// Half the height of a mark and of a band, and the place of the second base, in rows.
+const MARK: f64 = 8.0 / ROW;
+const HALF: f64 = 12.0 / ROW;
+const AGAIN: f64 = 8.0 / ROW;
 /// Limits of the axis; an arrow shows that a change or its interval goes on.
 const SHOWN: (f64, f64) = (-60.0, 100.0);
-const BAND: Colour = Colour(0, 158, 115);
-const CLOUD: Colour = Colour(150, 150, 150);
+const BAND: RGBColor = RGBColor(0, 158, 115);
+const CLOUD: SubjectStyle = SubjectStyle { colour: RGBColor(150, 150, 150), shape: Shape::Circle };
 
 /// Draws a comparison; `None` without rows.
 pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
@@ -24,22 +26,22 @@ pub fn forest(comparison: &Comparison) -> Option<PlotFiles> {
     let title = format!("{}: change from base to head", comparison.scenario);
     let grey = if comparison.paired { " · grey: second base against first, by round" } else { "" };
     let about = format!("line: 95 % interval · green band: below the threshold{grey}");
-    let (mut scene, top) = Scene::titled(&title, &about);
+    let (mut figure, top) = Figure::titled(&title, &about);
     let names = comparison.rows.iter().map(|row| text_width(&name(row), SIZE)).fold(0.0, f64::max);
     let top = top + 6.0;
     let height = ROW * comparison.rows.len() as f64;
     let area = Area { left: 12.0 + names + 14.0, top, right: WIDTH - 120.0, bottom: top + height };
-    let panel = Panel { area, x: scale(&comparison.rows), y: Scale::Linear { low: 0.0, high: 1.0 } };
-    panel.across_ticks(&mut scene, true);
-    scene.line(vec![panel.at(0.0, 0.0), panel.at(0.0, 1.0)], Stroke::new(SOFT, 1.4));
+    let mut chart = Chart::new(&figure, area, scale(&comparison.rows), Scale::Rows(comparison.rows.len()));
+    chart.grid(Grid::Labelled, Grid::None);
+    chart.vertical(0.0, Stroke::new(SOFT, 1.4));
     for (at, row) in comparison.rows.iter().enumerate() {
-        draw(&mut scene, &panel, row, top + ROW * (at as f64 + 0.5));
+        draw(&figure, &mut chart, row, at as f64 + 0.5);
     }
     let below = "change, % (worse: less throughput; more of all other metrics)";
-    scene.text((f64::midpoint(area.left, area.right), area.bottom + 40.0), below, SMALL, Anchor::Middle, SOFT);
-    scene.height = area.bottom + 54.0;
+    figure.centred_note((f64::midpoint(area.left, area.right), area.bottom + 40.0), below);
+    figure.height = area.bottom + 54.0;
     let caption = format!("{}. Base: {}. Head: {}.", comparison.headline(), comparison.base, comparison.head);
-    Some(Plot { name: "forest".to_owned(), title, caption, scene, csv: table(comparison) }.finish())
+    Some(Plot { name: "forest".to_owned(), title, caption, figure, csv: table(comparison) }.finish())
 }
 
 fn name(row: &ComparisonRow) -> String {
@@ -50,11 +52,11 @@ fn percent(ratio: f64) -> f64 {
     (ratio - 1.0) * 100.0
 }
 
-fn colour(row: &ComparisonRow) -> Colour {
+fn colour(row: &ComparisonRow) -> RGBColor {
     match row.verdict {
-        Some(GateVerdict::Regression) => Colour(164, 14, 38),
-        Some(GateVerdict::Improved) => Colour(5, 80, 174),
-        Some(GateVerdict::Same) => Colour(17, 99, 41),
+        Some(GateVerdict::Regression) => RGBColor(164, 14, 38),
+        Some(GateVerdict::Improved) => RGBColor(5, 80, 174),
+        Some(GateVerdict::Same) => RGBColor(17, 99, 41),
         Some(GateVerdict::Inconclusive(_)) | None => SOFT,
     }
 }
@@ -70,36 +72,34 @@ fn scale(rows: &[ComparisonRow]) -> Scale {
     Scale::Linear { low: (low - margin).max(SHOWN.0), high: (high + margin).min(SHOWN.1) }
 }
 
-fn draw(scene: &mut Scene, panel: &Panel, row: &ComparisonRow, height: f64) {
-    scene.label((12.0, height), &name(row), Anchor::Start);
+/// Draws a row, whose middle is at `y`.
+fn draw(figure: &Figure, chart: &mut Chart, row: &ComparisonRow, y: f64) {
+    let colour = colour(row);
+    let (x, height) = chart.at(percent(row.ratio), y);
+    figure.label((12.0, height), &name(row));
     if let Some(delta) = row.threshold {
         // The threshold is symmetric in logarithms.
         let (low, high) = (percent(1.0 / (1.0 + delta)), percent(1.0 + delta));
-        let band =
-            Area { left: panel.across(low), right: panel.across(high), top: height - 12.0, bottom: height + 12.0 };
-        scene.marks.push(Mark::Fill(band, BAND, 0.14));
+        chart.fill([(low, y - HALF), (high, y + HALF)], BAND, 0.14);
     }
     for again in &row.again {
-        scene.dot((panel.across(percent(*again)), height + 8.0), Shape::Circle, CLOUD, 1.6, false);
+        chart.marker((percent(*again), y + AGAIN), CLOUD, 1.6, false);
     }
-    if let Some((low, high)) = row.interval {
-        let ends = vec![(panel.across(percent(low)), height), (panel.across(percent(high)), height)];
-        scene.line(ends, Stroke::new(colour(row), 2.2));
-        for (end, edge, shape) in [(low, panel.area.left, Shape::Left), (high, panel.area.right, Shape::Right)] {
-            if !(0.0..=1.0).contains(&panel.x.place(percent(end))) {
-                scene.dot((edge, height), shape, colour(row), 4.0, false);
+    let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
+    if row.interval.is_some() {
+        chart.line([(percent(low), y), (percent(high), y)], Stroke::new(colour, 2.2));
+        for (end, shape) in [(percent(low), Shape::Left), (percent(high), Shape::Right)] {
+            if !chart.x.contains(end) {
+                chart.marker((end, y), SubjectStyle { colour, shape }, 4.0, false);
             }
         }
     }
     // A bar: the markers are those of transports.
-    let (at, width) =
-        (panel.across(percent(row.ratio)), if row.verdict.is_some_and(GateVerdict::is_decided) { 5.0 } else { 2.0 });
-    scene.line(vec![(at, height - MARK), (at, height + MARK)], Stroke::new(colour(row), width));
-    let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
+    let width = if row.verdict.is_some_and(GateVerdict::is_decided) { 5.0 } else { 2.0 };
+    chart.line([(percent(row.ratio), y - MARK), (percent(row.ratio), y + MARK)], Stroke::new(colour, width));
     let tip = format!("{}: {} % [{}–{}]", name(row), tick(percent(row.ratio)), tick(percent(low)), tick(percent(high)));
-    scene.tip((at, height), tip);
-    let said = row.verdict.map_or("not gated", GateVerdict::name);
-    scene.small((panel.area.right + 12.0, height), said, Anchor::Start);
+    figure.tip((x, height), tip);
+    figure.small((chart.area.right + 12.0, height), row.verdict.map_or("not gated", GateVerdict::name));
 }
 
 fn table(comparison: &Comparison) -> Csv {

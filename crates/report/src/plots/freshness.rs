@@ -4,8 +4,8 @@ use results::{Direction, MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, legend, names_width};
-use super::data::{PlotData, SeriesData, Sweep, written};
-use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, SubjectStyle, WIDTH, text_width, tick};
+use super::data::{PlotData, SeriesData, Sweep, subject_name, written};
+use super::draw::{Area, Chart, Figure, SMALL, Scale, SubjectStyle, WIDTH, text_width, tick};
 use super::{AROUND, Plot};
 use crate::stats::{Estimate, over_runs};
 
@@ -46,27 +46,24 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
         return None;
     }
     let title = "Cost and latency";
-    let (mut scene, mut top) = Scene::titled(title, &sweep.about(job));
+    let (mut figure, mut top) = Figure::titled(title, &sweep.about(job));
     let curves = || panels.iter().flat_map(|(_, all)| all).map(|bought| &bought.curve);
     let margin = curves().map(|curve| names_width(std::slice::from_ref(curve))).fold(0.0, f64::max);
     let x = Scale::log(curves().flat_map(|curve| curve.spots.iter().map(|spot| spot.x)));
     for (name, all) in &panels {
-        let panel = Panel {
-            area: Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + HEIGHT },
-            x: x.clone(),
-            y: fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect()),
-        };
-        panel.axes(&mut scene, "median delivery latency, ms", name);
+        let area = Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + HEIGHT };
+        let y = fitting(all.iter().flat_map(|bought| bought.curve.heights()).collect());
+        let mut chart = Chart::new(&figure, area, x.clone(), y);
+        chart.axes(&figure, "median delivery latency, ms", name);
         let value = |spot: &PlotPoint| format!("{} ms, {}", tick(spot.x), tick(spot.y));
-        all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&mut scene, &panel, place, &value));
+        all.iter().enumerate().for_each(|(place, bought)| bought.curve.draw(&figure, &mut chart, place, &value));
         let curves: Vec<_> = all.iter().map(|bought| bought.curve.clone()).collect();
-        values(&mut scene, &panel, all);
-        legend(&mut scene, &panel, &curves);
-        top = panel.area.bottom + 60.0;
+        values(&figure, &chart, all);
+        legend(&figure, &chart, &curves);
+        top = area.bottom + 60.0;
     }
-    let note = format!("small numbers: {}", sweep.key);
-    scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
-    scene.height = top + 14.0;
+    figure.note((12.0, top), &format!("small numbers: {}", sweep.key));
+    figure.height = top + 14.0;
     Some(Plot {
         name: job.stem("12-cost-and-latency", &sweep.stem()),
         title: title.to_owned(),
@@ -75,7 +72,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
              Medians over runs; vertical lines are {AROUND}.",
             sweep.key
         ),
-        scene,
+        figure,
         csv,
     })
 }
@@ -109,16 +106,15 @@ fn latency_for_cost(
         ]);
         values.push(value);
     }
-    let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+    let curve = Curve { look: *look, name: subject_name(subject), spots, runs: Vec::new(), twin: Vec::new() };
     (!curve.spots.is_empty()).then_some(LatencyForCost { curve, values })
 }
 
 /// Labels points with the swept values where there is space; ends of curves first.
-fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
-    let size = SMALL * 0.94;
-    let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(panel, &bought.curve)).collect();
+fn values(figure: &Figure, chart: &Chart, all: &[LatencyForCost]) {
+    let mut taken: Vec<Area> = all.iter().flat_map(|bought| occupied(chart, &bought.curve)).collect();
     let inside = |area: &Area| {
-        let room = panel.area;
+        let room = chart.area;
         area.left > room.left && area.right < room.right && area.top > room.top - 8.0 && area.bottom < room.bottom
     };
     for bought in all {
@@ -127,12 +123,12 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
             let (least, most) = spots.iter().map(of).fold((f64::MAX, f64::MIN), |(l, m), at| (l.min(at), m.max(at)));
             most - least
         };
-        let moved = span(&|spot| panel.across(spot.x)).hypot(span(&|spot| panel.up(spot.y)));
+        let moved = span(&|spot| chart.at(spot.x, spot.y).0).hypot(span(&|spot| chart.at(spot.x, spot.y).1));
         let mut order: Vec<usize> = (0..spots.len()).collect();
         order.sort_by_key(|at| (*at != 0 && at + 1 != spots.len(), *at));
         // A transport that does not depend on the swept key has no labels.
         for at in order.into_iter().filter(|_| moved > 12.0) {
-            let ((x, y), width) = (panel.at(spots[at].x, spots[at].y), text_width(&bought.values[at], size));
+            let ((x, y), width) = (chart.at(spots[at].x, spots[at].y), text_width(&bought.values[at], SMALL));
             let (middle, beside) = (x - width / 2.0, (x + 10.0, x - 10.0 - width));
             let places = [
                 (middle, y - 11.0),
@@ -156,20 +152,20 @@ fn values(scene: &mut Scene, panel: &Panel, all: &[LatencyForCost]) {
             });
             if let Some(place) = free {
                 taken.push(area(*place));
-                scene.text(*place, &bought.values[at], size, Anchor::Start, SOFT);
+                figure.note(*place, &bought.values[at]);
             }
         }
     }
 }
 
 /// Squares that cover the markers and lines of a curve.
-fn occupied(panel: &Panel, curve: &Curve) -> Vec<Area> {
+fn occupied(chart: &Chart, curve: &Curve) -> Vec<Area> {
     let square =
         |(x, y): (f64, f64), half: f64| Area { left: x - half, top: y - half, right: x + half, bottom: y + half };
-    let points: Vec<_> = curve.spots.iter().map(|spot| panel.at(spot.x, spot.y)).collect();
+    let points: Vec<_> = curve.spots.iter().map(|spot| chart.at(spot.x, spot.y)).collect();
     let around = curve.spots.iter().filter_map(|spot| {
         let (low, high) = spot.interval?;
-        Some((panel.at(spot.x, low), panel.at(spot.x, high)))
+        Some((chart.at(spot.x, low), chart.at(spot.x, high)))
     });
     let along = points.windows(2).map(|pair| (pair[0], pair[1])).chain(around).flat_map(|((x, y), (to_x, to_y))| {
         let steps = ((to_x - x).hypot(to_y - y) / 6.0).ceil().max(1.0);

@@ -5,7 +5,7 @@ use results::{Interval, Run, Series};
 use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Anchor, Area, HEAT, Mark, Panel, SMALL, SOFT, Scale, Scene, WIDTH, grid, text_width};
+use super::draw::{Area, Chart, Figure, Grid, HEAT, SMALL, Scale, WIDTH, panels, text_width};
 use super::over_time::{foot, head, whole_seconds};
 
 /// Maximum number of columns; longer runs have several seconds per column.
@@ -38,22 +38,21 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     }
     let every = (last as usize + 1).div_ceil(COLUMNS_MAX);
     let title = "Distribution of delivery latency over time";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
-    key(&mut scene, top);
+    let (mut figure, top) = Figure::titled(title, &job.about(point));
+    key(&figure, top);
     let mut csv =
         Csv::new(&["point", "transport", "verdict", "run", "from_second", "low_ms", "high_ms", "share_percent"]);
-    let (areas, bottom) = grid(rows.len(), (top + 10.0, 128.0), (58.0, WIDTH - 14.0), 3);
+    let (areas, bottom) = panels(rows.len(), (top + 10.0, 128.0), (58.0, WIDTH - 14.0), 3);
     for (at, ((row, run), area)) in rows.iter().zip(&areas).enumerate() {
-        let panel = Panel { area: *area, x: Scale::Linear { low: 0.0, high: (last + 1) as f64 }, y: y.clone() };
-        panel.up_ticks(&mut scene, at % 3 == 0);
-        panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
+        let mut chart = Chart::new(&figure, *area, Scale::Linear { low: 0.0, high: (last + 1) as f64 }, y.clone());
+        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
         let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
-        scene.group(&row.name(), |scene| {
-            head(scene, &panel, row);
-            cells(scene, &panel, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
+        figure.group(&row.name(), || {
+            head(&figure, &chart, row);
+            cells(&mut chart, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
         });
     }
-    foot(&mut scene, bottom);
+    foot(&mut figure, bottom, "delivery latency, ms");
     Some(Plot {
         name: job.stem("09-latency-heat-map", point.name),
         title: title.to_owned(),
@@ -62,19 +61,19 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
              larger shares of the deliveries of a column. One run per transport: the one with the middle median. {}.",
             behind(point)
         ),
-        scene,
+        figure,
         csv,
     })
 }
 
-fn key(scene: &mut Scene, top: f64) {
+fn key(figure: &Figure, top: f64) {
     const NAME: &str = "share of the deliveries of a column:";
-    scene.text((12.0, top), NAME, SMALL, Anchor::Start, SOFT);
+    figure.note((12.0, top), NAME);
     let mut left = 24.0 + text_width(NAME, SMALL);
     for (_, name, strength) in LEVELS {
         let area = Area { left, top: top - 11.0, right: left + 14.0, bottom: top + 1.0 };
-        scene.marks.push(Mark::Fill(area, HEAT, strength));
-        scene.text((left + 19.0, top), name, SMALL, Anchor::Start, SOFT);
+        figure.fill(area, HEAT, strength);
+        figure.note((left + 19.0, top), name);
         left += 34.0 + text_width(name, SMALL);
     }
 }
@@ -97,36 +96,33 @@ fn middle_run<'a>(point: &PointData<'_>, row: &SeriesData<'a>) -> Option<&'a Run
 }
 
 fn cells<'a>(
-    scene: &mut Scene,
-    panel: &Panel,
+    chart: &mut Chart,
     (intervals, every): (impl Iterator<Item = &'a Interval>, usize),
     mut row: impl FnMut([String; 4]),
 ) {
-    let Scale::Log { low, high } = panel.y else { return };
+    let Scale::Log { low, high } = chart.y else { return };
     let mut columns: std::collections::BTreeMap<usize, [u64; BANDS]> = std::collections::BTreeMap::new();
     for interval in intervals {
         let Ok(second) = usize::try_from(interval.second) else { continue };
         let column = columns.entry(second / every).or_insert([0; BANDS]);
         for (us, count) in interval.distribution.counts() {
-            let place = panel.y.place(*us as f64 / 1e3).clamp(0.0, 1.0);
+            let place = chart.y.place(*us as f64 / 1e3).clamp(0.0, 1.0);
             column[((place * BANDS as f64) as usize).min(BANDS - 1)] += count;
         }
     }
     let edge = |band: usize| low * (high / low).powf(band as f64 / BANDS as f64);
-    let mut drawn: Vec<(usize, Area)> = Vec::new();
+    let mut drawn: Vec<(usize, [(f64, f64); 2])> = Vec::new();
     for (column, bands) in &columns {
         let all: u64 = bands.iter().sum();
         for (band, count) in bands.iter().enumerate().filter(|(_, count)| **count > 0) {
             let share = *count as f64 / all as f64;
             let (from, to) = ((column * every) as f64, ((column + 1) * every) as f64);
-            let (left, bottom) = panel.at(from, edge(band));
-            let (right, top) = panel.at(to, edge(band + 1));
             let level = LEVELS.iter().rposition(|(least, ..)| share >= *least).unwrap_or(0);
-            drawn.push((level, Area { left, top, right, bottom }));
+            drawn.push((level, [(from, edge(band)), (to, edge(band + 1))]));
             row([cell(from), cell(edge(band)), cell(edge(band + 1)), cell(share * 100.0)]);
         }
     }
     // Sorted by opacity, so that adjacent cells share an SVG element.
     drawn.sort_by_key(|(level, _)| *level);
-    scene.marks.extend(drawn.into_iter().map(|(level, area)| Mark::Fill(area, HEAT, LEVELS[level].2)));
+    drawn.into_iter().for_each(|(level, corners)| chart.fill(corners, HEAT, LEVELS[level].2));
 }

@@ -1,9 +1,12 @@
 //! Plot of a history: one panel per metric with a point per commit, levels and change points.
 
+use plotters::style::RGBColor;
 use results::{Better, MetricId};
 
 use super::csv::{Csv, cell};
-use super::draw::{self, Anchor, Area, Colour, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, grid};
+use super::draw::{
+    Area, Chart, Figure, Grid, SIZE, SMALL, SOFT, Scale, Shape, Stroke, SubjectStyle, WIDTH, panels, shortened,
+};
 use super::{Plot, PlotFiles};
 use crate::history::{History, Trend};
 
@@ -15,11 +18,9 @@ const WORDS: f64 = 22.0;
 const TICKS: f64 = 52.0;
 /// Maximum number of panels.
 const PANELS_MAX: usize = 30;
-/// Maximum number of commits.
-const LETTERS_MAX: usize = 120;
-const VALUE: Colour = Colour(86, 180, 233);
-const WORSE: Colour = Colour(213, 94, 0);
-const BETTER: Colour = Colour(0, 110, 80);
+const VALUE: SubjectStyle = SubjectStyle { colour: RGBColor(86, 180, 233), shape: Shape::Circle };
+const WORSE: RGBColor = RGBColor(213, 94, 0);
+const BETTER: RGBColor = RGBColor(0, 110, 80);
 
 /// Draws the history; `None` without values.
 pub fn history(history: &History) -> Option<PlotFiles> {
@@ -40,29 +41,23 @@ pub fn history(history: &History) -> Option<PlotFiles> {
          for the worse (orange) or the better (green)",
         commits.len(),
     );
-    let (mut scene, top) = Scene::titled(&title, &about);
-    let (areas, bottom) = grid(trends.len(), (top, HEIGHT + WORDS), (12.0, WIDTH - 14.0), COLUMNS);
+    let (mut figure, top) = Figure::titled(&title, &about);
+    let (areas, bottom) = panels(trends.len(), (top, HEIGHT + WORDS), (12.0, WIDTH - 14.0), COLUMNS);
     let x = Scale::Linear { low: -0.5, high: commits.len() as f64 - 0.5 };
     let mut csv = Csv::new(&["metric", "commit", "value", "level", "changed"]);
     for (trend, area) in trends.iter().zip(&areas) {
         let values: Vec<f64> = trend.values.iter().map(|(_, value)| *value).collect();
         let area = Area { left: area.left + TICKS, bottom: area.bottom - WORDS, ..*area };
-        let panel = Panel { area, x: x.clone(), y: Scale::fitting(&values) };
-        draw(&mut scene, &panel, trend, &commits);
+        draw(&figure, &mut Chart::new(&figure, area, x.clone(), Scale::fitting(&values)), trend, &commits);
         write(&mut csv, trend, &commits);
     }
-    scene.height = bottom + 14.0;
+    figure.height = bottom + 14.0;
     let caption = format!("{about}. Every panel has its own y axis. Changes are shown and not gated.");
-    Some(Plot { name: "history-plot".to_owned(), title, caption, scene, csv }.finish())
-}
-
-/// Truncates a text to a width. Very long texts are shortened before the slow measurement.
-fn shortened(text: &str, size: f64, most: f64) -> String {
-    draw::shortened(&text.chars().take(LETTERS_MAX).collect::<String>(), size, most)
+    Some(Plot { name: "history-plot".to_owned(), title, caption, figure, csv }.finish())
 }
 
 /// Colour of a change: worse, better, or unknown.
-fn colour(trend: &Trend, rises: bool) -> Colour {
+fn colour(trend: &Trend, rises: bool) -> RGBColor {
     let metric = MetricId::ALL.iter().find(|metric| trend.name.ends_with(&format!(".{}", metric.name())));
     metric.map_or(SOFT, |metric| if (metric.info().better == Better::More) == rises { BETTER } else { WORSE })
 }
@@ -76,26 +71,23 @@ fn name(trend: &Trend) -> String {
     ours.unwrap_or_else(|| trend.name.clone())
 }
 
-fn draw(scene: &mut Scene, panel: &Panel, trend: &Trend, commits: &[String]) {
-    let area = panel.area;
+fn draw(figure: &Figure, chart: &mut Chart, trend: &Trend, commits: &[String]) {
+    let area = chart.area;
     let (left, room) = (area.left - TICKS, area.right - area.left + TICKS);
-    scene.label_within((left, area.top - 16.0), &shortened(&name(trend), SIZE, room * 1.3), room);
-    panel.up_ticks(scene, true);
-    scene.line(vec![(area.left, area.bottom), (area.right, area.bottom)], Stroke::new(SOFT, 1.2));
+    figure.label_within((left, area.top - 16.0), &shortened(&name(trend), SIZE, room * 1.3), room);
+    chart.grid(Grid::None, Grid::Labelled);
     for (at, value) in &trend.values {
-        scene.dot(panel.at(*at as f64, *value), Shape::Circle, VALUE, 2.6, false);
+        chart.marker((*at as f64, *value), VALUE, 2.6, false);
     }
     for stretch in &trend.stretches {
-        let end = |at: usize, by: f64| panel.at(at as f64 + by, stretch.level);
-        scene.line(vec![end(stretch.first, -0.4), end(stretch.last, 0.4)], Stroke::new(SOFT, 2.2));
+        let end = |at: usize, by: f64| (at as f64 + by, stretch.level);
+        chart.line([end(stretch.first, -0.4), end(stretch.last, 0.4)], Stroke::new(SOFT, 2.2));
     }
     for (at, before, after) in trend.changes() {
-        let place = panel.across(at as f64 - 0.5);
-        let stroke = Stroke::new(colour(trend, after > before), 1.8).dashed(true);
-        scene.line(vec![(place, area.top), (place, area.bottom)], stroke);
+        chart.vertical(at as f64 - 0.5, Stroke::new(colour(trend, after > before), 1.8).dashed(true));
     }
     let says = shortened(&trend.sentence(commits), SMALL, room - TICKS);
-    scene.small((area.left, area.bottom + 13.0), &says, Anchor::Start);
+    figure.small((area.left, area.bottom + 13.0), &says);
 }
 
 fn write(csv: &mut Csv, trend: &Trend, commits: &[String]) {

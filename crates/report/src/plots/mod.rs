@@ -27,7 +27,7 @@ use results::ResultsFolder;
 
 use csv::Csv;
 use data::PlotData;
-use draw::Scene;
+use draw::Figure;
 
 /// What stands around medians: intervals belong to ratios.
 const AROUND: &str = "ranges of the runs";
@@ -88,15 +88,15 @@ struct Plot {
     name: String,
     title: String,
     caption: String,
-    scene: Scene,
+    figure: Figure,
     csv: Csv,
 }
 
 impl Plot {
     fn finish(self) -> PlotFiles {
         PlotFiles {
-            svg: draw::svg(&self.scene, &self.title),
-            png: draw::png(&self.scene),
+            svg: draw::svg(&self.figure, &self.title),
+            png: draw::png(&self.figure),
             csv: self.csv.finish(),
             name: self.name,
             title: self.title,

@@ -6,7 +6,7 @@ use results::{RunRecord, Second};
 use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Anchor, Area, Mark, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid};
+use super::draw::{Chart, Figure, Grid, SOFT, Scale, Stroke, WIDTH, panels};
 use crate::stats::{median, order_interval};
 
 type Of = fn(&Second) -> Option<u64>;
@@ -30,7 +30,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     }
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "second", "p50_ms", "p99_ms", "max_ms"]);
     let title = "Delivery latency over time";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let (mut figure, top) = Figure::titled(title, &job.about(point));
     let has = |of: Of| rows.iter().flat_map(|row| readings(point, row)).any(|(_, second)| of(second).is_some());
     let key = [
         "thick: p50",
@@ -39,26 +39,24 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         if has_several_runs(&rows) { " · pale: each run" } else { "" },
         warm_up_key(point),
     ];
-    scene.text((12.0, top), &key.concat(), SMALL, Anchor::Start, SOFT);
+    figure.note((12.0, top), &key.concat());
     let values = rows.iter().flat_map(|row| readings(point, row)).flat_map(|(_, second)| {
         LINES.iter().filter_map(|(_, of, ..)| of(second)).map(|us| us as f64 / 1e3).collect::<Vec<_>>()
     });
     let y = Scale::log(values);
     let x = seconds_scale(point, &rows);
-    let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (58.0, WIDTH - 14.0), 3);
+    let (areas, bottom) = panels(rows.len(), (top + 6.0, 128.0), (58.0, WIDTH - 14.0), 3);
     for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
-        let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
-        let below = areas.get(at + 3).is_none();
-        warm_up(&mut scene, &panel, point);
-        panel.up_ticks(&mut scene, at % 3 == 0);
-        panel.across_ticks(&mut scene, below);
-        scene.group(&row.name(), |scene| {
-            head(scene, &panel, row);
-            lines(scene, &panel, (point, row));
+        let mut chart = Chart::new(&figure, *area, x.clone(), y.clone());
+        warm_up(&mut chart, point);
+        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
+        figure.group(&row.name(), || {
+            head(&figure, &chart, row);
+            lines(&mut chart, (point, row));
         });
         write(&mut csv, point, row);
     }
-    foot(&mut scene, bottom);
+    foot(&mut figure, bottom, "delivery latency, ms");
     Some(Plot {
         name: job.stem("08-latency-over-time", point.name),
         title: title.to_owned(),
@@ -68,7 +66,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
              same axes. {}.",
             behind(point)
         ),
-        scene,
+        figure,
         csv,
     })
 }
@@ -83,10 +81,9 @@ fn warm_up_s(point: &PointData<'_>) -> f64 {
 }
 
 /// Marks the warm-up.
-pub(super) fn warm_up(scene: &mut Scene, panel: &Panel, point: &PointData<'_>) {
-    let (left, right) = (panel.area.left, panel.across(warm_up_s(point)));
-    if right > left {
-        scene.marks.push(Mark::Fill(Area { left, right, ..panel.area }, SOFT, 0.16));
+pub(super) fn warm_up(chart: &mut Chart, point: &PointData<'_>) {
+    if warm_up_s(point) > 0.0 {
+        chart.band(0.0..warm_up_s(point), SOFT, 0.16);
     }
 }
 
@@ -96,19 +93,17 @@ pub(super) fn warm_up_key(point: &PointData<'_>) -> &'static str {
 }
 
 /// Heading of a small panel: marker and name of the transport.
-pub(super) fn head(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>) {
-    let look = row.style();
-    let height = panel.area.top - 11.0;
-    scene.dot((panel.area.left + 6.0, height), look.shape, look.colour, 5.0, row.is_overloaded());
-    let left = panel.area.left + 18.0;
-    scene.label_within((left, height), &row.name(), panel.area.right - left);
+pub(super) fn head(figure: &Figure, chart: &Chart, row: &SeriesData<'_>) {
+    let left = chart.area.left + 6.0;
+    let look = (row.style(), row.is_overloaded());
+    figure.name_within((left, chart.area.top - 11.0), &row.name(), look, chart.area.right - left);
 }
 
 /// Common axis titles below the panels.
-pub(super) fn foot(scene: &mut Scene, bottom: f64) {
-    let axes = "x: seconds from the start of the warm-up · y: delivery latency, ms";
-    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), axes, SMALL, Anchor::Middle, SOFT);
-    scene.height = bottom + 54.0;
+pub(super) fn foot(figure: &mut Figure, bottom: f64, what: &str) {
+    let axes = format!("x: seconds from the start of the warm-up · y: {what}");
+    figure.centred_note((f64::midpoint(58.0, WIDTH), bottom + 42.0), &axes);
+    figure.height = bottom + 54.0;
 }
 
 /// Number of whole seconds before the end of a long window; 0 for short slices, between which time
@@ -136,19 +131,17 @@ fn readings<'a>(point: &'a PointData<'_>, row: &'a SeriesData<'a>) -> impl Itera
     all.filter(|(_, second)| second.delivery_p50_us.is_some())
 }
 
-fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
+fn lines(chart: &mut Chart, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
     let colour = row.style().colour;
     for (_, of, width, dashed) in LINES {
         let ms = |second: &Second| of(second).map(|us| us as f64 / 1e3);
         if row.runs.len() > 1 {
             for record in row.records() {
-                let points =
-                    seconds(point, record).filter_map(|second| Some(panel.at(f64::from(second.second), ms(second)?)));
-                scene.line(points.collect(), Stroke::new(colour, 0.8).pale(0.35));
+                let points = seconds(point, record).filter_map(|second| Some((f64::from(second.second), ms(second)?)));
+                chart.line(points, Stroke::new(colour, 0.8).pale(0.35));
             }
         }
-        let points = over_runs((point, row), ms).into_iter().map(|(second, value)| panel.at(second, value));
-        scene.line(points.collect(), Stroke::new(colour, width).dashed(dashed));
+        chart.line(over_runs((point, row), ms), Stroke::new(colour, width).dashed(dashed));
     }
 }
 

@@ -2,11 +2,11 @@
 
 use results::{Distribution, Series};
 
+use super::Plot;
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Area, Panel, SMALL, Scale, Scene, WIDTH, tick};
-use super::{Plot, draw};
+use super::draw::{Area, Chart, Figure, Scale, WIDTH, nines, tick};
 use crate::stats::{median, order_interval};
 
 /// Points per nine.
@@ -18,27 +18,23 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     let mut csv = Csv::new(&["point", "transport", "verdict", "run", "percentile", "delivery_ms", "uncorrected_ms"]);
     let rows = point.rows.iter().filter(|row| !row.runs.is_empty());
     let curves: Vec<Curve> = rows.filter_map(|row| curve(point, row, &mut csv)).collect();
-    let ends = curves.iter().filter_map(|curve| curve.spots.last().map(|spot| draw::nines(spot.x)));
+    let ends = curves.iter().filter_map(|curve| curve.spots.last().map(|spot| nines(spot.x)));
     let most = ends.fold(1.0, f64::max);
     if curves.is_empty() {
         return None;
     }
     let title = "Delivery latency by percentile";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
-    let panel = Panel {
-        area: Area { left: 64.0, top: top + 26.0, right: WIDTH - names_width(&curves), bottom: top + 400.0 },
-        x: Scale::Nines(most),
-        y: Scale::log(curves.iter().flat_map(Curve::heights)),
-    };
-    scene.height = panel.area.bottom + 74.0;
-    panel.axes(&mut scene, "share of deliveries with at most this latency", "delivery latency, ms");
-    let note = key(&curves);
-    scene.text((12.0, panel.area.bottom + 64.0), &note, SMALL, draw::Anchor::Start, draw::SOFT);
+    let (mut figure, top) = Figure::titled(title, &job.about(point));
+    let area = Area { left: 64.0, top: top + 26.0, right: WIDTH - names_width(&curves), bottom: top + 400.0 };
+    let mut chart = Chart::new(&figure, area, Scale::Nines(most), Scale::log(curves.iter().flat_map(Curve::heights)));
+    chart.axes(&figure, "share of deliveries with at most this latency", "delivery latency, ms");
+    figure.note((12.0, area.bottom + 64.0), &key(&curves));
+    figure.height = area.bottom + 74.0;
     for (place, curve) in curves.iter().enumerate() {
         let value = |spot: &PlotPoint| format!("{} % within {} ms", tick(spot.x * 100.0), tick(spot.y));
-        curve.draw(&mut scene, &panel, place, &value);
+        curve.draw(&figure, &mut chart, place, &value);
     }
-    name_ends(&mut scene, &panel, &curves);
+    name_ends(&figure, &chart, &curves);
     Some(Plot {
         name: job.stem("01-latency-by-percentile", point.name),
         title: title.to_owned(),
@@ -48,7 +44,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
              ends where the sample is too small for the percentile. {}.",
             behind(point)
         ),
-        scene,
+        figure,
         csv,
     })
 }

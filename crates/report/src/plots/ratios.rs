@@ -1,12 +1,13 @@
 //! Plot 2: ratios to raw TCP with their intervals, and the ratio of every block.
 
+use plotters::style::RGBColor;
 use results::{MetricId, Subject};
 
 use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{
-    Anchor, Area, Colour, INK, Panel, SIZE, SMALL, SOFT, Scale, Scene, Shape, Stroke, WIDTH, shortened, text_width,
+    Area, Chart, Figure, Grid, INK, SIZE, SMALL, SOFT, Scale, Shape, Stroke, SubjectStyle, WIDTH, shortened, text_width,
 };
 use crate::format::number;
 use crate::ratios::{COMPARED, TIMES_MAX, by_block, ratio};
@@ -16,11 +17,12 @@ use crate::stats::{InBlock, Ratio};
 const ROW: f64 = 36.0;
 /// Blocks drawn of a row; of more, every second, third and so on.
 const DOTS_MAX: usize = 80;
-/// Half the height of the ends of an interval.
-const END: f64 = 9.0;
+/// Half the height of the ends of an interval, and the step between dots, in rows.
+const END: f64 = 9.0 / ROW;
+const STEP: f64 = 2.6 / ROW;
 /// Least distance of the label of raw TCP from other ticks.
 const TICK_ROOM: f64 = 34.0;
-const CLOUD: Colour = Colour(190, 190, 190);
+const CLOUD: SubjectStyle = SubjectStyle { colour: RGBColor(190, 190, 190), shape: Shape::Circle };
 /// Share of the blocks that may lie beyond either end of an axis.
 const BEYOND: f64 = 0.10;
 
@@ -48,8 +50,8 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         return None;
     }
     let title = "Cost and latency as multiples of raw TCP";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
-    draw(&mut scene, top, &rows, &columns);
+    let (mut figure, top) = Figure::titled(title, &job.about(point));
+    draw(&mut figure, top, &rows, &columns);
     let caption = format!(
         "Ratios to raw TCP, measured in the same blocks: server CPU per delivery back to back (one message in flight) and \
          under the scenario's load, and median delivery latency. Markers are estimates, brackets 95 % intervals, grey \
@@ -58,7 +60,7 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
         behind(point)
     );
     let name = job.stem("02-ratios-to-raw-tcp", point.name);
-    Some(Plot { name, title: title.to_owned(), caption, scene, csv: table(point, &rows, &columns) })
+    Some(Plot { name, title: title.to_owned(), caption, figure, csv: table(point, &rows, &columns) })
 }
 
 const fn head(metric: MetricId) -> &'static str {
@@ -69,18 +71,14 @@ const fn head(metric: MetricId) -> &'static str {
     }
 }
 
-fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column]) {
+fn draw(figure: &mut Figure, top: f64, rows: &[&SeriesData<'_>], columns: &[Column]) {
     let names = rows.iter().map(|row| text_width(&row.name(), SIZE)).fold(0.0, f64::max);
     let left = 12.0 + 20.0 + names + 14.0;
     let first = top + 24.0;
     let bottom = first + ROW * rows.len() as f64;
-    let middle = |at: usize| first + ROW * (at as f64 + 0.5);
     for (at, row) in rows.iter().enumerate() {
-        let look = row.style();
-        scene.group(&row.name(), |scene| {
-            scene.dot((20.0, middle(at)), look.shape, look.colour, 5.0, row.is_overloaded());
-            scene.label((32.0, middle(at)), &row.name(), Anchor::Start);
-        });
+        let (name, place) = (row.name(), (20.0, first + ROW * (at as f64 + 0.5)));
+        figure.group(&name, || figure.name(place, &name, (row.style(), row.is_overloaded())));
     }
     let width = (WIDTH - 8.0 - left) / columns.len() as f64;
     for (at, column) in columns.iter().enumerate() {
@@ -88,37 +86,35 @@ fn draw(scene: &mut Scene, top: f64, rows: &[&SeriesData<'_>], columns: &[Column
         let values = column.ratios.iter().flatten().map(|(ratio, _)| text_width(&number(ratio.value), SIZE));
         let room = values.fold(0.0, f64::max) + 10.0;
         let area = Area { left: from, top: first, right: from + width - 18.0 - room, bottom };
-        let name = shortened(column.head, SMALL, width - 18.0);
-        scene.text((from, first - 10.0), &name, SMALL, Anchor::Start, SOFT);
-        let panel = Panel { area, x: scale(column), y: Scale::Linear { low: 0.0, high: 1.0 } };
-        panel.across_ticks(scene, true);
-        raw_tcp(scene, &panel);
+        figure.note((from, first - 10.0), &shortened(column.head, SMALL, width - 18.0));
+        let mut chart = Chart::new(figure, area, scale(column), Scale::Rows(rows.len()));
+        chart.grid(Grid::Labelled, Grid::None);
+        raw_tcp(figure, &mut chart);
         for ((at, row), found) in rows.iter().enumerate().zip(&column.ratios) {
+            let y = at as f64 + 0.5;
             match found {
-                Some((ratio, blocks)) => scene.group(&row.name(), |scene| {
-                    spread(scene, &panel, row, (ratio, blocks), middle(at));
-                    let times = format!("{} ×", crate::format::ratio(ratio));
-                    scene.tip(
-                        (panel.across(ratio.value), middle(at)),
-                        format!("{}, {}: {times}", row.name(), column.head),
-                    );
+                Some((ratio, blocks)) => figure.group(&row.name(), || {
+                    spread(&mut chart, row, (ratio, blocks), y);
+                    let (place, times) = (chart.at(ratio.value, y), crate::format::ratio(ratio));
+                    figure.label((area.right + 12.0, place.1), &number(ratio.value));
+                    figure.tip(place, format!("{}, {}: {times} ×", row.name(), column.head));
                 }),
-                None => scene.small((area.left + 6.0, middle(at)), "–", Anchor::Start),
+                None => figure.small((area.left + 6.0, chart.at(1.0, y).1), "–"),
             }
         }
     }
     let key = "markers: estimates · brackets: 95 % intervals · grey: blocks · dashed: raw TCP";
-    scene.text((12.0, bottom + 42.0), key, SMALL, Anchor::Start, SOFT);
-    scene.height = bottom + 54.0;
+    figure.note((12.0, bottom + 42.0), key);
+    figure.height = bottom + 54.0;
 }
 
 /// The line of raw TCP, with its ratio where no tick is near.
-fn raw_tcp(scene: &mut Scene, panel: &Panel) {
-    let (area, one) = (panel.area, panel.across(1.0));
-    scene.line(vec![(one, area.top), (one, area.bottom)], Stroke::new(SOFT, 1.4).dashed(true));
-    let ticks = panel.x.ticks(((area.right - area.left) / 50.0) as usize);
-    if ticks.iter().all(|(value, _)| (panel.across(*value) - one).abs() > TICK_ROOM) {
-        scene.small((one, area.bottom + 14.0), "1", Anchor::Middle);
+fn raw_tcp(figure: &Figure, chart: &mut Chart) {
+    chart.vertical(1.0, Stroke::new(SOFT, 1.4).dashed(true));
+    let (area, one) = (chart.area, chart.at(1.0, 0.0).0);
+    let ticks = chart.x.ticks(((area.right - area.left) / 50.0) as usize);
+    if ticks.iter().all(|value| (chart.at(*value, 0.0).0 - one).abs() > TICK_ROOM) {
+        figure.centred_note((one, area.bottom + 19.5), "1");
     }
 }
 
@@ -137,25 +133,24 @@ fn scale(column: &Column) -> Scale {
     Scale::fitting(&values)
 }
 
-/// One ratio of one row.
-fn spread(scene: &mut Scene, panel: &Panel, row: &SeriesData<'_>, (ratio, blocks): (&Ratio, &[InBlock]), middle: f64) {
+/// One ratio of one row, whose middle is at `y`.
+fn spread(chart: &mut Chart, row: &SeriesData<'_>, (ratio, blocks): (&Ratio, &[InBlock]), y: f64) {
     let every = blocks.len().div_ceil(DOTS_MAX).max(1);
-    let is_on_axis = |one: &&InBlock| (0.0..=1.0).contains(&panel.x.place(one.value));
-    for (at, one) in blocks.iter().step_by(every).filter(is_on_axis).enumerate() {
+    let blocks: Vec<f64> =
+        blocks.iter().step_by(every).map(|one| one.value).filter(|one| chart.x.contains(*one)).collect();
+    for (at, one) in blocks.into_iter().enumerate() {
         // Above one another in steps, so that equal blocks can be seen.
         let step = (at % 7) as f64 - 3.0;
-        scene.dot((panel.across(one.value), middle + 2.6 * step), Shape::Circle, CLOUD, 1.5, false);
+        chart.marker((one, y + STEP * step), CLOUD, 1.5, false);
     }
     let look = row.style();
-    scene.dot((panel.across(ratio.value), middle), look.shape, look.colour, 4.0, row.is_overloaded());
+    chart.marker((ratio.value, y), look, 4.0, row.is_overloaded());
     if let Some((low, high)) = ratio.interval.filter(|_| ratio.value <= TIMES_MAX) {
-        let (left, right) = (panel.across(low), panel.across(high));
-        scene.line(vec![(left, middle), (right, middle)], Stroke::new(look.colour, 2.0));
-        for end in [left, right] {
-            scene.line(vec![(end, middle - END), (end, middle + END)], Stroke::new(INK, 1.4));
+        chart.line([(low, y), (high, y)], Stroke::new(look.colour, 2.0));
+        for end in [low, high] {
+            chart.line([(end, y - END), (end, y + END)], Stroke::new(INK, 1.4));
         }
     }
-    scene.label((panel.area.right + 12.0, middle), &number(ratio.value), Anchor::Start);
 }
 
 /// A row for each estimate, without a block, and one for each block.

@@ -4,8 +4,8 @@ use results::{MetricId, Subject};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
-use super::data::{PlotData, Sweep, written};
-use super::draw::{Anchor, Area, Panel, SIZE, SMALL, SOFT, Scene, SubjectStyle, WIDTH, tick};
+use super::data::{PlotData, Sweep, subject_name, written};
+use super::draw::{Area, Chart, Figure, SIZE, SubjectStyle, WIDTH, tick};
 use super::{AROUND, Plot};
 
 /// Metrics of the panels.
@@ -28,25 +28,21 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
         return None;
     }
     let title = format!("Latency and cost over {}", sweep.key);
-    let (mut scene, mut top) = Scene::titled(&title, &sweep.about(job));
+    let (mut figure, mut top) = Figure::titled(&title, &sweep.about(job));
     let margin = panels.iter().map(|(_, curves)| names_width(curves)).fold(0.0, f64::max);
     for (name, curves) in &panels {
         let height = HEIGHT.max(curves.len() as f64 * SIZE * 1.25);
         let y = fitting(curves.iter().flat_map(Curve::heights).collect());
-        let panel = Panel {
-            area: Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + height },
-            x: sweep.scale(),
-            y,
-        };
-        panel.axes(&mut scene, sweep.key, name);
+        let area = Area { left: 66.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 26.0 + height };
+        let mut chart = Chart::new(&figure, area, sweep.scale(), y);
+        chart.axes(&figure, sweep.key, name);
         let value = |spot: &PlotPoint| format!("{} at {} {}", tick(spot.y), sweep.key, sweep.text(spot.x));
-        curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place, &value));
-        name_ends(&mut scene, &panel, curves);
-        top = panel.area.bottom + 58.0;
+        curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&figure, &mut chart, place, &value));
+        name_ends(&figure, &chart, curves);
+        top = area.bottom + 58.0;
     }
-    let note = format!("vertical lines: {AROUND} · hollow, dashed: overloaded");
-    scene.text((12.0, top), &note, SMALL, Anchor::Start, SOFT);
-    scene.height = top + 14.0;
+    figure.note((12.0, top), &format!("vertical lines: {AROUND} · hollow, dashed: overloaded"));
+    figure.height = top + 14.0;
     Some(Plot {
         name: job.stem("13-over-sweep", &sweep.stem()),
         title,
@@ -55,7 +51,7 @@ pub(super) fn plot(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> {
              overloaded; there is no marker without a valid or overloaded run.",
             sweep.key
         ),
-        scene,
+        figure,
         csv,
     })
 }
@@ -83,6 +79,6 @@ fn curve(
             cell(ends.1),
         ]);
     }
-    let curve = Curve { look: *look, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+    let curve = Curve { look: *look, name: subject_name(subject), spots, runs: Vec::new(), twin: Vec::new() };
     (!curve.spots.is_empty()).then_some(curve)
 }

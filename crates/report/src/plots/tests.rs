@@ -7,7 +7,7 @@ use serde_json::json;
 use wire::Transport;
 
 use super::data::PlotData;
-use super::draw::{Area, Mark, WIDTH, room, svg};
+use super::draw::{Area, WIDTH, svg};
 use super::{drawn, plots};
 
 /// A job with changed runs.
@@ -95,15 +95,8 @@ fn jobs() -> Vec<(&'static str, ResultsFolder)> {
         ("slow", changed(&[100, 1000], slow)),
         ("two-keys", two_keys()),
         ("long-names", long_names()),
+        ("long-targets", changed(&[100, 1000], |run| run.record.target = "a-server".repeat(40))),
     ]
-}
-
-fn texts(marks: &[Mark]) -> Vec<(Area, &str)> {
-    let texts = marks.iter().filter_map(|mark| match mark {
-        Mark::Text { text, .. } => Some((room(mark)?, text.as_str())),
-        _ => None,
-    });
-    texts.collect()
 }
 
 #[test]
@@ -111,8 +104,8 @@ fn no_labels_overlap_or_are_cut_off() {
     let mut wrong = Vec::new();
     for (name, folder) in jobs() {
         for plot in drawn(&PlotData::new(&folder, "")) {
-            let page = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: plot.scene.height };
-            let texts = texts(&plot.scene.marks);
+            let page = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: plot.figure.height };
+            let texts = plot.figure.texts();
             for (at, (area, text)) in texts.iter().enumerate() {
                 let outside = area.left < page.left || area.right > page.right || area.bottom > page.bottom;
                 if outside || area.top < page.top {
@@ -131,7 +124,7 @@ fn no_labels_overlap_or_are_cut_off() {
 fn extreme_values_make_valid_plots() {
     for (name, folder) in jobs() {
         for plot in drawn(&PlotData::new(&folder, "")) {
-            let (stem, svg, csv) = (&plot.name, svg(&plot.scene, &plot.title), plot.csv.finish());
+            let (stem, svg, csv) = (&plot.name, svg(&plot.figure, &plot.title), plot.csv.finish());
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{name} {stem}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name} {stem}");
             let rows = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes()).into_records();
@@ -146,7 +139,7 @@ fn one_plot_equals_its_golden_file() {
     let (_, folder) = jobs().into_iter().find(|(name, _)| *name == "single").unwrap();
     let drawn = drawn(&PlotData::new(&folder, ""));
     let plot = drawn.iter().find(|plot| plot.name.starts_with("06")).unwrap();
-    let svg = svg(&plot.scene, &plot.title);
+    let svg = svg(&plot.figure, &plot.title);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plots/golden.svg");
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(path, &svg).unwrap();

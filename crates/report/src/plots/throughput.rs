@@ -4,9 +4,11 @@ use results::{MetricId, RunRecord};
 
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
-use super::data::{PlotData, PointData, SeriesData, Sweep, behind, offered_per_s};
-use super::draw::{Anchor, Area, Panel, SMALL, SOFT, Scale, Scene, Stroke, WIDTH, grid, tick};
-use super::over_time::{has_several_runs, head, over_runs as by_second, seconds, seconds_scale, warm_up, warm_up_key};
+use super::data::{PlotData, PointData, SeriesData, Sweep, behind, offered_per_s, subject_name};
+use super::draw::{Area, Chart, Figure, Grid, SOFT, Scale, Stroke, WIDTH, panels, tick};
+use super::over_time::{
+    foot, has_several_runs, head, over_runs as by_second, seconds, seconds_scale, warm_up, warm_up_key,
+};
 use super::{AROUND, Plot};
 use crate::stats::{median, over_runs};
 
@@ -17,28 +19,27 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
         return None;
     }
     let title = "Delivered and offered messages over time";
-    let (mut scene, top) = Scene::titled(title, &job.about(point));
+    let (mut figure, top) = Figure::titled(title, &job.about(point));
     let runs = if has_several_runs(&rows) { " · pale: each run" } else { "" };
     let key =
         format!("coloured: delivered · grey, dashed: offered (posts sent × receivers){runs}{}", warm_up_key(point));
-    scene.text((12.0, top), &key, SMALL, Anchor::Start, SOFT);
+    figure.note((12.0, top), &key);
     let values = rows.iter().flat_map(|row| row.records()).flat_map(|record| {
         let fanout = receivers(record);
         seconds(point, record).flat_map(move |second| [second.delivered as f64, second.posted as f64 * fanout])
     });
     let y = Scale::from_zero(values);
     let x = seconds_scale(point, &rows);
-    let (areas, bottom) = grid(rows.len(), (top + 6.0, 128.0), (66.0, WIDTH - 14.0), 3);
+    let (areas, bottom) = panels(rows.len(), (top + 6.0, 128.0), (66.0, WIDTH - 14.0), 3);
     let mut csv =
         Csv::new(&["point", "transport", "verdict", "run", "second", "delivered_per_s", "offered_deliveries_per_s"]);
     for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
-        let panel = Panel { area: *area, x: x.clone(), y: y.clone() };
-        warm_up(&mut scene, &panel, point);
-        panel.up_ticks(&mut scene, at % 3 == 0);
-        panel.across_ticks(&mut scene, areas.get(at + 3).is_none());
-        scene.group(&row.name(), |scene| {
-            head(scene, &panel, row);
-            lines(scene, &panel, (point, row));
+        let mut chart = Chart::new(&figure, *area, x.clone(), y.clone());
+        warm_up(&mut chart, point);
+        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
+        figure.group(&row.name(), || {
+            head(&figure, &chart, row);
+            lines(&mut chart, (point, row));
         });
         for record in row.records() {
             for second in seconds(point, record) {
@@ -49,9 +50,7 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
             }
         }
     }
-    let below = "x: seconds from the start of the warm-up · y: messages per second";
-    scene.text((f64::midpoint(58.0, WIDTH), bottom + 42.0), below, SMALL, Anchor::Middle, SOFT);
-    scene.height = bottom + 54.0;
+    foot(&mut figure, bottom, "messages per second");
     Some(Plot {
         name: job.stem("10-delivered-and-offered", point.name),
         title: title.to_owned(),
@@ -60,7 +59,7 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
              runs. Whole seconds up to the end of the window. {}.",
             behind(point)
         ),
-        scene,
+        figure,
         csv,
     })
 }
@@ -69,19 +68,18 @@ fn receivers(record: &RunRecord) -> f64 {
     record.planned.deliveries_in_window as f64 / record.planned.posts_in_window.max(1) as f64
 }
 
-fn lines(scene: &mut Scene, panel: &Panel, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
+fn lines(chart: &mut Chart, (point, row): (&PointData<'_>, &SeriesData<'_>)) {
     let colour = row.style().colour;
-    let placed = |points: Vec<(f64, f64)>| points.into_iter().map(|(x, y)| panel.at(x, y)).collect::<Vec<_>>();
     if row.runs.len() > 1 {
         for record in row.records() {
             let points = seconds(point, record).map(|second| (f64::from(second.second), second.delivered as f64));
-            scene.line(placed(points.collect()), Stroke::new(colour, 0.8).pale(0.35));
+            chart.line(points, Stroke::new(colour, 0.8).pale(0.35));
         }
     }
-    scene.line(placed(by_second((point, row), |second| Some(second.delivered as f64))), Stroke::new(colour, 2.2));
+    chart.line(by_second((point, row), |second| Some(second.delivered as f64)), Stroke::new(colour, 2.2));
     let fanout = row.records().next().map_or(0.0, receivers);
     let offered = by_second((point, row), |second| Some(second.posted as f64 * fanout));
-    scene.line(placed(offered), Stroke::new(SOFT, 1.3).dashed(true));
+    chart.line(offered, Stroke::new(SOFT, 1.3).dashed(true));
 }
 
 /// The curves of a sweep: what every subject delivered, and what the plan offered at each point.
@@ -112,7 +110,7 @@ fn sweep_curves(job: &PlotData<'_>, sweep: &Sweep<'_>, csv: &mut Csv) -> (Vec<Cu
                 cell(wanted),
             ]);
         }
-        let curve = Curve { look: *style, name: subject.to_string(), spots, runs: Vec::new(), twin: Vec::new() };
+        let curve = Curve { look: *style, name: subject_name(subject), spots, runs: Vec::new(), twin: Vec::new() };
         curves.extend((!curve.spots.is_empty()).then_some(curve));
     }
     offered.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -132,23 +130,17 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
     ]);
     let (curves, offered) = sweep_curves(job, sweep, &mut csv);
     let title = format!("Delivered messages over {}", sweep.key);
-    let (mut scene, top) = Scene::titled(&title, &sweep.about(job));
+    let (mut figure, top) = Figure::titled(&title, &sweep.about(job));
     let y = fitting(curves.iter().flat_map(Curve::heights).chain(offered.iter().map(|(_, y)| *y)).collect());
-    let margin = names_width(&curves);
-    let panel = Panel {
-        area: Area { left: 72.0, top: top + 26.0, right: WIDTH - margin, bottom: top + 380.0 },
-        x: sweep.scale(),
-        y,
-    };
-    scene.height = panel.area.bottom + 74.0;
-    panel.axes(&mut scene, sweep.key, "messages per second");
-    let line = offered.iter().map(|(x, y)| panel.at(*x, *y)).collect();
-    scene.line(line, Stroke::new(SOFT, 1.6).dashed(true));
+    let area = Area { left: 72.0, top: top + 26.0, right: WIDTH - names_width(&curves), bottom: top + 380.0 };
+    let mut chart = Chart::new(&figure, area, sweep.scale(), y);
+    chart.axes(&figure, sweep.key, "messages per second");
+    chart.line(offered, Stroke::new(SOFT, 1.6).dashed(true));
     let value = |spot: &PlotPoint| format!("{} per second at {} {}", tick(spot.y), sweep.key, sweep.text(spot.x));
-    curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&mut scene, &panel, place, &value));
-    name_ends(&mut scene, &panel, &curves);
-    let note = "grey, dashed: offered · hollow: overloaded";
-    scene.text((12.0, panel.area.bottom + 64.0), note, SMALL, Anchor::Start, SOFT);
+    curves.iter().enumerate().for_each(|(place, curve)| curve.draw(&figure, &mut chart, place, &value));
+    name_ends(&figure, &chart, &curves);
+    figure.note((12.0, area.bottom + 64.0), "grey, dashed: offered · hollow: overloaded");
+    figure.height = area.bottom + 74.0;
     (!curves.is_empty()).then(|| Plot {
         name: job.stem("11-delivered-over-sweep", &sweep.stem()),
         title,
@@ -156,7 +148,7 @@ pub(super) fn over_sweep(job: &PlotData<'_>, sweep: &Sweep<'_>) -> Option<Plot> 
             "Messages delivered per second of the window; medians over runs with {AROUND}. Dashed grey: the scheduled load. Hollow and \
              dashed: overloaded."
         ),
-        scene,
+        figure,
         csv,
     })
 }

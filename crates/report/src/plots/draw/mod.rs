@@ -1,18 +1,21 @@
-//! Drawing: a scene of marks, painted by plotters. Independent of runs.
+//! Drawing: figures with charts by plotters. Independent of runs.
 
+mod chart;
+mod figure;
 mod labels;
-mod paint;
-mod panel;
+mod marker;
+mod png;
+mod recorder;
 mod scale;
-mod scene;
 mod style;
 mod svg;
+mod text;
 
+pub(super) use chart::{Chart, Grid, panels};
+pub(super) use figure::{Area, Figure};
 pub(super) use labels::spread;
-pub(super) use paint::{png, svg};
-pub(super) use panel::{Panel, grid};
+pub(super) use png::png;
 pub(super) use scale::{Scale, nines, tick};
-#[cfg(test)]
-pub(super) use scene::room;
-pub(super) use scene::{Anchor, Area, Mark, Scene, Stroke, shortened, width as text_width};
-pub(super) use style::{CLASSES, Colour, HEAT, INK, PAPER, SIZE, SMALL, SOFT, Shape, SubjectStyle, WIDTH, looks};
+pub(super) use style::{CLASSES, HEAT, INK, PAPER, SIZE, SMALL, SOFT, Shape, Stroke, SubjectStyle, WIDTH, looks};
+pub(super) use svg::svg;
+pub(super) use text::{shortened, width as text_width};

@@ -1,5 +1,9 @@
 //! Axes: positions of values, and ticks.
 
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
 /// Upper bound of drawn values, so that margins stay finite.
 const LARGEST: f64 = 1e300;
 
@@ -14,7 +18,21 @@ pub(in crate::plots) enum Scale {
     Nines(f64),
     /// Categories.
     Names(Vec<String>),
+    /// Rows from top to bottom, without ticks: row 0 is from 0 to 1.
+    Rows(usize),
 }
+
+/// Ticks of shares.
+const NINES: [(f64, &str); 8] = [
+    (0.0, "0 %"),
+    (0.5, "50 %"),
+    (0.9, "90 %"),
+    (0.99, "99 %"),
+    (0.999, "99.9 %"),
+    (0.9999, "99.99 %"),
+    (0.999_99, "99.999 %"),
+    (0.999_999, "99.9999 %"),
+];
 
 impl Scale {
     /// Linear from zero to slightly above the maximum.
@@ -54,22 +72,67 @@ impl Scale {
             Self::Log { low, high } => (value.max(f64::MIN_POSITIVE) / low).ln() / (high / low).ln(),
             Self::Nines(most) => nines(value) / most,
             Self::Names(names) => (value + 0.5) / names.len().max(1) as f64,
+            Self::Rows(rows) => 1.0 - value / (*rows).max(1) as f64,
         }
     }
 
-    /// Ticks with labels, at most about `most`.
-    pub(in crate::plots) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
+    /// Ticks, at most about `most`.
+    pub(in crate::plots) fn ticks(&self, most: usize) -> Vec<f64> {
         match self {
             Self::Linear { low, high } => linear(*low, *high, most),
             Self::Log { low, high } => logarithmic(*low, *high, most),
-            Self::Nines(nines) => {
-                let all = [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
-                let far = [(0.9999, "99.99 %"), (0.999_99, "99.999 %"), (0.999_999, "99.9999 %")];
-                let all = all.into_iter().chain(far).filter(|(share, _)| self::nines(*share) <= nines + 1e-9);
-                all.map(|(share, name)| (share, name.to_owned())).collect()
+            Self::Nines(most) => {
+                NINES.map(|(share, _)| share).into_iter().filter(|at| nines(*at) <= most + 1e-9).collect()
             }
-            Self::Names(names) => names.iter().enumerate().map(|(at, name)| (at as f64, name.clone())).collect(),
+            Self::Names(names) => (0..names.len()).map(|at| at as f64).collect(),
+            Self::Rows(_) => Vec::new(),
         }
+    }
+
+    /// Label of a tick.
+    pub(super) fn label(&self, at: f64) -> String {
+        match self {
+            Self::Nines(_) => {
+                NINES.iter().find(|(share, _)| *share == at).map_or_else(String::new, |(_, name)| (*name).to_owned())
+            }
+            Self::Names(names) => names.get(at as usize).cloned().unwrap_or_default(),
+            _ => tick(at),
+        }
+    }
+
+    /// Whether the axis has a value.
+    pub(in crate::plots) fn contains(&self, value: f64) -> bool {
+        (0.0..=1.0).contains(&self.place(value))
+    }
+}
+
+impl Ranged for Scale {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    /// A value beyond an end is drawn at the end.
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        from + (self.place(*value).clamp(0.0, 1.0) * f64::from(to - from)).round() as i32
+    }
+
+    /// Every grid line has a label, so there are no light ones.
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks(hint.max_num_points()) }
+    }
+
+    fn range(&self) -> Range<f64> {
+        match self {
+            Self::Linear { low, high } | Self::Log { low, high } => *low..*high,
+            Self::Nines(most) => 0.0..1.0 - 10_f64.powf(-most),
+            Self::Names(names) => -0.5..names.len() as f64 - 0.5,
+            Self::Rows(rows) => *rows as f64..0.0,
+        }
+    }
+}
+
+impl ValueFormatter<f64> for Scale {
+    fn format_ext(&self, value: &f64) -> String {
+        self.label(*value)
     }
 }
 
@@ -88,7 +151,7 @@ fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * decade).find(|round| *round >= value).unwrap_or(decade * 10.0)
 }
 
-fn linear(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
+fn linear(low: f64, high: f64, most: usize) -> Vec<f64> {
     let rough = (high - low) / most.max(1) as f64;
     let step = round_up(rough * 0.999_999);
     if !step.is_finite() || step <= 0.0 {
@@ -96,10 +159,10 @@ fn linear(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
     }
     let first = (low / step - 1e-9).ceil() as i64;
     let last = (high / step + 1e-9).floor() as i64;
-    (first..=last).map(|at| at as f64 * step).map(|value| (value, tick(value))).collect()
+    (first..=last).map(|at| at as f64 * step).collect()
 }
 
-fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
+fn logarithmic(low: f64, high: f64, most: usize) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let within = |value: &f64| *value >= low * 0.999 && *value <= high * 1.001;
     let of = |digits: &[f64], every: i32| -> Vec<f64> {
@@ -111,8 +174,7 @@ fn logarithmic(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
     let choices =
         [of(&many, 1), of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], far)];
     let fits = |ticks: &&Vec<f64>| ticks.len() <= most.max(2);
-    let ticks = choices.iter().find(fits).or(choices.last()).cloned().unwrap_or_default();
-    ticks.into_iter().map(|value| (value, tick(value))).collect()
+    choices.iter().find(fits).or(choices.last()).cloned().unwrap_or_default()
 }
 
 /// A number with three significant digits.
@@ -136,7 +198,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let names = |scale: Scale, most| scale.ticks(most).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        let names = |scale: Scale, most| scale.ticks(most).into_iter().map(|at| scale.label(at)).collect::<Vec<_>>();
         assert_eq!(names(Scale::Linear { low: 0.0, high: 1.06 }, 5), ["0", "0.5", "1"]);
         assert_eq!(names(Scale::Log { low: 0.1, high: 1000.0 }, 6), ["0.1", "1", "10", "100", "1000"]);
         assert_eq!(names(Scale::Log { low: 0.1, high: 1.0 }, 6), ["0.1", "0.2", "0.5", "1"]);
@@ -149,7 +211,7 @@ mod tests {
     fn no_value_is_too_large_to_be_drawn() {
         let values = [1.0, f64::MAX];
         for scale in [Scale::from_zero(values), Scale::log(values), Scale::fitting(&values)] {
-            assert!(scale.ticks(6).len() <= 8 && scale.ticks(6).iter().all(|(at, _)| at.is_finite()), "{scale:?}");
+            assert!(scale.ticks(6).len() <= 8 && scale.ticks(6).iter().all(|at| at.is_finite()), "{scale:?}");
         }
     }
 

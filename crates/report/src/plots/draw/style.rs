@@ -1,9 +1,12 @@
 //! Colours, markers and sizes. Each transport has the same colour and marker in every plot.
 
+use plotters::style::{Color, RGBColor, ShapeStyle};
 use results::Subject;
 
 /// Width of every plot. A unit is 1/800 of it, 0.2 mm on a printed page.
 pub(in crate::plots) const WIDTH: f64 = 800.0;
+/// Backend units per unit of a figure.
+pub(super) const FINE: u32 = 4;
 /// Font size of titles.
 pub(in crate::plots) const TITLE: f64 = 21.0;
 /// Font size of labels.
@@ -11,33 +14,64 @@ pub(in crate::plots) const SIZE: f64 = 16.5;
 /// Font size of ticks and notes.
 pub(in crate::plots) const SMALL: f64 = 15.0;
 
-/// Red, green, blue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plots) struct Colour(pub(in crate::plots) u8, pub(in crate::plots) u8, pub(in crate::plots) u8);
+/// A length in backend units.
+pub(super) fn px(length: f64) -> i32 {
+    (length * f64::from(FINE)).round() as i32
+}
 
 /// Text and raw TCP; light on a dark page.
-pub(in crate::plots) const INK: Colour = Colour(26, 26, 26);
+pub(in crate::plots) const INK: RGBColor = RGBColor(26, 26, 26);
 /// Axes, notes and leaders.
-pub(in crate::plots) const SOFT: Colour = Colour(96, 96, 96);
+pub(in crate::plots) const SOFT: RGBColor = RGBColor(96, 96, 96);
 /// Grids.
-pub(in crate::plots) const FAINT: Colour = Colour(221, 221, 221);
+pub(in crate::plots) const FAINT: RGBColor = RGBColor(221, 221, 221);
 /// Background.
-pub(in crate::plots) const PAPER: Colour = Colour(255, 255, 255);
+pub(in crate::plots) const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// Heat maps, with different opacities.
-pub(in crate::plots) const HEAT: Colour = Colour(8, 48, 107);
+pub(in crate::plots) const HEAT: RGBColor = RGBColor(8, 48, 107);
 
 /// Colours of parts, in stacking order. None is that of a transport.
-pub(in crate::plots) const CLASSES: [Colour; 9] = [
-    Colour(94, 79, 162),
-    Colour(136, 204, 238),
-    Colour(68, 170, 153),
-    Colour(221, 204, 119),
-    Colour(204, 102, 119),
-    Colour(136, 34, 85),
-    Colour(17, 119, 51),
-    Colour(190, 190, 190),
-    Colour(102, 102, 102),
+pub(in crate::plots) const CLASSES: [RGBColor; 9] = [
+    RGBColor(94, 79, 162),
+    RGBColor(136, 204, 238),
+    RGBColor(68, 170, 153),
+    RGBColor(221, 204, 119),
+    RGBColor(204, 102, 119),
+    RGBColor(136, 34, 85),
+    RGBColor(17, 119, 51),
+    RGBColor(190, 190, 190),
+    RGBColor(102, 102, 102),
 ];
+
+/// Style of a line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::plots) struct Stroke {
+    colour: RGBColor,
+    width: f64,
+    pub(super) dashed: bool,
+    strength: f64,
+}
+
+impl Stroke {
+    /// A solid line.
+    pub(in crate::plots) const fn new(colour: RGBColor, width: f64) -> Self {
+        Self { colour, width, dashed: false, strength: 1.0 }
+    }
+
+    /// The style, dashed or not.
+    pub(in crate::plots) const fn dashed(self, dashed: bool) -> Self {
+        Self { dashed, ..self }
+    }
+
+    /// The style, paler.
+    pub(in crate::plots) const fn pale(self, strength: f64) -> Self {
+        Self { strength, ..self }
+    }
+
+    pub(super) fn style(&self) -> ShapeStyle {
+        self.colour.mix(self.strength).stroke_width(px(self.width).max(1) as u32)
+    }
+}
 
 /// Markers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +93,7 @@ pub(in crate::plots) enum Shape {
 /// Colour and marker of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plots) struct SubjectStyle {
-    pub(in crate::plots) colour: Colour,
+    pub(in crate::plots) colour: RGBColor,
     pub(in crate::plots) shape: Shape,
 }
 
@@ -67,17 +101,17 @@ pub(in crate::plots) struct SubjectStyle {
 /// similar difference in lightness.
 const STYLES: [SubjectStyle; 12] = [
     SubjectStyle { colour: INK, shape: Shape::Circle },
-    SubjectStyle { colour: Colour(213, 94, 0), shape: Shape::Square },
-    SubjectStyle { colour: Colour(230, 159, 0), shape: Shape::Up },
-    SubjectStyle { colour: Colour(0, 158, 115), shape: Shape::Diamond },
-    SubjectStyle { colour: Colour(86, 180, 233), shape: Shape::Down },
-    SubjectStyle { colour: Colour(0, 114, 178), shape: Shape::Cross },
-    SubjectStyle { colour: Colour(204, 121, 167), shape: Shape::Plus },
-    SubjectStyle { colour: Colour(136, 84, 48), shape: Shape::Left },
-    SubjectStyle { colour: Colour(153, 153, 51), shape: Shape::Right },
-    SubjectStyle { colour: Colour(170, 68, 153), shape: Shape::Hexagon },
-    SubjectStyle { colour: Colour(127, 127, 127), shape: Shape::Star },
-    SubjectStyle { colour: Colour(187, 60, 60), shape: Shape::Bar },
+    SubjectStyle { colour: RGBColor(213, 94, 0), shape: Shape::Square },
+    SubjectStyle { colour: RGBColor(230, 159, 0), shape: Shape::Up },
+    SubjectStyle { colour: RGBColor(0, 158, 115), shape: Shape::Diamond },
+    SubjectStyle { colour: RGBColor(86, 180, 233), shape: Shape::Down },
+    SubjectStyle { colour: RGBColor(0, 114, 178), shape: Shape::Cross },
+    SubjectStyle { colour: RGBColor(204, 121, 167), shape: Shape::Plus },
+    SubjectStyle { colour: RGBColor(136, 84, 48), shape: Shape::Left },
+    SubjectStyle { colour: RGBColor(153, 153, 51), shape: Shape::Right },
+    SubjectStyle { colour: RGBColor(170, 68, 153), shape: Shape::Hexagon },
+    SubjectStyle { colour: RGBColor(127, 127, 127), shape: Shape::Star },
+    SubjectStyle { colour: RGBColor(187, 60, 60), shape: Shape::Bar },
 ];
 
 /// Styles of all subjects of a job: fixed for the built-in server, the remaining ones for external
