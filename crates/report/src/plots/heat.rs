@@ -5,8 +5,8 @@ use results::{Interval, Run, Series};
 use super::Plot;
 use super::csv::{Csv, cell};
 use super::data::{PlotData, PointData, SeriesData, behind};
-use super::draw::{Area, Chart, Figure, Grid, HEAT, SMALL, Scale, WIDTH, panels, text_width};
-use super::over_time::{foot, head, whole_seconds};
+use super::draw::{Area, Chart, Figure, HEAT, SMALL, Scale, text_width};
+use super::over_time::{foot, head, small_charts, whole_seconds};
 
 /// Maximum number of columns; longer runs have several seconds per column.
 const COLUMNS_MAX: usize = 60;
@@ -42,14 +42,13 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     key(&figure, top);
     let mut csv =
         Csv::new(&["point", "transport", "verdict", "run", "from_second", "low_ms", "high_ms", "share_percent"]);
-    let (areas, bottom) = panels(rows.len(), (top + 10.0, 128.0), (58.0, WIDTH - 14.0), 3);
-    for (at, ((row, run), area)) in rows.iter().zip(&areas).enumerate() {
-        let mut chart = Chart::new(&figure, *area, Scale::Linear { low: 0.0, high: (last + 1) as f64 }, y.clone());
-        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
+    let x = Scale::Linear { low: 0.0, high: (last + 1) as f64 };
+    let (mut charts, bottom) = small_charts(&figure, rows.len(), top + 10.0, (&x, &y), 0.0);
+    for ((row, run), chart) in rows.iter().zip(&mut charts) {
         let place = [point.name.to_owned(), row.subject.to_string(), row.verdict(), run.record.run.to_string()];
         figure.group(&row.name(), || {
-            head(&figure, &chart, row);
-            cells(&mut chart, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
+            head(&figure, chart, row);
+            cells(chart, (intervals(point, run), every), |cells| csv.row(place.iter().cloned().chain(cells)));
         });
     }
     foot(&mut figure, bottom, "delivery latency, ms");

@@ -9,6 +9,9 @@ use super::data::{PlotData, PointData, SeriesData, behind};
 use super::draw::{Chart, Figure, Grid, SOFT, Scale, Stroke, WIDTH, panels};
 use crate::stats::{median, order_interval};
 
+/// Charts in a row.
+const COLUMNS: usize = 3;
+
 type Of = fn(&Second) -> Option<u64>;
 /// Lines with width and dash.
 const LINES: [(&str, Of, f64, bool); 3] = [
@@ -45,14 +48,11 @@ pub(super) fn plot(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plot> {
     });
     let y = Scale::log(values);
     let x = seconds_scale(point, &rows);
-    let (areas, bottom) = panels(rows.len(), (top + 6.0, 128.0), (58.0, WIDTH - 14.0), 3);
-    for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
-        let mut chart = Chart::new(&figure, *area, x.clone(), y.clone());
-        warm_up(&mut chart, point);
-        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
+    let (mut charts, bottom) = small_charts(&figure, rows.len(), top + 6.0, (&x, &y), warm_up_s(point));
+    for (row, chart) in rows.iter().zip(&mut charts) {
         figure.group(&row.name(), || {
-            head(&figure, &chart, row);
-            lines(&mut chart, (point, row));
+            head(&figure, chart, row);
+            lines(chart, (point, row));
         });
         write(&mut csv, point, row);
     }
@@ -76,18 +76,32 @@ pub(super) fn has_several_runs(rows: &[&SeriesData<'_>]) -> bool {
     rows.iter().any(|row| row.runs.len() > 1)
 }
 
-fn warm_up_s(point: &PointData<'_>) -> f64 {
+pub(super) fn warm_up_s(point: &PointData<'_>) -> f64 {
     point.set.and_then(|set| set.number("phases.warm_up_s")).unwrap_or(0.0)
 }
 
-/// Marks the warm-up.
-pub(super) fn warm_up(chart: &mut Chart, point: &PointData<'_>) {
-    if warm_up_s(point) > 0.0 {
-        chart.band(0.0..warm_up_s(point), SOFT, 0.16);
-    }
+/// Charts of equal axes in rows of three, with the first seconds shaded, and the total height.
+pub(super) fn small_charts(
+    figure: &Figure,
+    count: usize,
+    top: f64,
+    (x, y): (&Scale, &Scale),
+    shaded_s: f64,
+) -> (Vec<Chart>, f64) {
+    let (areas, bottom) = panels(count, (top, 128.0), (62.0, WIDTH - 14.0), COLUMNS);
+    let charts = areas.iter().enumerate().map(|(at, area)| {
+        let mut chart = Chart::new(figure, *area, x.clone(), y.clone());
+        if shaded_s > 0.0 {
+            chart.band(0.0..shaded_s, SOFT, 0.16);
+        }
+        let is_last = areas.get(at + COLUMNS).is_none();
+        chart.grid(Grid::labelled(is_last), Grid::labelled(at % COLUMNS == 0));
+        chart
+    });
+    (charts.collect(), bottom)
 }
 
-/// What the mark means.
+/// What the shade means.
 pub(super) fn warm_up_key(point: &PointData<'_>) -> &'static str {
     if warm_up_s(point) > 0.0 { " · shaded: warm-up" } else { "" }
 }

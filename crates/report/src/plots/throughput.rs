@@ -5,9 +5,9 @@ use results::{MetricId, RunRecord};
 use super::csv::{Csv, cell};
 use super::curves::{Curve, PlotPoint, fitting, name_ends, names_width};
 use super::data::{PlotData, PointData, SeriesData, Sweep, behind, offered_per_s, subject_name};
-use super::draw::{Area, Chart, Figure, Grid, SOFT, Scale, Stroke, WIDTH, panels, tick};
+use super::draw::{Area, Chart, Figure, SOFT, Scale, Stroke, WIDTH, tick};
 use super::over_time::{
-    foot, has_several_runs, head, over_runs as by_second, seconds, seconds_scale, warm_up, warm_up_key,
+    foot, has_several_runs, head, over_runs as by_second, seconds, seconds_scale, small_charts, warm_up_key, warm_up_s,
 };
 use super::{AROUND, Plot};
 use crate::stats::{median, over_runs};
@@ -30,16 +30,13 @@ pub(super) fn over_time(job: &PlotData<'_>, point: &PointData<'_>) -> Option<Plo
     });
     let y = Scale::from_zero(values);
     let x = seconds_scale(point, &rows);
-    let (areas, bottom) = panels(rows.len(), (top + 6.0, 128.0), (66.0, WIDTH - 14.0), 3);
+    let (mut charts, bottom) = small_charts(&figure, rows.len(), top + 6.0, (&x, &y), warm_up_s(point));
     let mut csv =
         Csv::new(&["point", "transport", "verdict", "run", "second", "delivered_per_s", "offered_deliveries_per_s"]);
-    for (at, (row, area)) in rows.iter().zip(&areas).enumerate() {
-        let mut chart = Chart::new(&figure, *area, x.clone(), y.clone());
-        warm_up(&mut chart, point);
-        chart.grid(Grid::labelled(areas.get(at + 3).is_none()), Grid::labelled(at % 3 == 0));
+    for (row, chart) in rows.iter().zip(&mut charts) {
         figure.group(&row.name(), || {
-            head(&figure, &chart, row);
-            lines(&mut chart, (point, row));
+            head(&figure, chart, row);
+            lines(chart, (point, row));
         });
         for record in row.records() {
             for second in seconds(point, record) {
