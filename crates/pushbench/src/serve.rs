@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use server::{Access, Config, ServerLimits, Slowdown};
+use server::{Access, Config, Log, ServerLimits, Slowdown};
 use wire::ServerAddresses;
 
 use crate::machine;
@@ -65,6 +65,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     allow_host: Vec<String>,
 
+    /// Where messages get their order and are kept: memory, or a Redis that all servers of a chat
+    /// share: redis://HOST:PORT or unix:///PATH
+    #[arg(long, env = "PUSHBENCH_LOG", hide_env_values = true, value_name = "LOG", default_value = "memory")]
+    log: String,
+
+    /// Name of the chat in a shared log. Servers with the same name are one chat
+    #[arg(long, value_name = "NAME", default_value = "chat", value_parser = parse_host)]
+    chat: String,
+
     #[command(flatten)]
     limits: ServerLimits,
 
@@ -83,6 +92,7 @@ Examples:
   pushbench serve                                  # then open http://127.0.0.1:8080/ in a browser
   pushbench serve --page-ports 4
   pushbench serve --listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0
+  pushbench serve --log redis://127.0.0.1:6379     # again on other ports: two servers, one chat
   curl -s --json '{\"author\":1,\"ordinal\":1,\"text\":\"hello\"}' \\
     http://127.0.0.1:8080/rooms/lobby/polling
   curl -N 'http://127.0.0.1:8080/rooms/lobby/sse?after=0'";
@@ -126,6 +136,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         access: Access { token: args.token, origins: args.allow_origin, hosts: args.allow_host, ..Access::default() },
         page_ports: args.page_ports as usize,
         limits: args.limits,
+        log: match args.log.as_str() {
+            "memory" => Log::Memory,
+            _ => Log::Redis { url: args.log, chat: args.chat },
+        },
         slowdown: args.slowdown,
     };
     let runtime = runtime(threads).context("cannot start the runtime")?;

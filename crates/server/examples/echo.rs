@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use server::{Access, Config, ServerLimits, StartError, start};
+use server::{Access, Config, Log, ServerLimits, StartError, start};
 
 /// Autobahn's longest message.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -21,6 +21,7 @@ async fn main() -> Result<(), StartError> {
         tcp_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         limits: ServerLimits { message_bytes_max: MESSAGE_BYTES_MAX, ..ServerLimits::default() },
         access: Access::default(),
+        log: Log::Memory,
         slowdown: None,
     };
     let _running = start(config).await?;

@@ -18,8 +18,33 @@ pub struct Config {
     pub limits: ServerLimits,
     /// Which requests are accepted.
     pub access: Access,
+    /// Where messages get their order and are kept.
+    pub log: Log,
     /// A deliberate slowdown, to test a comparison.
     pub slowdown: Option<Slowdown>,
+}
+
+/// Where messages get their order and are kept.
+#[derive(Clone)]
+pub enum Log {
+    /// In the memory of this server.
+    Memory,
+    /// In Redis, shared by all servers of a chat.
+    Redis {
+        /// Address of Redis, maybe with a password.
+        url: String,
+        /// Name of the chat.
+        chat: String,
+    },
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("Memory"),
+            Self::Redis { chat, .. } => f.debug_struct("Redis").field("chat", chat).finish_non_exhaustive(),
+        }
+    }
 }
 
 /// Every bound of the server. With the feature `cli` they are command line options, and these

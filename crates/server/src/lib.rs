@@ -2,6 +2,7 @@
 //! transport costs.
 //!
 //! - `hub`: rooms, logs and readers. Knows no transport, no HTTP and no slowdown.
+//! - `shared`: the log that several servers share, in Redis. Nothing else knows Redis.
 //! - `presence`: the people in a room, as pages report them.
 //! - `connection`: one accepted connection, its counters, its state and its socket. Knows no
 //!   protocol.
@@ -26,10 +27,12 @@ mod process;
 mod refusal;
 mod router;
 mod server;
+mod shared;
 mod slowdown;
 mod state;
 mod transports;
 
-pub use config::{Access, Config, ServerLimits};
+pub use config::{Access, Config, Log, ServerLimits};
 pub use server::{RunningServer, StartError, start};
+pub use shared::LogError;
 pub use slowdown::Slowdown;

@@ -71,6 +71,8 @@ impl Inner {
     fn enter(&mut self, room: &Arc<Room>, person: Person) -> Result<(), RoomFull> {
         let empty = || RoomPeople { room: Arc::clone(room), people: Vec::new() };
         let here = self.rooms.entry(room.name().to_owned()).or_insert_with(empty);
+        // The room that people are in now, if the earlier one was forgotten.
+        here.room = Arc::clone(room);
         let is_full = here.people.len() >= PEOPLE_MAX;
         match here.people.iter_mut().find(|(known, _)| known.author == person.author) {
             Some((known, reported)) if known.name == person.name => {
@@ -109,11 +111,11 @@ mod tests {
     use wire::{Framing, PersonName, StartAt};
 
     use super::*;
-    use crate::hub::{Hub, HubLimits};
+    use crate::hub::{Hub, HubLimits, Order};
 
     fn room(name: &str) -> Arc<Room> {
         let limits = HubLimits { rooms_max: 10, log_messages_max: 1_000, log_bytes_max: 1 << 20 };
-        Hub::new(limits).room(name).unwrap()
+        Hub::new(limits, Order::Here).room(name).unwrap()
     }
 
     fn report(presence: &Presence, room: &Arc<Room>, author: u32, name: Option<&str>) -> Vec<String> {

@@ -2,10 +2,10 @@
 //!
 //! Every transport sends the error body in its own way; `http` maps the reason to a status.
 
-use wire::{ErrorBody, StartAt, WireError};
+use wire::{Ack, ErrorBody, ServerItem, StartAt, WireError};
 
 use crate::counters::Counter;
-use crate::hub::{CursorAhead, RoomError};
+use crate::hub::{CursorAhead, NotTaken, RoomError, Taken};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalReason {
@@ -55,6 +55,12 @@ impl Refusal {
         Self::new(RefusalReason::Unavailable, body)
     }
 
+    /// The log that several servers share does not answer.
+    pub(crate) fn log_away() -> Self {
+        let hint = "try again later; a post that was refused may still appear";
+        Self::new(RefusalReason::Unavailable, ErrorBody::new("log", "", "the shared log does not answer", hint))
+    }
+
     /// The body of a post did not arrive in time.
     pub(crate) fn late_body() -> Self {
         let body = ErrorBody::new("body", "", "the body did not arrive in time", "send it in one piece");
@@ -73,6 +79,28 @@ impl Refusal {
             RefusalReason::Unavailable => Counter::Refused,
             RefusalReason::RequestTimeout => Counter::TimedOut,
             _ => Counter::Malformed,
+        }
+    }
+}
+
+/// The answer to a post on a connection that stays open; `None` if the server is shutting down.
+pub(crate) async fn answer_to_post(ordinal: u64, taken: Taken) -> Option<ServerItem<'static>> {
+    let seq = match taken {
+        Ok(published) => published.seq().await,
+        Err(not_taken) => Err(not_taken),
+    };
+    match seq {
+        Ok(seq) => Some(ServerItem::Ack(Ack { ordinal, seq })),
+        Err(NotTaken::Away) => Some(ServerItem::Error(Refusal::log_away().body)),
+        Err(NotTaken::Closed) => None,
+    }
+}
+
+impl From<NotTaken> for Refusal {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Closed => Self::closing(),
+            NotTaken::Away => Self::log_away(),
         }
     }
 }

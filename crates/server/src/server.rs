@@ -13,6 +13,7 @@ use crate::connection::{Connection, CountedStream};
 use crate::counters::TransportSlot;
 use crate::presence::SILENCE_MAX;
 use crate::router;
+use crate::shared::{self, LogError};
 use crate::state::{Admission, ServerState};
 use crate::transports::tcp;
 
@@ -25,12 +26,20 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time from the call of `shutdown` until the remaining connections are dropped.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
-/// The server could not bind an address.
+/// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct StartError {
-    address: SocketAddr,
-    source: io::Error,
+pub enum StartError {
+    /// It could not bind an address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The shared log is not there or cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 /// A running server. Dropping this value does not stop it; [`RunningServer::shutdown`] does.
@@ -55,7 +64,11 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     if !page.is_empty() {
         access.page_ports = [http].iter().chain(&page).map(SocketAddr::port).collect();
     }
-    let state = Arc::new(ServerState::new(config.limits, access, config.slowdown));
+    let (order, shared, tasks) = shared::open(&config.log, &config.limits).await?;
+    let state = Arc::new(ServerState::new(config.limits, access, config.slowdown, (order, shared)));
+    if let Some(tasks) = tasks {
+        tasks.start(&state.hub, &state.tasks, &state.closing);
+    }
     let routes = router::router(&state);
     let serve_http = move |state: Arc<ServerState>, socket, admission| match admission {
         Admission::Serve => drop(state.tasks.clone().spawn(router::serve(state, routes.clone(), socket))),
@@ -94,7 +107,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    bind().map_err(|source| StartError { address, source })
+    bind().map_err(|source| StartError::Listen { address, source })
 }
 
 async fn accept(

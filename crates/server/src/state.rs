@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::{ServerStats, Transport};
+use wire::{ServerStats, StartAt, Transport};
 
 use crate::config::{Access, ServerLimits};
 use crate::connection::Timeouts;
 use crate::counters::{Counter, Counters, TransportSlot};
-use crate::hub::{Hub, HubLimits};
+use crate::hub::{Hub, HubLimits, Order, Room};
 use crate::presence::Presence;
 use crate::process::process_usage;
+use crate::refusal::Refusal;
+use crate::shared::SharedLog;
 use crate::slowdown::Slowdown;
 
 /// Connections over the limit that may receive an error answer at the same time. Further ones are
@@ -21,7 +23,8 @@ use crate::slowdown::Slowdown;
 const CONCURRENT_REFUSALS_MAX: usize = 64;
 
 pub(crate) struct ServerState {
-    pub(crate) hub: Hub,
+    pub(crate) hub: Arc<Hub>,
+    shared: Option<SharedLog>,
     pub(crate) presence: Presence,
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: ServerLimits,
@@ -45,14 +48,20 @@ pub(crate) enum Admission {
 }
 
 impl ServerState {
-    pub(crate) fn new(limits: ServerLimits, access: Access, slowdown: Option<Slowdown>) -> Self {
-        let hub = Hub::new(HubLimits {
+    pub(crate) fn new(
+        limits: ServerLimits,
+        access: Access,
+        slowdown: Option<Slowdown>,
+        (order, shared): (Order, Option<SharedLog>),
+    ) -> Self {
+        let hub_limits = HubLimits {
             rooms_max: limits.rooms_max,
             log_messages_max: limits.log_messages_max,
             log_bytes_max: limits.log_bytes_max,
-        });
+        };
         Self {
-            hub,
+            hub: Arc::new(Hub::new(hub_limits, order)),
+            shared,
             presence: Presence::new(),
             counters: Arc::new(Counters::new(slowdown)),
             timeouts: Arc::new(Timeouts::from(&limits)),
@@ -66,6 +75,20 @@ impl ServerState {
             started: Instant::now(),
             accept_errors: AtomicU64::new(0),
         }
+    }
+
+    /// Whether a reader may start there without a look at the shared log.
+    pub(crate) fn covers(&self, room: &str, start: StartAt) -> bool {
+        self.shared.is_none() || self.hub.known(room).is_some_and(|room| room.covers(start))
+    }
+
+    /// Copies what a reader needs from the shared log. The room stays while the caller has it.
+    pub(crate) async fn copy(&self, room: &str, start: StartAt) -> Result<Arc<Room>, Refusal> {
+        let room = self.hub.room(room)?;
+        if let Some(shared) = &self.shared {
+            shared.copy_for(&room, start).await?;
+        }
+        Ok(room)
     }
 
     /// Begins the shutdown: every connection ends when it is idle.

@@ -20,6 +20,7 @@ mod refusals;
 mod refused_bodies;
 mod resets;
 mod room_connection;
+mod shared_log;
 mod shutdown;
 mod slow;
 mod socketio;

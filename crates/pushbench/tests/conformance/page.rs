@@ -1,9 +1,10 @@
 //! The chat page and the presence of people. What the page does is tested in a browser
 //! (`scripts/browser`).
 
-use server::{Access, Config, ServerLimits};
-use wire::{ErrorBody, NOTICE_AUTHOR, People};
+use server::{Access, Config, Log, ServerLimits};
+use wire::{ErrorBody, NOTICE_AUTHOR, People, Transport};
 
+use crate::clients::ClientOptions;
 use crate::raw::{Answer, Raw};
 use crate::test_server::TestServer;
 
@@ -60,10 +61,9 @@ async fn people_are_reported_and_their_notices_are_messages() {
     assert_eq!(came.people.len(), 1);
     let left = people(&ask(&server, "POST", PRESENCE, "", r#"{"author":7}"#).await);
     assert_eq!((left.people.len(), left.server), (0, came.server));
-    let log = text(&ask(&server, "GET", "/rooms/lobby/polling?after=0", "", "").await);
-    let authors: Vec<_> =
-        log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["author"].clone()).collect();
-    assert_eq!(authors, [NOTICE_AUTHOR, NOTICE_AUTHOR], "{log}");
+    let mut reader = ClientOptions::new(Transport::Polling, "lobby").after(0).join(&server).await;
+    let authors: Vec<_> = reader.next_messages(2).await.iter().map(|message| message.author).collect();
+    assert_eq!(authors, [NOTICE_AUTHOR, NOTICE_AUTHOR]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +101,7 @@ async fn a_page_may_use_the_other_ports_of_its_server() {
         page_ports: 2,
         limits: ServerLimits::default(),
         access: Access::default(),
+        log: Log::Memory,
         slowdown: None,
     };
     let running = server::start(config).await.unwrap();

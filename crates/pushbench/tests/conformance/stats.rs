@@ -96,6 +96,7 @@ async fn polling(server: &TestServer, transport: Transport) -> Seen {
     for ordinal in 0..=TEXTS.len() {
         if ordinal > 0 {
             seen.post(&mut raw, &target, ordinal).await;
+            server.until("the message in the room", |usage| usage.hub.log_messages == ordinal as u64).await;
         }
         let up = raw.up;
         let after = ordinal.saturating_sub(1);

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use server::{Access, Config, RunningServer, ServerLimits, Slowdown};
+use server::{Access, Config, Log, RunningServer, ServerLimits, Slowdown};
 use wire::{ServerAddresses, ServerStats, Transport, TransportUsage};
 
 /// Deadline of every wait in a test. It is generous, because it is never a measurement.
@@ -41,18 +42,23 @@ impl TestServer {
     pub(crate) async fn with_access(access: Access, set: impl FnOnce(&mut ServerLimits)) -> Self {
         let mut limits = ServerLimits::default();
         set(&mut limits);
-        Self::start_with(access, limits, None).await
+        Self::start_with(access, limits, None, log()).await
+    }
+
+    /// A server with a shared log.
+    pub(crate) async fn with_log(log: Log) -> Self {
+        Self::start_with(Access::default(), ServerLimits::default(), None, log).await
     }
 
     /// A server with a deliberate slowdown.
     pub(crate) async fn with_slowdown(costs: &str) -> Self {
-        Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap())).await
+        Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap()), Log::Memory).await
     }
 
-    async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>) -> Self {
+    async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>, log: Log) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
-        let config = Config { listen: any, tcp_listen: any, page_ports: 0, limits, access, slowdown };
+        let config = Config { listen: any, tcp_listen: any, page_ports: 0, limits, access, log, slowdown };
         let running = server::start(config).await.unwrap();
         Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
     }
@@ -128,6 +134,19 @@ impl TestServer {
         let running = self.running.expect("a server of this process");
         within("the server to shut down", running.shutdown()).await;
     }
+}
+
+/// Whether the servers of the tests share logs, so that messages are in a room a little later than
+/// they are acknowledged.
+pub(crate) fn has_shared_log() -> bool {
+    std::env::var_os("PUSHBENCH_TEST_LOG").is_some()
+}
+
+/// The log in `PUSHBENCH_TEST_LOG`, with a chat for each server; without it in memory.
+fn log() -> Log {
+    static SERVERS: AtomicU32 = AtomicU32::new(0);
+    let chat = || format!("{}-{}", std::process::id(), SERVERS.fetch_add(1, Relaxed));
+    std::env::var("PUSHBENCH_TEST_LOG").map_or(Log::Memory, |url| Log::Redis { url, chat: chat() })
 }
 
 /// Opens a new connection for each request: it is the only one of the test itself and is closed

@@ -94,6 +94,7 @@ async fn a_late_joiner_chooses_where_it_begins() {
     for n in 1..=5 {
         author.post(&format!("old {n}")).await;
     }
+    server.until("five messages", |usage| usage.hub.log_messages == 5).await;
     let all = ClientOptions::all("lobby");
     let after = |seq| all.iter().map(move |options| options.clone().after(seq)).collect::<Vec<_>>();
     let mut from_now = join_every(&all, &server).await;

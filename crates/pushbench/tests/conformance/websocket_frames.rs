@@ -10,7 +10,7 @@ use wire::{Encoding, ServerItem, Transport, decode_down};
 use crate::clients::ClientOptions;
 use crate::engineio::{Session, WEBSOCKET, until, websocket};
 use crate::raw::{Raw, WsFrame, masked};
-use crate::test_server::{StatsByTransport, TestServer};
+use crate::test_server::{StatsByTransport, TestServer, has_shared_log};
 
 const TEXT: u8 = 1;
 const FIN: u8 = 0x80;
@@ -66,7 +66,8 @@ async fn run_all(transport: Transport, encoding: Encoding) {
     }
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
     let usage = server.until_empty().await.of(transport);
-    assert_eq!(usage.posts, acks);
+    // With a shared log a Socket.IO client that leaves at once may miss its acknowledgement.
+    assert!(usage.posts == acks || (transport.is_socketio() && has_shared_log() && usage.posts > acks), "{acks}");
     // engineioxide 0.17.9 has one reason for an invalid frame and for a disconnect.
     if !transport.is_socketio() {
         assert_eq!(usage.malformed, refused);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
-use server::{Access, Config, ServerLimits};
+use server::{Access, Config, Log, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wire::{Ack, ClientItem, Framing, Message, ServerItem, ServerStats, decode_up, split_frame};
@@ -112,8 +112,15 @@ pub(crate) fn ran_as_server() -> io::Result<bool> {
 async fn serve() -> io::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let limits = ServerLimits { heartbeat: HEARTBEAT, ..ServerLimits::default() };
-    let config =
-        Config { listen: any, tcp_listen: any, page_ports: 0, limits, access: Access::default(), slowdown: None };
+    let config = Config {
+        listen: any,
+        tcp_listen: any,
+        page_ports: 0,
+        limits,
+        access: Access::default(),
+        log: Log::Memory,
+        slowdown: None,
+    };
     let running = server::start(config).await.map_err(io::Error::other)?;
     let (bare, bare_posts) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
     let bare_polls = TcpListener::bind(any).await?;

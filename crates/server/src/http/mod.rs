@@ -15,7 +15,8 @@ mod websocket;
 pub(crate) use post::{answer_post, check_post, check_text, post_bytes_max, publish_body, refuse_read_with_body};
 pub(crate) use presence::answer_presence;
 pub(crate) use request::{
-    ReadEndpoint, ReadKind, ReadRequest, StreamKind, WebSocketUpgrade, check_origin, check_stats_request, connection_of,
+    ParsedRead, ReadEndpoint, ReadKind, ReadRequest, StreamKind, WebSocketUpgrade, check_origin, check_stats_request,
+    connection_of,
 };
 pub(crate) use request_head::{HEAD_BYTES_MAX, ParsedHead, RequestHead};
 pub(crate) use response::{finish, json};

@@ -16,7 +16,7 @@ use super::request_head::RequestHead;
 use super::response::{finish, json};
 use crate::connection::Connection;
 use crate::counters::TransportSlot;
-use crate::hub::Room;
+use crate::hub::{Published, Room};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::state::ServerState;
 
@@ -54,7 +54,8 @@ fn ack_response(connection: &Connection, ack: &Ack) -> Response {
 async fn accept_post(state: &ServerState, connection: &Arc<Connection>, request: Request) -> Result<Ack, Refusal> {
     let room = check_post(state, &RequestHead::of(&request))?;
     let body = body_of(state, connection, request).await?;
-    publish_body(state, connection, &room, &body)
+    let (ordinal, published) = publish_body(state, connection, &room, &body)?;
+    Ok(Ack { ordinal, seq: published.seq().await? })
 }
 
 /// Reads the body of a request. It may be as long as a post.
@@ -77,20 +78,19 @@ pub(crate) fn check_post(state: &ServerState, head: &RequestHead<'_>) -> Result<
     Ok(state.hub.room(head.room)?)
 }
 
-/// Publishes the post in a body.
+/// Publishes the post in a body, and returns its ordinal.
 pub(crate) fn publish_body(
     state: &ServerState,
     connection: &Connection,
     room: &Room,
     body: &[u8],
-) -> Result<Ack, Refusal> {
+) -> Result<(u64, Published), Refusal> {
     let post = decode_post_json(body).map_err(|error| Refusal::bad_post(&error))?;
     check_text(state, post.text.len())?;
     let payload = post.text.len() as u64;
     let byte_counts = ByteCounts { payload, envelope: body.len() as u64 - payload, framing: 0 };
     connection.stats.counters().add_post(connection.stats.slot(), byte_counts);
-    let seq = room.publish(&post).map_err(|_| Refusal::closing())?;
-    Ok(Ack { ordinal: post.ordinal, seq })
+    Ok((post.ordinal, room.publish(&post)?))
 }
 
 /// Refuses a text that is too long.

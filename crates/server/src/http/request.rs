@@ -68,21 +68,32 @@ pub(crate) struct ReadRequest {
     pub(crate) reset: Option<Reset>,
 }
 
+/// A read request that was checked.
+pub(crate) enum ParsedRead {
+    Accepted(ReadRequest),
+    /// The reader needs more of the shared log.
+    NotCopied(StartAt),
+}
+
 impl ReadRequest {
     /// Checks a request against its endpoint, the access rules and the room. `earlier`: the reader
-    /// of the last request on the connection.
+    /// of the last request on the connection. `is_copied`: the shared log has just been asked.
     pub(crate) fn parse(
         state: &ServerState,
         transport: Transport,
         endpoint: &ReadEndpoint,
         head: &RequestHead<'_>,
         earlier: Option<Reader>,
-    ) -> Result<Self, Refusal> {
+        is_copied: bool,
+    ) -> Result<ParsedRead, Refusal> {
         let query = ReadQuery::parse(head.query, endpoint.parameters).map_err(Refusal::bad_request)?;
         check_access(state, head, query.token)?;
         let encoding = query.encoding.unwrap_or(transport.default_encoding());
         let resume = resume_cursor(&endpoint.kind, head)?;
         let start = resume.unwrap_or(query.start);
+        if !is_copied && !state.covers(head.room, start) {
+            return Ok(ParsedRead::NotCopied(start));
+        }
         let format = BatchFormat { framing: transport.framing(encoding), wrapping: endpoint.kind.wrapping() };
         let (reader, reset) = match state.hub.reader(earlier, head.room, format, start)? {
             Ok(reader) => (reader, None),
@@ -91,7 +102,8 @@ impl ReadRequest {
             }
             Err(ahead) => return Err(Refusal::cursor_ahead(start, ahead)),
         };
-        Ok(Self { reader, encoding, hold_ms: query.hold_ms, had_cursor: start != StartAt::Live, reset })
+        let had_cursor = start != StartAt::Live;
+        Ok(ParsedRead::Accepted(Self { reader, encoding, hold_ms: query.hold_ms, had_cursor, reset }))
     }
 }
 

@@ -87,6 +87,11 @@ impl Log {
         }
     }
 
+    /// An empty log whose next message follows on `head`.
+    pub(super) fn after(head: u64, limits: HubLimits) -> Self {
+        Self { head, ..Self::new(limits) }
+    }
+
     /// Sequence number of the newest message, or 0 before the first one.
     pub(super) const fn head(&self) -> u64 {
         self.head

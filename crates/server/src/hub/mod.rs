@@ -1,6 +1,7 @@
 //! Rooms, their logs, and readers with cursors over them. Knows no transport and no socket.
 
 mod log;
+mod order;
 mod reader;
 mod room;
 mod waiters;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use wire::{BatchFormat, ErrorBody, HubUsage, RoomName, StartAt};
 
 pub(crate) use log::Batch;
+pub(crate) use order::{Append, AppendAnswer, NotTaken, Order, Published, Taken};
 pub(crate) use reader::Reader;
-pub(crate) use room::{CursorAhead, Next, Room};
+pub(crate) use room::{Copied, CursorAhead, Next, Room};
 
 /// Bounds of a hub and its rooms.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +38,13 @@ pub(crate) enum RoomError {
 pub(crate) struct Hub {
     rooms: RwLock<HashMap<RoomName, Arc<Room>>>,
     limits: HubLimits,
+    order: Order,
     closed: AtomicBool,
 }
 
 impl Hub {
-    pub(crate) fn new(limits: HubLimits) -> Self {
-        Self { rooms: RwLock::default(), limits, closed: AtomicBool::new(false) }
+    pub(crate) fn new(limits: HubLimits, order: Order) -> Self {
+        Self { rooms: RwLock::default(), limits, order, closed: AtomicBool::new(false) }
     }
 
     /// Finds a room or creates it.
@@ -61,7 +64,7 @@ impl Hub {
         if rooms.len() >= self.limits.rooms_max {
             return Err(RoomError::Full { rooms_max: self.limits.rooms_max });
         }
-        let room = Arc::new(Room::new(name.clone(), self.limits));
+        let room = Arc::new(Room::new(name.clone(), self.limits, self.order.clone()));
         rooms.insert(name, Arc::clone(&room));
         Ok(room)
     }
@@ -78,6 +81,22 @@ impl Hub {
             Some(earlier) => Ok(earlier.restarted(start)),
             None => Ok(self.room(room)?.reader(format, start)),
         }
+    }
+
+    /// A room that is here.
+    pub(crate) fn known(&self, name: &str) -> Option<Arc<Room>> {
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All rooms.
+    pub(crate) fn all(&self) -> Vec<Arc<Room>> {
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Forgets all rooms. Their readers end and may come back.
+    pub(crate) fn forget_all(&self) {
+        let forgotten = std::mem::take(&mut *self.rooms.write().unwrap_or_else(PoisonError::into_inner));
+        forgotten.into_values().for_each(|room| room.close());
     }
 
     /// Removes unused rooms: empty ones at once, others after `idle` without reader and post.
@@ -116,7 +135,7 @@ mod tests {
     use wire::{Framing, Post};
 
     fn hub(rooms_max: usize) -> Hub {
-        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 })
+        Hub::new(HubLimits { rooms_max, log_messages_max: 10, log_bytes_max: 1 << 20 }, Order::Here)
     }
 
     #[test]

@@ -87,11 +87,11 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::{Hub, HubLimits};
+    use crate::hub::{Hub, HubLimits, Order};
     use wire::{Framing, Post};
 
     fn hub() -> Hub {
-        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20 })
+        Hub::new(HubLimits { rooms_max: 10, log_messages_max: 100, log_bytes_max: 1 << 20 }, Order::Here)
     }
 
     fn post(ordinal: u64) -> Post<'static> {

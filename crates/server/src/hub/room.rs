@@ -9,11 +9,11 @@ use wire::{BatchFormat, HubUsage, Post, RoomName, StartAt};
 
 use super::HubLimits;
 use super::log::{Batch, Log};
+use super::order::{NotTaken, Order, Published, Taken, append};
 use super::waiters::{WaiterId, Waiters};
 
-/// The room accepts no more posts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RoomClosed;
+/// Messages of a shared log that a room keeps while it is being copied.
+const EARLY_MAX: usize = 1_024;
 
 /// The cursor is beyond the end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,18 @@ pub(crate) enum Next {
     Closed,
 }
 
+/// How far the copy of a shared log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copied {
+    Whole,
+    /// There are messages before the newest that are not here.
+    Behind,
+}
+
 pub(crate) struct Room {
     name: RoomName,
+    order: Order,
+    limits: HubLimits,
     inner: Mutex<Inner>,
     /// The round of the waiters, which a registered reader reads without the lock.
     round: AtomicU64,
@@ -40,10 +50,22 @@ struct Inner {
     waiters: Waiters,
     readers: u64,
     closed: bool,
+    /// Of a shared log: messages that came before the copy.
+    early: Option<Vec<(u64, Post<'static>)>>,
     last_used: Instant,
 }
 
 impl Inner {
+    /// Takes a message unless it is here already.
+    fn take(&mut self, seq: u64, post: &Post<'_>) -> Copied {
+        let head = self.log.head();
+        if seq == head + 1 {
+            self.log.push(post);
+            self.last_used = Instant::now();
+        }
+        if seq <= head + 1 { Copied::Whole } else { Copied::Behind }
+    }
+
     fn cursor(&self, start: StartAt) -> Result<u64, CursorAhead> {
         let head = self.log.head();
         match start {
@@ -55,14 +77,18 @@ impl Inner {
 }
 
 impl Room {
-    pub(super) fn new(name: RoomName, limits: HubLimits) -> Self {
+    pub(super) fn new(name: RoomName, limits: HubLimits, order: Order) -> Self {
+        let early = matches!(order, Order::Shared(_)).then(Vec::new);
         Self {
             name,
+            order,
+            limits,
             inner: Mutex::new(Inner {
                 log: Log::new(limits),
                 waiters: Waiters::default(),
                 readers: 0,
                 closed: false,
+                early,
                 last_used: Instant::now(),
             }),
             round: AtomicU64::new(0),
@@ -73,16 +99,63 @@ impl Room {
         self.name.as_str()
     }
 
-    /// Appends a post, wakes all waiting readers, and returns its sequence number.
-    pub(crate) fn publish(&self, post: &Post<'_>) -> Result<u64, RoomClosed> {
+    /// Appends a post, and wakes all waiting readers.
+    pub(crate) fn publish(&self, post: &Post<'_>) -> Taken {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(RoomClosed);
+            return Err(NotTaken::Closed);
+        }
+        inner.last_used = Instant::now();
+        if let Order::Shared(queue) = &self.order {
+            return append(queue, &self.name, post);
         }
         let seq = inner.log.push(post);
-        inner.last_used = Instant::now();
         self.wake_all(inner);
-        Ok(seq)
+        Ok(Published::At(seq))
+    }
+
+    /// Sequence number of the newest message here.
+    pub(crate) fn head(&self) -> u64 {
+        self.lock().log.head()
+    }
+
+    /// Whether a reader may start there without a look at the shared log.
+    pub(crate) fn covers(&self, start: StartAt) -> bool {
+        matches!(self.order, Order::Here) || {
+            let inner = self.lock();
+            inner.early.is_none() && inner.cursor(start).is_ok()
+        }
+    }
+
+    /// Takes the next message of the shared log.
+    pub(crate) fn follow(&self, seq: u64, post: &Post<'_>) -> Copied {
+        let mut inner = self.lock();
+        if let Some(early) = &mut inner.early {
+            // Those that do not fit are copied once more.
+            if early.len() < EARLY_MAX {
+                early.push((seq, Post { text: post.text.clone().into_owned().into(), ..*post }));
+            }
+            return Copied::Whole;
+        }
+        let copied = inner.take(seq, post);
+        self.wake_all(inner);
+        copied
+    }
+
+    /// Takes the messages of the shared log after `head`. Older ones may be missing there.
+    pub(crate) fn copy(&self, messages: impl IntoIterator<Item = (u64, Post<'static>)>) -> Copied {
+        let mut inner = self.lock();
+        for (seq, post) in messages {
+            if inner.take(seq, &post) == Copied::Behind {
+                inner.log = Log::after(seq - 1, self.limits);
+                inner.take(seq, &post);
+            }
+        }
+        let early = inner.early.take().unwrap_or_default();
+        let is_whole =
+            early.len() < EARLY_MAX && early.iter().all(|(seq, post)| inner.take(*seq, post) == Copied::Whole);
+        self.wake_all(inner);
+        if is_whole { Copied::Whole } else { Copied::Behind }
     }
 
     fn wake_all(&self, mut inner: MutexGuard<'_, Inner>) {

@@ -25,7 +25,9 @@ use super::host;
 use super::request_body::{RequestBody, discard, keeping_unread};
 use crate::connection::{Connection, CountedStream};
 use crate::counters::{Counter, TransportSlot};
-use crate::http::{HEAD_BYTES_MAX, ReadEndpoint, ReadKind, ReadRequest, RequestHead, WebSocketUpgrade, cors, finish};
+use crate::http::{
+    HEAD_BYTES_MAX, ParsedRead, ReadEndpoint, ReadKind, ReadRequest, RequestHead, WebSocketUpgrade, cors, finish,
+};
 use crate::refusal::Refusal;
 use crate::state::ServerState;
 use crate::transports;
@@ -74,8 +76,13 @@ fn answer_any(
     match find_read(&request) {
         Some((transport, endpoint)) => match &endpoint.kind {
             ReadKind::WebSocket(upgrade) => {
-                let response = open_websocket(&state, &connection, transport, endpoint, *upgrade, request);
-                Box::pin(std::future::ready(Ok(response)))
+                let (parts, _) = request.into_parts();
+                Box::pin(open_websocket(
+                    state,
+                    connection,
+                    (transport, endpoint, *upgrade),
+                    Request::from_parts(parts, ()),
+                ))
             }
             ReadKind::Poll(_) | ReadKind::Stream(_) => {
                 room_request.get_or_init(|| RequestHead::of(&request).to_bytes());
@@ -96,21 +103,38 @@ fn find_read(request: &hyper::Request<Incoming>) -> Option<(Transport, &'static 
 }
 
 /// Answers `GET /rooms/{room}/{transport}` of a WebSocket.
-fn open_websocket(
-    state: &Arc<ServerState>,
-    connection: &Arc<Connection>,
-    transport: Transport,
-    endpoint: &ReadEndpoint,
-    upgrade: WebSocketUpgrade,
-    request: hyper::Request<Incoming>,
-) -> Response {
+async fn open_websocket(
+    state: Arc<ServerState>,
+    connection: Arc<Connection>,
+    (transport, endpoint, upgrade): (Transport, &ReadEndpoint, WebSocketUpgrade),
+    request: Request<()>,
+) -> Result<Response, Infallible> {
     connection.begin_request(TransportSlot::of(transport));
     let cors = cors::headers_for(&state.access, &request);
-    let read = ReadRequest::parse(state, transport, endpoint, &RequestHead::of(&request), None);
-    let outcome = read.and_then(|read| upgrade(state, connection, read, request.map(|_| Body::empty())));
-    let mut response = finish(state, connection, outcome);
+    let read = read_request(&state, transport, endpoint, &RequestHead::of(&request)).await;
+    let outcome = read.and_then(|read| upgrade(&state, &connection, read, request.map(|()| Body::empty())));
+    let mut response = finish(&state, &connection, outcome);
     response.headers_mut().extend(cors.into_iter().flatten());
-    response
+    Ok(response)
+}
+
+async fn read_request(
+    state: &Arc<ServerState>,
+    transport: Transport,
+    endpoint: &ReadEndpoint,
+    head: &RequestHead<'_>,
+) -> Result<ReadRequest, Refusal> {
+    let parse = |is_copied| ReadRequest::parse(state, transport, endpoint, head, None, is_copied);
+    let mut parsed = parse(false)?;
+    if let ParsedRead::NotCopied(start) = parsed {
+        let room = Box::pin(state.copy(head.room, start)).await?;
+        parsed = parse(true)?;
+        drop(room);
+    }
+    match parsed {
+        ParsedRead::Accepted(read) => Ok(read),
+        ParsedRead::NotCopied(_) => Err(Refusal::log_away()),
+    }
 }
 
 /// Answers every request but a read: a refused one, a preflight, or a route of the router.

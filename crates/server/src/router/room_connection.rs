@@ -17,15 +17,16 @@ use axum::http::{Method, StatusCode};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
-use wire::{ByteCounts, Transport};
+use wire::{Ack, ByteCounts, StartAt, Transport};
 
 use crate::connection::{Connection, CountedStream, Timer, with_scratch};
 use crate::counters::{Counter, TransportSlot};
 use crate::http::{
-    HEAD_BYTES_MAX, ParsedHead, ReadEndpoint, ReadKind, ReadRequest, RequestHead, ResponseForm, Stream, batch_head,
-    check_post, empty_response, json_response, opening_head, post_bytes_max, publish_body, refusal_response,
+    HEAD_BYTES_MAX, ParsedHead, ParsedRead, ReadEndpoint, ReadKind, ReadRequest, RequestHead, ResponseForm, Stream,
+    batch_head, check_post, empty_response, json_response, opening_head, post_bytes_max, publish_body,
+    refusal_response,
 };
-use crate::hub::{Batch, Next, Reader};
+use crate::hub::{Batch, Next, Published, Reader, Room};
 use crate::refusal::Refusal;
 use crate::state::ServerState;
 use crate::transports;
@@ -45,8 +46,15 @@ pub(super) enum RoomEnd {
 /// Serves the requests of rooms on a connection, until there is another one.
 pub(super) async fn serve(state: &Arc<ServerState>, socket: &mut CountedStream) -> io::Result<RoomEnd> {
     let mut closing = pin!(state.closing.cancelled());
-    let mut connection =
-        RoomConnection { state, socket, unread: Vec::new(), reader: None, hold_timer: None, watches_shutdown: false };
+    let mut connection = RoomConnection {
+        state,
+        socket,
+        unread: Vec::new(),
+        reader: None,
+        copied: None,
+        hold_timer: None,
+        watches_shutdown: false,
+    };
     let end = loop {
         let response = match poll_fn(|cx| connection.poll_next(closing.as_mut(), cx)).await? {
             Step::Respond(response) => response,
@@ -54,6 +62,14 @@ pub(super) async fn serve(state: &Arc<ServerState>, socket: &mut CountedStream) 
                 Some(response) => response,
                 None => break RoomEnd::Ended,
             },
+            Step::Publish { ordinal, published, form } => match published.seq().await {
+                Ok(seq) => connection.acknowledge(&form, &Ack { ordinal, seq }),
+                Err(not_taken) => connection.refuse(&form, &not_taken.into()),
+            },
+            Step::Copy { room, start } => {
+                connection.copied = Some(Box::pin(state.copy(&room, start)).await);
+                continue;
+            }
             Step::End(end) => break end,
             Step::IncompleteHead | Step::IncompleteBody => continue,
         };
@@ -75,6 +91,8 @@ struct RoomConnection<'a> {
     unread: Vec<u8>,
     /// The reader of the last poll. The next one is mostly in the same room.
     reader: Option<Reader>,
+    /// The room that the next request was waiting for.
+    copied: Option<Result<Arc<Room>, Refusal>>,
     hold_timer: Option<Timer<Box<Sleep>>>,
     /// Whether the shutdown of the server wakes this task.
     watches_shutdown: bool,
@@ -86,6 +104,17 @@ enum Step {
     IncompleteBody,
     Respond(RoomResponse),
     Hold(Hold),
+    /// The post waits for its number from the shared log.
+    Publish {
+        ordinal: u64,
+        published: Published,
+        form: ResponseForm,
+    },
+    /// The reader needs more of the shared log. Its request is parsed again afterwards.
+    Copy {
+        room: String,
+        start: StartAt,
+    },
     End(RoomEnd),
 }
 
@@ -185,22 +214,31 @@ impl RoomConnection<'_> {
             return unusual;
         }
         let Some(body) = bytes.get(head_bytes..head_bytes + body_bytes) else { return (Step::IncompleteBody, 0) };
-        self.connection().begin_request(TransportSlot::of(transport));
+        if self.copied.is_none() {
+            self.connection().begin_request(TransportSlot::of(transport));
+        }
         let mut form = ResponseForm::new(&self.state.access, &head);
         form.closes |= self.state.is_closing();
         let step = if is_post { self.post(&head, &form, body) } else { self.read(transport, endpoint, &head, &form) };
         let step = step.unwrap_or_else(|refusal| Step::Respond(self.refuse(&form, &refusal)));
-        (step, head_bytes + body_bytes)
+        let taken = if matches!(step, Step::Copy { .. }) { 0 } else { head_bytes + body_bytes };
+        (step, taken)
     }
 
     fn post(&self, head: &RequestHead<'_>, form: &ResponseForm, body: &[u8]) -> Result<Step, Refusal> {
         let room = check_post(self.state, head)?;
-        let ack = publish_body(self.state, self.connection(), &room, body)?;
-        let (head, body) = json_response(form, StatusCode::OK, &[], &ack);
+        match publish_body(self.state, self.connection(), &room, body)? {
+            (ordinal, Published::At(seq)) => Ok(Step::Respond(self.acknowledge(form, &Ack { ordinal, seq }))),
+            (ordinal, published) => Ok(Step::Publish { ordinal, published, form: form.clone() }),
+        }
+    }
+
+    fn acknowledge(&self, form: &ResponseForm, ack: &Ack) -> RoomResponse {
+        let (head, body) = json_response(form, StatusCode::OK, &[], ack);
         let byte_counts = ByteCounts { envelope: body.len() as u64, ..ByteCounts::default() };
         let stats = &self.connection().stats;
         stats.counters().add_batch(stats.slot(), 0, 0, byte_counts);
-        Ok(Step::Respond(RoomResponse { head, body, closes: form.closes }))
+        RoomResponse { head, body, closes: form.closes }
     }
 
     fn read(
@@ -210,7 +248,12 @@ impl RoomConnection<'_> {
         head: &RequestHead<'_>,
         form: &ResponseForm,
     ) -> Result<Step, Refusal> {
-        let mut read = ReadRequest::parse(self.state, transport, endpoint, head, self.reader.take())?;
+        let copied = self.copied.take().transpose()?;
+        let parsed = ReadRequest::parse(self.state, transport, endpoint, head, self.reader.take(), copied.is_some())?;
+        let mut read = match parsed {
+            ParsedRead::Accepted(read) => read,
+            ParsedRead::NotCopied(start) => return Ok(Step::Copy { room: head.room.to_owned(), start }),
+        };
         let time = match endpoint.kind {
             ReadKind::Poll(hold_time) => hold_time(&read, &self.state.limits)?,
             ReadKind::Stream(kind) if form.is_head_only => {

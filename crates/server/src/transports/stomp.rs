@@ -15,7 +15,7 @@ use wire::{ByteCounts, ErrorBody, Framing, Joined, ServerItem, StartAt, decode_j
 
 use crate::counters::Counter;
 use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, check_text, upgrade};
-use crate::hub::{Batch, Next};
+use crate::hub::{Batch, Next, NotTaken};
 use crate::refusal::Refusal;
 
 pub(super) static ENDPOINT: ReadEndpoint = ReadEndpoint {
@@ -214,7 +214,14 @@ impl StompSession {
         let post = decode_post_json(frame.body.as_bytes()).map_err(|error| Refusal::bad_post(&error))?;
         check_text(&self.subscriber.state, post.text.len())?;
         self.websocket.count_post(post.text.len(), message_bytes, message_bytes - frame.body.len());
-        let seq = self.subscriber.reader.room().publish(&post).map_err(|_| WebSocketEnd::going_away())?;
+        let taken = match self.subscriber.reader.room().publish(&post) {
+            Ok(published) => published.seq().await,
+            Err(not_taken) => Err(not_taken),
+        };
+        let seq = taken.map_err(|not_taken| match not_taken {
+            NotTaken::Closed => StompEnd::from(WebSocketEnd::going_away()),
+            NotTaken::Away => StompEnd::Refused(Refusal::log_away()),
+        })?;
         self.receipt(frame, &[("seq", &seq.to_string())]).await
     }
 

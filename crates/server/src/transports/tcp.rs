@@ -14,8 +14,8 @@ use wire::{
 
 use crate::connection::{CountedStream, Timer, with_scratch};
 use crate::counters::TransportSlot;
-use crate::hub::{Batch, Next, Reader};
-use crate::refusal::{Refusal, RefusalReason};
+use crate::hub::{Batch, Next, NotTaken, Published, Reader, Taken};
+use crate::refusal::{Refusal, RefusalReason, answer_to_post};
 use crate::state::ServerState;
 
 const SLOT: TransportSlot = TransportSlot::of(Transport::Tcp);
@@ -92,7 +92,11 @@ async fn run(state: &ServerState, socket: &mut CountedStream) -> Result<std::con
     socket.connection().state.expect_request();
     let join = read_join(socket).await?;
     state.access.check(join.token.as_deref()).map_err(|body| Refusal::new(RefusalReason::Unauthorized, body))?;
-    let room = state.hub.room(join.room.as_str()).map_err(Refusal::from)?;
+    let room = if state.covers(join.room.as_str(), join.start) {
+        state.hub.room(join.room.as_str()).map_err(Refusal::from)?
+    } else {
+        Box::pin(state.copy(join.room.as_str(), join.start)).await?
+    };
     let mut reader = room
         .reader(Framing::LengthPrefixed.into(), join.start)
         .map_err(|ahead| Refusal::cursor_ahead(join.start, ahead))?;
@@ -149,14 +153,14 @@ async fn deliver(socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
 }
 
 /// Reads once and publishes every complete post. Keeps the rest in `unread`, and sends all
-/// acknowledgements in one write.
+/// acknowledgements in one write, or two if posts wait for the shared log.
 async fn receive_posts(
     state: &ServerState,
     socket: &mut CountedStream,
     reader: &Reader,
     unread: &mut Vec<u8>,
 ) -> Result<(), TcpEnd> {
-    let mut acks = Vec::new();
+    let (mut acks, mut waiting) = (Vec::new(), Vec::new());
     let outcome = with_scratch(|scratch| {
         let n = match socket.try_read(scratch) {
             Ok(0) => return Err(TcpEnd::Disconnected),
@@ -165,11 +169,11 @@ async fn receive_posts(
             Err(error) => return Err(error.into()),
         };
         if unread.is_empty() {
-            let taken = publish_all(state, socket, reader, &scratch[..n], &mut acks)?;
+            let taken = publish_all(state, socket, reader, &scratch[..n], (&mut acks, &mut waiting))?;
             unread.extend_from_slice(&scratch[taken..n]);
         } else {
             unread.extend_from_slice(&scratch[..n]);
-            let taken = publish_all(state, socket, reader, unread, &mut acks)?;
+            let taken = publish_all(state, socket, reader, unread, (&mut acks, &mut waiting))?;
             unread.drain(..taken);
         }
         if unread.is_empty() {
@@ -180,6 +184,14 @@ async fn receive_posts(
     if !acks.is_empty() {
         socket.write_all(&acks).await?;
     }
+    if !waiting.is_empty() {
+        acks.clear();
+        for (ordinal, taken) in waiting {
+            let item = answer_to_post(ordinal, taken).await.ok_or(TcpEnd::ServerClosing)?;
+            push_answer(socket, &item, &mut acks);
+        }
+        socket.write_all(&acks).await?;
+    }
     outcome
 }
 
@@ -188,7 +200,7 @@ fn publish_all(
     socket: &CountedStream,
     reader: &Reader,
     bytes: &[u8],
-    acks: &mut Vec<u8>,
+    (acks, waiting): (&mut Vec<u8>, &mut Vec<(u64, Taken)>),
 ) -> Result<usize, TcpEnd> {
     let max = state.limits.message_bytes_max + POST_OVERHEAD_BYTES;
     let mut taken = 0;
@@ -196,21 +208,27 @@ fn publish_all(
         let ClientItem::Post(post) = decode_up(frame.item)? else {
             return Err(bad_frame("a second join", "open another connection for another room"));
         };
-        let ack = publish(socket, reader, &post, frame.taken)?;
-        let byte_counts = Framing::LengthPrefixed.encode(&ServerItem::Ack(ack), acks);
-        socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
+        match publish(socket, reader, &post, frame.taken) {
+            Ok(Published::At(seq)) => push_answer(socket, &ServerItem::Ack(Ack { ordinal: post.ordinal, seq }), acks),
+            Err(NotTaken::Closed) => return Err(TcpEnd::ServerClosing),
+            soon => waiting.push((post.ordinal, soon)),
+        }
         taken += frame.taken;
     }
     Ok(taken)
 }
 
-fn publish(socket: &CountedStream, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Result<Ack, TcpEnd> {
+fn push_answer(socket: &CountedStream, item: &ServerItem<'_>, out: &mut Vec<u8>) {
+    let byte_counts = Framing::LengthPrefixed.encode(item, out);
+    socket.connection().stats.counters().add_batch(SLOT, 0, 1, byte_counts);
+}
+
+fn publish(socket: &CountedStream, reader: &Reader, post: &Post<'_>, frame_bytes: usize) -> Taken {
     let payload = post.text.len() as u64;
     let framing = FRAME_PREFIX_BYTES as u64;
     let byte_counts = ByteCounts { payload, envelope: frame_bytes as u64 - framing - payload, framing };
     socket.connection().stats.counters().add_post(SLOT, byte_counts);
-    let seq = reader.room().publish(post).map_err(|_| TcpEnd::ServerClosing)?;
-    Ok(Ack { ordinal: post.ordinal, seq })
+    reader.room().publish(post)
 }
 
 /// Writes an item for this client only.

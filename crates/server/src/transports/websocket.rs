@@ -6,11 +6,12 @@ use std::future::poll_fn;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
+use wire::{ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
 use crate::connection::Timer;
 use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, upgrade};
-use crate::hub::Next;
+use crate::hub::{Next, Taken};
+use crate::refusal::answer_to_post;
 
 pub(super) static ENDPOINT: ReadEndpoint = ReadEndpoint {
     parameters: &["after", "encoding", "token"],
@@ -29,8 +30,10 @@ async fn serve(subscriber: Subscriber, websocket: WebSocket) {
     // Posts that the client sent before it has the close frame are accepted, without an
     // acknowledgement.
     let away = end.is_going_away();
-    Box::pin(websocket.close(end, |websocket, message| !away || publish(&subscriber, websocket, message).is_ok()))
-        .await;
+    Box::pin(websocket.close(end, |websocket, message| {
+        !away || publish(&subscriber, websocket, message).is_ok_and(|(_, taken)| taken.is_ok())
+    }))
+    .await;
 }
 
 struct WebSocketSession {
@@ -55,8 +58,9 @@ impl WebSocketSession {
                 },
                 message = self.websocket.next() => {
                     if let Some(message) = self.websocket.handle_control_frame(message?).await? {
-                        let ack = publish(&self.subscriber, &self.websocket, &message)?;
-                        self.write(&ServerItem::Ack(ack)).await?;
+                        let (ordinal, taken) = publish(&self.subscriber, &self.websocket, &message)?;
+                        let item = answer_to_post(ordinal, taken).await.ok_or_else(WebSocketEnd::going_away)?;
+                        self.write(&item).await?;
                     }
                 }
                 () = poll_fn(|cx| timer.poll(cx)) => {
@@ -79,8 +83,8 @@ impl WebSocketSession {
     }
 }
 
-/// Publishes the post of a message.
-fn publish(subscriber: &Subscriber, websocket: &WebSocket, message: &Message) -> Result<Ack, WebSocketEnd> {
+/// Publishes the post of a message. Returns its ordinal.
+fn publish(subscriber: &Subscriber, websocket: &WebSocket, message: &Message) -> Result<(u64, Taken), WebSocketEnd> {
     let post = match (message, subscriber.encoding) {
         (Message::Text(text), Encoding::Json) => decode_post_json(text.as_bytes()).map_err(bad_message)?,
         (Message::Binary(bytes), Encoding::Binary) => match decode_up(bytes).map_err(bad_message)? {
@@ -102,8 +106,7 @@ fn publish(subscriber: &Subscriber, websocket: &WebSocket, message: &Message) ->
         return Err(WebSocketEnd::close(CloseCode::Size, &format!("a message has at most {max} bytes of text")));
     }
     websocket.count_post(post.text.len(), message.len(), 0);
-    let seq = subscriber.reader.room().publish(&post).map_err(|_| WebSocketEnd::going_away())?;
-    Ok(Ack { ordinal: post.ordinal, seq })
+    Ok((post.ordinal, subscriber.reader.room().publish(&post)))
 }
 
 fn bad_message(error: WireError) -> WebSocketEnd {

@@ -22,9 +22,12 @@ use super::backpressure::Backpressure;
 use super::forwarder::{Forwarder, current_slot};
 use super::sessions::SessionHandle;
 use crate::counters::{Counter, TransportSlot};
-use crate::hub::{Reader, Room};
+use crate::hub::{Published, Reader, Room};
 use crate::refusal::Refusal;
 use crate::state::ServerState;
+
+/// Posts of a client that may come before its room is there.
+const EARLY_MAX: usize = 64;
 
 /// An event that is not parsed yet.
 struct IncomingEvent {
@@ -65,6 +68,8 @@ pub(super) struct NamespaceClient {
     forwarders: TaskTracker,
     slot: TransportSlot,
     member: Mutex<Option<Membership>>,
+    /// Posts that came while the room of the join is copied from the shared log.
+    early: Mutex<Option<Vec<(AckSender, IncomingEvent)>>>,
     ended: Arc<AtomicBool>,
     /// Whether the session is ending because the client does not read.
     stalled: AtomicBool,
@@ -93,6 +98,7 @@ impl NamespaceClient {
             forwarders: forwarders.clone(),
             slot: handle.slot,
             member: Mutex::default(),
+            early: Mutex::default(),
             ended: Arc::default(),
             stalled: AtomicBool::new(false),
         });
@@ -100,12 +106,12 @@ impl NamespaceClient {
         // futures.
         let this = Arc::clone(&client);
         socket.on("join", move |ack: AckSender, event: IncomingEvent| {
-            this.join(ack, &event);
+            this.join(ack, event);
             std::future::ready(())
         });
         let this = Arc::clone(&client);
         socket.on("post", move |ack: AckSender, event: IncomingEvent| {
-            this.post(ack, &event);
+            this.post(ack, event);
             std::future::ready(())
         });
         let this = Arc::clone(&client);
@@ -118,8 +124,31 @@ impl NamespaceClient {
         Ok(())
     }
 
-    fn join(&self, ack: AckSender, event: &IncomingEvent) {
-        match self.admit(event) {
+    fn join(self: &Arc<Self>, ack: AckSender, event: IncomingEvent) {
+        let request = match self.join_request(&event) {
+            Ok(request) => request,
+            Err(refusal) => return self.refuse(ack, &event, refusal),
+        };
+        if self.early().is_some() {
+            return self.refuse(ack, &event, joined_already());
+        }
+        if self.state.covers(&request.room, request.start) {
+            return self.enter(ack, &event, &request);
+        }
+        *self.early() = Some(Vec::new());
+        let this = Arc::clone(self);
+        self.forwarders.spawn(async move {
+            match this.state.copy(&request.room, request.start).await {
+                Ok(_room) => this.enter(ack, &event, &request),
+                Err(refusal) => this.refuse(ack, &event, refusal),
+            }
+            let mut early = this.early();
+            early.take().into_iter().flatten().for_each(|(ack, event)| this.post_now(ack, event));
+        });
+    }
+
+    fn enter(&self, ack: AckSender, event: &IncomingEvent, request: &JoinRequest) {
+        match self.admit(request) {
             Ok((room, encoding, mut reader)) => {
                 self.answer(ack, event, &Joined { after: reader.cursor() });
                 let forwarder = Forwarder {
@@ -140,19 +169,17 @@ impl NamespaceClient {
         }
     }
 
-    fn admit(&self, event: &IncomingEvent) -> Result<(Arc<Room>, Encoding, Reader), Refusal> {
+    fn join_request(&self, event: &IncomingEvent) -> Result<JoinRequest, Refusal> {
         let hint = "emit \"join\" with {\"room\":\"lobby\",\"after\":0}";
-        let bad = |error: String| Refusal::bad_request(ErrorBody::new("join", "", error, hint));
+        let bad = |error: serde_json::Error| Refusal::bad_request(ErrorBody::new("join", "", error.to_string(), hint));
+        let (data, _) = data_of(&event.value).map_err(bad)?;
+        serde_json::from_str(data).map_err(bad)
+    }
+
+    fn admit(&self, request: &JoinRequest) -> Result<(Arc<Room>, Encoding, Reader), Refusal> {
         if self.member().is_some() {
-            return Err(Refusal::bad_request(ErrorBody::new(
-                "join",
-                "",
-                "this client has joined already",
-                "emit \"leave\" first",
-            )));
+            return Err(joined_already());
         }
-        let (data, _) = data_of(&event.value).map_err(|error| bad(error.to_string()))?;
-        let request: JoinRequest = serde_json::from_str(data).map_err(|error| bad(error.to_string()))?;
         let room = self.state.hub.room(&request.room)?;
         let encoding = request.encoding.unwrap_or(Encoding::Json);
         let framing = Transport::Socketio.framing(encoding);
@@ -161,14 +188,31 @@ impl NamespaceClient {
         Ok((room, encoding, reader))
     }
 
-    fn post(&self, ack: AckSender, event: &IncomingEvent) {
-        match self.publish(event) {
-            Ok(ack_data) => self.answer(ack, event, &ack_data),
-            Err(refusal) => self.refuse(ack, event, refusal),
+    fn post(self: &Arc<Self>, ack: AckSender, event: IncomingEvent) {
+        if let Some(early) = self.early().as_mut().filter(|early| early.len() < EARLY_MAX) {
+            return early.push((ack, event));
+        }
+        self.post_now(ack, event);
+    }
+
+    fn post_now(self: &Arc<Self>, ack: AckSender, event: IncomingEvent) {
+        match self.publish(&event) {
+            Ok((ordinal, Published::At(seq))) => self.answer(ack, &event, &Ack { ordinal, seq }),
+            Ok((ordinal, published)) => {
+                let this = Arc::clone(self);
+                self.forwarders.spawn(async move {
+                    match published.seq().await {
+                        Ok(seq) => this.answer(ack, &event, &Ack { ordinal, seq }),
+                        Err(not_taken) => this.refuse(ack, &event, not_taken.into()),
+                    }
+                });
+            }
+            Err(refusal) => self.refuse(ack, &event, refusal),
         }
     }
 
-    fn publish(&self, event: &IncomingEvent) -> Result<Ack, Refusal> {
+    /// Publishes the post of an event, and returns its ordinal.
+    fn publish(&self, event: &IncomingEvent) -> Result<(u64, Published), Refusal> {
         let member = self.member();
         let not_joined = || {
             Refusal::bad_request(ErrorBody::new("post", "", "this client has joined no room", "emit \"join\" first"))
@@ -189,8 +233,7 @@ impl NamespaceClient {
         };
         crate::http::check_text(&self.state, post.text.len())?;
         self.count_post(event, &post, attached.map_or(data.len(), Bytes::len), attached.is_some());
-        let seq = member.room.publish(&post).map_err(|_| Refusal::closing())?;
-        Ok(Ack { ordinal: post.ordinal, seq })
+        Ok((post.ordinal, member.room.publish(&post)?))
     }
 
     /// Counts a post. On polling the packets of a request share its framing, and only their own
@@ -274,6 +317,10 @@ impl NamespaceClient {
         self.leave();
     }
 
+    fn early(&self) -> MutexGuard<'_, Option<Vec<(AckSender, IncomingEvent)>>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn member(&self) -> MutexGuard<'_, Option<Membership>> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,6 +336,11 @@ impl DisconnectHandler<LocalAdapter, ()> for OnDisconnect {
         self.0.end(&SocketRef::from(Arc::clone(&socket)), &reason);
         remove(socket);
     }
+}
+
+fn joined_already() -> Refusal {
+    let hint = "emit \"leave\" first";
+    Refusal::bad_request(ErrorBody::new("join", "", "this client has joined already", hint))
 }
 
 /// The argument of an event: its JSON, and its attachment.
