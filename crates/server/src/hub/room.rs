@@ -15,6 +15,16 @@ use super::waiters::{WaiterId, Waiters};
 /// Messages of a shared log that a room keeps while it is being copied.
 const EARLY_MAX: usize = 1_024;
 
+/// What a room has of its messages.
+enum Copy {
+    /// Nothing yet: they are in the shared log.
+    None,
+    /// Nothing yet, but these, which came while the others are copied.
+    Begun(Vec<(u64, Post<'static>)>),
+    /// All up to the newest.
+    Done,
+}
+
 /// The cursor is beyond the end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CursorAhead {
@@ -50,8 +60,7 @@ struct Inner {
     waiters: Waiters,
     readers: u64,
     closed: bool,
-    /// Of a shared log: messages that came before the copy.
-    early: Option<Vec<(u64, Post<'static>)>>,
+    copy: Copy,
     last_used: Instant,
 }
 
@@ -78,7 +87,7 @@ impl Inner {
 
 impl Room {
     pub(super) fn new(name: RoomName, limits: HubLimits, order: Order) -> Self {
-        let early = matches!(order, Order::Shared(_)).then(Vec::new);
+        let copy = if matches!(order, Order::Here) { Copy::Done } else { Copy::None };
         Self {
             name,
             order,
@@ -88,7 +97,7 @@ impl Room {
                 waiters: Waiters::default(),
                 readers: 0,
                 closed: false,
-                early,
+                copy,
                 last_used: Instant::now(),
             }),
             round: AtomicU64::new(0),
@@ -114,32 +123,49 @@ impl Room {
         Ok(Published::At(seq))
     }
 
-    /// Sequence number of the newest message here.
-    pub(crate) fn head(&self) -> u64 {
-        self.lock().log.head()
-    }
-
     /// Whether a reader may start there without a look at the shared log.
     pub(crate) fn covers(&self, start: StartAt) -> bool {
         matches!(self.order, Order::Here) || {
             let inner = self.lock();
-            inner.early.is_none() && inner.cursor(start).is_ok()
+            matches!(inner.copy, Copy::Done) && inner.cursor(start).is_ok()
         }
     }
 
     /// Takes the next message of the shared log.
     pub(crate) fn follow(&self, seq: u64, post: &Post<'_>) -> Copied {
         let mut inner = self.lock();
-        if let Some(early) = &mut inner.early {
+        match &mut inner.copy {
+            Copy::None => Copied::Whole,
             // Those that do not fit are copied once more.
-            if early.len() < EARLY_MAX {
+            Copy::Begun(early) if early.len() == EARLY_MAX => Copied::Whole,
+            Copy::Begun(early) => {
                 early.push((seq, Post { text: post.text.clone().into_owned().into(), ..*post }));
+                Copied::Whole
             }
-            return Copied::Whole;
+            Copy::Done => {
+                let copied = inner.take(seq, post);
+                self.wake_all(inner);
+                copied
+            }
         }
-        let copied = inner.take(seq, post);
-        self.wake_all(inner);
-        copied
+    }
+
+    /// Begins to keep what comes while the messages before it are copied. Returns the newest number
+    /// here.
+    pub(crate) fn begin_copy(&self) -> u64 {
+        let mut inner = self.lock();
+        if matches!(inner.copy, Copy::None) {
+            inner.copy = Copy::Begun(Vec::new());
+        }
+        inner.log.head()
+    }
+
+    /// Gives up a copy that cannot be made.
+    pub(crate) fn abandon_copy(&self) {
+        let mut inner = self.lock();
+        if matches!(inner.copy, Copy::Begun(_)) {
+            inner.copy = Copy::None;
+        }
     }
 
     /// Takes the messages of the shared log after `head`. Older ones may be missing there.
@@ -151,7 +177,10 @@ impl Room {
                 inner.take(seq, &post);
             }
         }
-        let early = inner.early.take().unwrap_or_default();
+        let early = match std::mem::replace(&mut inner.copy, Copy::Done) {
+            Copy::Begun(early) => early,
+            Copy::None | Copy::Done => Vec::new(),
+        };
         let is_whole =
             early.len() < EARLY_MAX && early.iter().all(|(seq, post)| inner.take(*seq, post) == Copied::Whole);
         self.wake_all(inner);
@@ -248,5 +277,68 @@ impl Room {
         // No code under this lock leaves the room in an inconsistent state, so a panic elsewhere
         // need not make it unusable.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Framing;
+
+    use super::*;
+
+    fn shared_room() -> Room {
+        let limits = HubLimits { rooms_max: 1, log_messages_max: 100, log_bytes_max: 1 << 20 };
+        Room::new("r".parse().unwrap(), limits, Order::Shared(tokio::sync::mpsc::channel(1).0))
+    }
+
+    fn message(seq: u64) -> (u64, Post<'static>) {
+        (seq, Post { author: 1, ordinal: seq, text: "x".into() })
+    }
+
+    fn follow(room: &Room, seq: u64) -> Copied {
+        room.follow(seq, &message(seq).1)
+    }
+
+    fn messages(room: &Room) -> u64 {
+        room.since(Framing::JsonLines.into(), 0).map_or(0, |batch| batch.messages)
+    }
+
+    #[test]
+    fn messages_that_come_during_a_copy_follow_it() {
+        let room = shared_room();
+        // Nobody reads the room yet, so nothing is kept.
+        assert_eq!((follow(&room, 1), messages(&room)), (Copied::Whole, 0));
+        assert!(!room.covers(StartAt::Live));
+        assert_eq!(room.begin_copy(), 0);
+        for seq in [2, 3, 4] {
+            follow(&room, seq);
+        }
+        assert_eq!(room.copy([1, 2, 3].map(message)), Copied::Whole);
+        assert_eq!((messages(&room), room.covers(StartAt::After(4)), room.covers(StartAt::After(5))), (4, true, false));
+        assert_eq!((follow(&room, 4), follow(&room, 5), messages(&room)), (Copied::Whole, Copied::Whole, 5));
+    }
+
+    #[test]
+    fn a_room_that_misses_messages_is_copied_again() {
+        let room = shared_room();
+        room.begin_copy();
+        assert_eq!(room.copy([7, 8].map(message)), Copied::Whole);
+        assert_eq!((follow(&room, 10), messages(&room)), (Copied::Behind, 2));
+        assert_eq!((room.begin_copy(), room.copy([9, 10].map(message)), messages(&room)), (8, Copied::Whole, 4));
+        // The shared log is shorter than what is missing.
+        assert_eq!((room.copy([20].map(message)), messages(&room)), (Copied::Whole, 1));
+        let batch = room.since(Framing::JsonLines.into(), 10).unwrap();
+        assert!(batch.gap && batch.to == 20);
+    }
+
+    #[test]
+    fn more_messages_than_a_room_keeps_during_a_copy_are_copied_again() {
+        let room = shared_room();
+        room.begin_copy();
+        let last = EARLY_MAX as u64 + 10;
+        (1..=last).for_each(|seq| assert_eq!(follow(&room, seq), Copied::Whole));
+        assert_eq!(room.copy([]), Copied::Behind);
+        assert_eq!(room.copy((EARLY_MAX as u64 + 1..=last).map(message)), Copied::Whole);
+        assert!(room.covers(StartAt::After(last)));
     }
 }

@@ -118,7 +118,8 @@ impl Copies {
 
     async fn copy_over(&self, connection: &mut MultiplexedConnection, room: &Room) -> Result<(), RedisError> {
         loop {
-            let messages = self.chat.messages(connection, room.name(), room.head()).await?;
+            let messages = self.chat.messages(connection, room.name(), room.begin_copy()).await;
+            let messages = messages.inspect_err(|_| room.abandon_copy())?;
             if room.copy(messages.into_iter().map(|entry| (entry.id, entry.post))) == Copied::Whole {
                 return Ok(());
             }
