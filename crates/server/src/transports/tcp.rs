@@ -153,7 +153,7 @@ async fn deliver(socket: &mut CountedStream, batch: Batch) -> io::Result<()> {
 }
 
 /// Reads once and publishes every complete post. Keeps the rest in `unread`, and sends all
-/// acknowledgements in one write, or two if posts wait for the shared log.
+/// acknowledgements in one write.
 async fn receive_posts(
     state: &ServerState,
     socket: &mut CountedStream,
@@ -181,18 +181,24 @@ async fn receive_posts(
         }
         Ok(())
     });
+    if !waiting.is_empty() {
+        // Boxed, because every connection reserves memory for it.
+        acks = Box::pin(answers(socket, waiting)).await?;
+    }
     if !acks.is_empty() {
         socket.write_all(&acks).await?;
     }
-    if !waiting.is_empty() {
-        acks.clear();
-        for (ordinal, taken) in waiting {
-            let item = answer_to_post(ordinal, taken).await.ok_or(TcpEnd::ServerClosing)?;
-            push_answer(socket, &item, &mut acks);
-        }
-        socket.write_all(&acks).await?;
-    }
     outcome
+}
+
+/// The answers to posts that wait for the shared log.
+async fn answers(socket: &CountedStream, waiting: Vec<(u64, Taken)>) -> Result<Vec<u8>, TcpEnd> {
+    let mut out = Vec::new();
+    for (ordinal, taken) in waiting {
+        let item = answer_to_post(ordinal, taken).await.ok_or(TcpEnd::ServerClosing)?;
+        push_answer(socket, &item, &mut out);
+    }
+    Ok(out)
 }
 
 fn publish_all(

@@ -6,11 +6,11 @@ use std::future::poll_fn;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use wire::{ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
+use wire::{Ack, ClientItem, Encoding, Joined, ServerItem, WireError, decode_post_json, decode_up};
 
 use crate::connection::Timer;
 use crate::http::{ReadEndpoint, ReadKind, Subscriber, WebSocket, WebSocketEnd, upgrade};
-use crate::hub::{Next, Taken};
+use crate::hub::{Next, Published, Taken};
 use crate::refusal::answer_to_post;
 
 pub(super) static ENDPOINT: ReadEndpoint = ReadEndpoint {
@@ -59,7 +59,11 @@ impl WebSocketSession {
                 message = self.websocket.next() => {
                     if let Some(message) = self.websocket.handle_control_frame(message?).await? {
                         let (ordinal, taken) = publish(&self.subscriber, &self.websocket, &message)?;
-                        let item = answer_to_post(ordinal, taken).await.ok_or_else(WebSocketEnd::going_away)?;
+                        let item = match taken {
+                            Ok(Published::At(seq)) => ServerItem::Ack(Ack { ordinal, seq }),
+                            // Boxed, because every connection reserves memory for it.
+                            soon => Box::pin(answer_to_post(ordinal, soon)).await.ok_or_else(WebSocketEnd::going_away)?,
+                        };
                         self.write(&item).await?;
                     }
                 }
