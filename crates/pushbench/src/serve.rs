@@ -67,11 +67,11 @@ pub(crate) struct Args {
 
     /// Where messages get their order and are kept: memory, or a Redis that all servers of a chat
     /// share: redis://HOST:PORT or unix:///PATH
-    #[arg(long, env = "PUSHBENCH_LOG", hide_env_values = true, value_name = "LOG", default_value = "memory")]
+    #[arg(long, env = "PUSHBENCH_LOG", hide_env_values = true, value_name = "LOG", default_value = "memory", value_parser = parse_log)]
     log: String,
 
     /// Name of the chat in a shared log. Servers with the same name are one chat
-    #[arg(long, value_name = "NAME", default_value = "chat", value_parser = parse_host)]
+    #[arg(long, value_name = "NAME", default_value = "chat", value_parser = parse_chat)]
     chat: String,
 
     #[command(flatten)]
@@ -119,6 +119,19 @@ fn parse_host(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a host name has neither a scheme nor a port: chat.example".to_owned())
+}
+
+fn parse_log(text: &str) -> Result<String, String> {
+    if text == "memory" || ["redis://", "unix://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(text.to_owned());
+    }
+    Err("a log is memory, redis://HOST:PORT or unix:///PATH".to_owned())
+}
+
+fn parse_chat(text: &str) -> Result<String, String> {
+    text.parse()
+        .map(|name: wire::RoomName| name.into())
+        .map_err(|error| format!("not a name of a chat: {}", error.hint))
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {

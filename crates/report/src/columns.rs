@@ -4,6 +4,10 @@
 /// Columns of a terminal that every output fits.
 pub const COLUMNS: usize = 80;
 const GAP: &str = "  ";
+/// A space at which no line ends.
+const NO_BREAK: &str = "\u{a0}";
+/// Letters of a parenthesis that is kept in one line.
+const TOGETHER_MAX: usize = 30;
 
 /// One column of a table: its heads, then a field for every row.
 #[derive(Debug, Clone)]
@@ -79,7 +83,7 @@ pub fn wrapped(text: &str, indent: usize) -> String {
     for line in text.split_inclusive('\n') {
         let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
         let mut column = 0;
-        for (at, word) in line.split(' ').enumerate() {
+        for (at, word) in together(line).split(' ').enumerate() {
             let width = word.chars().count();
             let gap = usize::from(at > 0);
             if at > 0 && column + gap + width > COLUMNS && !line.starts_with(' ') {
@@ -90,12 +94,31 @@ pub fn wrapped(text: &str, indent: usize) -> String {
                 out.push_str(&" "[..gap]);
                 column += gap;
             }
-            out.push_str(word);
+            out.push_str(&word.replace(NO_BREAK, " "));
             column += width;
         }
         out.push_str(end);
     }
     out
+}
+
+/// A text whose short parentheses and percentages have spaces at which no line ends.
+pub(crate) fn together(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(from) = rest.find('(') {
+        let to = rest[from..].find(')').map_or(rest.len(), |at| from + at + 1);
+        out.push_str(&rest[..from]);
+        let group = &rest[from..to];
+        if group.chars().count() <= TOGETHER_MAX {
+            out.push_str(&group.replace(' ', NO_BREAK));
+        } else {
+            out.push_str(group);
+        }
+        rest = &rest[to..];
+    }
+    out.push_str(rest);
+    out.replace(" %", "\u{a0}%")
 }
 
 #[cfg(test)]
@@ -124,6 +147,13 @@ mod tests {
         let mut columns = columns();
         columns.push(Column::numbers(&["long", ""], true).with(["y".repeat(70), "z".to_owned()]));
         assert!(!table(columns.clone(), false).contains("long") && table(columns, true).contains("long"));
+    }
+
+    #[test]
+    fn no_line_ends_in_a_short_parenthesis_or_before_a_percent_sign() {
+        let text = format!("{} (the same within 3.1 %), {} 5 % of", "x".repeat(70), "y".repeat(76));
+        let broken = wrapped(&text, 2);
+        assert_eq!(broken, format!("{}\n  (the same within 3.1 %),\n  {}\n  5 % of", "x".repeat(70), "y".repeat(76)));
     }
 
     #[test]

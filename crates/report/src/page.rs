@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use results::{ResultsFolder, VerdictKind};
 
+use crate::columns::together;
 use crate::notes;
 use crate::plots::PlotFiles;
 use crate::run_summary::RunSummary;
@@ -74,9 +75,9 @@ fn opening(job: &JobSummary) -> Markup {
     }
 }
 
-/// A sentence in which no line begins with a percent sign.
+/// A sentence in which no line ends within an interval or a short parenthesis.
 fn unbroken(sentence: &str) -> String {
-    sentence.replace(" %", "\u{a0}%")
+    together(sentence).replace('–', "–\u{2060}")
 }
 
 /// The tables of one point.

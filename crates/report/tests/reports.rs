@@ -166,6 +166,7 @@ fn partial_jobs_and_jobs_of_one_transport_have_a_report() {
         job.runs.truncate(7);
     });
     let html = file(&partial, "report.html");
+    let html = html.replace('\u{a0}', " ");
     assert!(html.contains("<strong>partial</strong>: 7 of 60 runs") && html.contains("an order needs 4 rounds"));
     let one =
         changed(|job| job.runs.retain(|run| run.record.transport.name() == "sse" && run.record.point == "clients=100"));

@@ -50,7 +50,7 @@ impl Presence {
         let mut inner = self.lock();
         match report.name {
             Some(name) => inner.enter(&room, Person { author: report.author, name })?,
-            None => inner.remove(|of, (person, _)| Arc::ptr_eq(of, &room) && person.author == report.author),
+            None => inner.remove(|of, (person, _)| of.name() == room.name() && person.author == report.author),
         }
         let here = inner.rooms.get(room.name());
         let people = here.map(|here| here.people.iter().map(|(person, _)| person.clone()).collect());

@@ -1,11 +1,12 @@
 //! Several servers with one log in Redis are one chat, also while Redis or a server is away. Each
 //! test has a Redis of its own, so these tests run only where `redis-server` is installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use server::Log;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::{StartAt, Transport};
 
@@ -26,37 +27,38 @@ impl Redis {
         let name = format!("pushbench-redis-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder).unwrap();
-        let child = Self::process(&folder, keeps, &[]);
-        let redis = Self { folder, keeps, child };
-        redis.answers().await;
-        redis
+        let child = Self::process(&folder, keeps).await;
+        Self { folder, keeps, child }
     }
 
-    fn process(folder: &std::path::Path, keeps: bool, more: &[&str]) -> Child {
+    /// A process that listens.
+    async fn process(folder: &Path, keeps: bool) -> Child {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendfsync", "always"]);
-        command.args(["--appendonly", if keeps { "yes" } else { "no" }]).args(more);
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        command.spawn().expect("redis-server is installed")
-    }
-
-    async fn answers(&self) {
-        let connect = async {
-            while tokio::net::UnixStream::connect(self.folder.join("redis.sock")).await.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        command.args(["--appendonly", if keeps { "yes" } else { "no" }]);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("redis-server is installed");
+        let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listens = async {
+            while let Some(line) = log.next_line().await.unwrap() {
+                if line.contains("ready to accept connections at") {
+                    return;
+                }
             }
+            panic!("Redis ended before it listened");
         };
-        within("Redis to listen", connect).await;
+        within("Redis to listen", listens).await;
+        // Redis writes on.
+        child.stdout = Some(log.into_inner().into_inner());
+        child
     }
 
     async fn kill(&mut self) {
         self.child.kill().await.unwrap();
-        std::fs::remove_file(self.folder.join("redis.sock")).ok();
     }
 
     async fn start_again(&mut self) {
-        self.child = Self::process(&self.folder, self.keeps, &[]);
-        self.answers().await;
+        self.child = Self::process(&self.folder, self.keeps).await;
     }
 
     fn log(&self) -> Log {

@@ -77,8 +77,9 @@ impl Hub {
         format: BatchFormat,
         start: StartAt,
     ) -> Result<Result<Reader, CursorAhead>, RoomError> {
-        match earlier.filter(|earlier| earlier.room().name() == room && earlier.format() == format) {
-            Some(earlier) => Ok(earlier.restarted(start)),
+        let earlier = earlier.filter(|earlier| earlier.room().name() == room && earlier.format() == format);
+        match earlier.and_then(|earlier| earlier.restarted(start)) {
+            Some(restarted) => Ok(restarted),
             None => Ok(self.room(room)?.reader(format, start)),
         }
     }
@@ -160,6 +161,16 @@ mod tests {
         drop(read);
         hub.remove_expired(Duration::ZERO);
         assert_eq!(hub.usage(), HubUsage::default());
+    }
+
+    #[test]
+    fn a_client_reads_on_in_the_room_that_follows_a_forgotten_one() {
+        let hub = hub(10);
+        let read = |earlier| hub.reader(earlier, "r", Framing::JsonLines.into(), StartAt::Live).unwrap().unwrap();
+        let earlier = read(None);
+        hub.forget_all();
+        let room = hub.room("r").unwrap();
+        assert!(Arc::ptr_eq(read(Some(earlier)).room(), &room));
     }
 
     #[test]

@@ -32,10 +32,13 @@ impl Room {
 }
 
 impl Reader {
-    /// The same reader, as one that starts at `start`.
-    pub(super) fn restarted(mut self, start: StartAt) -> Result<Self, CursorAhead> {
-        self.cursor = self.room.restart(start, self.waiter.take())?;
-        Ok(self)
+    /// The same reader, as one that starts at `start`; `None` if its room is closed.
+    pub(super) fn restarted(mut self, start: StartAt) -> Option<Result<Self, CursorAhead>> {
+        let cursor = self.room.restart(start, self.waiter.take())?;
+        Some(cursor.map(|cursor| {
+            self.cursor = cursor;
+            self
+        }))
     }
 
     /// Sequence number of the last message returned, or the start.

@@ -202,11 +202,11 @@ impl Room {
         Ok(cursor)
     }
 
-    /// The next first cursor of a reader, which does not wait.
-    pub(super) fn restart(&self, start: StartAt, waiter: Option<WaiterId>) -> Result<u64, CursorAhead> {
+    /// The next first cursor of a reader, which does not wait; `None` if the room is closed.
+    pub(super) fn restart(&self, start: StartAt, waiter: Option<WaiterId>) -> Option<Result<u64, CursorAhead>> {
         let mut inner = self.lock();
         inner.waiters.remove(waiter);
-        inner.cursor(start)
+        (!inner.closed).then(|| inner.cursor(start))
     }
 
     /// Counts a reader that starts before the first message.

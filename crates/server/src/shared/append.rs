@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Script};
+use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -33,13 +33,14 @@ pub(super) struct Appender {
     pub(super) server: String,
     pub(super) log_length: usize,
     pub(super) feed_length: usize,
+    pub(super) script: Script,
 }
 
 /// Why a batch has no numbers.
 enum Failure {
-    /// It may have been appended.
+    /// There is no answer: it may have been appended.
     Unknown(RedisError),
-    /// It was not appended.
+    /// Redis refuses it.
     Refused(RedisError),
 }
 
@@ -114,8 +115,7 @@ impl Appender {
             Some(connection) => connection,
             none => none.insert(self.chat.connect(Duration::ZERO).await.map_err(Failure::Unknown)?),
         };
-        let script = Script::new(include_str!("append.lua"));
-        let mut invocation = script.key(self.chat.meta());
+        let mut invocation = self.script.key(self.chat.meta());
         invocation.key(self.chat.feed()).key(self.chat.batch_of(&self.server));
         invocation.arg(self.epoch.get()).arg(number).arg(self.log_length).arg(self.feed_length);
         for (room, post) in batch {
@@ -123,8 +123,12 @@ impl Appender {
             invocation.arg(post.author).arg(post.ordinal).arg(post.text.as_ref());
         }
         let answer: String = invocation.invoke_async(connection).await.map_err(|error| {
-            let has_answer = matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
-            if has_answer { Failure::Refused(error) } else { Failure::Unknown(error) }
+            match error.kind() {
+                // It has been started again and reads its file.
+                ErrorKind::Server(ServerErrorKind::BusyLoading) => Failure::Unknown(error),
+                ErrorKind::Server(_) | ErrorKind::Extension => Failure::Refused(error),
+                _ => Failure::Unknown(error),
+            }
         })?;
         let seqs: Result<Vec<u64>, _> = answer.split(',').map(str::parse).collect();
         let seqs = seqs.ok().filter(|seqs| seqs.len() == batch.len());

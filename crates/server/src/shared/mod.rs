@@ -12,8 +12,8 @@ mod feed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Script};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -185,6 +185,7 @@ pub(crate) async fn open(
         queue,
         epoch: Epoch(Arc::new(Mutex::new(position.epoch.clone()))),
         server: random(),
+        script: Script::new(include_str!("append.lua")),
         log_length: limits.log_messages_max,
         feed_length: (FEED_BYTES_MAX / limits.message_bytes_max).clamp(*FEED_LENGTH.start(), *FEED_LENGTH.end()),
     };
