@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{ServerStats, Transport};
 
 use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
+use crate::precedence::Precedence;
 use crate::run::{Control, ServerCommand, ServerProcess};
 use crate::signals::stoppable;
 use crate::{machine, print, scenarios};
@@ -213,7 +214,7 @@ async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> an
     // On one core the server has one thread, which serves requests in the order of their arrival.
     let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
     for _ in 0..PORT_TRIES {
-        let server = ServerProcess::launch(command, plan, transport, &core).await?;
+        let server = ServerProcess::launch(command, plan, transport, &core, Precedence::Equal).await?;
         if server.target.http.port() >= PORT_MIN {
             return Ok(server);
         }

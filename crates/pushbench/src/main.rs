@@ -10,6 +10,7 @@ mod gate;
 mod generate;
 mod history;
 mod machine;
+mod precedence;
 mod print;
 mod process_tree;
 mod report;

@@ -333,6 +333,9 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     if !host.awake_cores.is_empty() {
         cores += &format!("; it does not sleep on {}", list(&host.awake_cores));
     }
+    if host.precedence {
+        cores += "; both before other programs";
+    }
     let mut rows = vec![
         ("command", manifest.command.join(" ")),
         ("scenario file", manifest.scenario.file.clone()),

@@ -110,6 +110,7 @@ fn manifest(points: Vec<Point>, runs: &[Run]) -> Manifest {
             server_cores: vec![0],
             generator_cores: vec![1],
             awake_cores: vec![1],
+            precedence: true,
             cpu_quota: None,
             memory_bytes: 8 << 30,
             kernel: "6.0.0".to_owned(),

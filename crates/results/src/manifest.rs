@@ -139,6 +139,9 @@ pub struct Host {
     /// Cores of the load generator on which it did not sleep in a slice.
     #[serde(default)]
     pub awake_cores: Vec<usize>,
+    /// Whether servers and load generators ran before the other programs of the machine.
+    #[serde(default)]
+    pub precedence: bool,
     /// CPUs that a quota allows, if there is one.
     pub cpu_quota: Option<f64>,
     /// Memory.

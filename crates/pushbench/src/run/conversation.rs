@@ -10,6 +10,8 @@ use scenario::{Job, Plan, Slicing};
 use serde::{Deserialize, Serialize};
 use wire::{RoomName, Transport};
 
+use crate::precedence::Precedence;
+
 /// Which plan a load generator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Schedule {
@@ -28,6 +30,15 @@ impl Schedule {
             Self::OneSlice => plan.clone(),
             Self::Slices(slicing) => plan.sliced(slicing, round),
             Self::LockStep { posts } => plan.lock_step(posts, round),
+        }
+    }
+
+    /// How the processes of the round stand among the programs of the machine. In a long window they
+    /// may use all of the CPU, which other programs need then too.
+    pub(crate) const fn precedence(self) -> Precedence {
+        match self {
+            Self::OneSlice => Precedence::Equal,
+            Self::Slices(_) | Self::LockStep { .. } => Precedence::First,
         }
     }
 }

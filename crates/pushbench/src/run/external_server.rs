@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::process_usage::ProcessUsageReader;
 use super::server_process::{BEFORE_READY, ServerProcess, crash, not_ready, program, spawn};
+use crate::precedence::Precedence;
 use crate::process_tree;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -43,7 +44,12 @@ pub(crate) fn missing(server: &ExternalServer, scenario_file: &str) -> Option<(S
 
 /// Starts a server in `folder` and waits until it is ready. `{port}` and `{tcp_port}` in its
 /// command become free ports.
-pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[usize]) -> anyhow::Result<ServerProcess> {
+pub(crate) async fn start_in(
+    server: &ExternalServer,
+    folder: &Path,
+    cores: &[usize],
+    precedence: Precedence,
+) -> anyhow::Result<ServerProcess> {
     let [http, tcp] = free_addresses().context("no free port")?;
     let mut command = Command::new(program()?);
     command.arg("exec");
@@ -51,8 +57,8 @@ pub(crate) async fn start_in(server: &ExternalServer, folder: &Path, cores: &[us
         command.args(["--cores", &cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")]);
     }
     command.arg("--").args(server.command.0.iter().map(|word| with_ports(word, http, tcp)));
-    command.current_dir(folder).env_remove("PUSHBENCH_TOKEN").process_group(0);
-    let spawned = spawn(command).with_context(|| format!("cannot start it in {}", folder.display()));
+    command.current_dir(folder).env_remove("PUSHBENCH_TOKEN");
+    let spawned = spawn(command, precedence).with_context(|| format!("cannot start it in {}", folder.display()));
     let (mut child, stdout, mut output) = spawned?;
     let stdin = child.stdin.take();
     let said = match &server.ready {

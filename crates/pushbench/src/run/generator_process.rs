@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command as Program};
 use super::conversation::{Command, Order, Reply, RunTotals};
 use super::output::Output;
 use super::server_process::program;
+use crate::precedence::Precedence;
 
 const FINISH_MAX: Duration = Duration::from_secs(20);
 
@@ -26,11 +27,11 @@ pub(crate) struct GeneratorProcess {
 
 impl GeneratorProcess {
     /// Starts a generator, which makes its plan; `fingerprint` is that of the plan it has to make.
-    pub(crate) async fn start(order: &Order, fingerprint: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn start(order: &Order, fingerprint: u64, precedence: Precedence) -> anyhow::Result<Self> {
         let mut command = Program::new(program()?);
-        command.arg("generate").env_remove("PUSHBENCH_TOKEN").process_group(0).kill_on_drop(true);
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = spawned.context("cannot start the load generator")?;
+        command.arg("generate").env_remove("PUSHBENCH_TOKEN").kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = precedence.spawn(&mut command).context("cannot start the load generator")?;
         let mut output = Output::default();
         output.pass_on(child.stderr.take().context("the load generator has no standard error")?);
         let stdout = child.stdout.take().context("the load generator has no standard output")?;

@@ -115,7 +115,8 @@ impl LiveSubject {
     /// [`Crash`].
     pub(crate) async fn start(subject: &RoundSubject, start: &SubjectStart<'_>) -> anyhow::Result<Self> {
         let mut plan = start.schedule.plan(&subject.plan, start.round);
-        let server = subject.server.start(&plan, subject.transport, start.server_cores).await?;
+        let precedence = start.schedule.precedence();
+        let server = subject.server.start(&plan, subject.transport, start.server_cores, precedence).await?;
         plan.author_receives = server.target().author_receives();
         let plan = Arc::new(plan);
         let order = Order {
@@ -132,7 +133,7 @@ impl LiveSubject {
             never_sleeps: subject.never_sleeps(start),
             log: start.log.clone(),
         };
-        let generator = GeneratorProcess::start(&order, plan.fingerprint()).await?;
+        let generator = GeneratorProcess::start(&order, plan.fingerprint(), precedence).await?;
         let readings = Readings::new(server.control()?, server.process(), matches!(server, TargetServer::Spawned(_)));
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };
         let pids = server.pids();

@@ -6,6 +6,7 @@ use scenario::Job;
 
 use super::preflight::{Finding, Level};
 use crate::machine;
+use crate::precedence::Precedence;
 
 /// UTC date and time as results folders write it.
 pub(crate) const STAMP: &str = "%Y%m%dT%H%M%SZ";
@@ -44,6 +45,7 @@ pub(crate) fn manifest(
             server_cores: server_cores.to_vec(),
             generator_cores: generator_cores.to_vec(),
             awake_cores: machine::awake_cores(server_cores, generator_cores),
+            precedence: !job.has_one_slice() && Precedence::is_allowed(),
             cpu_quota: machine::quota_cpus(),
             memory_bytes: machine::memory_bytes(),
             kernel: machine::kernel(),

@@ -7,6 +7,7 @@ use scenario::Job;
 
 use super::external_server;
 use crate::machine;
+use crate::precedence::Precedence;
 
 const CLOCK_READS: u32 = 10_000;
 /// Longest reading of the clock; a good clock takes a third of it.
@@ -49,6 +50,7 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     let mut found = vec![
         cores_finding(&cores),
         load_finding(),
+        precedence_finding(),
         cpu_probe_finding(&cores),
         timer_finding(),
         clock_finding(),
@@ -84,6 +86,14 @@ fn load_finding() -> Finding {
         format!("{load:.2} over the last minute"),
         "end other programs, or wait for them to end",
     )
+}
+
+fn precedence_finding() -> Finding {
+    let found = match Precedence::is_allowed() {
+        true => "servers and load generators run before other programs",
+        false => "none: other programs disturb more; run as root, or allow a niceness of -20 (ulimit -e 40)",
+    };
+    finding(Level::Good, "precedence", found.to_owned(), "")
 }
 
 fn cpu_probe_finding(cores: &[usize]) -> Finding {

@@ -17,6 +17,7 @@ use wire::{ServerAddresses, Transport};
 
 use super::output::Output;
 use super::process_usage::ProcessUsageReader;
+use crate::precedence::Precedence;
 
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(6);
@@ -73,6 +74,7 @@ impl ServerProcess {
         plan: &Plan,
         transport: Transport,
         cores: &[usize],
+        precedence: Precedence,
     ) -> anyhow::Result<Self> {
         let (program, words) = command.words.split_first().context("the command line of a server is empty")?;
         let mut process = Command::new(program);
@@ -80,8 +82,9 @@ impl ServerProcess {
         process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole process group; the server must not end before its
         // run.
-        process.process_group(0).kill_on_drop(true);
-        let (mut child, stdout, mut output) = spawn(process).with_context(|| format!("cannot start {program}"))?;
+        process.kill_on_drop(true);
+        let (mut child, stdout, mut output) =
+            spawn(process, precedence).with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
@@ -126,8 +129,9 @@ impl ServerProcess {
 }
 
 /// Starts a process and passes on its standard error; the caller reads its standard output.
-pub(super) fn spawn(mut command: Command) -> anyhow::Result<(Child, ChildStdout, Output)> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+pub(super) fn spawn(mut command: Command, precedence: Precedence) -> anyhow::Result<(Child, ChildStdout, Output)> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = precedence.spawn(&mut command)?;
     let mut output = Output::default();
     output.pass_on(child.stderr.take().context("it has no standard error")?);
     let stdout = child.stdout.take().context("it has no standard output")?;

@@ -11,6 +11,7 @@ use super::attached_server::AttachedServer;
 use super::external_server::start_in;
 use super::server_process::{ServerCommand, ServerProcess};
 use super::target_server::TargetServer;
+use crate::precedence::Precedence;
 
 /// A server that can be started for every round, or that is running already.
 #[derive(Debug, Clone)]
@@ -30,10 +31,11 @@ impl ServerSource {
         plan: &Plan,
         transport: Transport,
         cores: &[usize],
+        precedence: Precedence,
     ) -> anyhow::Result<TargetServer> {
         let started = match self {
             Self::BuiltIn(command) => {
-                let launched = ServerProcess::launch(command, plan, transport, cores).await;
+                let launched = ServerProcess::launch(command, plan, transport, cores, precedence).await;
                 launched.with_context(|| {
                     let words = command.words.join(" ");
                     format!(
@@ -42,7 +44,7 @@ impl ServerSource {
                 })?
             }
             Self::External { server, folder } => {
-                start_in(server, folder, cores).await.with_context(|| format!("target {}", server.name))?
+                start_in(server, folder, cores, precedence).await.with_context(|| format!("target {}", server.name))?
             }
             Self::Attached(attached) => {
                 attached.accepts(transport).await?;

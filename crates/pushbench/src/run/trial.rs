@@ -10,6 +10,7 @@ use scenario::{ExternalServer, Job, Plan};
 use wire::Transport;
 
 use super::external_server::{folder, start_in};
+use crate::precedence::Precedence;
 
 /// Longest time of a step.
 const STEP_MAX: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ pub(crate) async fn try_target(
     transport: Transport,
     tell: &mut dyn FnMut(Attempt),
 ) -> anyhow::Result<()> {
-    let mut process = start_in(server, folder, &[]).await?;
+    let mut process = start_in(server, folder, &[], Precedence::Equal).await?;
     let target = process.target.clone();
     let config = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new(), never_sleeps: false };
     let tried = try_messages(&config, STEP_MAX, tell).await;

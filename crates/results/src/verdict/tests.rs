@@ -1,5 +1,7 @@
 //! The text of every reason against a run, and the order of verdicts if there are several.
 
+mod machine;
+
 use wire::{Encoding, Transport};
 
 use super::*;
@@ -282,34 +284,6 @@ fn the_offered_rate_may_be_one_percent_off() {
     expect(VerdictKind::Valid, &[], |record| record.planned.posts_sent_in_window = 990);
     let reason = "only 989 of 1000 posts scheduled in the window were sent";
     expect(VerdictKind::Invalid, &[reason], |record| record.planned.posts_sent_in_window = 989);
-}
-
-#[test]
-fn a_slow_cpu_probe_before_or_after_a_run_makes_it_invalid() {
-    let reason = "the CPU probe reached 74 % of its best rate in this job (limit 75 %): another process or the host used the CPU";
-    expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_before = 37.0);
-    expect(VerdictKind::Invalid, &[reason], |record| record.machine.cpu_probe_after = 37.0);
-    expect(VerdictKind::Valid, &[], |record| record.machine.cpu_probe_after = 38.0);
-}
-
-#[test]
-fn a_run_that_did_not_reach_its_window_is_invalid() {
-    expect(
-        VerdictKind::Invalid,
-        &["no window fitted into its round: give a longer --budget, or fewer transports"],
-        |record| record.slices[0].window_us = 0,
-    );
-    expect(VerdictKind::Invalid, &["all its slices were dropped: the host took CPU time"], |record| {
-        record.slices.iter_mut().for_each(|slice| slice.dropped = Some("the host took CPU time".to_owned()));
-    });
-}
-
-#[test]
-fn stolen_and_throttled_cpu_make_a_run_invalid() {
-    expect(VerdictKind::Invalid, &["the host took 2.0 % of the CPU time"], |record| record.machine.stolen_share = 0.02);
-    expect(VerdictKind::Invalid, &["a CPU quota stopped the processes for 30 ms"], |record| {
-        record.machine.throttled_us = 30_000
-    });
 }
 
 #[test]
