@@ -174,7 +174,7 @@ async fn a_websocket_that_answers_no_ping_is_dropped_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_rooms_are_503_and_others_are_not_affected() {
     for options in ClientOptions::all("taken") {
-        let server = TestServer::with_limits(|limits| limits.rooms_max = 1).await;
+        let server = TestServer::alone(|limits| limits.rooms_max = 1).await;
         let mut inside = options.join(&server).await;
         let refused =
             ClientOptions { room: "another".to_owned(), ..options.clone() }.try_join(&server).await.err().unwrap();
@@ -193,7 +193,7 @@ async fn too_many_rooms_are_503_and_others_are_not_affected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_connections_are_503_before_any_upgrade() {
     for options in ClientOptions::all("lobby") {
-        let server = TestServer::with_limits(|limits| limits.connections_max = 2).await;
+        let server = TestServer::alone(|limits| limits.connections_max = 2).await;
         let mut inside = ClientOptions::new(Transport::Tcp, "lobby").join(&server).await;
         let other = ClientOptions::new(Transport::HttpStreaming, "lobby").join(&server).await;
         let refused = options.try_join(&server).await.err().unwrap();

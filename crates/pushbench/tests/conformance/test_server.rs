@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use server::{Access, Config, Log, RunningServer, ServerLimits, Slowdown};
@@ -21,12 +21,24 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+/// Addresses of one server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+}
+
+/// A server, or several that share a log: then each client has another one, and those that post on
+/// connections of their own post to the next.
 pub(crate) struct TestServer {
+    /// Addresses of the first.
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     pub(crate) token: Option<String>,
     pub(crate) hold_max: Duration,
-    running: Option<RunningServer>,
+    nodes: Vec<Node>,
+    joined: AtomicUsize,
+    running: Vec<RunningServer>,
     web: reqwest::Client,
 }
 
@@ -42,37 +54,59 @@ impl TestServer {
     pub(crate) async fn with_access(access: Access, set: impl FnOnce(&mut ServerLimits)) -> Self {
         let mut limits = ServerLimits::default();
         set(&mut limits);
-        Self::start_with(access, limits, None, log()).await
+        Self::start_with(access, limits, None, log(), nodes()).await
+    }
+
+    /// One server, for limits that each of several has.
+    pub(crate) async fn alone(set: impl FnOnce(&mut ServerLimits)) -> Self {
+        let mut limits = ServerLimits::default();
+        set(&mut limits);
+        Self::start_with(Access::default(), limits, None, log(), 1).await
     }
 
     /// A server with a shared log.
     pub(crate) async fn with_log(log: Log) -> Self {
-        Self::start_with(Access::default(), ServerLimits::default(), None, log).await
+        Self::start_with(Access::default(), ServerLimits::default(), None, log, 1).await
     }
 
     /// A server with a deliberate slowdown.
     pub(crate) async fn with_slowdown(costs: &str) -> Self {
-        Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap()), Log::Memory).await
+        Self::start_with(Access::default(), ServerLimits::default(), Some(costs.parse().unwrap()), Log::Memory, 1).await
     }
 
-    async fn start_with(access: Access, limits: ServerLimits, slowdown: Option<Slowdown>, log: Log) -> Self {
+    async fn start_with(
+        access: Access,
+        limits: ServerLimits,
+        slowdown: Option<Slowdown>,
+        log: Log,
+        nodes: usize,
+    ) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (token, hold_max) = (access.token.clone(), limits.hold_max);
         let config = Config { listen: any, tcp_listen: any, page_ports: 0, limits, access, log, slowdown };
-        let running = server::start(config).await.unwrap();
-        Self { http: running.http, tcp: running.tcp, token, hold_max, running: Some(running), web: web() }
+        let mut running = Vec::new();
+        for _ in 0..nodes {
+            running.push(server::start(config.clone()).await.unwrap());
+        }
+        let nodes = running.iter().map(|server| Node { http: server.http, tcp: server.tcp }).collect();
+        Self::of(nodes, token, hold_max, running)
     }
 
     /// A server in another process.
     pub(crate) fn at(listening: &ServerAddresses) -> Self {
-        Self {
-            http: listening.http,
-            tcp: listening.tcp,
-            token: None,
-            hold_max: ServerLimits::default().hold_max,
-            running: None,
-            web: web(),
-        }
+        let node = Node { http: listening.http, tcp: listening.tcp };
+        Self::of(vec![node], None, ServerLimits::default().hold_max, Vec::new())
+    }
+
+    fn of(nodes: Vec<Node>, token: Option<String>, hold_max: Duration, running: Vec<RunningServer>) -> Self {
+        let Node { http, tcp } = nodes[0];
+        Self { http, tcp, token, hold_max, nodes, joined: AtomicUsize::new(0), running, web: web() }
+    }
+
+    /// Where the next client reads, and where it posts if that is another connection.
+    pub(crate) fn next_nodes(&self) -> [Node; 2] {
+        let at = self.joined.fetch_add(1, Relaxed);
+        [at, at + 1].map(|at| self.nodes[at % self.nodes.len()])
     }
 
     /// URL of a room, for a transport with a room URL.
@@ -86,7 +120,15 @@ impl TestServer {
 
     /// The statistics, or `None` while the server is full.
     async fn try_stats(&self) -> Option<ServerStats> {
-        let mut request = self.web.get(format!("http://{}/stats", self.http)).header("connection", "close");
+        let mut all = self.stats_of_node(self.nodes[0]).await?;
+        for node in &self.nodes[1..] {
+            all.add(self.stats_of_node(*node).await?);
+        }
+        Some(all)
+    }
+
+    async fn stats_of_node(&self, node: Node) -> Option<ServerStats> {
+        let mut request = self.web.get(format!("http://{}/stats", node.http)).header("connection", "close");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -131,8 +173,9 @@ impl TestServer {
     }
 
     pub(crate) async fn shutdown(self) {
-        let running = self.running.expect("a server of this process");
-        within("the server to shut down", running.shutdown()).await;
+        assert!(!self.running.is_empty(), "a server of this process");
+        let shutdowns = self.running.into_iter().map(RunningServer::shutdown);
+        within("the server to shut down", futures_util::future::join_all(shutdowns)).await;
     }
 }
 
@@ -149,6 +192,11 @@ fn log() -> Log {
     std::env::var("PUSHBENCH_TEST_LOG").map_or(Log::Memory, |url| Log::Redis { url, chat: chat() })
 }
 
+/// Servers that `PUSHBENCH_TEST_NODES` asks for in place of one.
+fn nodes() -> usize {
+    std::env::var("PUSHBENCH_TEST_NODES").map_or(1, |nodes| nodes.parse().unwrap())
+}
+
 /// Opens a new connection for each request: it is the only one of the test itself and is closed
 /// before the next.
 fn web() -> reqwest::Client {
@@ -159,6 +207,47 @@ fn web() -> reqwest::Client {
 pub(crate) trait StatsByTransport {
     fn of(&self, transport: Transport) -> TransportUsage;
     fn of_other(&self) -> TransportUsage;
+}
+
+/// Adds the statistics of another server of the same chat.
+trait Add {
+    fn add(&mut self, other: Self);
+}
+
+impl Add for ServerStats {
+    fn add(&mut self, other: Self) {
+        // Without the connection of the request, which the first has, too.
+        self.connections_open += other.connections_open - 1;
+        self.hub.readers += other.hub.readers;
+        // Each has a copy of the rooms that were read there.
+        self.hub.rooms = self.hub.rooms.max(other.hub.rooms);
+        self.hub.log_messages = self.hub.log_messages.max(other.hub.log_messages);
+        self.hub.log_bytes = self.hub.log_bytes.max(other.hub.log_bytes);
+        for (name, usage) in other.transports {
+            self.transports.entry(name).or_default().add(usage);
+        }
+    }
+}
+
+impl Add for TransportUsage {
+    fn add(&mut self, other: Self) {
+        let sum = serde_json::to_value(*self).unwrap();
+        let other = serde_json::to_value(other).unwrap();
+        *self = serde_json::from_value(added(sum, &other)).unwrap();
+    }
+}
+
+/// The sum of all numbers of two values of the same shape.
+fn added(mut sum: serde_json::Value, other: &serde_json::Value) -> serde_json::Value {
+    match (&mut sum, other) {
+        (serde_json::Value::Object(sum), serde_json::Value::Object(other)) => {
+            for (name, value) in sum.iter_mut() {
+                *value = added(value.take(), &other[name]);
+            }
+        }
+        (number, other) => *number = (number.as_u64().unwrap() + other.as_u64().unwrap()).into(),
+    }
+    sum
 }
 
 impl StatsByTransport for ServerStats {

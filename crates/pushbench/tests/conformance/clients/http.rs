@@ -8,7 +8,8 @@ use crate::test_server::TestServer;
 /// Sends requests to one room.
 pub(crate) struct Poster {
     web: reqwest::Client,
-    url: String,
+    read_url: String,
+    post_url: String,
     options: ClientOptions,
     ordinal: u64,
 }
@@ -19,13 +20,15 @@ impl Poster {
         if options.close_each {
             builder = builder.pool_max_idle_per_host(0);
         }
-        let url = server.url(&options.room, options.transport);
-        Self { web: builder.build().unwrap(), url, options: options.clone(), ordinal: 0 }
+        let [read_url, post_url] = server
+            .next_nodes()
+            .map(|node| format!("http://{}/rooms/{}/{}", node.http, options.room, options.transport));
+        Self { web: builder.build().unwrap(), read_url, post_url, options: options.clone(), ordinal: 0 }
     }
 
     /// A read request with this query.
     pub(super) async fn get(&self, query: &str) -> reqwest::Result<reqwest::Response> {
-        let mut request = self.web.get(format!("{}?{query}", self.url));
+        let mut request = self.web.get(format!("{}?{query}", self.read_url));
         if self.options.close_each {
             request = request.header("connection", "close");
         }
@@ -37,7 +40,7 @@ impl Poster {
 
     pub(crate) async fn post(&mut self, text: &str) -> Result<Ack, Refused> {
         self.ordinal += 1;
-        let mut request = self.web.post(&self.url).body(json::post(self.options.author, self.ordinal, text));
+        let mut request = self.web.post(&self.post_url).body(json::post(self.options.author, self.ordinal, text));
         if let Some(token) = &self.options.token {
             request = request.bearer_auth(token);
         }

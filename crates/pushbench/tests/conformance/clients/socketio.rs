@@ -16,7 +16,7 @@ use wire::{Ack, ClientItem, Encoding, ErrorBody, Gap, Post, StartAt, Transport, 
 
 use super::http::read_refusal;
 use super::{ClientOptions, End, Received, Refused, json, received};
-use crate::test_server::TestServer;
+use crate::test_server::{Node, TestServer};
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -46,19 +46,20 @@ pub(crate) struct Client {
 
 impl Client {
     pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
+        let [Node { http: address, .. }, _] = server.next_nodes();
         let line = match options.transport {
-            Transport::SocketioWebsocket => Line::Ws(open(server, "").await?),
+            Transport::SocketioWebsocket => Line::Ws(open(address, "").await?),
             _ => {
                 let web = reqwest::Client::builder().no_proxy().build().unwrap();
                 let upgrade = if options.transport == Transport::Socketio { "&upgrade=1" } else { "" };
-                let url = format!("http://{}/socket.io/?EIO=4&transport=polling{upgrade}", server.http);
+                let url = format!("http://{address}/socket.io/?EIO=4&transport=polling{upgrade}");
                 Line::Polling { web, url }
             }
         };
         let mut client = Self {
             cursor: 0,
             line,
-            address: server.http,
+            address,
             sid: String::new(),
             encoding: options.encoding,
             author: options.author,
@@ -69,7 +70,7 @@ impl Client {
         client.begin().await?;
         client.enter(options).await?;
         if options.transport == Transport::Socketio {
-            client.upgrade(server).await?;
+            client.upgrade().await?;
         }
         Ok(client)
     }
@@ -119,12 +120,12 @@ impl Client {
         Ok(())
     }
 
-    async fn upgrade(&mut self, server: &TestServer) -> Result<(), Refused> {
+    async fn upgrade(&mut self) -> Result<(), Refused> {
         // Its connections end with it: a session needs one at a time.
         if let Line::Polling { web, .. } = &mut self.line {
             *web = reqwest::Client::new();
         }
-        let mut ws = open(server, &format!("&sid={}", self.sid)).await?;
+        let mut ws = open(self.address, &format!("&sid={}", self.sid)).await?;
         ws.send(Message::text("2probe")).await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
         ws.send(Message::text("5")).await.unwrap();
@@ -286,9 +287,9 @@ impl Drop for Client {
     }
 }
 
-async fn open(server: &TestServer, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
-    let socket = TcpStream::connect(server.http).await.unwrap();
-    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", server.http);
+async fn open(address: SocketAddr, session: &str) -> Result<Box<WebSocketStream<TcpStream>>, Refused> {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{session}");
     match client_async(url, socket).await {
         Ok((ws, _)) => Ok(Box::new(ws)),
         Err(Error::Http(answer)) => {

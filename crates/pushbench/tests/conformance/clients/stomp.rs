@@ -11,7 +11,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ErrorBody};
 
 use super::{ClientOptions, End, Received, Refused, json, received};
-use crate::test_server::TestServer;
+use crate::test_server::{Node, TestServer};
 
 /// Clients so far.
 static JOINED: AtomicU32 = AtomicU32::new(0);
@@ -46,8 +46,9 @@ fn parse(text: &str) -> Frame {
 
 impl Client {
     pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(server.http).await.unwrap();
-        let url = format!("ws://{}/rooms/{}/stomp?{}", server.http, options.room, options.path_query());
+        let [Node { http, .. }, _] = server.next_nodes();
+        let socket = TcpStream::connect(http).await.unwrap();
+        let url = format!("ws://{http}/rooms/{}/stomp?{}", options.room, options.path_query());
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "v12.stomp, v11.stomp".parse().unwrap());
         let ws = match client_async(request, socket).await {

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use wire::{Ack, ClientItem, Join, Post, ServerItem, decode_down, encode_up, push_frame, split_frame};
 
 use super::{ClientOptions, End, Received, Refused, owned, received};
-use crate::test_server::TestServer;
+use crate::test_server::{Node, TestServer};
 
 const FRAME_BYTES_MAX: usize = 1 << 24;
 
@@ -22,7 +22,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(server.tcp).await.unwrap();
+        let [Node { tcp, .. }, _] = server.next_nodes();
+        let socket = TcpStream::connect(tcp).await.unwrap();
         let (unread, received) = (Vec::new(), VecDeque::new());
         let mut client = Self { cursor: 0, socket, author: options.author, ordinal: 0, unread, received };
         let (start, token) = (options.start, options.token.clone());

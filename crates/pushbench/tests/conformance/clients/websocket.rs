@@ -9,7 +9,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wire::{Ack, ClientItem, Encoding, ErrorBody, Post, ServerItem, decode_down, encode_up};
 
 use super::{ClientOptions, End, Received, Refused, json, received};
-use crate::test_server::TestServer;
+use crate::test_server::{Node, TestServer};
 
 pub(crate) struct Client {
     pub(super) cursor: u64,
@@ -22,8 +22,9 @@ pub(crate) struct Client {
 
 impl Client {
     pub(super) async fn join(server: &TestServer, options: &ClientOptions) -> Result<Self, Refused> {
-        let socket = TcpStream::connect(server.http).await.unwrap();
-        let url = format!("ws://{}/rooms/{}/websocket?{}", server.http, options.room, options.path_query());
+        let [Node { http, .. }, _] = server.next_nodes();
+        let socket = TcpStream::connect(http).await.unwrap();
+        let url = format!("ws://{http}/rooms/{}/websocket?{}", options.room, options.path_query());
         let ws = match client_async(url, socket).await {
             Ok((ws, _)) => ws,
             Err(Error::Http(answer)) => {
