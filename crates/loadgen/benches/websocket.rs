@@ -63,7 +63,7 @@ fn main() -> io::Result<()> {
 /// message of the window, in µs.
 fn bare_loop(plan: &Arc<Plan>) -> io::Result<f64> {
     let server = Server::start()?;
-    let http = server.target.http;
+    let http = server.target.first().http;
     let epoll = Epoll::new(EpollCreateFlags::empty())?;
     let mut sockets = (0..plan.clients).map(|_| join(http, plan)).collect::<io::Result<Vec<_>>>()?;
     for (at, socket) in sockets.iter().enumerate() {

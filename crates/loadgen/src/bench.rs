@@ -8,7 +8,7 @@ use results::TrafficKind;
 use scenario::Plan;
 use wire::{Message, ServerItem, Transport, decode_json, encode_json};
 
-use crate::config::{RunConfig, Target};
+use crate::config::{Node, RunConfig, Target};
 use crate::measure::probe::{PROBE_AUTHOR, PROBE_TEXT};
 use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::transports::Unit;
@@ -31,7 +31,7 @@ pub fn receive_all(plan: &Arc<Plan>, received: Received) -> (Duration, u64) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
     let protocol = (received == Received::Foreign)
         .then(|| Box::new(serde_json::from_str(r#"{"post":{"send":"{text}"}}"#).expect("a protocol")));
-    let target = Target { http: nowhere, tcp: nowhere, token: None, protocol };
+    let target = Target { protocol, ..Target::of(Node { http: nowhere, tcp: nowhere }) };
     let config = RunConfig {
         plan: Arc::clone(plan),
         transport: Transport::Websocket,

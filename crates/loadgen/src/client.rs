@@ -8,6 +8,7 @@ use results::{FaultKind, Series};
 use tokio::sync::Notify;
 use wire::StartAt;
 
+use crate::config::Node;
 use crate::error::Fault;
 use crate::learned::Learned;
 use crate::measure::ledger::ClientLedger;
@@ -39,6 +40,9 @@ pub(crate) trait PostSender {
     /// Opens the connection for posts before there are any, if it is not the one that delivers.
     fn open(&self, _: &Client) {}
 
+    /// Closes the connection for posts: the client goes to another server.
+    fn leave(&self) {}
+
     /// Sends the message that ends the session, where closing the connection does not end it.
     /// Returns whether it was sent. Nothing waits for its answer, and no count includes it.
     fn say_goodbye(&self) -> bool {
@@ -59,6 +63,8 @@ impl PostSender for SentByTask {
 pub(crate) struct Client {
     pub(crate) id: u32,
     pub(crate) room: u32,
+    /// Servers that it has left because they failed.
+    left: Cell<u32>,
     pub(crate) ledger: RefCell<ClientLedger>,
     pub(crate) queue: RefCell<VecDeque<PendingPost>>,
     /// `None` while the client cannot post.
@@ -92,6 +98,7 @@ impl Client {
         Self {
             id,
             room,
+            left: Cell::new(0),
             ledger: RefCell::default(),
             queue: RefCell::default(),
             sender: RefCell::default(),
@@ -107,6 +114,22 @@ impl Client {
             closed_as_idle: Cell::new(false),
             last_read_s: Cell::new(0),
             learned: RefCell::default(),
+        }
+    }
+
+    /// Its server. The clients of each room are dealt over all of them.
+    pub(crate) fn node(&self, run: &RunContext) -> Node {
+        let (nodes, dealt) = (&run.target.nodes, self.id / run.plan.rooms);
+        nodes[(dealt + self.left.get()) as usize % nodes.len()]
+    }
+
+    /// Goes to the next server, if there is another one.
+    pub(crate) fn leave_node(&self, run: &RunContext) {
+        if run.target.nodes.len() > 1 {
+            self.left.set(self.left.get() + 1);
+            if let Some(sender) = &*self.kept_sender.borrow() {
+                sender.leave();
+            }
         }
     }
 

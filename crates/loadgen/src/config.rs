@@ -1,4 +1,4 @@
-//! What to run, and where the server is.
+//! What to run, and where the servers are.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,13 +7,20 @@ use scenario::{HttpClient, Plan, TargetProtocol};
 use serde::{Deserialize, Serialize};
 use wire::Transport;
 
-/// Addresses of a server, its access token and its protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
+/// Addresses of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
     /// HTTP and WebSocket.
     pub http: SocketAddr,
     /// Raw TCP.
     pub tcp: SocketAddr,
+}
+
+/// Addresses of a server, its access token and its protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The server, or all servers of one chat. A client goes to the next one when its own fails.
+    pub nodes: Vec<Node>,
     /// Sent with every join, read and post, if the server asks for one.
     pub token: Option<String>,
     /// Protocol of a server that does not speak ours.
@@ -21,6 +28,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// A server without a token that speaks the protocol of this project.
+    pub fn of(node: Node) -> Self {
+        Self { nodes: vec![node], token: None, protocol: None }
+    }
+
+    /// The first server.
+    pub fn first(&self) -> Node {
+        self.nodes[0]
+    }
+
     /// Whether the server sends a message to its author too.
     pub fn author_receives(&self) -> bool {
         self.protocol.as_ref().is_none_or(|protocol| protocol.author_receives)

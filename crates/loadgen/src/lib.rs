@@ -43,7 +43,7 @@ mod transports;
 mod trying;
 mod worker;
 
-pub use config::{RunConfig, Target};
+pub use config::{Node, RunConfig, Target};
 pub use cpu_clock::ServerClocks;
 pub use generator::{Generator, execute, generate};
 pub use joining::{JoinError, try_join};

@@ -32,7 +32,8 @@ impl Session {
     /// Opens a connection to the server.
     pub(crate) async fn open(&self) -> Result<ReadHalf, Fault> {
         let run = &self.run;
-        let to = if run.transport.is_http() { run.target.http } else { run.target.tcp };
+        let node = self.client.node(run);
+        let to = if run.transport.is_http() { node.http } else { node.tcp };
         let sources = run.plan.sockets(run.transport) / PORTS_PER_SOURCE + 1;
         let source = (sources > 1 && to.ip().is_loopback() && to.is_ipv4())
             .then(|| Ipv4Addr::new(127, 0, 0, 1 + (u64::from(self.client.id) % sources) as u8));
@@ -122,7 +123,9 @@ impl Session {
     /// The HTTP requests of this client.
     pub(crate) fn requests(&self, parameters: &str, headers: &str) -> Requests {
         let room = self.run.plan.room_name(self.client.room);
-        Requests::new(&self.run.target, self.run.transport, &room, parameters, headers)
+        let host = self.client.node(&self.run).http;
+        let token = self.run.target.token.as_deref();
+        Requests::new((host, token), self.run.transport, &room, parameters, headers)
     }
 }
 

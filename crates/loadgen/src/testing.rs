@@ -7,7 +7,7 @@ use scenario::{Plan, TargetProtocol};
 use tokio::net::TcpListener;
 use wire::Transport;
 
-use crate::config::{RunConfig, Target};
+use crate::config::{Node, RunConfig, Target};
 use crate::run_context::{WorkerConfig, WorkerIndex};
 use crate::session::Session;
 use crate::worker::Worker;
@@ -62,7 +62,7 @@ pub(crate) fn worker_with(
 
 /// A target with our protocol at this address.
 pub(crate) fn target(to: SocketAddr) -> Target {
-    Target { http: to, tcp: to, token: None, protocol: None }
+    Target::of(Node { http: to, tcp: to })
 }
 
 /// Waits until a condition holds, without sleeping.

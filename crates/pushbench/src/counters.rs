@@ -214,8 +214,8 @@ async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> an
     // On one core the server has one thread, which serves requests in the order of their arrival.
     let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
     for _ in 0..PORT_TRIES {
-        let server = ServerProcess::launch(command, plan, transport, &core, Precedence::Equal).await?;
-        if server.target.http.port() >= PORT_MIN {
+        let server = ServerProcess::launch(command, plan, transport, (&core, Precedence::Equal), None).await?;
+        if server.target.first().http.port() >= PORT_MIN {
             return Ok(server);
         }
         server.stop().await;

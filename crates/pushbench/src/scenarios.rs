@@ -31,6 +31,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "idle",
     "scale",
     "socketio",
+    "nodes",
     "counters",
     "smoke",
     "described",

@@ -10,7 +10,7 @@ use crate::money::MonthlyCost;
 use crate::orders::{Order, Pair, ROUNDS_MIN};
 use crate::ratios::TIMES_MAX;
 use crate::run_summary::BlockCounts;
-use crate::summary::{JobSummary, PointSummary, SubjectSummary};
+use crate::summary::{DeliveryCounts, JobSummary, PointSummary, SubjectSummary};
 
 const BACK_TO_BACK: MetricId = MetricId::BackToBackCpuPerMessage;
 const AT_LOAD: MetricId = MetricId::ServerCpuPerMessage;
@@ -25,12 +25,38 @@ pub(crate) fn sentences(job: &JobSummary) -> Vec<String> {
     let usable = |point: &&PointSummary| point.subjects.iter().filter(|row| row.metrics_from.is_some()).count();
     let mut sentences = Vec::new();
     if let Some(point) = job.points.iter().max_by_key(usable).filter(|point| usable(point) > 0) {
+        sentences.extend(shared_log(point));
         sentences.extend(cost(point));
         sentences.extend(latency(point));
         sentences.extend(money(point));
     }
     sentences.push(validity(job));
     sentences
+}
+
+/// What was lost, how long clients were away, and what the log has used.
+fn shared_log(point: &PointSummary) -> Option<String> {
+    let counts = point.subjects.iter().filter_map(|row| row.with_shared_log);
+    let sum = counts.reduce(DeliveryCounts::plus)?;
+    let mut text = format!(
+        "Of {} deliveries, {} were lost, {} came twice, {} out of order.",
+        sum.scheduled, sum.lost, sum.duplicated, sum.reordered
+    );
+    let range = |metric: MetricId| {
+        let values: Vec<_> = point.subjects.iter().filter_map(|row| Some(row.metric(metric)?.value)).collect();
+        let least = values.iter().copied().reduce(f64::min)?;
+        let (least, most) = (number(least), number(values.into_iter().fold(least, f64::max)));
+        Some(if least == most { least } else { format!("{least} to {most}") })
+    };
+    if let (Some(median), Some(most)) = (range(MetricId::ReconnectP50), range(MetricId::ReconnectMax)) {
+        text += &format!(
+            " Clients whose connection had ended had the next message after {median} ms (median), at the latest after {most} ms, by transport."
+        );
+    }
+    if let (Some(cpu), Some(commands)) = (range(MetricId::LogCpuPerMessage), range(MetricId::LogCommandsPerMessage)) {
+        text += &format!(" The shared log took {cpu} µs of CPU and {commands} commands per delivered message.");
+    }
+    Some(text)
 }
 
 /// CPU per delivery: back to back, then under load; without lock-step rounds under load only.

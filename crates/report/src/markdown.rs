@@ -53,6 +53,10 @@ fn section(job: &ResultsFolder, summary: &JobSummary, out: &mut String) {
             let (month, note) = (table(&tables::money(point)), notes::money(point));
             add(out, format_args!("### {}\n\n{month}{}\n\n", notes::MONEY_TITLE, text(&note)));
         }
+        if point.has_shared_log() {
+            let (log, note) = (table(&tables::shared_log(point)), notes::SHARED_LOG_NOTE);
+            add(out, format_args!("### {}\n\n{log}{note}\n\n", notes::SHARED_LOG_TITLE));
+        }
         if point.has_external_servers() {
             let beside = table(&tables::external_servers(point));
             add(

@@ -9,6 +9,13 @@ use crate::summary::{PointSummary, SubjectSummary};
 /// Title of the table of faults.
 pub(crate) const FAULTS_TITLE: &str = "Faults";
 
+/// Title of the table of servers that share a log.
+pub(crate) const SHARED_LOG_TITLE: &str = "The shared log";
+
+/// Note on that table.
+pub(crate) const SHARED_LOG_NOTE: &str = "Deliveries of all runs under load. Lost: the server had accepted the message. \
+    The log counts its own CPU, commands and bytes, per delivered message.";
+
 /// Title of the table of external servers.
 pub(crate) const EXTERNAL_SERVERS_TITLE: &str = "pushbench and other servers";
 

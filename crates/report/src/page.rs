@@ -94,6 +94,11 @@ fn point_tables(point: &PointSummary) -> Markup {
             (table(&tables::money(point)))
             p { (notes::money(point)) }
         }
+        @if point.has_shared_log() {
+            h3 { (notes::SHARED_LOG_TITLE) }
+            (table(&tables::shared_log(point)))
+            p { (notes::SHARED_LOG_NOTE) }
+        }
         @if point.has_external_servers() {
             h3 { (notes::EXTERNAL_SERVERS_TITLE) }
             (table(&tables::external_servers(point)))

@@ -95,9 +95,25 @@ pub struct SubjectSummary {
     pub times_builtin: BTreeMap<MetricId, Ratio>,
     /// Cost of 10,000 connected users in a month; empty where it is unknown.
     pub month_10000_users: Option<MonthlyCost>,
+    /// Deliveries of all runs under load, where the servers share a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_shared_log: Option<DeliveryCounts>,
     /// Faults of all runs, including those whose values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSummary>,
+}
+
+/// Which of the scheduled deliveries arrived as they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeliveryCounts {
+    /// Posts times members of their room.
+    pub scheduled: u64,
+    /// Of messages that the server accepted and a client never received.
+    pub lost: u64,
+    /// Received again.
+    pub duplicated: u64,
+    /// Received after a later message.
+    pub reordered: u64,
 }
 
 /// A kind of fault.
@@ -198,6 +214,11 @@ impl PointSummary {
         self.subjects.iter().any(|row| row.month_10000_users.is_some())
     }
 
+    /// Whether servers share a log at this point.
+    pub(crate) fn has_shared_log(&self) -> bool {
+        self.subjects.iter().any(|row| row.with_shared_log.is_some())
+    }
+
     /// Whether there were faults at this point.
     pub(crate) fn has_faults(&self) -> bool {
         self.subjects.iter().any(|row| !row.faults.is_empty())
@@ -232,6 +253,7 @@ impl SubjectSummary {
             rounds: baseline.map(|baseline| rounds(shown, baseline)).unwrap_or_default(),
             times_builtin: ours.map(|ours| times(shown, ours)).unwrap_or_default(),
             month_10000_users: MonthlyCost::of(shown, prices, set),
+            with_shared_log: has_shared_log(set).then(|| DeliveryCounts::of(job, label, &shown.subject)),
             faults: FaultSummary::of(job, label, &shown.subject),
             target: target.unwrap_or_else(|| BUILTIN_SERVER.to_owned()),
         }
@@ -251,6 +273,34 @@ impl SubjectSummary {
     /// The value of a metric.
     pub fn metric(&self, metric: MetricId) -> Option<&Estimate> {
         self.metrics.get(&metric)
+    }
+}
+
+fn has_shared_log(point: Option<&results::Point>) -> bool {
+    point.and_then(|point| point.settings.get("log")).is_some_and(|log| log != "memory")
+}
+
+impl DeliveryCounts {
+    /// Both together.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            scheduled: self.scheduled + other.scheduled,
+            lost: self.lost + other.lost,
+            duplicated: self.duplicated + other.duplicated,
+            reordered: self.reordered + other.reordered,
+        }
+    }
+
+    fn of(job: &ResultsFolder, label: &str, subject: &Subject) -> Self {
+        let runs = job.runs.iter().map(|run| &run.record);
+        let own = runs.filter(|run| run.point == label && run.mode == Mode::Load && run.subject() == *subject);
+        let counts = own.map(|run| Self {
+            scheduled: run.ledger.scheduled,
+            lost: run.ledger.lost,
+            duplicated: run.ledger.duplicated,
+            reordered: run.ledger.reordered,
+        });
+        counts.fold(Self::default(), Self::plus)
     }
 }
 

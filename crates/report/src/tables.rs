@@ -81,6 +81,16 @@ const COST: [MetricId; 8] = [
     MetricId::ServerBytesPerConnection,
 ];
 
+/// Metrics of servers that share a log.
+pub(crate) const SHARED_LOG: [MetricId; 6] = [
+    MetricId::ReconnectP50,
+    MetricId::ReconnectMax,
+    MetricId::LogCpuPerMessage,
+    MetricId::LogCommandsPerMessage,
+    MetricId::LogBytesInPerMessage,
+    MetricId::LogBytesOutPerMessage,
+];
+
 const COMPARED: [MetricId; 8] = [
     MetricId::ServerCpuPerMessage,
     MetricId::ServerBytesPerClient,
@@ -134,6 +144,21 @@ pub(crate) fn money(point: &PointSummary) -> Table {
         let values = [cost.vcpu, cost.memory_gb, cost.gb_out, cost.cpu, cost.memory, cost.traffic, cost.total];
         let fields = values.map(|value| metric(number(value)));
         grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(fields).collect());
+    }
+    grid
+}
+
+/// Servers that share a log, one row per transport: what was lost, how long clients were away, and
+/// what the log has used.
+pub(crate) fn shared_log(point: &PointSummary) -> Table {
+    let mut grid = Table::new(&["transport", "deliveries", "lost", "twice", "out of order"]);
+    grid.head.extend(SHARED_LOG.iter().map(|column| titled(*column)));
+    for row in &point.subjects {
+        let Some(counts) = row.with_shared_log else { continue };
+        let counts =
+            [counts.scheduled, counts.lost, counts.duplicated, counts.reordered].map(|n| metric(n.to_string()));
+        let fields = SHARED_LOG.iter().map(|column| metric(field(row, *column)));
+        grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(counts).chain(fields).collect());
     }
     grid
 }

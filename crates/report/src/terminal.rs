@@ -11,8 +11,8 @@ use crate::money::MonthlyCost;
 use crate::notes;
 use crate::run_summary::RunSummary;
 use crate::stats::Ratio;
-use crate::summary::{FaultSummary, JobSummary, PointSummary, SubjectSummary};
-use crate::tables::verdicts;
+use crate::summary::{DeliveryCounts, FaultSummary, JobSummary, PointSummary, SubjectSummary};
+use crate::tables::{SHARED_LOG, verdicts};
 
 /// Indentation of a line that continues one.
 const INDENT: usize = 2;
@@ -60,6 +60,16 @@ const COST: [MetricColumn; 10] = [
     narrow(MetricId::ServerBytesPerConnection, false),
 ];
 
+/// Heads of [`SHARED_LOG`].
+const SHARED_LOG_HEADS: [[&str; 2]; SHARED_LOG.len()] = [
+    ["reconnect", "p50 ms"],
+    ["longest", "ms"],
+    ["CPU", "µs/msg"],
+    ["commands", "/msg"],
+    ["in", "B/msg"],
+    ["out", "B/msg"],
+];
+
 /// The tables of a results folder, a block for each point of the sweep; `wide` shows every column.
 pub fn tables(job: &ResultsFolder, wide: bool) -> String {
     summary_tables(&JobSummary::of(job), wide)
@@ -78,6 +88,10 @@ pub fn summary_tables(job: &JobSummary, wide: bool) -> String {
         for line in notes::below_tcp(point) {
             out += &wrapped(&line, INDENT);
             out.push('\n');
+        }
+        if point.has_shared_log() {
+            out.push('\n');
+            out += &table(shared_log(point), wide);
         }
         if point.has_money() {
             out.push('\n');
@@ -153,6 +167,24 @@ fn cost(point: &PointSummary) -> Vec<Column> {
         times_tcp(point, MetricId::BackToBackCpuPerMessage, "back to back"),
     ];
     first.into_iter().chain(COST.iter().map(|column| metric_column(point, column))).collect()
+}
+
+/// What was lost, how long clients were away, and what the log has used.
+fn shared_log(point: &PointSummary) -> Vec<Column> {
+    let rows: Vec<_> = point.subjects.iter().filter_map(|row| Some((row, row.with_shared_log?))).collect();
+    let count = |head: &str, narrow, of: fn(DeliveryCounts) -> u64| {
+        Column::numbers(&[head, ""], narrow).with(rows.iter().map(|(_, counts)| of(*counts).to_string()))
+    };
+    let first = [
+        Column::words(&["shared log", ""]).with(rows.iter().map(|(row, _)| row.name())),
+        count("lost", true, |counts| counts.lost),
+        count("twice", true, |counts| counts.duplicated),
+        count("out of order", false, |counts| counts.reordered),
+    ];
+    let metrics = SHARED_LOG.iter().zip(SHARED_LOG_HEADS).map(|(metric, heads)| {
+        Column::numbers(&heads, true).with(rows.iter().map(|(row, _)| field(row, *metric, false)))
+    });
+    first.into_iter().chain(metrics).collect()
 }
 
 /// Ratios to raw TCP.

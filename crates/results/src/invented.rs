@@ -207,6 +207,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             header_bytes_per_segment: 52,
             socket_memory_bytes: u64::from(clients) * 4_096,
         }),
+        log: None,
         machine: machine(),
     };
     Run { record, intervals }

@@ -33,8 +33,8 @@ pub use load::{LoadError, load};
 pub use manifest::{Host, Manifest, PlannedSubject, Point, Program, Rounds, ScenarioSource, State};
 pub use metrics::{Better, MetricId, MetricInfo, Source, Unit, metrics_markdown, server_cpu_us};
 pub use record::{
-    GeneratorUsage, LatencySummary, MachineState, Mode, PlannedLoad, Quantile, RunRecord, SCHEMA, ServerSamples, Slice,
-    TcpUsage,
+    GeneratorUsage, LatencySummary, LogUsage, MachineState, Mode, PlannedLoad, Quantile, RunRecord, SCHEMA,
+    ServerSamples, Slice, TcpUsage,
 };
 pub use robust::{TheilSenLine, median};
 pub use schema::schema;

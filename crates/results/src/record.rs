@@ -86,6 +86,10 @@ pub struct RunRecord {
     /// TCP sockets of the clients as the kernel counts them; empty where the load generator does
     /// not own the sockets (`http_client` is `reqwest`).
     pub tcp: Option<TcpUsage>,
+    /// What the log that the servers share has used from the first slice to the last; empty without
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogUsage>,
     /// Speed of the machine, and CPU time that others took.
     pub machine: MachineState,
 }
@@ -194,6 +198,31 @@ pub struct ServerSamples {
     pub end: Option<ServerStats>,
 }
 
+/// Use of the log that the servers share, by its own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
+pub struct LogUsage {
+    /// CPU time of its process.
+    pub cpu_us: u64,
+    /// Commands, those within scripts included.
+    pub commands: u64,
+    /// Bytes from the servers.
+    pub bytes_in: u64,
+    /// Bytes to the servers.
+    pub bytes_out: u64,
+}
+
+impl LogUsage {
+    /// Use since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
+            commands: self.commands.saturating_sub(earlier.commands),
+            bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
+        }
+    }
+}
+
 /// TCP sockets of the clients over the run, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct TcpUsage {
@@ -253,10 +282,7 @@ impl RunRecord {
 
     /// CPU time of the load generator in the measured windows.
     pub fn generator_cpu(&self) -> Cpu {
-        self.kept().fold(Cpu::default(), |sum, slice| Cpu {
-            user_us: sum.user_us + slice.generator_cpu.user_us,
-            system_us: sum.system_us + slice.generator_cpu.system_us,
-        })
+        self.kept().fold(Cpu::default(), |sum, slice| sum.plus(slice.generator_cpu))
     }
 
     /// CPU time of the server in the measured windows; `None` unless every window has it.

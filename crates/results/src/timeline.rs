@@ -75,6 +75,14 @@ pub struct ServerSecond {
     pub resident_bytes: u64,
 }
 
+impl ServerSecond {
+    /// Two processes together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { cpu: self.cpu.plus(other.cpu), resident_bytes: self.resident_bytes + other.resident_bytes }
+    }
+}
+
 /// CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Cpu {
@@ -85,6 +93,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { user_us: self.user_us + other.user_us, system_us: self.system_us + other.system_us }
+    }
+
     /// User and kernel mode together.
     pub const fn total_us(self) -> u64 {
         self.user_us + self.system_us

@@ -12,6 +12,7 @@ use wire::{Encoding, Transport};
 
 use crate::check::{cores, each_once, one_line, short_name};
 use crate::claim::{Claim, Published};
+use crate::outage::Outage;
 use crate::target::ExternalServer;
 use crate::time::seconds;
 use crate::tuning::Tuning;
@@ -45,6 +46,13 @@ pub struct ScenarioFile {
     /// HTTP client of the load generator: `built-in` counts every byte and costs little; `reqwest` is an ordinary client library, whose header bytes cannot be counted
     #[serde(default)]
     pub http_client: HttpClient,
+    /// Servers of the chat. The clients are dealt over them, and go to the next one when theirs fails
+    #[serde(default = "one_node")]
+    #[garde(range(min = 1, max = 64))]
+    pub nodes: u32,
+    /// Where the servers keep the messages: `memory`, or `redis`, a log that all nodes share. The job starts a Redis for every run
+    #[serde(default)]
+    pub log: Log,
     /// Number of simulated clients
     #[garde(range(min = 1, max = 1_000_000))]
     pub clients: u32,
@@ -91,6 +99,10 @@ pub struct ScenarioFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 100), dive)]
     pub target: Vec<ExternalServer>,
+    /// Processes that are killed or stopped in the window
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 100), dive)]
+    pub outage: Vec<Outage>,
     /// Statements that the report confirms, refutes or leaves undecided
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 100), dive)]
@@ -113,12 +125,28 @@ const fn json() -> Encoding {
     Encoding::Json
 }
 
+const fn one_node() -> u32 {
+    1
+}
+
 const fn budget_s() -> f64 {
     75.0
 }
 
 const fn first_seed() -> u64 {
     1
+}
+
+/// Where the servers keep the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Log {
+    /// In the memory of the server.
+    #[default]
+    Memory,
+    /// In a Redis that all servers share.
+    Redis,
 }
 
 /// The HTTP client of the load generator.

@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::file::ScenarioFile;
 
 /// Keys of the whole job, which a sweep cannot change.
-const NOT_SWEPT: [&str; 8] = ["name", "question", "budget_s", "slices", "seed", "target", "claim", "published"];
+const NOT_SWEPT: [&str; 9] =
+    ["name", "question", "budget_s", "slices", "seed", "target", "outage", "claim", "published"];
 
 static ROOT: LazyLock<Value> = LazyLock::new(|| {
     let mut settings = SchemaSettings::draft2020_12();

@@ -135,3 +135,71 @@ pub struct BytesUsage {
     /// All other bytes: request and status lines, headers, handshakes.
     pub headers: u64,
 }
+
+/// Adds the fields of another value to those of this one.
+macro_rules! add {
+    ($one:expr, $other:expr, $($field:ident)*) => {
+        $($one.$field += $other.$field;)*
+    };
+}
+
+impl ServerStats {
+    /// Adds what another server of the same chat has counted. Version, process id and time since the
+    /// start stay those of the first.
+    pub fn add(&mut self, other: &Self) {
+        self.metered &= other.metered;
+        add!(self, other, connections_open accept_errors);
+        let (process, others) = (&mut self.process, &other.process);
+        add!(process, others, cpu_user_us cpu_system_us resident_bytes switches_voluntary switches_involuntary);
+        process.allocations = process.allocations.zip(others.allocations).map(|(one, two)| one + two);
+        let (hub, others) = (&mut self.hub, &other.hub);
+        add!(hub, others, rooms readers log_messages log_bytes);
+        for (name, usage) in &other.transports {
+            self.transports.entry(name.clone()).or_default().add(usage);
+        }
+    }
+}
+
+impl TransportUsage {
+    fn add(&mut self, other: &Self) {
+        add!(self, other, connections_opened connections_open requests empty_answers posts messages batches);
+        add!(self, other, frames socket_reads socket_writes gaps refused malformed timed_out stalled emit_errors);
+        self.up.add(&other.up);
+        self.down.add(&other.down);
+    }
+}
+
+impl BytesUsage {
+    fn add(&mut self, other: &Self) {
+        add!(self, other, total payload envelope framing headers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Every number becomes 1.
+    fn ones(value: &mut Value) {
+        match value {
+            Value::Object(items) => items.values_mut().for_each(ones),
+            Value::Number(_) => *value = json!(1),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_count_of_another_server_is_forgotten() {
+        let mut one = json!({"transports": {"sse": TransportUsage::default()}, "process": ProcessUsage::default(),
+            "hub": HubUsage::default(), "version": "", "pid": 1, "uptime_us": 1, "metered": true,
+            "connections_open": 1, "accept_errors": 1});
+        one["process"]["allocations"] = json!(1);
+        ones(&mut one);
+        let mut sum: ServerStats = serde_json::from_value(one.clone()).unwrap();
+        sum.add(&serde_json::from_value(one).unwrap());
+        let text = serde_json::to_string(&ServerStats { pid: 2, uptime_us: 2, ..sum }).unwrap();
+        assert!(!text.contains(":1"), "{text}");
+    }
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use machine::{CLIENT_CORE, SERVER_CORE, argument};
 
-use loadgen::{RunConfig, RunMeasurements, Target};
+use loadgen::{Node, RunConfig, RunMeasurements, Target};
 use results::Slice;
 use scenario::Plan;
 use wire::{ServerAddresses, Transport};
@@ -31,7 +31,7 @@ impl Server {
         let mut first_line = String::new();
         BufReader::new(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut first_line)?;
         let listening: ServerAddresses = serde_json::from_str(&first_line)?;
-        Ok(Self { target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: None }, process })
+        Ok(Self { target: Target::of(Node { http: listening.http, tcp: listening.tcp }), process })
     }
 }
 

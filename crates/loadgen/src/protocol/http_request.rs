@@ -1,10 +1,9 @@
 //! HTTP/1.1 requests. What does not change is formatted once per client.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use wire::{Post, RoomName, StartAt, Transport, encode_post_json};
-
-use crate::config::Target;
 
 /// The requests of one client, complete but for the cursor or the post.
 #[derive(Debug)]
@@ -21,10 +20,14 @@ const COOKIE_BYTES: usize = "cookie: \r\n".len();
 
 impl Requests {
     /// `parameters` are in the URL of every read request, `headers` in every request.
-    pub(crate) fn new(target: &Target, transport: Transport, room: &RoomName, parameters: &str, headers: &str) -> Self {
-        let host = target.http;
-        let authorization =
-            target.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    pub(crate) fn new(
+        (host, token): (SocketAddr, Option<&str>),
+        transport: Transport,
+        room: &RoomName,
+        parameters: &str,
+        headers: &str,
+    ) -> Self {
+        let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let common = format!("host: {host}\r\n{authorization}{headers}");
         Self {
             read_head: format!("GET /rooms/{room}/{transport}?{parameters}"),
@@ -74,13 +77,9 @@ mod tests {
 
     #[test]
     fn the_sent_bytes() {
-        let target = Target {
-            http: "127.0.0.1:80".parse().unwrap(),
-            tcp: "127.0.0.1:81".parse().unwrap(),
-            token: Some("secret-1".into()),
-            protocol: None,
-        };
-        let requests = Requests::new(&target, Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
+        let host = "127.0.0.1:80".parse().unwrap();
+        let requests =
+            Requests::new((host, Some("secret-1")), Transport::LongPolling, &"r".parse().unwrap(), "hold_ms=9", "");
         let mut out = Vec::new();
         requests.read(StartAt::After(7), &mut out);
         assert_eq!(
@@ -95,13 +94,8 @@ mod tests {
 
     #[test]
     fn a_padded_request_has_its_size_whatever_the_cursor() {
-        let target = Target {
-            http: "127.0.0.1:80".parse().unwrap(),
-            tcp: "127.0.0.1:81".parse().unwrap(),
-            token: None,
-            protocol: None,
-        };
-        let plain = Requests::new(&target, Transport::Polling, &"r".parse().unwrap(), "", "");
+        let host = "127.0.0.1:80".parse().unwrap();
+        let plain = Requests::new((host, None), Transport::Polling, &"r".parse().unwrap(), "", "");
         let read = |requests: &Requests, start| {
             let mut out = b"before".to_vec();
             requests.read(start, &mut out);

@@ -200,7 +200,7 @@ impl ReqwestClient {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.session.run.target.http)
+        format!("http://{}{path}", self.session.client.node(&self.session.run).http)
     }
 
     /// A cookie that pads the head of a request to the size in the settings, given the headers that
@@ -210,7 +210,10 @@ impl ReqwestClient {
         let size = usize::try_from(run.tuning().request_bytes).unwrap_or(0);
         let token = run.target.token.as_ref().map_or(0, |token| format!("authorization: Bearer {token}\r\n").len());
         let close = if run.tuning().keep_alive { 0 } else { "connection: close\r\n".len() };
-        let head = format!("GET {path} HTTP/1.1\r\naccept: */*\r\ncookie: \r\nhost: {}\r\n\r\n", run.target.http);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\naccept: */*\r\ncookie: \r\nhost: {}\r\n\r\n",
+            self.session.client.node(run).http
+        );
         let padding = size.saturating_sub(head.len() + token + close);
         (padding > 0).then(|| "x".repeat(padding))
     }

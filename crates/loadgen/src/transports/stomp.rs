@@ -34,7 +34,7 @@ async fn connect(session: &Session) -> Result<WsConnection, SessionEnd> {
     session.requests("", &offer.headers()).read(session.client.start_at(), &mut request);
     let socket = WsConnection::open(session, &request, &offer).await?;
     let heartbeat_ms = session.run.tuning().heartbeat.unwrap_or_default().as_millis();
-    let host = session.run.target.http;
+    let host = session.client.node(&session.run).http;
     let connect = format!("CONNECT\naccept-version:1.2\nhost:{host}\nheart-beat:0,{heartbeat_ms}\n\n\0");
     send_text(&session.run, socket.connection(), TrafficKind::SetUp, connect.as_bytes())?;
     Ok(socket)

@@ -227,6 +227,9 @@ async fn run_client(session: Session) {
         let was_joined = client.joined.get();
         client.mark_disconnected(run);
         let (has_failed, mut pause) = (end != SessionEnd::Closed, Duration::ZERO);
+        if has_failed {
+            client.leave_node(run);
+        }
         match end {
             SessionEnd::Closed => run.counters.borrow_mut().traffic.cuts += 1,
             SessionEnd::Failed(_) if client.closed_as_idle.take() => {}

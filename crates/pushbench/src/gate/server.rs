@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use loadgen::Target;
+use loadgen::{Node, Target};
 use scenario::ExternalServer;
 use wire::Transport;
 
@@ -64,7 +64,7 @@ impl std::str::FromStr for GateServer {
             // The built-in server's default: raw TCP on the port after HTTP.
             let tcp = SocketAddr::new(http.ip(), http.port().saturating_add(1));
             let token = std::env::var("PUSHBENCH_TOKEN").ok();
-            let target = Target { http, tcp, token, protocol: None };
+            let target = Target { token, ..Target::of(Node { http, tcp }) };
             return named(ServerSource::Attached(AttachedServer { target, process: None }));
         }
         let command = ServerCommand::parse(text)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use loadgen::{JoinError, RunConfig, Target, try_join};
+use loadgen::{JoinError, Node, RunConfig, Target, try_join};
 use results::{Crash, FaultKind};
 use scenario::Plan;
 use tokio::net::TcpStream;
@@ -46,7 +46,10 @@ pub(crate) fn random_room_prefix() -> RoomName {
 
 impl AttachedServer {
     fn address(&self, transport: Transport) -> SocketAddr {
-        if transport.is_http() { self.target.http } else { self.target.tcp }
+        {
+            let Node { http, tcp } = self.target.first();
+            if transport.is_http() { http } else { tcp }
+        }
     }
 
     fn url(&self, plan: &Plan, transport: Transport) -> String {

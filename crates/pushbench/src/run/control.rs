@@ -23,7 +23,7 @@ impl Control {
             .timeout(ANSWER_MAX)
             .build()
             .context("cannot create an HTTP client")?;
-        Ok(Self { client, url: format!("http://{}/stats", target.http), token: target.token.clone() })
+        Ok(Self { client, url: format!("http://{}/stats", target.first().http), token: target.token.clone() })
     }
 
     pub(crate) async fn usage(&self) -> anyhow::Result<ServerStats> {

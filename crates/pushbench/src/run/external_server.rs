@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadgen::Target;
+use loadgen::{Node, Target};
 use scenario::ExternalServer;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -81,7 +81,7 @@ pub(crate) async fn start_in(
     let pid = process_tree::children(child.id().context("it has ended")?).first().copied();
     // A server without {tcp_port} has one port for everything.
     let tcp = if server.command.0.iter().any(|word| word.contains("{tcp_port}")) { tcp } else { http };
-    let target = Target { http, tcp, token: None, protocol: server.protocol.clone().map(Box::new) };
+    let target = Target { protocol: server.protocol.clone().map(Box::new), ..Target::of(Node { http, tcp }) };
     Ok(ServerProcess {
         child,
         stdin,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use loadgen::Target;
+use loadgen::{Node, Target};
 use results::{Folder, Manifest, Mode, ResultsFolder, Run, RunEnd, RunRecord, State};
 use scenario::Job;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { http: args.target, tcp: args.target_tcp, token: args.token, protocol: None };
+    let target = Target { token: args.token, ..Target::of(Node { http: args.target, tcp: args.target_tcp }) };
     let attach =
         |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
     match args.pid.map(attach).transpose() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use loadgen::{Progress, ServerClocks};
 use results::{Crash, Mode, RunEnd, Slice, UNDRAINED_MAX};
 use scenario::{Job, Plan, SliceLoad};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
@@ -134,7 +135,8 @@ impl LiveSubject {
             log: start.log.clone(),
         };
         let generator = GeneratorProcess::start(&order, plan.fingerprint(), precedence).await?;
-        let readings = Readings::new(server.control()?, server.process(), matches!(server, TargetServer::Spawned(_)));
+        let is_started = matches!(server, TargetServer::Spawned(_));
+        let readings = Readings::new(server.readers()?, server.log_reader().await?, is_started);
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };
         let pids = server.pids();
         Ok(Self {
@@ -185,6 +187,8 @@ impl LiveSubject {
         if is_foreign {
             self.read_processes();
         }
+        let window = Instant::now() + self.plan.slicing.lead_in;
+        self.server.begin_outages(&self.plan.outages, window);
         let before = self.pids.clone();
         let Some(Reply::Slice(measured)) = self.ask(Command::Slice { pids: before.clone() }, on_progress).await else {
             return;
@@ -280,7 +284,7 @@ impl EndedSubject {
             plan: Arc::clone(&subject.plan),
             mode,
             loads: Vec::new(),
-            readings: Readings::new(None, None, false),
+            readings: Readings::new(Vec::new(), None, false),
             slices: Vec::new(),
             resident_bytes: 0,
             totals: RunTotals::empty(RunEnd::Crashed(crash)),

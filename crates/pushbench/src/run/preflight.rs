@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use scenario::Job;
+use scenario::{Job, Log};
 
-use super::external_server;
+use super::{external_server, log_server};
 use crate::machine;
 use crate::precedence::Precedence;
 
@@ -62,6 +62,7 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
         found.push(ports_finding(job.sockets_max()));
         found.extend(pinning_finding(job, &cores));
         found.extend(target_findings(job));
+        found.extend(log_finding(job));
     }
     found
 }
@@ -175,6 +176,14 @@ fn target_findings(job: &Job) -> Vec<Finding> {
         advice: advice.into(),
     });
     told.collect()
+}
+
+/// A Redis that is needed and cannot be started.
+fn log_finding(job: &Job) -> Option<Finding> {
+    let is_needed = job.plans.iter().any(|plan| plan.log == Log::Redis);
+    let found = "redis-server is not installed".to_owned();
+    let advice = "install Redis 7 or later (apt-get install redis-server), or write log = \"memory\"";
+    (is_needed && !log_server::is_installed()).then(|| finding(Level::Fatal, "log", found, advice))
 }
 
 fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {

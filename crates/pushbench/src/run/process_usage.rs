@@ -63,13 +63,7 @@ impl ProcessUsageReader {
             let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).ok()?;
             self.of(pid, clock, &Stat::of(pid)?)
         });
-        Some(children.fold(own, |sum, child| ServerSecond {
-            cpu: Cpu {
-                user_us: sum.cpu.user_us + child.cpu.user_us,
-                system_us: sum.cpu.system_us + child.cpu.system_us,
-            },
-            resident_bytes: sum.resident_bytes + child.resident_bytes,
-        }))
+        Some(children.fold(own, ServerSecond::plus))
     }
 
     /// CPU time and memory of one process, with the CPU time of its children that have ended.

@@ -1,14 +1,15 @@
-//! Readings before, between and after the slices: the server's statistics, its process, and the
-//! kernel's socket memory.
+//! Readings before, between and after the slices: the servers' statistics, their processes, the log
+//! that they share, and the kernel's socket memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use loadgen::Progress;
-use results::{ServerSamples, ServerSecond};
+use results::{LogUsage, ServerSamples, ServerSecond};
 use wire::{ServerStats, TransportUsage};
 
 use super::control::Control;
+use super::log_server::LogReader;
 use super::process_usage::ProcessUsageReader;
 use crate::machine;
 
@@ -25,19 +26,26 @@ pub(crate) enum Checkpoint {
     End,
 }
 
+/// What can be read of a server.
+pub(crate) struct ServerReader {
+    /// `None` for a server without statistics of its own.
+    pub(crate) control: Option<Control>,
+    pub(crate) process: Option<ProcessUsageReader>,
+}
+
 /// Takes readings and keeps them.
 pub(crate) struct Readings {
-    /// Whether the server was started for the run.
+    /// Whether the servers were started for the run.
     started: bool,
-    /// `None` for a server without statistics of its own.
-    control: Option<Control>,
-    process: Option<ProcessUsageReader>,
+    servers: Vec<ServerReader>,
+    log: Option<LogReader>,
     read: RefCell<ReadingsState>,
 }
 
 #[derive(Default)]
 struct ReadingsState {
     usage: Vec<(Checkpoint, ServerStats)>,
+    log: Vec<(Checkpoint, LogUsage)>,
     /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
     socket_memory_bytes: Vec<(Checkpoint, u64)>,
@@ -45,14 +53,15 @@ struct ReadingsState {
     /// The current second.
     second: Option<u32>,
     failed: Option<String>,
-    /// The server has no statistics; its process is read instead.
+    /// The servers have no statistics; their processes are read instead.
     without_stats: bool,
 }
 
 impl Readings {
-    pub(crate) fn new(control: Option<Control>, process: Option<ProcessUsageReader>, started: bool) -> Self {
-        let read = ReadingsState { without_stats: control.is_none(), ..ReadingsState::default() };
-        Self { started, control, process, read: RefCell::new(read) }
+    pub(crate) fn new(servers: Vec<ServerReader>, log: Option<LogReader>, started: bool) -> Self {
+        let without_stats = servers.iter().any(|server| server.control.is_none());
+        let read = ReadingsState { without_stats, ..ReadingsState::default() };
+        Self { started, servers, log, read: RefCell::new(read) }
     }
 
     /// Takes all readings at a checkpoint.
@@ -62,16 +71,36 @@ impl Readings {
             self.read.borrow_mut().idle_resident_bytes = idle.map(|usage| usage.process.resident_bytes);
         }
         let usage = self.usage(checkpoint).await;
+        let log = match &self.log {
+            Some(log) => log.usage().await.ok(),
+            None => None,
+        };
         let mut read = self.read.borrow_mut();
+        read.log.extend(log.map(|usage| (checkpoint, usage)));
         read.usage.extend(usage.map(|usage| (checkpoint, usage)));
         read.socket_memory_bytes.push((checkpoint, machine::socket_memory_bytes()));
     }
 
-    /// The server's statistics, without transports that nobody used. When the first request fails, no
-    /// further ones are made, and its process is read instead.
+    /// The statistics of all servers together, without transports that nobody used.
     async fn usage(&self, checkpoint: Checkpoint) -> Option<ServerStats> {
+        let mut sum: Option<ServerStats> = None;
+        for server in &self.servers {
+            let stats = self.usage_of(server, checkpoint).await?;
+            match &mut sum {
+                Some(sum) => sum.add(&stats),
+                None => sum = Some(stats),
+            }
+        }
+        let mut sum = sum?;
+        sum.transports.retain(|_, used| *used != TransportUsage::default());
+        Some(sum)
+    }
+
+    /// The statistics of one server. When the first request fails, no further ones are made, and its
+    /// process is read instead.
+    async fn usage_of(&self, server: &ServerReader, checkpoint: Checkpoint) -> Option<ServerStats> {
         let silent = self.read.borrow().without_stats;
-        let said = match &self.control {
+        let said = match &server.control {
             Some(control) if !silent => control.usage().await.map(Some),
             Some(_) | None => Ok(None),
         };
@@ -80,22 +109,34 @@ impl Readings {
             read.failed = Some(format!("{error:#}"));
             read.without_stats = checkpoint == Checkpoint::Begin;
         }
-        let from_outside = || self.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
-        let mut stats = said.ok().flatten().or_else(from_outside)?;
-        stats.transports.retain(|_, used| *used != TransportUsage::default());
-        Some(stats)
+        let from_outside =
+            || server.process.as_ref().filter(|_| read.without_stats).and_then(ProcessUsageReader::usage);
+        said.ok().flatten().or_else(from_outside)
     }
 
-    /// Reads the server's process at the end of every second.
+    /// Reads the processes of the servers at the end of every second.
     pub(crate) fn read_process_each_second(&self, progress: Progress) {
         let mut read = self.read.borrow_mut();
         let before = std::mem::replace(&mut read.second, progress.second);
-        if let (Some(ended), Some(now), Some(process)) = (before, progress.second, &self.process)
+        if let (Some(ended), Some(now)) = (before, progress.second)
             && ended < now
-            && let Some(second) = process.read()
+            && let Some(second) = self.processes()
         {
             read.seconds.insert(now - 1, second);
         }
+    }
+
+    /// All processes of the servers together.
+    fn processes(&self) -> Option<ServerSecond> {
+        let each = self.servers.iter().map(|server| server.process.as_ref()?.read());
+        each.collect::<Option<Vec<_>>>()?.into_iter().reduce(ServerSecond::plus)
+    }
+
+    /// Use of the shared log from the first slice to the last.
+    pub(crate) fn log(&self) -> Option<LogUsage> {
+        let read = self.read.borrow();
+        let at = |wanted| read.log.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage);
+        Some(at(Checkpoint::End)?.since(at(Checkpoint::Start)?))
     }
 
     /// The server at the checkpoints; `None` without the readings before the slices.
@@ -138,14 +179,15 @@ mod tests {
     use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
-    use loadgen::Target;
+    use loadgen::{Node, Target};
 
     use super::*;
 
     fn readings(process: Option<ProcessUsageReader>) -> Readings {
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let target = Target { http: unused, tcp: unused, token: None, protocol: None };
-        Readings::new(Some(Control::new(&target).unwrap()), process, false)
+        let target = Target::of(Node { http: unused, tcp: unused });
+        let server = ServerReader { control: Some(Control::new(&target).unwrap()), process };
+        Readings::new(vec![server], None, false)
     }
 
     async fn all_checkpoints(readings: &Readings) {

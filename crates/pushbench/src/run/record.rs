@@ -61,6 +61,7 @@ pub(crate) fn record(run: u32, round: u32, ended: EndedSubject, machine: Machine
             header_bytes_per_segment: whole.header_bytes_per_segment,
             socket_memory_bytes: readings.socket_memory_bytes(),
         }),
+        log: readings.log(),
         machine,
     };
     record.verdict = judge(&record);

@@ -7,16 +7,20 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadgen::Target;
-use nix::sys::signal::Signal;
+use loadgen::{Node, Target};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use results::Crash;
 use scenario::Plan;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{ServerAddresses, Transport};
 
+use super::control::Control;
+use super::log_server::LogServer;
 use super::output::Output;
 use super::process_usage::ProcessUsageReader;
+use super::readings::ServerReader;
 use crate::precedence::Precedence;
 
 const START_MAX: Duration = Duration::from_secs(10);
@@ -73,12 +77,15 @@ impl ServerProcess {
         command: &ServerCommand,
         plan: &Plan,
         transport: Transport,
-        cores: &[usize],
-        precedence: Precedence,
+        (cores, precedence): (&[usize], Precedence),
+        log: Option<&LogServer>,
     ) -> anyhow::Result<Self> {
         let (program, words) = command.words.split_first().context("the command line of a server is empty")?;
         let mut process = Command::new(program);
         process.args(words).args(arguments(plan, transport, cores));
+        if let Some(log) = log {
+            process.args(["--log", &log.url()]);
+        }
         process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole process group; the server must not end before its
         // run.
@@ -99,11 +106,24 @@ impl ServerProcess {
         Ok(Self {
             stdin: child.stdin.take(),
             child,
-            target: Target { http: listening.http, tcp: listening.tcp, token: None, protocol: None },
+            target: Target::of(Node { http: listening.http, tcp: listening.tcp }),
             process: ProcessUsageReader::attach(listening.pid).ok(),
             reports_stats: true,
             output,
         })
+    }
+
+    /// Sends a signal to its process, if that is known.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            kill(Pid::from_raw(process.pid().cast_signed()), signal).ok();
+        }
+    }
+
+    /// What can be read of it.
+    pub(super) fn reader(&self) -> anyhow::Result<ServerReader> {
+        let control = self.reports_stats.then(|| Control::new(&self.target)).transpose()?;
+        Ok(ServerReader { control, process: self.process.clone() })
     }
 
     /// Returns when the server has ended by itself.

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use scenario::{ExternalServer, Plan};
+use futures_util::future::try_join_all;
+use scenario::{ExternalServer, Log, Plan};
 use wire::Transport;
 
 use super::attached_server::AttachedServer;
 use super::external_server::start_in;
+use super::log_server::LogServer;
 use super::server_process::{ServerCommand, ServerProcess};
-use super::target_server::TargetServer;
+use super::target_server::{StartedServers, TargetServer};
 use crate::precedence::Precedence;
 
 /// A server that can be started for every round, or that is running already.
@@ -33,10 +35,15 @@ impl ServerSource {
         cores: &[usize],
         precedence: Precedence,
     ) -> anyhow::Result<TargetServer> {
-        let started = match self {
+        let mut log = None;
+        let nodes = match self {
             Self::BuiltIn(command) => {
-                let launched = ServerProcess::launch(command, plan, transport, cores, precedence).await;
-                launched.with_context(|| {
+                if plan.log == Log::Redis {
+                    log = Some(LogServer::start(cores, precedence).await?);
+                }
+                let launch = || ServerProcess::launch(command, plan, transport, (cores, precedence), log.as_ref());
+                let nodes = try_join_all((0..plan.nodes).map(|_| launch())).await;
+                nodes.with_context(|| {
                     let words = command.words.join(" ");
                     format!(
                         "cannot measure {words:?} as a build of pushbench (another server needs {{port}} in its command line)"
@@ -44,14 +51,15 @@ impl ServerSource {
                 })?
             }
             Self::External { server, folder } => {
-                start_in(server, folder, cores, precedence).await.with_context(|| format!("target {}", server.name))?
+                let started = start_in(server, folder, cores, precedence).await;
+                vec![started.with_context(|| format!("target {}", server.name))?]
             }
             Self::Attached(attached) => {
                 attached.accepts(transport).await?;
                 return Ok(TargetServer::Attached(attached.clone()));
             }
         };
-        Ok(TargetServer::Spawned(Box::new(started)))
+        Ok(TargetServer::Spawned(Box::new(StartedServers::new(nodes, log))))
     }
 
     /// Whether the server may bring a compiler or a garbage collector along, which need time to warm

@@ -1,59 +1,93 @@
-//! The server under test of one subject in one round.
+//! The server under test of one subject in one round, or the servers of one chat.
 
 use std::cell::Cell;
 use std::time::Duration;
 
+use futures_util::future::{join_all, select_all};
 use loadgen::Target;
+use nix::sys::signal::Signal;
 use results::Crash;
+use scenario::Outage;
+use tokio::time::Instant;
 use wire::Transport;
 
 use super::attached_server::AttachedServer;
 use super::control::Control;
+use super::log_server::{LogReader, LogServer};
+use super::outages::{Outages, Part, Step};
 use super::process_usage::ProcessUsageReader;
+use super::readings::ServerReader;
 use super::server_process::ServerProcess;
 
 /// The server under test.
 pub(crate) enum TargetServer {
     /// Started for this round, built-in or external; stopped with it.
-    Spawned(Box<ServerProcess>),
+    Spawned(Box<StartedServers>),
     /// Was running already and keeps running.
     Attached(AttachedServer),
+}
+
+/// Servers that were started for a round, and the log that they share.
+pub(crate) struct StartedServers {
+    nodes: Vec<ServerProcess>,
+    log: Option<LogServer>,
+    outages: Outages,
 }
 
 impl TargetServer {
     pub(crate) fn target(&self) -> Target {
         match self {
-            Self::Spawned(server) => server.target.clone(),
+            Self::Spawned(servers) => servers.target(),
             Self::Attached(attached) => attached.target.clone(),
         }
     }
 
-    /// Where to read the server's own statistics; `None` for an external server that was started
-    /// for the run.
-    pub(super) fn control(&self) -> anyhow::Result<Option<Control>> {
+    /// What can be read of each server. An external server that was started for the run has no
+    /// statistics of its own.
+    pub(super) fn readers(&self) -> anyhow::Result<Vec<ServerReader>> {
         match self {
-            Self::Spawned(server) if !server.reports_stats => Ok(None),
-            Self::Spawned(_) | Self::Attached(_) => Control::new(&self.target()).map(Some),
+            Self::Spawned(servers) => servers.nodes.iter().map(ServerProcess::reader).collect(),
+            Self::Attached(attached) => {
+                let control = Some(Control::new(&attached.target)?);
+                Ok(vec![ServerReader { control, process: attached.process.clone() }])
+            }
         }
     }
 
-    pub(super) fn process(&self) -> Option<ProcessUsageReader> {
+    /// Reads the shared log; `None` without one.
+    pub(super) async fn log_reader(&self) -> anyhow::Result<Option<LogReader>> {
         match self {
-            Self::Spawned(server) => server.process.clone(),
-            Self::Attached(attached) => attached.process.clone(),
+            Self::Spawned(servers) => match &servers.log {
+                Some(log) => log.reader().await.map(Some),
+                None => Ok(None),
+            },
+            Self::Attached(_) => Ok(None),
         }
     }
 
-    /// All its processes, where they are known.
+    /// All processes of the servers, where they are known.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.process().map(|process| process.pids()).unwrap_or_default()
+        match self {
+            Self::Spawned(servers) => {
+                let each = servers.nodes.iter().map(|node| node.process.as_ref().map(ProcessUsageReader::pids));
+                each.collect::<Option<Vec<_>>>().unwrap_or_default().concat()
+            }
+            Self::Attached(attached) => attached.process.as_ref().map(ProcessUsageReader::pids).unwrap_or_default(),
+        }
+    }
+
+    /// The window begins at this instant: outages happen from now on, while the server is watched.
+    pub(super) fn begin_outages(&mut self, outages: &[Outage], window: Instant) {
+        if let Self::Spawned(servers) = self {
+            servers.outages.begin(outages, window);
+        }
     }
 
     /// Returns when the server has ended by itself; `connected` is the number of clients connected
     /// now.
     pub(super) async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
-            Self::Spawned(server) => server.wait_for_crash().await,
+            Self::Spawned(servers) => servers.wait_for_crash().await,
             Self::Attached(attached) => attached.wait_for_crash(transport, connected).await,
         }
     }
@@ -62,16 +96,76 @@ impl TargetServer {
     /// `broke`: there were faults.
     pub(super) async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
-            Self::Spawned(mut server) => {
-                let crash = server.crashes_within(Duration::ZERO).await;
-                server.stop().await;
-                crash
-            }
+            Self::Spawned(servers) => servers.stop().await,
             Self::Attached(attached) => {
                 tokio::time::sleep(DISCONNECT_PAUSE).await;
                 attached.has_crashed(transport, broke).await
             }
         }
+    }
+}
+
+impl StartedServers {
+    pub(crate) fn new(nodes: Vec<ServerProcess>, log: Option<LogServer>) -> Self {
+        Self { nodes, log, outages: Outages::default() }
+    }
+
+    fn target(&self) -> Target {
+        let nodes = self.nodes.iter().flat_map(|node| node.target.nodes.clone()).collect();
+        Target { nodes, ..self.nodes[0].target.clone() }
+    }
+
+    /// Lets the outages happen, and returns when a server has ended by itself.
+    async fn wait_for_crash(&mut self) -> Crash {
+        loop {
+            let (nodes, outages) = (&mut self.nodes, &self.outages);
+            let alive = nodes.iter_mut().enumerate().filter(|(at, _)| !outages.has_killed(*at));
+            let waiting: Vec<_> = alive.map(|(_, node)| Box::pin(node.wait_for_crash())).collect();
+            let crash = async {
+                if waiting.is_empty() {
+                    return std::future::pending().await;
+                }
+                select_all(waiting).await.0
+            };
+            tokio::select! {
+                biased;
+                crash = crash => return crash,
+                step = outages.next() => self.take(step).await,
+            }
+        }
+    }
+
+    /// A step of an outage happens.
+    async fn take(&mut self, step: Step) {
+        self.outages.taken();
+        match (step.part, &mut self.log) {
+            (Part::Node(at), _) => self.nodes[at].signal(step.signal),
+            (Part::Log, Some(log)) => log.signal(step.signal),
+            (Part::LogAgain, Some(log)) => {
+                if let Err(error) = log.start_again().await {
+                    tracing::warn!("the shared log does not start again: {error:#}");
+                }
+            }
+            (Part::Log | Part::LogAgain, None) => {}
+        }
+    }
+
+    /// Stops the servers and then the log; returns how the first one crashed that did.
+    async fn stop(mut self) -> Option<Crash> {
+        let mut crash = None;
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            // A process that is stopped does not end.
+            node.signal(Signal::SIGCONT);
+            if !self.outages.has_killed(at) {
+                crash = crash.or(node.crashes_within(Duration::ZERO).await);
+            }
+        }
+        join_all(self.nodes.into_iter().map(ServerProcess::stop)).await;
+        if let Some(log) = self.log {
+            log.signal(Signal::SIGCONT);
+            log.stop().await;
+        }
+        crash
     }
 }
 

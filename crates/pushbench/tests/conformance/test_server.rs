@@ -122,7 +122,15 @@ impl TestServer {
     async fn try_stats(&self) -> Option<ServerStats> {
         let mut all = self.stats_of_node(self.nodes[0]).await?;
         for node in &self.nodes[1..] {
-            all.add(self.stats_of_node(*node).await?);
+            let other = self.stats_of_node(*node).await?;
+            let (one, two) = (all.hub, other.hub);
+            all.add(&other);
+            // The connection of the request.
+            all.connections_open -= 1;
+            // Each has a copy of the rooms that were read there.
+            all.hub.rooms = one.rooms.max(two.rooms);
+            all.hub.log_messages = one.log_messages.max(two.log_messages);
+            all.hub.log_bytes = one.log_bytes.max(two.log_bytes);
         }
         Some(all)
     }
@@ -207,47 +215,6 @@ fn web() -> reqwest::Client {
 pub(crate) trait StatsByTransport {
     fn of(&self, transport: Transport) -> TransportUsage;
     fn of_other(&self) -> TransportUsage;
-}
-
-/// Adds the statistics of another server of the same chat.
-trait Add {
-    fn add(&mut self, other: Self);
-}
-
-impl Add for ServerStats {
-    fn add(&mut self, other: Self) {
-        // Without the connection of the request, which the first has, too.
-        self.connections_open += other.connections_open - 1;
-        self.hub.readers += other.hub.readers;
-        // Each has a copy of the rooms that were read there.
-        self.hub.rooms = self.hub.rooms.max(other.hub.rooms);
-        self.hub.log_messages = self.hub.log_messages.max(other.hub.log_messages);
-        self.hub.log_bytes = self.hub.log_bytes.max(other.hub.log_bytes);
-        for (name, usage) in other.transports {
-            self.transports.entry(name).or_default().add(usage);
-        }
-    }
-}
-
-impl Add for TransportUsage {
-    fn add(&mut self, other: Self) {
-        let sum = serde_json::to_value(*self).unwrap();
-        let other = serde_json::to_value(other).unwrap();
-        *self = serde_json::from_value(added(sum, &other)).unwrap();
-    }
-}
-
-/// The sum of all numbers of two values of the same shape.
-fn added(mut sum: serde_json::Value, other: &serde_json::Value) -> serde_json::Value {
-    match (&mut sum, other) {
-        (serde_json::Value::Object(sum), serde_json::Value::Object(other)) => {
-            for (name, value) in sum.iter_mut() {
-                *value = added(value.take(), &other[name]);
-            }
-        }
-        (number, other) => *number = (number.as_u64().unwrap() + other.as_u64().unwrap()).into(),
-    }
-    sum
 }
 
 impl StatsByTransport for ServerStats {

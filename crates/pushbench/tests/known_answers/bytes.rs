@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use loadgen::{RunConfig, Target};
+use loadgen::{Node, RunConfig, Target};
 use results::{ByteClass, Direction, RunEnd, RunRecord, TrafficKind};
 use scenario::Plan;
 use wire::{BytesUsage, Transport, TransportUsage};
@@ -107,7 +107,7 @@ async fn the_kernel_counts_the_same_bytes() {
 
 async fn compare(plan: Arc<Plan>, transport: Transport) {
     let server = Server::start(&[]).await;
-    let target = Target { http: server.listening.http, tcp: server.listening.tcp, token: None, protocol: None };
+    let target = Target::of(Node { http: server.listening.http, tcp: server.listening.tcp });
     let config = RunConfig { plan, transport, target, cores: Vec::new(), never_sleeps: false };
     let (measured, slices) = loadgen::execute(config, &mut Vec::new()).await.unwrap();
     assert_eq!((&measured.ended, measured.faults.total()), (&RunEnd::Complete, 0), "{transport}");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use loadgen::{RunConfig, Target};
+use loadgen::{Node, RunConfig, Target};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use results::{RunEnd, Series};
@@ -27,7 +27,7 @@ async fn several_workers_add_up_to_one_run() {
         let config = RunConfig {
             plan: Arc::clone(&plan),
             transport,
-            target: Target { http: server.listening.http, tcp: server.listening.tcp, token: None, protocol: None },
+            target: Target::of(Node { http: server.listening.http, tcp: server.listening.tcp }),
             cores: vec![core; WORKERS],
             never_sleeps: false,
         };

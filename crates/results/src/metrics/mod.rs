@@ -14,7 +14,7 @@ use self::traffic::{
     down_bytes, empty_share, framing_bytes, header_bytes, header_bytes_per_empty_poll, messages_per_batch,
     overhead_share, tcp_ip_bytes, up_bytes, writes,
 };
-use crate::{Mode, Quantile, RunRecord, Series, Slice};
+use crate::{LogUsage, Mode, Quantile, RunRecord, Series, Slice};
 
 pub use self::server::server_cpu_us;
 pub(crate) use self::server::{ServerWindow, connections_opened};
@@ -164,6 +164,11 @@ metrics! {
     ServerCoreUsage "server_core_usage" OF_A_CORE Less "server busy" "Server CPU time of the window, as a share of one core" = Value(core_usage);
     GeneratorCpuPerMessage "generator_cpu_us_per_message" US_PER_MESSAGE Less "generator CPU" "CPU time of the load generator per delivered message, to be compared with the server's" = Value(generator_cpu);
 
+    LogCpuPerMessage "log_cpu_us_per_message" US_PER_MESSAGE Less "log CPU" "CPU time of the log that the servers share per delivered message" = Value(|r| of_log(r, |log| log.cpu_us));
+    LogCommandsPerMessage "log_commands_per_message" PER_MESSAGE Less "log commands" "Commands in the log that the servers share per delivered message, those within scripts included" = Value(|r| of_log(r, |log| log.commands));
+    LogBytesInPerMessage "log_in_bytes_per_message" BYTES_PER_MESSAGE Less "into the log" "Bytes from the servers to the log that they share per delivered message" = Value(|r| of_log(r, |log| log.bytes_in));
+    LogBytesOutPerMessage "log_out_bytes_per_message" BYTES_PER_MESSAGE Less "out of the log" "Bytes to the servers from the log that they share per delivered message" = Value(|r| of_log(r, |log| log.bytes_out));
+
     DownBytesPerMessage "down_bytes_per_message" BYTES_PER_MESSAGE Less "down" "Bytes to the clients per delivered message, everything above TCP included" = Value(down_bytes);
     UpBytesPerMessage "up_bytes_per_message" BYTES_PER_MESSAGE Less "up" "Bytes to the server per delivered message, everything above TCP included" = Value(up_bytes);
     TcpIpBytesPerMessage "tcp_ip_bytes_per_message" BYTES_PER_MESSAGE Less "TCP/IP" "Bytes of TCP and IP headers in both directions per delivered message" = Value(tcp_ip_bytes);
@@ -290,6 +295,11 @@ fn upgraded_share(run: &RunRecord) -> Option<f64> {
 
 fn generator_cpu(run: &RunRecord) -> Option<f64> {
     per_message(run, run.generator_cpu().total_us())
+}
+
+/// The log is read before the first slice and after the last, and is at rest between the slices.
+fn of_log(run: &RunRecord, of: fn(&LogUsage) -> u64) -> Option<f64> {
+    ratio(of(run.log.as_ref()?), run.total.since(&run.set_up).delivered)
 }
 
 fn requests_peak(run: &RunRecord) -> Option<f64> {

@@ -58,6 +58,7 @@ pub(super) fn valid_run() -> RunRecord {
         generator: GeneratorUsage { core_usage_max: 0.2, resident_bytes_clients: 0 },
         server: None,
         tcp: None,
+        log: None,
         machine: MachineState {
             cpu_probe_before: 50.0,
             cpu_probe_after: 50.0,

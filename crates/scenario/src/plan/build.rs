@@ -9,13 +9,14 @@ use serde_json::Value;
 use wire::{BUILTIN_SERVER, Encoding, Transport};
 
 use super::marker::MARKED_BYTES_MIN;
+use super::outages;
 use super::schedule::{Draw, Schedule};
 use super::texts::Texts;
 use super::{Drawn, Plan, Slicing};
 use crate::RUN_MAX;
 use crate::claim::Operand;
 use crate::error::ScenarioError;
-use crate::file::{Authors, ScenarioFile};
+use crate::file::{Authors, Log, ScenarioFile};
 use crate::load::Point;
 use crate::protocol::TargetProtocol;
 use crate::schema::paths;
@@ -52,6 +53,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
     let authors = authors(file)?;
     phases(file)?;
     cores(file)?;
+    outages::check(file)?;
     let draw = Draw {
         arrivals: file.posts.arrivals,
         burst_size: file.posts.burst_size,
@@ -78,6 +80,9 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         external_servers: external_servers(file)?,
         encoding_asked: file.encoding,
         http_client: file.http_client,
+        nodes: nodes(file)?,
+        log: file.log,
+        outages: file.outage.clone(),
         clients: file.clients,
         rooms: file.rooms,
         room_prefix: ROOM_PREFIX.parse().expect("letters are a room name"),
@@ -107,6 +112,15 @@ fn settings(file: &ScenarioFile) -> BTreeMap<String, Value> {
     let keys =
         paths().into_iter().filter(|(_, node)| !node.is_table() && node.items().is_none_or(|item| !item.is_table()));
     keys.filter_map(|(path, _)| of(&path).map(|value| (path, value))).collect()
+}
+
+/// Several servers are one chat only with a log that they share.
+fn nodes(file: &ScenarioFile) -> Result<u32, ScenarioError> {
+    if file.nodes > 1 && file.log == Log::Memory {
+        let why = "servers with messages in their own memory are not one chat; write log = \"redis\"";
+        return Err(ScenarioError::conflict("nodes", file.nodes, why));
+    }
+    Ok(file.nodes)
 }
 
 /// Authors are the first clients: `room = client mod rooms` gives every room the same number of

@@ -2,6 +2,7 @@
 
 mod build;
 mod marker;
+mod outages;
 mod rng;
 mod schedule;
 mod slices;
@@ -22,7 +23,8 @@ pub use slices::{SliceLoad, Slicing};
 use self::rng::{hash, scale};
 use self::schedule::{Draw, Schedule};
 use self::texts::Texts;
-use crate::file::{Cores, HttpClient, Limits, Phases, Prices};
+use crate::file::{Cores, HttpClient, Limits, Log, Phases, Prices};
+use crate::outage::Outage;
 use crate::target::ExternalServer;
 use crate::tuning::Tuning;
 
@@ -49,6 +51,12 @@ pub struct Plan {
     pub encoding_asked: Encoding,
     /// HTTP client of the generator.
     pub http_client: HttpClient,
+    /// Servers of the chat.
+    pub nodes: u32,
+    /// Where the servers keep the messages.
+    pub log: Log,
+    /// What fails in the window.
+    pub outages: Vec<Outage>,
     /// Clients, numbered from 0.
     pub clients: u32,
     /// Rooms, numbered from 0.

@@ -87,7 +87,7 @@ impl PollingClient for Poller<'_> {
         let keeps_head = !protocol.cursor.is_empty();
         request.clear();
         let close = if run.tuning().keep_alive { "" } else { "connection: close\r\n" };
-        let asked = speaker.push_request(run, &client.learned.borrow(), &protocol.read, close, None, request);
+        let asked = speaker.push_request(&client.learned.borrow(), &protocol.read, close, None, request);
         let poll = Request { bytes: request, body: asked, payload: 0, expected: READ };
         let (mut remainder, mut head_bytes, mut body) = (Remainder::default(), Vec::new(), Vec::new());
         let on_part = |part: Part<'_>| {

@@ -29,7 +29,7 @@ impl RequestPosts {
 impl PostRequests for RequestPosts {
     fn push(&self, run: &RunContext, client: &Client, post: &Post<'_>, out: &mut Vec<u8>) -> (usize, usize) {
         let (form, named) = (self.form(), NamedPost::new(run, post));
-        let body = self.speaker.push_request(run, &client.learned.borrow(), form, "", Some(&named), out);
+        let body = self.speaker.push_request(&client.learned.borrow(), form, "", Some(&named), out);
         let is_in_body = form.body.as_ref().is_some_and(|body| body.names().any(|name| name == "text"));
         (body, if is_in_body { named.text.len() } else { 0 })
     }

@@ -2,6 +2,7 @@
 //! responses.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use results::{ByteClass, Direction, FaultKind, TrafficKind};
@@ -12,7 +13,6 @@ use crate::client::Client;
 use crate::error::{Fault, SessionEnd};
 use crate::learned::Learned;
 use crate::protocol::http_response::{Part, headers_of};
-use crate::run_context::RunContext;
 use crate::session::Session;
 use crate::transports::http::connection::{Expected, Request};
 use crate::transports::http::requester::Requester;
@@ -34,12 +34,14 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub(in crate::transports) struct Speaker {
     pub(super) names: Names,
+    host: SocketAddr,
     protocol: Rc<TargetProtocol>,
 }
 
 impl Speaker {
     pub(in crate::transports) fn new(session: &Session, protocol: &Rc<TargetProtocol>) -> Self {
-        Self { names: Names::of(&session.run, &session.client), protocol: Rc::clone(protocol) }
+        let (run, client) = (&session.run, &session.client);
+        Self { names: Names::of(run, client), host: client.node(run).http, protocol: Rc::clone(protocol) }
     }
 
     pub(super) fn protocol(&self) -> &TargetProtocol {
@@ -49,7 +51,6 @@ impl Speaker {
     /// Appends a request with the headers of the transport. Returns the bytes of its body.
     pub(super) fn push_request(
         &self,
-        run: &RunContext,
         learned: &Learned,
         form: &RequestForm,
         headers: &str,
@@ -58,7 +59,7 @@ impl Speaker {
     ) -> usize {
         let mut path = Vec::new();
         self.push_path(learned, form, "/", post, &mut path);
-        self.push_head(run, learned, form, (&path, headers), post, out);
+        self.push_head(learned, form, (&path, headers), post, out);
         let mut body = Vec::new();
         if let Some(template) = &form.body {
             self.names.render(template, learned, post, Place::Body, &mut body);
@@ -77,7 +78,6 @@ impl Speaker {
     /// The head of a request of a Socket.IO session: the path with a query, and no body.
     pub(in crate::transports) fn session_head(
         &self,
-        run: &RunContext,
         learned: &Learned,
         form: &RequestForm,
         query: &str,
@@ -87,7 +87,7 @@ impl Speaker {
         self.push_path(learned, form, "/socket.io/", None, &mut path);
         path.push(if path.contains(&b'?') { b'&' } else { b'?' });
         path.extend_from_slice(query.as_bytes());
-        self.push_head(run, learned, form, (&path, headers), None, &mut out);
+        self.push_head(learned, form, (&path, headers), None, &mut out);
         out.extend_from_slice(b"\r\n");
         out
     }
@@ -116,7 +116,6 @@ impl Speaker {
     /// Appends request line and headers. A header that names a value that is not known is left out.
     fn push_head(
         &self,
-        run: &RunContext,
         learned: &Learned,
         form: &RequestForm,
         (path, headers): (&[u8], &str),
@@ -126,7 +125,7 @@ impl Speaker {
         out.extend_from_slice(method(form).as_bytes());
         out.push(b' ');
         out.extend_from_slice(path);
-        write!(out, " HTTP/1.1\r\nhost: {}\r\n{headers}{}", run.target.http, learned.cookie_header())
+        write!(out, " HTTP/1.1\r\nhost: {}\r\n{headers}{}", self.host, learned.cookie_header())
             .expect("writing to memory does not fail");
         for (name, value) in &form.headers {
             let before = out.len();
@@ -175,7 +174,7 @@ impl Speaker {
         form: &RequestForm,
     ) -> Result<(Vec<u8>, Vec<u8>), SessionEnd> {
         let mut bytes = Vec::new();
-        let body_bytes = self.push_request(&session.run, &session.client.learned.borrow(), form, "", None, &mut bytes);
+        let body_bytes = self.push_request(&session.client.learned.borrow(), form, "", None, &mut bytes);
         let request = Request { bytes: &bytes, body: body_bytes, payload: 0, expected: SET_UP };
         let (mut head, mut body) = (Vec::new(), Vec::new());
         let on_part = |part: Part<'_>| {

@@ -80,7 +80,7 @@ async fn read(
 ) -> Result<Infallible, SessionEnd> {
     let (client, mut request) = (&*session.client, Vec::new());
     let form = &speaker.protocol().read;
-    speaker.push_request(&session.run, &client.learned.borrow(), form, headers, None, &mut request);
+    speaker.push_request(&client.learned.borrow(), form, headers, None, &mut request);
     let attach = || posts::attach(session, speaker);
     let on_part = |part: Part<'_>| {
         if let Part::Head(_, head) = &part {

@@ -34,7 +34,7 @@ pub(super) async fn run_session(session: &Session, speaker: Rc<Speaker>) -> Resu
     let offer = Offer::new(subprotocol.map(|(_, value)| value.text()));
     let mut request = Vec::new();
     let form = read.without_header(SUBPROTOCOL);
-    speaker.push_request(run, &client.learned.borrow(), &form, &offer.headers(), None, &mut request);
+    speaker.push_request(&client.learned.borrow(), &form, &offer.headers(), None, &mut request);
     let mut socket = WsConnection::open(session, &request, &offer).await?;
     let unanswered = Unanswered::default();
     let (mut joining, mut unit) = (Joining::default(), Unit::default());

@@ -97,6 +97,12 @@ impl<R: PostRequests> PostSender for PostConnection<R> {
         self.ahead.set(true);
         client.post_ready.notify_one();
     }
+
+    fn leave(&self) {
+        if let Some(connection) = &*self.connection.borrow() {
+            connection.abort();
+        }
+    }
 }
 
 impl<R: PostRequests> PostConnection<R> {

@@ -74,7 +74,7 @@ fn attach(session: &Session, in_session: impl FnOnce()) {
 /// The head of a request to the server's path. The caller appends a body and its length.
 fn request(session: &Session, method: &str, transport: &str, sid: &str, headers: &str) -> Vec<u8> {
     let run = &session.run;
-    let host = run.target.http;
+    let host = session.client.node(run).http;
     // Lets the server count sessions that will upgrade apart from those that stay on polling.
     let upgrade = if run.transport == Transport::Socketio { "&upgrade=1" } else { "" };
     let sid = if sid.is_empty() { String::new() } else { format!("&sid={sid}") };
@@ -82,7 +82,7 @@ fn request(session: &Session, method: &str, transport: &str, sid: &str, headers:
     if let Some(protocol) = &run.protocol {
         let learned = session.client.learned.borrow();
         let form = Request { method: Some(method.to_owned()), ..protocol.read.clone() };
-        return Speaker::new(session, protocol).session_head(run, &learned, &form, &query, headers);
+        return Speaker::new(session, protocol).session_head(&learned, &form, &query, headers);
     }
     let path = format!("/socket.io/?{query}");
     format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n").into_bytes()

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod nodes;
+
 use std::path::Path;
 
 use scenario::{Cores, Job, LoadedScenario, Override, ScenarioError, load, parse, schema};
@@ -55,8 +57,8 @@ fn unknown_keys_are_refused_with_the_known_ones() {
     );
     assert_eq!(
         with("[expectations]"),
-        "f.toml:7: there is no key expectations; there are name, question, transports, encoding, http_client, clients, rooms, \
-         budget_s, slices, seed, posts, phases, tuning, limits, cores, prices, target, claim, published, sweep"
+        "f.toml:7: there is no key expectations; there are name, question, transports, encoding, http_client, nodes, log, clients, rooms, \
+         budget_s, slices, seed, posts, phases, tuning, limits, cores, prices, target, outage, claim, published, sweep"
     );
     assert_eq!(
         with("[phases]\n'ramp.up' = 3"),
