@@ -67,6 +67,8 @@ pub(crate) struct Client {
     left: Cell<u32>,
     pub(crate) ledger: RefCell<ClientLedger>,
     pub(crate) queue: RefCell<VecDeque<PendingPost>>,
+    /// Indices of posts that were sent and not answered yet.
+    pub(crate) unanswered: RefCell<Vec<usize>>,
     /// `None` while the client cannot post.
     pub(crate) sender: RefCell<Option<Rc<dyn PostSender>>>,
     /// A sender that is kept when the client reconnects.
@@ -101,6 +103,7 @@ impl Client {
             left: Cell::new(0),
             ledger: RefCell::default(),
             queue: RefCell::default(),
+            unanswered: RefCell::default(),
             sender: RefCell::default(),
             kept_sender: RefCell::default(),
             post_ready: Notify::new(),
@@ -167,6 +170,11 @@ impl Client {
         }
     }
 
+    /// A post was refused, or a connection with posts has ended: no answer will come.
+    pub(crate) fn give_up_answers(&self, run: &RunContext) {
+        self.unanswered.borrow_mut().drain(..).for_each(|index| run.posts.mark_unanswered(index));
+    }
+
     /// Marks everything in the queue as delayed by the transport.
     pub(crate) fn mark_delayed(&self) {
         self.queue.borrow_mut().iter_mut().for_each(|post| post.delayed = true);
@@ -191,6 +199,7 @@ impl Client {
     pub(crate) fn mark_disconnected(&self, run: &RunContext) {
         *self.sender.borrow_mut() = None;
         *self.connection.borrow_mut() = None;
+        self.give_up_answers(run);
         if self.joined.replace(false) {
             run.population.joined.set(run.population.joined.get() - 1);
             self.was_disconnected.set(true);

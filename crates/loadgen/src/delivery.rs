@@ -1,7 +1,7 @@
 //! What a received item means: it is counted, checked against the plan and timed.
 
 use results::{ByteClass, Direction, FaultKind, Incident, IncidentKind, Series, TrafficKind};
-use wire::{Message, Reset, ServerItem};
+use wire::{ErrorBody, Message, Reset, ServerItem};
 
 use crate::client::{Client, PendingPost};
 use crate::error::{Fault, SessionEnd};
@@ -38,6 +38,10 @@ pub(crate) fn receive(
         }
         ServerItem::Gap(gap) => counters.ledger.gap_messages += gap.to.saturating_sub(gap.from).saturating_add(1),
         ServerItem::Reset(reset) => restart_log(&mut counters, client, reset)?,
+        ServerItem::Error(problem) if problem.field == ErrorBody::LOG && client.joined.get() => {
+            client.give_up_answers(run);
+            run.fault(Fault::new(FaultKind::RetryLater, problem.to_string()));
+        }
         ServerItem::Error(problem) => return Err(Fault::new(FaultKind::Problem, problem.to_string()).into()),
         ServerItem::Heartbeat => {}
         ServerItem::Bye => return Err(SessionEnd::Closed),
@@ -60,6 +64,7 @@ pub(crate) fn confirm(run: &RunContext, counters: &mut Counters, client: &Client
 pub(crate) fn accept(run: &RunContext, counters: &mut Counters, client: &Client, ordinal: u64) -> Option<usize> {
     let index = run.plan.post_index(client.id, ordinal)?;
     counters.traffic.accepted += 1;
+    client.unanswered.borrow_mut().retain(|unanswered| *unanswered != index);
     run.posts.mark_accepted(index);
     Some(index)
 }
@@ -138,7 +143,13 @@ fn check(
             // Compared by seq, because the first client to receive two posts may get them in the
             // wrong order.
             let rises = (message.seq > last.0) == (message.ordinal > last.1);
-            kind = (!rises && run.server_numbers_messages()).then_some(IncidentKind::Reordered);
+            // A post without an answer may be appended after those that follow it.
+            let is_excused = || {
+                let other = run.plan.post_index(message.author, last.1);
+                [Some(index), other].into_iter().flatten().any(|index| run.posts.is_unanswered(index))
+            };
+            let is_wrong = !rises && run.server_numbers_messages() && !is_excused();
+            kind = is_wrong.then_some(IncidentKind::Reordered);
             *last = (message.seq, message.ordinal).max(*last);
         }
         Placement::Contradiction => kind = Some(IncidentKind::Corrupted),
@@ -175,6 +186,7 @@ pub(crate) fn mark_sent(run: &RunContext, client: &Client, post: &PendingPost) {
     let Some(index) = run.plan.post_index(client.id, post.ordinal) else { return };
     let now = run.clock.now_us();
     run.posts.mark_sent(index, now);
+    client.unanswered.borrow_mut().push(index);
     let mut counters = run.counters.borrow_mut();
     counters.traffic.posted += 1;
     counters.traffic.posts_delayed += u64::from(post.delayed);

@@ -39,8 +39,8 @@ fn shared_log(point: &PointSummary) -> Option<String> {
     let counts = point.subjects.iter().filter_map(|row| row.with_shared_log);
     let sum = counts.reduce(DeliveryCounts::plus)?;
     let mut text = format!(
-        "Of {} deliveries, {} were lost, {} came twice, {} out of order.",
-        sum.scheduled, sum.lost, sum.duplicated, sum.reordered
+        "Of {} deliveries, {} were lost, {} came twice, {} out of order, and {} are missing because their posts were refused.",
+        sum.scheduled, sum.lost, sum.duplicated, sum.reordered, sum.refused
     );
     let range = |metric: MetricId| {
         let values: Vec<_> = point.subjects.iter().filter_map(|row| Some(row.metric(metric)?.value)).collect();

@@ -13,7 +13,7 @@ pub(crate) const FAULTS_TITLE: &str = "Faults";
 pub(crate) const SHARED_LOG_TITLE: &str = "The shared log";
 
 /// Note on that table.
-pub(crate) const SHARED_LOG_NOTE: &str = "Deliveries of all runs under load. Lost: the server had accepted the message. \
+pub(crate) const SHARED_LOG_NOTE: &str = "Deliveries of all runs under load. Refused: the post was refused or never reached a server. Lost: a server had accepted the message. \
     The log counts its own CPU, commands and bytes, per delivered message.";
 
 /// Title of the table of external servers.

@@ -110,6 +110,8 @@ pub struct DeliveryCounts {
     pub scheduled: u64,
     /// Of messages that the server accepted and a client never received.
     pub lost: u64,
+    /// Missing because the post was refused or never reached a server.
+    pub refused: u64,
     /// Received again.
     pub duplicated: u64,
     /// Received after a later message.
@@ -286,6 +288,7 @@ impl DeliveryCounts {
         Self {
             scheduled: self.scheduled + other.scheduled,
             lost: self.lost + other.lost,
+            refused: self.refused + other.refused,
             duplicated: self.duplicated + other.duplicated,
             reordered: self.reordered + other.reordered,
         }
@@ -297,6 +300,7 @@ impl DeliveryCounts {
         let counts = own.map(|run| Self {
             scheduled: run.ledger.scheduled,
             lost: run.ledger.lost,
+            refused: run.ledger.undelivered_posts,
             duplicated: run.ledger.duplicated,
             reordered: run.ledger.reordered,
         });

@@ -151,12 +151,12 @@ pub(crate) fn money(point: &PointSummary) -> Table {
 /// Servers that share a log, one row per transport: what was lost, how long clients were away, and
 /// what the log has used.
 pub(crate) fn shared_log(point: &PointSummary) -> Table {
-    let mut grid = Table::new(&["transport", "deliveries", "lost", "twice", "out of order"]);
+    let mut grid = Table::new(&["transport", "deliveries", "refused", "lost", "twice", "out of order"]);
     grid.head.extend(SHARED_LOG.iter().map(|column| titled(*column)));
     for row in &point.subjects {
         let Some(counts) = row.with_shared_log else { continue };
-        let counts =
-            [counts.scheduled, counts.lost, counts.duplicated, counts.reordered].map(|n| metric(n.to_string()));
+        let counts = [counts.scheduled, counts.refused, counts.lost, counts.duplicated, counts.reordered]
+            .map(|n| metric(n.to_string()));
         let fields = SHARED_LOG.iter().map(|column| metric(field(row, *column)));
         grid.rows.push(std::iter::once(toned(row.name(), Tone::Name)).chain(counts).chain(fields).collect());
     }

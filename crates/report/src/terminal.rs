@@ -177,12 +177,14 @@ fn shared_log(point: &PointSummary) -> Vec<Column> {
     };
     let first = [
         Column::words(&["shared log", ""]).with(rows.iter().map(|(row, _)| row.name())),
+        count("refused", true, |counts| counts.refused),
         count("lost", true, |counts| counts.lost),
         count("twice", true, |counts| counts.duplicated),
         count("out of order", false, |counts| counts.reordered),
     ];
     let metrics = SHARED_LOG.iter().zip(SHARED_LOG_HEADS).map(|(metric, heads)| {
-        Column::numbers(&heads, true).with(rows.iter().map(|(row, _)| field(row, *metric, false)))
+        let column = Column::numbers(&heads, *metric != MetricId::ReconnectMax);
+        column.with(rows.iter().map(|(row, _)| field(row, *metric, false)))
     });
     first.into_iter().chain(metrics).collect()
 }

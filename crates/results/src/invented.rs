@@ -180,6 +180,7 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             posts_in_window: posts,
             posts_sent_in_window: posts,
             deliveries_in_window: delivered,
+            outages: 0,
         },
         latency,
         saturated: 0,

@@ -113,6 +113,9 @@ pub struct PlannedLoad {
     pub posts_sent_in_window: u64,
     /// Posts scheduled in the windows, times their receivers.
     pub deliveries_in_window: u64,
+    /// Outages of servers and of their log in the window: posts may be refused then.
+    #[serde(default)]
+    pub outages: u32,
 }
 
 /// One measured window of a run. The load generator does not know its block and its position.

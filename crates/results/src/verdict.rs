@@ -142,7 +142,9 @@ fn measurement(record: &RunRecord) -> Vec<String> {
         RunEnd::Failed(why) => reasons.push(why.clone()),
     }
     let (faulted, wanted) = (record.ledger.undelivered_posts, record.ledger.scheduled);
-    let refused = record.ended == RunEnd::Complete && faulted as f64 > OFFERED_SHARE_OFF_MAX * wanted as f64;
+    let is_expected = record.planned.outages > 0;
+    let refused =
+        record.ended == RunEnd::Complete && !is_expected && faulted as f64 > OFFERED_SHARE_OFF_MAX * wanted as f64;
     if refused {
         reasons
             .push(format!("{faulted} of {wanted} deliveries are missing because their posts never reached the server"));

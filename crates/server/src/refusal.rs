@@ -58,7 +58,10 @@ impl Refusal {
     /// The log that several servers share does not answer.
     pub(crate) fn log_away() -> Self {
         let hint = "try again later; a post that was refused may still appear";
-        Self::new(RefusalReason::Unavailable, ErrorBody::new("log", "", "the shared log does not answer", hint))
+        Self::new(
+            RefusalReason::Unavailable,
+            ErrorBody::new(ErrorBody::LOG, "", "the shared log does not answer", hint),
+        )
     }
 
     /// The body of a post did not arrive in time.

@@ -21,6 +21,9 @@ pub struct ErrorBody {
 }
 
 impl ErrorBody {
+    /// The field of the error of a post that is refused because the log that servers share does not
+    /// answer. The connection stays open.
+    pub const LOG: &str = "log";
     /// Maximum length of a quoted value.
     const QUOTED_CHARS_MAX: usize = 80;
 

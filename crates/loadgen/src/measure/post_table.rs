@@ -11,6 +11,7 @@ const SPREAD_EVERY: usize = 8;
 
 const ACCEPTED: u8 = 1;
 const RECEIVED: u8 = 2;
+const UNANSWERED: u8 = 4;
 
 pub(crate) struct PostTable {
     /// Microseconds since T0, plus one; 0 is a post that was not sent.
@@ -59,9 +60,19 @@ impl PostTable {
         self.state[index].fetch_or(RECEIVED, Relaxed);
     }
 
+    /// It was refused, or its connection ended before it was answered: the server may have it.
+    pub(crate) fn mark_unanswered(&self, index: usize) {
+        self.state[index].fetch_or(UNANSWERED, Relaxed);
+    }
+
+    /// Whether its author does not know that the server has it.
+    pub(crate) fn is_unanswered(&self, index: usize) -> bool {
+        self.state[index].load(Relaxed) & (UNANSWERED | ACCEPTED) == UNANSWERED
+    }
+
     /// Whether the server has it: it was acknowledged, or a client received it.
     pub(crate) fn is_on_server(&self, index: usize) -> bool {
-        self.state[index].load(Relaxed) != 0
+        self.state[index].load(Relaxed) & (ACCEPTED | RECEIVED) != 0
     }
 
     /// Notes a receiver of a post. Returns the time from the first to the last receiver when this
@@ -107,7 +118,9 @@ mod tests {
         assert_eq!((posts.sent_us(0), posts.is_on_server(0)), (None, false));
         posts.mark_sent(0, 0);
         assert_eq!(posts.sent_us(0), Some(0));
+        posts.mark_unanswered(0);
+        assert!(!posts.is_on_server(0) && posts.is_unanswered(0));
         posts.mark_accepted(0);
-        assert!(posts.is_on_server(0));
+        assert!(posts.is_on_server(0) && !posts.is_unanswered(0));
     }
 }

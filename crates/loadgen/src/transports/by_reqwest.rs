@@ -192,6 +192,7 @@ impl ReqwestClient {
             if let Err(fault) = sent {
                 let pause = RETRY_PAUSE.max(fault.pause());
                 run.fault(fault);
+                client.give_up_answers(run);
                 sleep(pause).await;
                 client.mark_delayed();
             }

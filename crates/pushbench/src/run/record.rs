@@ -26,6 +26,7 @@ pub(crate) fn record(run: u32, round: u32, ended: EndedSubject, machine: Machine
         window_us: if in_lock_step { 0 } else { micros(plan.slicing.window) },
         posts_in_window: if in_lock_step { posted } else { sum(|load| load.posts_in_window) },
         posts_sent_in_window: if in_lock_step { posted } else { totals.posts_sent_in_window },
+        outages: plan.outages.len() as u32,
         deliveries_in_window: if in_lock_step { totals.total.delivered } else { sum(|load| load.deliveries_in_window) },
     };
     let sockets = totals.sockets.zip(totals.sockets_in_slices);

@@ -47,10 +47,15 @@ impl Bench {
 
     /// The same with an external server.
     pub(crate) async fn with_target(set: &[&str], target: &str) -> Self {
+        Self::with_lines(set, &format!("[[target]]\n{target}")).await
+    }
+
+    /// The same with these lines at the end of the scenario.
+    pub(crate) async fn with_lines(set: &[&str], lines: &str) -> Self {
         let mut bench = Self::new(set).await;
         let scenario = bench.folder.with_extension("toml");
         let smoke = std::fs::read_to_string(&bench.scenario).unwrap();
-        std::fs::write(&scenario, format!("{smoke}\n[[target]]\n{target}")).unwrap();
+        std::fs::write(&scenario, format!("{smoke}\n{lines}")).unwrap();
         bench.scenario = scenario;
         bench
     }

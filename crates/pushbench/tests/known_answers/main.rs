@@ -25,5 +25,6 @@ mod protocols;
 mod proxy;
 mod reconnect;
 mod restart;
+mod shared_log;
 mod workers;
 mod wrong_messages;

@@ -34,6 +34,7 @@ pub(super) fn valid_run() -> RunRecord {
             posts_in_window: 1_000,
             posts_sent_in_window: 1_000,
             deliveries_in_window: 10_000,
+            outages: 0,
         },
         latency: latency.into(),
         saturated: 0,

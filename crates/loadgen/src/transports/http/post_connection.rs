@@ -174,8 +174,9 @@ async fn run<R: PostRequests>(session: Session, posts: Rc<PostConnection<R>>) {
         if let Err(SessionEnd::Failed(fault)) = served {
             let pause = RETRY_PAUSE.max(fault.pause());
             session.run.fault(fault);
-            client.mark_delayed();
+            client.give_up_answers(&session.run);
             tokio::time::sleep(pause).await;
+            client.mark_delayed();
         }
     }
 }

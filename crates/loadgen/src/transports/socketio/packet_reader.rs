@@ -139,16 +139,16 @@ impl PacketReader {
 }
 
 /// The item of an acknowledgement.
-fn ack(id: u64, data: &[u8]) -> Result<ServerItem<'static>, Fault> {
-    let refused = |error: serde_json::Error| match serde_json::from_slice::<ErrorBody>(data) {
-        Ok(problem) => Fault::new(FaultKind::Problem, problem.to_string()),
-        Err(_) => WireError::from(error).into(),
-    };
-    if id == JOIN_ACK {
-        Ok(ServerItem::Joined(serde_json::from_slice::<Joined>(data).map_err(refused)?))
+fn ack(id: u64, data: &[u8]) -> Result<ServerItem<'static>, WireError> {
+    let item = if id == JOIN_ACK {
+        serde_json::from_slice::<Joined>(data).map(ServerItem::Joined)
     } else {
-        Ok(ServerItem::Ack(serde_json::from_slice::<Ack>(data).map_err(refused)?))
-    }
+        serde_json::from_slice::<Ack>(data).map(ServerItem::Ack)
+    };
+    item.or_else(|error| match serde_json::from_slice(data) {
+        Ok(problem) => Ok(ServerItem::Error(problem)),
+        Err(_) => Err(error.into()),
+    })
 }
 
 fn refused(reason: &[u8]) -> Fault {
