@@ -39,7 +39,7 @@ fn shared_log(point: &PointSummary) -> Option<String> {
     let counts = point.subjects.iter().filter_map(|row| row.with_shared_log);
     let sum = counts.reduce(DeliveryCounts::plus)?;
     let mut text = format!(
-        "Of {} deliveries, {} were lost, {} came twice, {} out of order, and {} are missing because their posts were refused.",
+        "Of {} deliveries, {} were lost, {} came twice, {} out of order, and {} are missing because their posts were refused or never reached a server.",
         sum.scheduled, sum.lost, sum.duplicated, sum.reordered, sum.refused
     );
     let range = |metric: MetricId| {

@@ -16,11 +16,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::{ServerAddresses, Transport};
 
-use super::control::Control;
-use super::log_server::LogServer;
 use super::output::Output;
 use super::process_usage::ProcessUsageReader;
-use super::readings::ServerReader;
 use crate::precedence::Precedence;
 
 const START_MAX: Duration = Duration::from_secs(10);
@@ -72,19 +69,20 @@ impl ServerCommand {
 }
 
 impl ServerProcess {
-    /// Starts a build of pushbench for a plan and waits until it listens.
+    /// Starts a build of pushbench for a plan and waits until it listens. `log` is the address of the log
+    /// that it shares.
     pub(crate) async fn launch(
         command: &ServerCommand,
         plan: &Plan,
         transport: Transport,
         (cores, precedence): (&[usize], Precedence),
-        log: Option<&LogServer>,
+        log: Option<&str>,
     ) -> anyhow::Result<Self> {
         let (program, words) = command.words.split_first().context("the command line of a server is empty")?;
         let mut process = Command::new(program);
         process.args(words).args(arguments(plan, transport, cores));
-        if let Some(log) = log {
-            process.args(["--log", &log.url()]);
+        if let Some(url) = log {
+            process.args(["--log", url]);
         }
         process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
         // Ctrl-C in a terminal goes to the whole process group; the server must not end before its
@@ -118,12 +116,6 @@ impl ServerProcess {
         if let Some(process) = &self.process {
             kill(Pid::from_raw(process.pid().cast_signed()), signal).ok();
         }
-    }
-
-    /// What can be read of it.
-    pub(super) fn reader(&self) -> anyhow::Result<ServerReader> {
-        let control = self.reports_stats.then(|| Control::new(&self.target)).transpose()?;
-        Ok(ServerReader { control, process: self.process.clone() })
     }
 
     /// Returns when the server has ended by itself.

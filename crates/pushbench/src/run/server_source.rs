@@ -41,7 +41,8 @@ impl ServerSource {
                 if plan.log == Log::Redis {
                     log = Some(LogServer::start(cores, precedence).await?);
                 }
-                let launch = || ServerProcess::launch(command, plan, transport, (cores, precedence), log.as_ref());
+                let url = log.as_ref().map(LogServer::url);
+                let launch = || ServerProcess::launch(command, plan, transport, (cores, precedence), url.as_deref());
                 let nodes = try_join_all((0..plan.nodes).map(|_| launch())).await;
                 nodes.with_context(|| {
                     let words = command.words.join(" ");

@@ -46,7 +46,7 @@ impl TargetServer {
     /// statistics of its own.
     pub(super) fn readers(&self) -> anyhow::Result<Vec<ServerReader>> {
         match self {
-            Self::Spawned(servers) => servers.nodes.iter().map(ServerProcess::reader).collect(),
+            Self::Spawned(servers) => servers.nodes.iter().map(reader).collect(),
             Self::Attached(attached) => {
                 let control = Some(Control::new(&attached.target)?);
                 Ok(vec![ServerReader { control, process: attached.process.clone() }])
@@ -103,6 +103,11 @@ impl TargetServer {
             }
         }
     }
+}
+
+fn reader(server: &ServerProcess) -> anyhow::Result<ServerReader> {
+    let control = server.reports_stats.then(|| Control::new(&server.target)).transpose()?;
+    Ok(ServerReader { control, process: server.process.clone() })
 }
 
 impl StartedServers {
