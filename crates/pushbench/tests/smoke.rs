@@ -200,6 +200,19 @@ async fn load_accepts_loopback_addresses_only() {
 }
 
 #[tokio::test]
+async fn load_measures_one_server_and_stops_none() {
+    let load = ["load", "nodes", "--target", "http://127.0.0.1:9", "--target-tcp", "127.0.0.1:9"];
+    for (set, refused) in [
+        (&[][..], "nodes is 3, but load measures one server"),
+        (&["--set", "nodes=1", "--set", "outage=[]"], "log is redis, but load starts no log"),
+    ] {
+        let ended = run_program(&[&load[..], set].concat()).await;
+        assert_eq!(ended.code, Some(2));
+        assert!(ended.err.contains(refused), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
 async fn doctor_prints_every_check() {
     let ended = run_smoke("doctor", &[]).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);

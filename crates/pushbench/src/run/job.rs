@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use loadgen::{Node, Target};
 use results::{Folder, Manifest, Mode, ResultsFolder, Run, RunEnd, RunRecord, State};
-use scenario::Job;
+use scenario::{Job, Log};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{JobArgs, LoadArgs, OutputArgs, RunArgs};
@@ -66,7 +66,8 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
             plan.room_prefix = prefix.clone();
         }
     }
-    if let Err(error) = check_budget(&job, attached.as_ref()) {
+    let fits = attached.as_ref().map_or(Ok(()), |_| check_one_server(&job));
+    if let Err(error) = fits.and_then(|()| check_budget(&job, attached.as_ref())) {
         print::error(&error);
         return Ok(USAGE.into());
     }
@@ -94,6 +95,19 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
         return Ok(PREFLIGHT.into());
     }
     stoppable(async |stop| JobRunner::start(args, job, &findings, attached, stop)?.run().await)
+}
+
+/// A running server is one, and this program neither started it nor may stop it.
+fn check_one_server(job: &Job) -> anyhow::Result<()> {
+    for plan in &job.plans {
+        ensure!(plan.nodes == 1, "nodes is {}, but load measures one server: use --set nodes=1, or run", plan.nodes);
+        ensure!(plan.log == Log::Memory, "log is redis, but load starts no log: use --set log=memory, or run");
+        ensure!(
+            plan.outages.is_empty(),
+            "[[outage]] is there, but load does not stop a running server: leave it out, or use run"
+        );
+    }
+    Ok(())
 }
 
 struct JobRunner {
