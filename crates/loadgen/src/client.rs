@@ -199,7 +199,9 @@ impl Client {
     pub(crate) fn mark_disconnected(&self, run: &RunContext) {
         *self.sender.borrow_mut() = None;
         *self.connection.borrow_mut() = None;
-        self.give_up_answers(run);
+        if self.kept_sender.borrow().is_none() {
+            self.give_up_answers(run);
+        }
         if self.joined.replace(false) {
             run.population.joined.set(run.population.joined.get() - 1);
             self.was_disconnected.set(true);

@@ -1,6 +1,8 @@
 //! The machine: its cores, how fast they are right now, and the limits of a process.
 
 use std::fmt::Display;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -153,6 +155,16 @@ pub(crate) fn quota_cpus() -> Option<f64> {
         (Ok(quota), Ok(period)) if period > 0.0 => Some(quota / period),
         _ => None,
     }
+}
+
+/// Whether a program exists: at its path, or by its name in a folder of `PATH`.
+pub(crate) fn is_program(word: &str) -> bool {
+    let here = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if word.contains('/') {
+        return here(Path::new(word));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| here(&folder.join(word)))
 }
 
 /// Model name of the processor.

@@ -1,5 +1,5 @@
 //! Precedence: the processes that are measured run before the other programs of the machine, where
-//! the kernel allows it. Beside a compiler on both cores the intervals are then a fifth as wide.
+//! the kernel allows it. Without that, a compiler on both cores leaves a round one or two slices.
 
 use std::io::ErrorKind::WouldBlock;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) enum Precedence {
 
 impl Precedence {
     /// Starts a program, which Ctrl-C in a terminal does not reach.
-    pub(crate) fn spawn(self, command: &mut Command) -> std::io::Result<Child> {
+    pub(crate) async fn spawn(self, command: &mut Command) -> std::io::Result<Child> {
         if self == Self::Equal {
             return command.process_group(0).spawn();
         }
@@ -39,7 +39,7 @@ impl Precedence {
         }
         let child = command.spawn()?;
         if let Some(pid) = child.id() {
-            prefer_session(pid);
+            prefer_session(pid).await;
         }
         Ok(child)
     }
@@ -59,10 +59,10 @@ fn set_nice() -> bool {
 }
 
 /// Kernels with groups by session (autogroup) look at the niceness of a session first.
-fn prefer_session(pid: u32) {
+async fn prefer_session(pid: u32) {
     for _ in 0..SESSION_TRIES {
         match std::fs::write(format!("/proc/{pid}/autogroup"), NICE.to_string()) {
-            Err(error) if error.kind() == WouldBlock => std::thread::sleep(SESSION_PAUSE),
+            Err(error) if error.kind() == WouldBlock => tokio::time::sleep(SESSION_PAUSE).await,
             Ok(()) | Err(_) => return,
         }
     }
@@ -77,7 +77,7 @@ mod tests {
     /// Process group, session and niceness of a new process, and its number.
     async fn started(precedence: Precedence) -> ([i64; 3], i64) {
         let mut command = Command::new("cat");
-        let mut child = precedence.spawn(command.stdin(Stdio::piped()).kill_on_drop(true)).unwrap();
+        let mut child = precedence.spawn(command.stdin(Stdio::piped()).kill_on_drop(true)).await.unwrap();
         let pid = child.id().unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();

@@ -359,7 +359,7 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
         cores += &format!("; it does not sleep on {}", list(&host.awake_cores));
     }
     if host.precedence {
-        cores += "; both before other programs";
+        cores += "; both run before other programs";
     }
     let mut rows = vec![
         ("command", manifest.command.join(" ")),

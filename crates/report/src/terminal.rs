@@ -232,6 +232,8 @@ fn field(row: &SubjectSummary, metric: MetricId, interval: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use results::LogUsage;
+
     use super::*;
     use crate::columns::COLUMNS;
 
@@ -262,6 +264,34 @@ mod tests {
         assert!(text.contains(why), "{text}");
         let costs = text.lines().filter(|line| line.starts_with(job.runs[1].record.transport.name())).nth(1);
         assert!(costs.is_some_and(|line| line.ends_with(DASH)), "{text}");
+    }
+
+    #[test]
+    fn servers_that_share_a_log_have_a_table_and_a_sentence() {
+        let mut job = results::invented::results_folder(&[100]);
+        assert!(!tables(&job, false).contains("shared log"));
+        job.manifest.points[0].settings.insert("log".to_owned(), "redis".into());
+        for run in &mut job.runs {
+            let delivered = run.record.total.delivered;
+            let log = LogUsage { cpu_us: 11 * delivered, commands: delivered / 4, bytes_in: delivered, bytes_out: 0 };
+            run.record.log = Some(log);
+            (run.record.ledger.lost, run.record.ledger.undelivered_posts) = (2, 3);
+        }
+        let (runs, subjects) = (job.runs.len() as u64, job.manifest.subjects.len() as u64);
+        let text = tables(&job, false);
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        let (head, rows) = text.split_once("shared log").unwrap();
+        let tcp: Vec<_> = rows.lines().nth(2).unwrap().split_whitespace().collect();
+        let each = runs / subjects;
+        assert_eq!(tcp[..4], ["tcp", &(3 * each).to_string(), &(2 * each).to_string(), "0"], "{head}{rows}");
+        // The longest name leaves no room for the last column.
+        assert_eq!(tcp[5..], ["11.0", "0.25", "1.00"], "{rows}");
+        let answer = crate::conclusions::sentences(&JobSummary::of(&job)).remove(0);
+        let counts = format!("{} were lost, 0 came twice, 0 out of order, and {} are missing", 2 * runs, 3 * runs);
+        assert!(
+            answer.contains(&counts) && answer.ends_with("11.0 µs of CPU and 0.25 commands per delivered message."),
+            "{answer}"
+        );
     }
 
     #[test]

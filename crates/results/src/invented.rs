@@ -200,18 +200,22 @@ fn run(number: u32, round: u32, label: String, clients: u32, transport: Transpor
             start: Some(usage(transport, 0, 0, u64::from(clients))),
             end: Some(usage(transport, cpu_us, delivered, u64::from(clients))),
         }),
-        tcp: Some(TcpUsage {
-            bytes_up: window.total(Direction::Up),
-            bytes_down: window.total(Direction::Down),
-            segments_up: delivered,
-            segments_down: delivered,
-            header_bytes_per_segment: 52,
-            socket_memory_bytes: u64::from(clients) * 4_096,
-        }),
+        tcp: Some(tcp(&window, clients, delivered)),
         log: None,
         machine: machine(),
     };
     Run { record, intervals }
+}
+
+fn tcp(window: &TrafficCounts, clients: u32, delivered: u64) -> TcpUsage {
+    TcpUsage {
+        bytes_up: window.total(Direction::Up),
+        bytes_down: window.total(Direction::Down),
+        segments_up: delivered,
+        segments_down: delivered,
+        header_bytes_per_segment: 52,
+        socket_memory_bytes: u64::from(clients) * 4_096,
+    }
 }
 
 fn slice(window: &TrafficCounts, cpu_us: u64, p50_us: f64) -> Slice {

@@ -157,3 +157,40 @@ fn the_probe_is_in_no_count_of_posts() {
         assert_eq!(counts(), expected);
     }
 }
+
+/// Sends the first two posts of client 0, whose first one the server refuses because its log is away.
+fn refused() -> Worker {
+    let worker = room();
+    for ordinal in [1, 2] {
+        mark_sent(&worker.run, worker.scheduler.client(0), &PendingPost::new(ordinal));
+    }
+    let away = ErrorBody::new(ErrorBody::LOG, "", "away", "");
+    worker.session(0).receive(ServerItem::Error(away), 9, 1).unwrap();
+    worker.session(0).receive(ServerItem::Ack(Ack { ordinal: 2, seq: 2 }), 9, 1).unwrap();
+    worker
+}
+
+#[test]
+fn a_refused_post_leaves_the_session_and_may_come_late() {
+    let worker = refused();
+    assert_eq!(worker.run.faults.borrow().counts[&FaultKind::RetryLater], 1);
+    deliver(&worker, 0, 2, 0, 2);
+    deliver(&worker, 0, 3, 0, 1);
+    assert_eq!(incidents(&worker), []);
+}
+
+#[test]
+fn an_acknowledged_post_may_not_come_late() {
+    let worker = refused();
+    worker.session(0).receive(ServerItem::Ack(Ack { ordinal: 1, seq: 3 }), 9, 1).unwrap();
+    deliver(&worker, 0, 2, 0, 2);
+    deliver(&worker, 0, 3, 0, 1);
+    assert_eq!(incidents(&worker), [(Reordered, 0, 3)]);
+}
+
+#[test]
+fn an_error_of_another_kind_ends_the_session() {
+    let worker = room();
+    let problem = ErrorBody::new("text", "", "too long", "");
+    assert!(worker.session(0).receive(ServerItem::Error(problem), 9, 1).is_err());
+}

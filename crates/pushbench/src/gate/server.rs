@@ -2,14 +2,14 @@
 //! running.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use loadgen::{Node, Target};
 use scenario::ExternalServer;
 use wire::Transport;
 
+use crate::machine::is_program;
 use crate::run::{AttachedServer, ServerCommand, ServerSource};
 use crate::values::loopback_url;
 
@@ -82,16 +82,6 @@ impl std::str::FromStr for GateServer {
         }
         named(ServerSource::BuiltIn(command))
     }
-}
-
-/// Whether a program exists: at its path, or by its name in a folder of `PATH`.
-fn is_program(word: &str) -> bool {
-    let here = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    if word.contains('/') {
-        return here(Path::new(word));
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| here(&folder.join(word)))
 }
 
 #[cfg(test)]

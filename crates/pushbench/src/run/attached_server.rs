@@ -46,10 +46,8 @@ pub(crate) fn random_room_prefix() -> RoomName {
 
 impl AttachedServer {
     fn address(&self, transport: Transport) -> SocketAddr {
-        {
-            let Node { http, tcp } = self.target.first();
-            if transport.is_http() { http } else { tcp }
-        }
+        let Node { http, tcp } = self.target.first();
+        if transport.is_http() { http } else { tcp }
     }
 
     fn url(&self, plan: &Plan, transport: Transport) -> String {

@@ -58,7 +58,7 @@ pub(crate) async fn start_in(
     }
     command.arg("--").args(server.command.0.iter().map(|word| with_ports(word, http, tcp)));
     command.current_dir(folder).env_remove("PUSHBENCH_TOKEN");
-    let spawned = spawn(command, precedence).with_context(|| format!("cannot start it in {}", folder.display()));
+    let spawned = spawn(command, precedence).await.with_context(|| format!("cannot start it in {}", folder.display()));
     let (mut child, stdout, mut output) = spawned?;
     let stdin = child.stdin.take();
     let said = match &server.ready {

@@ -31,7 +31,7 @@ impl GeneratorProcess {
         let mut command = Program::new(program()?);
         command.arg("generate").env_remove("PUSHBENCH_TOKEN").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = precedence.spawn(&mut command).context("cannot start the load generator")?;
+        let mut child = precedence.spawn(&mut command).await.context("cannot start the load generator")?;
         let mut output = Output::default();
         output.pass_on(child.stderr.take().context("the load generator has no standard error")?);
         let stdout = child.stdout.take().context("the load generator has no standard output")?;

@@ -14,7 +14,7 @@ use super::external_server::start_in;
 use super::server_process::ServerProcess;
 use crate::precedence::Precedence;
 
-const PROGRAM: &str = "redis-server";
+pub(super) const PROGRAM: &str = "redis-server";
 /// Where it listens, in its folder.
 const SOCKET: &str = "redis.sock";
 /// What it prints when it listens there.
@@ -107,17 +107,6 @@ fn parse(text: &str) -> Option<LogUsage> {
         bytes_in: count("total_net_input_bytes")?,
         bytes_out: count("total_net_output_bytes")?,
     })
-}
-
-/// Whether a Redis can be started: the program is found in `PATH`.
-pub(crate) fn is_installed() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| is_program(&folder.join(PROGRAM)))
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

@@ -181,9 +181,9 @@ fn target_findings(job: &Job) -> Vec<Finding> {
 /// A Redis that is needed and cannot be started.
 fn log_finding(job: &Job) -> Option<Finding> {
     let is_needed = job.plans.iter().any(|plan| plan.log == Log::Redis);
-    let found = "redis-server is not installed".to_owned();
+    let found = format!("{} is not installed", log_server::PROGRAM);
     let advice = "install Redis 7 or later (apt-get install redis-server), or write log = \"memory\"";
-    (is_needed && !log_server::is_installed()).then(|| finding(Level::Fatal, "log", found, advice))
+    (is_needed && !machine::is_program(log_server::PROGRAM)).then(|| finding(Level::Fatal, "log", found, advice))
 }
 
 fn pinning_finding(job: &Job, cores: &[usize]) -> Option<Finding> {

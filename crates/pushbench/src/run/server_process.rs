@@ -69,8 +69,8 @@ impl ServerCommand {
 }
 
 impl ServerProcess {
-    /// Starts a build of pushbench for a plan and waits until it listens. `log` is the address of the log
-    /// that it shares.
+    /// Starts a build of pushbench for a plan and waits until it listens. `log` is the address of the
+    /// log that it shares.
     pub(crate) async fn launch(
         command: &ServerCommand,
         plan: &Plan,
@@ -85,11 +85,9 @@ impl ServerProcess {
             process.args(["--log", url]);
         }
         process.env_remove("PUSHBENCH_TOKEN").env("RUST_LOG", "warn");
-        // Ctrl-C in a terminal goes to the whole process group; the server must not end before its
-        // run.
         process.kill_on_drop(true);
         let (mut child, stdout, mut output) =
-            spawn(process, precedence).with_context(|| format!("cannot start {program}"))?;
+            spawn(process, precedence).await.with_context(|| format!("cannot start {program}"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = match tokio::time::timeout(START_MAX, lines.next_line()).await {
             Ok(line) => line.context("cannot read where the server listens")?,
@@ -111,9 +109,9 @@ impl ServerProcess {
         })
     }
 
-    /// Sends a signal to its process, if that is known.
+    /// Sends a signal to its process, if that is known and has not ended.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some(process) = &self.process {
+        if let Some(process) = self.process.as_ref().filter(|process| !process.has_ended()) {
             kill(Pid::from_raw(process.pid().cast_signed()), signal).ok();
         }
     }
@@ -141,9 +139,12 @@ impl ServerProcess {
 }
 
 /// Starts a process and passes on its standard error; the caller reads its standard output.
-pub(super) fn spawn(mut command: Command, precedence: Precedence) -> anyhow::Result<(Child, ChildStdout, Output)> {
+pub(super) async fn spawn(
+    mut command: Command,
+    precedence: Precedence,
+) -> anyhow::Result<(Child, ChildStdout, Output)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = precedence.spawn(&mut command)?;
+    let mut child = precedence.spawn(&mut command).await?;
     let mut output = Output::default();
     output.pass_on(child.stderr.take().context("it has no standard error")?);
     let stdout = child.stdout.take().context("it has no standard output")?;

@@ -297,7 +297,7 @@ fn generator_cpu(run: &RunRecord) -> Option<f64> {
     per_message(run, run.generator_cpu().total_us())
 }
 
-/// The log is read before the first slice and after the last, and is at rest between the slices.
+/// The log is read before the first slice and after the last; between slices no message passes.
 fn of_log(run: &RunRecord, of: fn(&LogUsage) -> u64) -> Option<f64> {
     ratio(of(run.log.as_ref()?), run.total.since(&run.set_up).delivered)
 }

@@ -218,6 +218,11 @@ fn a_run_whose_posts_did_not_reach_the_server_is_invalid() {
     };
     expect(VerdictKind::Invalid, &reasons, refused(121));
     expect(VerdictKind::Valid, &[], refused(120));
+    // In an outage posts are refused.
+    expect(VerdictKind::Valid, &[], |record| {
+        refused(6_000)(record);
+        record.planned.outages = 1;
+    });
 }
 
 #[test]

@@ -120,6 +120,10 @@ fn nodes(file: &ScenarioFile) -> Result<u32, ScenarioError> {
         let why = "servers with messages in their own memory are not one chat; write log = \"redis\"";
         return Err(ScenarioError::conflict("nodes", file.nodes, why));
     }
+    if file.nodes > 1 && !file.target.is_empty() {
+        let why = "a [[target]] is one server, and would be compared with several; leave it out";
+        return Err(ScenarioError::conflict("nodes", file.nodes, why));
+    }
     Ok(file.nodes)
 }
 

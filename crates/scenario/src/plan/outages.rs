@@ -11,6 +11,10 @@ pub(super) fn check(file: &ScenarioFile) -> Result<(), ScenarioError> {
             Err(ScenarioError::conflict(&format!("outage[{}].{key}", at + 1), found, why))
         };
         let ends_at = outage.at_s + outage.for_s.unwrap_or(0.0);
+        if !file.target.is_empty() {
+            let why = "outages are of the servers of this program: leave [[target]] out";
+            return conflict("what", outage.what.name().to_owned(), why.into());
+        }
         if file.slices.is_none() {
             return conflict(
                 "at_s",

@@ -8,6 +8,15 @@ fn several_servers_need_a_log_that_they_share() {
         error(VALID, &["nodes=3"]),
         "--set nodes=3: nodes is 3, but servers with messages in their own memory are not one chat; write log = \"redis\""
     );
+    let target = format!("{VALID}[[target]]\nname = 'other'\ncommand = 'x {{port}}'\ntransports = ['sse']\n");
+    assert_eq!(
+        error(&target, &["nodes=3", "log=redis"]),
+        "--set nodes=3: nodes is 3, but a [[target]] is one server, and would be compared with several; leave it out"
+    );
+    let outage = format!("{target}[[outage]]\nwhat = 'kill-node'\nat_s = 4");
+    assert!(
+        error(&outage, &["slices=1"]).ends_with("outages are of the servers of this program: leave [[target]] out")
+    );
     let job = read(VALID, &["nodes=3", "log=redis"]).unwrap();
     assert_eq!((job.plans[0].nodes, job.plans[0].log), (3, scenario::Log::Redis));
 }
