@@ -6,26 +6,22 @@ use std::io::Write;
 use std::time::Duration;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
 use results::{
     Cpu, Faults, INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary, RunEnd, Second, Series, Slice,
     TrafficCounts,
 };
 use scenario::Plan;
 
+use crate::interval_log::{IntervalLog, set_quantiles};
 use crate::measure::histograms::Histograms;
 use crate::measure::post_table::PostTable;
 use crate::measurements::RunMeasurements;
 use crate::net::tcp_info::SocketCounts;
 use crate::worker::events::{SecondSample, SliceSample, WorkerEvent, WorkerTotals};
 
-/// Percentile that the progress line shows.
-const PROGRESS_PERCENTILE: f64 = 0.99;
-
 pub(crate) struct Collector<'a, W: Write> {
     workers: usize,
-    log: IntervalLogWriter<'a, 'a, W, V2DeflateSerializer>,
-    log_broken: Option<String>,
+    log: IntervalLog<'a, W>,
     /// Seconds that not all workers have reported.
     open: BTreeMap<i64, Vec<SecondSample>>,
     whole: Histograms,
@@ -49,14 +45,9 @@ impl<'a, W: Write> Collector<'a, W> {
         log: &'a mut W,
         serializer: &'a mut V2DeflateSerializer,
     ) -> std::io::Result<Self> {
-        let log = IntervalLogWriterBuilder::new()
-            .with_start_time(std::time::SystemTime::now())
-            .with_max_value_divisor(1000.0)
-            .begin_log_with(log, serializer)?;
         Ok(Self {
             workers,
-            log,
-            log_broken: None,
+            log: IntervalLog::new(log, serializer)?,
             open: BTreeMap::new(),
             whole: Histograms::new(),
             seconds: Vec::new(),
@@ -135,50 +126,29 @@ impl<'a, W: Write> Collector<'a, W> {
             joined += sample.joined;
             faults += sample.faults;
         }
-        self.write_log(second, &histograms);
+        Series::ALL.into_iter().for_each(|series| self.log.write(second, series, histograms.of(series)));
         self.whole.merge(&histograms);
         let Ok(number) = u32::try_from(second) else {
             self.set_up = traffic;
             return;
         };
-        let delivery = histograms.of(Series::DeliveryLatency);
-        let quantile = |q| (!delivery.is_empty()).then(|| delivery.value_at_quantile(q));
-        self.seconds.push(Second {
+        let mut row = Second {
             second: number,
             delivered: traffic.delivered,
             posted: traffic.posted,
             requests: traffic.requests,
             connected: joined,
             faults,
-            delivery_p50_us: quantile(0.5),
-            delivery_p99_us: quantile(PROGRESS_PERCENTILE),
-            delivery_max_us: (!delivery.is_empty()).then(|| delivery.max()),
-            server: None,
-        });
-    }
-
-    /// Writes a second to the interval log. An error does not end the run; it is reported at its
-    /// end.
-    fn write_log(&mut self, second: i64, histograms: &Histograms) {
-        let start = Duration::from_secs(u64::try_from(second + 1).unwrap_or(0));
-        for series in Series::ALL {
-            let histogram = histograms.of(series);
-            if histogram.is_empty() {
-                continue;
-            }
-            let written = self.log.write_histogram(histogram, start, Duration::from_secs(1), Tag::new(series.name()));
-            if let Err(error) = written {
-                self.log_broken.get_or_insert_with(|| format!("{error:?}"));
-            }
-        }
+            ..Second::default()
+        };
+        set_quantiles(&mut row, histograms.of(Series::DeliveryLatency));
+        self.seconds.push(row);
     }
 
     pub(crate) fn finish(mut self, plan: &Plan, posts: &PostTable, ended: RunEnd) -> RunMeasurements {
         let open: Vec<_> = self.open.keys().copied().collect();
         open.into_iter().for_each(|second| self.close_second(second));
-        if let Some(error) = self.log_broken {
-            tracing::warn!(error, "the interval log is incomplete");
-        }
+        self.log.finish();
         let before = self.sockets_before.iter().fold(SocketCounts::default(), |sum, sockets| sum.plus(sockets));
         let sockets = self.totals.iter().fold(SocketCounts::default(), |sum, totals| sum.plus(&totals.sockets));
         let mut faults = Faults::default();

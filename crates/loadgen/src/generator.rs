@@ -72,8 +72,9 @@ pub async fn execute<W: Write>(config: RunConfig, log: &mut W) -> std::io::Resul
         async |generator| {
             generator.connect().await?;
             tokio::time::sleep(plan.phases.settle()).await;
+            generator.open_for_posts().await?;
             for slice in 0..plan.slicing.count {
-                slices.push(generator.slice(slice, ServerClocks::default()).await?);
+                slices.push(generator.slice(slice, None, ServerClocks::default()).await?);
             }
             Ok(())
         },
@@ -134,16 +135,19 @@ impl<'a, W: Write> Generator<'a, W> {
         Ok(())
     }
 
-    /// Runs a slice of the schedule, with its drain; they follow each other in their order. Afterwards
-    /// nothing is sent.
-    pub async fn slice(&mut self, index: u32, server: ServerClocks) -> Result<Slice, RunEnd> {
-        if self.slice_start.is_none() {
-            self.announcements.send_replace(Announcement::OpenForPosts);
-            while !self.collector.is_open_for_posts() {
-                self.poll_workers(Instant::now() + CONNECT_POLL_EVERY).await?;
-            }
+    /// Opens the connections that authors post with.
+    pub async fn open_for_posts(&mut self) -> Result<(), RunEnd> {
+        self.announcements.send_replace(Announcement::OpenForPosts);
+        while !self.collector.is_open_for_posts() {
+            self.poll_workers(Instant::now() + CONNECT_POLL_EVERY).await?;
         }
-        let start = Instant::now() + SLICE_LEAD;
+        Ok(())
+    }
+
+    /// Runs a slice of the schedule, with its drain; they follow each other in their order. It starts
+    /// now, or at an instant that several generators share. Afterwards nothing is sent.
+    pub async fn slice(&mut self, index: u32, start: Option<Instant>, server: ServerClocks) -> Result<Slice, RunEnd> {
+        let start = start.unwrap_or_else(|| Instant::now() + SLICE_LEAD);
         self.slice_start = Some(start);
         self.collector.begin_slice();
         self.announcements.send_replace(Announcement::Slice { index, start, server });
@@ -163,7 +167,7 @@ impl<'a, W: Write> Generator<'a, W> {
         what: &str,
         counter: impl Fn(&ProgressCounters) -> &AtomicU32,
     ) -> Result<(), RunEnd> {
-        let clients = self.config.plan.clients;
+        let clients = self.config.plan.own_clients();
         let (mut best, mut rose) = (0, Instant::now());
         loop {
             let now = sum_u32(&self.progress, &counter);
@@ -204,7 +208,7 @@ impl<'a, W: Write> Generator<'a, W> {
             return Err(RunEnd::Failed(worker_failure(self.threads.swap_remove(thread))));
         }
         let stopped = sum_u32(&self.progress, |worker| &worker.stopped);
-        if self.slice_start.is_some() && stopped == self.config.plan.clients {
+        if self.slice_start.is_some() && stopped == self.config.plan.own_clients() {
             return Err(RunEnd::Failed("every client was disconnected and used all its reconnects".to_owned()));
         }
         let second = self.slice_start.and_then(|start| Instant::now().checked_duration_since(start));

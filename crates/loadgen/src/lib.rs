@@ -5,7 +5,7 @@
 //! whatever listens at the target.
 //!
 //! Modules import downwards in this order: `error`, `clock`, `cpu_clock`, `timer`, `progress`,
-//! `config`; `protocol`; `net`;
+//! `config`, `interval_log`; `protocol`; `net`;
 //! `measure`; `run_context`, `tasks`, `client`, `delivery`, `scheduler`, `session`; `transports`;
 //! `worker`; `collector`; `generator`, `lockstep`, `joining`.
 
@@ -22,6 +22,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod generator;
+mod interval_log;
 mod joining;
 mod learned;
 mod lockstep;
@@ -46,6 +47,7 @@ mod worker;
 pub use config::{Node, RunConfig, Target};
 pub use cpu_clock::ServerClocks;
 pub use generator::{Generator, execute, generate};
+pub use interval_log::add_logs;
 pub use joining::{JoinError, try_join};
 pub use lockstep::{Checkpoint, LockStep, LockStepError, StepCounts, Until, lock_step, lock_step_slices};
 pub use measurements::RunMeasurements;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::cpu_clock::ServerClocks;
 
 /// The state of a run, reported a few times per second while clients connect and in long slices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Number of connected clients.
     pub joined: u32,

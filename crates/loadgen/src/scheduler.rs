@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use scenario::Plan;
@@ -11,6 +12,7 @@ use crate::run_context::{RunContext, WorkerIndex};
 use crate::schedule_cursor::{NextPost, ScheduleCursor};
 
 pub(crate) struct Scheduler {
+    plan: Arc<Plan>,
     pub(crate) clients: Vec<Rc<Client>>,
     worker: WorkerIndex,
     cursor: RefCell<ScheduleCursor>,
@@ -22,11 +24,12 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     /// In lock-step nothing is sent by schedule.
-    pub(crate) fn new(plan: &Plan, worker: WorkerIndex, lock_step: bool) -> Self {
+    pub(crate) fn new(plan: &Arc<Plan>, worker: WorkerIndex, lock_step: bool) -> Self {
         let clients = || plan.clients_of_worker(worker.index, worker.count);
         let cursor = ScheduleCursor::new(plan, clients());
         let next_due_us = if lock_step { i64::MAX } else { due_us(&cursor) };
         Self {
+            plan: Arc::clone(plan),
             clients: clients().map(|id| Rc::new(Client::new(id, plan.room_of(id)))).collect(),
             worker,
             cursor: RefCell::new(cursor),
@@ -48,7 +51,7 @@ impl Scheduler {
 
     /// A client of this worker by its id.
     pub(crate) fn client(&self, id: u32) -> &Rc<Client> {
-        &self.clients[(id / self.worker.count) as usize]
+        &self.clients[(self.plan.place_of(id) / self.worker.count) as usize]
     }
 
     /// The clients of a room.

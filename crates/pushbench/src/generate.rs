@@ -1,20 +1,21 @@
 //! `pushbench generate`: the load generator of one subject in a process of its own, led over its
 //! standard input.
 
-use std::fs::File;
-use std::io::{BufRead, BufWriter, Write, sink, stdin, stdout};
+use std::io::{BufRead, Write, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::Parser;
 use loadgen::{LockStep, LockStepError, RunConfig, ServerClocks, generate, lock_step_slices};
 use results::RunEnd;
-use scenario::Plan;
+use scenario::{Plan, Share};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::machine;
-use crate::run::{Command, Order, Reply, RunTotals, Schedule};
+use crate::run::{Command, Order, Reply, RunTotals, Schedule, interval_log};
 use crate::signals::runtime;
 
 /// Posts of a lock-step slice before its window, and in it.
@@ -81,9 +82,10 @@ async fn under_load(
     mut commands: mpsc::Receiver<Command>,
 ) -> anyhow::Result<RunTotals> {
     let plan = Arc::clone(&config.plan);
-    let mut log: Box<dyn Write> = match &order.log {
-        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
-        None => Box::new(sink()),
+    let mut kept = Vec::new();
+    let mut log: Box<dyn Write> = match order.share {
+        Share::ALL => interval_log(order.log.as_deref())?,
+        _ => Box::new(&mut kept),
     };
     // No client connects before the job has read the server.
     if !matches!(commands.recv().await, Some(Command::Connect)) {
@@ -100,9 +102,14 @@ async fn under_load(
                 Command::Finish { ended: RunEnd::Complete } => return Ok(()),
                 Command::Finish { ended } => return Err(ended),
                 Command::Connect => {}
-                Command::Slice { pids } => {
+                Command::Open => {
+                    let opened = unless_finished(&mut commands, generator.open_for_posts()).await;
+                    answer(opened.map(|()| Reply::Opened))?;
+                }
+                Command::Slice { pids, start_us } => {
                     let clocks = ServerClocks::of(&pids).unwrap_or_default();
-                    let slice = unless_finished(&mut commands, generator.slice(slices_run, clocks)).await;
+                    let start = start_us.map(instant);
+                    let slice = unless_finished(&mut commands, generator.slice(slices_run, start, clocks)).await;
                     slices_run += 1;
                     answer(slice.map(|slice| Reply::Slice(Box::new(slice))))?;
                 }
@@ -112,7 +119,15 @@ async fn under_load(
     });
     let measured = measured.await?;
     log.flush()?;
-    Ok(RunTotals::of(&measured, posts_in_windows(&plan, measured.slices_run)))
+    drop(log);
+    let totals = RunTotals::of(&measured, posts_in_windows(&plan, measured.slices_run));
+    Ok(RunTotals { interval_log: String::from_utf8(kept)?, ..totals })
+}
+
+/// The instant of a time in microseconds since 1970; now, if it has passed.
+fn instant(time_us: u64) -> Instant {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_micros(time_us);
+    Instant::now() + time.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 /// Says how something went; a failure ends the run.
@@ -132,7 +147,7 @@ async fn unless_finished<T>(
         done = doing => done,
         command = commands.recv() => Err(match command {
             Some(Command::Finish { ended }) => ended,
-            Some(Command::Connect | Command::Slice { .. }) | None => RunEnd::Interrupted,
+            Some(Command::Connect | Command::Open | Command::Slice { .. }) | None => RunEnd::Interrupted,
         }),
     }
 }
@@ -167,7 +182,8 @@ async fn follow(steps: &LockStep, commands: &mut mpsc::Receiver<Command>) -> Res
                 steps.join().await?;
                 Reply::Connected { resident_bytes: resident_bytes() }
             }
-            Command::Slice { pids } => {
+            Command::Open => Reply::Opened,
+            Command::Slice { pids, .. } => {
                 let clocks = ServerClocks::of(&pids).unwrap_or_default();
                 Reply::Slice(Box::new(steps.slice(LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS, &clocks).await?))
             }

@@ -51,6 +51,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() || duration > Duration::from_secs(86_400) { Err(wrong()) } else { Ok(duration) }
 }
 
+/// Most load generators of a subject.
+const AGENTS_MAX: u32 = 64;
+
+/// Parses `local:6` as 6.
+pub(crate) fn agents(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix("local:").and_then(|number| number.parse().ok());
+    let number = number.filter(|number| (1..=AGENTS_MAX).contains(number));
+    number.ok_or_else(|| format!("takes a number of processes on this machine, local:1 to local:{AGENTS_MAX}"))
+}
+
 /// Parses `2%` as 0.02.
 pub(crate) fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
@@ -88,6 +98,10 @@ mod tests {
     #[test]
     fn numbers_outside_their_range_are_refused() {
         assert_eq!(whole_number(7..=200)("7"), Ok(7));
+        assert_eq!(agents("local:64"), Ok(64));
+        for text in ["6", "local:0", "local:65", "local:", "remote:2"] {
+            assert!(agents(text).is_err(), "{text}");
+        }
         for text in ["1", "201", "-1", "x"] {
             let expected = format!("takes a whole number from 7 to 200, found {text}");
             assert_eq!(whole_number(7..=200)(text), Err(expected));

@@ -354,7 +354,9 @@ pub(crate) fn about(job: &results::ResultsFolder) -> Vec<(&'static str, String)>
     let (manifest, host) = (&job.manifest, &job.manifest.host);
     let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let commit = manifest.program.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
-    let mut cores = format!("server on {}, generator on {}", list(&host.server_cores), list(&host.generator_cores));
+    let generator =
+        if manifest.generators > 1 { format!("{} generators", manifest.generators) } else { "generator".into() };
+    let mut cores = format!("server on {}, {generator} on {}", list(&host.server_cores), list(&host.generator_cores));
     if !host.awake_cores.is_empty() {
         cores += &format!("; it does not sleep on {}", list(&host.awake_cores));
     }

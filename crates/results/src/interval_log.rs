@@ -25,7 +25,7 @@ const PLAIN: [u8; 4] = [0x1c, 0x84, 0x93, 0x13];
 const HEADER_BYTES: usize = 40;
 
 /// What a log holds, or the line that is no log, and why.
-pub(crate) fn read(text: &str) -> Result<BTreeMap<Series, Vec<Interval>>, (usize, String)> {
+pub fn read(text: &str) -> Result<BTreeMap<Series, Vec<Interval>>, (usize, String)> {
     let mut found: BTreeMap<Series, BTreeMap<i64, Distribution>> = BTreeMap::new();
     for (at, line) in text.lines().enumerate() {
         // The line with the names of the columns is the only one in quotes.

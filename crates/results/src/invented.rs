@@ -42,8 +42,7 @@ fn write_log(log: &mut impl Write, run: &Run) {
     let mut log = builder.begin_log_with(log, &mut serializer).expect("the log can be written");
     for (series, interval) in run.intervals.iter().flat_map(|(series, all)| all.iter().map(move |one| (series, one))) {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid");
-        let counts = interval.distribution.counts().iter();
-        counts.for_each(|(value, count)| histogram.saturating_record_n(*value, *count));
+        interval.distribution.counts().iter().for_each(|(value, count)| histogram.saturating_record_n(*value, *count));
         let start = Duration::from_secs(u64::try_from(interval.second + 1).unwrap_or(0));
         let written = log.write_histogram(&histogram, start, Duration::from_secs(1), Tag::new(series.name()));
         written.expect("the log can be written");
@@ -93,6 +92,7 @@ fn manifest(points: Vec<Point>, runs: &[Run]) -> Manifest {
         },
         points,
         rounds: Rounds { budget_s: 60.0, load: ROUNDS, lock_step: 0, window_us: u64::from(SECONDS) * 1_000_000 },
+        generators: 1,
         seed: 1,
         room_prefix: "room".to_owned(),
         subjects: subjects.collect(),

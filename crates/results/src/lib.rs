@@ -28,6 +28,7 @@ mod verdict;
 pub use distribution::Distribution;
 pub use faults::{FaultKind, Faults};
 pub use folder::{Interval, ResultsFolder, Run};
+pub use interval_log::read as read_interval_log;
 pub use ledger::{INCIDENTS_KEPT_MAX, Incident, IncidentKind, LedgerSummary};
 pub use load::{LoadError, load};
 pub use manifest::{Host, Manifest, PlannedSubject, Point, Program, Rounds, ScenarioSource, State};

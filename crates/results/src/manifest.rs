@@ -21,6 +21,9 @@ pub struct Manifest {
     pub points: Vec<Point>,
     /// The rounds and their slices, as planned.
     pub rounds: Rounds,
+    /// Load generators that share the clients of a subject.
+    #[serde(default = "alone")]
+    pub generators: u32,
     /// Random seed.
     pub seed: u64,
     /// Prefix of the room names of the job: `ab12` for `ab12-0`, `ab12-1` and so on. It keeps the
@@ -37,6 +40,10 @@ pub struct Manifest {
     /// Warnings about the machine before the first run, such as another job on the same cores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+}
+
+const fn alone() -> u32 {
+    1
 }
 
 /// State of a job.

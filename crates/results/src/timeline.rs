@@ -42,7 +42,7 @@ impl fmt::Display for Crash {
 }
 
 /// One second of a run, counted from the start of the warm-up.
-#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Second {
     /// Number of the second, from 0.
     pub second: u32,

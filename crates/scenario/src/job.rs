@@ -19,6 +19,8 @@ pub struct Job {
     pub seed: u64,
     /// Time for the whole job.
     pub budget: Duration,
+    /// Load generators that share the clients of a subject.
+    pub generators: u32,
     /// Slices of a round; `None` leaves their number and length to the budget.
     pub slices: Option<u32>,
     /// What the scenario claims.
@@ -79,10 +81,20 @@ impl Job {
         (rounds as u32).max(1)
     }
 
-    /// Maximum number of open sockets of one load generator.
+    /// Maximum number of open sockets of the clients.
     pub fn sockets_max(&self) -> u64 {
-        let of = |plan: &Plan| plan.subjects().iter().map(|subject| plan.sockets(subject.transport)).max();
-        self.plans.iter().filter_map(of).max().unwrap_or(0)
+        self.plans.iter().map(sockets).max().unwrap_or(0)
+    }
+
+    /// Maximum number of these sockets in one process, a load generator or a server.
+    pub fn sockets_per_process_max(&self) -> u64 {
+        let of = |plan: &Plan| {
+            // Load generators share rooms, and servers the clients of each room.
+            let shares = [(plan.rooms, self.generators), (plan.clients.div_ceil(plan.rooms), plan.nodes)];
+            let largest = |(all, parts): (u32, u32)| f64::from(all.div_ceil(parts)) / f64::from(all);
+            (sockets(plan) as f64 * shares.map(largest).into_iter().fold(0.0, f64::max)).ceil() as u64
+        };
+        self.plans.iter().map(of).max().unwrap_or(0)
     }
 
     /// Estimated duration of the job.
@@ -96,4 +108,9 @@ impl Job {
             |plan: &Plan| plan.subjects().iter().map(|subject| plan.run_estimate(subject.transport)).sum::<Duration>();
         self.plans.iter().map(of).sum()
     }
+}
+
+/// Maximum number of open sockets of the clients at a point.
+fn sockets(plan: &Plan) -> u64 {
+    plan.subjects().iter().map(|subject| plan.sockets(subject.transport)).max().unwrap_or(0)
 }

@@ -36,7 +36,7 @@ pub use job::{Job, PlannedSubject};
 pub use load::{LoadedScenario, load, parse};
 pub use outage::{Outage, OutageKind};
 pub use overrides::Override;
-pub use plan::{Plan, SliceLoad, Slicing};
+pub use plan::{Plan, Share, SliceLoad, Slicing};
 pub use protocol::{Login, Request, Step, TargetProtocol, ValueSource};
 pub use reference::{fields_table, schema};
 pub use target::{ExternalServer, ServerCommand};

@@ -88,6 +88,7 @@ impl LoadedScenario {
             question: first.question.clone(),
             seed: first.seed,
             budget: seconds(first.budget_s),
+            generators: 1,
             slices: first.slices,
             claims: first.claim.clone(),
             file: self.file_name.clone(),

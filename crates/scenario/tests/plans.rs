@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use scenario::{Job, Override, Plan, Slicing, parse};
+use scenario::{Job, Override, Plan, Share, Slicing, parse};
 use wire::Transport;
 
 const SMALL: &str = "
@@ -78,11 +78,30 @@ proptest! {
     }
 
     #[test]
-    fn workers_have_disjoint_clients_that_add_up_to_the_plan(overrides in any_overrides(), workers in 1..9_u32) {
+    fn workers_have_disjoint_clients_that_add_up_to_the_plan(
+        overrides in any_overrides(),
+        generators in 1..9_u32,
+        workers in 1..9_u32,
+    ) {
         let plan = job(SMALL, &overrides).plans.remove(0);
-        let clients: Vec<u32> = (0..workers).flat_map(|worker| plan.clients_of_worker(worker, workers)).collect();
-        prop_assert_eq!(clients.len() as u32, plan.clients);
-        prop_assert_eq!(clients.into_iter().collect::<BTreeSet<_>>(), (0..plan.clients).collect());
+        let mut all = Vec::new();
+        for index in 0..generators {
+            let plan = Plan { share: Share { index, of: generators }, ..plan.clone() };
+            let mut own = Vec::new();
+            for worker in 0..workers {
+                let clients: Vec<_> = plan.clients_of_worker(worker, workers).collect();
+                prop_assert!(clients.is_sorted());
+                let places = clients.iter().map(|client| plan.place_of(*client));
+                let expected = (0..clients.len() as u32).map(|nth| nth * workers + worker);
+                prop_assert!(places.eq(expected), "a worker finds its clients by their place");
+                own.extend(clients);
+            }
+            prop_assert_eq!(own.len() as u32, plan.own_clients());
+            prop_assert!(own.iter().all(|client| plan.room_of(*client) % generators == index), "whole rooms");
+            all.extend(own);
+        }
+        prop_assert_eq!(all.len() as u32, plan.clients);
+        prop_assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), (0..plan.clients).collect());
     }
 
     #[test]

@@ -109,8 +109,7 @@ async fn a_run_ends_when_all_clients_have_stopped() {
             progress.stopped.store(CLIENTS, Relaxed);
             false
         });
-        worker.events.send(WorkerEvent::OpenForPosts).await.ok();
-        generator.slice(0, ServerClocks::default()).await
+        generator.slice(0, None, ServerClocks::default()).await
     })
     .await;
     let expected = "every client was disconnected and used all its reconnects";

@@ -55,7 +55,8 @@ pub struct SocketCounts {
 
 impl SocketCounts {
     /// The sum of two counts.
-    pub(crate) fn plus(&self, other: &Self) -> Self {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a + b)
     }
 

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use scenario::{Job, Override};
+use scenario::{Job, Override, Plan};
 use wire::Transport;
 
 use crate::core_locks::LockArgs;
 use crate::scenarios;
-use crate::values::{duration, loopback_url, percent};
+use crate::values::{agents, duration, loopback_url, percent};
 
 /// What `run` and `load` have in common.
 #[derive(clap::Args)]
@@ -33,6 +33,11 @@ pub(crate) struct JobArgs {
     /// the limit
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) until: Option<f64>,
+
+    /// Load generators that share the clients by whole rooms: as many processes on this machine. They
+    /// hold more sockets than one process may open
+    #[arg(long, value_name = "local:N", value_parser = agents, default_value = "local:1")]
+    agents: u32,
 
     /// Show the job on a page while it runs, on this port of 127.0.0.1 [default: a free one]
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
@@ -104,8 +109,29 @@ impl JobArgs {
             (None, None) => return None.context("give a scenario, or --clients, --rooms and --rate"),
         };
         job.budget = self.budget.unwrap_or(job.budget);
+        job.generators = self.agents;
+        check_agents(&job)?;
         Ok(job)
     }
+}
+
+/// Every load generator has a room at least. Short slices are measured by one, which reads the clock
+/// of the server beside its own counts.
+fn check_agents(job: &Job) -> anyhow::Result<()> {
+    let agents = job.generators;
+    ensure!(
+        agents == 1 || job.has_one_slice(),
+        "--agents local:{agents} needs one long window: add --set slices=1, or leave it out"
+    );
+    for Plan { rooms, label, .. } in &job.plans {
+        let at = if label.is_empty() { String::new() } else { format!(" at {label}") };
+        ensure!(
+            agents <= *rooms,
+            "--agents local:{agents} is more than the rooms{at}, which are {rooms}: each has whole rooms; give at \
+             most local:{rooms}, or set more rooms"
+        );
+    }
+    Ok(())
 }
 
 impl ScenarioFlags {
@@ -166,6 +192,7 @@ Examples:
   pushbench run --clients 500 --rooms 50 --rate 0.2 --transports sse,websocket
   pushbench run quick --watch                      # open the page that it names
   pushbench run scale --dry-run
+  pushbench run nodes --agents local:3
   pushbench run mine.toml --json > summary.json";
 
 const LOAD_EXAMPLES: &str = "\
@@ -191,6 +218,19 @@ mod tests {
         assert_eq!((job.name.as_str(), file.plans.len()), ("flags", 1), "the manifest has an equal scenario file");
         let all = RunArgs::parse_from("run --clients 1 --rooms 1 --rate 1".split(' ')).job.job().unwrap();
         assert_eq!(all.plans[0].transports, Transport::ALL);
+    }
+
+    #[test]
+    fn agents_have_whole_rooms_and_one_long_window() {
+        let job = |words: &str| RunArgs::parse_from(words.split(' ')).job.job();
+        assert_eq!(job("run nodes --agents local:10").unwrap().generators, 10);
+        for (words, why) in [
+            ("run nodes --agents local:11", "--agents local:11 is more than the rooms, which are 10"),
+            ("run quick --agents local:2", "--agents local:2 needs one long window"),
+        ] {
+            let error = job(words).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
     }
 
     #[test]

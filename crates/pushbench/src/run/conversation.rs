@@ -1,15 +1,14 @@
 //! What a job and a load generator process say to each other: JSON, a line each.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use loadgen::{Progress, RunMeasurements, SocketCounts, Target};
-use report::stats;
-use results::{Faults, LatencySummary, LedgerSummary, RunEnd, Second, Series, Slice, TrafficCounts};
-use scenario::{Job, Plan, Slicing};
+use loadgen::{Progress, Target};
+use results::{RunEnd, Slice};
+use scenario::{Job, Plan, Share, Slicing};
 use serde::{Deserialize, Serialize};
 use wire::{RoomName, Transport};
 
+use super::totals::RunTotals;
 use crate::precedence::Precedence;
 
 /// Which plan a load generator makes.
@@ -59,10 +58,13 @@ pub(crate) struct Order {
     pub(crate) round: u32,
     pub(crate) transport: Transport,
     pub(crate) target: Target,
+    /// Its part of the clients.
+    pub(crate) share: Share,
     pub(crate) cores: Vec<usize>,
     /// Whether it may use its cores without a pause.
     pub(crate) never_sleeps: bool,
-    /// Where to write the interval log.
+    /// Where to write the interval log. One that shares the clients with others sends it with its
+    /// totals.
     pub(crate) log: Option<PathBuf>,
 }
 
@@ -76,6 +78,7 @@ impl Order {
         let mut plan = self.schedule.plan(&plan, self.round);
         plan.room_prefix = self.room_prefix.clone();
         plan.author_receives = self.target.author_receives();
+        plan.share = self.share;
         Ok(plan)
     }
 }
@@ -85,8 +88,11 @@ impl Order {
 pub(crate) enum Command {
     /// Connect all clients and wait for the probe; nothing is sent afterwards.
     Connect,
-    /// Run the next slice; `pids` are the processes of the server.
-    Slice { pids: Vec<u32> },
+    /// Open the connections that authors post with.
+    Open,
+    /// Run the next slice; `pids` are the processes of the server. It starts now, or at this time in
+    /// microseconds since 1970.
+    Slice { pids: Vec<u32>, start_us: Option<u64> },
     /// End the run. The run has ended this way, unless the generator knows better.
     Finish { ended: RunEnd },
 }
@@ -104,65 +110,9 @@ pub(crate) enum Reply {
     Connected {
         resident_bytes: u64,
     },
+    Opened,
     Slice(Box<Slice>),
     /// The run cannot go on.
     Failed(RunEnd),
     Finished(Box<RunTotals>),
-}
-
-/// What a generator measured over a whole run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct RunTotals {
-    pub(crate) ended: RunEnd,
-    pub(crate) latency: BTreeMap<Series, LatencySummary>,
-    pub(crate) saturated: u64,
-    pub(crate) negative: u64,
-    pub(crate) seconds: Vec<Second>,
-    pub(crate) set_up: TrafficCounts,
-    pub(crate) total: TrafficCounts,
-    pub(crate) sockets: Option<SocketCounts>,
-    pub(crate) sockets_in_slices: Option<SocketCounts>,
-    pub(crate) ledger: LedgerSummary,
-    pub(crate) faults: Faults,
-    pub(crate) core_usage_max: f64,
-    pub(crate) posts_sent_in_window: u64,
-}
-
-impl RunTotals {
-    /// The totals of a run that could not begin.
-    pub(crate) fn empty(ended: RunEnd) -> Self {
-        Self::of(&RunMeasurements::empty(ended), 0)
-    }
-
-    /// Summarises the histograms. Deliveries of one post depend on each other: only the `posts`
-    /// count as independent there.
-    pub(crate) fn of(measured: &RunMeasurements, posts: u64) -> Self {
-        let independent = |series| match series {
-            Series::DeliveryLatency | Series::DeliveryLatencyFromSend => posts,
-            Series::SendDelay
-            | Series::AckLatency
-            | Series::ConnectTime
-            | Series::FanoutSpread
-            | Series::ReconnectTime
-            | Series::UpgradeTime => u64::MAX,
-        };
-        let recorded = Series::ALL.into_iter().filter(|series| !measured.of(*series).is_empty());
-        Self {
-            ended: measured.ended.clone(),
-            latency: recorded
-                .map(|series| (series, stats::latency(measured.of(series), independent(series))))
-                .collect(),
-            saturated: measured.saturated,
-            negative: measured.negative,
-            seconds: measured.seconds.clone(),
-            set_up: measured.set_up,
-            total: measured.total,
-            sockets: measured.sockets,
-            sockets_in_slices: measured.sockets_in_slices,
-            ledger: measured.ledger.clone(),
-            faults: measured.faults.clone(),
-            core_usage_max: measured.core_usage_max,
-            posts_sent_in_window: measured.posts_sent_in_window,
-        }
-    }
 }

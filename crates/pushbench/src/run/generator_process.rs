@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use loadgen::Progress;
+use scenario::Share;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command as Program};
 
-use super::conversation::{Command, Order, Reply, RunTotals};
+use super::conversation::{Command, Order, Reply};
 use super::output::Output;
 use super::server_process::program;
+use super::totals::RunTotals;
 use crate::precedence::Precedence;
 
 const FINISH_MAX: Duration = Duration::from_secs(20);
@@ -23,6 +25,8 @@ pub(crate) struct GeneratorProcess {
     stdin: ChildStdin,
     replies: Lines<BufReader<ChildStdout>>,
     output: Output,
+    /// In errors.
+    pub(crate) name: String,
 }
 
 impl GeneratorProcess {
@@ -36,7 +40,11 @@ impl GeneratorProcess {
         output.pass_on(child.stderr.take().context("the load generator has no standard error")?);
         let stdout = child.stdout.take().context("the load generator has no standard output")?;
         let stdin = child.stdin.take().context("the load generator has no standard input")?;
-        let mut generator = Self { child, stdin, replies: BufReader::new(stdout).lines(), output };
+        let name = match order.share {
+            Share::ALL => "the load generator".to_owned(),
+            Share { index, of } => format!("load generator {} of {of}", index + 1),
+        };
+        let mut generator = Self { child, stdin, replies: BufReader::new(stdout).lines(), output, name };
         generator.send(&serde_json::to_string(order)?).await?;
         match generator.reply(|_| ()).await? {
             Reply::Ready { fingerprint: made } => {
@@ -60,7 +68,7 @@ impl GeneratorProcess {
         let totals = async {
             loop {
                 if let Reply::Finished(totals) = self.reply(|_| ()).await? {
-                    return Ok(*totals);
+                    return anyhow::Ok(*totals);
                 }
             }
         };
@@ -70,22 +78,23 @@ impl GeneratorProcess {
             self.child.kill().await.ok();
         }
         self.output.end().await;
-        totals.context("the load generator did not end in time")?
+        totals.with_context(|| format!("{} did not end in time", self.name))?
     }
 
     async fn send(&mut self, line: &str) -> anyhow::Result<()> {
         let line = format!("{line}\n");
-        self.stdin.write_all(line.as_bytes()).await.context("the load generator has ended")
+        self.stdin.write_all(line.as_bytes()).await.with_context(|| format!("{} has ended", self.name))
     }
 
     async fn reply(&mut self, mut on_progress: impl FnMut(Progress)) -> anyhow::Result<Reply> {
         loop {
-            let line = self.replies.next_line().await.context("cannot read from the load generator")?;
+            let line = self.replies.next_line().await.with_context(|| format!("cannot read from {}", self.name))?;
             let Some(line) = line else {
                 self.output.end().await;
-                bail!("the load generator has ended: {}", self.output.last_lines().join("; "));
+                let how = self.child.wait().await?;
+                bail!("{} has ended, {how}: {}", self.name, self.output.last_lines().join("; "));
             };
-            match serde_json::from_str(&line).with_context(|| format!("the load generator said {line}"))? {
+            match serde_json::from_str(&line).with_context(|| format!("{} said {line}", self.name))? {
                 Reply::Progress(progress) => on_progress(progress),
                 reply => return Ok(reply),
             }

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Progress, ServerClocks};
-use results::{Crash, Mode, RunEnd, Slice, UNDRAINED_MAX};
-use scenario::{Job, Plan, SliceLoad};
+use results::{Crash, Mode, RunEnd, Series, Slice, UNDRAINED_MAX};
+use scenario::{Job, Plan, Share, SliceLoad};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
-use super::conversation::{Command, Order, Reply, RunTotals, Schedule};
-use super::generator_process::GeneratorProcess;
+use super::conversation::{Command, Order, Reply, Schedule};
+use super::generators::Generators;
 use super::readings::{Checkpoint, Readings};
 use super::server_source::ServerSource;
 use super::target_server::TargetServer;
+use super::totals::RunTotals;
 use crate::machine;
 
 /// A subject as every round starts it.
@@ -50,7 +51,9 @@ impl RoundSubject {
     /// Whether the generator has its cores for itself; where a running server runs is not known.
     fn never_sleeps(&self, start: &SubjectStart<'_>) -> bool {
         let awake = machine::awake_cores(start.server_cores, start.generator_cores);
-        awake.len() == start.generator_cores.len() && !matches!(self.server, ServerSource::Attached(_))
+        awake.len() == start.generator_cores.len()
+            && start.job.generators == 1
+            && !matches!(self.server, ServerSource::Attached(_))
     }
 
     /// Time until a foreign server is ready and warm, in a lock-step round.
@@ -88,7 +91,7 @@ pub(crate) struct LiveSubject {
     /// The processes of the server, and their CPU clocks.
     pids: Vec<u32>,
     clocks: ServerClocks,
-    generator: GeneratorProcess,
+    generators: Generators,
     pub(crate) readings: Readings,
     pub(crate) slices: Vec<Slice>,
     /// How the run ended, once it cannot go on.
@@ -130,11 +133,12 @@ impl LiveSubject {
             round: start.round,
             transport: subject.transport,
             target: server.target(),
+            share: Share { index: 0, of: start.job.generators },
             cores: start.generator_cores.to_vec(),
             never_sleeps: subject.never_sleeps(start),
             log: start.log.clone(),
         };
-        let generator = GeneratorProcess::start(&order, plan.fingerprint(), precedence).await?;
+        let generators = Generators::start(order, plan.fingerprint(), precedence).await?;
         let is_started = matches!(server, TargetServer::Spawned(_));
         let readings = Readings::new(server.readers()?, server.log_reader().await?, is_started);
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };
@@ -147,7 +151,7 @@ impl LiveSubject {
             plan,
             mode,
             server,
-            generator,
+            generators,
             readings,
             slices: Vec::new(),
             ended: None,
@@ -187,10 +191,14 @@ impl LiveSubject {
         if is_foreign {
             self.read_processes();
         }
-        let window = Instant::now() + self.plan.slicing.lead_in;
+        if self.mode == Mode::Load && self.slices.is_empty() && self.ask(Command::Open, |_| ()).await.is_none() {
+            return;
+        }
+        let window = Instant::now() + self.generators.start_delay() + self.plan.slicing.lead_in;
         self.server.begin_outages(&self.plan.outages, window);
         let before = self.pids.clone();
-        let Some(Reply::Slice(measured)) = self.ask(Command::Slice { pids: before.clone() }, on_progress).await else {
+        let command = Command::Slice { pids: before.clone(), start_us: None };
+        let Some(Reply::Slice(measured)) = self.ask(command, on_progress).await else {
             return;
         };
         let changed = is_foreign && self.server.pids() != before;
@@ -219,10 +227,16 @@ impl LiveSubject {
     }
 
     /// Ends the run, the generator and then the server.
-    pub(crate) async fn finish(self) -> anyhow::Result<EndedSubject> {
+    pub(crate) async fn finish(mut self) -> anyhow::Result<EndedSubject> {
         let interrupted = self.stop.is_cancelled() && !self.has_all_slices();
         let ended = self.ended.unwrap_or(if interrupted { RunEnd::Interrupted } else { RunEnd::Complete });
-        let mut totals = self.generator.finish(&Command::Finish { ended: ended.clone() }).await?;
+        let posts = self.loads.iter().take(self.slices.len()).map(|load| load.posts_in_window).sum();
+        let mut totals = self.generators.finish(&ended, posts).await?;
+        if let [only] = &mut self.slices[..] {
+            let latency = totals.latency.get(&Series::DeliveryLatency);
+            let median = latency.and_then(|latency| latency.quantiles.get("p50"));
+            only.delivery_p50_us = only.delivery_p50_us.or(median.map(|median| median.us));
+        }
         if totals.ended == RunEnd::Complete || !matches!(ended, RunEnd::Complete) {
             totals.ended = ended;
         }
@@ -262,7 +276,7 @@ impl LiveSubject {
             biased;
             () = self.stop.cancelled() => Err(RunEnd::Interrupted),
             crash = self.server.wait_for_crash(self.subject.transport, connected) => Err(RunEnd::Crashed(crash)),
-            reply = self.generator.ask(&command, show) => match reply {
+            reply = self.generators.ask(command, show) => match reply {
                 Ok(Reply::Failed(ended)) => Err(ended),
                 Ok(reply) => Ok(reply),
                 Err(error) => Err(RunEnd::Failed(format!("{error:#}"))),

@@ -34,6 +34,7 @@ pub(crate) fn manifest(
         },
         points: points(job),
         rounds,
+        generators: job.generators,
         seed: job.seed,
         room_prefix: job.plans.first().map_or_else(String::new, |plan| plan.room_prefix.to_string()),
         subjects: subjects(job),
@@ -44,7 +45,7 @@ pub(crate) fn manifest(
             cores: cores.to_vec(),
             server_cores: server_cores.to_vec(),
             generator_cores: generator_cores.to_vec(),
-            awake_cores: machine::awake_cores(server_cores, generator_cores),
+            awake_cores: awake_cores(job, server_cores, generator_cores),
             precedence: !job.has_one_slice() && Precedence::is_allowed(),
             cpu_quota: machine::quota_cpus(),
             memory_bytes: machine::memory_bytes(),
@@ -54,6 +55,11 @@ pub(crate) fn manifest(
         },
         findings: doubtful.map(|finding| format!("{}: {}", finding.what, finding.found)).collect(),
     }
+}
+
+/// Several load generators leave the cores to each other.
+fn awake_cores(job: &Job, server_cores: &[usize], generator_cores: &[usize]) -> Vec<usize> {
+    if job.generators > 1 { Vec::new() } else { machine::awake_cores(server_cores, generator_cores) }
 }
 
 fn points(job: &Job) -> Vec<Point> {

@@ -140,10 +140,10 @@ pub(super) fn describe(job: &Job, attached: Option<&AttachedServer>) -> anyhow::
         );
     }
     let total = format!(
-        "{} subjects; rounds: {load} under load, {lock_step} in lock-step; about {}; at most {} sockets of one load generator; seed {}\n",
+        "{} subjects; rounds: {load} under load, {lock_step} in lock-step; about {}; at most {} sockets in one process; seed {}\n",
         subjects.len(),
         print::duration(job.duration_estimate()),
-        job.sockets_max(),
+        job.sockets_per_process_max(),
         job.seed
     );
     Ok(wrapped(&(out + &total), 2))

@@ -58,7 +58,7 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     ];
     found.extend(quota_finding(&cores));
     if let Some(job) = job {
-        found.push(files_finding(job.sockets_max()));
+        found.push(files_finding(job.sockets_per_process_max()));
         found.push(ports_finding(job.sockets_max()));
         found.extend(pinning_finding(job, &cores));
         found.extend(target_findings(job));
@@ -154,7 +154,7 @@ fn clock_finding() -> Finding {
 fn files_finding(sockets: u64) -> Finding {
     let (needed, limit) = (sockets + SPARE_FILES, machine::raise_open_files().unwrap_or(0));
     let level = if needed <= limit { Level::Good } else { Level::Fatal };
-    let advice = "raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients";
+    let advice = "raise the limit (ulimit -n, LimitNOFILE=), set fewer clients, or share them: --agents, nodes";
     finding(level, "open files", format!("{needed} needed, {limit} allowed"), advice)
 }
 

@@ -6,6 +6,7 @@
 //! disturb the others.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod agents;
 mod bad_answers;
 mod bench;
 mod broadcast_server;

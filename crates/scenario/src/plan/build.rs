@@ -11,6 +11,7 @@ use wire::{BUILTIN_SERVER, Encoding, Transport};
 use super::marker::MARKED_BYTES_MIN;
 use super::outages;
 use super::schedule::{Draw, Schedule};
+use super::share::Share;
 use super::texts::Texts;
 use super::{Drawn, Plan, Slicing};
 use crate::RUN_MAX;
@@ -96,6 +97,7 @@ fn plan(file: &ScenarioFile, posts_before: u64) -> Result<Plan, ScenarioError> {
         prices: file.prices.clone(),
         seed: file.seed,
         author_receives: true,
+        share: Share::ALL,
         slicing: Slicing { count: 1, lead_in: file.phases.warm_up(), window: file.phases.window() },
         draw,
         drawn: Arc::new(drawn),

@@ -5,6 +5,7 @@ mod marker;
 mod outages;
 mod rng;
 mod schedule;
+mod share;
 mod slices;
 mod texts;
 
@@ -18,6 +19,7 @@ use wire::{Encoding, ExtraConnections, RoomName, Transport};
 
 pub(crate) use build::build;
 pub(crate) use rng::{Rng, RngStream};
+pub use share::Share;
 pub use slices::{SliceLoad, Slicing};
 
 use self::rng::{hash, scale};
@@ -83,6 +85,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether a message is delivered to its author too.
     pub author_receives: bool,
+    /// The part of the clients that a load generator has.
+    pub share: Share,
     /// The slices that the schedule is divided into.
     pub slicing: Slicing,
     pub(crate) draw: Draw,
@@ -209,12 +213,6 @@ impl Plan {
     /// The text at an offset from [`Plan::text_offset`].
     pub fn text_at_offset(&self, place: usize) -> &str {
         self.drawn.texts.at(place)
-    }
-
-    /// The clients of one of `workers` workers, in ascending order; every client belongs to one
-    /// worker. If `workers` divides `rooms`, no room is split between workers.
-    pub fn clients_of_worker(&self, worker: u32, workers: u32) -> impl Iterator<Item = u32> + use<> {
-        (worker..self.clients).step_by(workers as usize)
     }
 
     /// Offset of a client's first poll within its interval.
