@@ -71,7 +71,7 @@ pub(crate) struct Args {
     log: String,
 
     /// Name of the chat in a shared log. Servers with the same name are one chat
-    #[arg(long, value_name = "NAME", default_value = "chat", value_parser = parse_chat)]
+    #[arg(long, value_name = "NAME", default_value = server::CHAT, value_parser = parse_chat)]
     chat: String,
 
     #[command(flatten)]

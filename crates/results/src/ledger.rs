@@ -47,6 +47,9 @@ pub struct LedgerSummary {
     /// Messages that the server reported as no longer available: in a gap (they are counted as lost
     /// too), or because its log was reset.
     pub gap_messages: u64,
+    /// Messages that servers had accepted and that the log that they share no longer has at the end.
+    #[serde(default)]
+    pub forgotten: u64,
     /// Messages received again.
     pub duplicated: u64,
     /// Messages received after a later message.
@@ -61,9 +64,10 @@ pub struct LedgerSummary {
 
 impl LedgerSummary {
     /// Whether every client received what the plan schedules, once and in order, and the server
-    /// reported no gap.
+    /// reported no gap and forgot nothing.
     pub const fn is_clean(&self) -> bool {
-        self.lost + self.gap_messages + self.duplicated + self.reordered + self.corrupted + self.unexpected == 0
+        let missing = self.lost + self.gap_messages + self.forgotten;
+        missing + self.duplicated + self.reordered + self.corrupted + self.unexpected == 0
     }
 
     /// Counts an incident and keeps its details while there is room.
@@ -87,6 +91,7 @@ impl LedgerSummary {
         self.lost += other.lost;
         self.undelivered_posts += other.undelivered_posts;
         self.gap_messages += other.gap_messages;
+        self.forgotten += other.forgotten;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.corrupted += other.corrupted;

@@ -127,6 +127,10 @@ fn deliveries(record: &RunRecord) -> Vec<String> {
     if ledger.gap_messages > 0 {
         reasons.push(format!("the server reported that {} messages were no longer available", ledger.gap_messages));
     }
+    if ledger.forgotten > 0 {
+        let forgotten = ledger.forgotten;
+        reasons.push(format!("the shared log has forgotten {forgotten} messages that servers had accepted"));
+    }
     if let Some(first) = ledger.incidents.first().filter(|_| !reasons.is_empty()) {
         reasons.push(format!("first: {:?} at client {}, seq {}", first.kind, first.client, first.seq).to_lowercase());
     }

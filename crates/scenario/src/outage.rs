@@ -13,7 +13,7 @@ use crate::time::seconds;
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Outage {
-    /// What happens. `kill-node`: a server is killed and stays away; `stop-node`: a server is stopped and goes on later; `kill-log`: the shared log is killed and started again later, with the messages that are on disk; `stop-log`: the shared log is stopped and goes on later
+    /// What happens. `kill-node`: a server is killed and stays away; `stop-node`: a server is stopped and goes on later; `kill-log`: the shared log is killed and started again later, with the messages that are on disk; `forget-log`: the same without them, so that every run is wrong; `stop-log`: the shared log is stopped and goes on later
     pub what: OutageKind,
     /// Time from the start of the window
     #[garde(range(min = 0.0, max = 3600.0))]
@@ -43,6 +43,8 @@ pub enum OutageKind {
     StopNode,
     /// The shared log is killed and started again later.
     KillLog,
+    /// The shared log is killed and started again later without its messages.
+    ForgetLog,
     /// The shared log is stopped and goes on later.
     StopLog,
 }
@@ -54,13 +56,14 @@ impl OutageKind {
             Self::KillNode => "kill-node",
             Self::StopNode => "stop-node",
             Self::KillLog => "kill-log",
+            Self::ForgetLog => "forget-log",
             Self::StopLog => "stop-log",
         }
     }
 
     /// Whether it is the log that fails, and not a server.
     pub const fn is_of_log(self) -> bool {
-        matches!(self, Self::KillLog | Self::StopLog)
+        matches!(self, Self::KillLog | Self::ForgetLog | Self::StopLog)
     }
 }
 

@@ -34,5 +34,5 @@ mod transports;
 
 pub use config::{Access, Config, Log, ServerLimits};
 pub use server::{RunningServer, StartError, start};
-pub use shared::LogError;
+pub use shared::{CHAT, LogError, feed_key};
 pub use slowdown::Slowdown;

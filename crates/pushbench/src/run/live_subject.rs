@@ -140,7 +140,7 @@ impl LiveSubject {
         };
         let generators = Generators::start(order, plan.fingerprint(), precedence).await?;
         let is_started = matches!(server, TargetServer::Spawned(_));
-        let readings = Readings::new(server.readers()?, server.log_reader().await?, is_started);
+        let readings = Readings::new(server.readers()?, server.log_reader()?, is_started);
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };
         let pids = server.pids();
         Ok(Self {
@@ -201,6 +201,7 @@ impl LiveSubject {
         let Some(Reply::Slice(measured)) = self.ask(command, on_progress).await else {
             return;
         };
+        self.server.end_outages().await;
         let changed = is_foreign && self.server.pids() != before;
         let dropped = changed.then(|| "a process of the server began or ended".to_owned());
         self.undrained = if measured.drained { 0 } else { self.undrained + 1 };

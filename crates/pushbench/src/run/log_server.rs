@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use nix::sys::signal::Signal;
+use redis::Client;
 use redis::aio::MultiplexedConnection;
 use results::LogUsage;
 use scenario::ExternalServer;
@@ -17,6 +18,8 @@ use crate::precedence::Precedence;
 pub(super) const PROGRAM: &str = "redis-server";
 /// Where it listens, in its folder.
 const SOCKET: &str = "redis.sock";
+/// Where its messages are, in its folder.
+const MESSAGES: &str = "appendonlydir";
 /// What it prints when it listens there.
 const READY: &str = "ready to accept connections at";
 const READY_WITHIN_S: f64 = 10.0;
@@ -35,9 +38,19 @@ pub(crate) struct LogServer {
 /// A folder that is removed with everything in it.
 struct Folder(PathBuf);
 
-/// Reads what a Redis has used.
+/// Reads what a Redis has used and what it has.
 pub(crate) struct LogReader {
-    connection: MultiplexedConnection,
+    client: Client,
+}
+
+/// What a Redis says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogReading {
+    /// Another one after every start.
+    pub(crate) process: String,
+    pub(crate) usage: LogUsage,
+    /// Messages appended since the log began.
+    pub(crate) messages: u64,
 }
 
 impl LogServer {
@@ -50,8 +63,11 @@ impl LogServer {
         Ok(Self { process, cores: cores.to_vec(), precedence, folder })
     }
 
-    /// Starts it with the messages on its disk, after it was killed.
-    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+    /// Starts it after it was killed, with the messages on its disk or without.
+    pub(crate) async fn start_again(&mut self, forgets: bool) -> anyhow::Result<()> {
+        if forgets {
+            std::fs::remove_dir_all(self.folder.0.join(MESSAGES))?;
+        }
         self.process = process(&self.folder.0, &self.cores, self.precedence).await?;
         Ok(())
     }
@@ -65,9 +81,8 @@ impl LogServer {
         format!("unix://{}", self.folder.0.join(SOCKET).display())
     }
 
-    pub(crate) async fn reader(&self) -> anyhow::Result<LogReader> {
-        let client = redis::Client::open(self.url())?;
-        Ok(LogReader { connection: client.get_multiplexed_async_connection().await? })
+    pub(crate) fn reader(&self) -> anyhow::Result<LogReader> {
+        Ok(LogReader { client: Client::open(self.url())? })
     }
 
     pub(crate) async fn stop(self) {
@@ -89,24 +104,44 @@ impl Drop for Folder {
 }
 
 impl LogReader {
-    /// Since the start of the process.
-    pub(crate) async fn usage(&self) -> anyhow::Result<LogUsage> {
-        let mut connection = self.connection.clone();
-        let text: String = redis::cmd("INFO").arg("cpu").arg("stats").query_async(&mut connection).await?;
-        parse(&text).ok_or_else(|| anyhow!("Redis does not say what it has used: {text}"))
+    pub(crate) async fn read(&self) -> anyhow::Result<LogReading> {
+        // A connection ends with the process.
+        let mut connection = self.client.get_multiplexed_async_connection().await?;
+        let sections = redis::cmd("INFO").arg("server").arg("cpu").arg("stats").to_owned();
+        let text: String = sections.query_async(&mut connection).await?;
+        let messages = messages(&mut connection).await?;
+        let reading = parse(&text).map(|(process, usage)| LogReading { process, usage, messages });
+        reading.with_context(|| format!("Redis does not say what it has used: {text}"))
     }
 }
 
-fn parse(text: &str) -> Option<LogUsage> {
+/// Entries of the feed are numbered from 1.
+async fn messages(connection: &mut MultiplexedConnection) -> anyhow::Result<u64> {
+    let last: Vec<(String, Vec<String>)> = redis::cmd("XREVRANGE")
+        .arg(server::feed_key(server::CHAT))
+        .arg("+")
+        .arg("-")
+        .arg("COUNT")
+        .arg(1)
+        .query_async(connection)
+        .await?;
+    let Some((id, _)) = last.first() else { return Ok(0) };
+    let number = id.strip_prefix("0-").and_then(|number| number.parse().ok());
+    number.with_context(|| format!("the feed has an entry {id}"))
+}
+
+/// The name of the process, and what it has used since its start.
+fn parse(text: &str) -> Option<(String, LogUsage)> {
     let value = |name: &str| text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
     let count = |name: &str| value(name)?.parse::<u64>().ok();
     let us = |name: &str| Some((value(name)?.parse::<f64>().ok()? * 1e6) as u64);
-    Some(LogUsage {
+    let usage = LogUsage {
         cpu_us: us("used_cpu_user")? + us("used_cpu_sys")?,
         commands: count("total_commands_processed")?,
         bytes_in: count("total_net_input_bytes")?,
         bytes_out: count("total_net_output_bytes")?,
-    })
+    };
+    Some((value("run_id")?.to_owned(), usage))
 }
 
 #[cfg(test)]
@@ -115,10 +150,10 @@ mod tests {
 
     #[test]
     fn what_redis_says_of_its_use() {
-        let said = "# CPU\r\nused_cpu_sys:0.250000\r\nused_cpu_user:1.5\r\nused_cpu_user_children:9\r\n\
+        let said = "# Server\r\nrun_id:ab12\r\n# CPU\r\nused_cpu_sys:0.250000\r\nused_cpu_user:1.5\r\nused_cpu_user_children:9\r\n\
                     # Stats\r\ntotal_commands_processed:12\r\ntotal_net_input_bytes:34\r\ntotal_net_output_bytes:56\r\n";
         let usage = LogUsage { cpu_us: 1_750_000, commands: 12, bytes_in: 34, bytes_out: 56 };
-        assert_eq!(parse(said), Some(usage));
+        assert_eq!(parse(said), Some(("ab12".to_owned(), usage)));
         assert_eq!(parse("used_cpu_sys:0.2"), None);
     }
 }

@@ -13,8 +13,10 @@ pub(super) enum Part {
     Node(usize),
     /// The shared log.
     Log,
-    /// The shared log, which is started again.
+    /// The shared log, which is started again with its messages.
     LogAgain,
+    /// The shared log, which is started again without them.
+    EmptyLog,
 }
 
 /// The begin or the end of an outage.
@@ -51,7 +53,12 @@ impl Outages {
         }
     }
 
-    /// The next step happens.
+    /// The next step, if it is due.
+    pub(super) fn due(&self) -> Option<Step> {
+        self.left.front().copied().filter(|step| step.at <= Instant::now())
+    }
+
+    /// The next step has happened.
     pub(super) fn taken(&mut self) {
         if let Some(Step { part: Part::Node(at), signal: Signal::SIGKILL, .. }) = self.left.pop_front() {
             self.killed.insert(at);
@@ -71,6 +78,7 @@ fn steps(outage: &Outage, window: Instant) -> Vec<Step> {
     let (signal, ends) = match outage.what {
         OutageKind::KillNode => (Signal::SIGKILL, None),
         OutageKind::KillLog => (Signal::SIGKILL, Some((Part::LogAgain, Signal::SIGCONT))),
+        OutageKind::ForgetLog => (Signal::SIGKILL, Some((Part::EmptyLog, Signal::SIGCONT))),
         OutageKind::StopNode | OutageKind::StopLog => (Signal::SIGSTOP, Some((part, Signal::SIGCONT))),
     };
     let last = ends.zip(end).map(|((part, signal), at)| Step { at, part, signal });
@@ -95,7 +103,9 @@ mod tests {
         outages.begin(&all, window);
         let mut seen = Vec::new();
         for _ in 0..5 {
+            assert_eq!(outages.due(), None);
             let step = outages.next().await;
+            assert_eq!(outages.due(), Some(step));
             outages.taken();
             seen.push((window.elapsed().as_millis(), step.part, step.signal));
         }

@@ -9,7 +9,7 @@ use results::{LogUsage, ServerSamples, ServerSecond};
 use wire::{ServerStats, TransportUsage};
 
 use super::control::Control;
-use super::log_server::LogReader;
+use super::log_server::{LogReader, LogReading};
 use super::process_usage::ProcessUsageReader;
 use crate::machine;
 
@@ -45,7 +45,7 @@ pub(crate) struct Readings {
 #[derive(Default)]
 struct ReadingsState {
     usage: Vec<(Checkpoint, ServerStats)>,
-    log: Vec<(Checkpoint, LogUsage)>,
+    log: Vec<(Checkpoint, LogReading)>,
     /// Of the server, before the first reading.
     idle_resident_bytes: Option<u64>,
     socket_memory_bytes: Vec<(Checkpoint, u64)>,
@@ -72,11 +72,11 @@ impl Readings {
         }
         let usage = self.usage(checkpoint).await;
         let log = match &self.log {
-            Some(log) => log.usage().await.ok(),
+            Some(log) => log.read().await.inspect_err(|error| tracing::debug!("the shared log: {error:#}")).ok(),
             None => None,
         };
         let mut read = self.read.borrow_mut();
-        read.log.extend(log.map(|usage| (checkpoint, usage)));
+        read.log.extend(log.map(|reading| (checkpoint, reading)));
         read.usage.extend(usage.map(|usage| (checkpoint, usage)));
         read.socket_memory_bytes.push((checkpoint, machine::socket_memory_bytes()));
     }
@@ -132,11 +132,18 @@ impl Readings {
         each.collect::<Option<Vec<_>>>()?.into_iter().reduce(ServerSecond::plus)
     }
 
-    /// Use of the shared log from the first slice to the last.
+    /// Use of the shared log from the first slice to the last; `None` if it was started again, because
+    /// it counts from its start.
     pub(crate) fn log(&self) -> Option<LogUsage> {
         let read = self.read.borrow();
-        let at = |wanted| read.log.iter().find(|(at, _)| *at == wanted).map(|(_, usage)| usage);
-        Some(at(Checkpoint::End)?.since(at(Checkpoint::Start)?))
+        let (start, end) = (log_at(&read, Checkpoint::Start)?, log_at(&read, Checkpoint::End)?);
+        (start.process == end.process).then(|| end.usage.since(&start.usage))
+    }
+
+    /// Messages that the shared log no longer knows, of so many that servers have accepted.
+    pub(crate) fn forgotten(&self, accepted: u64) -> u64 {
+        let read = self.read.borrow();
+        log_at(&read, Checkpoint::End).map_or(0, |end| accepted.saturating_sub(end.messages))
     }
 
     /// The server at the checkpoints; `None` without the readings before the slices.
@@ -167,6 +174,10 @@ impl Readings {
     pub(crate) fn failed(&self) -> Option<String> {
         self.read.borrow().failed.clone()
     }
+}
+
+fn log_at(read: &ReadingsState, wanted: Checkpoint) -> Option<&LogReading> {
+    read.log.iter().find(|(at, _)| *at == wanted).map(|(_, reading)| reading)
 }
 
 fn growth(readings: &[(Checkpoint, u64)]) -> u64 {

@@ -29,6 +29,9 @@ pub(crate) fn record(run: u32, round: u32, ended: EndedSubject, machine: Machine
         outages: plan.outages.len() as u32,
         deliveries_in_window: if in_lock_step { totals.total.delivered } else { sum(|load| load.deliveries_in_window) },
     };
+    let mut ledger = totals.ledger;
+    // A probe per room is accepted too.
+    ledger.forgotten = readings.forgotten(totals.total.accepted + u64::from(plan.rooms));
     let sockets = totals.sockets.zip(totals.sockets_in_slices);
     let mut record = RunRecord {
         schema: SCHEMA,
@@ -50,7 +53,7 @@ pub(crate) fn record(run: u32, round: u32, ended: EndedSubject, machine: Machine
         set_up: totals.set_up,
         slices,
         total: totals.total,
-        ledger: totals.ledger,
+        ledger,
         faults: totals.faults,
         generator: GeneratorUsage { core_usage_max: totals.core_usage_max, resident_bytes_clients: resident_bytes },
         server: readings.server(),

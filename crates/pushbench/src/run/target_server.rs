@@ -55,10 +55,10 @@ impl TargetServer {
     }
 
     /// Reads the shared log; `None` without one.
-    pub(super) async fn log_reader(&self) -> anyhow::Result<Option<LogReader>> {
+    pub(super) fn log_reader(&self) -> anyhow::Result<Option<LogReader>> {
         match self {
             Self::Spawned(servers) => match &servers.log {
-                Some(log) => log.reader().await.map(Some),
+                Some(log) => Ok(Some(log.reader()?)),
                 None => Ok(None),
             },
             Self::Attached(_) => Ok(None),
@@ -80,6 +80,16 @@ impl TargetServer {
     pub(super) fn begin_outages(&mut self, outages: &[Outage], window: Instant) {
         if let Self::Spawned(servers) = self {
             servers.outages.begin(outages, window);
+        }
+    }
+
+    /// Ends the outages that are to end by now. One that was to end while nobody waited for a crash has
+    /// not ended.
+    pub(super) async fn end_outages(&mut self) {
+        if let Self::Spawned(servers) = self {
+            while let Some(step) = servers.outages.due() {
+                servers.take(step).await;
+            }
         }
     }
 
@@ -142,17 +152,17 @@ impl StartedServers {
 
     /// A step of an outage happens.
     async fn take(&mut self, step: Step) {
-        self.outages.taken();
         match (step.part, &mut self.log) {
             (Part::Node(at), _) => self.nodes[at].signal(step.signal),
             (Part::Log, Some(log)) => log.signal(step.signal),
-            (Part::LogAgain, Some(log)) => {
-                if let Err(error) = log.start_again().await {
+            (Part::LogAgain | Part::EmptyLog, Some(log)) => {
+                if let Err(error) = log.start_again(step.part == Part::EmptyLog).await {
                     tracing::warn!("the shared log does not start again: {error:#}");
                 }
             }
-            (Part::Log | Part::LogAgain, None) => {}
+            (Part::Log | Part::LogAgain | Part::EmptyLog, None) => {}
         }
+        self.outages.taken();
     }
 
     /// Stops the servers and then the log; returns how the first one crashed that did.

@@ -68,6 +68,7 @@ fn checks() -> Vec<RunColumn> {
         RunColumn::new("reordered", "Messages received after a later message", |r| r.ledger.reordered.into()),
         RunColumn::new("corrupted", "Messages whose content differs from the post", |r| r.ledger.corrupted.into()),
         RunColumn::new("unexpected", "Messages that the plan does not contain", |r| r.ledger.unexpected.into()),
+        RunColumn::new("forgotten", "Messages that servers had accepted and that the log that they share no longer has at the end", |r| r.ledger.forgotten.into()),
         RunColumn::new("gap_messages", "Messages that the server reported as no longer available, in gaps and resets", |r| r.ledger.gap_messages.into()),
         RunColumn::new("unmarked", "Messages without the text of a post, from a server with a protocol of its own", |r| r.total.unmarked.into()),
         RunColumn::new("posts_delayed", "Posts of the whole run that waited for the acknowledgement of the post before", |r| r.total.posts_delayed.into()),

@@ -31,6 +31,7 @@ fn an_outage_that_cannot_happen_is_refused() {
     let refused = |lines: &str| outage(lines, &[]).unwrap();
     assert_eq!(outage("what = 'kill-node'\nat_s = 4\nnode = 3", &[]), None);
     assert_eq!(outage("what = 'kill-log'\nat_s = 4\nfor_s = 2", &[]), None);
+    assert_eq!(outage("what = 'forget-log'\nat_s = 4\nfor_s = 2", &[]), None);
     assert_eq!(
         with("[[outage]]\nwhat = 'kill-node'\nat_s = 4"),
         "f.toml:9: outage[1].at_s is 4, but an outage needs one long window: write slices = 1"

@@ -11,6 +11,8 @@ use super::LogError;
 
 /// Maximum time to connect, and to wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// Name of a chat that was given none.
+pub const CHAT: &str = "chat";
 /// The first version whose streams can number their entries from 1.
 const VERSION_MIN: u32 = 7;
 
@@ -40,8 +42,7 @@ pub(super) struct Entry {
 impl Chat {
     pub(super) fn new(url: &str, chat: &str) -> Result<Self, LogError> {
         let client = Client::open(url).map_err(|error| LogError::Address { reason: error.to_string() })?;
-        // One hash tag, so that all keys are in one slot of a cluster.
-        Ok(Self { client, prefix: format!("pb:{{{chat}}}:") })
+        Ok(Self { client, prefix: prefix(chat) })
     }
 
     /// The address, without the password.
@@ -54,7 +55,7 @@ impl Chat {
     }
 
     pub(super) fn feed(&self) -> String {
-        format!("{}feed", self.prefix)
+        feed_in(&self.prefix)
     }
 
     pub(super) fn batch_of(&self, server: &str) -> String {
@@ -164,6 +165,21 @@ impl Chat {
         let post = Post { author: author?, ordinal: ordinal?, text: text?.into() };
         Some(Entry { id: parse_id(&id)?, room: room.zip(seq), post })
     }
+}
+
+/// The key of a chat's feed. Its entries are `0-1`, `0-2` and so on, one per message since the log
+/// began.
+pub fn feed_key(chat: &str) -> String {
+    feed_in(&prefix(chat))
+}
+
+fn feed_in(prefix: &str) -> String {
+    format!("{prefix}feed")
+}
+
+/// One hash tag, so that all keys are in one slot of a cluster.
+fn prefix(chat: &str) -> String {
+    format!("pb:{{{chat}}}:")
 }
 
 /// The right half of an id, whose left half is 0.

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use wire::StartAt;
 
 use self::append::Appender;
+pub use self::connection::{CHAT, feed_key};
 use self::connection::{Chat, random};
 use self::feed::Feed;
 use crate::config::{Log, ServerLimits};
