@@ -10,12 +10,12 @@ use anyhow::Context;
 use clap::Parser;
 use loadgen::{LockStep, LockStepError, RunConfig, ServerClocks, generate, lock_step_slices};
 use results::RunEnd;
-use scenario::{Plan, Share};
+use scenario::Plan;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::machine;
-use crate::run::{Command, Order, Reply, RunTotals, Schedule, interval_log};
+use crate::run::{Command, LogPlace, Order, Reply, RunTotals, Schedule, log_file};
 use crate::signals::runtime;
 
 /// Posts of a lock-step slice before its window, and in it.
@@ -83,9 +83,9 @@ async fn under_load(
 ) -> anyhow::Result<RunTotals> {
     let plan = Arc::clone(&config.plan);
     let mut kept = Vec::new();
-    let mut log: Box<dyn Write> = match order.share {
-        Share::ALL => interval_log(order.log.as_deref())?,
-        _ => Box::new(&mut kept),
+    let mut log: Box<dyn Write> = match &order.log {
+        LogPlace::Totals => Box::new(&mut kept),
+        place => log_file(place)?,
     };
     // No client connects before the job has read the server.
     if !matches!(commands.recv().await, Some(Command::Connect)) {

@@ -89,6 +89,12 @@ fn probe_sample() -> f64 {
     iterations as f64 / begun.elapsed().as_micros() as f64
 }
 
+/// Name of the machine.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "host".to_owned(), |name| name.trim().to_owned())
+}
+
 /// Raises the limit of open files to its maximum and returns it.
 pub(crate) fn raise_open_files() -> nix::Result<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -1,5 +1,6 @@
 //! Command line of pushbench. The only crate that prints, colours or exits.
 
+mod agents;
 mod compare;
 mod core_locks;
 mod counters;
@@ -40,6 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Agent(agents::agent::Args),
     Run(Box<run::RunArgs>),
     Load(Box<run::LoadArgs>),
     Scenarios(scenarios::Args),
@@ -60,6 +62,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Agent(args) => agents::agent::run(&args),
         Command::Run(args) => run::run(*args),
         Command::Load(args) => run::load(*args),
         Command::Scenarios(args) => scenarios::run(&args),

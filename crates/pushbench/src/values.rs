@@ -1,30 +1,46 @@
 //! Parsers of values on the command line.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const EXAMPLE_URL: &str = "http://127.0.0.1:8080";
 
-/// The address in an `http://` URL. Only loopback addresses are measured: load on another machine
-/// needs its owner's consent.
+/// The loopback address in an `http://` URL.
 pub(crate) fn loopback_url(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = host_and_port(text)?;
+    let ip = if host == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse().ok() };
+    match ip.filter(IpAddr::is_loopback) {
+        Some(ip) => Ok(SocketAddr::new(ip, port?)),
+        None => {
+            Err(format!("only loopback addresses are measured, such as {EXAMPLE_URL}; run the server on this machine"))
+        }
+    }
+}
+
+/// The loopback or private address in an `http://` URL, which may have the name of a host. Load on a
+/// machine of the internet needs its owner's consent.
+pub(crate) fn target_url(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = host_and_port(text)?;
+    let port = port?;
+    let found = (host, port).to_socket_addrs().map_err(|error| format!("there is no host {host} ({error})"))?;
+    let is_private = |address: &SocketAddr| match address.ip() {
+        ip if ip.is_loopback() => true,
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    };
+    found.into_iter().find(is_private).ok_or_else(|| "only loopback and private addresses are measured".to_owned())
+}
+
+/// Host and port in an `http://` URL.
+fn host_and_port(text: &str) -> Result<(&str, Result<u16, String>), String> {
     if text.starts_with("https://") {
         return Err(format!("only plain HTTP is measured; write it as {EXAMPLE_URL}"));
     }
     let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     let (host, port) = authority.rsplit_once(':').filter(|_| !authority.ends_with(']')).unwrap_or((authority, ""));
-    let ip = match host {
-        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        host => host.trim_matches(['[', ']']).parse().ok(),
-    };
-    match (ip.filter(IpAddr::is_loopback), port.parse()) {
-        (Some(ip), Ok(port)) => Ok(SocketAddr::new(ip, port)),
-        (Some(_), Err(_)) => Err(format!("it has no port; write it as {EXAMPLE_URL}")),
-        (None, _) => {
-            Err(format!("only loopback addresses are measured, such as {EXAMPLE_URL}; run the server on this machine"))
-        }
-    }
+    let port = port.parse().map_err(|_| format!("it has no port; write it as {EXAMPLE_URL}"));
+    Ok((host.trim_matches(['[', ']']), port))
 }
 
 /// A parser of whole numbers within a range.
@@ -54,11 +70,42 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Most load generators of a subject.
 const AGENTS_MAX: u32 = 64;
 
-/// Parses `local:6` as 6.
-pub(crate) fn agents(text: &str) -> Result<u32, String> {
-    let number = text.strip_prefix("local:").and_then(|number| number.parse().ok());
-    let number = number.filter(|number| (1..=AGENTS_MAX).contains(number));
-    number.ok_or_else(|| format!("takes a number of processes on this machine, local:1 to local:{AGENTS_MAX}"))
+/// Where load generators run, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agents {
+    /// Processes on this machine.
+    Local(u32),
+    /// Agents on other machines.
+    Remote(u32),
+}
+
+impl Agents {
+    pub(crate) const fn count(self) -> u32 {
+        match self {
+            Self::Local(count) | Self::Remote(count) => count,
+        }
+    }
+}
+
+impl std::fmt::Display for Agents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local(count) => write!(f, "local:{count}"),
+            Self::Remote(count) => count.fmt(f),
+        }
+    }
+}
+
+/// Parses `local:6` or `6`.
+pub(crate) fn agents(text: &str) -> Result<Agents, String> {
+    let number = |text: &str| text.parse().ok().filter(|number| (1..=AGENTS_MAX).contains(number));
+    let parsed = match text.strip_prefix("local:") {
+        Some(text) => number(text).map(Agents::Local),
+        None => number(text).map(Agents::Remote),
+    };
+    parsed.ok_or_else(|| {
+        format!("takes local:1 to local:{AGENTS_MAX} for processes on this machine, or 1 to {AGENTS_MAX} for agents")
+    })
 }
 
 /// Parses `2%` as 0.02.
@@ -93,13 +140,24 @@ mod tests {
             let found = loopback_url(url).unwrap_err();
             assert!(found.starts_with(why), "{url}: {found}");
         }
+        assert_eq!(target_url("http://10.1.2.3:8080"), Ok("10.1.2.3:8080".parse().unwrap()));
+        assert!(target_url("localhost:80").unwrap().ip().is_loopback());
+        for (url, why) in [
+            ("http://192.0.2.1:80", "only loopback and private addresses are measured"),
+            ("http://10.1.2.3", "it has no port"),
+            ("https://10.1.2.3:80", "only plain HTTP is measured"),
+        ] {
+            let found = target_url(url).unwrap_err();
+            assert!(found.starts_with(why), "{url}: {found}");
+        }
     }
 
     #[test]
     fn numbers_outside_their_range_are_refused() {
         assert_eq!(whole_number(7..=200)("7"), Ok(7));
-        assert_eq!(agents("local:64"), Ok(64));
-        for text in ["6", "local:0", "local:65", "local:", "remote:2"] {
+        assert_eq!(agents("local:64"), Ok(Agents::Local(64)));
+        assert_eq!(agents("6"), Ok(Agents::Remote(6)));
+        for text in ["0", "65", "local:0", "local:65", "local:", "remote:2"] {
             assert!(agents(text).is_err(), "{text}");
         }
         for text in ["1", "201", "-1", "x"] {

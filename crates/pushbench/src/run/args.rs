@@ -7,12 +7,16 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use loadgen::{Node, Target};
 use scenario::{Job, Override, Plan};
 use wire::Transport;
 
 use crate::core_locks::LockArgs;
 use crate::scenarios;
-use crate::values::{agents, duration, loopback_url, percent};
+use crate::values::{Agents, agents, duration, percent, target_url};
+
+/// Port of raw TCP unless `serve --tcp-listen` says otherwise.
+const TCP_PORT: u16 = 8081;
 
 /// What `run` and `load` have in common.
 #[derive(clap::Args)]
@@ -34,10 +38,11 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) until: Option<f64>,
 
-    /// Load generators that share the clients by whole rooms: as many processes on this machine. They
-    /// hold more sockets than one process may open
-    #[arg(long, value_name = "local:N", value_parser = agents, default_value = "local:1")]
-    agents: u32,
+    /// Load generators that share the clients by whole rooms: local:N are processes on this machine,
+    /// which hold more sockets than one process may open; N are agents on other machines (load
+    /// --redis)
+    #[arg(long, value_name = "local:N|N", value_parser = agents, default_value = "local:1")]
+    pub(crate) agents: Agents,
 
     /// Show the job on a page while it runs, on this port of 127.0.0.1 [default: a free one]
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
@@ -109,29 +114,60 @@ impl JobArgs {
             (None, None) => return None.context("give a scenario, or --clients, --rooms and --rate"),
         };
         job.budget = self.budget.unwrap_or(job.budget);
-        job.generators = self.agents;
-        check_agents(&job)?;
+        job.generators = self.agents.count();
+        check_agents(&job, self.agents)?;
         Ok(job)
     }
 }
 
 /// Every load generator has a room at least. Short slices are measured by one, which reads the clock
 /// of the server beside its own counts.
-fn check_agents(job: &Job) -> anyhow::Result<()> {
-    let agents = job.generators;
+fn check_agents(job: &Job, agents: Agents) -> anyhow::Result<()> {
+    let count = job.generators;
     ensure!(
-        agents == 1 || job.has_one_slice(),
-        "--agents local:{agents} needs one long window: add --set slices=1, or leave it out"
+        agents == Agents::Local(1) || job.has_one_slice(),
+        "--agents {agents} needs one long window: add --set slices=1, or leave it out"
     );
     for Plan { rooms, label, .. } in &job.plans {
         let at = if label.is_empty() { String::new() } else { format!(" at {label}") };
         ensure!(
-            agents <= *rooms,
-            "--agents local:{agents} is more than the rooms{at}, which are {rooms}: each has whole rooms; give at \
-             most local:{rooms}, or set more rooms"
+            count <= *rooms,
+            "--agents {agents} is more than the rooms{at}, which are {rooms}: each has whole rooms; give at most \
+             {rooms}, or set more rooms"
         );
     }
     Ok(())
+}
+
+impl LoadArgs {
+    /// The servers.
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        let (http, tcp, remote) = (&self.target, &self.target_tcp, matches!(self.job.agents, Agents::Remote(_)));
+        ensure!(
+            tcp.is_empty() || tcp.len() == http.len(),
+            "--target-tcp is there {} times and --target {}: give both for each server, or no --target-tcp",
+            tcp.len(),
+            http.len()
+        );
+        ensure!(
+            remote == self.redis.is_some(),
+            "--agents N and --redis URL belong together: give both, or --agents local:N"
+        );
+        for address in http.iter().chain(tcp) {
+            ensure!(
+                remote || address.ip().is_loopback(),
+                "--target {address} is no loopback address: run the server on this machine, or give --agents N and \
+                 --redis URL"
+            );
+        }
+        ensure!(self.pid.is_none() || http.len() == 1, "--pid is that of one server, but there are {}", http.len());
+        let node = |(at, http): (usize, &SocketAddr)| Node {
+            http: *http,
+            tcp: tcp.get(at).copied().unwrap_or(SocketAddr::new(http.ip(), TCP_PORT)),
+        };
+        let nodes = http.iter().enumerate().map(node).collect();
+        Ok(Target { nodes, token: self.token.clone(), protocol: None })
+    }
 }
 
 impl ScenarioFlags {
@@ -164,14 +200,19 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// URL of its HTTP and WebSocket port, such as `http://127.0.0.1:8080`; only loopback addresses
-    /// are measured
-    #[arg(long, value_name = "URL", value_parser = loopback_url)]
-    pub(crate) target: SocketAddr,
+    /// URL of its HTTP and WebSocket port, such as `http://127.0.0.1:8080`; repeated for each server of
+    /// one chat. Only loopback addresses are measured, and private ones by agents
+    #[arg(long, value_name = "URL", required = true, value_parser = target_url)]
+    pub(crate) target: Vec<SocketAddr>,
 
-    /// Address of its raw TCP port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = loopback_url)]
-    pub(crate) target_tcp: SocketAddr,
+    /// Address of its raw TCP port [default: port 8081 of the same host]
+    #[arg(long, value_name = "ADDRESS", value_parser = target_url)]
+    pub(crate) target_tcp: Vec<SocketAddr>,
+
+    /// Redis over which `pushbench agent` on other machines makes the load, such as
+    /// redis://10.0.0.5:6379; needs --agents N
+    #[arg(long, env = "PUSHBENCH_REDIS", hide_env_values = true, value_name = "URL")]
+    pub(crate) redis: Option<String>,
 
     /// Process id of the server, or of the process that started all its processes: CPU and memory
     /// are then read from the kernel. Memory per connection is not known this way: for that, start
@@ -224,6 +265,7 @@ mod tests {
     fn agents_have_whole_rooms_and_one_long_window() {
         let job = |words: &str| RunArgs::parse_from(words.split(' ')).job.job();
         assert_eq!(job("run nodes --agents local:10").unwrap().generators, 10);
+        assert_eq!(job("run nodes --agents 3").unwrap().generators, 3);
         for (words, why) in [
             ("run nodes --agents local:11", "--agents local:11 is more than the rooms, which are 10"),
             ("run quick --agents local:2", "--agents local:2 needs one long window"),

@@ -63,9 +63,16 @@ pub(crate) struct Order {
     pub(crate) cores: Vec<usize>,
     /// Whether it may use its cores without a pause.
     pub(crate) never_sleeps: bool,
-    /// Where to write the interval log. One that shares the clients with others sends it with its
-    /// totals.
-    pub(crate) log: Option<PathBuf>,
+    pub(crate) log: LogPlace,
+}
+
+/// Where a load generator writes its interval log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LogPlace {
+    Nowhere,
+    File(PathBuf),
+    /// With its totals: it is added to those of others.
+    Totals,
 }
 
 impl Order {

@@ -1,57 +1,92 @@
-//! A load generator in a process of its own: how it is started, led and ended. It never outlives
-//! this program.
+//! A load generator in a process of its own, on this machine or on an agent's: what is said to it, and
+//! what it answers.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use loadgen::Progress;
 use scenario::Share;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command as Program};
 
 use super::conversation::{Command, Order, Reply};
-use super::output::Output;
-use super::server_process::program;
+use super::pipe::Pipe;
 use super::totals::RunTotals;
+use crate::agents::crew::AgentLink;
 use crate::precedence::Precedence;
 
 const FINISH_MAX: Duration = Duration::from_secs(20);
 
 /// A started generator.
 pub(crate) struct GeneratorProcess {
-    child: Child,
-    /// The process ends when this is closed.
-    stdin: ChildStdin,
-    replies: Lines<BufReader<ChildStdout>>,
-    output: Output,
+    link: Link,
     /// In errors.
     pub(crate) name: String,
 }
 
+/// How its lines come and go.
+enum Link {
+    Pipe(Pipe),
+    Agent(AgentLink),
+}
+
+impl Link {
+    async fn send(&mut self, line: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Pipe(pipe) => pipe.send(line).await,
+            Self::Agent(agent) => agent.send(line).await,
+        }
+    }
+
+    async fn next_line(&mut self) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::Pipe(pipe) => pipe.next_line().await,
+            Self::Agent(agent) => agent.next_line().await,
+        }
+    }
+
+    async fn how_it_ended(&mut self) -> anyhow::Result<String> {
+        match self {
+            Self::Pipe(pipe) => pipe.how_it_ended().await,
+            Self::Agent(agent) => Ok(agent.how_it_ended()),
+        }
+    }
+
+    async fn end(self) {
+        match self {
+            Self::Pipe(pipe) => pipe.end().await,
+            Self::Agent(mut agent) => {
+                let ending = async { while let Ok(Some(_)) = agent.next_line().await {} };
+                tokio::time::timeout(FINISH_MAX, ending).await.ok();
+            }
+        }
+    }
+}
+
 impl GeneratorProcess {
-    /// Starts a generator, which makes its plan; `fingerprint` is that of the plan it has to make.
-    pub(crate) async fn start(order: &Order, fingerprint: u64, precedence: Precedence) -> anyhow::Result<Self> {
-        let mut command = Program::new(program()?);
-        command.arg("generate").env_remove("PUSHBENCH_TOKEN").kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = precedence.spawn(&mut command).await.context("cannot start the load generator")?;
-        let mut output = Output::default();
-        output.pass_on(child.stderr.take().context("the load generator has no standard error")?);
-        let stdout = child.stdout.take().context("the load generator has no standard output")?;
-        let stdin = child.stdin.take().context("the load generator has no standard input")?;
-        let name = match order.share {
-            Share::ALL => "the load generator".to_owned(),
-            Share { index, of } => format!("load generator {} of {of}", index + 1),
+    /// Starts a generator on this machine, or on that of an agent.
+    pub(crate) async fn start(
+        order: &Order,
+        fingerprint: u64,
+        agent: Option<AgentLink>,
+        precedence: Precedence,
+    ) -> anyhow::Result<Self> {
+        let Share { index, of } = order.share;
+        let name = match &agent {
+            Some(agent) => format!("agent {} of {of} ({})", index + 1, agent.name()),
+            None if of == 1 => "the load generator".to_owned(),
+            None => format!("load generator {} of {of}", index + 1),
         };
-        let mut generator = Self { child, stdin, replies: BufReader::new(stdout).lines(), output, name };
+        let link = match agent {
+            Some(agent) => Link::Agent(agent),
+            None => Link::Pipe(Pipe::start(precedence).await?),
+        };
+        let mut generator = Self { link, name };
         generator.send(&serde_json::to_string(order)?).await?;
         match generator.reply(|_| ()).await? {
             Reply::Ready { fingerprint: made } => {
-                ensure!(made == fingerprint, "the load generator made another plan than the job: this is a bug");
+                ensure!(made == fingerprint, "{} made another plan than the job: this is a bug", generator.name);
                 Ok(generator)
             }
-            other => bail!("the load generator began with {other:?}"),
+            other => bail!("{} began with {other:?}", generator.name),
         }
     }
 
@@ -73,26 +108,20 @@ impl GeneratorProcess {
             }
         };
         let totals = tokio::time::timeout(FINISH_MAX, totals).await;
-        drop(self.stdin);
-        if tokio::time::timeout(FINISH_MAX, self.child.wait()).await.is_err() {
-            self.child.kill().await.ok();
-        }
-        self.output.end().await;
-        totals.with_context(|| format!("{} did not end in time", self.name))?
+        let totals = totals.with_context(|| format!("{} did not end in time", self.name)).flatten();
+        self.link.end().await;
+        totals
     }
 
     async fn send(&mut self, line: &str) -> anyhow::Result<()> {
-        let line = format!("{line}\n");
-        self.stdin.write_all(line.as_bytes()).await.with_context(|| format!("{} has ended", self.name))
+        self.link.send(line).await.with_context(|| format!("{} has ended", self.name))
     }
 
     async fn reply(&mut self, mut on_progress: impl FnMut(Progress)) -> anyhow::Result<Reply> {
         loop {
-            let line = self.replies.next_line().await.with_context(|| format!("cannot read from {}", self.name))?;
+            let line = self.link.next_line().await.with_context(|| format!("cannot read from {}", self.name))?;
             let Some(line) = line else {
-                self.output.end().await;
-                let how = self.child.wait().await?;
-                bail!("{} has ended, {how}: {}", self.name, self.output.last_lines().join("; "));
+                bail!("{} has ended, {}", self.name, self.link.how_it_ended().await?);
             };
             match serde_json::from_str(&line).with_context(|| format!("{} said {line}", self.name))? {
                 Reply::Progress(progress) => on_progress(progress),

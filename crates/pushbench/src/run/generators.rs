@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write, sink};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -12,35 +12,59 @@ use loadgen::Progress;
 use results::{Cpu, RunEnd, Slice, TrafficCounts};
 use scenario::Share;
 
-use super::conversation::{Command, Order, Reply};
+use super::conversation::{Command, LogPlace, Order, Reply};
 use super::generator_process::GeneratorProcess;
 use super::totals::RunTotals;
+use crate::agents::crew::Crew;
 use crate::precedence::Precedence;
 
-/// Time from the order to start a slice together until its start.
+/// Time from the order to start a slice together until its start, on one machine and on several.
 const START_TOGETHER: Duration = Duration::from_millis(100);
+const AGENTS_START_TOGETHER: Duration = Duration::from_secs(2);
 
 /// The load generators of one subject.
 pub(crate) struct Generators {
     each: Vec<GeneratorProcess>,
-    /// Where the interval log of several is written.
-    log: Option<PathBuf>,
+    /// Where their interval log is written.
+    log: LogPlace,
+    /// The agents, if they are on other machines.
+    crew: Option<Arc<Crew>>,
 }
 
 impl Generators {
     /// Starts as many as the share of `order` says; `fingerprint` is that of the plan they have to make.
-    pub(crate) async fn start(order: Order, fingerprint: u64, precedence: Precedence) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        order: Order,
+        fingerprint: u64,
+        crew: Option<&Arc<Crew>>,
+        precedence: Precedence,
+    ) -> anyhow::Result<Self> {
         let of = order.share.of;
+        let is_alone = of == 1 && crew.is_none();
         let starting = (0..of).map(async |index| {
-            let order = Order { share: Share { index, of }, ..order.clone() };
-            GeneratorProcess::start(&order, fingerprint, precedence).await
+            let log = if is_alone { order.log.clone() } else { LogPlace::Totals };
+            let order = Order { share: Share { index, of }, log, ..order.clone() };
+            let agent = match crew {
+                Some(crew) => Some(crew.link(index as usize).await?),
+                None => None,
+            };
+            GeneratorProcess::start(&order, fingerprint, agent, precedence).await
         });
-        Ok(Self { each: try_join_all(starting).await?, log: order.log })
+        Ok(Self { each: try_join_all(starting).await?, log: order.log, crew: crew.cloned() })
+    }
+
+    /// Whether there is one, on this machine.
+    fn is_alone(&self) -> bool {
+        self.each.len() == 1 && self.crew.is_none()
     }
 
     /// Time from the order to run a slice until its start.
     pub(crate) fn start_delay(&self) -> Duration {
-        if self.each.len() > 1 { START_TOGETHER } else { Duration::ZERO }
+        match &self.crew {
+            Some(_) => AGENTS_START_TOGETHER,
+            None if self.each.len() > 1 => START_TOGETHER,
+            None => Duration::ZERO,
+        }
     }
 
     /// Says something to all, and waits for the answers of all, or for the first failure.
@@ -49,10 +73,10 @@ impl Generators {
         command: Command,
         mut on_progress: impl FnMut(Progress),
     ) -> anyhow::Result<Reply> {
-        if let [only] = &mut self.each[..] {
-            return only.ask(&command, on_progress).await;
+        if self.is_alone() {
+            return self.each[0].ask(&command, on_progress).await;
         }
-        let command = together(command);
+        let command = self.together(command);
         let seen = RefCell::new((vec![Progress::default(); self.each.len()], &mut on_progress));
         let asking = self.each.iter_mut().enumerate().map(async |(index, generator)| {
             let show = |progress: Progress| {
@@ -68,14 +92,22 @@ impl Generators {
         one_reply(&try_join_all(asking).await?)
     }
 
+    /// A slice that all start at the same time, by the clock of Redis if they are on several machines.
+    fn together(&self, command: Command) -> Command {
+        let Command::Slice { pids, .. } = command else { return command };
+        let now_us = match &self.crew {
+            Some(crew) => crew.now_us(),
+            None => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64,
+        };
+        Command::Slice { pids, start_us: Some(now_us + self.start_delay().as_micros() as u64) }
+    }
+
     /// Ends the run and the processes. `posts` were scheduled in the windows that were run. The data of
     /// a load generator that is lost is missing, and the run has failed.
     pub(crate) async fn finish(self, ended: &RunEnd, posts: u64) -> anyhow::Result<RunTotals> {
-        let Self { mut each, log } = self;
+        let (is_alone, Self { mut each, log, .. }) = (self.is_alone(), self);
         let command = Command::Finish { ended: ended.clone() };
-        if each.len() == 1
-            && let Some(only) = each.pop()
-        {
+        if is_alone && let Some(only) = each.pop() {
             return only.finish(&command).await;
         }
         let finishing = each.into_iter().map(async |generator| {
@@ -83,7 +115,7 @@ impl Generators {
             generator.finish(&command).await.unwrap_or_else(lost)
         });
         let parts = join_all(finishing).await;
-        let mut log = interval_log(log.as_deref())?;
+        let mut log = log_file(&log)?;
         let totals = RunTotals::together(&parts, posts, &mut log)?;
         log.flush()?;
         Ok(totals)
@@ -91,20 +123,13 @@ impl Generators {
 }
 
 /// The file of an interval log, or nothing.
-pub(crate) fn interval_log(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match path {
-        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
-        None => Box::new(sink()),
+pub(crate) fn log_file(place: &LogPlace) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match place {
+        LogPlace::File(path) => {
+            Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?))
+        }
+        LogPlace::Nowhere | LogPlace::Totals => Box::new(sink()),
     })
-}
-
-/// A slice that several load generators start at the same time.
-fn together(command: Command) -> Command {
-    let start_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + START_TOGETHER;
-    match command {
-        Command::Slice { pids, .. } => Command::Slice { pids, start_us: Some(start_us.as_micros() as u64) },
-        other => other,
-    }
 }
 
 /// What one of several load generators is told: the first reads the CPU clocks.

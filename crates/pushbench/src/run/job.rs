@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use loadgen::{Node, Target};
 use results::{Folder, Manifest, Mode, ResultsFolder, Run, RunEnd, RunRecord, State};
 use scenario::{Job, Log};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +23,10 @@ use super::round::{RoundPlan, RunEnvironment, round_of_slices, run_of_one_slice}
 use super::round_progress::RoundProgress;
 use super::timetable::Timetable;
 use super::trial::try_targets;
+use crate::agents::crew::Crew;
 use crate::exit::{INTERRUPTED, PREFLIGHT, USAGE};
 use crate::signals::{runtime, stoppable};
+use crate::values::Agents;
 use crate::watch::Watch;
 use crate::{core_locks, machine, print};
 
@@ -33,15 +34,26 @@ use crate::{core_locks, machine, print};
 const CPU_PROBES: usize = 5;
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    command(&args.job, None)
+    if matches!(args.job.agents, Agents::Remote(_)) {
+        print::warn("--agents N are on other machines: start the servers and use load, or give --agents local:N");
+        return Ok(USAGE.into());
+    }
+    command(&args.job, None, None)
 }
 
 pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let target = Target { token: args.token, ..Target::of(Node { http: args.target, tcp: args.target_tcp }) };
+    let target = match args.target() {
+        Ok(target) => target,
+        Err(error) => {
+            print::error(&error);
+            return Ok(USAGE.into());
+        }
+    };
+    let http = target.first().http;
     let attach =
-        |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, args.target).map(|()| process));
+        |pid| ProcessUsageReader::attach(pid).and_then(|process| listening::check(pid, http).map(|()| process));
     match args.pid.map(attach).transpose() {
-        Ok(process) => command(&args.job, Some(AttachedServer { target, process })),
+        Ok(process) => command(&args.job, Some(AttachedServer { target, process }), args.redis.as_deref()),
         Err(error) => {
             print::error(&error.context("--pid"));
             Ok(PREFLIGHT.into())
@@ -49,8 +61,8 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `attached` is the running server of `load`.
-fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<ExitCode> {
+/// `attached` is the running server of `load`, and `redis` where its agents are found.
+fn command(args: &JobArgs, attached: Option<AttachedServer>, redis: Option<&str>) -> anyhow::Result<ExitCode> {
     let mut job = match args.job() {
         Ok(job) => job,
         Err(error) => {
@@ -94,7 +106,26 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>) -> anyhow::Result<E
         print::error(&error);
         return Ok(PREFLIGHT.into());
     }
-    stoppable(async |stop| JobRunner::start(args, job, &findings, attached, stop)?.run().await)
+    stoppable(async |stop| {
+        let crew = match redis {
+            Some(url) => match stop.run_until_cancelled(Crew::gather(url, args.agents.count())).await {
+                Some(Ok(crew)) => Some(crew),
+                Some(Err(error)) => {
+                    print::error(&error);
+                    return Ok(PREFLIGHT.into());
+                }
+                None => return Ok(INTERRUPTED.into()),
+            },
+            None => None,
+        };
+        let mut runner = JobRunner::start(args, job, &findings, attached, stop)?;
+        runner.environment.crew.clone_from(&crew);
+        let ended = runner.run().await;
+        if let Some(crew) = crew {
+            crew.free().await;
+        }
+        ended
+    })
 }
 
 /// A running server is one, and this program neither started it nor may stop it.

@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
 
-use super::conversation::{Command, Order, Reply, Schedule};
+use super::conversation::{Command, LogPlace, Order, Reply, Schedule};
 use super::generators::Generators;
 use super::readings::{Checkpoint, Readings};
 use super::server_source::ServerSource;
 use super::target_server::TargetServer;
 use super::totals::RunTotals;
+use crate::agents::crew::Crew;
 use crate::machine;
 
 /// A subject as every round starts it.
@@ -76,6 +77,8 @@ pub(crate) struct SubjectStart<'a> {
     pub(crate) schedule: Schedule,
     pub(crate) server_cores: &'a [usize],
     pub(crate) generator_cores: &'a [usize],
+    /// The agents that make the load, if they are on other machines.
+    pub(crate) crew: Option<&'a Arc<Crew>>,
     pub(crate) log: Option<PathBuf>,
     pub(crate) stop: &'a CancellationToken,
 }
@@ -136,9 +139,9 @@ impl LiveSubject {
             share: Share { index: 0, of: start.job.generators },
             cores: start.generator_cores.to_vec(),
             never_sleeps: subject.never_sleeps(start),
-            log: start.log.clone(),
+            log: start.log.clone().map_or(LogPlace::Nowhere, LogPlace::File),
         };
-        let generators = Generators::start(order, plan.fingerprint(), precedence).await?;
+        let generators = Generators::start(order, plan.fingerprint(), start.crew, precedence).await?;
         let is_started = matches!(server, TargetServer::Spawned(_));
         let readings = Readings::new(server.readers()?, server.log_reader()?, is_started);
         let mode = if matches!(start.schedule, Schedule::LockStep { .. }) { Mode::LockStep } else { Mode::Load };

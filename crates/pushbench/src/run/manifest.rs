@@ -85,12 +85,13 @@ pub(crate) fn command_line() -> Vec<String> {
     command(std::env::args_os().map(|word| word.to_string_lossy().into_owned()))
 }
 
-/// A command line with the value of `--token` replaced.
+/// A command line with the values of `--token` and `--redis`, which may have a password, replaced.
 fn command(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut secret = false;
-    let hidden = words.map(|word| match (std::mem::replace(&mut secret, word == "--token"), word.split_once('=')) {
+    let is_secret = |flag: &str| matches!(flag, "--token" | "--redis");
+    let hidden = words.map(|word| match (std::mem::replace(&mut secret, is_secret(&word)), word.split_once('=')) {
         (true, _) => "…".to_owned(),
-        (false, Some(("--token", _))) => "--token=…".to_owned(),
+        (false, Some((flag, _))) if is_secret(flag) => format!("{flag}=…"),
         (false, _) => word,
     });
     hidden.collect()
@@ -117,5 +118,6 @@ mod tests {
         let kept = |line: &str| command(line.split(' ').map(str::to_owned)).join(" ");
         assert_eq!(kept("load x --token abc --set a=1"), "load x --token … --set a=1");
         assert_eq!(kept("load x --token=abc y"), "load x --token=… y");
+        assert_eq!(kept("load x --redis redis://:secret@h y"), "load x --redis … y");
     }
 }

@@ -1,6 +1,7 @@
 //! A round: fresh processes for every subject, and slices that take turns.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -14,6 +15,7 @@ use super::live_subject::{
     EndedSubject, LiveSubject, RoundSubject, SubjectStart, WARM_UP_FOREIGN, WARM_UP_FOREIGN_LOCK_STEP,
 };
 use super::record::record;
+use crate::agents::crew::Crew;
 use crate::generate::{LOCK_STEP_LEAD_IN, LOCK_STEP_POSTS};
 use crate::machine::{self, CpuSteal};
 
@@ -41,6 +43,8 @@ pub(crate) struct RunEnvironment {
     pub(crate) server_cores: Vec<usize>,
     pub(crate) generator_cores: Vec<usize>,
     pub(crate) all_cores: Vec<usize>,
+    /// The agents that make the load, if they are on other machines.
+    pub(crate) crew: Option<Arc<Crew>>,
     pub(crate) stop: CancellationToken,
     /// Best CPU probe so far.
     pub(crate) cpu_probe_best: f64,
@@ -172,6 +176,7 @@ impl Round {
             schedule,
             server_cores: &environment.server_cores,
             generator_cores: &environment.generator_cores,
+            crew: environment.crew.as_ref(),
             log: observer.log_path(run)?,
             stop: &environment.stop,
         };
@@ -370,7 +375,7 @@ impl RunEnvironment {
         stop: CancellationToken,
         cpu_probe_best: f64,
     ) -> Self {
-        Self { server_cores, generator_cores, all_cores, stop, cpu_probe_best }
+        Self { server_cores, generator_cores, all_cores, crew: None, stop, cpu_probe_best }
     }
 
     /// Probes the CPU, and waits up to ten seconds while the probe is too low: a run started now

@@ -48,8 +48,11 @@ impl TargetServer {
         match self {
             Self::Spawned(servers) => servers.nodes.iter().map(reader).collect(),
             Self::Attached(attached) => {
-                let control = Some(Control::new(&attached.target)?);
-                Ok(vec![ServerReader { control, process: attached.process.clone() }])
+                let reader = |node| {
+                    let target = Target { nodes: vec![node], ..attached.target.clone() };
+                    Ok(ServerReader { control: Some(Control::new(&target)?), process: attached.process.clone() })
+                };
+                attached.target.nodes.iter().copied().map(reader).collect()
             }
         }
     }

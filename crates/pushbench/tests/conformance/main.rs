@@ -16,6 +16,8 @@ mod limits;
 mod page;
 mod process;
 mod raw;
+#[path = "../common/redis.rs"]
+mod redis;
 mod refusals;
 mod refused_bodies;
 mod resets;

@@ -1,80 +1,24 @@
 //! Several servers with one log in Redis are one chat, also while Redis or a server is away. Each
 //! test has a Redis of its own, so these tests run only where `redis-server` is installed.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use server::Log;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use wire::{StartAt, Transport};
 
 use crate::clients::{Client, ClientOptions, Received};
+use crate::redis::Redis;
 use crate::test_server::{TestServer, within};
 
-/// A Redis that listens on a socket in a folder of its own.
-struct Redis {
-    folder: PathBuf,
-    keeps: bool,
-    child: Child,
-}
-
 impl Redis {
-    /// `keeps`: whether it has its data again after it was killed.
-    async fn start(keeps: bool) -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let name = format!("pushbench-redis-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir(&folder).unwrap();
-        let child = Self::process(&folder, keeps).await;
-        Self { folder, keeps, child }
-    }
-
-    /// A process that listens.
-    async fn process(folder: &Path, keeps: bool) -> Child {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendfsync", "always"]);
-        command.args(["--appendonly", if keeps { "yes" } else { "no" }]);
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("redis-server is installed");
-        let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listens = async {
-            while let Some(line) = log.next_line().await.unwrap() {
-                if line.contains("ready to accept connections at") {
-                    return;
-                }
-            }
-            panic!("Redis ended before it listened");
-        };
-        within("Redis to listen", listens).await;
-        // Redis writes on.
-        child.stdout = Some(log.into_inner().into_inner());
-        child
-    }
-
     async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    async fn start_again(&mut self) {
-        self.child = Self::process(&self.folder, self.keeps).await;
-    }
-
-    fn log(&self) -> Log {
-        let url = format!("unix://{}", self.folder.join("redis.sock").display());
-        Log::Redis { url, chat: "test".to_owned() }
+    async fn start_again(&mut self, keeps: bool) {
+        self.child = Self::process(&self.folder, keeps).await;
     }
 
     async fn server(&self) -> TestServer {
-        TestServer::with_log(self.log()).await
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.child.start_kill().ok();
-        std::fs::remove_dir_all(&self.folder).ok();
+        TestServer::with_log(Log::Redis { url: self.url(), chat: "test".to_owned() }).await
     }
 }
 
@@ -142,7 +86,7 @@ async fn readers_stay_while_redis_is_away_and_posts_are_refused() {
     redis.kill().await;
     let refused = author.try_post("meanwhile").await.unwrap_err();
     assert_eq!((refused.status, refused.retry_after.as_deref()), (Some(503), Some("1")), "{refused:?}");
-    redis.start_again().await;
+    redis.start_again(true).await;
     post_until_taken(&mut author, "after").await;
     for reader in &mut readers {
         let mut texts = Vec::new();
@@ -164,7 +108,7 @@ async fn readers_end_when_redis_has_forgotten_the_room() {
         assert_eq!(reader.next_message().await.text, text);
     }
     redis.kill().await;
-    redis.start_again().await;
+    redis.start_again(false).await;
     assert!(matches!(reader.next().await, Received::Ended(_)));
     let refused = ClientOptions::new(Transport::Websocket, "lobby").after(2).try_join(&server).await.err().unwrap();
     assert_eq!(refused.error_body.field, "after", "{refused:?}");

@@ -25,6 +25,9 @@ mod processes;
 mod protocols;
 mod proxy;
 mod reconnect;
+#[path = "../common/redis.rs"]
+mod redis;
+mod remote_agents;
 mod restart;
 mod shared_log;
 mod workers;

@@ -1,0 +1,193 @@
+//! `pushbench agent`: makes load on this machine for jobs on others. It passes lines on between Redis
+//! and a load generator, and shows that it lives, in a process that is not busy.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::exchange::{ALIVE_EVERY, ENDED, Exchange, Lines, Registration, SILENT_MAX, alive, build, claim};
+use crate::machine;
+use crate::precedence::Precedence;
+use crate::print;
+use crate::run::{Command, Order, Pipe};
+use crate::signals::stoppable;
+
+/// Pause before a Redis that does not answer is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+const LINES_MAX: usize = 16;
+
+/// Make load on this machine for jobs on others (`pushbench load --agents N --redis URL`)
+#[derive(Parser)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Address of the Redis over which jobs find it, such as redis://10.0.0.5:6379. Not the one that
+    /// keeps the messages of the servers under test: its traffic would be measured
+    #[arg(long, env = "PUSHBENCH_REDIS", hide_env_values = true, value_name = "URL")]
+    redis: String,
+
+    /// Number of this agent, from 0, where jobs are to say which one is missing
+    #[arg(long, env = "JOB_COMPLETION_INDEX", value_name = "N")]
+    index: Option<u32>,
+
+    /// Cores to make load on, such as 0 or 0,1 [default: all that the process may use]
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    cores: Vec<usize>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pushbench agent --redis redis://10.0.0.5:6379
+  pushbench load nodes --agents 2 --redis redis://10.0.0.5:6379 \\
+    --target http://10.0.0.6:8080 --target http://10.0.0.7:8080";
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    machine::raise_open_files().ok();
+    stoppable(async |stop| {
+        let agent = Agent::new(args)?;
+        // An address that is wrong is an error now; one that fails later may come back.
+        agent.exchange.connect().await?;
+        print::warn(&format!("agent {} waits for jobs at {}", agent.registration.id, agent.exchange.address()));
+        stop.run_until_cancelled(agent.work()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+struct Agent {
+    exchange: Exchange,
+    registration: Registration,
+    cores: Vec<usize>,
+}
+
+impl Agent {
+    fn new(args: &Args) -> anyhow::Result<Self> {
+        let host = machine::host_name();
+        let id = format!("{host}-{}", std::process::id());
+        let registration = Registration { id, host, build: build(), index: args.index };
+        let cores = if args.cores.is_empty() { machine::cores() } else { args.cores.clone() };
+        Ok(Self { exchange: Exchange::new(&args.redis)?, registration, cores })
+    }
+
+    /// Works for one job after the other.
+    async fn work(&self) {
+        let (claimed, claims) = watch::channel(None);
+        tokio::join!(self.live(claimed), self.serve_jobs(claims));
+    }
+
+    /// Shows that this agent lives, and asks which job it works for.
+    async fn live(&self, claimed: watch::Sender<Option<String>>) {
+        loop {
+            if let Err(error) = self.live_on_one_connection(&claimed).await {
+                tracing::warn!("{error:#}");
+                claimed.send_replace(None);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn live_on_one_connection(&self, claimed: &watch::Sender<Option<String>>) -> anyhow::Result<()> {
+        let mut connection = self.exchange.connect().await?;
+        let id = &self.registration.id;
+        let said = serde_json::to_string(&self.registration)?;
+        loop {
+            let mut both = redis::pipe();
+            both.cmd("SET").arg(alive(id)).arg(&said).arg("PX").arg(SILENT_MAX.as_millis() as u64).ignore();
+            both.cmd("GET").arg(claim(id));
+            let (job,): (Option<String>,) = both.query_async(&mut connection).await?;
+            claimed.send_if_modified(|known| std::mem::replace(known, job.clone()) != job);
+            sleep(ALIVE_EVERY).await;
+        }
+    }
+
+    async fn serve_jobs(&self, mut claims: watch::Receiver<Option<String>>) {
+        loop {
+            let job = claims.borrow_and_update().clone();
+            let serving = async {
+                if let Some(job) = &job {
+                    print::warn(&format!("works for job {job}"));
+                    if let Err(error) = self.serve(job).await {
+                        print::error(&error);
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            // The load generator ends with the future that leads it.
+            tokio::select! {
+                changed = claims.changed() => if changed.is_err() { return },
+                () = serving => {}
+            }
+            if job.is_some() {
+                print::warn("waits for the next job");
+            }
+        }
+    }
+
+    /// Makes one run after the other, until the job's claim ends.
+    async fn serve(&self, job: &str) -> anyhow::Result<()> {
+        let (offset_us, _) = self.exchange.clock().await?;
+        let id = &self.registration.id;
+        let (mut orders, mut answers) = (self.exchange.connect().await?, self.exchange.connect().await?);
+        let (from_job, to_job) = (Lines::to_agent(job, id), Lines::from_agent(job, id));
+        let (sender, mut lines) = mpsc::channel(LINES_MAX);
+        let reading = async {
+            loop {
+                if let Some(line) = from_job.next(&mut orders).await? {
+                    sender.send(line).await?;
+                }
+            }
+        };
+        let running = async {
+            while let Some(line) = lines.recv().await {
+                let order: Order = serde_json::from_str(&line).context("the job gave no order")?;
+                let order = Order { cores: self.cores.clone(), never_sleeps: false, ..order };
+                let ended = relay(&order, &mut lines, offset_us, (&to_job, &mut answers)).await;
+                let ended = ended.unwrap_or_else(|error| format!("{error:#}"));
+                to_job.say(&mut answers, &format!("{ENDED}{ended}")).await?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            ended = reading => ended,
+            ended = running => ended,
+        }
+    }
+}
+
+/// One run: passes on what the job and the load generator say. Returns how the generator ended.
+async fn relay(
+    order: &Order,
+    lines: &mut mpsc::Receiver<String>,
+    offset_us: i64,
+    (to_job, answers): (&Lines, &mut MultiplexedConnection),
+) -> anyhow::Result<String> {
+    let mut pipe = Pipe::start(Precedence::Equal).await?;
+    pipe.send(&serde_json::to_string(order)?).await?;
+    loop {
+        tokio::select! {
+            line = pipe.next_line() => match line? {
+                Some(line) => to_job.say(answers, &line).await?,
+                None => return pipe.how_it_ended().await,
+            },
+            line = lines.recv() => {
+                let line = line.context("the job has ended")?;
+                // A generator that has ended reads no more; its end is told next.
+                pipe.send(&on_this_clock(&line, offset_us)?).await.ok();
+            }
+        }
+    }
+}
+
+/// Starts of slices are given on the clock of Redis.
+fn on_this_clock(line: &str, offset_us: i64) -> anyhow::Result<String> {
+    match serde_json::from_str(line).context("the job said no command")? {
+        Command::Slice { pids, start_us: Some(start_us) } => {
+            let start_us = Some(start_us.saturating_add_signed(-offset_us));
+            Ok(serde_json::to_string(&Command::Slice { pids, start_us })?)
+        }
+        _ => Ok(line.to_owned()),
+    }
+}
