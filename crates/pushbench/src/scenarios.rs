@@ -32,6 +32,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "scale",
     "socketio",
     "nodes",
+    "hundred-thousand",
     "counters",
     "smoke",
     "described",

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pushbench");
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "",
+    "agent",
     "run",
     "load",
     "scenarios",

@@ -203,7 +203,7 @@ async fn load_accepts_loopback_addresses_only() {
 async fn load_measures_one_server_and_stops_none() {
     let load = ["load", "nodes", "--target", "http://127.0.0.1:9", "--target-tcp", "127.0.0.1:9"];
     for (set, refused) in [
-        (&[][..], "nodes is 3, but load measures one server"),
+        (&[][..], "nodes is 3, but load starts no servers"),
         (&["--set", "nodes=1", "--set", "outage=[]"], "log is redis, but load starts no log"),
     ] {
         let ended = run_program(&[&load[..], set].concat()).await;

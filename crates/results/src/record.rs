@@ -175,7 +175,8 @@ pub struct LatencySummary {
 /// What the load generator used outside the slices.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct GeneratorUsage {
-    /// Largest share of a core that one of its workers used in a slice, 0 to 1.
+    /// Largest share of a core that one of its workers used in a slice, 0 to 1; the sum over several
+    /// load generators.
     pub core_usage_max: f64,
     /// Growth of its resident memory while the clients connected.
     pub resident_bytes_clients: u64,

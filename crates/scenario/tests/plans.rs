@@ -86,7 +86,8 @@ proptest! {
         let plan = job(SMALL, &overrides).plans.remove(0);
         let mut all = Vec::new();
         for index in 0..generators {
-            let plan = Plan { share: Share { index, of: generators }, ..plan.clone() };
+            let mut plan = plan.clone();
+            plan.share = Share { index, of: generators };
             let mut own = Vec::new();
             for worker in 0..workers {
                 let clients: Vec<_> = plan.clients_of_worker(worker, workers).collect();

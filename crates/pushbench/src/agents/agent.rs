@@ -42,8 +42,9 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   pushbench agent --redis redis://10.0.0.5:6379
-  pushbench load nodes --agents 2 --redis redis://10.0.0.5:6379 \\
-    --target http://10.0.0.6:8080 --target http://10.0.0.7:8080";
+  pushbench load scale --agents 2 --redis redis://10.0.0.5:6379 \\
+    --target http://10.0.0.6:8080 --target http://10.0.0.7:8080 \\
+    --set slices=1 --set clients=40000";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     machine::raise_open_files().ok();

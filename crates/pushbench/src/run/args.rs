@@ -242,7 +242,9 @@ Examples:
   pushbench load quick --target http://127.0.0.1:8080 \\
     --target-tcp 127.0.0.1:8081
   pushbench load quick --target http://127.0.0.1:3000 \\
-    --set transports=websocket --pid $(pgrep -n node)";
+    --set transports=websocket --pid $(pgrep -n node)
+  pushbench load scale --agents 2 --redis redis://10.0.0.5:6379 \\
+    --target http://10.0.0.6:8080 --set slices=1 --set clients=40000";
 
 #[cfg(test)]
 mod tests {

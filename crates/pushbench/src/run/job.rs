@@ -78,7 +78,7 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>, redis: Option<&str>
             plan.room_prefix = prefix.clone();
         }
     }
-    let fits = attached.as_ref().map_or(Ok(()), |_| check_one_server(&job));
+    let fits = attached.as_ref().map_or(Ok(()), |_| check_running_servers(&job));
     if let Err(error) = fits.and_then(|()| check_budget(&job, attached.as_ref())) {
         print::error(&error);
         return Ok(USAGE.into());
@@ -128,10 +128,14 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>, redis: Option<&str>
     })
 }
 
-/// A running server is one, and this program neither started it nor may stop it.
-fn check_one_server(job: &Job) -> anyhow::Result<()> {
+/// This program neither started the running servers nor may stop them.
+fn check_running_servers(job: &Job) -> anyhow::Result<()> {
     for plan in &job.plans {
-        ensure!(plan.nodes == 1, "nodes is {}, but load measures one server: use --set nodes=1, or run", plan.nodes);
+        ensure!(
+            plan.nodes == 1,
+            "nodes is {}, but load starts no servers: use --set nodes=1 and a --target for each, or run",
+            plan.nodes
+        );
         ensure!(plan.log == Log::Memory, "log is redis, but load starts no log: use --set log=memory, or run");
         ensure!(
             plan.outages.is_empty(),
