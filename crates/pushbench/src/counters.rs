@@ -1,6 +1,6 @@
 //! `pushbench counters`: exact counts per message and per connection, compared with a lock file.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use loadgen::{Checkpoint, RunConfig, StepCounts, Until, lock_step};
+use loadgen::{Checkpoint, RunConfig, StepCounts, Target, Until, lock_step};
 use report::counters::{Check, Counted, LOCK_SCHEMA, Lock, Outcome, table};
 use results::{ByteClass, Direction, TrafficCounts, TrafficKind};
-use scenario::{Override, Plan};
+use scenario::{Log, Override, Plan};
 use tokio_util::sync::CancellationToken;
 use wire::{ServerStats, Transport};
 
 use crate::exit::{INTERRUPTED, REGRESSION, USAGE};
 use crate::precedence::Precedence;
-use crate::run::{Control, ServerCommand, ServerProcess};
+use crate::run::{Control, ServerCommand, ServerSource, TargetServer};
 use crate::signals::stoppable;
 use crate::{machine, print, scenarios};
 
@@ -205,20 +205,22 @@ async fn count(
         };
         transports.insert(transport.name().to_owned(), counted);
     }
-    let plan = asked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let nodes = (plan.log == Log::Redis).then_some(("nodes", u64::from(plan.nodes)));
+    let plan = asked.into_iter().chain(nodes).map(|(name, value)| (name.to_owned(), value)).collect();
     Ok(Lock { schema: LOCK_SCHEMA, scenario: scenario.to_owned(), plan, transports })
 }
 
 /// Starts servers until one has a port of five digits; nearly all have.
-async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> anyhow::Result<ServerProcess> {
+async fn start(command: &ServerCommand, plan: &Plan, transport: Transport) -> anyhow::Result<TargetServer> {
     // On one core the server has one thread, which serves requests in the order of their arrival.
     let core = machine::cores().into_iter().take(1).collect::<Vec<_>>();
+    let source = ServerSource::BuiltIn(command.clone());
     for _ in 0..PORT_TRIES {
-        let server = ServerProcess::launch(command, plan, transport, (&core, Precedence::Equal), None).await?;
-        if server.target.first().http.port() >= PORT_MIN {
+        let server = source.start(plan, transport, &core, Precedence::Equal).await?;
+        if server.target().nodes.iter().all(|node| node.http.port() >= PORT_MIN) {
             return Ok(server);
         }
-        server.stop().await;
+        server.end(transport, false).await;
     }
     bail!("{PORT_TRIES} servers in a row had ports of fewer than five digits; raise net.ipv4.ip_local_port_range")
 }
@@ -235,14 +237,15 @@ async fn count_transport(
         bail!("{} readings of the server, six were expected", usage.len());
     };
     let mut exact = BTreeMap::new();
-    server_counts("connecting.server", begin, settled, transport, &mut exact)?;
-    server_counts("window.server", start, end, transport, &mut exact)?;
+    server_counts("connecting.server", &begin.servers, &settled.servers, transport, &mut exact)?;
+    server_counts("window.server", &start.servers, &end.servers, transport, &mut exact)?;
+    log_counts([start, end, after].map(|reading| &reading.log), &mut exact);
     client_counts("connecting.client", &steps.connecting, &mut exact);
     client_counts("window.client", &steps.window, &mut exact);
     exact.retain(|_, count| *count > 0);
     let mut counted =
         Counted { deliveries: steps.window.delivered, clients: plan.clients.into(), exact, near: BTreeMap::new() };
-    let allocations = |usage: &ServerStats| usage.process.allocations;
+    let allocations = |reading: &Reading| reading.servers.process.allocations;
     if let (Some(start), Some(end), Some(after)) = (allocations(start), allocations(end), allocations(after)) {
         // A reading allocates too: the difference of two consecutive readings is subtracted.
         let window = (end - start).saturating_sub(after - end);
@@ -262,50 +265,76 @@ fn insert_near(counted: &mut Counted, what: &str, value: f64) {
     counted.near.entry(what.to_owned()).or_default().insert(COMPILER.to_owned(), rounded);
 }
 
+/// What the servers, and the log that they share, have counted.
+struct Reading {
+    servers: ServerStats,
+    log: BTreeMap<String, u64>,
+}
+
 /// Runs the steps and stops the server; reports a crash of the server as the cause of a failure.
 async fn run_steps_and_stop(
     plan: &Arc<Plan>,
     transport: Transport,
-    mut server: ServerProcess,
+    mut server: TargetServer,
     until: Until,
-) -> anyhow::Result<(StepCounts, Vec<ServerStats>)> {
+) -> anyhow::Result<(StepCounts, Vec<Reading>)> {
     let walked = run_steps(plan, transport, &server, until).await;
-    if walked.is_err()
-        && let Some(crash) = server.crashes_within(CRASH_WITHIN).await
-    {
-        bail!("{transport}: {crash}");
+    if walked.is_err() {
+        let nobody = Cell::new(0);
+        let crash = tokio::time::timeout(CRASH_WITHIN, server.wait_for_crash(transport, &nobody)).await;
+        if let Ok(crash) = crash {
+            bail!("{transport}: {crash}");
+        }
     }
-    server.stop().await;
+    server.end(transport, false).await;
     walked
 }
 
-/// Runs the steps and reads the server's statistics before and after each phase.
+/// Runs the steps and reads the statistics of the servers and their log before and after each phase.
 async fn run_steps(
     plan: &Arc<Plan>,
     transport: Transport,
-    server: &ServerProcess,
+    server: &TargetServer,
     until: Until,
-) -> anyhow::Result<(StepCounts, Vec<ServerStats>)> {
-    let control = Control::new(&server.target)?;
-    let order = RunConfig {
-        plan: Arc::clone(plan),
-        transport,
-        target: server.target.clone(),
-        cores: Vec::new(),
-        never_sleeps: false,
+) -> anyhow::Result<(StepCounts, Vec<Reading>)> {
+    let (target, log) = (server.target(), server.log_reader()?);
+    let controls = target.nodes.iter().map(|node| Control::new(&Target::of(*node)));
+    let controls = controls.collect::<anyhow::Result<Vec<_>>>()?;
+    let reading = async || {
+        let mut servers = controls[0].usage().await?;
+        for control in &controls[1..] {
+            servers.add(&control.usage().await?);
+        }
+        let log = match &log {
+            Some(log) => log.counts().await?,
+            None => BTreeMap::new(),
+        };
+        anyhow::Ok(Reading { servers, log })
     };
+    let order = RunConfig { plan: Arc::clone(plan), transport, target, cores: Vec::new(), never_sleeps: false };
     let readings = RefCell::new(Vec::new());
     let read = async |edge| {
         // The first reading may have to open its connection; allocations are taken from the second.
         let times = if matches!(edge, Checkpoint::WindowStart | Checkpoint::WindowEnd) { 2 } else { 1 };
         for _ in 0..times {
-            let usage = control.usage().await;
-            readings.borrow_mut().push(usage);
+            let reading = reading().await;
+            readings.borrow_mut().push(reading);
         }
     };
     let steps = lock_step(&order, until, read).await?;
     let usage = readings.into_inner().into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     Ok((steps, usage))
+}
+
+/// Counts of the log in the window, between the first two readings. What a reading itself costs is the
+/// difference of the last two.
+fn log_counts([start, end, after]: [&BTreeMap<String, u64>; 3], out: &mut BTreeMap<String, u64>) {
+    let of = |reading: &BTreeMap<String, u64>, name: &str| reading.get(name).copied().unwrap_or(0);
+    for name in after.keys() {
+        let own = of(after, name).saturating_sub(of(end, name));
+        let count = of(end, name).saturating_sub(of(start, name)).saturating_sub(own);
+        out.insert(format!("window.log.{name}"), count);
+    }
 }
 
 fn server_counts(

@@ -34,6 +34,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "nodes",
     "hundred-thousand",
     "counters",
+    "counters-nodes",
     "smoke",
     "described",
     "claims/connections",

@@ -190,6 +190,10 @@ const PER_DELIVERY: [(&str, &str, bool); 9] = [
     ("B up", "window.server.up.total", true),
 ];
 
+/// The columns for a log that servers share: head, and the count behind it.
+const LOG_PER_POST: [(&str, &str); 3] =
+    [("scripts", "window.log.evalsha"), ("reads", "window.log.xread"), ("B in", "window.log.bytes_in")];
+
 /// Counts per delivery and per connection, a row for each transport; `wide` shows every column.
 pub fn table(lock: &Lock, wide: bool) -> String {
     let rows = Transport::ALL.into_iter().filter_map(|t| Some((t.name(), lock.transports.get(t.name())?)));
@@ -211,6 +215,12 @@ pub fn table(lock: &Lock, wide: bool) -> String {
     for (head, counter) in [("B down", "connecting.server.down.total"), ("B up", "connecting.server.up.total")] {
         let field = |counted: &Counted| format!("{:.1}", counted.each(counter, counted.clients));
         columns.push(column(["connect", head], true, &field));
+    }
+    let posts = lock.plan.get("posts").copied().unwrap_or(0);
+    for (head, counter) in LOG_PER_POST {
+        if rows.iter().any(|(_, counted)| counted.exact.contains_key(counter)) {
+            columns.push(column(["log/post", head], true, &|counted| format!("{:.1}", counted.each(counter, posts))));
+        }
     }
     aligned(columns, wide)
 }
@@ -251,6 +261,17 @@ mod tests {
         let more = "allocations per delivery (debug 1.90.0): 10 locked, 10.2 found (+2.00 %)";
         assert_eq!(compared(&lock(400, 10.2)), ["passed", more]);
         assert_ne!(compared(&lock(400, 9.8))[1], "passed");
+    }
+
+    #[test]
+    fn the_table_has_the_log_where_there_is_one() {
+        let mut lock = lock(400, 10.0);
+        assert!(!table(&lock, true).contains("log/post"));
+        lock.plan.insert("posts".to_owned(), 100);
+        let counted = lock.transports.values_mut().next().unwrap();
+        counted.exact.insert("window.log.xread".to_owned(), 300);
+        let table = table(&lock, false);
+        assert!(table.contains("log/post") && table.contains("reads") && table.contains("3.0"), "{table}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Redis in which the servers of a run keep their messages: started for the run, in a folder of
 //! its own, and ended with it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -113,6 +114,25 @@ impl LogReader {
         let reading = parse(&text).map(|(process, usage)| LogReading { process, usage, messages });
         reading.with_context(|| format!("Redis does not say what it has used: {text}"))
     }
+
+    /// Exact counts since its start.
+    pub(crate) async fn counts(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut connection = self.client.get_multiplexed_async_connection().await?;
+        let info: String = redis::cmd("INFO").arg("stats").arg("commandstats").query_async(&mut connection).await?;
+        Ok(counts(&info))
+    }
+}
+
+/// Commands that the servers send for posts and messages, as Redis names them.
+const COMMANDS: [&str; 4] = ["evalsha", "xadd", "xread", "xrange"];
+
+/// Calls of these commands, and bytes from the servers.
+fn counts(info: &str) -> BTreeMap<String, u64> {
+    let line = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    let calls = |command: &str| line(&format!("cmdstat_{command}"))?.strip_prefix("calls=")?.split(',').next();
+    let counts = COMMANDS.into_iter().map(|command| (command, calls(command)));
+    let counts = counts.chain([("bytes_in", line("total_net_input_bytes"))]);
+    counts.map(|(name, count)| (name.to_owned(), count.and_then(|count| count.parse().ok()).unwrap_or(0))).collect()
 }
 
 /// Entries of the feed are numbered from 1.
@@ -155,5 +175,8 @@ mod tests {
         let usage = LogUsage { cpu_us: 1_750_000, commands: 12, bytes_in: 34, bytes_out: 56 };
         assert_eq!(parse(said), Some(("ab12".to_owned(), usage)));
         assert_eq!(parse("used_cpu_sys:0.2"), None);
+        let said = "total_net_input_bytes:34\r\ncmdstat_xread:calls=7,usec=9\r\ncmdstat_xreadgroup:calls=1,usec=2\r\n";
+        let expected = [("bytes_in", 34), ("evalsha", 0), ("xadd", 0), ("xrange", 0), ("xread", 7)];
+        assert_eq!(counts(said), expected.map(|(name, count)| (name.to_owned(), count)).into());
     }
 }

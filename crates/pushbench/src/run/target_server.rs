@@ -58,7 +58,7 @@ impl TargetServer {
     }
 
     /// Reads the shared log; `None` without one.
-    pub(super) fn log_reader(&self) -> anyhow::Result<Option<LogReader>> {
+    pub(crate) fn log_reader(&self) -> anyhow::Result<Option<LogReader>> {
         match self {
             Self::Spawned(servers) => match &servers.log {
                 Some(log) => Ok(Some(log.reader()?)),
@@ -98,7 +98,7 @@ impl TargetServer {
 
     /// Returns when the server has ended by itself; `connected` is the number of clients connected
     /// now.
-    pub(super) async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
+    pub(crate) async fn wait_for_crash(&mut self, transport: Transport, connected: &Cell<u32>) -> Crash {
         match self {
             Self::Spawned(servers) => servers.wait_for_crash().await,
             Self::Attached(attached) => attached.wait_for_crash(transport, connected).await,
@@ -107,7 +107,7 @@ impl TargetServer {
 
     /// Stops a spawned server and detaches from an attached one; returns how it crashed, if it did.
     /// `broke`: there were faults.
-    pub(super) async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
+    pub(crate) async fn end(self, transport: Transport, broke: bool) -> Option<Crash> {
         match self {
             Self::Spawned(servers) => servers.stop().await,
             Self::Attached(attached) => {
