@@ -201,6 +201,8 @@ pub fn table(lock: &Lock, wide: bool) -> String {
     let column = |head: [&str; 2], narrow, field: &dyn Fn(&Counted) -> String| {
         Column::numbers(&head, narrow).with(rows.iter().map(|(_, counted)| field(counted)))
     };
+    let has_log =
+        rows.iter().any(|(_, counted)| LOG_PER_POST.iter().any(|(_, name)| counted.exact.contains_key(*name)));
     let mut columns = vec![Column::words(&["per", "delivery"]).with(rows.iter().map(|(name, _)| (*name).to_owned()))];
     for (head, counter, narrow) in PER_DELIVERY {
         columns
@@ -214,13 +216,11 @@ pub fn table(lock: &Lock, wide: bool) -> String {
     }
     for (head, counter) in [("B down", "connecting.server.down.total"), ("B up", "connecting.server.up.total")] {
         let field = |counted: &Counted| format!("{:.1}", counted.each(counter, counted.clients));
-        columns.push(column(["connect", head], true, &field));
+        columns.push(column(["connect", head], !has_log, &field));
     }
     let posts = lock.plan.get("posts").copied().unwrap_or(0);
-    for (head, counter) in LOG_PER_POST {
-        if rows.iter().any(|(_, counted)| counted.exact.contains_key(counter)) {
-            columns.push(column(["log/post", head], true, &|counted| format!("{:.1}", counted.each(counter, posts))));
-        }
+    for (head, counter) in LOG_PER_POST.into_iter().filter(|_| has_log) {
+        columns.push(column(["log/post", head], true, &|counted| format!("{:.1}", counted.each(counter, posts))));
     }
     aligned(columns, wide)
 }
