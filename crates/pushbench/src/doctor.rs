@@ -29,7 +29,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(USAGE.into());
         }
     };
-    let findings = findings(job.as_ref());
+    let findings = findings(job.as_ref(), false);
     print::findings(findings.iter());
     let fatal = findings.iter().any(|finding| finding.level == Level::Fatal);
     Ok(if fatal { PREFLIGHT.into() } else { ExitCode::SUCCESS })

@@ -37,6 +37,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "counters-nodes",
     "smoke",
     "described",
+    "claims/backplane",
     "claims/connections",
     "claims/half-interval",
     "claims/thundering-herd",

@@ -24,12 +24,16 @@ pub(crate) fn target_url(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = host_and_port(text)?;
     let port = port?;
     let found = (host, port).to_socket_addrs().map_err(|error| format!("there is no host {host} ({error})"))?;
-    let is_private = |address: &SocketAddr| match address.ip() {
+    found.into_iter().find(is_near).ok_or_else(|| "only loopback and private addresses are measured".to_owned())
+}
+
+/// Whether an address is a loopback or private one.
+pub(crate) fn is_near(address: &SocketAddr) -> bool {
+    match address.ip() {
         ip if ip.is_loopback() => true,
         IpAddr::V4(ip) => ip.is_private(),
         IpAddr::V6(ip) => ip.is_unique_local(),
-    };
-    found.into_iter().find(is_private).ok_or_else(|| "only loopback and private addresses are measured".to_owned())
+    }
 }
 
 /// Host and port in an `http://` URL.

@@ -86,13 +86,18 @@ impl Job {
         self.plans.iter().map(sockets).max().unwrap_or(0)
     }
 
-    /// Maximum number of these sockets in one process, a load generator or a server.
-    pub fn sockets_per_process_max(&self) -> u64 {
+    /// Maximum number of these sockets in one load generator.
+    pub fn sockets_per_generator_max(&self) -> u64 {
+        let of = |plan: &Plan| sockets(plan) * u64::from(plan.rooms.div_ceil(self.generators)) / u64::from(plan.rooms);
+        self.plans.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Maximum number of these sockets in one server of a job that starts its servers.
+    pub fn sockets_per_server_max(&self) -> u64 {
         let of = |plan: &Plan| {
-            // Load generators share rooms, and servers the clients of each room.
-            let shares = [(plan.rooms, self.generators), (plan.clients.div_ceil(plan.rooms), plan.nodes)];
-            let largest = |(all, parts): (u32, u32)| f64::from(all.div_ceil(parts)) / f64::from(all);
-            (sockets(plan) as f64 * shares.map(largest).into_iter().fold(0.0, f64::max)).ceil() as u64
+            // The clients of each room are dealt over them.
+            let clients = plan.clients.div_ceil(plan.rooms);
+            sockets(plan) * u64::from(clients.div_ceil(plan.nodes)) / u64::from(clients)
         };
         self.plans.iter().map(of).max().unwrap_or(0)
     }

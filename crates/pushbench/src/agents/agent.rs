@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +16,7 @@ use crate::precedence::Precedence;
 use crate::print;
 use crate::run::{Command, Order, Pipe};
 use crate::signals::stoppable;
+use crate::values::is_near;
 
 /// Pause before a Redis that does not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -144,6 +145,11 @@ impl Agent {
         let running = async {
             while let Some(line) = lines.recv().await {
                 let order: Order = serde_json::from_str(&line).context("the job gave no order")?;
+                let nodes = &order.target.nodes;
+                ensure!(
+                    nodes.iter().all(|node| is_near(&node.http) && is_near(&node.tcp)),
+                    "the job wants load on {nodes:?}, but only loopback and private addresses are measured"
+                );
                 let order = Order { cores: self.cores.clone(), never_sleeps: false, ..order };
                 let ended = relay(&order, &mut lines, offset_us, (&to_job, &mut answers)).await;
                 let ended = ended.unwrap_or_else(|error| format!("{error:#}"));

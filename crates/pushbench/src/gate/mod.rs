@@ -174,7 +174,7 @@ fn prepare(
     })?;
     let (locks, others) = core_locks::take(gate.job.plans[0].cores.as_ref(), args.lock);
     gate.notes.extend(others.iter().map(|finding| format!("{}: {}", finding.what, finding.found)));
-    let found = [others, findings(Some(&job))].concat();
+    let found = [others, findings(Some(&job), false)].concat();
     print::findings(found.iter().filter(|finding| finding.level != Level::Good));
     if found.iter().any(|finding| finding.level == Level::Fatal) {
         return Err(PREFLIGHT);

@@ -97,7 +97,7 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>, redis: Option<&str>
     let cores = &job.plans.first().context("the scenario has no plan")?.cores;
     // Held until the job has ended.
     let (_locks, mut findings) = core_locks::take(cores.as_ref(), args.lock);
-    findings.extend(preflight::findings(Some(&job)));
+    findings.extend(preflight::findings(Some(&job), attached.is_some()));
     print::findings(findings.iter().filter(|finding| finding.level != Level::Good));
     if findings.iter().any(|finding| finding.level == Level::Fatal) {
         return Ok(PREFLIGHT.into());

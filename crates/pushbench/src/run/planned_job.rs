@@ -90,8 +90,8 @@ fn in_lock_step(subjects: &[RoundSubject]) -> Vec<usize> {
         }
         let plan = subject.plan.lock_step(1, 1);
         let is_alike = |other: &Plan| {
-            (other.payload_bytes, other.encoding_asked, &other.tuning)
-                == (plan.payload_bytes, plan.encoding_asked, &plan.tuning)
+            (other.payload_bytes, other.encoding_asked, &other.tuning, other.nodes, other.log)
+                == (plan.payload_bytes, plan.encoding_asked, &plan.tuning, plan.nodes, plan.log)
         };
         let known = seen
             .iter()
@@ -140,10 +140,10 @@ pub(super) fn describe(job: &Job, attached: Option<&AttachedServer>) -> anyhow::
         );
     }
     let total = format!(
-        "{} subjects; rounds: {load} under load, {lock_step} in lock-step; about {}; at most {} sockets in one process; seed {}\n",
+        "{} subjects; rounds: {load} under load, {lock_step} in lock-step; about {}; at most {} sockets of one load generator; seed {}\n",
         subjects.len(),
         print::duration(job.duration_estimate()),
-        job.sockets_per_process_max(),
+        job.sockets_per_generator_max(),
         job.seed
     );
     Ok(wrapped(&(out + &total), 2))

@@ -45,7 +45,8 @@ const TIMER_ROUNDS: usize = 200;
 const TIMER_LATE_MAX: Duration = Duration::from_micros(500);
 
 /// Checks the machine, and its limits against the needs of `job`.
-pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
+/// `attached`: the servers of the job are running already, and not its to start.
+pub(crate) fn findings(job: Option<&Job>, attached: bool) -> Vec<Finding> {
     let cores = machine::cores();
     let mut found = vec![
         cores_finding(&cores),
@@ -58,7 +59,8 @@ pub(crate) fn findings(job: Option<&Job>) -> Vec<Finding> {
     ];
     found.extend(quota_finding(&cores));
     if let Some(job) = job {
-        found.push(files_finding(job.sockets_per_process_max()));
+        let of_server = if attached { 0 } else { job.sockets_per_server_max() };
+        found.push(files_finding(job.sockets_per_generator_max().max(of_server)));
         found.push(ports_finding(job.sockets_max()));
         found.extend(pinning_finding(job, &cores));
         found.extend(target_findings(job));
