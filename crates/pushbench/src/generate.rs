@@ -10,11 +10,12 @@ use anyhow::Context;
 use clap::Parser;
 use loadgen::{LockStep, LockStepError, RunConfig, ServerClocks, generate, lock_step_slices};
 use results::RunEnd;
-use scenario::Plan;
+use scenario::{Plan, Share};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::machine;
+use crate::precedence::{stand_back, take_short_turns};
 use crate::run::{Command, LogPlace, Order, Reply, RunTotals, Schedule, log_file};
 use crate::signals::runtime;
 
@@ -34,6 +35,10 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<ExitCode> {
     let order: Order = serde_json::from_str(&order).context("the first line is no order")?;
     drop(lines);
     let plan = Arc::new(order.plan()?);
+    if order.share != Share::ALL {
+        // Others share its cores.
+        take_short_turns();
+    }
     say(&Reply::Ready { fingerprint: plan.fingerprint() })?;
     let config = RunConfig {
         plan: Arc::clone(&plan),
@@ -94,6 +99,10 @@ async fn under_load(
     let (mut slices_run, before) = (0, resident_bytes());
     let on_progress = |progress| _ = say(&Reply::Progress(progress));
     let measured = generate(config, &mut log, on_progress, async |generator| {
+        if order.share != Share::ALL {
+            // Every second this thread adds up histograms, at the same instant as those of the others.
+            stand_back();
+        }
         let connected = unless_finished(&mut commands, generator.connect()).await;
         let grown = resident_bytes().saturating_sub(before);
         answer(connected.map(|()| Reply::Connected { resident_bytes: grown }))?;

@@ -18,6 +18,7 @@ use wire::{ServerAddresses, Transport};
 
 use super::output::Output;
 use super::process_usage::ProcessUsageReader;
+use crate::machine;
 use crate::precedence::Precedence;
 
 const START_MAX: Duration = Duration::from_secs(10);
@@ -177,11 +178,20 @@ pub(super) fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot find the file of this program, which contains the server")
 }
 
+/// Of several servers each takes over the clients of others, as far as it may open files for them.
+fn connections_max(plan: &Plan, transport: Transport) -> u64 {
+    let all = plan.sockets(transport) + SPARE_CONNECTIONS;
+    match (plan.nodes, machine::raise_open_files()) {
+        (2.., Ok(files)) => all.min(files),
+        _ => all,
+    }
+}
+
 fn arguments(plan: &Plan, transport: Transport, cores: &[usize]) -> Vec<String> {
     let mut arguments: Vec<String> =
         ["--exit-with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"].map(str::to_owned).into();
     let mut set = |flag: &str, value: u128| arguments.extend([flag.to_owned(), value.to_string()]);
-    set("--connections-max", u128::from(plan.sockets(transport) + SPARE_CONNECTIONS));
+    set("--connections-max", connections_max(plan, transport).into());
     set("--rooms-max", u128::from(plan.rooms) + 1);
     set("--log-messages-max", LOG_MESSAGES.into());
     set("--log-bytes-max", LOG_BYTES.into());
