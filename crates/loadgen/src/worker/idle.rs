@@ -10,15 +10,21 @@ use crate::error::Fault;
 /// Idle time that is allowed beyond what the transport explains.
 const IDLE_MARGIN: Duration = Duration::from_secs(20);
 
+/// Clients that are checked before other tasks get their turn.
+const CHECKED_AT_ONCE: usize = 256;
+
 /// Closes connections on which no byte was read for longer than their transport explains. Called
 /// once a second.
-pub(super) fn check_clients(worker: &Worker) {
+pub(super) async fn check_clients(worker: Worker) {
     let run = &worker.run;
     // A server that does not number messages sends no heartbeats either.
     let explained = if run.server_numbers_messages() { run.tuning().idle_max() } else { Duration::MAX / 2 };
     let limit = u32::try_from((explained + IDLE_MARGIN).as_secs()).unwrap_or(u32::MAX);
     let now = run.next_second();
-    for client in &worker.scheduler.clients {
+    for (number, client) in (1..).zip(&worker.scheduler.clients) {
+        if number % CHECKED_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let connection = client.connection.borrow();
         let is_idle = now.saturating_sub(client.last_read_s.get()) > limit;
         if let Some(connection) = connection.as_ref().filter(|_| is_idle) {

@@ -124,7 +124,7 @@ impl<'a> Slices<'a> {
             publish_progress(run, self.progress);
             if Instant::now() >= next_second {
                 self.report_second(self.second + 1).await;
-                idle::check_clients(self.worker);
+                self.worker.tasks.spawn(idle::check_clients(self.worker.clone()));
             }
         }
         sleep_until(end).await;
