@@ -15,7 +15,7 @@ const SLACK: Duration = Duration::from_millis(60);
 struct TestWorker {
     progress: Arc<ProgressCounters>,
     _announcements: watch::Receiver<Announcement>,
-    events: mpsc::Sender<WorkerEvent>,
+    _events: mpsc::Sender<WorkerEvent>,
 }
 
 impl TestWorker {
@@ -60,7 +60,7 @@ async fn with_generator<T>(test: impl AsyncFnOnce(&mut Generator<'_, Vec<u8>>, T
         on_progress: Box::new(|_| ()),
         slice_start: None,
     };
-    let worker = TestWorker { progress, _announcements: announced, events: event_sender };
+    let worker = TestWorker { progress, _announcements: announced, _events: event_sender };
     let outcome = test(&mut generator, worker).await;
     (outcome, begun.elapsed())
 }

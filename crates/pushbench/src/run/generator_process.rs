@@ -24,7 +24,7 @@ pub(crate) struct GeneratorProcess {
 
 /// How its lines come and go.
 enum Link {
-    Pipe(Pipe),
+    Pipe(Box<Pipe>),
     Agent(AgentLink),
 }
 
@@ -77,7 +77,7 @@ impl GeneratorProcess {
         };
         let link = match agent {
             Some(agent) => Link::Agent(agent),
-            None => Link::Pipe(Pipe::start(precedence).await?),
+            None => Link::Pipe(Box::new(Pipe::start(precedence).await?)),
         };
         let mut generator = Self { link, name };
         generator.send(&serde_json::to_string(order)?).await?;
