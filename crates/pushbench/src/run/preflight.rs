@@ -156,7 +156,7 @@ fn clock_finding() -> Finding {
 fn files_finding(sockets: u64) -> Finding {
     let (needed, limit) = (sockets + SPARE_FILES, machine::raise_open_files().unwrap_or(0));
     let level = if needed <= limit { Level::Good } else { Level::Fatal };
-    let advice = "raise the limit (ulimit -n, LimitNOFILE=), set fewer clients, or share them: --agents, nodes";
+    let advice = "raise the limit (ulimit -n, LimitNOFILE=), set fewer clients, or share them (--agents, nodes)";
     finding(level, "open files", format!("{needed} needed, {limit} allowed"), advice)
 }
 

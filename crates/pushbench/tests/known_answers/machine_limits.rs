@@ -75,7 +75,8 @@ async fn too_few_open_files_are_an_error_before_the_first_run() {
     assert_eq!((ended.code, ended.out.as_str()), (Some(5), ""), "{ended:#?}");
     // 20 clients with three connections each during the upgrade of a Socket.IO session, and 64
     // more.
-    let expected = "fatal    open files  124 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), or set fewer clients\n";
+    let expected = "fatal    open files  124 needed, 60 allowed; raise the limit (ulimit -n, LimitNOFILE=), \
+                    set fewer clients, or share them (--agents, nodes)\n";
     assert!(ended.err.contains(expected), "{}", ended.err);
 }
 
