@@ -193,10 +193,15 @@ async fn a_job_whose_folder_cannot_be_created_does_not_start() {
 }
 
 #[tokio::test]
-async fn load_accepts_loopback_addresses_only() {
-    let ended = run_smoke("load", &["--target", "http://192.0.2.1:80"]).await;
-    assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
-    assert!(ended.err.contains("only loopback addresses are measured"), "{}", ended.err);
+async fn load_accepts_loopback_addresses_and_with_agents_private_ones() {
+    for (target, why) in [
+        ("http://192.0.2.1:80", "only loopback and private addresses are measured"),
+        ("http://10.1.2.3:80", "--target 10.1.2.3:80 is no loopback address: run the server on this machine, or give"),
+    ] {
+        let ended = run_smoke("load", &["--target", target]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{target}");
+        assert!(ended.err.contains(why), "{}", ended.err);
+    }
 }
 
 #[tokio::test]

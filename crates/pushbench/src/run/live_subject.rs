@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loadgen::{Progress, ServerClocks};
 use results::{Crash, Mode, RunEnd, Series, Slice, UNDRAINED_MAX};
-use scenario::{Job, Plan, Share, SliceLoad};
+use scenario::{Job, Log, Plan, Share, SliceLoad};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::Transport;
@@ -46,7 +46,11 @@ impl RoundSubject {
     pub(crate) fn connect_estimate(&self) -> Duration {
         let phases = self.plan.sliced(self.plan.short_slice(self.transport), 1).phases;
         let warm_up = if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN } else { Duration::ZERO };
-        phases.ramp_up() + phases.settle() + warm_up
+        phases.ramp_up() + phases.settle() + warm_up + self.start_of_log()
+    }
+
+    fn start_of_log(&self) -> Duration {
+        if self.plan.log == Log::Redis { START_LOG } else { Duration::ZERO }
     }
 
     /// Whether the generator has its cores for itself; where a running server runs is not known.
@@ -57,14 +61,17 @@ impl RoundSubject {
             && !matches!(self.server, ServerSource::Attached(_))
     }
 
-    /// Time until a foreign server is ready and warm, in a lock-step round.
+    /// Time until a foreign server is ready and warm, or a shared log is ready, in a lock-step round.
     pub(crate) fn start_in_lock_step(&self) -> Duration {
-        if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN_LOCK_STEP } else { Duration::ZERO }
+        let foreign = if self.server.is_foreign() { START_FOREIGN + WARM_UP_FOREIGN_LOCK_STEP } else { Duration::ZERO };
+        foreign + self.start_of_log()
     }
 }
 
 /// Time until a foreign server is ready, such as a start of Node.
 const START_FOREIGN: Duration = Duration::from_millis(300);
+/// Time until a Redis is ready.
+const START_LOG: Duration = Duration::from_millis(300);
 /// Least warm-up of a foreign server, for its compiler.
 pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_millis(1_500);
 /// The same in lock-step, where messages follow each other without a pause.
