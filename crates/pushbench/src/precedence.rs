@@ -71,8 +71,8 @@ fn set_niceness(niceness: i32) -> bool {
 }
 
 /// Lets this thread, and those that it will start, use a core for the shortest time that the kernel
-/// (6.12 or later) allows before another one on it gets its turn: 0.1 ms instead of 3 ms, for which a
-/// post that is due would wait.
+/// (6.12 or later) allows before another one on it gets its turn: 0.1 ms instead of the usual
+/// milliseconds, for which a post that is due would wait.
 pub(crate) fn take_short_turns() {
     let attributes =
         Attributes { size: size_of::<Attributes>() as u32, run_ns: TURN.as_nanos() as u64, ..own_niceness() };

@@ -67,17 +67,25 @@ struct Agent {
 
 impl Agent {
     fn new(args: &Args) -> anyhow::Result<Self> {
-        let host = machine::host_name();
-        let id = format!("{host}-{}", std::process::id());
-        let registration = Registration { id, host, build: build(), index: args.index };
+        let id = format!("{}-{}", machine::host_name(), std::process::id());
+        let registration = Registration { id, build: build(), index: args.index };
         let cores = if args.cores.is_empty() { machine::cores() } else { args.cores.clone() };
         Ok(Self { exchange: Exchange::new(&args.redis)?, registration, cores })
     }
 
-    /// Works for one job after the other.
+    /// Works for one job after the other. An agent that cannot serve its job is silent, and so is lost
+    /// to it.
     async fn work(&self) {
-        let (claimed, claims) = watch::channel(None);
-        tokio::join!(self.live(claimed), self.serve_jobs(claims));
+        loop {
+            let (claimed, claims) = watch::channel(None);
+            tokio::select! {
+                () = self.live(claimed) => {}
+                failed = self.serve_jobs(claims) => if let Err(error) = failed {
+                    print::error(&error);
+                }
+            }
+            sleep(SILENT_MAX + PAUSE).await;
+        }
     }
 
     /// Shows that this agent lives, and asks which job it works for.
@@ -105,27 +113,34 @@ impl Agent {
         }
     }
 
-    async fn serve_jobs(&self, mut claims: watch::Receiver<Option<String>>) {
+    async fn serve_jobs(&self, mut claims: watch::Receiver<Option<String>>) -> anyhow::Result<()> {
         loop {
             let job = claims.borrow_and_update().clone();
             let serving = async {
-                if let Some(job) = &job {
-                    print::warn(&format!("works for job {job}"));
-                    if let Err(error) = self.serve(job).await {
-                        print::error(&error);
-                    }
-                }
-                std::future::pending::<()>().await;
+                let Some(job) = &job else { return std::future::pending().await };
+                print::warn(&format!("works for job {job}"));
+                self.serve(job).await
             };
             // The load generator ends with the future that leads it.
             tokio::select! {
-                changed = claims.changed() => if changed.is_err() { return },
-                () = serving => {}
+                changed = claims.changed() => changed?,
+                failed = serving => return failed,
             }
             if job.is_some() {
                 print::warn("waits for the next job");
             }
         }
+    }
+
+    /// The order in a line, for the cores of this machine.
+    fn order(&self, line: &str) -> anyhow::Result<Order> {
+        let order: Order = serde_json::from_str(line).context("this is no order")?;
+        let nodes = &order.target.nodes;
+        ensure!(
+            nodes.iter().all(|node| is_near(&node.http) && is_near(&node.tcp)),
+            "the job wants load on {nodes:?}, but only loopback and private addresses are measured"
+        );
+        Ok(Order { cores: self.cores.clone(), never_sleeps: false, ..order })
     }
 
     /// Makes one run after the other, until the job's claim ends.
@@ -144,14 +159,10 @@ impl Agent {
         };
         let running = async {
             while let Some(line) = lines.recv().await {
-                let order: Order = serde_json::from_str(&line).context("the job gave no order")?;
-                let nodes = &order.target.nodes;
-                ensure!(
-                    nodes.iter().all(|node| is_near(&node.http) && is_near(&node.tcp)),
-                    "the job wants load on {nodes:?}, but only loopback and private addresses are measured"
-                );
-                let order = Order { cores: self.cores.clone(), never_sleeps: false, ..order };
-                let ended = relay(&order, &mut lines, offset_us, (&to_job, &mut answers)).await;
+                let ended = match self.order(&line) {
+                    Ok(order) => relay(&order, &mut lines, offset_us, (&to_job, &mut answers)).await,
+                    Err(error) => Err(error),
+                };
                 let ended = ended.unwrap_or_else(|error| format!("{error:#}"));
                 to_job.say(&mut answers, &format!("{ENDED}{ended}")).await?;
             }

@@ -32,12 +32,6 @@ pub(crate) struct Crew {
     renewing: AbortHandle,
 }
 
-impl std::fmt::Debug for Crew {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Crew").field("job", &self.job).finish_non_exhaustive()
-    }
-}
-
 struct Member {
     id: String,
     said: Mutex<mpsc::Receiver<anyhow::Result<String>>>,
@@ -280,7 +274,7 @@ mod tests {
     use super::*;
 
     fn agent(id: &str, build: &str, index: Option<u32>) -> Registration {
-        Registration { id: id.to_owned(), host: String::new(), build: build.to_owned(), index }
+        Registration { id: id.to_owned(), build: build.to_owned(), index }
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub(super) const ENDED: &str = "!";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Registration {
     pub(super) id: String,
-    pub(super) host: String,
     /// Version and commit.
     pub(super) build: String,
     /// Its number, if it was given one.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -107,25 +108,25 @@ fn command(args: &JobArgs, attached: Option<AttachedServer>, redis: Option<&str>
         return Ok(PREFLIGHT.into());
     }
     stoppable(async |stop| {
-        let crew = match redis {
-            Some(url) => match stop.run_until_cancelled(Crew::gather(url, args.agents.count())).await {
-                Some(Ok(crew)) => Some(crew),
-                Some(Err(error)) => {
-                    print::error(&error);
-                    return Ok(PREFLIGHT.into());
-                }
-                None => return Ok(INTERRUPTED.into()),
-            },
-            None => None,
+        let Some(url) = redis else { return JobRunner::start(args, job, &findings, attached, stop)?.run().await };
+        let crew = match stop.run_until_cancelled(Crew::gather(url, args.agents.count())).await {
+            Some(Ok(crew)) => crew,
+            Some(Err(error)) => {
+                print::error(&error);
+                return Ok(PREFLIGHT.into());
+            }
+            None => return Ok(INTERRUPTED.into()),
         };
-        let mut runner = JobRunner::start(args, job, &findings, attached, stop)?;
-        runner.environment.crew.clone_from(&crew);
-        let ended = runner.run().await;
-        if let Some(crew) = crew {
-            crew.free().await;
-        }
+        let ended = with_agents(&crew, JobRunner::start(args, job, &findings, attached, stop)).await;
+        crew.free().await;
         ended
     })
+}
+
+async fn with_agents(crew: &Arc<Crew>, started: anyhow::Result<JobRunner>) -> anyhow::Result<ExitCode> {
+    let mut runner = started?;
+    runner.environment.crew = Some(Arc::clone(crew));
+    runner.run().await
 }
 
 /// This program neither started the running servers nor may stop them.
