@@ -209,3 +209,19 @@ fn on_this_clock(line: &str, offset_us: i64) -> anyhow::Result<String> {
         _ => Ok(line.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_come_to_the_clock_of_this_machine_and_other_commands_stay() {
+        let slice =
+            |start_us| serde_json::to_string(&Command::Slice { pids: vec![7], start_us: Some(start_us) }).unwrap();
+        assert_eq!(on_this_clock(&slice(1_000), 300).unwrap(), slice(700));
+        assert_eq!(on_this_clock(&slice(1_000), -300).unwrap(), slice(1_300));
+        let open = serde_json::to_string(&Command::Open).unwrap();
+        assert_eq!(on_this_clock(&open, 300).unwrap(), open);
+        assert!(on_this_clock("hello", 0).is_err());
+    }
+}

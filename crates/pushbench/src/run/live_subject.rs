@@ -70,7 +70,7 @@ impl RoundSubject {
 
 /// Time until a foreign server is ready, such as a start of Node.
 const START_FOREIGN: Duration = Duration::from_millis(300);
-/// Time until a Redis is ready.
+/// Time allowed for the start of a Redis, which takes 25 ms here, and for its end.
 const START_LOG: Duration = Duration::from_millis(300);
 /// Least warm-up of a foreign server, for its compiler.
 pub(super) const WARM_UP_FOREIGN: Duration = Duration::from_millis(1_500);
