@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,10 @@ pub(super) struct Lines(String);
 
 impl Exchange {
     pub(super) fn new(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { client: Client::open(url).context("--redis is no address of Redis")? })
+        let client = Client::open(url).map_err(|error| {
+            anyhow!("--redis is not an address of Redis ({error}); write redis://HOST:PORT or unix:///PATH")
+        })?;
+        Ok(Self { client })
     }
 
     /// The address, without the password.
@@ -60,8 +63,10 @@ impl Exchange {
             .set_connection_timeout(Some(ANSWER_MAX))
             .set_response_timeout(Some(ANSWER_MAX + WAIT));
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        connection.with_context(|| {
-            format!("Redis at {} does not answer; start one there, or check host, port and password", self.address())
+        // The error contains its cause.
+        connection.map_err(|error| {
+            let address = self.address();
+            anyhow!("Redis at {address} does not answer ({error}); start one there, or check host, port and password")
         })
     }
 

@@ -128,6 +128,7 @@ async fn a_redis_that_is_not_there_is_named() {
     let ended = bench.start("load", &args).end().await;
     assert_eq!(ended.code, Some(5), "{ended:#?}");
     assert!(ended.err.contains("Redis at 127.0.0.1:9 does not answer"), "{}", ended.err);
+    assert_eq!(ended.err.matches("os error").count(), 1, "{}", ended.err);
     let without = bench.start("load", &args[..args.len() - 2]).end().await;
     assert_eq!(without.code, Some(2), "{without:#?}");
     assert!(without.err.contains("--agents N and --redis URL belong together"), "{}", without.err);
